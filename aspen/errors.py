@@ -1,0 +1,39 @@
+"""The errors that ASPEN raises on purpose.
+
+Every message says what is wrong, what was found, what is allowed and how to mend it, in one line.
+Each class also derives from ``ValueError`` (the caller's values are wrong) or ``RuntimeError`` (the work failed).
+"""
+
+from __future__ import annotations
+
+
+class AspenError(Exception):
+    """Base of all errors that ASPEN raises on purpose."""
+
+
+class InputError(AspenError, ValueError):
+    """A value, array or setting given by the caller is not allowed."""
+
+
+class ModelError(AspenError, ValueError):
+    """A PyTorch model cannot be perturbed, dialled or exported."""
+
+
+class NetworkError(AspenError, ValueError):
+    """A network description is inconsistent."""
+
+
+class FileFormatError(AspenError, ValueError):
+    """A file is damaged, incomplete, or not of the expected format."""
+
+
+class ChipError(AspenError, ValueError):
+    """A chip file is invalid, or a network does not fit the chip."""
+
+
+class EngineError(AspenError, RuntimeError):
+    """An engine could not finish a run."""
+
+
+class MissingDependencyError(AspenError, RuntimeError):
+    """An optional package that this call needs is not installed."""
