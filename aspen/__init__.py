@@ -1,0 +1,44 @@
+"""ASPEN: train a spiking network once, then trade spikes for accuracy at run time with one knob.
+
+The names below are loaded on first use, so that a saved network can be loaded and run without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from aspen._version import __version__
+
+if TYPE_CHECKING:
+    from aspen.errors import AspenError as AspenError
+    from aspen.network import Dense as Dense
+    from aspen.network import FixedLif as FixedLif
+    from aspen.network import Lif as Lif
+    from aspen.network import Network as Network
+    from aspen.network import Population as Population
+    from aspen.network import load_network as load_network
+    from aspen.record import Record as Record
+
+_HOMES = {
+    "AspenError": "aspen.errors",
+    "Dense": "aspen.network",
+    "FixedLif": "aspen.network",
+    "Lif": "aspen.network",
+    "Network": "aspen.network",
+    "Population": "aspen.network",
+    "Record": "aspen.record",
+    "load_network": "aspen.network",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'aspen' has no attribute {name!r}; it offers {', '.join(sorted(_HOMES))}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,58 @@
+"""Small checks on arrays, shared by the descriptions of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from aspen.errors import NetworkError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def frozen(what: str, values: object, kind: str) -> Array:
+    """A read-only copy of ``values`` as a float (``kind="float"``) or int32 (``kind="int"``) array; finite.
+
+    float32 stays float32 (it is what the network was trained in); every other real type becomes float64.
+    """
+    array = np.asarray(values)
+    if array.dtype == object or array.dtype.kind not in "fiub":
+        raise NetworkError(f"{what}: found {array.dtype} values, allowed are real numbers; convert them first")
+    if kind == "int":
+        array = _as_int32(what, array)
+    else:
+        array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
+        if not np.isfinite(array).all():
+            raise NetworkError(
+                f"{what}: found NaN or infinity, allowed are finite numbers; look for a diverged training"
+            )
+    array.flags.writeable = False
+    return array
+
+
+def _as_int32(what: str, array: Array) -> Array:
+    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        raise NetworkError(f"{what}: found fractions, allowed are integers; compile the network for a chip")
+    limits = np.iinfo(np.int32)
+    if array.size and (array.min() < limits.min or array.max() > limits.max):
+        raise NetworkError(f"{what}: found values beyond 32 bits, allowed is {limits.min}..{limits.max}")
+    return array.astype(np.int32)
+
+
+def check_range(what: str, array: Array, low: float, high: float, unit: str = "") -> None:
+    """Raise unless all of ``array`` lies in ``[low, high]``."""
+    if array.size and (array.min() < low or array.max() > high):
+        raise NetworkError(
+            f"{what}: found {array.min():g} to {array.max():g}{unit}, "
+            f"allowed is {low:g} to {high:g}{unit}; correct the value"
+        )
+
+
+def check_shape(what: str, array: Array, allowed: Iterable[tuple[int, ...]]) -> None:
+    """Raise unless ``array`` has one of the shapes in ``allowed``."""
+    shapes = list(allowed)
+    if array.shape not in shapes:
+        listed = " or ".join(str(shape) for shape in shapes)
+        raise NetworkError(f"{what}: found shape {array.shape}, allowed is {listed}; reshape the array")

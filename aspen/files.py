@@ -1,0 +1,232 @@
+"""The ``.aspen`` file: safetensors with a versioned JSON header. No pickle; nothing in a file is executed.
+
+A file holds sections. ``network`` is the trained network; a chip's integers stand beside it as
+``deployment/<chip>``; the calibration table joins them in the same way. The metadata of the safetensors file
+has one entry, ``aspen``: JSON with ``format``, ``version``, ``sections`` (name -> JSON header) and ``sha256``
+over everything else in the file, so that damage is noticed before a number is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as encode_tensors
+
+from aspen._arrays import Array
+from aspen.connections import CONNECTION_KINDS
+from aspen.errors import FileFormatError, InputError, NetworkError
+from aspen.network import Network, Population
+from aspen.neurons import NEURON_KINDS
+
+FORMAT = "aspen"
+VERSION = 1
+NETWORK_SECTION = "network"
+
+
+@dataclass
+class Container:
+    """The parts of an ``.aspen`` file: JSON headers by section, and tensors named ``section:path``."""
+
+    headers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tensors: dict[str, Array] = field(default_factory=dict)
+
+    def put(self, section: str, header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        """Add a section, or replace it."""
+        self.tensors = {name: array for name, array in self.tensors.items() if not name.startswith(f"{section}:")}
+        self.tensors.update({f"{section}:{name}": np.ascontiguousarray(array) for name, array in tensors.items()})
+        self.headers[section] = dict(header)
+
+    def get(self, section: str) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Header and tensors of a section.
+
+        Raises:
+            FileFormatError: there is no such section.
+        """
+        if section not in self.headers:
+            raise FileFormatError(f"section: found none called {section!r}, the file has {sorted(self.headers)}")
+        prefix = f"{section}:"
+        tensors = {name[len(prefix) :]: array for name, array in self.tensors.items() if name.startswith(prefix)}
+        return self.headers[section], tensors
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write ``data`` to a temporary file beside ``path`` and move it into place, so that no half-written file is left.
+
+    Raises:
+        InputError: the folder does not exist or cannot be written to.
+    """
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot write there ({error.strerror}); choose an existing folder that you may write to"
+        ) from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write there ({error.strerror}); choose another name") from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _digest(headers: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256(json.dumps(headers, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def write_container(container: Container, path: str | Path) -> None:
+    """Write an ``.aspen`` file atomically."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sections": container.headers,
+        "sha256": _digest(container.headers, container.tensors),
+    }
+    write_atomically(path, encode_tensors(container.tensors, metadata={FORMAT: json.dumps(header, sort_keys=True)}))
+
+
+def read_container(path: str | Path) -> Container:
+    """Read and check an ``.aspen`` file.
+
+    Raises:
+        InputError: there is no such file.
+        FileFormatError: it is damaged, of another format, or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        with safe_open(path, framework="np") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise FileFormatError(f"{path}: not a readable .aspen file ({error}); save or copy it again") from error
+    header = _parse_header(path, metadata)
+    container = Container(header["sections"], tensors)
+    if header.get("sha256") != _digest(container.headers, tensors):
+        raise FileFormatError(
+            f"{path}: the content does not match its checksum, the file is damaged; save or copy it again"
+        )
+    return container
+
+
+def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        header = json.loads(metadata[FORMAT])
+        version, sections = header["version"], header["sections"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(
+            f"{path}: found a safetensors file without an ASPEN header; pass a file made by `aspen export`"
+        ) from error
+    if header.get("format") != FORMAT or not isinstance(version, int) or not isinstance(sections, dict):
+        raise FileFormatError(f"{path}: found a malformed ASPEN header; save or copy the file again")
+    if not 1 <= version <= VERSION:
+        raise FileFormatError(
+            f"{path}: found format version {version}, this ASPEN reads up to {VERSION}; install a newer ASPEN"
+        )
+    return dict(header)
+
+
+def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Array]]:
+    """JSON header and tensors that describe ``network``."""
+    tensors: dict[str, Array] = {}
+
+    def describe(part: Any, prefix: str) -> dict[str, Any]:
+        found = {name: getattr(part, name) for name in part.array_fields}
+        tensors.update({f"{prefix}/{name}": array for name, array in found.items() if array is not None})
+        return {"kind": part.kind, **{name: getattr(part, name) for name in part.value_fields}}
+
+    populations = [
+        {
+            "name": population.name,
+            "shape": list(population.shape),
+            "neuron": None
+            if population.neuron is None
+            else describe(population.neuron, f"populations/{population.name}"),
+        }
+        for population in network.populations
+    ]
+    connections = [describe(connection, f"connections/{connection.name}") for connection in network.connections]
+    header = {
+        "populations": populations,
+        "connections": connections,
+        "output": network.output,
+        "provenance": dict(network.provenance),
+    }
+    return header, tensors
+
+
+def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Network:
+    """The network that a section describes, validated like one built by hand.
+
+    Raises:
+        FileFormatError: something is missing, or the parts do not fit together.
+    """
+    try:
+        populations = [
+            Population(
+                entry["name"],
+                tuple(entry["shape"]),
+                None
+                if entry["neuron"] is None
+                else _build(NEURON_KINDS, entry["neuron"], tensors, f"populations/{entry['name']}"),
+            )
+            for entry in header["populations"]
+        ]
+        connections = [
+            _build(CONNECTION_KINDS, entry, tensors, f"connections/{entry['source']}->{entry['target']}")
+            for entry in header["connections"]
+        ]
+        return Network(tuple(populations), tuple(connections), header["output"], header["provenance"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FileFormatError(
+            f"network description: incomplete or malformed ({error!r}); save the network again"
+        ) from error
+    except NetworkError as error:
+        raise FileFormatError(f"network description: {error}") from error
+
+
+def _build(kinds: Mapping[str, Any], entry: Mapping[str, Any], tensors: Mapping[str, Array], prefix: str) -> Any:
+    if entry["kind"] not in kinds:
+        raise FileFormatError(
+            f"{prefix}: found kind {entry['kind']!r}, this ASPEN knows {sorted(kinds)}; install a newer ASPEN"
+        )
+    part = kinds[entry["kind"]]
+    arrays = {name: tensors[f"{prefix}/{name}"] for name in part.array_fields if f"{prefix}/{name}" in tensors}
+    return part(**{name: entry[name] for name in part.value_fields}, **arrays)
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """Write ``network`` as a new ``.aspen`` file; see :meth:`aspen.Network.save`."""
+    container = Container()
+    container.put(NETWORK_SECTION, *network_to_section(network))
+    write_container(container, path)
+
+
+def load_network(path: str | Path) -> Network:
+    """Read the network of an ``.aspen`` file; see :func:`aspen.load_network`."""
+    return network_from_section(*read_container(path).get(NETWORK_SECTION))

@@ -1,0 +1,205 @@
+"""What a network is: named populations and the connections between them. Needs NumPy only, never torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from aspen.connections import Connection, Dense
+from aspen.errors import NetworkError
+from aspen.neurons import FixedLif, Lif, Neuron
+
+__all__ = ["Dense", "FixedLif", "Lif", "Network", "Population", "load_network"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """A group of neurons with one set of parameters.
+
+    Args:
+        name: letters, digits, ``_``, ``.`` and ``-``; unique within the network.
+        shape: shape of the population, without time and batch; ``(n,)`` for a dense layer.
+        neuron: what the neurons do; ``None`` for the input population, which passes on the spikes it is given.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    neuron: Neuron | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise NetworkError(
+                f"population name: found {self.name!r}, allowed are letters, digits, '_', '.' and '-'; rename it"
+            )
+        shape = (self.shape,) if isinstance(self.shape, int) else tuple(int(size) for size in self.shape)
+        if not shape or min(shape) < 1:
+            raise NetworkError(f"{self.name}.shape: found {shape}, allowed are sizes of 1 and more")
+        object.__setattr__(self, "shape", shape)
+        if self.neuron is not None:
+            self.neuron.check(self.name, shape)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A spiking network: immutable, in NumPy arrays, in floating point or in a chip's integers (never mixed).
+
+    Args:
+        populations: exactly one input population (``neuron=None``), and one or more others.
+        connections: each reads one population and drives another or itself. Those with delay 0 form no cycle.
+        output: name of the output population; default: the last one.
+        provenance: where the network came from (JSON values only); kept in the file.
+    """
+
+    populations: tuple[Population, ...]
+    connections: tuple[Connection, ...]
+    output: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "populations", tuple(self.populations))
+        object.__setattr__(self, "connections", tuple(self.connections))
+        object.__setattr__(self, "provenance", dict(self.provenance))
+        names = [population.name for population in self.populations]
+        if len(set(names)) != len(names):
+            raise NetworkError(
+                f"populations: found the names {names}, allowed are unique names; rename the repeated one"
+            )
+        inputs = [population.name for population in self.populations if population.neuron is None]
+        if len(inputs) != 1 or len(names) < 2:
+            raise NetworkError(
+                f"populations: found the inputs {inputs} among {names}, allowed is one input and at least one other"
+            )
+        object.__setattr__(self, "output", self.output or names[-1])
+        if self.output not in names or self.output == inputs[0]:
+            raise NetworkError(f"output: found {self.output!r}, allowed is one of {names[1:]}")
+        self._check_connections()
+        self._check_one_arithmetic()
+        self.order  # noqa: B018 - raises on a cycle
+
+    def _check_connections(self) -> None:
+        seen = set()
+        for connection in self.connections:
+            for end in (connection.source, connection.target):
+                if end not in self:
+                    raise NetworkError(f"{connection.name}: found unknown population {end!r}, allowed are {self.names}")
+            if connection.target == self.input.name:
+                raise NetworkError(
+                    f"{connection.name}: drives the input population, which takes spikes from outside only"
+                )
+            if connection.name in seen:
+                raise NetworkError(
+                    f"{connection.name}: found twice, allowed is one between two populations; add the weights"
+                )
+            seen.add(connection.name)
+            connection.check(self[connection.source].shape, self[connection.target].shape)
+        for population in self.populations[:]:
+            if population.neuron is not None and not self.incoming(population.name):
+                raise NetworkError(f"{population.name}: nothing drives this population; connect or remove it")
+
+    def _check_one_arithmetic(self) -> None:
+        fixed = {isinstance(p.neuron, FixedLif) for p in self.populations if p.neuron is not None}
+        fixed |= {connection.is_integer for connection in self.connections}
+        if len(fixed) > 1:
+            raise NetworkError(
+                "network: found both floating-point and integer parts, allowed is one kind; compile the whole network"
+            )
+
+    def __contains__(self, name: str) -> bool:
+        return any(population.name == name for population in self.populations)
+
+    def __getitem__(self, name: str) -> Population:
+        """The population called ``name``."""
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise NetworkError(f"population: found {name!r}, allowed are {self.names}; check the spelling")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all populations, the input included."""
+        return [population.name for population in self.populations]
+
+    @cached_property
+    def input(self) -> Population:
+        """The population that is fed from outside."""
+        return next(population for population in self.populations if population.neuron is None)
+
+    @property
+    def hidden(self) -> list[str]:
+        """Names of the populations that are neither input nor output, in the order in which they are computed."""
+        return [name for name in self.order if name != self.output]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether this is a chip's integer network."""
+        return isinstance(self[self.output].neuron, FixedLif)
+
+    def incoming(self, name: str) -> list[Connection]:
+        """Connections that drive population ``name``."""
+        return [connection for connection in self.connections if connection.target == name]
+
+    @cached_property
+    def order(self) -> list[str]:
+        """Populations except the input, sorted so that everything acting within a step comes before what it acts on."""
+        waiting = {p.name: {c.source for c in self.incoming(p.name) if c.delay == 0} for p in self.populations}
+        done: list[str] = []
+        while waiting:
+            ready = [name for name, sources in waiting.items() if sources <= set(done)]
+            if not ready:
+                raise NetworkError(
+                    f"connections: found a cycle without delay among {sorted(waiting)}; give one of them delay=1"
+                )
+            done += ready
+            for name in ready:
+                del waiting[name]
+        return [name for name in done if name != self.input.name]
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons outside the input population."""
+        return sum(population.size for population in self.populations if population.neuron is not None)
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses with a weight other than zero."""
+        return sum(int(connection.fan_out().sum()) for connection in self.connections)
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to an ``.aspen`` file: to a temporary name first, then moved into place."""
+        from aspen.files import save_network
+
+        save_network(self, path)
+
+    def __str__(self) -> str:
+        kind = "integers" if self.is_integer else "floating point"
+        lines = [f"Network ({kind}): {self.n_neurons} neurons, {self.n_synapses} synapses"]
+        for population in self.populations:
+            role = "input" if population.neuron is None else population.neuron.reset
+            mark = " (output)" if population.name == self.output else ""
+            lines.append(f"  {population.name} {population.shape}: {role}{mark}")
+        lines += [f"  {c.name}: {c.kind}, {int(c.fan_out().sum())} synapses, delay {c.delay}" for c in self.connections]
+        return "\n".join(lines)
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network from an ``.aspen`` file, fully validated; needs no torch, and executes nothing.
+
+    Raises:
+        FileFormatError: the file is damaged, incomplete, or of another format.
+        InputError: there is no such file.
+    """
+    from aspen.files import load_network as load
+
+    return load(path)

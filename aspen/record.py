@@ -1,0 +1,138 @@
+"""What a run leaves behind: the output spikes, and exact counts of everything that costs energy.
+
+It is defined here, on the lowest floor, so that the energy model needs no engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Counts of one run. All are integers; ``steps`` and ``batch`` are time steps and samples.
+
+    Args:
+        network: what ran.
+        output: (steps, batch, *shape) uint8: spikes of the output population.
+        spikes: population (the input included) -> (steps, batch) int64: spikes emitted.
+        synaptic_operations: connection -> (steps, batch) int64: synapses with a weight other than zero reached
+            by a spike, counted at the step in which the spike is emitted.
+        active_updates: population -> (steps, batch) int64: neurons whose synaptic input in the step is not zero.
+            Every neuron is updated at every step; the others are inactive updates.
+        rasters: population -> (steps, batch, *shape) uint8, where the run was asked to keep them; else empty.
+        engine: name of the engine.
+    """
+
+    network: Network
+    output: Array
+    spikes: Mapping[str, Array]
+    synaptic_operations: Mapping[str, Array]
+    active_updates: Mapping[str, Array]
+    rasters: Mapping[str, Array] = field(default_factory=dict)
+    engine: str = ""
+
+    @property
+    def steps(self) -> int:
+        """Time steps of the run."""
+        return int(self.output.shape[0])
+
+    @property
+    def batch(self) -> int:
+        """Samples of the run."""
+        return int(self.output.shape[1])
+
+    @property
+    def predictions(self) -> Array:
+        """(batch,) int64: the output neuron with most spikes; the lowest index where several have as many."""
+        totals = self.output.sum(axis=0, dtype=np.int64).reshape(self.batch, -1)
+        return np.asarray(totals.argmax(axis=1))
+
+    @property
+    def hidden_spikes(self) -> Array:
+        """(batch,) int64: spikes of all hidden populations, per sample."""
+        return self._per_sample({name: self.spikes[name] for name in self.network.hidden})
+
+    @property
+    def total_synaptic_operations(self) -> Array:
+        """(batch,) int64: synaptic operations of all connections, per sample."""
+        return self._per_sample(self.synaptic_operations)
+
+    def _per_sample(self, counts: Mapping[str, Array]) -> Array:
+        return np.asarray(sum((c.sum(axis=0) for c in counts.values()), np.zeros(self.batch, np.int64)))
+
+    def updates(self, name: str) -> int:
+        """Neuron updates of population ``name`` in the whole run: neurons x steps x samples."""
+        return self.network[name].size * self.steps * self.batch
+
+    def to_json(self) -> str:
+        """Counts of the whole run as JSON text."""
+        return json.dumps(self.summary(), indent=2)
+
+    def summary(self) -> dict[str, Any]:
+        """Totals over steps and samples, as plain values that JSON can hold."""
+        populations = {
+            name: {
+                "neurons": self.network[name].size,
+                "spikes": int(self.spikes[name].sum()),
+                **self._update_counts(name),
+            }
+            for name in self.network.names
+        }
+        connections = {
+            name: {"synaptic_operations": int(count.sum())} for name, count in self.synaptic_operations.items()
+        }
+        return {
+            "engine": self.engine,
+            "steps": self.steps,
+            "samples": self.batch,
+            "populations": populations,
+            "connections": connections,
+            "predictions": self.predictions.tolist(),
+        }
+
+    def _update_counts(self, name: str) -> dict[str, int]:
+        if name not in self.active_updates:
+            return {}
+        active = int(self.active_updates[name].sum())
+        return {"active_updates": active, "inactive_updates": self.updates(name) - active}
+
+
+def record_from_rasters(network: Network, rasters: Mapping[str, Array], engine: str, keep: bool) -> Record:
+    """Count everything from the spikes of all populations.
+
+    Args:
+        network: what ran.
+        rasters: population (the input included) -> (steps, batch, *shape) uint8.
+        engine: name of the engine.
+        keep: whether the record keeps the rasters.
+    """
+    flat = {name: raster.reshape(*raster.shape[:2], -1) for name, raster in rasters.items()}
+    return Record(
+        network=network,
+        output=rasters[network.output],
+        spikes={name: raster.sum(axis=2, dtype=np.int64) for name, raster in flat.items()},
+        synaptic_operations={c.name: flat[c.source].astype(np.int64) @ c.fan_out() for c in network.connections},
+        active_updates={name: _count_active(network, name, flat) for name in network.order},
+        rasters=dict(rasters) if keep else {},
+        engine=engine,
+    )
+
+
+def _count_active(network: Network, name: str, flat: Mapping[str, Array]) -> Array:
+    drive: Array | int = 0
+    for connection in network.incoming(name):
+        source = flat[connection.source]
+        steps, batch = source.shape[:2]
+        delayed = np.zeros_like(source)
+        delayed[connection.delay :] = source[: max(steps - connection.delay, 0)]
+        drive = drive + connection.drive(delayed.reshape(steps * batch, -1)).reshape(steps, batch, -1)
+    return np.count_nonzero(drive, axis=2)

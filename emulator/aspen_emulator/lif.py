@@ -1,0 +1,134 @@
+"""The leaky integrate-and-fire neuron: one time step, in floating point and in Loihi's integers.
+
+This file is the definition. Every engine gives the same spikes as :func:`lif_step`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.neurons import FixedLif, Lif, Neuron
+
+LIMIT = 2**23
+"""Membranes and currents are 24-bit numbers on Loihi: magnitudes up to this."""
+DECAY_BITS = 12
+
+
+@dataclass
+class LifState:
+    """State of a population between two steps: ``u`` current, ``v`` membrane, ``owed`` reset still to be subtracted.
+
+    Each is (batch, n), float64 or int64; all zero at the start of a sample.
+    """
+
+    u: Array
+    v: Array
+    owed: Array
+
+    @classmethod
+    def zeros(cls, batch: int, n: int, neuron: Neuron) -> LifState:
+        """The state at rest."""
+        dtype = np.int64 if isinstance(neuron, FixedLif) else np.float64
+        return cls(*(np.zeros((batch, n), dtype) for _ in range(3)))
+
+
+def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron) -> Array:
+    """Advance one population by one time step; ``state`` is updated in place.
+
+    In this order, for each neuron::
+
+        u = alpha * u + drive
+        v = beta * v + u + bias  -  owed
+        spike = v > threshold                                       (strict)
+        reset:
+          zero               v = 0 where spike
+          subtract           v = v - threshold where spike
+          subtract-delayed   owed = threshold where spike, else 0   (subtracted in the next step, after the decay:
+                                                                     snnTorch's default)
+          subtract-guarded   v = v - (spike - r) * threshold, with r = 1 where the membrane was above the
+                             threshold already before this step; owed = threshold where v > threshold
+                             (snnTorch's ``reset_delay=False``: while the membrane is left above the threshold,
+                             it fires only above twice the threshold)
+          none               nothing
+
+    The reset always uses the threshold under which the spike was fired, also where the knob moves in between.
+
+    In integers (``FixedLif``; Lava 0.10's bit-accurate model) the same steps read::
+
+        u = wrap24(decay(u, 4095 - current_decay) + (drive << 6))
+        v = clip(decay(v, 4096 - voltage_decay) + u + bias - owed, -(2^23 - 1), 2^23 - 1)
+        decay(x, k) = sign(x) * (|x| * k >> 12)
+        wrap24(x): 2^24 is subtracted once above 2^23, and added once at or below -2^23
+
+    and ``threshold`` is the mantissa shifted left by 6.
+
+    Args:
+        state: the population's state.
+        drive: (batch, n) synaptic input of this step, connection biases included.
+        threshold: the threshold of this step, scaled by the knob; broadcastable to (batch, n), in units of ``v``.
+        neuron: parameters; arrays are scalars or flattened to (n,).
+
+    Returns:
+        (batch, n) bool: the spikes of this step.
+    """
+    integrate = _integrate_fixed if isinstance(neuron, FixedLif) else _integrate_float
+    state.u, state.v = integrate(state, drive, neuron)
+    spike = state.v > threshold
+    _reset(state, spike, threshold, neuron.reset)
+    return spike
+
+
+def _flat(values: Array) -> Array:
+    return values if values.ndim == 0 else values.reshape(-1)
+
+
+def _integrate_float(state: LifState, drive: Array, neuron: Lif) -> tuple[Array, Array]:
+    u = _flat(neuron.alpha).astype(np.float64) * state.u + drive
+    v = _flat(neuron.beta).astype(np.float64) * state.v + u + _flat(neuron.bias) - state.owed
+    return u, v
+
+
+def _integrate_fixed(state: LifState, drive: Array, neuron: FixedLif) -> tuple[Array, Array]:
+    u = _decay(state.u, 4095 - _flat(neuron.current_decay)) + (drive << FixedLif.SHIFT)
+    u = np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
+    v = _decay(state.v, 4096 - _flat(neuron.voltage_decay)) + u + _flat(neuron.bias) - state.owed
+    return u, np.clip(v, 1 - LIMIT, LIMIT - 1)
+
+
+def _decay(x: Array, keep: Array) -> Array:
+    return np.sign(x) * (np.abs(x) * keep.astype(np.int64) >> DECAY_BITS)
+
+
+def _reset(state: LifState, spike: Array, threshold: Array, reset: str) -> None:
+    if reset == "zero":
+        state.v[spike] = 0
+    elif reset == "subtract":
+        state.v = state.v - spike * threshold
+    elif reset == "subtract-delayed":
+        state.owed = spike * threshold
+    elif reset == "subtract-guarded":
+        already = state.owed != 0
+        state.v = state.v - (spike * threshold - already * threshold)
+        state.owed = (state.v > threshold) * threshold
+
+
+def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
+    """The threshold that ``scale`` asks for, in units of the membrane.
+
+    In integers the chip stores a mantissa, so the scaled mantissa is rounded to the nearest integer (halves up).
+
+    Args:
+        neuron: parameters of the population.
+        scale: factors, any shape ending in 1 (broadcast against the neurons).
+
+    Returns:
+        thresholds, shape of ``scale`` broadcast against (n,) or a scalar threshold.
+    """
+    threshold = _flat(neuron.threshold)
+    if isinstance(neuron, Lif):
+        return threshold.astype(np.float64) * scale
+    mantissa = np.floor(threshold * scale + 0.5).astype(np.int64)
+    return mantissa << FixedLif.SHIFT
