@@ -74,8 +74,10 @@ def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron) ->
     Returns:
         (batch, n) bool: the spikes of this step.
     """
-    integrate = _integrate_fixed if isinstance(neuron, FixedLif) else _integrate_float
-    state.u, state.v = integrate(state, drive, neuron)
+    if isinstance(neuron, FixedLif):
+        state.u, state.v = _integrate_fixed(state, drive, neuron)
+    else:
+        state.u, state.v = _integrate_float(state, drive, neuron)
     spike = state.v > threshold
     _reset(state, spike, threshold, neuron.reset)
     return spike
