@@ -42,7 +42,7 @@ class Container:
     def put(self, section: str, header: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
         """Add a section, or replace it."""
         self.tensors = {name: array for name, array in self.tensors.items() if not name.startswith(f"{section}:")}
-        self.tensors.update({f"{section}:{name}": np.ascontiguousarray(array) for name, array in tensors.items()})
+        self.tensors.update({f"{section}:{name}": np.array(array, order="C") for name, array in tensors.items()})
         self.headers[section] = dict(header)
 
     def get(self, section: str) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -94,7 +94,7 @@ def _digest(headers: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 
