@@ -76,11 +76,11 @@ class Dense:
             spikes: (batch, n_source), 0 or 1.
 
         Returns:
-            (batch, n_target): sums of the weights of arriving spikes; float in the dtype of the weights
-            (float64 for float64), int64 with the exponent applied for integer weights.
+            (batch, n_target): sums of the weights of arriving spikes; float64 for float weights,
+            int64 with the exponent applied for integer weights.
         """
         if not self.is_integer:
-            return spikes.astype(self.weight.dtype) @ self.weight.T
+            return spikes.astype(np.float64) @ self.weight.T.astype(np.float64)
         total = spikes.astype(np.int64) @ self.weight.T.astype(np.int64)
         return total << self.exponent if self.exponent >= 0 else total >> -self.exponent
 

@@ -1,0 +1,84 @@
+"""Run a network with any engine: one interface, the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from aspen._arrays import Array
+from aspen.errors import InputError
+from aspen.knob import ThresholdScale
+from aspen.network import Network
+from aspen.record import Record, record_from_rasters
+from aspen_emulator.fast import run_fast
+from aspen_emulator.inputs import check_spikes, thresholds_for
+from aspen_emulator.reference import run_reference
+from aspen_hardware.deployment import Deployment
+
+RECORDS = ("counts", "spikes")
+
+
+class Engine(Protocol):
+    """Runs checked input and returns the spikes of all populations."""
+
+    def __call__(self, network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]: ...
+
+
+def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+    from aspen_emulator.lava.engine import run_lava
+
+    return run_lava(network, spikes, thresholds)
+
+
+ENGINES: dict[str, Callable[..., dict[str, Array]]] = {
+    "reference": run_reference,
+    "fast": run_fast,
+    "lava": _run_lava,
+}
+
+
+def check_engine(engine: str) -> None:
+    """Raise InputError unless ``engine`` is known."""
+    if engine not in ENGINES:
+        raise InputError(f"engine: found {engine!r}, allowed are {', '.join(ENGINES)}; choose one of these")
+
+
+def network_of(target: Network | Deployment) -> Network:
+    """What an engine runs: the integers of a deployment, or the network itself."""
+    return target.network if isinstance(target, Deployment) else target
+
+
+def run(
+    target: Network | Deployment,
+    spikes: Array,
+    threshold_scale: ThresholdScale = 1.0,
+    *,
+    engine: str = "fast",
+    record: str = "counts",
+) -> Record:
+    """Run a network on spikes. The state starts at zero for every sample.
+
+    Args:
+        target: a deployment (a chip's integers), or a network as it is (floating point).
+        spikes: (time, batch, *input_shape), bool or integers, 0 and 1.
+        threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
+            Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
+        engine: ``fast`` (batched), ``reference`` (step by step, the definition) or ``lava`` (the real Lava runtime).
+        record: ``counts``, or ``spikes`` to keep the spikes of every population too.
+
+    Returns:
+        The record of the run; the same whatever the engine.
+
+    Raises:
+        InputError: something given is not allowed.
+        EngineError: the run failed.
+        MissingDependencyError: the engine is not installed.
+    """
+    check_engine(engine)
+    if record not in RECORDS:
+        raise InputError(f"record: found {record!r}, allowed are {', '.join(RECORDS)}; choose one of these")
+    network = network_of(target)
+    checked = check_spikes(network, spikes)
+    thresholds = thresholds_for(network, threshold_scale, *checked.shape[:2])
+    rasters = ENGINES[engine](network, checked, thresholds)
+    return record_from_rasters(network, rasters, engine, keep=record == "spikes")

@@ -1,0 +1,85 @@
+"""Checks on what an engine is given, done once, before any engine sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.errors import InputError
+from aspen.knob import ThresholdScale, resolve_scale
+from aspen.network import Network
+from aspen.neurons import FixedLif
+from aspen_emulator.lif import scaled_threshold
+
+
+def check_spikes(network: Network, spikes: object) -> Array:
+    """``spikes`` as a uint8 array (steps, batch, *shape) of zeros and ones.
+
+    Raises:
+        InputError: wrong type, shape or values.
+    """
+    array = np.asarray(spikes)
+    wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
+    if array.dtype.kind not in "bui":
+        found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
+        raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; use astype('uint8')")
+    if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
+        raise InputError(f"spikes: found shape {array.shape}, allowed is {wanted}; time comes first, then the batch")
+    if array.size and (array.min() < 0 or array.max() > 1):
+        raise InputError(
+            f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data as spikes first"
+        )
+    return array.astype(np.uint8)
+
+
+def _has_fractions(array: Array) -> bool:
+    return array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))
+
+
+def load_spikes(path: str | Path) -> Array:
+    """The array in a ``.npy`` file; never unpickles.
+
+    Raises:
+        InputError: no such file, or not a readable ``.npy`` file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: not a readable .npy array ({error}); save it with numpy.save") from error
+    if not isinstance(loaded, np.ndarray):
+        raise InputError(f"{path}: found an .npz archive, allowed is a .npy file with one array; use numpy.save")
+    return loaded
+
+
+def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: int) -> dict[str, Array]:
+    """The thresholds of a run, dialled by ``scale``.
+
+    Returns:
+        population -> (steps or 1, batch or 1, n or 1), in units of the membrane.
+
+    Raises:
+        InputError: the scale is not allowed, or a dialled threshold does not fit the chip's integers.
+    """
+    thresholds = {}
+    for name, factors in resolve_scale(network, scale, steps, batch).items():
+        neuron = network[name].neuron
+        assert neuron is not None  # resolve_scale leaves the input out
+        thresholds[name] = scaled_threshold(neuron, factors[:, :, None])
+        if isinstance(neuron, FixedLif):
+            _check_mantissas(name, thresholds[name] >> FixedLif.SHIFT, neuron, factors)
+    return thresholds
+
+
+def _check_mantissas(name: str, mantissas: Array, neuron: FixedLif, factors: Array) -> None:
+    if mantissas.min() >= 1 and mantissas.max() <= FixedLif.MAX_THRESHOLD:
+        return
+    low, high = 0.5 / int(neuron.threshold.min()), FixedLif.MAX_THRESHOLD / int(neuron.threshold.max())
+    raise InputError(
+        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, the chip's 17-bit thresholds allow "
+        f"about {low:.3g} to {high:.3g}; compile with a larger max_threshold_scale"
+    )

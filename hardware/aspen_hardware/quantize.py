@@ -1,0 +1,78 @@
+"""Floats to Loihi's integers: pure functions, one for each number format.
+
+Loihi's formats as Lava 0.10 models them: 8-bit weights (a matrix with both signs gives its last bit to the sign, so
+only even weights survive), 12-bit decays, 17-bit threshold mantissas, 13-bit bias mantissas with a 3-bit exponent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.neurons import FixedLif
+
+WEIGHT_LIMIT = 255
+WEIGHT_EXPONENTS = range(-8, 8)
+STATE_LIMIT = 2**23
+
+
+def weight_limit(weight: Array) -> int:
+    """Largest magnitude that weights of this matrix may have: 255 with one sign, 254 (even ones only) with both."""
+    return WEIGHT_LIMIT - 1 if _mixed(weight) else WEIGHT_LIMIT
+
+
+def _mixed(weight: Array) -> bool:
+    return bool((weight > 0).any() and (weight < 0).any())
+
+
+def quantize_weight(weight: Array, scale: float) -> Array:
+    """Nearest integers to ``weight * scale`` that Loihi can store: even ones where the matrix has both signs."""
+    step = 2 if _mixed(weight) else 1
+    return (step * np.rint(weight.astype(np.float64) * scale / step)).astype(np.int32)
+
+
+def quantize_voltage_decay(beta: Array) -> Array:
+    """``dv`` with ``(4096 - dv) / 4096`` nearest to ``beta``; 0 to 4095 (a ``beta`` of 0 keeps 1/4096)."""
+    return np.clip(np.rint(4096 * (1 - beta.astype(np.float64))), 0, 4095).astype(np.int32)
+
+
+def quantize_current_decay(alpha: Array) -> Array:
+    """``du`` with ``(4095 - du) / 4096`` nearest to ``alpha``; 4095 forgets the current at once."""
+    return np.clip(np.rint(4096 * (1 - alpha.astype(np.float64))) - 1, 0, 4095).astype(np.int32)
+
+
+def quantize_threshold(threshold: Array, scale: float) -> Array:
+    """Nearest mantissas to ``threshold * scale``, at least 1. ``scale``: mantissa units per unit of the membrane."""
+    return np.maximum(np.rint(threshold.astype(np.float64) * scale), 1).astype(np.int32)
+
+
+def quantize_bias(bias: Array, scale: float) -> tuple[Array, int]:
+    """Mantissas (13 bit) and one exponent (3 bit) for ``bias * scale``; ``scale``: state units per unit of the membrane.
+
+    The exponent may come out above 7 where the bias is too large for the chip; the caller refuses that.
+    """
+    wanted = bias.astype(np.float64) * scale
+    largest = float(np.abs(wanted).max(initial=0.0))
+    exponent = max(0, int(np.ceil(np.log2(largest / 4095)))) if largest > 4095 else 0
+    return np.rint(wanted / 2**exponent).astype(np.int32), exponent
+
+
+def choose_exponent(mantissa_per_unit: float, threshold: float, headroom: float, largest_current: float) -> int:
+    """The largest weight exponent that keeps thresholds within 17 bit and, where possible, currents within 24 bit.
+
+    A larger exponent means finer thresholds, biases and decays.
+
+    Args:
+        mantissa_per_unit: integer weight units per unit of the membrane.
+        threshold: largest threshold of the population, in units of the membrane.
+        headroom: the largest ``threshold_scale`` that must stay within 17 bit.
+        largest_current: worst-case magnitude of the current with exponent 0, in state units. It lowers the exponent
+            no further than 0: below, bits of every sum would be lost to guard against an input that may never come.
+    """
+    fitting = [
+        e for e in WEIGHT_EXPONENTS if threshold * mantissa_per_unit * 2.0**e * headroom <= FixedLif.MAX_THRESHOLD
+    ]
+    exponent = max(fitting, default=WEIGHT_EXPONENTS[0] - 1)
+    while exponent > 0 and largest_current * 2.0**exponent >= STATE_LIMIT:
+        exponent -= 1
+    return exponent
