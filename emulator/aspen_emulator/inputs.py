@@ -24,12 +24,12 @@ def check_spikes(network: Network, spikes: object) -> Array:
     wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
     if array.dtype.kind not in "bui":
         found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
-        raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; use astype('uint8')")
+        raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; encode the data")
     if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
         raise InputError(f"spikes: found shape {array.shape}, allowed is {wanted}; time comes first, then the batch")
     if array.size and (array.min() < 0 or array.max() > 1):
         raise InputError(
-            f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data as spikes first"
+            f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data"
         )
     return array.astype(np.uint8)
 

@@ -94,7 +94,7 @@ def _quantize_population(
 
 
 def _worst_case_current(weights: list[Array], alpha: Array) -> float:
-    """Largest magnitude of the current with exponent 0, in state units: every input of one sign spikes at every step."""
+    """Largest current with exponent 0, in state units: every input of one sign spikes at every step."""
     excitation = np.asarray(sum(np.maximum(w, 0).sum(axis=1, dtype=np.int64) for w in weights))
     inhibition = np.asarray(sum(np.maximum(-w, 0).sum(axis=1, dtype=np.int64) for w in weights))
     gain = 1 / np.maximum(1 - alpha.astype(np.float64).reshape(-1), 1 / 4096)

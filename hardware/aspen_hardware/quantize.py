@@ -47,7 +47,7 @@ def quantize_threshold(threshold: Array, scale: float) -> Array:
 
 
 def quantize_bias(bias: Array, scale: float) -> tuple[Array, int]:
-    """Mantissas (13 bit) and one exponent (3 bit) for ``bias * scale``; ``scale``: state units per unit of the membrane.
+    """Mantissas (13 bit) and one exponent (3 bit) for ``bias * scale``; ``scale``: state units per membrane unit.
 
     The exponent may come out above 7 where the bias is too large for the chip; the caller refuses that.
     """
