@@ -42,6 +42,8 @@ class DenseNet(nn.Module):
         recorded = []
         for step in spikes:
             for i in range(self.depth):
-                step, membranes[i] = getattr(self, f"lif{i + 1}")(getattr(self, f"fc{i + 1}")(step), membranes[i])
+                linear, neuron = getattr(self, f"fc{i + 1}"), getattr(self, f"lif{i + 1}")
+                step = step.to(linear.weight.dtype)  # snnTorch's spikes are float32 in a float64 model too
+                step, membranes[i] = neuron(linear(step), membranes[i])
             recorded.append(step)
         return torch.stack(recorded)

@@ -175,7 +175,7 @@ def _step(
 
 
 def evaluate(model: nn.Module, data: Dataset, part: str) -> tuple[float, float]:
-    """Accuracy (0 to 1) and hidden spikes per inference of a snnTorch model on a part of the data, in ``eval()`` mode."""
+    """Accuracy (0 to 1) and hidden spikes per inference of a snnTorch model on a part of the data, in eval mode."""
     was_training = model.training
     model.eval()
     with torch.no_grad(), count_spikes(hidden_layers(model)) as spikes:
