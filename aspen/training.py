@@ -36,15 +36,15 @@ class Recipe:
     name: str
     spike_price: float = 0.0
     perturbation: dict[str, object] | None = None
-    epochs: int = 60
+    epochs: int = 45
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     clip: float = 1.0
 
 
 RECIPES = {
     "plain": Recipe("plain"),
-    "perturbed": Recipe("perturbed", spike_price=0.1, perturbation={"low": 0.4, "high": 2.5}),
+    "perturbed": Recipe("perturbed", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}),
 }
 """``plain`` is ordinary training; ``perturbed`` moves the thresholds at random and puts a price on spikes."""
 

@@ -1,0 +1,113 @@
+"""Options and steps that several commands share."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.errors import AspenError, FileFormatError, InputError
+from aspen.files import write_atomically
+from aspen.knob import check_scale
+from aspen.network import Network, load_network
+from aspen_emulator.engines import ENGINES, network_of
+from aspen_hardware.chips import Chip, chip
+from aspen_hardware.compiler import MAX_THRESHOLD_SCALE, compile
+from aspen_hardware.deployment import Deployment, load_deployment, stored_chips
+
+DEFAULT_CHIP = "loihi1"
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class ChipParameter(click.ParamType):
+    """A chip's name, or the path of a chip file."""
+
+    name = "name|file.toml"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Chip:
+        try:
+            return value if isinstance(value, Chip) else chip(value)
+        except AspenError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ScaleParameter(click.ParamType):
+    """``1.5`` for all hidden populations, or ``NAME=1.5`` for one."""
+
+    name = "s|name=s"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        if isinstance(value, tuple):
+            return value
+        name, _, number = str(value).rpartition("=")
+        try:
+            scale = float(number)
+            check_scale("threshold scale", scale)
+        except (ValueError, InputError):
+            self.fail(f"found {value!r}, allowed is a number above 0 such as 1.5, or NAME=1.5", param, ctx)
+        return name, scale
+
+
+network_argument = click.argument("network", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+engine_option = click.option(
+    "--engine", type=click.Choice(list(ENGINES)), default="fast", show_default=True, help="What runs the network."
+)
+chip_option = click.option(
+    "--chip", "target", type=ChipParameter(), help=f"Chip name or file.  [default: {DEFAULT_CHIP}]"
+)
+float_option = click.option("--float", "floating", is_flag=True, help="Run the network in floating point, on no chip.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of text.")
+
+
+def read_network(path: Path) -> Network:
+    """The network in a file; only ``.aspen`` for now."""
+    if path.suffix != ".aspen":
+        raise FileFormatError(
+            f"{path}: found {path.suffix or 'no suffix'}, allowed is .aspen; make one with `aspen train`"
+        )
+    return load_network(path)
+
+
+def prepare(path: Path, target: Chip | None, floating: bool) -> Network | Deployment:
+    """What to run: the float network, the stored deployment for the chip, or one compiled on the spot."""
+    if floating and target is not None:
+        raise click.UsageError("found both --float and --chip, allowed is one; --float runs on no chip")
+    network = read_network(path)
+    if floating:
+        return network
+    target = target or chip(DEFAULT_CHIP)
+    if target.name in stored_chips(path):
+        return load_deployment(path, target.name)
+    return compile(network, target, max_threshold_scale=MAX_THRESHOLD_SCALE)
+
+
+def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    """The knob for ``--threshold-scale`` options: later ones win; a bare number counts for all hidden populations."""
+    network = network_of(target)
+    knob: dict[str, float] = {}
+    for name, scale in scales:
+        if name and name not in network.order:
+            raise click.UsageError(
+                f"--threshold-scale: found population {name!r}, allowed are {', '.join(network.order)}"
+            )
+        knob.update({name: scale} if name else dict.fromkeys(network.hidden, scale))
+    return knob
+
+
+def save_array(path: Path, array: Array) -> None:
+    """Write a ``.npy`` file atomically."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_atomically(path, buffer.getvalue())
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Fail before the work, not after it, where an output's folder does not exist."""
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise click.UsageError(f"{path}: the folder {path.parent} does not exist; create it first")

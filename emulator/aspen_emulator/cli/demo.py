@@ -1,0 +1,26 @@
+"""``aspen demo``: the whole way in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("demo")
+@click.option("--output", default="runs/demo", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Folder for the results.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Networks of each kind.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Training epochs.  [default: the recipes']")
+@click.option("--lava/--no-lava", default=True, show_default=True, help="Compare with the real Lava runtime.")
+def demo_command(output: Path, seeds: int, epochs: int | None, lava: bool) -> None:
+    """Train a plain and a perturbed network on handwritten digits, compile both to loihi1, and turn the knob.
+
+    Takes about three minutes. Exit code 1 if a spike on Lava differs from the integer engine's.
+    """
+    from aspen_emulator.demo import run_demo, summary
+
+    result = run_demo(output, seeds=seeds, epochs=epochs, lava=lava, say=click.echo)
+    click.echo(f"\n{summary(result)}")
+    if not result.parity.get("identical", True):
+        raise click.ClickException("spikes on Lava differ from the integer engine's; see parity.json")

@@ -1,0 +1,76 @@
+"""``aspen export``: a user's own snnTorch model becomes an .aspen file."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aspen_emulator.cli.common import check_writable
+from aspen_emulator.inputs import load_spikes
+
+
+@click.command("export")
+@click.argument("model")
+@click.option("--sample", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Sample input, .npy: (time, batch, *shape).")  # fmt: skip
+@click.option(
+    "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .aspen file to write."
+)
+@click.option("--state-dict", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="PyTorch weights to load into the model first (a state_dict; nothing else is unpickled).")  # fmt: skip
+def export_command(model: str, sample: Path, output: Path, state_dict: Path | None) -> None:
+    """Export MODEL, given as MODULE:NAME, to an .aspen file.
+
+    NAME is a model in your Python module, or a function without arguments that makes one; the module is imported, and
+    so executed, from the current folder or the Python path. Example: aspen export mymodels:make_net --sample x.npy
+    --state-dict weights.pt --output net.aspen
+    """
+    check_writable(output)
+    import torch
+
+    from aspen.export import export
+
+    made = load_model(model)
+    if state_dict is not None:
+        load_weights(made, state_dict)
+    network = export(made, torch.from_numpy(load_spikes(sample)).float())
+    network.save(output)
+    click.echo(f"{network}\nsaved: {output}")
+
+
+def load_model(where: str) -> Any:
+    """The model at ``MODULE:NAME``; called first if it is no model yet."""
+    from torch import nn
+
+    module_name, _, name = where.partition(":")
+    if not module_name or not name:
+        raise click.BadParameter(f"found {where!r}, allowed is MODULE:NAME, e.g. mymodels:make_net", param_hint="MODEL")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise click.BadParameter(f"cannot load {where!r}: {error}", param_hint="MODEL") from error
+    finally:
+        sys.path.pop(0)
+    made = found if isinstance(found, nn.Module) else found()
+    if not isinstance(made, nn.Module):
+        raise click.BadParameter(f"{where} gave a {type(made).__name__}, allowed is a torch model", param_hint="MODEL")
+    return made
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Load a state_dict, with PyTorch's safe loader."""
+    import pickle
+
+    import torch
+
+    try:
+        model.load_state_dict(torch.load(path, weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError, TypeError, AttributeError) as error:
+        raise click.ClickException(
+            f"{path}: does not fit the model ({error}); save it with torch.save(model.state_dict())"
+        ) from error

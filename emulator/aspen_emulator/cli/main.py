@@ -1,0 +1,93 @@
+"""The ``aspen`` group of commands, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from aspen._version import __version__
+from aspen.errors import AspenError
+
+COMMANDS = {
+    "demo": "demo",
+    "train": "train",
+    "export": "export",
+    "compile": "deploy",
+    "check": "deploy",
+    "run": "run",
+    "sweep": "sweep",
+    "chips": "chips",
+    "doctor": "doctor",
+}
+"""Command -> module of this package that holds it; imported only when the command is used."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is needed, so that ``aspen --help`` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"aspen_emulator.cli.{COMMANDS[name]}"), f"{name}_command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="aspen")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def aspen(debug: bool) -> None:
+    """Train a spiking network once, then trade spikes for accuracy at run time with one knob.
+
+    \b
+    Start here:
+      aspen demo                         train, compile, run on Lava, turn the knob: everything in one go
+      aspen doctor                       what is installed, and whether it works
+      aspen run NETWORK --input X.npy --output Y.npy --threshold-scale 1.5
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(arguments, debug="--debug" in arguments))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        result = aspen.main([a for a in arguments if a != "--debug"], prog_name="aspen", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "aspen"
+        return _fail(f"{where}: {_one_line(error.format_message())} (see '{where} --help')", 2, debug)
+    except click.ClickException as error:
+        return _fail(f"aspen: {_one_line(error.format_message())}", 1, debug)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("aspen: interrupted", 1, debug)
+    except AspenError as error:
+        return _fail(f"aspen: {_one_line(str(error))}", 1, debug)
+    except Exception as error:
+        message = (
+            f"aspen: internal error: {type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)"
+        )
+        return _fail(message, 1, debug)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(message, err=True)
+    return code

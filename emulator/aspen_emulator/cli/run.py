@@ -1,0 +1,122 @@
+"""``aspen run``: spikes in, spikes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from aspen_hardware.energy import energy_model
+
+from aspen._arrays import Array
+from aspen.files import write_atomically
+from aspen.record import Record
+from aspen_emulator.cli.common import (
+    ScaleParameter,
+    check_writable,
+    chip_option,
+    engine_option,
+    float_option,
+    json_option,
+    network_argument,
+    prepare,
+    save_array,
+    scales_to_knob,
+)
+from aspen_emulator.engines import run
+from aspen_emulator.inputs import load_spikes
+from aspen_hardware.chips import Chip, chip
+from aspen_hardware.deployment import Deployment
+
+SCALE_OPTION = "--threshold-scale"
+
+
+class ScalesCommand(click.Command):
+    """Lets ``--threshold-scale A=1 B=2`` stand for ``--threshold-scale A=1 --threshold-scale B=2``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        for argument in args:
+            previous = spread[-2] if len(spread) > 1 else ""
+            if previous == SCALE_OPTION and _names_a_scale(argument):
+                spread.append(SCALE_OPTION)
+            spread.append(argument)
+        return super().parse_args(ctx, spread)
+
+
+def _names_a_scale(argument: str) -> bool:
+    name, _, number = argument.partition("=")
+    try:
+        float(number)
+    except ValueError:
+        return False
+    return bool(name) and not name.startswith("-")
+
+
+@click.command("run", cls=ScalesCommand)
+@network_argument
+@click.option("--input", "source", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Spikes, .npy: (time, batch, *shape), 0 and 1.")  # fmt: skip
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="Where the output population's spikes go, .npy: (time, batch, *shape).")  # fmt: skip
+@engine_option
+@chip_option
+@float_option
+@click.option(SCALE_OPTION, "scales", multiple=True, type=ScaleParameter(),
+              help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=1), help="Run so many time steps: cuts the input, or adds silence.")
+@click.option("--record", "record_path", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the counts (spikes, synaptic operations, updates) and energy as JSON.")  # fmt: skip
+@json_option
+def run_command(
+    network: Path,
+    source: Path,
+    output: Path,
+    engine: str,
+    target: Chip | None,
+    floating: bool,
+    scales: tuple[tuple[str, float], ...],
+    steps: int | None,
+    record_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Run NETWORK (an .aspen file) on spikes and write its output spikes.
+
+    A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
+    """
+    check_writable(output, record_path)
+    program = prepare(network, target, floating)
+    knob = scales_to_knob(program, scales)
+    record = run(program, fit_steps(load_spikes(source), steps), knob, engine=engine)
+    summary = {**record.summary(), "threshold_scale": knob, **_energy(record, program)}
+    save_array(output, record.output)
+    if record_path is not None:
+        write_atomically(record_path, json.dumps(summary, indent=2).encode())
+    click.echo(json.dumps(summary) if as_json else _text(summary, output))
+
+
+def fit_steps(spikes: Array, steps: int | None) -> Array:
+    """The first ``steps`` steps of ``spikes``, with silence added at the end where there are fewer."""
+    if steps is None or spikes.ndim == 0 or len(spikes) == steps:
+        return spikes
+    missing = max(steps - len(spikes), 0)
+    return np.concatenate([spikes[:steps], np.zeros((missing, *spikes.shape[1:]), spikes.dtype)])
+
+
+def _energy(record: Record, program: object) -> dict[str, Any]:
+    if not isinstance(program, Deployment):
+        return {"chip": None}
+    return {"chip": program.chip, "energy": energy_model(record, chip(program.chip)).to_dict()}
+
+
+def _text(summary: dict[str, Any], output: Path) -> str:
+    lines = [
+        f"{summary['samples']} samples, {summary['steps']} steps, engine {summary['engine']}, chip {summary['chip']}"
+    ]
+    for name, counts in summary["populations"].items():
+        lines.append(f"  {name}: {counts['spikes']} spikes by {counts['neurons']} neurons")
+    operations = sum(entry["synaptic_operations"] for entry in summary["connections"].values())
+    lines.append(f"  {operations} synaptic operations")
+    return "\n".join([*lines, f"Output spikes: {output}"])

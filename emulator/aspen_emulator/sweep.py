@@ -1,0 +1,161 @@
+"""Turn the knob over a range and measure what each setting costs and gives."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+from aspen_hardware.energy import energy_model
+
+from aspen._arrays import Array
+from aspen.errors import InputError
+from aspen.files import write_atomically
+from aspen.network import Network
+from aspen_emulator.engines import network_of, run
+from aspen_hardware.chips import Chip, chip
+from aspen_hardware.deployment import Deployment
+
+SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One knob setting, measured. Energies are None where the chip has no published figures, or there is no chip.
+
+    Args:
+        threshold_scale: the knob.
+        accuracy: fraction of samples classified correctly.
+        accuracy_low, accuracy_high: Wilson's 95 % interval of the accuracy.
+        hidden_spikes: spikes of hidden populations per inference.
+        synaptic_operations: synaptic operations of all connections per inference.
+        hidden_synaptic_operations: those without the first layer's, which the input alone decides.
+        dynamic_nj: dynamic energy per inference, nJ.
+        static_nj: static energy per inference, nJ.
+        samples: number of inferences measured.
+    """
+
+    threshold_scale: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    hidden_spikes: float
+    synaptic_operations: float
+    hidden_synaptic_operations: float
+    dynamic_nj: float | None
+    static_nj: float | None
+    samples: int
+
+
+def wilson(correct: int, samples: int) -> tuple[float, float]:
+    """Wilson's 95 % interval for ``correct`` successes among ``samples`` (Wilson, JASA 22, 1927)."""
+    rate, z2 = correct / samples, _Z95**2
+    middle = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
+    half = _Z95 * sqrt(rate * (1 - rate) / samples + z2 / (4 * samples**2)) / (1 + z2 / samples)
+    return middle - half, middle + half
+
+
+def sweep(
+    target: Network | Deployment,
+    spikes: Array,
+    labels: Array,
+    scales: Sequence[float] = SCALES,
+    *,
+    on: Chip | str | None = None,
+    engine: str = "fast",
+    progress: Callable[[OperatingPoint], None] | None = None,
+) -> list[OperatingPoint]:
+    """Run ``target`` at each knob setting.
+
+    Args:
+        target: a deployment, or a network in floating point.
+        spikes: (time, samples, *input_shape), 0 and 1.
+        labels: (samples,) classes.
+        scales: knob settings for all hidden populations.
+        on: chip for the energies; default: the chip of a deployment, none for a plain network.
+        engine: as in :func:`aspen_emulator.run`.
+        progress: called with each point as soon as it is measured.
+
+    Raises:
+        InputError: the labels do not fit the spikes, or a setting is not allowed.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.shape[0] != np.asarray(spikes).shape[1] or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"labels: found {labels.dtype} of shape {labels.shape}, allowed are {np.asarray(spikes).shape[1]} integers, "
+            f"one for each sample"
+        )
+    description = _chip_of(target, on)
+    points = []
+    for scale in scales:
+        points.append(_measure(target, spikes, labels, float(scale), description, engine))
+        if progress is not None:
+            progress(points[-1])
+    return points
+
+
+def _chip_of(target: Network | Deployment, on: Chip | str | None) -> Chip | None:
+    if isinstance(on, Chip):
+        return on
+    name = on or (target.chip if isinstance(target, Deployment) else None)
+    return None if name is None else chip(name)
+
+
+def _measure(
+    target: Network | Deployment, spikes: Array, labels: Array, scale: float, description: Chip | None, engine: str
+) -> OperatingPoint:
+    record = run(target, spikes, scale, engine=engine)
+    network = network_of(target)
+    correct = int((record.predictions == labels).sum())
+    low, high = wilson(correct, len(labels))
+    first = [c.name for c in network.connections if c.source == network.input.name]
+    hidden = sum(int(n.sum()) for name, n in record.synaptic_operations.items() if name not in first)
+    energy = None if description is None else energy_model(record, description)
+    dynamic = None if energy is None else energy.dynamic
+    static = None if energy is None else energy.static
+    return OperatingPoint(
+        threshold_scale=scale,
+        accuracy=correct / len(labels),
+        accuracy_low=low,
+        accuracy_high=high,
+        hidden_spikes=float(record.hidden_spikes.mean()),
+        synaptic_operations=float(record.total_synaptic_operations.mean()),
+        hidden_synaptic_operations=hidden / len(labels),
+        dynamic_nj=None if dynamic is None else dynamic.typical / len(labels) * 1e9,
+        static_nj=None if static is None else static.typical / len(labels) * 1e9,
+        samples=len(labels),
+    )
+
+
+def write_csv(path: str | Path, rows: Sequence[dict[str, object]]) -> None:
+    """Write rows with the same keys as a CSV file, atomically."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, buffer.getvalue().encode())
+
+
+def points_to_rows(points: Sequence[OperatingPoint], **extra: object) -> list[dict[str, object]]:
+    """Plain rows for a table or a file, with ``extra`` columns in front."""
+    return [{**extra, **asdict(point)} for point in points]
+
+
+def table(points: Sequence[OperatingPoint]) -> str:
+    """The points as a readable table."""
+    lines = ["  scale   accuracy (95 % interval)   hidden spikes   synaptic ops   dynamic nJ   static nJ"]
+    for p in points:
+        energy = "".join(f"{'-' if e is None else f'{e:.1f}':>12}" for e in (p.dynamic_nj, p.static_nj))
+        lines.append(
+            f"{p.threshold_scale:7.2f}   {p.accuracy:7.1%} ({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"
+            f"{p.hidden_spikes:16.1f}{p.synaptic_operations:15.0f} {energy}"
+        )
+    return "\n".join(lines)
+
+
+COLUMNS = tuple(field.name for field in fields(OperatingPoint))
