@@ -87,8 +87,8 @@ def sweep(
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.shape[0] != np.asarray(spikes).shape[1] or labels.dtype.kind not in "iu":
         raise InputError(
-            f"labels: found {labels.dtype} of shape {labels.shape}, allowed are {np.asarray(spikes).shape[1]} integers, "
-            f"one for each sample"
+            f"labels: found {labels.dtype} of shape {labels.shape}, allowed are "
+            f"{np.asarray(spikes).shape[1]} integers, one for each sample"
         )
     description = _chip_of(target, on)
     points = []

@@ -56,7 +56,7 @@ def compile_command(
 
 
 def spike_survival(trained: Network, deployment: Deployment, source: Path) -> dict[str, tuple[int, int, int]]:
-    """Population -> spikes at the same place before and after rounding, spikes before, spikes after, on sample input."""
+    """Population -> spikes in the same place before and after rounding, all before, all after, on sample input."""
     spikes = load_spikes(source)
     before, after = (run(target, spikes, record="spikes").rasters for target in (trained, deployment))
     return {

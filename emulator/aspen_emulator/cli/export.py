@@ -21,7 +21,7 @@ from aspen_emulator.inputs import load_spikes
     "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .aspen file to write."
 )
 @click.option("--state-dict", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="PyTorch weights to load into the model first (a state_dict; nothing else is unpickled).")  # fmt: skip
+              help="PyTorch weights to load into the model first: a state_dict, nothing else.")  # fmt: skip
 def export_command(model: str, sample: Path, output: Path, state_dict: Path | None) -> None:
     """Export MODEL, given as MODULE:NAME, to an .aspen file.
 

@@ -16,7 +16,7 @@ from aspen_emulator.training import RECIPE_NAMES, train_network
 )
 @click.option("--data", type=click.Choice(["digits"]), default="digits", show_default=True, help="What to learn.")
 @click.option("--recipe", type=click.Choice(RECIPE_NAMES), default="perturbed", show_default=True,
-              help="plain: ordinary training; perturbed: thresholds moved at random, and a price on spikes.")  # fmt: skip
+              help="perturbed: thresholds moved at random, and a price on spikes.")  # fmt: skip
 @click.option("--hidden", default="128,64", show_default=True, help="Sizes of the hidden layers.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.  [default: the recipe's]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, encoding and perturbation.")

@@ -1,0 +1,35 @@
+# make demo: the whole way in a few minutes.   make test: linter, type checker and tests.
+# Another Python: make test PYTHON=python3.12 VENV=.venv312
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+LAVA = lava-nc==0.10.0
+
+.PHONY: demo test lint format clean
+
+demo: $(VENV)/installed
+	$(BIN)/aspen demo
+
+test: $(VENV)/installed lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check (docs/dependencies.md).
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,lava,dev]"
+	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
+		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,80 @@
+"""``aspen doctor``: what is installed, and whether it works."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+import numpy as np
+
+from aspen._version import __version__
+from aspen.errors import AspenError
+from aspen.network import Dense, FixedLif, Network, Population
+from aspen_emulator.cli.common import json_option
+from aspen_emulator.engines import run
+
+PACKAGES = {
+    "numpy": "everything",
+    "safetensors": "everything",
+    "click": "the command line",
+    "tqdm": "progress bars",
+    "torch": "training and export",
+    "snntorch": "training and export",
+    "scikit-learn": "the digits",
+    "matplotlib": "plots",
+    "lava-nc": "the lava engine",
+}
+
+
+def tiny_network() -> Network:
+    """Two integer neurons that spike when they are fed."""
+    neuron = FixedLif(threshold=10, voltage_decay=410)
+    populations = (Population("input", (2,)), Population("output", (2,), neuron))
+    return Network(populations, (Dense("input", "output", np.array([[20, 2], [2, 20]])),))
+
+
+def self_test(engine: str) -> str:
+    """Run one step on an engine: ``ok``, or why not."""
+    try:
+        spikes = np.array([[[1, 0]]], np.uint8)
+        output = run(tiny_network(), spikes, engine=engine).output
+    except AspenError as error:
+        return str(error)
+    return "ok" if output.tolist() == [[[1, 0]]] else f"wrong answer: {output.tolist()}, expected [[[1, 0]]]"
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@click.command("doctor")
+@json_option
+def doctor_command(as_json: bool) -> None:
+    """Show versions, what is installed, and a one-step self-test of every engine. Exit code 1 if a test fails.
+
+    Lava that is not installed is reported and is no failure.
+    """
+    found = {package: _installed(package) for package in PACKAGES}
+    engines = {engine: self_test(engine) for engine in ("reference", "fast", "lava")}
+    failed = [name for name, answer in engines.items() if answer != "ok" and (name != "lava" or found["lava-nc"])]
+    if as_json:
+        report = {"aspen": __version__, "python": platform.python_version(), "packages": found, "engines": engines}
+        click.echo(json.dumps(report))
+    else:
+        click.echo("\n".join(_lines(found, engines)))
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _lines(found: dict[str, str | None], engines: dict[str, str]) -> list[str]:
+    pad: Callable[[str], str] = lambda text: f"  {text:<14}"  # noqa: E731 - one format for both lists
+    lines = [f"aspen {__version__}, Python {platform.python_version()} on {sys.platform}", "packages:"]
+    lines += [f"{pad(name)}{number or 'missing':<12}{PACKAGES[name]}" for name, number in found.items()]
+    return [*lines, "engines, one step each:", *[f"{pad(name)}{answer}" for name, answer in engines.items()]]
