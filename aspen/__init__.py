@@ -12,13 +12,21 @@ from aspen._version import __version__
 
 if TYPE_CHECKING:
     from aspen.errors import AspenError as AspenError
+    from aspen.export import export as export
     from aspen.network import Dense as Dense
     from aspen.network import FixedLif as FixedLif
     from aspen.network import Lif as Lif
     from aspen.network import Network as Network
     from aspen.network import Population as Population
     from aspen.network import load_network as load_network
+    from aspen.perturbation import Perturbation as Perturbation
+    from aspen.perturbation import get_perturbation as get_perturbation
+    from aspen.perturbation import perturb_thresholds as perturb_thresholds
     from aspen.record import Record as Record
+    from aspen.thresholds import get_threshold_scale as get_threshold_scale
+    from aspen.thresholds import set_threshold_scale as set_threshold_scale
+    from aspen.training import Recipe as Recipe
+    from aspen.training import fit as fit
 
 _HOMES = {
     "AspenError": "aspen.errors",
@@ -26,9 +34,17 @@ _HOMES = {
     "FixedLif": "aspen.network",
     "Lif": "aspen.network",
     "Network": "aspen.network",
+    "Perturbation": "aspen.perturbation",
     "Population": "aspen.network",
+    "Recipe": "aspen.training",
     "Record": "aspen.record",
+    "export": "aspen.export",
+    "fit": "aspen.training",
+    "get_perturbation": "aspen.perturbation",
+    "get_threshold_scale": "aspen.thresholds",
     "load_network": "aspen.network",
+    "perturb_thresholds": "aspen.perturbation",
+    "set_threshold_scale": "aspen.thresholds",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -43,7 +43,7 @@ def export(model: nn.Module, sample: Tensor) -> Network:
     if not isinstance(sample, Tensor) or sample.ndim < 3 or sample.shape[0] < 2:
         found = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
         raise InputError(f"sample: found {found}, allowed is a tensor (time, batch, *shape) of 2 steps or more")
-    twin = copy.deepcopy(model).eval()
+    twin = _copy(model).eval()
     spiking = spiking_layers(twin)
     for name, layer in spiking.items():
         _check_neuron(name, layer)
@@ -51,6 +51,16 @@ def export(model: nn.Module, sample: Tensor) -> Network:
     calls = _run(twin, sample, leaves, spiking)
     sources = _sources(calls, leaves, sample)
     return _build(twin, sources, leaves, sample)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A copy of the model; membranes that are still part of an autograd graph, which torch cannot copy, are detached."""
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for value in (*module._buffers.values(), *vars(module).values()):
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(model, memo)
 
 
 def _check_neuron(name: str, layer: Any) -> None:

@@ -29,7 +29,7 @@ PARITY_SCALES = (1.0, 2.0)
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo measured: sweeps by recipe (one for each seed), the comparison with Lava, and the float accuracy."""
+    """What the demo measured: sweeps and float accuracies by recipe, one for each seed, and the comparison with Lava."""
 
     sweeps: dict[str, list[list[OperatingPoint]]]
     float_accuracy: dict[str, list[float]]
@@ -81,9 +81,8 @@ def run_demo(
             sweeps[name].append(_sweep(deployment, spikes, labels, f"sweep {name}, seed {seed}"))
     say(f"2/4  Compiled for {CHIP}, swept the knob over {len(SCALES)} settings on {len(labels)} test digits")
     assert kept is not None  # seeds is at least 1
-    say(
-        f"3/4  Run {PARITY_SAMPLES} test digits on Lava, the knob turned from {PARITY_SCALES[0]:g} to {PARITY_SCALES[1]:g} half way"
-    )
+    turned = "from {:g} to {:g}".format(*PARITY_SCALES)
+    say(f"3/4  Run {PARITY_SAMPLES} test digits on Lava, the knob turned {turned} half way")
     parity = compare_with_lava(kept, spikes[:, :PARITY_SAMPLES]) if lava else {"skipped": "asked to leave Lava out"}
     say(f"     {parity_line(parity)}")
     result = DemoResult(sweeps, float_accuracy, parity)
@@ -166,15 +165,17 @@ def headline(result: DemoResult) -> list[str]:
     at_one = _mean_at(plain, 1.0)
     frugal = _cheapest(perturbed, at_one.accuracy - 0.02)
     lines = [
-        f"- {name}: best accuracy {max(_accuracies(runs)):.1%}, worst for a knob from 0.5 to 2: {min(_accuracies(runs, 0.5, 2.0)):.1%}; "
+        f"- {name}: best accuracy {max(_accuracies(runs)):.1%}, "
+        f"worst for a knob from 0.5 to 2: {min(_accuracies(runs, 0.5, 2.0)):.1%}; "
         f"floating point {np.mean(result.float_accuracy[name]):.1%} at 1, integers {_mean_at(runs, 1.0).accuracy:.1%}"
         for name, runs in result.sweeps.items()
     ]
     if frugal is not None:
         ratio = at_one.hidden_spikes / frugal.hidden_spikes
         lines.append(
-            f"- within 2 points of the plain network at 1 ({at_one.accuracy:.1%}), the perturbed one needs {frugal.hidden_spikes:.0f} "
-            f"hidden spikes (knob at {frugal.threshold_scale:g}) where the plain one spends {at_one.hidden_spikes:.0f}: {ratio:.1f}x fewer"
+            f"- within 2 points of the plain network at 1 ({at_one.accuracy:.1%}), the perturbed one needs "
+            f"{frugal.hidden_spikes:.0f} hidden spikes (knob at {frugal.threshold_scale:g}) where the plain one spends "
+            f"{at_one.hidden_spikes:.0f}: {ratio:.1f}x fewer"
         )
     return [*lines, f"- {parity_line(result.parity)}"]
 
@@ -231,6 +232,7 @@ def _table(runs: Runs) -> list[str]:
     for i, p in enumerate(_mean_points(runs)):
         rows.append(
             f"| {p.threshold_scale:g} | {p.accuracy:.1%} ({low[i]:.1%} to {high[i]:.1%}) | {p.hidden_spikes:.1f} | "
-            f"{p.synaptic_operations:.0f} ({p.hidden_synaptic_operations:.0f}) | {p.dynamic_nj:.1f} | {p.static_nj:.0f} |"
+            f"{p.synaptic_operations:.0f} ({p.hidden_synaptic_operations:.0f}) | "
+            f"{p.dynamic_nj:.1f} | {p.static_nj:.0f} |"
         )
     return rows

@@ -48,8 +48,7 @@ def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron) ->
           subtract           v = v - threshold where spike
           subtract-delayed   owed = threshold where spike, else 0   (subtracted in the next step, after the decay:
                                                                      snnTorch's default)
-          subtract-guarded   v = v - (spike - r) * threshold, with r = 1 where the membrane was above the
-                             threshold already before this step; owed = threshold where v > threshold
+          subtract-guarded   v = v - threshold where spike, + owed; then owed = threshold where still v > threshold
                              (snnTorch's ``reset_delay=False``: while the membrane is left above the threshold,
                              it fires only above twice the threshold)
           none               nothing
@@ -112,8 +111,7 @@ def _reset(state: LifState, spike: Array, threshold: Array, reset: str) -> None:
     elif reset == "subtract-delayed":
         state.owed = spike * threshold
     elif reset == "subtract-guarded":
-        already = state.owed != 0
-        state.v = state.v - (spike * threshold - already * threshold)
+        state.v = state.v - (spike * threshold - state.owed)
         state.owed = (state.v > threshold) * threshold
 
 
