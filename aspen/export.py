@@ -54,7 +54,7 @@ def export(model: nn.Module, sample: Tensor) -> Network:
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    """A copy of the model; membranes that are still part of an autograd graph, which torch cannot copy, are detached."""
+    """A copy of the model; membranes still in an autograd graph, which torch cannot copy, are detached."""
     memo: dict[int, Any] = {}
     for module in model.modules():
         for value in (*module._buffers.values(), *vars(module).values()):
@@ -95,12 +95,12 @@ def _run(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking
         model(sample)
 
     def stepwise() -> None:
-        for layer in spiking.values():
-            layer.reset_mem()  # type: ignore[operator]
         for t in range(steps):
             model(sample[t])
 
     one_step = all(layer.init_hidden for layer in spiking.values()) and _calls_per_forward(model, sample, spiking) == 1
+    for layer in spiking.values():
+        layer.reset_mem()  # type: ignore[operator]
     calls = trace(model, stepwise if one_step else whole, sample, leaves)
     for name in spiking:
         found = sum(call.module == name for call in calls)

@@ -1,1 +1,1 @@
-"""."""
+"""Run spiking networks."""

@@ -29,7 +29,7 @@ PARITY_SCALES = (1.0, 2.0)
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo measured: sweeps and float accuracies by recipe, one for each seed, and the comparison with Lava."""
+    """What the demo measured: sweeps and float accuracies by recipe, one for each seed, and the check on Lava."""
 
     sweeps: dict[str, list[list[OperatingPoint]]]
     float_accuracy: dict[str, list[float]]
