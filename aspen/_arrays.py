@@ -43,11 +43,10 @@ def _as_int32(what: str, array: Array) -> Array:
 
 def check_range(what: str, array: Array, low: float, high: float, unit: str = "") -> None:
     """Raise unless all of ``array`` lies in ``[low, high]``."""
-    if array.size and (array.min() < low or array.max() > high):
-        raise NetworkError(
-            f"{what}: found {array.min():g} to {array.max():g}{unit}, "
-            f"allowed is {low:g} to {high:g}{unit}; correct the value"
-        )
+    if array.size == 0 or (array.min() >= low and array.max() <= high):
+        return
+    found = f"{array.min():g}" if array.min() == array.max() else f"{array.min():g} to {array.max():g}"
+    raise NetworkError(f"{what}: found {found}{unit}, allowed is {low:g} to {high:g}{unit}; correct the value")
 
 
 def check_shape(what: str, array: Array, allowed: Iterable[tuple[int, ...]]) -> None:

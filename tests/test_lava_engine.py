@@ -1,0 +1,402 @@
+"""Networks on the real Lava runtime give the spikes of a plain loop over ``lif_step``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aspen.errors import EngineError, InputError
+from aspen.network import Dense, FixedLif, Lif, Network, Population
+from aspen.neurons import RESETS
+from aspen_emulator.lava.engine import LavaSession, run_lava, run_on
+from aspen_emulator.lava.isolation import LavaWorker
+from aspen_emulator.lava.plan import check_network, make_plan
+from aspen_emulator.lava.shim import lava_available
+from aspen_emulator.lif import LifState, lif_step, scaled_threshold
+
+pytestmark = [
+    pytest.mark.lava,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not lava_available(), reason="lava-nc is not installed"),
+]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+RunLava = Callable[[Network, Array, Mapping[str, Array]], dict[str, Array]]
+few = settings(max_examples=3, deadline=None, database=None)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(scope="module")
+def lava() -> Iterator[RunLava]:
+    """The engine, with one worker for all tests of this module; a new one after a failure."""
+    workers = [LavaWorker()]
+
+    def run(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+        if workers[-1].pid is None:
+            workers.append(LavaWorker())
+        return run_on(workers[-1], network, spikes, thresholds)
+
+    yield run
+    workers[-1].close()
+
+
+def expected(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+    """The spikes of all populations: for each sample a plain loop over time steps and populations."""
+    steps, batch = spikes.shape[:2]
+    rasters = {p.name: np.zeros((steps, batch, p.size), np.uint8) for p in network.populations}
+    rasters[network.input.name][:] = spikes.reshape(steps, batch, -1)
+    table = {n: np.broadcast_to(a, (steps, batch, network[n].size)) for n, a in thresholds.items()}
+    for k in range(batch):
+        states = {name: LifState.zeros(1, network[name].size, network[name].neuron) for name in network.order}
+        for t in range(steps):
+            for name in network.order:
+                drive = 0
+                for connection in network.incoming(name):
+                    drive = drive + connection.drive(rasters[connection.source][t, k][None])
+                    drive = drive if connection.bias is None else drive + connection.bias
+                neuron = network[name].neuron
+                rasters[name][t, k] = lif_step(states[name], drive, table[name][t, k], neuron)[0]
+    return {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
+
+
+def some(rng: np.random.Generator, shape: tuple[int, ...], draw: Callable[[Any], Array]) -> Array:
+    """One value for the population, or one per neuron."""
+    return draw(shape if rng.random() < 0.5 else ())
+
+
+def float_neuron(rng: np.random.Generator, shape: tuple[int, ...], reset: str) -> Lif:
+    return Lif(
+        threshold=some(rng, shape, lambda size: rng.integers(100, 400, size) / 256),
+        beta=some(rng, shape, lambda size: rng.random(size)),
+        alpha=some(rng, shape, lambda size: rng.random(size) * rng.integers(0, 2)),
+        bias=some(rng, shape, lambda size: rng.integers(-20, 40, size) / 256),
+        reset=reset,
+    )
+
+
+def fixed_neuron(rng: np.random.Generator, shape: tuple[int, ...], reset: str) -> FixedLif:
+    return FixedLif(
+        threshold=some(rng, shape, lambda size: rng.integers(50, 3000, size)),
+        voltage_decay=some(rng, shape, lambda size: rng.integers(0, 4096, size)),
+        current_decay=some(rng, shape, lambda size: rng.integers(0, 4096, size)),
+        bias_mantissa=some(rng, shape, lambda size: rng.integers(-200, 400, size)),
+        bias_exponent=some(rng, shape, lambda size: rng.integers(0, 8, size)),
+        reset=reset,
+    )
+
+
+def float_weight(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """Half of them multiples of 2^-8: their sums are exact in any order."""
+    weight = rng.normal(0.1, 0.4, shape)
+    return weight if rng.random() < 0.3 else np.round(weight * 256) / 256
+
+
+def fixed_weight(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    mixed, excitatory = 2 * rng.integers(-128, 128, shape), rng.integers(0, 256, shape)
+    return [mixed, excitatory, -excitatory][rng.choice(3, p=[0.6, 0.3, 0.1])]
+
+
+def random_network(rng: np.random.Generator, reset: str, fixed: bool) -> Network:
+    """Input -> left and right -> output, input -> left -> side: two connections into one population, two outputs."""
+    make = fixed_neuron if fixed else float_neuron
+    shapes = {"in": (2, 3), "left": (4,), "right": (2, 2), "side": (3,), "out": (3,)}
+    populations = [Population("in", shapes.pop("in"))]
+    populations += [Population(name, shape, make(rng, shape, reset)) for name, shape in shapes.items()]
+    size = {population.name: population.size for population in populations}
+    ends = [("in", "left"), ("in", "right"), ("left", "out"), ("right", "out"), ("left", "side")]
+    return Network(populations, [random_dense(rng, a, b, (size[b], size[a]), fixed) for a, b in ends])
+
+
+def random_dense(rng: np.random.Generator, source: str, target: str, shape: tuple[int, int], fixed: bool) -> Dense:
+    if fixed:
+        return Dense(source, target, fixed_weight(rng, shape), exponent=int(rng.integers(-8, 8)))
+    return Dense(source, target, float_weight(rng, shape), bias=rng.integers(-20, 40, shape[0]) / 256)
+
+
+def random_thresholds(
+    rng: np.random.Generator, network: Network, steps: int, batch: int, changes: int = 0
+) -> dict[str, Array]:
+    """(steps or 1, batch or 1, n or 1) each; for some populations at ``changes`` times of their own new values."""
+    thresholds = {}
+    for name in network.order:
+        parts = 1 + changes * int(rng.integers(0, 2))
+        factors = rng.uniform(0.5, 2, (parts, rng.choice([1, batch]), rng.choice([1, network[name].size])))
+        if parts > 1:
+            factors = factors[np.sort(np.r_[np.arange(parts), rng.integers(0, parts, steps - parts)])]
+        thresholds[name] = scaled_threshold(network[name].neuron, factors)
+    return thresholds
+
+
+def random_spikes(rng: np.random.Generator, network: Network, steps: int, batch: int) -> Array:
+    return (rng.random((steps, batch, *network.input.shape)) < 0.4).astype(np.uint8)
+
+
+def assert_same(found: Mapping[str, Array], wanted: Mapping[str, Array]) -> None:
+    assert list(found) == list(wanted)
+    for name, raster in wanted.items():
+        assert found[name].dtype == np.uint8
+        np.testing.assert_array_equal(found[name], raster, err_msg=name)
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["float", "fixed"])
+@pytest.mark.parametrize("reset", RESETS)
+@few
+@given(seed=seeds)
+def test_rasters_are_those_of_lif_step(lava: RunLava, reset: str, fixed: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, reset, fixed)
+    spikes = random_spikes(rng, network, steps=14, batch=2)
+    thresholds = random_thresholds(rng, network, steps=14, batch=2, changes=3)
+    assert_same(lava(network, spikes, thresholds), expected(network, spikes, thresholds))
+
+
+def chain(fixed: bool = False, reset: str = "subtract") -> Network:
+    """Input -> hidden -> output, active, with biases; in integers with an even mixed-sign matrix."""
+    rng = np.random.default_rng(7)
+    if fixed:
+        neuron = FixedLif(threshold=300, voltage_decay=400, current_decay=3000, bias_mantissa=900, reset=reset)
+        weights = [2 * rng.integers(-50, 100, shape) for shape in ((4, 3), (2, 4))]
+    else:
+        neuron = Lif(threshold=1.0, beta=0.9, alpha=0.25, bias=0.0625, reset=reset)
+        weights = [np.round(rng.normal(0.2, 0.5, shape) * 256) / 256 for shape in ((4, 3), (2, 4))]
+    populations = [Population("in", (3,)), Population("hidden", (4,), neuron), Population("out", (2,), neuron)]
+    return Network(populations, [Dense("in", "hidden", weights[0]), Dense("hidden", "out", weights[1])])
+
+
+def own_thresholds(network: Network) -> dict[str, Array]:
+    return {n: np.atleast_1d(scaled_threshold(network[n].neuron, np.ones(1)))[None, None] for n in network.order}
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["float", "fixed"])
+def test_samples_back_to_back_are_those_of_single_runs(lava: RunLava, fixed: bool) -> None:
+    network = chain(fixed, "subtract-delayed")
+    spikes = random_spikes(np.random.default_rng(0), network, steps=20, batch=4)
+    thresholds = own_thresholds(network)
+    together = lava(network, spikes, thresholds)
+    for k in range(4):
+        alone = lava(network, spikes[:, k : k + 1], thresholds)
+        assert_same({name: raster[:, k : k + 1] for name, raster in together.items()}, alone)
+    assert together["out"].any()
+
+
+def test_one_step_and_one_sample(lava: RunLava) -> None:
+    network = chain()
+    spikes = np.ones((1, 1, 3), np.uint8)
+    thresholds = {"hidden": np.full((1, 1, 4), 0.05), "out": np.full((1, 1, 1), 0.01)}
+    assert_same(lava(network, spikes, thresholds), expected(network, spikes, thresholds))
+
+
+def test_thresholds_of_one_population_change_at_its_own_time(lava: RunLava) -> None:
+    """The output is two Lava steps late; a threshold for step 6 must not act on what it computes for step 4."""
+    network = chain()
+    spikes = random_spikes(np.random.default_rng(3), network, steps=12, batch=2)
+    thresholds = own_thresholds(network)
+    thresholds["out"] = np.ones((12, 1, 2)) * [0.2, 0.4]
+    thresholds["out"][6:] = [50.0, 0.1]
+    found = lava(network, spikes, thresholds)
+    assert_same(found, expected(network, spikes, thresholds))
+    assert found["out"][:6, :, 0].any()
+    assert not found["out"][6:, :, 0].any()
+
+
+def test_the_plan_pauses_only_where_thresholds_change() -> None:
+    network = chain()
+    thresholds = own_thresholds(network)
+    assert make_plan(network, 10, 3, thresholds).changes == []
+    thresholds["out"] = np.ones((10, 3, 1))
+    thresholds["out"][4:] = 2.0  # back to 1 where the next sample starts
+    plan = make_plan(network, 10, 3, thresholds)
+    assert [(c.step, c.name, float(c.values[0])) for c in plan.changes] == [
+        (2 + 4, "out", 2.0),
+        (2 + 10, "out", 1.0),
+        (2 + 14, "out", 2.0),
+        (2 + 20, "out", 1.0),
+        (2 + 24, "out", 2.0),
+    ]
+    assert (plan.total, plan.period, plan.depths) == (32, 10, {"in": 0, "hidden": 1, "out": 2})
+
+
+def test_progress_is_reported_up_to_the_end() -> None:
+    network = chain()
+    seen: list[tuple[int, int]] = []
+    spikes = random_spikes(np.random.default_rng(1), network, steps=70, batch=2)
+    found = run_lava(network, spikes, own_thresholds(network), progress=lambda *pair: seen.append(pair))
+    assert seen == [(100, 142), (142, 142)]
+    assert_same(found, expected(network, spikes, own_thresholds(network)))
+
+
+def test_excitatory_and_inhibitory_weights_keep_all_bits(lava: RunLava) -> None:
+    neuron = FixedLif(threshold=120, voltage_decay=0, bias_mantissa=2000, reset="subtract")
+    populations = [Population("in", (2,)), Population("plus", (2,), neuron), Population("minus", (2,), neuron)]
+    plus, minus = np.array([[1, 3], [255, 7]]), np.array([[-1, 0], [-255, -9]])
+    network = Network(populations, [Dense("in", "plus", plus), Dense("in", "minus", minus)])
+    spikes = np.ones((30, 1, 2), np.uint8)
+    assert_same(lava(network, spikes, own_thresholds(network)), expected(network, spikes, own_thresholds(network)))
+
+
+def as_on_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+    """What a session shows when it is given ``thresholds`` (steps, 1, n) at each Lava step."""
+    depths = check_network(network)
+    late = {n: np.r_[a[depths[n] :], np.repeat(a[-1:], depths[n], axis=0)] for n, a in thresholds.items()}
+    rasters = expected(network, spikes, late)
+    for name, raster in rasters.items():
+        raster[depths[name] :] = raster[: len(raster) - depths[name]].copy()
+        raster[: depths[name]] = 0
+    return rasters
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["float", "fixed"])
+def test_a_session_turns_thresholds_while_it_runs(fixed: bool) -> None:
+    """Every population takes new thresholds in the Lava step in which they are given; a reset leaves nothing behind."""
+    network = chain(fixed)
+    rng = np.random.default_rng(5)
+    with LavaSession(network) as session:
+        assert session.latency == 2
+        for _ in range(2):  # samples
+            spikes = random_spikes(rng, network, 15, 1)
+            thresholds = {}
+            for name in network.order:
+                steps_up = np.repeat(rng.uniform(0.3, 2, (5, 1, network[name].size)), 3, axis=0)
+                thresholds[name] = scaled_threshold(network[name].neuron, steps_up)
+            shown = [
+                session.step(spikes[t, 0], {name: array[t, 0] for name, array in thresholds.items()}) for t in range(15)
+            ]
+            wanted = as_on_lava(network, spikes, thresholds)
+            assert_same({name: np.stack([s[name] for s in shown])[:, None] for name in wanted}, wanted)
+            assert wanted["out"].any()
+            session.reset()
+
+
+def test_a_session_keeps_thresholds_that_are_not_given() -> None:
+    network = chain()
+    spikes = np.ones(3, np.uint8)
+    with LavaSession(network) as session:
+        assert any(session.step(spikes)["hidden"].any() for _ in range(6))  # the network's own
+        session.step(spikes, {"hidden": np.array([1000.0])})
+        assert not any(session.step(spikes)["hidden"].any() for _ in range(6))
+        with pytest.raises(InputError, match="thresholds of hidden: found shape"):
+            session.step(spikes, {"hidden": np.ones(3)})
+        with pytest.raises(InputError, match="correct 'typo'"):
+            session.step(spikes, {"typo": np.ones(1)})
+        with pytest.raises(InputError, match="spikes: found shape"):
+            session.step(np.ones(2, np.uint8))
+        assert not session.step(spikes)["hidden"].any()  # refused input has done nothing
+    session.close()
+    with pytest.raises(EngineError, match="is closed; open a new session"):
+        session.step(spikes)
+
+
+def test_a_threshold_that_lava_does_not_take_is_an_error() -> None:
+    """Lava passes values as float64; an integer beyond 53 bits cannot arrive as it is."""
+    with LavaSession(chain(fixed=True)) as session, pytest.raises(EngineError, match="but Lava kept"):
+        session.step(np.zeros(3, np.uint8), {"hidden": np.array([2**60 + 1])})
+
+
+def two(weight: Array, neuron: Lif | FixedLif, **options: Any) -> Network:
+    return Network(
+        [Population("in", (2,)), Population("a", (2,), neuron)], [Dense("in", "a", np.asarray(weight), **options)]
+    )
+
+
+FLOAT = Lif(threshold=1.0, beta=0.5)
+FIXED = FixedLif(threshold=10, voltage_decay=100)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (two([[1, -2], [2, 2]], FIXED), "in->a: found the odd weight 1, allowed on Lava are even integers"),
+        (two([[-256, 256], [2, 2]], FIXED), "found weights from -256 to 256, .*from -256 to 254 where signs are mixed"),
+        (two([[0, 256], [2, 2]], FIXED), "from 0 to 255 where signs are excitatory"),
+        (two([[-256, 0], [-2, -2]], FIXED), "from -255 to 0 where signs are inhibitory"),
+        (two(np.ones((2, 2)), FLOAT, delay=1), "in->a: found a delay .*use engine='fast'"),
+        (
+            Network(
+                [Population("in", (2,)), Population("a", (2,), FLOAT)],
+                [Dense("in", "a", np.ones((2, 2))), Dense("a", "a", np.ones((2, 2)), delay=1)],
+            ),
+            "a->a: found a recurrent connection .*not yet on Lava",
+        ),
+        (
+            Network(
+                [Population("in", (2,)), Population("a", (2,), FLOAT), Population("b", (2,), FLOAT)],
+                [Dense("in", "a", np.ones((2, 2))), Dense("a", "b", np.ones((2, 2))), Dense("in", "b", np.eye(2))],
+            ),
+            "b: found input from depths .*skip connections are not yet on Lava",
+        ),
+    ],
+)
+def test_networks_that_lava_would_change_are_refused(network: Network, message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        run_lava(network, np.zeros((2, 1, 2), np.uint8), own_thresholds(network))
+    with pytest.raises(EngineError, match=message):
+        LavaSession(network)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"thresholds": {"hidden": np.ones((1, 1, 1))}}, "correct 'out'"),
+        (
+            {"thresholds": {"hidden": np.ones((1, 1, 3)), "out": np.ones((1, 1, 1))}},
+            "thresholds of hidden: found shape",
+        ),
+        ({"thresholds": {"hidden": np.ones((1, 1)), "out": np.ones((1, 1, 1))}}, "thresholds of hidden: found shape"),
+        ({"thresholds": {"hidden": np.full((1, 1, 1), np.nan), "out": np.ones((1, 1, 1))}}, "finite numbers"),
+        ({"network": chain(fixed=True)}, "found float64 values, allowed are integers"),
+        ({"spikes": np.full((2, 1, 3), 2)}, "spikes: found values from 2"),
+        ({"spikes": np.zeros((2, 1, 4), int)}, "spikes: found shape"),
+        ({"timeout": 0}, "timeout: found 0, allowed are finite seconds above 0"),
+        ({"timeout": float("nan")}, "timeout: found nan"),
+    ],
+)
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
+        "network": chain(),
+        "spikes": np.zeros((2, 1, 3), np.uint8),
+        "thresholds": own_thresholds(chain()),
+        "timeout": 60,
+    }
+    with pytest.raises(InputError, match=message):
+        run_lava(**(good | change))
+
+
+def test_sums_beyond_32_bits_are_refused() -> None:
+    weight = np.full((1, 70_000), 255)
+    network = Network(
+        [Population("in", (70_000,)), Population("a", (1,), FIXED)], [Dense("in", "a", weight, exponent=7)]
+    )
+    with pytest.raises(EngineError, match="in->a: found sums up to 2284800000"):
+        check_network(network)
+
+
+SCRIPT = """
+import logging, multiprocessing, sys
+import numpy as np
+from aspen.network import Dense, Lif, Network, Population
+from aspen_emulator.lava.engine import run_lava
+handlers = list(logging.getLogger().handlers)
+network = Network([Population("in", (2,)), Population("a", (2,), Lif(threshold=0.5, beta=0.5))],
+                  [Dense("in", "a", np.eye(2))])
+spikes = np.ones((5, 1, 2), np.uint8)
+assert run_lava(network, spikes, {"a": np.full((1, 1, 1), 0.5)})["a"].all()
+assert not [name for name in sys.modules if name.split(".")[0] == "lava"]
+assert multiprocessing.get_start_method(allow_none=True) is None
+assert logging.getLogger().handlers == handlers
+print("untouched")
+"""
+
+
+def test_the_users_process_stays_as_it_was() -> None:
+    """No ``__main__`` guard needed, no start method set, Lava not imported."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("untouched\n", "", 0)
