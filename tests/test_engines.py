@@ -179,7 +179,7 @@ GOOD = random_spikes(0, 5, 2, 6)
         (GOOD.astype(float), 1.0, {}, "found float64, allowed are bool or integer arrays"),
         (np.full((5, 2, 6), np.nan), 1.0, {}, "found NaN or fractions"),
         (GOOD + 1, 1.0, {}, "found values from 1 to 2, allowed are 0 and 1"),
-        (GOOD.astype(str), 1.0, {}, "spikes: found <U1"),
+        (GOOD.astype(str), 1.0, {}, "spikes: found <U"),
         (GOOD, 0.0, {}, "threshold_scale of layer1: found 0.0, allowed are finite numbers above 0"),
         (GOOD, -1.0, {}, "found -1"),
         (GOOD, np.nan, {}, "found nan"),

@@ -399,4 +399,4 @@ def test_the_users_process_stays_as_it_was() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=100, check=False
     )
-    assert (done.stdout, done.stderr, done.returncode) == ("untouched\n", "", 0)
+    assert (done.stderr, done.stdout, done.returncode) == ("", "untouched\n", 0)

@@ -61,7 +61,7 @@ def test_float32_stays_float32(tmp_path: Path) -> None:
 
 
 def test_loading_and_running_need_no_torch(tmp_path: Path) -> None:
-    float_network(0).save(tmp_path / "net.aspen")
+    float_network(0, bias=False).save(tmp_path / "net.aspen")
     code = (
         "import sys, numpy, aspen, aspen_emulator, aspen_hardware\n"
         f"net = aspen.load_network({str(tmp_path / 'net.aspen')!r})\n"

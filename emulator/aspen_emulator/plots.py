@@ -46,11 +46,13 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
         _accuracy_panel(panels[0], name, runs, colour)
         _trade_panel(panels[1], name, runs, colour)
         _energy_panel(panels[2], name, runs, colour)
-    _label(panels[0], "Accuracy over the knob", "threshold scale (knob)", "test accuracy (%)")
-    _label(panels[1], "What a spike buys", "hidden spikes per inference", "test accuracy (%)")
-    _label(panels[2], "Energy over the knob", "threshold scale (knob)", "energy per inference (nJ)")
+    _label(panels[0], "Accuracy over the knob", "threshold scale (knob)", "accuracy (%)")
+    _label(panels[1], "What a spike buys (squares: knob at 1)", "hidden spikes per inference", "accuracy (%)")
+    _label(panels[2], "Energy over the knob", "threshold scale (knob)", "energy per inference (µJ)")
     panels[1].set_xscale("log")
     panels[2].set_yscale("log")
+    _plain_numbers(panels[1].xaxis)
+    _plain_numbers(panels[2].yaxis)
     figure.suptitle(title, fontsize=13)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -85,9 +87,18 @@ def _energy_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
     if any(point.dynamic_nj is None or point.static_nj is None for points in runs for point in points):
         axes.text(0.5, 0.5, "no published energies for this chip", ha="center", transform=axes.transAxes)
         return
-    _band(axes, _scales(runs), spread(runs, lambda p: p.dynamic_nj or 0.0), f"{name}: dynamic", colour)
-    total = spread(runs, lambda p: (p.dynamic_nj or 0.0) + (p.static_nj or 0.0))
+    _band(axes, _scales(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{name}: dynamic", colour)
+    total = spread(runs, lambda p: ((p.dynamic_nj or 0.0) + (p.static_nj or 0.0)) / 1e3)
     _band(axes, _scales(runs), total, f"{name}: with static", colour, "--")
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Ticks of a logarithmic axis as 1, 2, 5, 10 ..."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _label(axes: Any, title: str, x: str, y: str) -> None:

@@ -1,1 +1,29 @@
-"""What a chip is."""
+"""What a chip is, and a network in a chip's integers: chip files, compiling, placement, design rules, energy."""
+
+from __future__ import annotations
+
+from aspen_hardware.chips import Chip as Chip
+from aspen_hardware.chips import chip as chip
+from aspen_hardware.chips import chip_names as chip_names
+from aspen_hardware.compiler import compile as compile
+from aspen_hardware.deployment import Deployment as Deployment
+from aspen_hardware.deployment import load_deployment as load_deployment
+from aspen_hardware.deployment import store_deployment as store_deployment
+from aspen_hardware.energy import EnergyReport as EnergyReport
+from aspen_hardware.energy import energy_model as energy_model
+from aspen_hardware.placement import place as place
+from aspen_hardware.rules import check as check
+
+__all__ = [
+    "Chip",
+    "Deployment",
+    "EnergyReport",
+    "check",
+    "chip",
+    "chip_names",
+    "compile",
+    "energy_model",
+    "load_deployment",
+    "place",
+    "store_deployment",
+]

@@ -78,14 +78,16 @@ def _quantize_population(
     per_unit = limit / largest if largest > 0 else 1.0
     integer = [quantize.quantize_weight(c.weight, per_unit) for c in incoming]
     current = _worst_case_current(integer, lif.alpha)
-    exponent = quantize.choose_exponent(per_unit, float(lif.threshold.max()), headroom, current)
+    bias = _bias(population, lif, incoming)
+    threshold, largest_bias = float(lif.threshold.max()), float(np.abs(bias).max())
+    exponent = quantize.choose_exponent(per_unit, threshold, largest_bias, headroom, current)
     if exponent not in quantize.WEIGHT_EXPONENTS:
         raise ChipError(
-            f"{population.name}: thresholds are {float(lif.threshold.max()) * per_unit / limit:.3g} times the largest "
-            f"weight, too much for 17 bits at max_threshold_scale {headroom:g}; rescale weights and thresholds"
+            f"{population.name}: found a threshold of {threshold:.3g} and a bias of {largest_bias:.3g} beside a largest "
+            f"weight of {largest:.3g}, too large for 17-bit thresholds (dialled up to {headroom:g}) and 13-bit biases; "
+            f"train with larger weights or a smaller threshold and bias"
         )
-    bias = _bias(population, lif, incoming)
-    neuron = _quantize_neuron(population, lif, bias, per_unit * 2.0**exponent)
+    neuron = _quantize_neuron(lif, bias, per_unit * 2.0**exponent)
     connections = [
         replace(c, weight=weight, bias=None, exponent=exponent) for c, weight in zip(incoming, integer, strict=True)
     ]
@@ -112,16 +114,8 @@ def _bias(population: Population, lif: Lif, incoming: list[Connection]) -> Array
     return total.reshape(population.shape) + lif.bias
 
 
-def _quantize_neuron(
-    population: Population, lif: Lif, incoming: list[Connection], mantissa_per_unit: float
-) -> FixedLif:
-    bias = _bias(population, lif, incoming)
+def _quantize_neuron(lif: Lif, bias: Array, mantissa_per_unit: float) -> FixedLif:
     mantissa, exponent = quantize.quantize_bias(bias, mantissa_per_unit * 2**FixedLif.SHIFT)
-    if exponent > 7:
-        raise ChipError(
-            f"{population.name}: the largest bias is {float(np.abs(bias).max()):.3g}, too large for a 13-bit mantissa "
-            f"with a 3-bit exponent at this population's scale; train with smaller biases or without"
-        )
     return FixedLif(
         threshold=quantize.quantize_threshold(lif.threshold, mantissa_per_unit),
         voltage_decay=quantize.quantize_voltage_decay(lif.beta),

@@ -14,6 +14,8 @@ from aspen.neurons import FixedLif
 WEIGHT_LIMIT = 255
 WEIGHT_EXPONENTS = range(-8, 8)
 STATE_LIMIT = 2**23
+BIAS_LIMIT = 4095 << 7
+"""Largest bias in state units: a 13-bit mantissa shifted by a 3-bit exponent."""
 
 
 def weight_limit(weight: Array) -> int:
@@ -47,32 +49,37 @@ def quantize_threshold(threshold: Array, scale: float) -> Array:
 
 
 def quantize_bias(bias: Array, scale: float) -> tuple[Array, int]:
-    """Mantissas (13 bit) and one exponent (3 bit) for ``bias * scale``; ``scale``: state units per membrane unit.
-
-    The exponent may come out above 7 where the bias is too large for the chip; the caller refuses that.
-    """
+    """Mantissas (13 bit) and one exponent (3 bit) for ``bias * scale``; ``scale``: state units per membrane unit."""
     wanted = bias.astype(np.float64) * scale
     largest = float(np.abs(wanted).max(initial=0.0))
-    exponent = max(0, int(np.ceil(np.log2(largest / 4095)))) if largest > 4095 else 0
+    exponent = int(np.ceil(np.log2(largest / 4095))) if largest > 4095 else 0
     return np.rint(wanted / 2**exponent).astype(np.int32), exponent
 
 
-def choose_exponent(mantissa_per_unit: float, threshold: float, headroom: float, largest_current: float) -> int:
-    """The largest weight exponent that keeps thresholds within 17 bit and, where possible, currents within 24 bit.
+def choose_exponent(
+    mantissa_per_unit: float, threshold: float, bias: float, headroom: float, largest_current: float
+) -> int:
+    """The largest weight exponent at which thresholds and biases can be stored and, where possible, no current wraps.
 
     A larger exponent means finer thresholds, biases and decays.
 
     Args:
         mantissa_per_unit: integer weight units per unit of the membrane.
         threshold: largest threshold of the population, in units of the membrane.
+        bias: largest magnitude of a bias, in units of the membrane.
         headroom: the largest ``threshold_scale`` that must stay within 17 bit.
         largest_current: worst-case magnitude of the current with exponent 0, in state units. It lowers the exponent
             no further than 0: below, bits of every sum would be lost to guard against an input that may never come.
+
+    Returns:
+        the exponent; one below the chip's lowest where nothing fits.
     """
-    fitting = [
-        e for e in WEIGHT_EXPONENTS if threshold * mantissa_per_unit * 2.0**e * headroom <= FixedLif.MAX_THRESHOLD
-    ]
-    exponent = max(fitting, default=WEIGHT_EXPONENTS[0] - 1)
+
+    def fits(exponent: int) -> bool:
+        units = mantissa_per_unit * 2.0**exponent
+        return threshold * units * headroom <= FixedLif.MAX_THRESHOLD and bias * units * 2**FixedLif.SHIFT <= BIAS_LIMIT
+
+    exponent = max(filter(fits, WEIGHT_EXPONENTS), default=WEIGHT_EXPONENTS[0] - 1)
     while exponent > 0 and largest_current * 2.0**exponent >= STATE_LIMIT:
         exponent -= 1
     return exponent

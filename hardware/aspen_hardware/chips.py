@@ -1,0 +1,277 @@
+"""What a chip is: limits, number formats, energies and static power, read from one TOML file per chip.
+
+Every figure keeps its unit, its source and a mark for how far it can be trusted; see
+:mod:`aspen_hardware.chip_schema` for the format of the files.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from aspen.errors import ChipError, InputError
+from aspen_hardware.chip_schema import FACTORS, TRUST, check_chip_table, iter_figures
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Range:
+    """A quantity with the lowest, the nominal and the highest value that the sources give; same unit in all three."""
+
+    low: float
+    typical: float
+    high: float
+
+    def __add__(self, other: Range) -> Range:
+        return Range(self.low + other.low, self.typical + other.typical, self.high + other.high)
+
+    def times(self, factor: float) -> Range:
+        """This range scaled by ``factor`` (>= 0)."""
+        return Range(self.low * factor, self.typical * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published number, in the unit of the file.
+
+    Args:
+        value: the nominal value; where ``low`` and ``high`` differ, ``note`` says why it is this one.
+        unit: as in the file, e.g. ``"pJ"``, ``"mW"``, ``"bits"``.
+        source: key of the chip's ``sources``, and the place in it after a colon.
+        trust: one of :data:`aspen_hardware.chip_schema.TRUST`.
+        low, high: lowest and highest published value.
+        low_source, high_source, low_trust, high_trust: who published those, and how far to trust them.
+        note: remarks.
+    """
+
+    value: float
+    unit: str
+    source: str
+    trust: str
+    low: float
+    high: float
+    low_source: str
+    high_source: str
+    low_trust: str
+    high_trust: str
+    note: str = ""
+
+    @property
+    def si(self) -> Range:
+        """In joules, watts or seconds; counts stay counts."""
+        factor = FACTORS.get(self.unit, 1.0)
+        return Range(self.low * factor, self.value * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What fits; ``None`` where there is no limit, or none is known (the chip's ``missing`` says which).
+
+    ``max_delay`` is in time steps; ``output_axons_per_core`` counts edges from a neuron to a core that it reaches.
+    """
+
+    cores: int | None = None
+    neurons_per_core: int | None = None
+    synaptic_memory_bits_per_core: int | None = None
+    input_axons_per_core: int | None = None
+    output_axons_per_core: int | None = None
+    threshold_configurations_per_core: int | None = None
+    max_delay: int | None = None
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Widths in bits; ``None`` where there is no limit, or none is known.
+
+    ``weight_bits`` is what is stored per weight: with ``b`` bits, magnitudes to 2^b - 1 in a matrix of one sign, even
+    values from -2^b to 2^b - 2 in a matrix of both. ``synapse_overhead_bits`` come on top for each synapse.
+    ``resets`` are names of :data:`aspen.neurons.RESETS`.
+    """
+
+    resets: tuple[str, ...]
+    weight_bits: int | None = None
+    synapse_overhead_bits: int | None = None
+    threshold_bits: int | None = None
+    state_bits: int | None = None
+    decay_bits: int | None = None
+    bias_mantissa_bits: int | None = None
+    bias_exponent_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip, as its file describes it.
+
+    Args:
+        name: short name; the file's name for chips that come with ASPEN.
+        title: full name.
+        figures: ``section.key`` (or ``step_time``) -> figure, as in the file.
+        resets: the file's entry on reset modes: ``value``, ``source``, ``trust``, perhaps ``note``.
+        missing: ``section.key`` -> why the file has no figure for it.
+        sources: key -> full citation.
+        not_covered: what the chip's energies leave out.
+    """
+
+    name: str
+    title: str
+    figures: Mapping[str, Figure]
+    resets: Mapping[str, Any]
+    missing: Mapping[str, str]
+    sources: Mapping[str, str]
+    not_covered: tuple[str, ...] = ()
+
+    def section(self, name: str) -> dict[str, Figure]:
+        """Figures of one section of the file, by key."""
+        prefix = f"{name}."
+        return {key[len(prefix) :]: figure for key, figure in self.figures.items() if key.startswith(prefix)}
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What fits on the chip."""
+        return Limits(**{key: int(figure.value) for key, figure in self.section("limits").items()})
+
+    @cached_property
+    def formats(self) -> Formats:
+        """Number formats."""
+        widths = {key: int(figure.value) for key, figure in self.section("formats").items()}
+        return Formats(tuple(self.resets["value"]), **widths)
+
+    @property
+    def energies(self) -> dict[str, Figure]:
+        """Energy of one operation, by kind of operation; only those that the file has."""
+        return self.section("energies")
+
+    @property
+    def statics(self) -> dict[str, Figure]:
+        """Static power of a ``core``, of the ``chip``; only those that the file has."""
+        return self.section("statics")
+
+    @property
+    def step_time(self) -> float | None:
+        """Length of a time step in seconds; ``None`` where the file has none."""
+        return self.figures["step_time"].si.typical if "step_time" in self.figures else None
+
+    def cite(self, source: str) -> str:
+        """The full citation of a figure's ``source``."""
+        key, colon, place = source.partition(":")
+        return f"{self.sources[key]}{', ' if colon else ''}{place.strip()}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain values that JSON can hold."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "step_time_s": self.step_time,
+            "limits": asdict(self.limits),
+            "formats": {**asdict(self.formats), "resets": list(self.formats.resets)},
+            "figures": {key: asdict(figure) for key, figure in self.figures.items()},
+            "resets": dict(self.resets),
+            "missing": dict(self.missing),
+            "sources": dict(self.sources),
+            "not_covered": list(self.not_covered),
+        }
+
+
+def chip_names() -> list[str]:
+    """Names of the chips that come with ASPEN, sorted."""
+    folder = resources.files("aspen_hardware").joinpath("chips")
+    return sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def chip(name_or_path: str | Path) -> Chip:
+    """Read a chip: one that comes with ASPEN, by name, or your own ``.toml`` file, by path.
+
+    Raises:
+        ChipError: there is no chip of that name, or the file is not a valid chip file.
+        InputError: there is no such file.
+    """
+    path = Path(name_or_path)
+    if isinstance(name_or_path, Path) or path.suffix == ".toml" or len(path.parts) > 1:
+        return _parse(_read(path), path.name)
+    if name_or_path not in chip_names():
+        raise ChipError(
+            f"chip: found {name_or_path!r}, allowed are {', '.join(chip_names())}; "
+            f"choose one of these, or give the path of your own .toml file"
+        )
+    file = resources.files("aspen_hardware").joinpath("chips", f"{name_or_path}.toml")
+    return _parse(file.read_bytes(), f"{name_or_path}.toml")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: found no readable chip file ({error.strerror}); check the path") from error
+
+
+def _parse(data: bytes, file: str) -> Chip:
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ChipError(f"{file}: found no valid TOML ({error}), allowed is a UTF-8 TOML file; correct it") from error
+    check_chip_table(table, file)
+    return Chip(
+        name=table["name"],
+        title=table["title"],
+        figures={key: _figure(entry) for key, entry, _ in iter_figures(table)},
+        resets=table["formats"]["resets"],
+        missing=dict(_reasons(table.get("missing", {}))),
+        sources=table["sources"],
+        not_covered=tuple(table.get("not_covered", ())),
+    )
+
+
+def _reasons(missing: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for section, entry in missing.items():
+        if isinstance(entry, str):
+            yield section, entry
+        else:
+            yield from ((f"{section}.{key}", reason) for key, reason in entry.items())
+
+
+def _figure(entry: Mapping[str, Any]) -> Figure:
+    bounds = {bound: entry.get(bound, entry["value"]) for bound in ("low", "high")}
+    for bound in ("low", "high"):
+        for field in ("source", "trust"):
+            bounds[f"{bound}_{field}"] = entry.get(f"{bound}_{field}", entry[field])
+    return Figure(**{**entry, **bounds})
+
+
+def describe(chip: Chip) -> str:
+    """A table of all figures with unit, trust mark and source, for people to read."""
+    lines = [f"{chip.name}: {chip.title}", f"{'':<36}{'value':>12}{'low':>10}{'high':>12}  {'unit':<16}trust  source"]
+    section = ""
+    for key, figure in chip.figures.items():
+        head, _, name = key.rpartition(".")
+        lines += ["", head] if head != section else []
+        section = head
+        lines += _figure_lines(name, figure)
+    resets = chip.resets
+    lines += ["", "reset modes", f"  {', '.join(resets['value'])}  {resets['trust']}  {resets['source']}"]
+    lists = {"no figure": chip.missing, "sources": chip.sources, "trust marks": TRUST}
+    for head, entries in lists.items():
+        lines += ["", head, *(f"  {key}: {text}" for key, text in entries.items())] if entries else []
+    lines += (
+        ["", "not covered by the energies", *(f"  {text}" for text in chip.not_covered)] if chip.not_covered else []
+    )
+    return "\n".join(lines)
+
+
+def _figure_lines(name: str, figure: Figure) -> Iterator[str]:
+    low, high = (f"{bound:,.8g}" if bound != figure.value else "" for bound in (figure.low, figure.high))
+    values = f"{f'{figure.value:,.8g}':>12}{low:>10}{high:>12}"
+    yield f"  {name:<34}{values}  {figure.unit:<16}{figure.trust:<7}{figure.source}"
+    for bound, shown in (("low", low), ("high", high)):
+        if shown:
+            yield f"{'':<10}{bound}: {getattr(figure, f'{bound}_trust')}, {getattr(figure, f'{bound}_source')}"
+    if figure.note:
+        yield f"{'':<10}{figure.note}"

@@ -1,0 +1,219 @@
+"""Design rules: whether a network suits a chip. Each rule is one small function in :data:`RULES`.
+
+Rules on shapes, resets and delays work on a network in floating point as well, so a design can be checked before it
+is trained. Rules on number ranges look at integer networks only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.errors import ChipError
+from aspen.network import Network
+from aspen.neurons import FixedLif
+from aspen_hardware.chips import Chip
+from aspen_hardware.placement import Placement, place
+
+CLOSE = 0.8
+"""Fraction of a limit above which a warning is given."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found.
+
+    Args:
+        level: ``"error"``: the network does not fit; ``"warning"``: it does, but look here.
+        where: population or connection, or ``"network"``.
+        message: what, found, allowed, remedy; begins with ``where``.
+    """
+
+    level: str
+    where: str
+    message: str
+
+
+Rule = Callable[[Network, Chip, "Placement | None"], Iterator[Finding]]
+
+
+def check(network: Network, chip: Chip) -> list[Finding]:
+    """Everything that keeps ``network`` off ``chip``, or comes close: errors first, then warnings."""
+    findings: list[Finding] = []
+    placement = None
+    try:
+        placement = place(network, chip)
+    except ChipError as error:
+        findings.append(Finding("error", str(error).split(":")[0], str(error)))
+    for rule in RULES:
+        findings += rule(network, chip, placement)
+    return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def enforce(network: Network, chip: Chip) -> None:
+    """Raise unless ``network`` fits ``chip``.
+
+    Raises:
+        ChipError: the first error of :func:`check`, and how many more there are.
+    """
+    errors = [finding.message for finding in check(network, chip) if finding.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more: see `aspen check`)" if len(errors) > 1 else ""
+        raise ChipError(errors[0] + more)
+
+
+def _error(where: str, text: str) -> Finding:
+    return Finding("error", where, f"{where}: {text}")
+
+
+def _warning(where: str, text: str) -> Finding:
+    return Finding("warning", where, f"{where}: {text}")
+
+
+def reset_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Each population resets in a way that the chip has."""
+    for population in network.populations:
+        neuron, resets = population.neuron, chip.formats.resets
+        if neuron is not None and neuron.reset not in resets:
+            yield _error(
+                population.name,
+                f"found reset {neuron.reset!r}, {chip.name} allows {', '.join(resets)}; "
+                f"train with the reset that you deploy",
+            )
+
+
+def delay_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """No delay is longer than the chip's longest; those beyond what it always has are pointed out."""
+    figure = chip.figures.get("limits.max_delay")
+    for connection in network.connections:
+        if figure is None or connection.delay <= figure.low:
+            continue
+        found = f"found a delay of {connection.delay} steps"
+        if connection.delay > figure.value:
+            yield _error(connection.name, f"{found}, {chip.name} allows {figure.value:g}; shorten it")
+        else:
+            yield _warning(
+                connection.name,
+                f"{found}, {chip.name} always has {figure.low:g} and up to {figure.value:g} only with fewer neurons "
+                f"per core; shorten it to be sure",
+            )
+
+
+def threshold_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Threshold mantissas fit their width."""
+    bits = chip.formats.threshold_bits
+    for name, neuron in _fixed(network):
+        if bits is not None:
+            yield from _outside(name, "thresholds", neuron.threshold, 1, 2**bits - 1, chip)
+
+
+def decay_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Decays fit their width."""
+    bits = chip.formats.decay_bits
+    for name, neuron in _fixed(network):
+        if bits is not None:
+            yield from _outside(name, "voltage decays", neuron.voltage_decay, 0, 2**bits - 1, chip)
+            yield from _outside(name, "current decays", neuron.current_decay, 0, 2**bits - 1, chip)
+
+
+def bias_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Bias mantissas and exponents fit their widths."""
+    mantissa, exponent = chip.formats.bias_mantissa_bits, chip.formats.bias_exponent_bits
+    for name, neuron in _fixed(network):
+        if mantissa is not None:
+            half = 2**mantissa // 2
+            yield from _outside(name, "bias mantissas", neuron.bias_mantissa, -half, half - 1, chip)
+        if exponent is not None:
+            yield from _outside(name, "bias exponents", neuron.bias_exponent, 0, 2**exponent - 1, chip)
+
+
+def weight_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Integer weights fit their width; a matrix with both signs gives its last bit to the sign: even weights only."""
+    bits = chip.formats.weight_bits
+    for connection in network.connections:
+        if bits is None or not connection.is_integer:
+            continue
+        weight, limit = connection.weight, 2**bits
+        if not ((weight > 0).any() and (weight < 0).any()):
+            yield from _outside(connection.name, "weights", weight, 1 - limit, limit - 1, chip)
+            continue
+        yield from _outside(connection.name, "weights of both signs", weight, -limit, limit - 2, chip)
+        if (weight % 2).any():
+            yield _error(
+                connection.name,
+                f"found odd weights in a matrix with both signs, {chip.name} allows even ones; "
+                f"compile the trained network again",
+            )
+
+
+def cores_available(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """There are enough cores on one chip."""
+    cores = chip.limits.cores
+    if placement is not None and cores is not None and placement.cores_used > cores:
+        yield _error(
+            "network",
+            f"found {placement.cores_used} cores needed, {chip.name} has {cores}; use smaller populations",
+        )
+
+
+def close_to_limit(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Limits of which more than :data:`CLOSE` is used. Where a population fills several cores, that is no news: then
+    only its input axons count, which every core needs anew."""
+    if placement is None:
+        return
+    if CLOSE < placement.use.get("cores", 0) <= 1:
+        yield _warning("network", f"uses {placement.use['cores']:.0%} of the cores of {chip.name}; little room is left")
+    for name in network.order:
+        alone = replace(placement, cores=placement.of(name))
+        for limit, fraction in alone.use.items():
+            counts = limit == "input_axons_per_core" or (limit != "cores" and alone.cores_used == 1)
+            if counts and CLOSE < fraction <= 1:
+                what = limit.replace("_", " ")
+                yield _warning(name, f"uses {fraction:.0%} of {chip.name}'s {what}; little room is left")
+
+
+def threshold_configurations(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """No core needs more different thresholds than it can store."""
+    allowed = chip.limits.threshold_configurations_per_core
+    if placement is None or allowed is None:
+        return
+    for name in network.order:
+        most = max(core.thresholds for core in placement.of(name))
+        if most > allowed:
+            yield _warning(
+                name,
+                f"found {most} different thresholds on a core, {chip.name} stores {allowed} per core; "
+                f"train one threshold per population, or group them",
+            )
+
+
+RULES: list[Rule] = [
+    reset_supported,
+    delay_supported,
+    threshold_in_range,
+    decay_in_range,
+    bias_in_range,
+    weight_in_range,
+    cores_available,
+    close_to_limit,
+    threshold_configurations,
+]
+"""All design rules, in the order in which they are checked."""
+
+
+def _fixed(network: Network) -> Iterator[tuple[str, FixedLif]]:
+    for population in network.populations:
+        if isinstance(population.neuron, FixedLif):
+            yield population.name, population.neuron
+
+
+def _outside(where: str, what: str, values: Array, low: int, high: int, chip: Chip) -> Iterator[Finding]:
+    if values.size and (np.min(values) < low or np.max(values) > high):
+        yield _error(
+            where,
+            f"found {what} from {np.min(values)} to {np.max(values)}, {chip.name} allows {low} to {high}; "
+            f"compile the trained network for this chip",
+        )

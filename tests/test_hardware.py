@@ -1,0 +1,147 @@
+"""Compiling: rounding is bounded and reported, what does not fit is refused, and spikes survive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from aspen.errors import ChipError, FileFormatError, InputError
+from aspen.network import Dense, FixedLif, Lif, Network, Population
+from aspen_emulator import run
+from aspen_hardware import compile, load_deployment, quantize, store_deployment
+from aspen_hardware.deployment import stored_chips
+from tests.networks import fixed_network, float_network, random_spikes, seeds
+
+
+def one_layer(weight: object, bias: object = None, **lif: object) -> Network:
+    lif = {"threshold": 1.0, "beta": 0.9, **lif}
+    weight = np.asarray(weight, dtype=float)
+    populations = (Population("input", (weight.shape[1],)), Population("out", (weight.shape[0],), Lif(**lif)))
+    return Network(populations, (Dense("input", "out", weight, bias),))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds)
+def test_integers_stay_within_half_a_step_of_what_was_trained(seed: int) -> None:
+    network = float_network(seed, bias=False)
+    deployment = compile(network, "loihi1")
+    for before, after in zip(network.connections, deployment.network.connections, strict=True):
+        entry = deployment.rounding[before.target]
+        per_unit = entry.state_per_unit / 2.0 ** (after.exponent + FixedLif.SHIFT)
+        mixed = (before.weight < 0).any() and (before.weight > 0).any()
+        step = 2 if mixed else 1
+        assert (after.weight % step == 0).all()
+        assert np.abs(after.weight).max() <= 255
+        assert np.abs(after.weight - before.weight * per_unit).max() <= step / 2 + 1e-9
+        neuron, lif = deployment.network[before.target].neuron, network[before.target].neuron
+        assert np.abs(neuron.threshold * 64 - lif.threshold * entry.state_per_unit).max() <= 32
+        assert np.abs((4096 - neuron.voltage_decay) / 4096 - lif.beta).max() <= 1 / 4096
+        assert (neuron.threshold * 4 <= FixedLif.MAX_THRESHOLD).all()
+
+
+def test_most_spikes_survive_the_rounding() -> None:
+    spikes = random_spikes(0, 40, 50, 6, 0.3)
+    for seed in range(5):
+        network = float_network(seed, bias=False)
+        before, after = run(network, spikes, record="spikes"), run(compile(network, "loihi1"), spikes, record="spikes")
+        for name in network.order:
+            same = (before.rasters[name] == after.rasters[name]).mean()
+            assert same > 0.98, (seed, name, same)
+
+
+def test_a_bias_is_stored_as_mantissa_and_exponent() -> None:
+    deployment = compile(one_layer([[0.5], [0.5]], bias=[0.1, -0.3]), "loihi1")
+    neuron, entry = deployment.network["out"].neuron, deployment.rounding["out"]
+    np.testing.assert_allclose(neuron.bias / entry.state_per_unit, [0.1, -0.3], rtol=1e-3)
+    assert entry.bias_error < 1e-3
+    assert np.abs(neuron.bias_mantissa).max() > 1024  # uses the mantissa's range
+
+
+@pytest.mark.parametrize("signs", [1, -1])
+def test_weights_of_one_sign_keep_eight_bits(signs: int) -> None:
+    weight = signs * np.arange(1, 256, dtype=float)[None] / 255
+    stored = compile(one_layer(weight), "loihi1").network.connections[0].weight
+    np.testing.assert_array_equal(stored[0], signs * np.arange(1, 256))
+
+
+def test_the_knob_reaches_the_promised_scale_and_says_where_it_ends() -> None:
+    network = one_layer([[1.0]])
+    for largest in (1.0, 4.0, 100.0):
+        deployment = compile(network, "loihi1", max_threshold_scale=largest)
+        run(deployment, np.ones((2, 1, 1), np.uint8), {"out": largest})
+        assert deployment.rounding["out"].largest_scale >= largest
+    with pytest.raises(InputError, match="17-bit thresholds allow about"):
+        run(deployment, np.ones((2, 1, 1), np.uint8), {"out": 1e4})
+
+
+def test_a_worst_case_that_could_wrap_is_said() -> None:
+    deployment = compile(one_layer(np.ones((1, 4000))), "loihi1")
+    assert deployment.rounding["out"].worst_case_current > 1
+    assert any("of 24 bits and wrap" in warning for warning in deployment.warnings)
+    assert deployment.network.connections[0].exponent == 0
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "error", "message"),
+    [
+        (one_layer([[1.0]], reset="subtract"), {}, ChipError, "out: .*subtract.*zero"),
+        (
+            one_layer([[1e-5]], threshold=1e3),
+            {},
+            ChipError,
+            "out: found a threshold of 1e\\+03 and a bias of 0 beside a largest weight of 1e-05",
+        ),
+        (
+            one_layer([[1e-3]], bias=[100.0], threshold=1e-3),
+            {},
+            ChipError,
+            "out: found a threshold of 0.001 and a bias of 100",
+        ),
+        (one_layer([[1.0]], bias=[0.1], alpha=0.5), {}, ChipError, "out: found a bias on the synaptic current"),
+        (one_layer([[1.0]]), {"max_threshold_scale": 0.5}, InputError, "max_threshold_scale: found 0.5"),
+        (one_layer([[1.0]]), {"max_threshold_scale": np.nan}, InputError, "max_threshold_scale: found nan"),
+        (one_layer(np.ones((2, 5000))), {}, ChipError, "out: .*5000.*4096"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_a_remedy(network: Network, options: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        compile(network, "loihi1", **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_loihi2_takes_the_resets_that_loihi1_lacks() -> None:
+    deployment = compile(one_layer([[1.0, -1.0]], reset="subtract-delayed"), "loihi2")
+    assert deployment.network["out"].neuron.reset == "subtract-delayed"
+
+
+def test_an_integer_network_is_kept_as_it_is() -> None:
+    network = fixed_network(0)
+    assert compile(network, "loihi1").network is network
+
+
+def test_deployments_live_beside_the_network_in_the_file(tmp_path: Path) -> None:
+    path, network = tmp_path / "net.aspen", float_network(1, bias=False)
+    network.save(path)
+    for chip in ("loihi1", "loihi2", "loihi1"):
+        store_deployment(compile(network, chip), path)
+    assert stored_chips(path) == ["loihi1", "loihi2"]
+    spikes = random_spikes(0, 10, 4, 6)
+    loaded, fresh = load_deployment(path, "loihi1"), compile(network, "loihi1")
+    np.testing.assert_array_equal(run(loaded, spikes).output, run(fresh, spikes).output)
+    assert (loaded.rounding, loaded.warnings) == (fresh.rounding, fresh.warnings)
+    assert str(loaded) == str(fresh)
+    with pytest.raises(FileFormatError, match="found none called 'deployment/truenorth'"):
+        load_deployment(path, "truenorth")
+
+
+@pytest.mark.parametrize(("alpha", "du"), [(0.0, 4095), (0.5, 2047), (1.0, 0)])
+def test_current_decays(alpha: float, du: int) -> None:
+    assert quantize.quantize_current_decay(np.array(alpha)) == du
+
+
+@pytest.mark.parametrize(("beta", "dv"), [(1.0, 0), (0.9, 410), (0.0, 4095)])
+def test_voltage_decays(beta: float, dv: int) -> None:
+    assert quantize.quantize_voltage_decay(np.array(beta)) == dv
