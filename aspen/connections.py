@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aspen._arrays import Array, check_range, check_shape, frozen
 from aspen.errors import NetworkError
@@ -38,6 +39,18 @@ class Dense:
     bias: Array | None = None
     delay: int = 0
     exponent: int = 0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            source: str,
+            target: str,
+            weight: ArrayLike,
+            bias: ArrayLike | None = None,
+            delay: int = 0,
+            exponent: int = 0,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         kind = "int" if np.asarray(self.weight).dtype.kind in "iu" else "float"

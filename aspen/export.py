@@ -173,14 +173,14 @@ def _build(model: nn.Module, sources: dict[str, str], leaves: dict[str, nn.Modul
         if name not in sources or not isinstance(layer, snntorch.Leaky):
             continue
         linear = _skip_identities(sources[name], sources, leaves)
-        if not isinstance(leaves.get(linear), nn.Linear):
+        weights = leaves.get(linear)
+        if not isinstance(weights, nn.Linear):
             raise ModelError(f"{name}: fed by {_title(linear, leaves)}, allowed is nn.Linear; put one before it")
-        weights = leaves[linear]
         source = _skip_identities(sources[linear], sources, leaves)
         if source != _INPUT and not isinstance(leaves[source], snntorch.Leaky):
             raise ModelError(f"{linear}: fed by {_title(source, leaves)}, allowed is a Leaky layer or the input")
         size = weights.out_features
-        populations.append(Population(population_name(name), (int(size),), _lif(name, layer, int(size))))
+        populations.append(Population(population_name(name), (size,), _lif(name, layer, size)))
         bias = None if weights.bias is None else _numpy(weights.bias)
         connections.append(Dense(population_name(source), population_name(name), _numpy(weights.weight), bias))
     _check_all_used(sources, leaves)

@@ -6,9 +6,10 @@ What these parameters do at each time step is written once, in :func:`aspen_emul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aspen._arrays import Array, check_range, check_shape, frozen
 from aspen.errors import NetworkError
@@ -40,9 +41,20 @@ class Lif:
 
     threshold: Array
     beta: Array
-    alpha: Array = 0.0  # type: ignore[assignment]
-    bias: Array = 0.0  # type: ignore[assignment]
+    alpha: Array = np.zeros(())
+    bias: Array = np.zeros(())
     reset: str = "zero"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            threshold: ArrayLike,
+            beta: ArrayLike,
+            alpha: ArrayLike = 0.0,
+            bias: ArrayLike = 0.0,
+            reset: str = "zero",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for field in self.array_fields:
@@ -91,10 +103,22 @@ class FixedLif:
 
     threshold: Array
     voltage_decay: Array
-    current_decay: Array = 4095  # type: ignore[assignment]
-    bias_mantissa: Array = 0  # type: ignore[assignment]
-    bias_exponent: Array = 0  # type: ignore[assignment]
+    current_decay: Array = np.array(4095)
+    bias_mantissa: Array = np.array(0)
+    bias_exponent: Array = np.array(0)
     reset: str = "zero"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            threshold: ArrayLike,
+            voltage_decay: ArrayLike,
+            current_decay: ArrayLike = 4095,
+            bias_mantissa: ArrayLike = 0,
+            bias_exponent: ArrayLike = 0,
+            reset: str = "zero",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for field in self.array_fields:

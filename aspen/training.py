@@ -26,6 +26,8 @@ class Recipe:
         name: short name.
         spike_price: weight of the penalty in the loss; the penalty is 100 x the mean number of spikes per hidden
             neuron and time step.
+        warm_up: the price rises from 0 over this fraction of the training, so that it does not silence the network
+            before there is anything to keep.
         perturbation: keyword arguments of :func:`aspen.perturb_thresholds`; ``None`` leaves the thresholds alone.
         epochs: passes over the training data.
         batch_size: samples per step.
@@ -35,6 +37,7 @@ class Recipe:
 
     name: str
     spike_price: float = 0.0
+    warm_up: float = 0.25
     perturbation: dict[str, object] | None = None
     epochs: int = 45
     batch_size: int = 64
@@ -130,6 +133,8 @@ def fit(
     if chosen.perturbation is not None:
         handle = perturb_thresholds(model, seed=seed, **chosen.perturbation)  # type: ignore[arg-type]
     history = History()
+    ramp = chosen.warm_up * epochs * batches
+    done = 0
     try:
         for epoch in range(epochs):
             model.train()
@@ -139,8 +144,10 @@ def fit(
             for part in np.array_split(np.arange(len(order)), batches):
                 inputs = torch.from_numpy(spikes[:, part]).float()
                 labels = torch.from_numpy(data.train.labels[order[part]])
-                losses.append(_step(model, hidden, inputs, labels, chosen, optimizer))
+                price = chosen.spike_price * (min(done / ramp, 1.0) if ramp else 1.0)
+                losses.append(_step(model, hidden, inputs, labels, price, chosen.clip, optimizer))
                 schedule.step()
+                done += 1
             history.loss.append(float(np.mean(losses)))
             accuracy, count = evaluate(model, data, "validation")
             history.validation_accuracy.append(accuracy)
@@ -159,17 +166,18 @@ def _step(
     hidden: dict[str, nn.Module],
     inputs: Tensor,
     labels: Tensor,
-    how: Recipe,
+    price: float,
+    clip: float,
     optimizer: torch.optim.Optimizer,
 ) -> float:
     with count_spikes(hidden) as spikes:
         counts = model(inputs).sum(dim=0)
     loss = functional.cross_entropy(counts, labels)
-    if how.spike_price:
-        loss = loss + how.spike_price * spike_penalty(spikes)
+    if price:
+        loss = loss + price * spike_penalty(spikes)
     optimizer.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
     return float(loss.detach())
 

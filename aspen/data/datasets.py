@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,3 +94,7 @@ def digits(seed: int = 0, steps: int = 25) -> Dataset:
         RateEncoder(steps),
         classes=10,
     )
+
+
+DATASETS: dict[str, Callable[[], Dataset]] = {"digits": digits}
+"""Name -> loader, for the command line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -187,16 +187,22 @@ def _accuracies(runs: Runs, low: float = 0.0, high: float = np.inf) -> list[floa
 
 def _mean_points(runs: Runs) -> list[OperatingPoint]:
     """Each setting's mean over the seeds."""
-    fields = (
-        "accuracy",
-        "hidden_spikes",
-        "synaptic_operations",
-        "hidden_synaptic_operations",
-        "dynamic_nj",
-        "static_nj",
-    )
-    means = {field: spread(runs, lambda p, field=field: getattr(p, field))[0] for field in fields}  # type: ignore[misc]
-    return [replace(p, **{field: float(means[field][i]) for field in fields}) for i, p in enumerate(runs[0])]
+
+    def mean(column: Sequence[float | None]) -> float:
+        return float(np.mean([value for value in column if value is not None]))
+
+    return [
+        replace(
+            points[0],
+            accuracy=mean([p.accuracy for p in points]),
+            hidden_spikes=mean([p.hidden_spikes for p in points]),
+            synaptic_operations=mean([p.synaptic_operations for p in points]),
+            hidden_synaptic_operations=mean([p.hidden_synaptic_operations for p in points]),
+            dynamic_nj=mean([p.dynamic_nj for p in points]),
+            static_nj=mean([p.static_nj for p in points]),
+        )
+        for points in zip(*runs, strict=True)
+    ]
 
 
 def _mean_at(runs: Runs, scale: float) -> OperatingPoint:

@@ -59,13 +59,11 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _scales(runs: Runs) -> list[float]:
-    return [point.threshold_scale for point in runs[0]]
+def _scales(runs: Runs) -> Array:
+    return np.array([point.threshold_scale for point in runs[0]])
 
 
-def _band(
-    axes: Any, x: Sequence[float], values: tuple[Array, Array, Array], label: str, colour: str, style: str = "-"
-) -> None:
+def _band(axes: Any, x: Array, values: tuple[Array, Array, Array], label: str, colour: str, style: str = "-") -> None:
     mean, low, high = values
     axes.plot(x, mean, style, marker="o", markersize=3.5, color=colour, label=label)
     axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
@@ -78,7 +76,7 @@ def _accuracy_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
 def _trade_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
     spikes = spread(runs, lambda p: p.hidden_spikes)[0]
     _band(axes, spikes, spread(runs, lambda p: 100 * p.accuracy), name, colour)
-    at_one = [i for i, scale in enumerate(_scales(runs)) if scale == 1]
+    at_one = _scales(runs) == 1
     accuracy = spread(runs, lambda p: 100 * p.accuracy)[0]
     axes.plot(spikes[at_one], accuracy[at_one], "s", color=colour, markersize=9, fillstyle="none")
 

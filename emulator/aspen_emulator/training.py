@@ -46,12 +46,12 @@ def train_network(
         raise MissingDependencyError(
             f"{error.name}: not installed, needed to train; pip install 'aspen-snn[train]'"
         ) from error
-    from aspen import data as datasets
+    from aspen.data import DATASETS
     from aspen.export import export
     from aspen.models import DenseNet
     from aspen.training import fit
 
-    dataset = getattr(datasets, data)()
+    dataset = DATASETS[data]()
     torch.manual_seed(seed)
     model = DenseNet((dataset.train.values.shape[1], *hidden, dataset.classes))
     with tqdm(desc=f"train {how}, seed {seed}", unit="epoch", leave=True, dynamic_ncols=True) as bar:

@@ -83,8 +83,8 @@ def _quantize_population(
     exponent = quantize.choose_exponent(per_unit, threshold, largest_bias, headroom, current)
     if exponent not in quantize.WEIGHT_EXPONENTS:
         raise ChipError(
-            f"{population.name}: found a threshold of {threshold:.3g} and a bias of {largest_bias:.3g} beside a largest "
-            f"weight of {largest:.3g}, too large for 17-bit thresholds (dialled up to {headroom:g}) and 13-bit biases; "
+            f"{population.name}: found a threshold of {threshold:.3g} and a bias of {largest_bias:.3g} beside a "
+            f"largest weight of {largest:.3g}, too large for 17-bit thresholds dialled to {headroom:g} and 13-bit biases; "
             f"train with larger weights or a smaller threshold and bias"
         )
     neuron = _quantize_neuron(lif, bias, per_unit * 2.0**exponent)

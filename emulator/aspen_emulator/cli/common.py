@@ -17,7 +17,7 @@ from aspen.knob import check_scale
 from aspen.network import Network, load_network
 from aspen_emulator.engines import ENGINES, network_of
 from aspen_hardware.chips import Chip, chip
-from aspen_hardware.compiler import MAX_THRESHOLD_SCALE, compile
+from aspen_hardware.compiler import compile
 from aspen_hardware.deployment import Deployment, load_deployment, stored_chips
 
 DEFAULT_CHIP = "loihi1"
@@ -73,17 +73,17 @@ def read_network(path: Path) -> Network:
     return load_network(path)
 
 
-def prepare(path: Path, target: Chip | None, floating: bool) -> Network | Deployment:
-    """What to run: the float network, the stored deployment for the chip, or one compiled on the spot."""
+def prepare(path: Path, target: Chip | None, floating: bool) -> tuple[Network | Deployment, Chip | None]:
+    """What to run, and on which chip: the stored deployment, one compiled on the spot, or the float network."""
     if floating and target is not None:
         raise click.UsageError("found both --float and --chip, allowed is one; --float runs on no chip")
     network = read_network(path)
     if floating:
-        return network
+        return network, None
     target = target or chip(DEFAULT_CHIP)
     if target.name in stored_chips(path):
-        return load_deployment(path, target.name)
-    return compile(network, target, max_threshold_scale=MAX_THRESHOLD_SCALE)
+        return load_deployment(path, target.name), target
+    return compile(network, target), target
 
 
 def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float], ...]) -> dict[str, float]:

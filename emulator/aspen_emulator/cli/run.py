@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import numpy as np
-from aspen_hardware.energy import energy_model
 
 from aspen._arrays import Array
 from aspen.files import write_atomically
@@ -27,8 +26,8 @@ from aspen_emulator.cli.common import (
 )
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
-from aspen_hardware.chips import Chip, chip
-from aspen_hardware.deployment import Deployment
+from aspen_hardware.chips import Chip
+from aspen_hardware.energy import energy_model
 
 SCALE_OPTION = "--threshold-scale"
 
@@ -87,10 +86,10 @@ def run_command(
     A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
     """
     check_writable(output, record_path)
-    program = prepare(network, target, floating)
+    program, on = prepare(network, target, floating)
     knob = scales_to_knob(program, scales)
     record = run(program, fit_steps(load_spikes(source), steps), knob, engine=engine)
-    summary = {**record.summary(), "threshold_scale": knob, **_energy(record, program)}
+    summary = {**record.summary(), "threshold_scale": knob, **_energy(record, on)}
     save_array(output, record.output)
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
@@ -105,10 +104,10 @@ def fit_steps(spikes: Array, steps: int | None) -> Array:
     return np.concatenate([spikes[:steps], np.zeros((missing, *spikes.shape[1:]), spikes.dtype)])
 
 
-def _energy(record: Record, program: object) -> dict[str, Any]:
-    if not isinstance(program, Deployment):
+def _energy(record: Record, on: Chip | None) -> dict[str, Any]:
+    if on is None:
         return {"chip": None}
-    return {"chip": program.chip, "energy": energy_model(record, chip(program.chip)).to_dict()}
+    return {"chip": on.name, "energy": energy_model(record, on).to_dict()}
 
 
 def _text(summary: dict[str, Any], output: Path) -> str:

@@ -62,11 +62,9 @@ def sweep_command(
             f"found {scales!r}, allowed are numbers such as 0.5,1,2", param_hint="--scales"
         ) from error
     spikes, labels = _samples(source, labels_path, data, part)
-    program = prepare(network, target, floating)
+    program, on = prepare(network, target, floating)
     with click.progressbar(length=len(settings), label="sweep", file=click.get_text_stream("stderr")) as bar:
-        points = sweep(
-            program, spikes, labels, settings, on=target, engine=engine, progress=lambda point: bar.update(1)
-        )
+        points = sweep(program, spikes, labels, settings, on=on, engine=engine, progress=lambda point: bar.update(1))
     if output is not None:
         write_csv(output, points_to_rows(points))
     if plot is not None:
@@ -80,9 +78,9 @@ def _samples(source: Path | None, labels: Path | None, data: str | None, part: s
     if data is not None:
         if source is not None or labels is not None:
             raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
-        from aspen import data as datasets
+        from aspen.data import DATASETS
 
-        dataset = getattr(datasets, data)()
+        dataset = DATASETS[data]()
         return dataset.spikes(part), dataset.part(part).labels
     if source is None or labels is None:
         raise click.UsageError("found no samples, allowed is --input with --labels, or --data digits")
