@@ -12,7 +12,7 @@ from aspen._version import __version__
 
 if TYPE_CHECKING:
     from aspen.errors import AspenError as AspenError
-    from aspen.export import export as export
+    from aspen.exporter import export as export
     from aspen.network import Dense as Dense
     from aspen.network import FixedLif as FixedLif
     from aspen.network import Lif as Lif
@@ -38,7 +38,7 @@ _HOMES = {
     "Population": "aspen.network",
     "Recipe": "aspen.training",
     "Record": "aspen.record",
-    "export": "aspen.export",
+    "export": "aspen.exporter",
     "fit": "aspen.training",
     "get_perturbation": "aspen.perturbation",
     "get_threshold_scale": "aspen.thresholds",

@@ -6,7 +6,7 @@ What these parameters do at each time step is written once, in :func:`aspen_emul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,10 @@ from aspen.errors import NetworkError
 
 RESETS = ("zero", "subtract", "subtract-delayed", "subtract-guarded", "none")
 """How the membrane is reset after a spike; see :func:`aspen_emulator.lif.lif_step`."""
+
+
+_ZERO: Any = 0  # defaults, made into arrays with all other arguments
+_FORGET: Any = 4095
 
 
 def _check_reset(reset: str) -> None:
@@ -41,8 +45,8 @@ class Lif:
 
     threshold: Array
     beta: Array
-    alpha: Array = np.zeros(())
-    bias: Array = np.zeros(())
+    alpha: Array = _ZERO
+    bias: Array = _ZERO
     reset: str = "zero"
 
     if TYPE_CHECKING:
@@ -103,9 +107,9 @@ class FixedLif:
 
     threshold: Array
     voltage_decay: Array
-    current_decay: Array = np.array(4095)
-    bias_mantissa: Array = np.array(0)
-    bias_exponent: Array = np.array(0)
+    current_decay: Array = _FORGET
+    bias_mantissa: Array = _ZERO
+    bias_exponent: Array = _ZERO
     reset: str = "zero"
 
     if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from aspen.data import digits
 from aspen.models import DenseNet
 from aspen_emulator import run, sweep
 from aspen_emulator.plots import plot_dial
-from aspen_emulator.sweep import table
+from aspen_emulator.sweeps import table
 from aspen_hardware import chip, compile, energy_model, store_deployment
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import InputError, ModelError
-from aspen.export import export
+from aspen.exporter import export
 from aspen.models import DenseNet
 from aspen.perturbation import perturb_thresholds
 from aspen_emulator import run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,8 @@ from hypothesis import given, settings
 from safetensors.numpy import save_file
 
 import aspen
+import aspen_emulator
+import aspen_hardware
 from aspen.errors import AspenError, FileFormatError, InputError, NetworkError
 from aspen.files import read_container, write_container
 from aspen.network import Dense, FixedLif, Lif, Network, Population, load_network
@@ -249,3 +252,10 @@ def test_public_names_all_resolve() -> None:
         assert getattr(aspen, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'; it offers"):
         aspen.nonsense  # noqa: B018
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """Importing a submodule sets an attribute on its package: it must not be one of the package's functions."""
+    for package in (aspen, aspen_emulator, aspen_hardware):
+        modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+        assert not modules & set(package.__all__)

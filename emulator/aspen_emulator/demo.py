@@ -16,7 +16,7 @@ from aspen.errors import InputError
 from aspen.files import write_atomically
 from aspen_emulator.engines import run
 from aspen_emulator.plots import Runs, plot_dial, spread
-from aspen_emulator.sweep import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
+from aspen_emulator.sweeps import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
 from aspen_emulator.training import train_network
 from aspen_hardware.compiler import compile
 from aspen_hardware.deployment import Deployment, store_deployment

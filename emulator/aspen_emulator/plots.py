@@ -12,7 +12,7 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.errors import MissingDependencyError
 from aspen.files import write_atomically
-from aspen_emulator.sweep import OperatingPoint
+from aspen_emulator.sweeps import OperatingPoint
 
 Runs = Sequence[Sequence[OperatingPoint]]
 """One sweep for each seed, all over the same knob settings."""

@@ -84,8 +84,8 @@ def _quantize_population(
     if exponent not in quantize.WEIGHT_EXPONENTS:
         raise ChipError(
             f"{population.name}: found a threshold of {threshold:.3g} and a bias of {largest_bias:.3g} beside a "
-            f"largest weight of {largest:.3g}, too large for 17-bit thresholds dialled to {headroom:g} and 13-bit biases; "
-            f"train with larger weights or a smaller threshold and bias"
+            f"largest weight of {largest:.3g}, too large for 17-bit thresholds dialled to {headroom:g} and 13-bit "
+            f"biases; train with larger weights or a smaller threshold and bias"
         )
     neuron = _quantize_neuron(lif, bias, per_unit * 2.0**exponent)
     connections = [

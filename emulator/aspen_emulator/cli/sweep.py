@@ -19,7 +19,7 @@ from aspen_emulator.cli.common import (
     prepare,
 )
 from aspen_emulator.inputs import load_spikes
-from aspen_emulator.sweep import SCALES, points_to_rows, sweep, table, write_csv
+from aspen_emulator.sweeps import SCALES, points_to_rows, sweep, table, write_csv
 from aspen_hardware.chips import Chip
 
 

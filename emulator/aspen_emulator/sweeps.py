@@ -10,7 +10,6 @@ from math import sqrt
 from pathlib import Path
 
 import numpy as np
-from aspen_hardware.energy import energy_model
 
 from aspen._arrays import Array
 from aspen.errors import InputError
@@ -19,6 +18,7 @@ from aspen.network import Network
 from aspen_emulator.engines import network_of, run
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.deployment import Deployment
+from aspen_hardware.energy import energy_model
 
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
 _Z95 = 1.959964
