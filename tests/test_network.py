@@ -223,13 +223,16 @@ def test_a_missing_file_and_folder_are_named(tmp_path: Path) -> None:
         parts().save(tmp_path / "nowhere" / "a.aspen")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_named_and_left_as_it_was(tmp_path: Path) -> None:
-    folder = tmp_path / "locked"
-    folder.mkdir(mode=0o500)
-    with pytest.raises(InputError, match="cannot write there"):
-        parts().save(folder / "a.aspen")
-    assert list(folder.iterdir()) == []
+def test_a_read_only_folder_is_named_and_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")  # what a read-only folder answers to anybody but root
+
+    monkeypatch.setattr("aspen.files.tempfile.mkstemp", refuse)
+    with pytest.raises(
+        InputError, match=r"a.aspen: cannot write there \(Permission denied\); choose an existing folder"
+    ):
+        parts().save(tmp_path / "a.aspen")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,15 @@ def load_weights(model: Any, path: Path) -> None:
 
     try:
         model.load_state_dict(torch.load(path, weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, TypeError, AttributeError) as error:
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        EOFError,
+    ) as error:
         raise click.ClickException(
             f"{path}: does not fit the model ({error}); save it with torch.save(model.state_dict())"
         ) from error

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from aspen._arrays import Array
 from aspen_emulator.cli.common import (
@@ -63,7 +64,7 @@ def sweep_command(
         ) from error
     spikes, labels = _samples(source, labels_path, data, part)
     program, on = prepare(network, target, floating)
-    with click.progressbar(length=len(settings), label="sweep", file=click.get_text_stream("stderr")) as bar:
+    with tqdm(total=len(settings), desc="sweep", unit="setting", leave=False, dynamic_ncols=True) as bar:
         points = sweep(program, spikes, labels, settings, on=on, engine=engine, progress=lambda point: bar.update(1))
     if output is not None:
         write_csv(output, points_to_rows(points))
