@@ -29,7 +29,7 @@ pytestmark = [
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RunLava = Callable[[Network, Array, Mapping[str, Array]], dict[str, Array]]
-few = settings(max_examples=3, deadline=None, database=None)
+few = settings(max_examples=5, deadline=None, database=None)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -152,8 +152,8 @@ def assert_same(found: Mapping[str, Array], wanted: Mapping[str, Array]) -> None
 def test_rasters_are_those_of_lif_step(lava: RunLava, reset: str, fixed: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng, reset, fixed)
-    spikes = random_spikes(rng, network, steps=14, batch=2)
-    thresholds = random_thresholds(rng, network, steps=14, batch=2, changes=3)
+    spikes = random_spikes(rng, network, steps=24, batch=2)
+    thresholds = random_thresholds(rng, network, steps=24, batch=2, changes=3)
     assert_same(lava(network, spikes, thresholds), expected(network, spikes, thresholds))
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from aspen._arrays import Array
-from aspen.errors import InputError
+from aspen.errors import InputError, MissingDependencyError
 from aspen.files import write_atomically
 from aspen_emulator.engines import run
+from aspen_emulator.lava.shim import require_lava
 from aspen_emulator.plots import Runs, plot_dial, spread
 from aspen_emulator.sweeps import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
 from aspen_emulator.training import train_network
@@ -53,9 +54,12 @@ def run_demo(
 
     Raises:
         InputError: the folder cannot be made, or ``seeds`` is below 1.
+        MissingDependencyError: Lava is wanted and not installed, or torch, snnTorch or scikit-learn is missing.
     """
     if seeds < 1:
         raise InputError(f"seeds: found {seeds}, allowed is 1 and more")
+    if lava:
+        _require_lava()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,6 +93,14 @@ def run_demo(
     write_results(result, folder)
     say(f"4/4  Wrote {folder}/: summary.md, dial.png, sweep.csv, network.aspen, parity.json")
     return result
+
+
+def _require_lava() -> None:
+    """Ask for Lava before minutes are spent on training."""
+    try:
+        require_lava()
+    except MissingDependencyError as error:
+        raise MissingDependencyError(f"{error}; or leave the comparison out with --no-lava") from error
 
 
 def _sweep(deployment: Deployment, spikes: Array, labels: Array, title: str) -> list[OperatingPoint]:

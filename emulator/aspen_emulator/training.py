@@ -49,15 +49,15 @@ def train_network(
     from aspen.data import DATASETS
     from aspen.exporter import export
     from aspen.models import DenseNet
-    from aspen.training import fit
+    from aspen.training import fit, recipe
 
     dataset = DATASETS[data]()
     torch.manual_seed(seed)
     model = DenseNet((dataset.train.values.shape[1], *hidden, dataset.classes))
-    with tqdm(desc=f"train {how}, seed {seed}", unit="epoch", leave=True, dynamic_ncols=True) as bar:
+    total = epochs or recipe(how).epochs
+    with tqdm(total=total, desc=f"train {how}, seed {seed}", unit="epoch", dynamic_ncols=True) as bar:
 
         def progress(epoch: int, total: int, accuracy: float, spikes: float) -> None:
-            bar.total = total
             bar.set_postfix_str(f"validation {accuracy:.1%}, {spikes:.0f} spikes")
             bar.update(1)
 

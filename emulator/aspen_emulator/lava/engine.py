@@ -1,0 +1,181 @@
+"""The ``lava`` engine: networks on the real Lava runtime (its CPU process models), with thresholds that can be turned.
+
+Everything here works without importing Lava; it runs in a process of its own (:mod:`aspen_emulator.lava.isolation`).
+Lava must be installed (:func:`aspen_emulator.lava.shim.require_lava` says how).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.errors import EngineError, InputError
+from aspen.network import Network
+from aspen_emulator.inputs import check_spikes, thresholds_for
+from aspen_emulator.lava.isolation import SHUTDOWN_SECONDS, LavaWorker, Progress
+from aspen_emulator.lava.plan import as_thresholds, check_names, check_network, default_timeout, make_plan
+
+
+def run_lava(
+    network: Network,
+    spikes: Array,
+    thresholds: Mapping[str, Array],
+    *,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Array]:
+    """Run a network on Lava. The state starts at zero for every sample; samples run one after the other.
+
+    Lava's delay of one step per connection is taken out of the result: it is aligned as in snnTorch. Where thresholds
+    change, the run pauses, sets them, and reads them back.
+
+    Args:
+        network: feed-forward, with delays of 0; every population driven from one depth only.
+        spikes: (steps, batch, *input_shape), 0 and 1.
+        thresholds: population -> (steps or 1, batch or 1, n or 1), scaled, in units of the membrane
+            (in a chip's integers: ``mantissa << 6``).
+        timeout: seconds for the whole run, start included; default: 60, and 0.05 for each step and process.
+        progress: called now and then with the Lava steps done and their total.
+
+    Returns:
+        population (the input included) -> (steps, batch, *shape) uint8.
+
+    Raises:
+        InputError: spikes, thresholds or timeout are not allowed.
+        EngineError: the network cannot run on Lava, the run failed, or it took longer than ``timeout``.
+        MissingDependencyError: Lava is not installed.
+    """
+    checked = check_spikes(network, spikes)
+    make_plan(network, checked.shape[0], checked.shape[1], thresholds)  # refuse before a process is started
+    with LavaWorker() as worker:
+        return run_on(worker, network, checked, thresholds, timeout=timeout, progress=progress)
+
+
+def run_on(
+    worker: LavaWorker,
+    network: Network,
+    spikes: Array,
+    thresholds: Mapping[str, Array],
+    *,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Array]:
+    """:func:`run_lava` on a worker that is already there, which saves its start of half a second."""
+    checked = check_spikes(network, spikes)
+    steps, batch = checked.shape[:2]
+    plan = make_plan(network, steps, batch, thresholds)
+    values = sum(change.values.size for change in plan.changes)
+    limit = _check_timeout(timeout, default_timeout(network, plan.total, len(plan.changes), values))
+    rasters = worker.request("run", network, checked, plan, timeout=limit, progress=progress)
+    rasters[network.input.name] = checked
+    return {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
+
+
+def _check_timeout(timeout: float | None, default: float) -> float:
+    if timeout is None:
+        return default
+    if not (timeout > 0 and math.isfinite(timeout)):
+        raise InputError(f"timeout: found {timeout}, allowed are finite seconds above 0; leave it out for a default")
+    return float(timeout)
+
+
+class LavaSession:
+    """One sample on Lava, step by step, with thresholds that can be turned between steps; use it in a ``with`` block.
+
+    Lava takes one time step per connection: input given at step t reaches a population ``depths[name]`` steps later,
+    and the output at step ``t + latency``. Until then a population is silent. Thresholds given at a step act on all
+    populations in that Lava step.
+
+    Args:
+        network: feed-forward, with delays of 0; every population driven from one depth only.
+        timeout: seconds that each call may take; default: 60 and a little more for large networks.
+
+    Attributes:
+        network: what runs.
+        depths: population -> connections between it and the input (0).
+
+    Raises:
+        EngineError: the network cannot run on Lava, or the runtime does not start.
+        MissingDependencyError: Lava is not installed.
+    """
+
+    def __init__(self, network: Network, timeout: float | None = None) -> None:
+        self.network = network
+        self.depths = check_network(network)
+        self._timeout = _check_timeout(timeout, default_timeout(network, 1, 1, 2 * network.n_neurons))
+        self._thresholds = {
+            name: _per_neuron(network, name, array[0, 0]) for name, array in thresholds_for(network, 1.0, 1, 1).items()
+        }
+        self._worker: LavaWorker | None = LavaWorker()
+        self._request("open", network, self.depths, self._thresholds)
+
+    @property
+    def latency(self) -> int:
+        """Lava steps between an input and the output it causes: the depth of the output population."""
+        return self.depths[self.network.output]
+
+    def step(self, spikes: Array, thresholds: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """One Lava step.
+
+        Args:
+            spikes: (*input_shape), 0 and 1.
+            thresholds: population -> (n or 1,), scaled, in units of the membrane; they stay until changed again.
+                Populations left out keep theirs; at the start: the network's own.
+
+        Returns:
+            population (the input included) -> (*shape) uint8: the spikes of this Lava step.
+
+        Raises:
+            InputError: spikes or thresholds are not allowed; nothing has happened.
+            EngineError: the step failed or timed out, and the session is closed; or it was closed before.
+        """
+        checked = check_spikes(self.network, np.asarray(spikes)[None, None])[0, 0]
+        check_names(self.network, thresholds or {}, complete=False)
+        wanted = {name: _per_neuron(self.network, name, array) for name, array in (thresholds or {}).items()}
+        changed = {name: a for name, a in wanted.items() if not np.array_equal(a, self._thresholds[name])}
+        rasters = self._request("step", checked.reshape(-1), changed)
+        self._thresholds |= changed
+        rasters[self.network.input.name] = checked
+        return {p.name: rasters[p.name].reshape(p.shape) for p in self.network.populations}
+
+    def reset(self) -> None:
+        """Begin a new sample: state at zero, spikes on their way are lost; thresholds stay as they are."""
+        self._request("restart")
+
+    def _request(self, command: str, *arguments: object) -> dict[str, Array]:
+        if self._worker is None:
+            raise EngineError(f"lava session: cannot {command}, as it is closed; open a new session")
+        try:
+            answer: dict[str, Array] = self._worker.request(command, *arguments, timeout=self._timeout)
+        except BaseException:
+            self._worker = None  # the worker has closed itself
+            raise
+        return answer
+
+    def close(self) -> None:
+        """End the runtime and all its processes; may be called twice."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        with worker, suppress(EngineError):  # the worker is ended with all its processes, stopped or not
+            worker.request("stop", timeout=SHUTDOWN_SECONDS)
+
+    def __enter__(self) -> LavaSession:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def _per_neuron(network: Network, name: str, thresholds: Array) -> Array:
+    """``thresholds`` (n or 1,) as (n,)."""
+    n = network[name].size
+    array = as_thresholds(network, name, thresholds)
+    if array.shape not in ((), (1,), (n,)):
+        raise InputError(f"thresholds of {name}: found shape {array.shape}, allowed is ({n} or 1,); reshape the array")
+    return np.broadcast_to(array, (n,)).copy()

@@ -1,0 +1,91 @@
+"""Importing Lava on every Python that ASPEN supports.
+
+Lava 0.10.0 is the last release and declares Python 3.10 only. On newer Pythons one thing breaks it: dataclasses with
+dataclass instances as defaults, which must be hashable there. Lava's dataclasses are therefore made hashable while it
+is imported. Importing Lava also fixes the start method of ``multiprocessing`` for the whole process, so ASPEN imports
+it in its worker process only (:mod:`aspen_emulator.lava.isolation`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from aspen.errors import MissingDependencyError
+
+LAVA_VERSION = "0.10.0"
+"""The release that ASPEN agrees with."""
+
+_lock = threading.Lock()
+
+
+def lava_available() -> bool:
+    """Whether Lava is installed; it is not imported."""
+    try:
+        spec = find_spec("lava")
+    except ValueError:  # a module of this name without a specification
+        return False
+    folders = spec.submodule_search_locations if spec is not None else None
+    return any((Path(folder) / "magma").is_dir() for folder in folders or ())
+
+
+def lava_version() -> str | None:
+    """The installed version of ``lava-nc``, or None where there is none; Lava is not imported."""
+    try:
+        return metadata.version("lava-nc")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def require_lava() -> None:
+    """Raise MissingDependencyError, which says how to install it, unless Lava is installed."""
+    if lava_available():
+        return
+    install = 'pip install "aspen-snn[lava]"'
+    if sys.version_info >= (3, 11):
+        install += f" and then pip install --no-deps --ignore-requires-python lava-nc=={LAVA_VERSION}"
+    raise MissingDependencyError(f"engine 'lava': lava-nc is not installed; {install}, or use engine='fast'")
+
+
+def import_lava() -> None:
+    """Import Lava. Afterwards every ``import lava...`` works.
+
+    Raises:
+        MissingDependencyError: Lava is not installed.
+    """
+    require_lava()
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if sys.version_info >= (3, 11):
+            with _hashable_lava_dataclasses():
+                import_module("lava.magma.compiler.var_model")
+        import_module("lava.magma.core.process.process")
+
+
+@contextmanager
+def _hashable_lava_dataclasses() -> Iterator[None]:
+    """While this lasts, dataclasses declared in modules of Lava get a hash; all others stay as they are."""
+    original = dataclasses.dataclass
+
+    def dataclass(cls: type | None = None, /, **options: Any) -> Any:
+        def decorate(decorated: type) -> type:
+            if decorated.__module__.split(".")[0] == "lava":
+                options.setdefault("unsafe_hash", True)
+            make: Callable[..., type] = original
+            return make(decorated, **options)
+
+        return decorate if cls is None else decorate(cls)
+
+    dataclasses.dataclass = dataclass
+    try:
+        yield
+    finally:
+        dataclasses.dataclass = original

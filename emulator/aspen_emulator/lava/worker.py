@@ -1,0 +1,187 @@
+"""The worker process: the only one that imports Lava. Started by :mod:`aspen_emulator.lava.isolation`.
+
+It takes requests ``(command, arguments, wants progress)`` and answers each with any number of ``("progress", (done,
+total))`` and one ``("done", result)`` or ``("failed", message)``. After a failure it waits to be ended: to stop a
+runtime that has failed could hang.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.network import Network
+from aspen_emulator.lava.plan import Plan
+from aspen_emulator.lava.shim import import_lava
+
+if TYPE_CHECKING:
+    from aspen_emulator.lava.runtime import LavaNetwork
+
+POLL_MILLISECONDS = 500
+
+Report = Callable[[int, int], None]
+
+
+class Lava:
+    """What the worker can be asked for. One network is alive at a time."""
+
+    def __init__(self) -> None:
+        self._alive: LavaNetwork | None = None
+
+    def run(self, report: Report | None, network: Network, spikes: Array, plan: Plan) -> dict[str, Array]:
+        """Run all samples of ``spikes`` (steps, batch, *shape) back to back; population -> (steps, batch, n)."""
+        steps, batch = spikes.shape[:2]
+        lava = self._start(network, plan.depths, plan.initial, plan.total, plan.period)
+        lava.inputs[: steps * batch] = spikes.swapaxes(0, 1).reshape(steps * batch, -1)
+        lava.run_until(plan.total, plan.changes, report)
+        rasters = {}
+        for name, record in lava.records.items():
+            own = record[plan.depths[name] :][: steps * batch]
+            rasters[name] = own.reshape(batch, steps, -1).swapaxes(0, 1).copy()
+        self.stop()
+        return rasters
+
+    def open(
+        self, report: Report | None, network: Network, depths: Mapping[str, int], thresholds: Mapping[str, Array]
+    ) -> None:
+        """Start a runtime to be stepped."""
+        self._start(network, depths, thresholds, rows=1, period=0)
+
+    def step(self, report: Report | None, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+        """Set thresholds and run one Lava step on ``spikes`` (n,); population -> (n,)."""
+        lava = self._running()
+        for name, values in thresholds.items():
+            lava.set_threshold(name, values)
+        lava.inputs[0] = spikes
+        lava.advance(1)
+        return {name: record[0].copy() for name, record in lava.records.items()}
+
+    def restart(self, report: Report | None) -> None:
+        """Begin a new sample."""
+        self._running().restart()
+
+    def stop(self, report: Report | None = None) -> None:
+        """Stop the runtime, if any."""
+        if self._alive is not None:
+            self._alive.stop()
+            self._alive = None
+
+    def hang(self, report: Report | None, seconds: float) -> None:
+        """Do nothing for a while: the tests' stand-in for a runtime that hangs."""
+        time.sleep(seconds)
+
+    def errors(self) -> list[str]:
+        """What went wrong in processes of Lava."""
+        return self._alive.errors() if self._alive is not None else []
+
+    def _start(
+        self,
+        network: Network,
+        depths: Mapping[str, int],
+        thresholds: Mapping[str, Array],
+        rows: int,
+        period: int,
+    ) -> LavaNetwork:
+        from aspen_emulator.lava.runtime import LavaNetwork
+
+        self.stop()
+        self._alive = LavaNetwork(network, depths, thresholds, rows, period)
+        self._alive.start()
+        return self._alive
+
+    def _running(self) -> LavaNetwork:
+        if self._alive is None:
+            raise RuntimeError("no runtime was opened")
+        return self._alive
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    name: getattr(Lava, name) for name in ("run", "open", "step", "restart", "stop", "hang")
+}
+
+
+def main() -> None:
+    """Serve requests until the parent closes the connection, then end the whole session."""
+    descriptor, parent, scratch = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    _restore_signals()
+    end = partial(_end_session, scratch)
+    threading.Thread(target=_watch_parent, args=(descriptor, parent, end), daemon=True).start()
+    connection = Connection(descriptor)
+    lava = Lava()
+    try:
+        import_lava()
+        np.seterr(all="ignore")
+        connection.send(("done", None))
+        while (request := _next_request(connection)) is not None:
+            _serve(connection, lava, *request)
+        end()
+    except BaseException as error:
+        _fail(connection, lava, error)
+        signal.pause()  # until the parent, or the thread that watches it, ends the session
+
+
+def _next_request(connection: Connection) -> tuple[str, tuple[Any, ...], bool] | None:
+    """A command, its arguments and whether progress is wanted; None when the parent has closed the connection."""
+    try:
+        request: tuple[str, tuple[Any, ...], bool] = connection.recv()
+    except (EOFError, OSError):
+        return None
+    return request
+
+
+def _serve(connection: Connection, lava: Lava, command: str, arguments: tuple[Any, ...], wants_progress: bool) -> None:
+    def report(done: int, total: int) -> None:
+        connection.send(("progress", (done, total)))
+
+    connection.send(("done", COMMANDS[command](lava, report if wants_progress else None, *arguments)))
+
+
+def _fail(connection: Connection, lava: Lava, error: BaseException) -> None:
+    """Write everything known to the log, and tell the parent in one line."""
+    traceback.print_exception(error)
+    found = lava.errors()
+    for text in found:
+        print(text, file=sys.stderr, flush=True)
+    last = found[-1].strip().splitlines()[-1] if found else f"{type(error).__name__}: {error}"
+    with suppress(OSError):
+        connection.send(("failed", " ".join(last.split())))
+
+
+def _restore_signals() -> None:
+    """The session is ended by SIGTERM; the parent may have been started with it ignored or blocked."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _watch_parent(descriptor: int, parent: int, end: Callable[[], None]) -> None:
+    """Call ``end`` when the parent has closed its end of the connection, or is gone."""
+    poller = select.poll()
+    poller.register(descriptor, 0)  # a hang-up is reported without being asked for
+    while not poller.poll(POLL_MILLISECONDS) and os.getppid() == parent:
+        pass
+    end()
+
+
+def _end_session(scratch: str) -> None:
+    """End this process and all that Lava has started; the resource tracker survives, cleans up and ends itself."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.killpg(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()
