@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from aspen.errors import EngineError, InputError
 from aspen.network import Dense, FixedLif, Lif, Network, Population
 from aspen.neurons import RESETS
+from aspen_emulator import session
 from aspen_emulator.lava.engine import LavaSession, run_lava, run_on
 from aspen_emulator.lava.isolation import LavaWorker
 from aspen_emulator.lava.plan import check_network, make_plan
 from aspen_emulator.lava.shim import lava_available
 from aspen_emulator.lif import LifState, lif_step, scaled_threshold
+from tests.networks import fixed_network, random_spikes
 
 pytestmark = [
     pytest.mark.lava,
@@ -400,3 +402,17 @@ def test_the_users_process_stays_as_it_was() -> None:
         [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.stderr, done.stdout, done.returncode) == ("", "untouched\n", 0)
+
+
+def test_the_public_session_is_the_same_on_lava_but_for_its_latency() -> None:
+    network, spikes = fixed_network(1), random_spikes(0, 20, 1, 6)
+    outputs: dict[str, list[np.ndarray]] = {"lava": [], "fast": []}
+    with session(network, engine="lava") as live, session(network) as local:
+        assert (live.latency, local.latency) == (2, 0)
+        for spike in spikes:
+            outputs["lava"].append(live.step(spike))
+            outputs["fast"].append(local.step(spike))
+    np.testing.assert_array_equal(np.stack(outputs["lava"])[2:], np.stack(outputs["fast"])[:-2])
+    assert np.stack(outputs["fast"]).sum() > 10
+    with pytest.raises(InputError, match="batch: found 2, allowed is 1 in a session on Lava"):
+        session(network, engine="lava", batch=2)
