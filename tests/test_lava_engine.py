@@ -21,7 +21,7 @@ from aspen_emulator.lava.isolation import LavaWorker
 from aspen_emulator.lava.plan import check_network, make_plan
 from aspen_emulator.lava.shim import lava_available
 from aspen_emulator.lif import LifState, lif_step, scaled_threshold
-from tests.networks import fixed_network, random_spikes
+from tests.networks import fixed_network
 
 pytestmark = [
     pytest.mark.lava,
@@ -405,7 +405,8 @@ def test_the_users_process_stays_as_it_was() -> None:
 
 
 def test_the_public_session_is_the_same_on_lava_but_for_its_latency() -> None:
-    network, spikes = fixed_network(1), random_spikes(0, 20, 1, 6)
+    network = fixed_network(1)
+    spikes = random_spikes(np.random.default_rng(0), network, steps=20, batch=1)
     outputs: dict[str, list[np.ndarray]] = {"lava": [], "fast": []}
     with session(network, engine="lava") as live, session(network) as local:
         assert (live.latency, local.latency) == (2, 0)
