@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import click
-from aspen_hardware.placement import place
-from aspen_hardware.rules import check
 
 from aspen.network import Network
 from aspen_emulator.cli.common import (
@@ -22,6 +20,8 @@ from aspen_emulator.inputs import load_spikes
 from aspen_hardware.chips import Chip
 from aspen_hardware.compiler import MAX_THRESHOLD_SCALE, compile
 from aspen_hardware.deployment import Deployment, store_deployment
+from aspen_hardware.placement import place
+from aspen_hardware.rules import check
 
 on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT_CHIP, show_default=True,
                        help="Chip name or file.")  # fmt: skip
