@@ -195,6 +195,18 @@ def test_after_ctrl_c(watched: list[Traces]) -> None:
         timer.join()
 
 
+def test_after_ctrl_c_in_a_session(watched: list[Traces]) -> None:
+    session = LavaSession(NETWORK)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        session._request("hang", 60.0)
+    timer.join()
+    assert_was_running(watched[0])
+    with pytest.raises(EngineError, match="lava session: cannot step, as it is closed"):
+        session.step(SPIKES[0, 0])
+
+
 def test_after_the_death_of_the_worker(watched: list[Traces]) -> None:
     with LavaSession(NETWORK) as session:
         assert session._worker is not None

@@ -77,28 +77,21 @@ def make_spikes() -> Array:
     return (np.random.default_rng(12).random((STEPS, INPUTS)) < 0.6).astype(np.uint8)
 
 
-def run_lava_processes(cases: dict[str, Case], spikes: Array) -> dict[str, dict[str, Array]]:
-    """Per case u, v (after the reset) and spikes of each step, (STEPS, N): stock ``LIF`` and ours, on one ``Dense``."""
-    import_lava()
-    from lava.magma.core.run_conditions import RunSteps
-    from lava.magma.core.run_configs import Loihi2SimCfg
-    from lava.proc.dense.models import PyDenseModelBitAcc
-    from lava.proc.dense.process import Dense as StockDense
-    from lava.proc.io.sink import PyReceiveModelFixed, RingBuffer
-    from lava.proc.lif.models import PyLifModelBitAcc
-    from lava.proc.lif.process import LIF
+class Pair:
+    """Lava's stock ``LIF`` and ours on one stock ``Dense``; ``models`` are the CPU models to be run."""
 
-    from aspen_emulator.lava.processes import DialLif, PyDialLifFixed, PySpikeSource, SpikeSource
-    from aspen_emulator.lava.runtime import shared_bytes
+    def __init__(self, neuron: FixedLif, connection: Dense) -> None:
+        from lava.proc.dense.models import PyDenseModelBitAcc
+        from lava.proc.dense.process import Dense as StockDense
+        from lava.proc.io.sink import PyReceiveModelFixed, RingBuffer
+        from lava.proc.lif.models import PyLifModelBitAcc
+        from lava.proc.lif.process import LIF
 
-    data = shared_bytes(spikes.shape)
-    data[:] = spikes
-    source = SpikeSource(data=data, name="in")
-    models: dict[Any, Any] = {source: PySpikeSource}
-    parts: dict[str, tuple[Any, Any, Any, Array]] = {}
-    for name, (neuron, connection) in cases.items():
-        synapses = StockDense(weights=connection.weight, weight_exp=connection.exponent, num_weight_bits=8)
-        stock = LIF(
+        from aspen_emulator.lava.processes import DialLif, PyDialLifFixed
+        from aspen_emulator.lava.runtime import shared_bytes
+
+        self.dense = StockDense(weights=connection.weight, weight_exp=connection.exponent, num_weight_bits=8)
+        self.stock = LIF(
             shape=(N,),
             vth=int(neuron.threshold),
             du=int(neuron.current_decay),
@@ -106,38 +99,54 @@ def run_lava_processes(cases: dict[str, Case], spikes: Array) -> dict[str, dict[
             bias_mant=int(neuron.bias_mantissa),
             bias_exp=int(neuron.bias_exponent),
         )
-        sink, record = RingBuffer(shape=(N,), buffer=STEPS), shared_bytes((STEPS, N))
+        self.sink = RingBuffer(shape=(N,), buffer=STEPS)
+        self.record = shared_bytes((STEPS, N))
         threshold = np.full(N, int(neuron.threshold) << FixedLif.SHIFT)
-        ours = DialLif(
-            neuron=neuron,
-            threshold=threshold,
-            drive_bias=np.zeros(N, np.int64),
-            first_step=0,
-            period=0,
-            record=record,
-            name=name,
-        )
-        source.s_out.connect(synapses.s_in)
-        synapses.a_out.connect(stock.a_in)
-        synapses.a_out.connect(ours.a_in)
-        stock.s_out.connect(sink.a_in)
-        models |= {synapses: PyDenseModelBitAcc, stock: PyLifModelBitAcc, sink: PyReceiveModelFixed}
-        models[ours] = PyDialLifFixed
-        parts[name] = (stock, sink, ours, record)
-    traces: dict[str, dict[str, list[Array]]] = {name: {} for name in cases}
+        options = {"drive_bias": np.zeros(N, np.int64), "first_step": 0, "period": 0, "name": "ours"}
+        self.ours = DialLif(neuron=neuron, threshold=threshold, record=self.record, **options)
+        self.models = {self.dense: PyDenseModelBitAcc, self.stock: PyLifModelBitAcc, self.ours: PyDialLifFixed}
+        self.models[self.sink] = PyReceiveModelFixed
+        self.states: dict[str, list[Array]] = {"stock u": [], "stock v": [], "our u": [], "our v": []}
+        self._vars = (self.stock.u, self.stock.v, self.ours.u, self.ours.v)
+
+    def connect(self, source: Any) -> None:
+        source.s_out.connect(self.dense.s_in)
+        self.dense.a_out.connect(self.stock.a_in)
+        self.dense.a_out.connect(self.ours.a_in)
+        self.stock.s_out.connect(self.sink.a_in)
+
+    def note_states(self) -> None:
+        for values, var in zip(self.states.values(), self._vars, strict=True):
+            values.append(var.get())
+
+    def traces(self) -> dict[str, Array]:
+        states = {key: np.stack(values) for key, values in self.states.items()}
+        return states | {"stock s": self.sink.data.get().T, "our s": self.record.copy()}
+
+
+def run_lava_processes(cases: dict[str, Case], spikes: Array) -> dict[str, dict[str, Array]]:
+    """Per case u, v (after the reset) and spikes of each step, (STEPS, N), of the stock ``LIF`` and of ours."""
+    import_lava()
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from aspen_emulator.lava.processes import PySpikeSource, SpikeSource
+
+    source = SpikeSource(data=spikes, name="in")
+    models: dict[Any, Any] = {source: PySpikeSource}
+    pairs = {name: Pair(*case) for name, case in cases.items()}
+    for pair in pairs.values():
+        pair.connect(source)
+        models |= pair.models
     source.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models))
     try:
         for _ in range(STEPS):
             source.run(RunSteps(num_steps=1))
-            for name, (stock, _sink, ours, _record) in parts.items():
-                for key, var in (("stock u", stock.u), ("stock v", stock.v), ("our u", ours.u), ("our v", ours.v)):
-                    traces[name].setdefault(key, []).append(var.get())
-        found = {name: {key: np.stack(values) for key, values in trace.items()} for name, trace in traces.items()}
-        for name, (_stock, sink, _ours, record) in parts.items():
-            found[name] |= {"stock s": sink.data.get().T, "our s": record.copy()}
+            for pair in pairs.values():
+                pair.note_states()
+        return {name: pair.traces() for name, pair in pairs.items()}
     finally:
         source.stop()
-    return found
 
 
 def in_own_process(result: Path) -> None:

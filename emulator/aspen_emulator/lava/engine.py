@@ -39,7 +39,8 @@ def run_lava(
         spikes: (steps, batch, *input_shape), 0 and 1.
         thresholds: population -> (steps or 1, batch or 1, n or 1), scaled, in units of the membrane
             (in a chip's integers: ``mantissa << 6``).
-        timeout: seconds for the whole run, start included; default: 60, and 0.05 for each step and process.
+        timeout: seconds for the run, the start of the runtime included (the worker process has a minute of its own to
+            start); default: 60, and 0.05 for each step and process.
         progress: called now and then with the Lava steps done and their total.
 
     Returns:
