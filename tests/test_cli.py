@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_run_can_cut_the_input(aspen: Aspen, files: Path) -> None:
 
 
 def test_run_takes_a_users_chip_file(aspen: Aspen, files: Path) -> None:
-    text = (Path(__file__).parent.parent / "hardware/aspen_hardware/chips/loihi1.toml").read_text()
+    text = (resources.files("aspen_hardware") / "chips/loihi1.toml").read_text()
     (files / "mine.toml").write_text(text.replace('name = "loihi1"', 'name = "mine"'))
     code, out, err = aspen(*run_arguments(files, "--chip", files / "mine.toml", "--json"))
     assert (code, err) == (0, "")

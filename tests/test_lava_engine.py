@@ -12,16 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.errors import EngineError, InputError
 from aspen.network import Dense, FixedLif, Lif, Network, Population
 from aspen.neurons import RESETS
-from aspen_emulator import session
-from aspen_emulator.lava.engine import LavaSession, run_lava, run_on
+from aspen_emulator.lava.engine import run_lava, run_on
 from aspen_emulator.lava.isolation import LavaWorker
-from aspen_emulator.lava.plan import check_network, make_plan
+from aspen_emulator.lava.plan import make_plan
 from aspen_emulator.lava.shim import lava_available
 from aspen_emulator.lif import LifState, lif_step, scaled_threshold
-from tests.networks import fixed_network
 
 pytestmark = [
     pytest.mark.lava,
@@ -243,142 +240,6 @@ def test_excitatory_and_inhibitory_weights_keep_all_bits(lava: RunLava) -> None:
     assert_same(lava(network, spikes, own_thresholds(network)), expected(network, spikes, own_thresholds(network)))
 
 
-def as_on_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
-    """What a session shows when it is given ``thresholds`` (steps, 1, n) at each Lava step."""
-    depths = check_network(network)
-    late = {n: np.r_[a[depths[n] :], np.repeat(a[-1:], depths[n], axis=0)] for n, a in thresholds.items()}
-    rasters = expected(network, spikes, late)
-    for name, raster in rasters.items():
-        raster[depths[name] :] = raster[: len(raster) - depths[name]].copy()
-        raster[: depths[name]] = 0
-    return rasters
-
-
-@pytest.mark.parametrize("fixed", [False, True], ids=["float", "fixed"])
-def test_a_session_turns_thresholds_while_it_runs(fixed: bool) -> None:
-    """Every population takes new thresholds in the Lava step in which they are given; a reset leaves nothing behind."""
-    network = chain(fixed)
-    rng = np.random.default_rng(5)
-    with LavaSession(network) as session:
-        assert session.latency == 2
-        for _ in range(2):  # samples
-            spikes = random_spikes(rng, network, 15, 1)
-            thresholds = {}
-            for name in network.order:
-                steps_up = np.repeat(rng.uniform(0.3, 2, (5, 1, network[name].size)), 3, axis=0)
-                thresholds[name] = scaled_threshold(network[name].neuron, steps_up)
-            shown = [
-                session.step(spikes[t, 0], {name: array[t, 0] for name, array in thresholds.items()}) for t in range(15)
-            ]
-            wanted = as_on_lava(network, spikes, thresholds)
-            assert_same({name: np.stack([s[name] for s in shown])[:, None] for name in wanted}, wanted)
-            assert wanted["out"].any()
-            session.reset()
-
-
-def test_a_session_keeps_thresholds_that_are_not_given() -> None:
-    network = chain()
-    spikes = np.ones(3, np.uint8)
-    with LavaSession(network) as session:
-        assert any(session.step(spikes)["hidden"].any() for _ in range(6))  # the network's own
-        session.step(spikes, {"hidden": np.array([1000.0])})
-        assert not any(session.step(spikes)["hidden"].any() for _ in range(6))
-        with pytest.raises(InputError, match="thresholds of hidden: found shape"):
-            session.step(spikes, {"hidden": np.ones(3)})
-        with pytest.raises(InputError, match="correct 'typo'"):
-            session.step(spikes, {"typo": np.ones(1)})
-        with pytest.raises(InputError, match="spikes: found shape"):
-            session.step(np.ones(2, np.uint8))
-        assert not session.step(spikes)["hidden"].any()  # refused input has done nothing
-    session.close()
-    with pytest.raises(EngineError, match="is closed; open a new session"):
-        session.step(spikes)
-
-
-def test_a_threshold_that_lava_does_not_take_is_an_error() -> None:
-    """Lava passes values as float64; an integer beyond 53 bits cannot arrive as it is."""
-    with LavaSession(chain(fixed=True)) as session, pytest.raises(EngineError, match="but Lava kept"):
-        session.step(np.zeros(3, np.uint8), {"hidden": np.array([2**60 + 1])})
-
-
-def two(weight: Array, neuron: Lif | FixedLif, **options: Any) -> Network:
-    return Network(
-        [Population("in", (2,)), Population("a", (2,), neuron)], [Dense("in", "a", np.asarray(weight), **options)]
-    )
-
-
-FLOAT = Lif(threshold=1.0, beta=0.5)
-FIXED = FixedLif(threshold=10, voltage_decay=100)
-
-
-@pytest.mark.parametrize(
-    ("network", "message"),
-    [
-        (two([[1, -2], [2, 2]], FIXED), "in->a: found the odd weight 1, allowed on Lava are even integers"),
-        (two([[-256, 256], [2, 2]], FIXED), "found weights from -256 to 256, .*from -256 to 254 where signs are mixed"),
-        (two([[0, 256], [2, 2]], FIXED), "from 0 to 255 where signs are excitatory"),
-        (two([[-256, 0], [-2, -2]], FIXED), "from -255 to 0 where signs are inhibitory"),
-        (two(np.ones((2, 2)), FLOAT, delay=1), "in->a: found a delay .*use engine='fast'"),
-        (
-            Network(
-                [Population("in", (2,)), Population("a", (2,), FLOAT)],
-                [Dense("in", "a", np.ones((2, 2))), Dense("a", "a", np.ones((2, 2)), delay=1)],
-            ),
-            "a->a: found a recurrent connection .*not yet on Lava",
-        ),
-        (
-            Network(
-                [Population("in", (2,)), Population("a", (2,), FLOAT), Population("b", (2,), FLOAT)],
-                [Dense("in", "a", np.ones((2, 2))), Dense("a", "b", np.ones((2, 2))), Dense("in", "b", np.eye(2))],
-            ),
-            "b: found input from depths .*skip connections are not yet on Lava",
-        ),
-    ],
-)
-def test_networks_that_lava_would_change_are_refused(network: Network, message: str) -> None:
-    with pytest.raises(EngineError, match=message):
-        run_lava(network, np.zeros((2, 1, 2), np.uint8), own_thresholds(network))
-    with pytest.raises(EngineError, match=message):
-        LavaSession(network)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"thresholds": {"hidden": np.ones((1, 1, 1))}}, "correct 'out'"),
-        (
-            {"thresholds": {"hidden": np.ones((1, 1, 3)), "out": np.ones((1, 1, 1))}},
-            "thresholds of hidden: found shape",
-        ),
-        ({"thresholds": {"hidden": np.ones((1, 1)), "out": np.ones((1, 1, 1))}}, "thresholds of hidden: found shape"),
-        ({"thresholds": {"hidden": np.full((1, 1, 1), np.nan), "out": np.ones((1, 1, 1))}}, "finite numbers"),
-        ({"network": chain(fixed=True)}, "found float64 values, allowed are integers"),
-        ({"spikes": np.full((2, 1, 3), 2)}, "spikes: found values from 2"),
-        ({"spikes": np.zeros((2, 1, 4), int)}, "spikes: found shape"),
-        ({"timeout": 0}, "timeout: found 0, allowed are finite seconds above 0"),
-        ({"timeout": float("nan")}, "timeout: found nan"),
-    ],
-)
-def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
-    good: dict[str, Any] = {
-        "network": chain(),
-        "spikes": np.zeros((2, 1, 3), np.uint8),
-        "thresholds": own_thresholds(chain()),
-        "timeout": 60,
-    }
-    with pytest.raises(InputError, match=message):
-        run_lava(**(good | change))
-
-
-def test_sums_beyond_32_bits_are_refused() -> None:
-    weight = np.full((1, 70_000), 255)
-    network = Network(
-        [Population("in", (70_000,)), Population("a", (1,), FIXED)], [Dense("in", "a", weight, exponent=7)]
-    )
-    with pytest.raises(EngineError, match="in->a: found sums up to 2284800000"):
-        check_network(network)
-
-
 SCRIPT = """
 import logging, multiprocessing, sys
 import numpy as np
@@ -402,18 +263,3 @@ def test_the_users_process_stays_as_it_was() -> None:
         [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.stderr, done.stdout, done.returncode) == ("", "untouched\n", 0)
-
-
-def test_the_public_session_is_the_same_on_lava_but_for_its_latency() -> None:
-    network = fixed_network(1)
-    spikes = random_spikes(np.random.default_rng(0), network, steps=20, batch=1)
-    outputs: dict[str, list[np.ndarray]] = {"lava": [], "fast": []}
-    with session(network, engine="lava") as live, session(network) as local:
-        assert (live.latency, local.latency) == (2, 0)
-        for spike in spikes:
-            outputs["lava"].append(live.step(spike))
-            outputs["fast"].append(local.step(spike))
-    np.testing.assert_array_equal(np.stack(outputs["lava"])[2:], np.stack(outputs["fast"])[:-2])
-    assert np.stack(outputs["fast"]).sum() > 10
-    with pytest.raises(InputError, match="batch: found 2, allowed is 1 in a session on Lava"):
-        session(network, engine="lava", batch=2)
