@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LAVA = lava-nc==0.10.0
+CODE = aspen hardware emulator examples tests
 
 .PHONY: demo test lint format clean
 
@@ -15,13 +16,13 @@ test: $(VENV)/installed lint
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 
 format: $(VENV)/installed
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
 
 # Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check (docs/dependencies.md).
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
