@@ -13,11 +13,13 @@ from aspen._version import __version__
 if TYPE_CHECKING:
     from aspen.errors import AspenError as AspenError
     from aspen.exporter import export as export
+    from aspen.network import Conv as Conv
     from aspen.network import Dense as Dense
     from aspen.network import FixedLif as FixedLif
     from aspen.network import Lif as Lif
     from aspen.network import Network as Network
     from aspen.network import Population as Population
+    from aspen.network import Sparse as Sparse
     from aspen.network import load_network as load_network
     from aspen.perturbation import Perturbation as Perturbation
     from aspen.perturbation import get_perturbation as get_perturbation
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AspenError": "aspen.errors",
+    "Conv": "aspen.network",
     "Dense": "aspen.network",
     "FixedLif": "aspen.network",
     "Lif": "aspen.network",
@@ -38,6 +41,7 @@ _HOMES = {
     "Population": "aspen.network",
     "Recipe": "aspen.training",
     "Record": "aspen.record",
+    "Sparse": "aspen.network",
     "export": "aspen.exporter",
     "fit": "aspen.training",
     "get_perturbation": "aspen.perturbation",

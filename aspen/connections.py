@@ -1,33 +1,129 @@
-"""Connections between populations. Each kind is one class; :data:`CONNECTION_KINDS` lists them by name."""
+"""Connections between populations. Each kind is one class; :data:`CONNECTION_KINDS` lists them by name.
+
+Every connection is a linear map from the source's spikes to the target's synaptic current, with a delay. With integer
+weights the sum of the arriving weights is then shifted by the exponent, as Lava's ``weight_exp``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
+from scipy.sparse import coo_array, csr_array
 
 from aspen._arrays import Array, check_range, check_shape, frozen
 from aspen.errors import NetworkError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MAX_DELAY = 63
 """Longest delay in time steps: Loihi's is 6 bit."""
 
 
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """All-to-all synapses, as in ``torch.nn.Linear``.
+class Connection:
+    """What all kinds share. A kind adds its parameters, ``_check_weight``, ``check``, ``accumulate`` and ``synapses``.
 
     Args:
         source: name of the population whose spikes are read.
         target: name of the population that is driven.
-        weight: (n_target, n_source); floats, or integers in a network compiled for a chip.
-        bias: (n_target,), added to the target's synaptic current at every step; only with float weights.
+        weight: floats, or integers in a network compiled for a chip.
+        bias: added to the target's synaptic current at every step; only with float weights.
         delay: time steps between a spike and its effect; 0 acts within the step, 1 reads the spikes of t-1.
         exponent: with integer weights only: the sum of the arriving weights is shifted left by this many
             bits (right when negative), as Lava's ``weight_exp``; -8 to 7.
     """
+
+    kind: ClassVar[str]
+    array_fields: ClassVar[tuple[str, ...]]
+    value_fields: ClassVar[tuple[str, ...]]
+    source: str
+    target: str
+    weight: Array
+    bias: Array | None
+    delay: int
+    exponent: int
+
+    def __post_init__(self) -> None:
+        kind = "int" if np.asarray(self.weight).dtype.kind in "iu" else "float"
+        object.__setattr__(self, "weight", frozen(f"{self.name}.weight", self.weight, kind))
+        self._check_weight()
+        if self.bias is not None:
+            if kind == "int":
+                raise NetworkError(
+                    f"{self.name}.bias: found a bias beside integer weights; put it into the target's bias mantissa"
+                )
+            object.__setattr__(self, "bias", frozen(f"{self.name}.bias", self.bias, "float"))
+        check_range(f"{self.name}.delay", np.asarray(self.delay), 0, MAX_DELAY, " steps")
+        check_range(f"{self.name}.exponent", np.asarray(self.exponent), -8, 7 if kind == "int" else 0)
+
+    @property
+    def name(self) -> str:
+        """``source->target``: unique within a network."""
+        return f"{self.source}->{self.target}"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the weights are a chip's integers."""
+        return self.weight.dtype.kind == "i"
+
+    def _check_weight(self) -> None:
+        raise AssertionError("every kind checks its weight")
+
+    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
+        """Raise unless the connection fits the two populations."""
+        raise AssertionError("every kind checks its shapes")
+
+    def accumulate(self, values: Array) -> Array:
+        """Weighted sums, without bias and exponent: (batch, n_source) -> (batch, n_target), in the dtype of ``values``.
+
+        ``values`` are floats; integer weights give exact sums as long as these stay below 2^24 (float32) or 2^53.
+        """
+        raise AssertionError("every kind sums its inputs")
+
+    def synapses(self) -> csr_array:
+        """The same map as a sparse matrix (n_target, n_source); weights of zero are no synapses and not stored."""
+        raise AssertionError("every kind lists its synapses")
+
+    def drive(self, spikes: Array) -> Array:
+        """What the target receives, without the bias.
+
+        Args:
+            spikes: (batch, n_source), 0 or 1; or analog values, where the source takes a direct current.
+
+        Returns:
+            (batch, n_target): sums of the weights of arriving spikes; float64 for float weights,
+            int64 with the exponent applied for integer weights.
+        """
+        total = self.accumulate(spikes.astype(np.float64))
+        return self.scaled(total) if self.is_integer else total
+
+    def scaled(self, total: Array) -> Array:
+        """Sums of integer weights as int64, shifted by the exponent."""
+        integers = total.astype(np.int64)
+        return integers << self.exponent if self.exponent >= 0 else integers >> -self.exponent
+
+    def with_integers(self, weight: Array, exponent: int) -> Self:
+        """The same connection with a chip's integer weights, and without the bias."""
+        made: Self = replace(self, weight=weight, bias=None, exponent=exponent)  # type: ignore[type-var]
+        return made
+
+    def bias_currents(self) -> Array:
+        """The bias for each target neuron: (n_target,), or a scalar 0."""
+        return np.zeros((), np.int64) if self.bias is None else self.bias
+
+    def fan_out(self) -> Array:
+        """Synapses that a spike of each source neuron reaches: (n_source,) int64. Zero weights are no synapses."""
+        return np.asarray(self.synapses().astype(bool).sum(axis=0), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Connection):
+    """All-to-all synapses, as in ``torch.nn.Linear``; ``weight`` (n_target, n_source), ``bias`` (n_target,)."""
 
     kind: ClassVar[str] = "dense"
     array_fields: ClassVar[tuple[str, ...]] = ("weight", "bias")
@@ -52,55 +148,245 @@ class Dense:
             exponent: int = 0,
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        kind = "int" if np.asarray(self.weight).dtype.kind in "iu" else "float"
-        object.__setattr__(self, "weight", frozen(f"{self.name}.weight", self.weight, kind))
+    def _check_weight(self) -> None:
         if self.weight.ndim != 2:
-            raise NetworkError(f"{self.name}.weight: found shape {self.weight.shape}, allowed is (n_target, n_source)")
-        if self.bias is not None:
-            if kind == "int":
-                raise NetworkError(
-                    f"{self.name}.bias: found a bias beside integer weights; put it into the target's bias mantissa"
-                )
-            object.__setattr__(self, "bias", frozen(f"{self.name}.bias", self.bias, "float"))
-            check_shape(f"{self.name}.bias", self.bias, [(self.weight.shape[0],)])
-        check_range(f"{self.name}.delay", np.asarray(self.delay), 0, MAX_DELAY, " steps")
-        check_range(f"{self.name}.exponent", np.asarray(self.exponent), -8, 7 if kind == "int" else 0)
-
-    @property
-    def name(self) -> str:
-        """``source->target``: unique within a network."""
-        return f"{self.source}->{self.target}"
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether the weights are a chip's integers."""
-        return self.weight.dtype.kind == "i"
+            raise NetworkError(
+                f"{self.name}.weight: found shape {self.weight.shape}, allowed is (n_target, n_source); reshape it"
+            )
 
     def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
         """Raise unless the weights fit the two populations."""
-        n_source, n_target = int(np.prod(source_shape)), int(np.prod(target_shape))
-        check_shape(f"{self.name}.weight", self.weight, [(n_target, n_source)])
+        check_shape(f"{self.name}.weight", self.weight, [(prod(target_shape), prod(source_shape))])
+        if self.bias is not None:
+            check_shape(f"{self.name}.bias", self.bias, [(prod(target_shape),)])
 
-    def drive(self, spikes: Array) -> Array:
-        """What the target receives, without the bias.
+    def accumulate(self, values: Array) -> Array:
+        """See :meth:`Connection.accumulate`."""
+        return np.asarray(values @ self.weight.T.astype(values.dtype))
 
-        Args:
-            spikes: (batch, n_source), 0 or 1.
-
-        Returns:
-            (batch, n_target): sums of the weights of arriving spikes; float64 for float weights,
-            int64 with the exponent applied for integer weights.
-        """
-        if not self.is_integer:
-            return spikes.astype(np.float64) @ self.weight.T.astype(np.float64)
-        total = spikes.astype(np.int64) @ self.weight.T.astype(np.int64)
-        return total << self.exponent if self.exponent >= 0 else total >> -self.exponent
+    def synapses(self) -> csr_array:
+        """See :meth:`Connection.synapses`."""
+        return csr_array(self.weight)
 
     def fan_out(self) -> Array:
-        """Synapses that a spike of each source neuron reaches: (n_source,) int64. Zero weights are no synapses."""
+        """See :meth:`Connection.fan_out`."""
         return np.count_nonzero(self.weight, axis=0)
 
 
-Connection = Dense
-CONNECTION_KINDS: dict[str, type[Dense]] = {Dense.kind: Dense}
+@dataclass(frozen=True, eq=False)
+class Sparse(Connection):
+    """Any linear map, by its synapses: synapse i leads from ``columns[i]`` to ``rows[i]`` with ``weight[i]``.
+
+    Args:
+        rows: (n_synapses,) indices of target neurons.
+        columns: (n_synapses,) indices of source neurons; no pair of row and column stands twice.
+        bias: (n_target,) or None.
+    """
+
+    kind: ClassVar[str] = "sparse"
+    array_fields: ClassVar[tuple[str, ...]] = ("weight", "rows", "columns", "bias")
+    value_fields: ClassVar[tuple[str, ...]] = ("source", "target", "shape", "delay", "exponent")
+
+    source: str
+    target: str
+    weight: Array
+    rows: Array
+    columns: Array
+    shape: tuple[int, int]
+    bias: Array | None = None
+    delay: int = 0
+    exponent: int = 0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            source: str,
+            target: str,
+            weight: ArrayLike,
+            rows: ArrayLike,
+            columns: ArrayLike,
+            shape: tuple[int, int],
+            bias: ArrayLike | None = None,
+            delay: int = 0,
+            exponent: int = 0,
+        ) -> None: ...
+
+    @classmethod
+    def from_matrix(cls, source: str, target: str, matrix: Array, bias: Array | None = None, delay: int = 0) -> Sparse:
+        """The connection whose synapses are the entries other than zero of ``matrix`` (n_target, n_source)."""
+        entries = coo_array(matrix)
+        n_target, n_source = matrix.shape
+        return cls(source, target, entries.data, entries.row, entries.col, (n_target, n_source), bias, delay)
+
+    def _check_weight(self) -> None:
+        object.__setattr__(self, "shape", (int(self.shape[0]), int(self.shape[1])))
+        for field, limit in (("rows", self.shape[0]), ("columns", self.shape[1])):
+            indices = frozen(f"{self.name}.{field}", getattr(self, field), "int")
+            check_range(f"{self.name}.{field}", indices, 0, limit - 1)
+            check_shape(f"{self.name}.{field}", indices, [self.weight.shape])
+            object.__setattr__(self, field, indices)
+        places = self.rows.astype(np.int64) * self.shape[1] + self.columns
+        if self.weight.ndim != 1 or len(np.unique(places)) != len(places):
+            raise NetworkError(f"{self.name}: found two weights at one place, allowed is one; add them up")
+
+    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
+        """Raise unless the synapses fit the two populations."""
+        if self.shape != (prod(target_shape), prod(source_shape)):
+            raise NetworkError(
+                f"{self.name}.shape: found {self.shape}, allowed is {(prod(target_shape), prod(source_shape))}; "
+                f"give (n_target, n_source)"
+            )
+        if self.bias is not None:
+            check_shape(f"{self.name}.bias", self.bias, [(prod(target_shape),)])
+
+    def accumulate(self, values: Array) -> Array:
+        """See :meth:`Connection.accumulate`."""
+        matrix = coo_array((self.weight.astype(values.dtype), (self.rows, self.columns)), self.shape).tocsr()
+        return np.asarray((matrix @ values.T).T)
+
+    def synapses(self) -> csr_array:
+        """See :meth:`Connection.synapses`."""
+        matrix = coo_array((self.weight, (self.rows, self.columns)), self.shape).tocsr()
+        matrix.eliminate_zeros()
+        return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Connection):
+    """A convolution over one or two dimensions, as ``torch.nn.Conv1d`` and ``Conv2d`` (a cross-correlation).
+
+    Args:
+        weight: (channels_out, channels_in / groups, *kernel).
+        input_shape: shape of the source: (channels_in, *size).
+        bias: (channels_out,) or None.
+        stride, padding, dilation: one number for each dimension; the padding is zeros, the same on both sides.
+        groups: as in PyTorch.
+    """
+
+    kind: ClassVar[str] = "conv"
+    array_fields: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    value_fields: ClassVar[tuple[str, ...]] = (
+        "source", "target", "input_shape", "stride", "padding", "dilation", "groups", "delay", "exponent",
+    )  # fmt: skip
+
+    source: str
+    target: str
+    weight: Array
+    input_shape: tuple[int, ...]
+    bias: Array | None = None
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+    delay: int = 0
+    exponent: int = 0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            source: str,
+            target: str,
+            weight: ArrayLike,
+            input_shape: tuple[int, ...],
+            bias: ArrayLike | None = None,
+            stride: tuple[int, ...] = (),
+            padding: tuple[int, ...] = (),
+            dilation: tuple[int, ...] = (),
+            groups: int = 1,
+            delay: int = 0,
+            exponent: int = 0,
+        ) -> None: ...
+
+    def _check_weight(self) -> None:
+        size, kernel = tuple(self.input_shape)[1:], self.weight.shape[2:]
+        if len(size) not in (1, 2) or len(kernel) != len(size):
+            raise NetworkError(
+                f"{self.name}: found an input of shape {tuple(self.input_shape)} and a weight of shape "
+                f"{self.weight.shape}, allowed are (channels, length) or (channels, height, width), and its kernel"
+            )
+        object.__setattr__(self, "input_shape", tuple(int(n) for n in self.input_shape))
+        for field, default, low in (("stride", 1, 1), ("padding", 0, 0), ("dilation", 1, 1)):
+            value = tuple(int(n) for n in getattr(self, field)) or (default,) * len(size)
+            if len(value) != len(size) or min(value) < low:
+                raise NetworkError(f"{self.name}.{field}: found {value}, allowed are {len(size)} numbers from {low}")
+            object.__setattr__(self, field, value)
+        channels_out, channels = self.weight.shape[0], self.input_shape[0]
+        if self.groups < 1 or channels % self.groups or channels_out % self.groups:
+            raise NetworkError(
+                f"{self.name}.groups: found {self.groups}, allowed is a divisor of {channels} and {channels_out}"
+            )
+        if self.weight.shape[1] * self.groups != channels:
+            raise NetworkError(
+                f"{self.name}.weight: found shape {self.weight.shape}, allowed is (channels_out, "
+                f"{channels // self.groups}, *kernel) for {channels} channels in {self.groups} groups"
+            )
+        if min(self.output_shape) < 1:
+            raise NetworkError(f"{self.name}: the kernel is larger than the padded input; make the kernel smaller")
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """(channels_out, *size) of the target."""
+        geometry = zip(
+            self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation, strict=True
+        )
+        return (self.weight.shape[0], *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in geometry))
+
+    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
+        """Raise unless the convolution fits the two populations."""
+        for what, found, wanted in (
+            ("source", source_shape, self.input_shape),
+            ("target", target_shape, self.output_shape),
+        ):
+            if found != wanted:
+                raise NetworkError(f"{self.name}: found a {what} of shape {found}, allowed is {wanted}; reshape it")
+        if self.bias is not None:
+            check_shape(f"{self.name}.bias", self.bias, [(self.weight.shape[0],)])
+
+    def _windows(self, values: Array, fill: float) -> Array:
+        """(batch, channels, *size) -> (batch, channels, *output size, *kernel): a view of the padded input."""
+        dims = len(self.stride)
+        padded = np.pad(values, [(0, 0), (0, 0), *[(p, p) for p in self.padding]], constant_values=fill)
+        span = tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.weight.shape[2:], strict=True))
+        windows = sliding_window_view(padded, span, axis=tuple(range(2, 2 + dims)))
+        steps = [slice(None, None, s) for s in self.stride] + [slice(None, None, d) for d in self.dilation]
+        return windows[(slice(None), slice(None), *steps)]
+
+    def accumulate(self, values: Array) -> Array:
+        """See :meth:`Connection.accumulate`."""
+        batch = len(values)
+        windows = self._windows(values.reshape(batch, *self.input_shape), 0)
+        patches = np.moveaxis(windows, 1, 1 + len(self.stride)).reshape(
+            batch * prod(self.output_shape[1:]), self.groups, -1
+        )
+        weight = self.weight.reshape(self.groups, -1, prod(self.weight.shape[1:])).astype(values.dtype)
+        sums = np.stack([patches[:, g] @ weight[g].T for g in range(self.groups)], axis=1)
+        sums = sums.reshape(batch, *self.output_shape[1:], -1)
+        return np.moveaxis(sums, -1, 1).reshape(batch, -1)
+
+    def synapses(self) -> csr_array:
+        """See :meth:`Connection.synapses`."""
+        n_source, n_target, places = prod(self.input_shape), prod(self.output_shape), prod(self.output_shape[1:])
+        indices = np.arange(n_source, dtype=np.float64).reshape(1, *self.input_shape)
+        windows = np.moveaxis(self._windows(indices, -1)[0], 0, len(self.stride))  # (*size, channels, *kernel)
+        sources = windows.reshape(places, self.groups, -1).astype(np.int64)
+        weight = self.weight.reshape(self.groups, -1, sources.shape[2])  # (groups, channels out per group, fan-in)
+        per_group = weight.shape[1]
+        columns = np.broadcast_to(sources[:, :, None, :], (places, self.groups, per_group, sources.shape[2]))
+        channels = np.arange(self.groups * per_group).reshape(1, self.groups, per_group, 1)
+        rows = np.broadcast_to(channels * places + np.arange(places).reshape(-1, 1, 1, 1), columns.shape)
+        values = np.broadcast_to(weight[None], columns.shape)
+        inside = (columns >= 0) & (values != 0)
+        return coo_array((values[inside], (rows[inside], columns[inside])), (n_target, n_source)).tocsr()
+
+    def bias_currents(self) -> Array:
+        """See :meth:`Connection.bias_currents`: the same in all places of a channel."""
+        if self.bias is None:
+            return np.zeros((), np.int64)
+        return np.repeat(self.bias, prod(self.output_shape[1:]))
+
+
+CONNECTION_KINDS: dict[str, type[Dense] | type[Sparse] | type[Conv]] = {
+    kind.kind: kind for kind in (Dense, Sparse, Conv)
+}

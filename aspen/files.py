@@ -28,7 +28,8 @@ from aspen.network import Network, Population
 from aspen.neurons import NEURON_KINDS
 
 FORMAT = "aspen"
-VERSION = 1
+VERSION = 2
+"""1: as 2, but without populations that take a current."""
 NETWORK_SECTION = "network"
 
 
@@ -164,6 +165,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
         {
             "name": population.name,
             "shape": list(population.shape),
+            "current": population.current,
             "neuron": None
             if population.neuron is None
             else describe(population.neuron, f"populations/{population.name}"),
@@ -194,6 +196,7 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
                 None
                 if entry["neuron"] is None
                 else _build(NEURON_KINDS, entry["neuron"], tensors, f"populations/{entry['name']}"),
+                bool(entry.get("current", False)),
             )
             for entry in header["populations"]
         ]

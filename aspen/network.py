@@ -10,11 +10,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from aspen.connections import Connection, Dense
+from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import NetworkError
 from aspen.neurons import FixedLif, Lif, Neuron
 
-__all__ = ["Dense", "FixedLif", "Lif", "Network", "Population", "load_network"]
+__all__ = ["Conv", "Dense", "FixedLif", "Lif", "Network", "Population", "Sparse", "load_network"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -26,12 +26,16 @@ class Population:
     Args:
         name: letters, digits, ``_``, ``.`` and ``-``; unique within the network.
         shape: shape of the population, without time and batch; ``(n,)`` for a dense layer.
-        neuron: what the neurons do; ``None`` for the input population, which passes on the spikes it is given.
+        neuron: what the neurons do; ``None`` for an input population, which passes on what it is given.
+        current: this population is the input and takes a direct current instead of spikes: without ``neuron`` any
+            analog values, which its connections weigh (in floating point only); with one, a current that is added to
+            the membrane at each step, in units of the membrane or, in integers, of the bias mantissa.
     """
 
     name: str
     shape: tuple[int, ...]
     neuron: Neuron | None = None
+    current: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -50,13 +54,18 @@ class Population:
         """Number of neurons."""
         return prod(self.shape)
 
+    @property
+    def is_input(self) -> bool:
+        """Whether this population is fed from outside."""
+        return self.neuron is None or self.current
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """A spiking network: immutable, in NumPy arrays, in floating point or in a chip's integers (never mixed).
 
     Args:
-        populations: exactly one input population (``neuron=None``), and one or more others.
+        populations: exactly one input population (``neuron=None`` or ``current=True``), and one or more others.
         connections: each reads one population and drives another or itself. Those with delay 0 form no cycle.
         output: name of the output population; default: the last one.
         provenance: where the network came from (JSON values only); kept in the file.
@@ -76,14 +85,14 @@ class Network:
             raise NetworkError(
                 f"populations: found the names {names}, allowed are unique names; rename the repeated one"
             )
-        inputs = [population.name for population in self.populations if population.neuron is None]
+        inputs = [population.name for population in self.populations if population.is_input]
         if len(inputs) != 1 or len(names) < 2:
             raise NetworkError(
                 f"populations: found the inputs {inputs} among {names}, allowed is one input and at least one other"
             )
         object.__setattr__(self, "output", self.output or names[-1])
-        if self.output not in names or self.output == inputs[0]:
-            raise NetworkError(f"output: found {self.output!r}, allowed is one of {names[1:]}")
+        if self.output not in names or self[self.output].neuron is None:
+            raise NetworkError(f"output: found {self.output!r}, allowed is a population with neurons; choose one")
         self._check_connections()
         self._check_one_arithmetic()
         self.order  # noqa: B018 - raises on a cycle
@@ -94,7 +103,7 @@ class Network:
             for end in (connection.source, connection.target):
                 if end not in self:
                     raise NetworkError(f"{connection.name}: found unknown population {end!r}, allowed are {self.names}")
-            if connection.target == self.input.name:
+            if self[connection.target].neuron is None:
                 raise NetworkError(
                     f"{connection.name}: drives the input population, which takes spikes from outside only"
                 )
@@ -104,8 +113,8 @@ class Network:
                 )
             seen.add(connection.name)
             connection.check(self[connection.source].shape, self[connection.target].shape)
-        for population in self.populations[:]:
-            if population.neuron is not None and not self.incoming(population.name):
+        for population in self.populations:
+            if not population.is_input and not self.incoming(population.name):
                 raise NetworkError(f"{population.name}: nothing drives this population; connect or remove it")
 
     def _check_one_arithmetic(self) -> None:
@@ -134,7 +143,7 @@ class Network:
     @cached_property
     def input(self) -> Population:
         """The population that is fed from outside."""
-        return next(population for population in self.populations if population.neuron is None)
+        return next(population for population in self.populations if population.is_input)
 
     @property
     def hidden(self) -> list[str]:
@@ -152,7 +161,7 @@ class Network:
 
     @cached_property
     def order(self) -> list[str]:
-        """Populations except the input, sorted so that everything acting within a step comes before what it acts on."""
+        """Populations with neurons, sorted so that everything acting within a step comes before what it acts on."""
         waiting = {p.name: {c.source for c in self.incoming(p.name) if c.delay == 0} for p in self.populations}
         done: list[str] = []
         while waiting:
@@ -164,7 +173,7 @@ class Network:
             done += ready
             for name in ready:
                 del waiting[name]
-        return [name for name in done if name != self.input.name]
+        return [name for name in done if self[name].neuron is not None]
 
     @property
     def n_neurons(self) -> int:
@@ -187,6 +196,7 @@ class Network:
         lines = [f"Network ({kind}): {self.n_neurons} neurons, {self.n_synapses} synapses"]
         for population in self.populations:
             role = "input" if population.neuron is None else population.neuron.reset
+            role += ", takes a current" if population.current else ""
             mark = " (output)" if population.name == self.output else ""
             lines.append(f"  {population.name} {population.shape}: {role}{mark}")
         lines += [f"  {c.name}: {c.kind}, {int(c.fan_out().sum())} synapses, delay {c.delay}" for c in self.connections]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from aspen._arrays import Array, check_range, check_shape, frozen
 from aspen.errors import NetworkError
 
-RESETS = ("zero", "subtract", "subtract-delayed", "subtract-guarded", "none")
+RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", "subtract-guarded", "none")
 """How the membrane is reset after a spike; see :func:`aspen_emulator.lif.lif_step`."""
 
 

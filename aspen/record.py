@@ -26,6 +26,8 @@ class Record:
         spikes: population (the input included) -> (steps, batch) int64: spikes emitted.
         synaptic_operations: connection -> (steps, batch) int64: synapses with a weight other than zero reached
             by a spike, counted at the step in which the spike is emitted.
+        multiply_accumulates: connection that weighs an analog input -> (steps, batch) int64: synapses with a weight
+            other than zero reached by a value other than zero. They are no synaptic operations: a value is multiplied.
         active_updates: population -> (steps, batch) int64: neurons whose synaptic input in the step is not zero.
             Every neuron is updated at every step; the others are inactive updates.
         rasters: population -> (steps, batch, *shape) uint8, where the run was asked to keep them; else empty.
@@ -39,6 +41,7 @@ class Record:
     active_updates: Mapping[str, Array]
     rasters: Mapping[str, Array] = field(default_factory=dict)
     engine: str = ""
+    multiply_accumulates: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -116,19 +119,25 @@ def record_from_rasters(network: Network, rasters: Mapping[str, Array], engine: 
         keep: whether the record keeps the rasters.
     """
     flat = {name: raster.reshape(*raster.shape[:2], -1) for name, raster in rasters.items()}
+    analog = network.input.name if network.input.neuron is None and network.input.current else None
+    busy = {name: raster != 0 for name, raster in flat.items()}
+    reached = {c.name: busy[c.source].astype(np.int64) @ c.fan_out() for c in network.connections}
+    from_analog = {c.name for c in network.connections if c.source == analog}
     return Record(
         network=network,
         output=rasters[network.output],
-        spikes={name: raster.sum(axis=2, dtype=np.int64) for name, raster in flat.items()},
-        synaptic_operations={c.name: flat[c.source].astype(np.int64) @ c.fan_out() for c in network.connections},
+        spikes={name: raster.sum(axis=2, dtype=np.int64) * (name != analog) for name, raster in busy.items()},
+        synaptic_operations={name: count for name, count in reached.items() if name not in from_analog},
         active_updates={name: _count_active(network, name, flat) for name in network.order},
         rasters=dict(rasters) if keep else {},
         engine=engine,
+        multiply_accumulates={name: count for name, count in reached.items() if name in from_analog},
     )
 
 
 def _count_active(network: Network, name: str, flat: Mapping[str, Array]) -> Array:
-    drive: Array | int = 0
+    some = next(iter(flat.values()))
+    drive: Array = np.zeros((*some.shape[:2], network[name].size))
     for connection in network.incoming(name):
         source = flat[connection.source]
         steps, batch = source.shape[:2]

@@ -11,7 +11,7 @@ from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen.record import Record, record_from_rasters
 from aspen_emulator.fast import run_fast
-from aspen_emulator.inputs import check_spikes, thresholds_for
+from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.reference import run_reference
 from aspen_hardware.deployment import Deployment
 
@@ -60,7 +60,7 @@ def run(
 
     Args:
         target: a deployment (a chip's integers), or a network as it is (floating point).
-        spikes: (time, batch, *input_shape), bool or integers, 0 and 1.
+        spikes: (time, batch, *input_shape), bool or integers, 0 and 1; or the current, where the input takes one.
         threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
         engine: ``fast`` (batched), ``reference`` (step by step, the definition) or ``lava`` (the real Lava runtime).
@@ -78,7 +78,7 @@ def run(
     if record not in RECORDS:
         raise InputError(f"record: found {record!r}, allowed are {', '.join(RECORDS)}; choose one of these")
     network = network_of(target)
-    checked = check_spikes(network, spikes)
+    checked = check_input(network, spikes)
     thresholds = thresholds_for(network, threshold_scale, *checked.shape[:2])
     rasters = ENGINES[engine](network, checked, thresholds)
     return record_from_rasters(network, rasters, engine, keep=record == "spikes")

@@ -7,11 +7,12 @@ matrix products of the BLAS library give the reference's sums to the bit, in wha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.connections import Connection
+from aspen.connections import Connection, Dense
 from aspen.network import Network
 from aspen_emulator.lif import LifState, lif_step
 from aspen_emulator.reference import run_reference
@@ -45,10 +46,14 @@ def _has_cycle(network: Network) -> bool:
 
 def _run_layers(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
     steps, batch = spikes.shape[:2]
-    rasters = {network.input.name: spikes}
+    rasters = {} if network.input.neuron else {network.input.name: spikes}
     for name in network.order:
-        drive = sum(_drive(connection, rasters[connection.source]) for connection in network.incoming(name))
-        raster = _scan(network, name, np.asarray(drive), thresholds[name])
+        drive: Array = np.zeros((), np.int64 if network.is_integer else np.float64)
+        for connection in network.incoming(name):
+            drive = drive + _drive(connection, rasters[connection.source])
+        drive = np.broadcast_to(drive, (steps, batch, network[name].size))
+        current = spikes.reshape(steps, batch, -1) if network[name].current else None
+        raster = _scan(network, name, drive, thresholds[name], current)
         rasters[name] = raster.reshape(steps, batch, *network[name].shape)
     return rasters
 
@@ -57,8 +62,7 @@ def _drive(connection: Connection, source: Array) -> Array:
     steps, batch = source.shape[:2]
     flat = source.reshape(steps * batch, -1)
     if connection.is_integer:
-        total = _exact_product(flat, connection.weight)
-        drive = total << connection.exponent if connection.exponent >= 0 else total >> -connection.exponent
+        drive = connection.scaled(connection.accumulate(flat.astype(_exact_type(connection))))
     else:
         drive = connection.drive(flat)
     drive = drive.reshape(steps, batch, -1)
@@ -66,21 +70,24 @@ def _drive(connection: Connection, source: Array) -> Array:
         late = np.zeros_like(drive)
         late[connection.delay :] = drive[: max(steps - connection.delay, 0)]
         drive = late
-    return drive if connection.bias is None else drive + connection.bias
+    return drive if connection.bias is None else drive + connection.bias_currents()
 
 
-def _exact_product(spikes: Array, weight: Array) -> Array:
-    largest_sum = int(np.abs(weight.astype(np.int64)).sum(axis=1).max())
-    dtype = np.float32 if largest_sum < 2**24 else np.float64
-    return (spikes.astype(dtype) @ weight.T.astype(dtype)).astype(np.int64)
+def _exact_type(connection: Connection) -> type[np.floating[Any]]:
+    """The smallest float that holds every possible sum of the weights exactly."""
+    largest = int(np.abs(connection.weight.astype(np.int64)).sum())
+    if isinstance(connection, Dense):
+        largest = int(np.abs(connection.weight.astype(np.int64)).sum(axis=1).max())
+    return np.float32 if largest < 2**24 else np.float64
 
 
-def _scan(network: Network, name: str, drive: Array, thresholds: Array) -> Array:
+def _scan(network: Network, name: str, drive: Array, thresholds: Array, current: Array | None) -> Array:
     neuron = network[name].neuron
     assert neuron is not None  # only populations with neurons are scanned
     steps, batch, n = drive.shape
     state = LifState.zeros(batch, n, neuron)
     raster = np.empty((steps, batch, n), np.uint8)
     for t in range(steps):
-        raster[t] = lif_step(state, drive[t], thresholds[min(t, len(thresholds) - 1)], neuron)
+        threshold = thresholds[min(t, len(thresholds) - 1)]
+        raster[t] = lif_step(state, drive[t], threshold, neuron, 0 if current is None else current[t])
     return raster

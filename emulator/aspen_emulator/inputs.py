@@ -14,6 +14,37 @@ from aspen.neurons import FixedLif
 from aspen_emulator.lif import scaled_threshold
 
 
+def check_input(network: Network, values: object) -> Array:
+    """What a run is given, checked: spikes (see :func:`check_spikes`), or the current where the input takes one.
+
+    Returns:
+        (steps, batch, *shape): uint8 spikes; a current as float64, or int64 (bias mantissas) in integer networks.
+
+    Raises:
+        InputError: wrong type, shape or values.
+    """
+    if not network.input.current:
+        return check_spikes(network, values)
+    array = np.asarray(values)
+    _check_shape(network, array, "current")
+    allowed = "iu" if network.is_integer else "fiu"
+    if array.dtype.kind not in allowed or not np.isfinite(array).all():
+        kinds = "integers (bias mantissas)" if network.is_integer else "finite numbers"
+        raise InputError(f"current: found {array.dtype} values or NaN, allowed are {kinds}; convert the data")
+    if network.is_integer and array.size and np.abs(array.astype(np.int64)).max() > 4096:
+        raise InputError(
+            f"current: found values up to {np.abs(array.astype(np.int64)).max()}, allowed are 13-bit bias mantissas, "
+            f"-4096 to 4095; scale the data"
+        )
+    return array.astype(np.int64 if network.is_integer else np.float64)
+
+
+def _check_shape(network: Network, array: Array, what: str) -> None:
+    wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
+    if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
+        raise InputError(f"{what}: found shape {array.shape}, allowed is {wanted}; time comes first, then the batch")
+
+
 def check_spikes(network: Network, spikes: object) -> Array:
     """``spikes`` as a uint8 array (steps, batch, *shape) of zeros and ones.
 
@@ -21,12 +52,10 @@ def check_spikes(network: Network, spikes: object) -> Array:
         InputError: wrong type, shape or values.
     """
     array = np.asarray(spikes)
-    wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
     if array.dtype.kind not in "bui":
         found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
         raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; encode the data")
-    if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
-        raise InputError(f"spikes: found shape {array.shape}, allowed is {wanted}; time comes first, then the batch")
+    _check_shape(network, array, "spikes")
     if array.size and (array.min() < 0 or array.max() > 1):
         raise InputError(
             f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data"

@@ -19,7 +19,7 @@ DECAY_BITS = 12
 
 @dataclass
 class LifState:
-    """State of a population between two steps: ``u`` current, ``v`` membrane, ``owed`` reset still to be subtracted.
+    """State of a population between two steps: ``u`` current, ``v`` membrane, ``owed`` a reset still to be made.
 
     Each is (batch, n), float64 or int64; all zero at the start of a sample.
     """
@@ -35,16 +35,19 @@ class LifState:
         return cls(*(np.zeros((batch, n), dtype) for _ in range(3)))
 
 
-def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron) -> Array:
+def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron, current: Array | int = 0) -> Array:
     """Advance one population by one time step; ``state`` is updated in place.
 
     In this order, for each neuron::
 
         u = alpha * u + drive
-        v = beta * v + u + bias  -  owed
+        v = beta * v + u + bias + current  -  owed
         spike = v > threshold                                       (strict)
         reset:
           zero               v = 0 where spike
+          zero-delayed       in the next step v = 0 after the integration, whatever arrives, where spike
+                             (snnTorch's ``Synaptic``, ``RLeaky``, ``RSynaptic`` and ``Lapicque`` with reset to zero
+                             and ``reset_delay=True``: one step of refractoriness)
           subtract           v = v - threshold where spike
           subtract-delayed   owed = threshold where spike, else 0   (subtracted in the next step, after the decay:
                                                                      snnTorch's default)
@@ -58,7 +61,7 @@ def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron) ->
     In integers (``FixedLif``; Lava 0.10's bit-accurate model) the same steps read::
 
         u = wrap24(decay(u, 4095 - current_decay) + (drive << 6))
-        v = clip(decay(v, 4096 - voltage_decay) + u + bias - owed, -(2^23 - 1), 2^23 - 1)
+        v = clip(decay(v, 4096 - voltage_decay) + u + bias + (current << bias_exponent) - owed, +-(2^23 - 1))
         decay(x, k) = sign(x) * (|x| * k >> 12)
         wrap24(x): 2^24 is subtracted once above 2^23, and added once at or below -2^23
 
@@ -69,14 +72,16 @@ def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron) ->
         drive: (batch, n) synaptic input of this step, connection biases included.
         threshold: the threshold of this step, scaled by the knob; broadcastable to (batch, n), in units of ``v``.
         neuron: parameters; arrays are scalars or flattened to (n,).
+        current: direct current of this step for each neuron, (batch, n) or 0; in units of the membrane, or in
+            integers of the bias mantissa.
 
     Returns:
         (batch, n) bool: the spikes of this step.
     """
     if isinstance(neuron, FixedLif):
-        state.u, state.v = _integrate_fixed(state, drive, neuron)
+        state.u, state.v = _integrate_fixed(state, drive, neuron, current)
     else:
-        state.u, state.v = _integrate_float(state, drive, neuron)
+        state.u, state.v = _integrate_float(state, drive, neuron, current)
     spike = state.v > threshold
     _reset(state, spike, threshold, neuron.reset)
     return spike
@@ -86,17 +91,23 @@ def _flat(values: Array) -> Array:
     return values if values.ndim == 0 else values.reshape(-1)
 
 
-def _integrate_float(state: LifState, drive: Array, neuron: Lif) -> tuple[Array, Array]:
+def _integrate_float(state: LifState, drive: Array, neuron: Lif, current: Array | int) -> tuple[Array, Array]:
     u = _flat(neuron.alpha).astype(np.float64) * state.u + drive
-    v = _flat(neuron.beta).astype(np.float64) * state.v + u + _flat(neuron.bias) - state.owed
-    return u, v
+    v: Array = _flat(neuron.beta).astype(np.float64) * state.v + u + (_flat(neuron.bias) + current)
+    return u, _settle(v, state.owed, neuron.reset)
 
 
-def _integrate_fixed(state: LifState, drive: Array, neuron: FixedLif) -> tuple[Array, Array]:
+def _integrate_fixed(state: LifState, drive: Array, neuron: FixedLif, current: Array | int) -> tuple[Array, Array]:
     u = _decay(state.u, 4095 - _flat(neuron.current_decay)) + (drive << FixedLif.SHIFT)
     u = np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
-    v = _decay(state.v, 4096 - _flat(neuron.voltage_decay)) + u + _flat(neuron.bias) - state.owed
+    v: Array = _decay(state.v, 4096 - _flat(neuron.voltage_decay)) + u + _flat(neuron.bias)
+    v = _settle(v + (current << _flat(neuron.bias_exponent).astype(np.int64)), state.owed, neuron.reset)
     return u, np.clip(v, 1 - LIMIT, LIMIT - 1)
+
+
+def _settle(v: Array, owed: Array, reset: str) -> Array:
+    """What a reset of the step before still asks for."""
+    return np.where(owed != 0, 0, v) if reset == "zero-delayed" else v - owed
 
 
 def _decay(x: Array, keep: Array) -> Array:
@@ -108,7 +119,7 @@ def _reset(state: LifState, spike: Array, threshold: Array, reset: str) -> None:
         state.v[spike] = 0
     elif reset == "subtract":
         state.v = state.v - spike * threshold
-    elif reset == "subtract-delayed":
+    elif reset in ("subtract-delayed", "zero-delayed"):
         state.owed = spike * threshold
     elif reset == "subtract-guarded":
         state.v = state.v - (spike * threshold - state.owed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -43,33 +44,38 @@ class Stepper:
         """One time step.
 
         Args:
-            spikes: (batch, *input_shape), 0 or 1.
+            spikes: (batch, *input_shape), 0 or 1; or the current, where the input takes one.
             thresholds: population -> thresholds of this step, broadcastable to (batch, n).
 
         Returns:
             population (the input included) -> (batch, n) uint8 spikes of this step.
         """
         network = self.network
-        now = {network.input.name: spikes.reshape(self.batch, -1).astype(np.uint8)}
+        given = spikes.reshape(self.batch, -1)
+        now = {} if network.input.neuron else {network.input.name: given}
         for name in network.order:
             neuron = network[name].neuron
             assert neuron is not None  # network.order leaves the input out
             drive = self._drive(name, now)
-            now[name] = lif_step(self._states[name], drive, thresholds[name], neuron).astype(np.uint8)
+            current = given if network[name].current else 0
+            now[name] = lif_step(self._states[name], drive, thresholds[name], neuron, current).astype(np.uint8)
         for name, spike in now.items():
             self._past[name].appendleft(spike)
         return now
 
     def _drive(self, name: str, now: Mapping[str, Array]) -> Array:
-        drive: Array | int = 0
+        drive: Array = np.zeros((), np.int64 if self.network.is_integer else np.float64)
         for connection in self.network.incoming(name):
             source = (
                 now[connection.source] if connection.delay == 0 else self._past[connection.source][connection.delay - 1]
             )
-            drive = drive + connection.drive(source)
-            if connection.bias is not None:
-                drive = drive + connection.bias
-        return np.asarray(drive)
+            drive = drive + (connection.drive(source) + connection.bias_currents())
+        return np.broadcast_to(drive, (self.batch, self.network[name].size))
+
+
+def raster_type(network: Network, values: Array) -> np.dtype[Any]:
+    """Type of what is recorded of the input: spikes, or the analog values themselves."""
+    return values.dtype if network.input.neuron is None else np.dtype(np.uint8)
 
 
 def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
@@ -77,15 +83,16 @@ def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Arra
 
     Args:
         network: what to run.
-        spikes: (steps, batch, *input_shape) uint8.
+        spikes: (steps, batch, *input_shape) uint8; or the current, where the input takes one.
         thresholds: population -> (steps or 1, batch or 1, n or 1), in units of the membrane.
 
     Returns:
-        population (the input included) -> (steps, batch, *shape) uint8.
+        population (the input included) -> (steps, batch, *shape) uint8; an input of analog values as it is given.
     """
     steps, batch = spikes.shape[:2]
     stepper = Stepper(network, batch)
     rasters = {p.name: np.empty((steps, batch, p.size), np.uint8) for p in network.populations}
+    rasters[network.input.name] = np.empty((steps, batch, network.input.size), raster_type(network, spikes))
     for t in range(steps):
         now = stepper.step(spikes[t], {name: array[min(t, len(array) - 1)] for name, array in thresholds.items()})
         for name, spike in now.items():

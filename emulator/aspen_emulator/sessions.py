@@ -13,7 +13,7 @@ from aspen.errors import InputError
 from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen_emulator.engines import check_engine, network_of
-from aspen_emulator.inputs import check_spikes, thresholds_for
+from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.reference import Stepper
 from aspen_hardware.deployment import Deployment
 
@@ -106,12 +106,12 @@ class Session:
         """Advance one time step.
 
         Args:
-            spikes: (batch, *input_shape), 0 and 1.
+            spikes: (batch, *input_shape), 0 and 1; or the current, where the input takes one.
 
         Returns:
             (batch, *output_shape) uint8: the output population's spikes of this step.
         """
-        checked = check_spikes(self.network, np.asarray(spikes)[None])[0]
+        checked = check_input(self.network, np.asarray(spikes)[None])[0]
         if len(checked) != self.batch:
             raise InputError(
                 f"spikes: found a batch of {len(checked)}, this session has {self.batch}; open another one"

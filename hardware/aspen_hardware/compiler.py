@@ -77,7 +77,8 @@ def _quantize_population(
     limit = min(quantize.weight_limit(c.weight) for c in incoming)
     per_unit = limit / largest if largest > 0 else 1.0
     integer = [quantize.quantize_weight(c.weight, per_unit) for c in incoming]
-    current = _worst_case_current(integer, lif.alpha)
+    unshifted = [c.with_integers(weight, 0) for c, weight in zip(incoming, integer, strict=True)]
+    current = _worst_case_current(unshifted, lif.alpha)
     bias = _bias(population, lif, incoming)
     threshold, largest_bias = float(lif.threshold.max()), float(np.abs(bias).max())
     exponent = quantize.choose_exponent(per_unit, threshold, largest_bias, headroom, current)
@@ -88,23 +89,22 @@ def _quantize_population(
             f"biases; train with larger weights or a smaller threshold and bias"
         )
     neuron = _quantize_neuron(lif, bias, per_unit * 2.0**exponent)
-    connections = [
-        replace(c, weight=weight, bias=None, exponent=exponent) for c, weight in zip(incoming, integer, strict=True)
-    ]
+    connections = [c.with_integers(c.weight, exponent) for c in unshifted]
     rounding = _report(lif, neuron, bias, list(zip(incoming, connections, strict=True)), per_unit, current)
     return neuron, connections, rounding
 
 
-def _worst_case_current(weights: list[Array], alpha: Array) -> float:
+def _worst_case_current(connections: list[Connection], alpha: Array) -> float:
     """Largest current with exponent 0, in state units: every input of one sign spikes at every step."""
-    excitation = np.asarray(sum(np.maximum(w, 0).sum(axis=1, dtype=np.int64) for w in weights))
-    inhibition = np.asarray(sum(np.maximum(-w, 0).sum(axis=1, dtype=np.int64) for w in weights))
+    matrices = [c.synapses().astype(np.int64) for c in connections]
+    excitation = sum(m.maximum(0).sum(axis=1) for m in matrices)
+    inhibition = sum((-m).maximum(0).sum(axis=1) for m in matrices)
     gain = 1 / np.maximum(1 - alpha.astype(np.float64).reshape(-1), 1 / 4096)
     return float((np.maximum(excitation, inhibition) * gain).max() * 2**FixedLif.SHIFT)
 
 
 def _bias(population: Population, lif: Lif, incoming: list[Connection]) -> Array:
-    biases = [c.bias for c in incoming if c.bias is not None and np.any(c.bias)]
+    biases = [c.bias_currents() for c in incoming if c.bias is not None and np.any(c.bias)]
     if biases and np.any(lif.alpha):
         raise ChipError(
             f"{population.name}: found a bias on the synaptic current, allowed is a bias on the membrane only; "
