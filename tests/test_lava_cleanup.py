@@ -181,6 +181,14 @@ def test_after_an_error_in_the_callers_code(watched: list[Traces]) -> None:
         _ = 1 / 0
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """A shell starts background jobs with SIGINT ignored; the tests want what a terminal gives."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_after_ctrl_c(watched: list[Traces]) -> None:
     """A real SIGINT, while this process waits for a run and while it waits for the worker to start."""
     timers = [threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)) for _ in range(2)]
