@@ -3,7 +3,8 @@
 Assumptions, kept simple on purpose: a core holds neurons of one population only, in one contiguous slice; slices are
 filled one after the other. Synaptic memory counts ``weight_bits + synapse_overhead_bits`` of the chip's file for each
 weight other than zero: with the overhead of 0 that the files assume it is a lower bound, as indices, delays and the
-alignment of memory words come on top. The input population is fed from outside and takes no core.
+alignment of memory words come on top. A convolution counts every synapse, as on a core that shares no weights.
+An input population of spikes is fed from outside and takes no core.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from aspen._arrays import Array
-from aspen.connections import Connection
 from aspen.errors import ChipError
 from aspen.network import Network, Population
 from aspen_hardware.chips import Chip, Limits
@@ -101,7 +102,8 @@ class Placement:
     def destinations(self, network: Network, population: str) -> Array:
         """(n,) int64: cores that a spike of each neuron of ``population`` reaches."""
         slices = {name: [(core.start, core.stop) for core in self.of(name)] for name in network.order}
-        return _destinations(network, population, slices)
+        maps = {c.name: c.synapses() for c in network.connections if c.source == population}
+        return _destinations(network, population, slices, maps)
 
     def __str__(self) -> str:
         lines = [f"Placement on {self.chip}: {self.cores_used} cores"]
@@ -134,7 +136,8 @@ def place(network: Network, chip: Chip) -> Placement:
     Raises:
         ChipError: a single neuron needs more than one core has; the message names population, limit and remedy.
     """
-    costs = {name: _Costs.of(network, network[name], chip) for name in network.order}
+    maps = {connection.name: connection.synapses() for connection in network.connections}
+    costs = {name: _Costs.of(network, network[name], maps, chip) for name in network.order}
     reached = {name: np.zeros(network[name].size, dtype=np.int64) for name in network.order}
     slices = {name: cost.split(reached[name], chip) for name, cost in costs.items()}
     settled = chip.limits.output_axons_per_core is None
@@ -142,11 +145,11 @@ def place(network: Network, chip: Chip) -> Placement:
         # A population split further has more cores to reach for those before it. The counts only grow, so this ends.
         settled = True
         for name in reversed(network.order):
-            grown = np.maximum(reached[name], _destinations(network, name, slices))
+            grown = np.maximum(reached[name], _destinations(network, name, slices, maps))
             if (grown != reached[name]).any():
                 settled, reached[name] = False, grown
                 slices[name] = costs[name].split(grown, chip)
-    reached = {name: _destinations(network, name, slices) for name in network.order}
+    reached = {name: _destinations(network, name, slices, maps) for name in network.order}
     cores = [costs[name].core(start, stop, reached[name]) for name in network.order for start, stop in slices[name]]
     return Placement(chip.name, chip.limits, tuple(cores))
 
@@ -157,26 +160,28 @@ class _Costs:
 
     Args:
         population: which.
-        masks: for each incoming connection (n, n_source) bool: where there is a synapse.
+        maps: for each incoming connection its synapses, (n, n_source).
         synapses: (n,) int64: synapses of each neuron.
         bits: memory of one synapse.
         threshold: (n,) thresholds.
     """
 
     population: Population
-    masks: list[Array]
+    maps: list[csr_array]
     synapses: Array
     bits: int
     threshold: Array
 
     @classmethod
-    def of(cls, network: Network, population: Population, chip: Chip) -> _Costs:
-        masks = [synapse_mask(connection) for connection in network.incoming(population.name)]
-        synapses = np.asarray(sum(mask.sum(axis=1, dtype=np.int64) for mask in masks))
+    def of(cls, network: Network, population: Population, maps: Mapping[str, csr_array], chip: Chip) -> _Costs:
+        incoming = [maps[connection.name] for connection in network.incoming(population.name)]
+        synapses = np.zeros(population.size, dtype=np.int64)
+        for matrix in incoming:
+            synapses += np.diff(matrix.indptr)
         bits = (chip.formats.weight_bits or 0) + (chip.formats.synapse_overhead_bits or 0)
         assert population.neuron is not None  # the input population is not placed
         threshold = np.broadcast_to(population.neuron.threshold, population.shape).reshape(-1)
-        return cls(population, masks, synapses, bits, threshold)
+        return cls(population, incoming, synapses, bits, threshold)
 
     def core(self, start: int, stop: int, destinations: Array) -> Core:
         """A core with neurons ``start`` to ``stop - 1``."""
@@ -187,7 +192,7 @@ class _Costs:
             stop=stop,
             synapses=synapses,
             memory_bits=synapses * self.bits,
-            input_axons=sum(int(mask[start:stop].any(axis=0).sum()) for mask in self.masks),
+            input_axons=sum(len(_sources(matrix, start, stop)) for matrix in self.maps),
             output_axons=int(destinations[start:stop].sum()),
             thresholds=len(np.unique(self.threshold[start:stop])),
         )
@@ -247,16 +252,20 @@ def _too_large(core: Core, chip: Chip) -> str:
     )
 
 
-def synapse_mask(connection: Connection) -> Array:
-    """(n_target, n_source) bool: where ``connection`` has a weight other than zero."""
-    return np.asarray(connection.weight != 0)
+def _sources(matrix: csr_array, start: int, stop: int) -> Array:
+    """Source neurons with a synapse onto targets ``start`` to ``stop - 1``."""
+    return np.unique(matrix.indices[matrix.indptr[start] : matrix.indptr[stop]])
 
 
-def _destinations(network: Network, population: str, slices: Mapping[str, list[tuple[int, int]]]) -> Array:
+def _destinations(
+    network: Network,
+    population: str,
+    slices: Mapping[str, list[tuple[int, int]]],
+    maps: Mapping[str, csr_array],
+) -> Array:
     count = np.zeros(network[population].size, dtype=np.int64)
     for connection in network.connections:
         if connection.source == population:
-            mask = synapse_mask(connection)
             for start, stop in slices[connection.target]:
-                count += mask[start:stop].any(axis=0)
+                count[_sources(maps[connection.name], start, stop)] += 1
     return count
