@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aspen.network import FixedLif, Lif
-from aspen_emulator.lif import LifState, lif_step, scaled_threshold
+from aspen_emulator.lif import LifState, lif_step, overflows, scaled_threshold
 
 
 def run_one(
@@ -81,3 +81,17 @@ def test_bias_is_mantissa_shifted_by_exponent() -> None:
 def test_scaled_mantissas_are_rounded_to_the_nearest_integer_halves_up() -> None:
     neuron = FixedLif(threshold=[1, 2, 3, 5], voltage_decay=0)
     assert (scaled_threshold(neuron, np.array([[0.5]])) >> 6).tolist() == [[1, 1, 2, 3]]
+
+
+def test_overflows_are_counted_before_they_happen() -> None:
+    neuron = FixedLif(threshold=131071, voltage_decay=0)
+    state = LifState.zeros(1, 4, neuron)
+    drive = np.array([[2**17 + 1, 2**17, -(2**17), 5]], np.int64)  # wraps, just fits, wraps, small
+    assert overflows(state, drive, neuron) == (2, 2)
+    lif_step(state, drive, scaled_threshold(neuron, np.ones((1, 1))), neuron)
+    assert overflows(state, np.zeros((1, 4), np.int64), neuron) == (0, 0)
+
+
+def test_late_reset_to_zero_discards_the_step_after_the_spike() -> None:
+    spikes, membranes = run_one(Lif(threshold=1.0, beta=0.5, reset="zero-delayed"), [2.0, 9.0, 0.5, 1.0])
+    assert (spikes, membranes) == ([1, 0, 0, 1], [2.0, 0.0, 0.5, 1.25])

@@ -98,11 +98,34 @@ def _integrate_float(state: LifState, drive: Array, neuron: Lif, current: Array 
 
 
 def _integrate_fixed(state: LifState, drive: Array, neuron: FixedLif, current: Array | int) -> tuple[Array, Array]:
-    u = _decay(state.u, 4095 - _flat(neuron.current_decay)) + (drive << FixedLif.SHIFT)
-    u = np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
+    u = _wrap(_unwrapped_current(state, drive, neuron))
+    return u, np.clip(_unclipped_membrane(state, u, neuron, current), 1 - LIMIT, LIMIT - 1)
+
+
+def _unwrapped_current(state: LifState, drive: Array, neuron: FixedLif) -> Array:
+    u: Array = _decay(state.u, 4095 - _flat(neuron.current_decay)) + (drive << FixedLif.SHIFT)
+    return u
+
+
+def _wrap(u: Array) -> Array:
+    return np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
+
+
+def _unclipped_membrane(state: LifState, u: Array, neuron: FixedLif, current: Array | int) -> Array:
     v: Array = _decay(state.v, 4096 - _flat(neuron.voltage_decay)) + u + _flat(neuron.bias)
-    v = _settle(v + (current << _flat(neuron.bias_exponent).astype(np.int64)), state.owed, neuron.reset)
-    return u, np.clip(v, 1 - LIMIT, LIMIT - 1)
+    return _settle(v + (current << _flat(neuron.bias_exponent).astype(np.int64)), state.owed, neuron.reset)
+
+
+def overflows(state: LifState, drive: Array, neuron: FixedLif, current: Array | int = 0) -> tuple[int, int]:
+    """How many currents would wrap around, and how many membranes be clipped, if :func:`lif_step` came next.
+
+    A wrapped current has the wrong sign: spikes appear or vanish. A clipped membrane above is harmless (it is above
+    every threshold), below it forgets some inhibition.
+    """
+    raw = _unwrapped_current(state, drive, neuron)
+    u = _wrap(raw)
+    v = _unclipped_membrane(state, u, neuron, current)
+    return int(np.count_nonzero(u != raw)), int(np.count_nonzero(np.abs(v) >= LIMIT))
 
 
 def _settle(v: Array, owed: Array, reset: str) -> Array:

@@ -13,7 +13,8 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.network import Network
-from aspen_emulator.lif import LifState, lif_step
+from aspen.neurons import FixedLif
+from aspen_emulator.lif import LifState, lif_step, overflows
 
 
 class Stepper:
@@ -22,11 +23,16 @@ class Stepper:
     Args:
         network: what to run, in floating point or integers.
         batch: samples that run side by side.
+        watch: count in :attr:`overflows` what leaves 24 bits, in integer networks.
+
+    Attributes:
+        overflows: population -> (currents that wrapped around, membranes that were clipped) since the start.
     """
 
-    def __init__(self, network: Network, batch: int) -> None:
+    def __init__(self, network: Network, batch: int, watch: bool = False) -> None:
         self.network = network
         self.batch = batch
+        self.overflows = dict.fromkeys(network.order, (0, 0)) if watch else {}
         self._history = 1 + max(connection.delay for connection in network.connections)
         self.reset()
 
@@ -58,6 +64,9 @@ class Stepper:
             assert neuron is not None  # network.order leaves the input out
             drive = self._drive(name, now)
             current = given if network[name].current else 0
+            if name in self.overflows and isinstance(neuron, FixedLif):
+                wrapped, clipped = overflows(self._states[name], drive, neuron, current)
+                self.overflows[name] = (self.overflows[name][0] + wrapped, self.overflows[name][1] + clipped)
             now[name] = lif_step(self._states[name], drive, thresholds[name], neuron, current).astype(np.uint8)
         for name, spike in now.items():
             self._past[name].appendleft(spike)
