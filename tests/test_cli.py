@@ -106,10 +106,9 @@ def test_run_takes_a_users_chip_file(aspen: Aspen, files: Path) -> None:
 
 def test_compile_stores_the_integers_and_run_uses_them(aspen: Aspen, files: Path) -> None:
     path = files / "net.aspen"
-    code, out, _ = aspen("compile", path, "--chip", "loihi1", "--max-threshold-scale", "50", "--input", files / "x.npy")
+    code, out, _ = aspen("compile", path, "--chip", "loihi1", "--max-threshold-scale", "50")
     assert code == 0
     assert "Compiled for loihi1" in out
-    assert "in the same place" in out
     stored = load_deployment(path, "loihi1")
     assert stored.rounding["layer1"].largest_scale >= 50
     assert aspen(*run_arguments(files, "--threshold-scale", "40"))[0] == 0  # too much for the default of 4
@@ -127,7 +126,28 @@ def test_check_says_whether_it_fits(aspen: Aspen, files: Path) -> None:
     code, out, _ = aspen("check", files / "soft.aspen", "--chip", "loihi1")
     assert code == 1
     assert "does not fit" in out
-    assert json.loads(aspen("check", files / "soft.aspen", "--json")[1])[0]["level"] == "error"
+    assert json.loads(aspen("check", files / "soft.aspen", "--json")[1])["findings"][0]["level"] == "error"
+
+
+def test_check_with_sample_input_compares_spikes_and_accuracy(aspen: Aspen, files: Path) -> None:
+    options = ["--input", files / "x.npy", "--labels", files / "y.npy"]
+    code, out, _ = aspen("check", files / "net.aspen", *options)
+    assert code == 0
+    assert "Parity on 8 samples of 20 steps" in out
+    assert "accuracy, integers" in out
+    report = json.loads(aspen("check", files / "net.aspen", *options, "--json")[1])["parity"]
+    assert [d["population"] for d in report["differences"]] == ["layer1", "layer2"]
+    code, _, err = aspen("check", files / "net.aspen", "--lava")
+    assert (code, "without --input" in err) == (2, True)
+
+
+def test_compile_can_write_elsewhere(aspen: Aspen, files: Path) -> None:
+    before = (files / "net.aspen").read_bytes()
+    assert aspen("compile", files / "net.aspen", "--output", files / "other.aspen")[0] == 0
+    assert (files / "net.aspen").read_bytes() == before
+    assert load_deployment(files / "other.aspen", "loihi1").chip == "loihi1"
+    code, _, err = aspen("compile", files / "net.aspen", "--to", "netx")
+    assert (code, "found no --output" in err) == (2, True)
 
 
 def test_sweep_prints_writes_and_draws(aspen: Aspen, files: Path) -> None:
@@ -158,6 +178,8 @@ def test_train_then_export_give_the_same_network(aspen: Aspen, tmp_path: Path, m
         "export", "mymodels:make", "--sample", "x.npy", "--state-dict", "w.pt", "--output", "b.aspen"
     )
     assert (code, err) == (0, "")
+    assert "snntorch" in out
+    assert "integers" in out
     a, b = load_network(tmp_path / "a.aspen"), load_network(tmp_path / "b.aspen")
     for left, right in zip(a.connections, b.connections, strict=True):
         np.testing.assert_array_equal(left.weight, right.weight)
@@ -214,7 +236,7 @@ def test_the_help_needs_no_torch() -> None:
         ({"options": ["--output", "nowhere/out.npy"]}, 2, "the folder nowhere does not exist"),
         ({"network": "gone.aspen"}, 2, "gone.aspen' does not exist"),
         ({"network": "cut.aspen"}, 1, "cut.aspen: not a readable .aspen file"),
-        ({"network": "x.npy"}, 1, "x.npy: found .npy, allowed is .aspen"),
+        ({"network": "x.npy"}, 1, "x.npy: found .npy, allowed are .aspen, .nir and .net"),
         ({"input": "gone.npy"}, 2, "gone.npy' does not exist"),
         ({"input": "text.npy"}, 1, "text.npy: not a readable .npy array"),
         ({"input": "pickle.npy"}, 1, "pickle.npy: not a readable .npy array"),

@@ -65,23 +65,40 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 
 
 def read_network(path: Path) -> Network:
-    """The network in a file; only ``.aspen`` for now."""
-    if path.suffix != ".aspen":
-        raise FileFormatError(
-            f"{path}: found {path.suffix or 'no suffix'}, allowed is .aspen; make one with `aspen train`"
-        )
-    return load_network(path)
+    """The network in a file: ``.aspen``, NIR (``.nir``) or lava-dl's netx (``.net``).
+
+    Raises:
+        FileFormatError: the suffix is none of these, or the file is damaged.
+    """
+    if path.suffix == ".aspen":
+        return load_network(path)
+    if path.suffix == ".net":
+        from aspen.exchange.netx import load_netx
+
+        return load_netx(path)
+    if path.suffix == ".nir":
+        from aspen.exchange.nir import load_nir
+
+        return load_nir(path)
+    raise FileFormatError(
+        f"{path}: found {path.suffix or 'no suffix'}, allowed are .aspen, .nir and .net; rename or convert it"
+    )
 
 
 def prepare(path: Path, target: Chip | None, floating: bool) -> tuple[Network | Deployment, Chip | None]:
-    """What to run, and on which chip: the stored deployment, one compiled on the spot, or the float network."""
+    """What to run, and on which chip: the stored deployment, one compiled on the spot, or the network as it is.
+
+    A network that is in integers already runs as it is, on no chip, unless one is named.
+    """
     if floating and target is not None:
         raise click.UsageError("found both --float and --chip, allowed is one; --float runs on no chip")
     network = read_network(path)
-    if floating:
+    if floating and network.is_integer:
+        raise click.UsageError(f"{path}: found --float, but the network is in integers; leave it out")
+    if floating or (network.is_integer and target is None):
         return network, None
     target = target or chip(DEFAULT_CHIP)
-    if target.name in stored_chips(path):
+    if path.suffix == ".aspen" and target.name in stored_chips(path):
         return load_deployment(path, target.name), target
     return compile(network, target), target
 

@@ -11,12 +11,13 @@ from aspen.network import Network
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
+    check_writable,
     json_option,
     network_argument,
     read_network,
 )
-from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
+from aspen_emulator.parity import parity
 from aspen_hardware.chips import Chip
 from aspen_hardware.compiler import MAX_THRESHOLD_SCALE, compile
 from aspen_hardware.deployment import Deployment, store_deployment
@@ -32,55 +33,78 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
 @on_chip
 @click.option("--max-threshold-scale", type=click.FloatRange(min=1), default=MAX_THRESHOLD_SCALE, show_default=True,
               help="Largest knob setting that must fit the chip's threshold registers.")  # fmt: skip
-@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Sample spikes, .npy: also report how many spikes survive the rounding.")  # fmt: skip
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write here instead of into NETWORK (.aspen), or with --to.")  # fmt: skip
+@click.option("--to", "form", type=click.Choice(["aspen", "netx"]), default="aspen", show_default=True,
+              help="netx: what lava-dl's loader reads; needs --output.")  # fmt: skip
 @json_option
 def compile_command(
-    network: Path, target: Chip, max_threshold_scale: float, source: Path | None, as_json: bool
+    network: Path, target: Chip, max_threshold_scale: float, output: Path | None, form: str, as_json: bool
 ) -> None:
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
+    check_writable(output)
+    if output is None and (form == "netx" or network.suffix != ".aspen"):
+        raise click.UsageError(
+            "found no --output, allowed is to leave it out for .aspen files only; say where to write"
+        )
     trained = read_network(network)
     deployment = compile(trained, target, max_threshold_scale=max_threshold_scale)
     placement = place(deployment.network, target)
-    survival = {} if source is None else spike_survival(trained, deployment, source)
-    store_deployment(deployment, network)
+    stored = _store(trained, deployment, network, output, form)
     if as_json:
-        click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict(), "agreement": survival}))
+        click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
         return
-    click.echo(f"{deployment}\n\n{placement}")
-    for name, (kept, trained_spikes, chip_spikes) in survival.items():
-        click.echo(
-            f"{name}: {trained_spikes} spikes in floating point, {chip_spikes} on the chip, {kept} in the same place"
-        )
-    click.echo(f"Stored in {network}")
+    click.echo(f"{deployment}\n\n{placement}\nStored in {stored}")
 
 
-def spike_survival(trained: Network, deployment: Deployment, source: Path) -> dict[str, tuple[int, int, int]]:
-    """Population -> spikes in the same place before and after rounding, all before, all after, on sample input."""
-    spikes = load_spikes(source)
-    before, after = (run(target, spikes, record="spikes").rasters for target in (trained, deployment))
-    return {
-        name: (int((before[name] & after[name]).sum()), int(before[name].sum()), int(after[name].sum()))
-        for name in trained.order
-    }
+def _store(trained: Network, deployment: Deployment, source: Path, output: Path | None, form: str) -> Path:
+    if form == "netx" and output is not None:
+        from aspen.exchange.netx_writer import save_netx
+
+        save_netx(deployment.network, output)
+        return output
+    if output is not None:
+        trained.save(output)
+    store_deployment(deployment, output or source)
+    return output or source
 
 
 @click.command("check")
 @network_argument
 @on_chip
+@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Sample input, .npy: also compare each population's spikes before and after rounding.")  # fmt: skip
+@click.option("--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Classes of the samples, .npy: also compare the accuracy.")  # fmt: skip
+@click.option("--lava", is_flag=True, help="Also run the integers on the real Lava runtime.")
 @json_option
-def check_command(network: Path, target: Chip, as_json: bool) -> None:
-    """Check NETWORK against every design rule of a chip, without compiling it. Exit code 1 if it does not fit."""
+def check_command(
+    network: Path, target: Chip, source: Path | None, labels_path: Path | None, lava: bool, as_json: bool
+) -> None:
+    """Check NETWORK against every design rule of a chip and, with sample input, what rounding does to its spikes.
+
+    Exit code 1 if it does not fit.
+    """
+    if source is None and (labels_path is not None or lava):
+        raise click.UsageError("found --labels or --lava without --input, allowed is with it; give sample input")
     trained = read_network(network)
     findings = check(trained, target)
     errors = sum(finding.level == "error" for finding in findings)
+    report = None
+    if source is not None and not errors:
+        labels = None if labels_path is None else load_spikes(labels_path)
+        deployment = None if trained.is_integer else compile(trained, target)
+        report = parity(None, trained, deployment, load_spikes(source), labels, lava=lava)
     if as_json:
-        click.echo(json.dumps([{"level": f.level, "where": f.where, "message": f.message} for f in findings]))
+        listed = [{"level": f.level, "where": f.where, "message": f.message} for f in findings]
+        click.echo(json.dumps({"findings": listed, "parity": report and report.to_dict()}))
     else:
         for finding in findings:
             click.echo(f"{finding.level}: {finding.message}")
         click.echo(f"{network} on {target.name}: {'does not fit' if errors else 'fits'}")
         if not errors:
             click.echo(str(place(trained, target)))
+        if report is not None:
+            click.echo(f"\n{report}")
     if errors:
         raise click.exceptions.Exit(1)

@@ -9,8 +9,13 @@ from typing import Any
 
 import click
 
-from aspen_emulator.cli.common import check_writable
+from aspen._arrays import Array
+from aspen.errors import ChipError
+from aspen.network import Network
+from aspen_emulator.cli.common import DEFAULT_CHIP, check_writable
 from aspen_emulator.inputs import load_spikes
+from aspen_emulator.parity import ParityReport, parity, store_parity
+from aspen_hardware.compiler import compile
 
 
 @click.command("export")
@@ -39,7 +44,19 @@ def export_command(model: str, sample: Path, output: Path, state_dict: Path | No
         load_weights(made, state_dict)
     network = export(made, torch.from_numpy(load_spikes(sample)).float())
     network.save(output)
-    click.echo(f"{network}\nsaved: {output}")
+    report = _compare(made, network, load_spikes(sample))
+    store_parity(report, output)
+    click.echo(f"{network}\n\n{report}\nsaved: {output}")
+
+
+def _compare(model: Any, network: Network, sample: Array) -> ParityReport:
+    """The model, the network, and its integers on the default chip if it fits there, on the sample."""
+    try:
+        deployment = compile(network, DEFAULT_CHIP)
+    except ChipError as error:
+        click.echo(f"not compared in integers: {error}", err=True)
+        deployment = None
+    return parity(model, network, deployment, sample)
 
 
 def load_model(where: str) -> Any:
