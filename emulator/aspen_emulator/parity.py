@@ -234,8 +234,7 @@ def torch_rasters(model: nn.Module, network: Network, values: Array) -> dict[str
     try:
         for stepwise in (False, True):
             for layer in layers.values():
-                if hasattr(layer, "reset_mem"):
-                    layer.reset_mem()
+                _forget(layer)
             with torch.no_grad(), count_spikes(layers) as collected:
                 _feed(model, inputs, stepwise)
             if all(len(steps) == len(values) for steps in collected.values()):
@@ -248,6 +247,12 @@ def torch_rasters(model: nn.Module, network: Network, values: Array) -> dict[str
     }
     shaped = {name: raster.reshape(*values.shape[:2], *network[name].shape) for name, raster in rasters.items()}
     return {network.input.name: values, **shaped} if network.input.neuron is None else shaped
+
+
+def _forget(layer: Any) -> None:
+    """Zero the hidden state of a spiking layer that keeps one."""
+    if hasattr(layer, "reset_mem"):
+        layer.reset_mem()
 
 
 def _feed(model: nn.Module, inputs: Any, stepwise: bool) -> None:

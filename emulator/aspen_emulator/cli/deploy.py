@@ -45,7 +45,7 @@ def compile_command(
     check_writable(output)
     if output is None and (form == "netx" or network.suffix != ".aspen"):
         raise click.UsageError(
-            "found no --output, allowed is to leave it out for .aspen files only; say where to write"
+            "found no --output, allowed is to leave it out with .aspen files; say where to write"
         )
     trained = read_network(network)
     deployment = compile(trained, target, max_threshold_scale=max_threshold_scale)
