@@ -23,14 +23,21 @@ from safetensors.numpy import save as encode_tensors
 
 from aspen._arrays import Array
 from aspen.connections import CONNECTION_KINDS
-from aspen.errors import FileFormatError, InputError, NetworkError
+from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.network import Network, Population
 from aspen.neurons import NEURON_KINDS
 
 FORMAT = "aspen"
+MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
+"""What reading values of the wrong type or size raises."""
 VERSION = 2
 """1: as 2, but without populations that take a current."""
 NETWORK_SECTION = "network"
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error, or its type where it has none, without line breaks and not longer than a line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @dataclass
@@ -125,7 +132,9 @@ def read_container(path: str | Path) -> Container:
             metadata = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise FileFormatError(f"{path}: not a readable .aspen file ({error}); save or copy it again") from error
+        raise FileFormatError(
+            f"{path}: not a readable .aspen file ({one_line(error)}); save or copy it again"
+        ) from error
     header = _parse_header(path, metadata)
     container = Container(header["sections"], tensors)
     if header.get("sha256") != _digest(container.headers, tensors):
@@ -205,12 +214,12 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
             for entry in header["connections"]
         ]
         return Network(tuple(populations), tuple(connections), header["output"], header["provenance"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except AspenError as error:
+        raise FileFormatError(f"network description: {one_line(error)}") from error
+    except MALFORMED as error:
         raise FileFormatError(
-            f"network description: incomplete or malformed ({error!r}); save the network again"
+            f"network description: incomplete or malformed ({one_line(error)}); save the network again"
         ) from error
-    except NetworkError as error:
-        raise FileFormatError(f"network description: {error}") from error
 
 
 def _build(kinds: Mapping[str, Any], entry: Mapping[str, Any], tensors: Mapping[str, Array], prefix: str) -> Any:

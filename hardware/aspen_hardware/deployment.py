@@ -7,8 +7,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from aspen.errors import FileFormatError
-from aspen.files import network_from_section, network_to_section, read_container, write_container
+from aspen.errors import AspenError, FileFormatError
+from aspen.files import (
+    MALFORMED,
+    network_from_section,
+    network_to_section,
+    one_line,
+    read_container,
+    write_container,
+)
 from aspen.network import Network
 
 
@@ -107,7 +114,9 @@ def load_deployment(path: str | Path, chip: str) -> Deployment:
         }
         network = network_from_section(header["network"], tensors)
         return Deployment(network, header["chip"], rounding, tuple(header["warnings"]))
-    except (KeyError, TypeError, AttributeError) as error:
+    except AspenError:
+        raise
+    except MALFORMED as error:
         raise FileFormatError(
-            f"{path}: malformed deployment for {chip} ({error!r}); run `aspen compile` again"
+            f"{path}: malformed deployment for {chip} ({one_line(error)}); run `aspen compile` again"
         ) from error
