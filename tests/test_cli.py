@@ -316,3 +316,30 @@ def test_the_file_holds_no_pickle(files: Path) -> None:
     with safe_open(files / "net.aspen", framework="np") as stream:
         assert set(stream.metadata()) == {"aspen"}
     assert b"pickle" not in (files / "net.aspen").read_bytes()
+
+
+def test_without_lava_its_engine_says_how_to_install_it(
+    aspen: Aspen, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aspen_emulator.lava.shim.lava_available", lambda: False)
+    code, out, err = aspen(*run_arguments(files, "--engine", "lava"))
+    assert (code, out) == (1, "")
+    assert "engine 'lava': lava-nc is not installed; pip install" in err
+    assert err.count("\n") == 1
+    assert not (files / "out.npy").exists()
+    assert "lava          engine 'lava': lava-nc is not installed" in aspen("doctor")[1]
+
+
+def test_an_output_that_cannot_be_written_loses_nothing(
+    aspen: Aspen, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "out.npy").write_bytes(b"precious")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")  # what a read-only folder answers to anybody but root
+
+    monkeypatch.setattr("aspen.files.tempfile.mkstemp", refuse)
+    code, _, err = aspen(*run_arguments(files))
+    assert code == 1
+    assert "out.npy: cannot write there (Permission denied)" in err
+    assert (files / "out.npy").read_bytes() == b"precious"
