@@ -28,13 +28,13 @@ _lock = threading.Lock()
 
 
 def lava_available() -> bool:
-    """Whether Lava is installed; it is not imported."""
+    """Whether Lava is installed (not just the folders that an uninstall may leave); it is not imported."""
     try:
         spec = find_spec("lava")
     except ValueError:  # a module of this name without a specification
         return False
     folders = spec.submodule_search_locations if spec is not None else None
-    return any((Path(folder) / "magma").is_dir() for folder in folders or ())
+    return any((Path(folder) / "magma" / "core" / "process" / "process.py").is_file() for folder in folders or ())
 
 
 def lava_version() -> str | None:
