@@ -27,7 +27,7 @@ format: $(VENV)/installed
 # Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check (docs/dependencies.md).
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,lava,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,lava,dev]"
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
 		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)
 	touch $@

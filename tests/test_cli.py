@@ -343,3 +343,18 @@ def test_an_output_that_cannot_be_written_loses_nothing(
     assert code == 1
     assert "out.npy: cannot write there (Permission denied)" in err
     assert (files / "out.npy").read_bytes() == b"precious"
+
+
+def test_a_network_goes_to_netx_and_back_and_runs_alike(aspen: Aspen, files: Path) -> None:
+    torch.manual_seed(0)
+    export(DenseNet((6, 30, 4), bias=True), torch.ones(3, 1, 6)).save(files / "net.aspen")
+    code, out, err = aspen("compile", files / "net.aspen", "--to", "netx", "--output", files / "net.net")
+    assert (code, err) == (0, "")
+    assert "Stored in" in out
+    arguments = ["--input", files / "x.npy", "--output", files / "out.npy"]
+    code, out, err = aspen("run", files / "net.net", *arguments)
+    assert (code, err) == (0, "")
+    network = load_network(files / "net.aspen")
+    expected = run(compile(network, "loihi1", netx=True), np.load(files / "x.npy")).output
+    np.testing.assert_array_equal(np.load(files / "out.npy"), expected)
+    assert expected.sum() > 5

@@ -19,9 +19,12 @@ from aspen_hardware.placement import place
 from aspen_hardware.rules import check, enforce
 
 MAX_THRESHOLD_SCALE = 4.0
+NETX_BIAS_EXPONENT = 6
 
 
-def compile(network: Network, target: Chip | str, *, max_threshold_scale: float = MAX_THRESHOLD_SCALE) -> Deployment:
+def compile(
+    network: Network, target: Chip | str, *, max_threshold_scale: float = MAX_THRESHOLD_SCALE, netx: bool = False
+) -> Deployment:
     """Put ``network`` into the integers of a chip.
 
     For each population one factor turns the trained membrane's unit into the chip's: it lets the largest incoming
@@ -32,6 +35,7 @@ def compile(network: Network, target: Chip | str, *, max_threshold_scale: float 
         network: a network in floating point. One that is in integers already is checked and kept as it is.
         target: a chip, its name, or the path of a chip file.
         max_threshold_scale: the largest knob setting that must be possible; larger costs resolution.
+        netx: use weight exponent 0 and bias exponent 6 everywhere, the only ones that lava-dl's netx files can say.
 
     Raises:
         ChipError: the network does not fit; the message names the population, the limit and a remedy.
@@ -47,7 +51,7 @@ def compile(network: Network, target: Chip | str, *, max_threshold_scale: float 
     weights: dict[str, Connection] = {}
     rounding: dict[str, Rounding] = {}
     for name in network.order:
-        neuron, incoming, rounding[name] = _quantize_population(network, network[name], max_threshold_scale)
+        neuron, incoming, rounding[name] = _quantize_population(network, network[name], max_threshold_scale, netx)
         neurons[name] = neuron
         weights.update({connection.name: connection for connection in incoming})
     populations = tuple(replace(p, neuron=neurons.get(p.name)) for p in network.populations)
@@ -69,7 +73,7 @@ def _finish(network: Network, description: Chip, rounding: dict[str, Rounding]) 
 
 
 def _quantize_population(
-    network: Network, population: Population, headroom: float
+    network: Network, population: Population, headroom: float, netx: bool
 ) -> tuple[FixedLif, list[Connection], Rounding]:
     lif, incoming = population.neuron, network.incoming(population.name)
     assert isinstance(lif, Lif)  # compile() handles integer networks before
@@ -82,13 +86,14 @@ def _quantize_population(
     bias = _bias(population, lif, incoming)
     threshold, largest_bias = float(lif.threshold.max()), float(np.abs(bias).max())
     exponent = quantize.choose_exponent(per_unit, threshold, largest_bias, headroom, current)
-    if exponent not in quantize.WEIGHT_EXPONENTS:
+    if exponent not in quantize.WEIGHT_EXPONENTS or (netx and exponent < 0):
         raise ChipError(
             f"{population.name}: found a threshold of {threshold:.3g} and a bias of {largest_bias:.3g} beside a "
             f"largest weight of {largest:.3g}, too large for 17-bit thresholds dialled to {headroom:g} and 13-bit "
             f"biases; train with larger weights or a smaller threshold and bias"
         )
-    neuron = _quantize_neuron(lif, bias, per_unit * 2.0**exponent)
+    exponent = 0 if netx else exponent
+    neuron = _quantize_neuron(lif, bias, per_unit * 2.0**exponent, NETX_BIAS_EXPONENT if netx else None)
     connections = [c.with_integers(c.weight, exponent) for c in unshifted]
     rounding = _report(lif, neuron, bias, list(zip(incoming, connections, strict=True)), per_unit, current)
     return neuron, connections, rounding
@@ -114,8 +119,8 @@ def _bias(population: Population, lif: Lif, incoming: list[Connection]) -> Array
     return total.reshape(population.shape) + lif.bias
 
 
-def _quantize_neuron(lif: Lif, bias: Array, mantissa_per_unit: float) -> FixedLif:
-    mantissa, exponent = quantize.quantize_bias(bias, mantissa_per_unit * 2**FixedLif.SHIFT)
+def _quantize_neuron(lif: Lif, bias: Array, mantissa_per_unit: float, bias_exponent: int | None) -> FixedLif:
+    mantissa, exponent = quantize.quantize_bias(bias, mantissa_per_unit * 2**FixedLif.SHIFT, bias_exponent)
     return FixedLif(
         threshold=quantize.quantize_threshold(lif.threshold, mantissa_per_unit),
         voltage_decay=quantize.quantize_voltage_decay(lif.beta),

@@ -48,11 +48,12 @@ def quantize_threshold(threshold: Array, scale: float) -> Array:
     return np.maximum(np.rint(threshold.astype(np.float64) * scale), 1).astype(np.int32)
 
 
-def quantize_bias(bias: Array, scale: float) -> tuple[Array, int]:
-    """Mantissas (13 bit) and one exponent (3 bit) for ``bias * scale``; ``scale``: state units per membrane unit."""
+def quantize_bias(bias: Array, scale: float, fixed: int | None = None) -> tuple[Array, int]:
+    """Mantissas (13 bit) and one exponent (3 bit, or the ``fixed`` one) for ``bias * scale``, in state units."""
     wanted = bias.astype(np.float64) * scale
     largest = float(np.abs(wanted).max(initial=0.0))
     exponent = int(np.ceil(np.log2(largest / 4095))) if largest > 4095 else 0
+    exponent = exponent if fixed is None else fixed
     return np.rint(wanted / 2**exponent).astype(np.int32), exponent
 
 

@@ -44,11 +44,9 @@ def compile_command(
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
     check_writable(output)
     if output is None and (form == "netx" or network.suffix != ".aspen"):
-        raise click.UsageError(
-            "found no --output, allowed is to leave it out with .aspen files; say where to write"
-        )
+        raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
     trained = read_network(network)
-    deployment = compile(trained, target, max_threshold_scale=max_threshold_scale)
+    deployment = compile(trained, target, max_threshold_scale=max_threshold_scale, netx=form == "netx")
     placement = place(deployment.network, target)
     stored = _store(trained, deployment, network, output, form)
     if as_json:

@@ -1,0 +1,1 @@
+"""Exchange formats: networks read from and written to the files of other tools."""
