@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from aspen.errors import EngineError, InputError
-from aspen.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
 from aspen_emulator.lava.engine import LavaSession, run_lava
-from aspen_emulator.lava.plan import check_network
+from aspen_emulator.lava.layout import check_network
 from aspen_emulator.lava.shim import lava_available
 from tests.test_lava_engine import chain, own_thresholds
 
@@ -29,6 +29,20 @@ def two(weight: Array, neuron: Lif | FixedLif, **options: Any) -> Network:
     )
 
 
+def sparse(weight: list[int]) -> Network:
+    return Network(
+        [Population("in", (2,)), Population("a", (2,), FIXED)],
+        [Sparse("in", "a", np.array(weight), [0, 1], [1, 1], (2, 2))],
+    )
+
+
+def loop(*ends: tuple[str, str, int]) -> Network:
+    """Input -> a, b and c; connections between these with delays."""
+    populations = [Population("in", (2,)), *(Population(name, (1,), FLOAT) for name in "abc")]
+    connections = [Dense("in", name, np.ones((1, 2))) for name in "abc"]
+    return Network(populations, connections + [Dense(s, t, [[1.0]], delay=delay) for s, t, delay in ends])
+
+
 FLOAT = Lif(threshold=1.0, beta=0.5)
 FIXED = FixedLif(threshold=10, voltage_decay=100)
 
@@ -40,26 +54,33 @@ FIXED = FixedLif(threshold=10, voltage_decay=100)
         (two([[-256, 256], [2, 2]], FIXED), "found weights from -256 to 256, .*from -256 to 254 where signs are mixed"),
         (two([[0, 256], [2, 2]], FIXED), "from 0 to 255 where signs are excitatory"),
         (two([[-256, 0], [-2, -2]], FIXED), "from -255 to 0 where signs are inhibitory"),
-        (two(np.ones((2, 2)), FLOAT, delay=1), "in->a: found a delay .*use engine='fast'"),
+        (sparse([3, -2]), "in->a: found the odd weight 3, allowed on Lava are even integers"),
+        (sparse([3, 300]), "in->a: found weights from 0 to 300, allowed on Lava are integers from 0 to 255"),
         (
             Network(
-                [Population("in", (2,)), Population("a", (2,), FLOAT)],
-                [Dense("in", "a", np.ones((2, 2))), Dense("a", "a", np.ones((2, 2)), delay=1)],
+                [Population("in", (1, 2)), Population("a", (1, 2), FIXED)],
+                [Conv("in", "a", [[[1, -1]]], (1, 2), padding=(1,), stride=(2,))],
             ),
-            "a->a: found a recurrent connection .*not yet on Lava",
+            "in->a: found the odd weight 1, allowed on Lava are even integers",
         ),
         (
+            loop(("a", "b", 0), ("b", "c", 1), ("c", "a", 1)),
+            "a->b->c->a: found a cycle of 3 connections with a delay of 2 steps in all, allowed on Lava are 3 "
+            "and more, .*lengthen a delay, or use engine='fast'",
+        ),
+        (loop(("a", "b", 0), ("b", "a", 1), ("b", "c", 0)), "found a cycle of 2 connections with a delay of 1 steps"),
+        (
             Network(
-                [Population("in", (2,)), Population("a", (2,), FLOAT), Population("b", (2,), FLOAT)],
-                [Dense("in", "a", np.ones((2, 2))), Dense("a", "b", np.ones((2, 2))), Dense("in", "b", np.eye(2))],
+                [Population("in", (2,), current=True), Population("a", (2,), FIXED)],
+                [Dense("in", "a", [[2, 2], [2, 2]])],
             ),
-            "b: found input from depths .*skip connections are not yet on Lava",
+            "in: found an input of analog values in an integer network, allowed on Lava are spikes, or a current",
         ),
     ],
 )
 def test_networks_that_lava_would_change_are_refused(network: Network, message: str) -> None:
     with pytest.raises(EngineError, match=message):
-        run_lava(network, np.zeros((2, 1, 2), np.uint8), own_thresholds(network))
+        run_lava(network, np.zeros((2, 1, *network.input.shape), np.uint8), own_thresholds(network))
     with pytest.raises(EngineError, match=message):
         LavaSession(network)
 
@@ -99,3 +120,6 @@ def test_sums_beyond_32_bits_are_refused() -> None:
     )
     with pytest.raises(EngineError, match="in->a: found sums up to 2284800000"):
         check_network(network)
+    synapses = Sparse("in", "a", weight[0], np.zeros(70_000, int), np.arange(70_000), (1, 70_000), exponent=7)
+    with pytest.raises(EngineError, match="in->a: found sums up to 2284800000"):
+        check_network(Network(network.populations, [synapses]))

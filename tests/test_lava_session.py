@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from aspen.errors import EngineError, InputError
-from aspen.network import Network
-from aspen_emulator import session
+from aspen.network import Dense, Lif, Network, Population
+from aspen_emulator import run, session
 from aspen_emulator.lava.engine import LavaSession
-from aspen_emulator.lava.plan import check_network
+from aspen_emulator.lava.layout import check_network
 from aspen_emulator.lava.shim import lava_available
 from aspen_emulator.lif import scaled_threshold
+from aspen_emulator.reference import run_reference
 from tests.networks import fixed_network
-from tests.test_lava_engine import assert_same, chain, expected, random_spikes
+from tests.test_lava_engine import assert_same, chain, random_spikes, random_thresholds
+from tests.test_lava_networks import random_input, random_network
 
 pytestmark = [
     pytest.mark.lava,
@@ -31,7 +33,7 @@ def as_on_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array])
     """What a session shows when it is given ``thresholds`` (steps, 1, n) at each Lava step."""
     depths = check_network(network)
     late = {n: np.r_[a[depths[n] :], np.repeat(a[-1:], depths[n], axis=0)] for n, a in thresholds.items()}
-    rasters = expected(network, spikes, late)
+    rasters = run_reference(network, spikes, late)
     for name, raster in rasters.items():
         raster[depths[name] :] = raster[: len(raster) - depths[name]].copy()
         raster[: depths[name]] = 0
@@ -98,3 +100,51 @@ def test_the_public_session_is_the_same_on_lava_but_for_its_latency() -> None:
     assert np.stack(outputs["fast"]).sum() > 10
     with pytest.raises(InputError, match="batch: found 2, allowed is 1 in a session on Lava"):
         session(network, engine="lava", batch=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fixed"), [("spikes", True), ("analog", False), ("current", False), ("current", True)]
+)
+def test_a_session_runs_all_kinds_of_networks(kind: str, fixed: bool) -> None:
+    """Recurrence, delays, convolutions, currents; after a reset nothing that was on its way arrives."""
+    rng = np.random.default_rng(21)
+    network = random_network(rng, fixed, kind)
+    with LavaSession(network) as live:
+        assert live.latency == live.depths["out"] == check_network(network)["out"]
+        for _ in range(3):  # samples
+            given = random_input(rng, network, 12, 1)
+            thresholds = {
+                name: np.broadcast_to(array, (12, 1, network[name].size))
+                for name, array in random_thresholds(rng, network, 12, 1, changes=3).items()
+            }
+            shown = [live.step(given[t, 0], {n: array[t, 0] for n, array in thresholds.items()}) for t in range(12)]
+            for name, raster in as_on_lava(network, given, thresholds).items():
+                np.testing.assert_array_equal(np.stack([s[name] for s in shown])[:, None], raster, err_msg=name)
+            live.reset()
+
+
+def test_a_session_whose_input_is_late_itself() -> None:
+    """A clock drives the input population, which takes a current; its depth is 1."""
+    clock, neuron = Lif(threshold=0.5, beta=0.9, bias=0.125, reset="subtract"), Lif(threshold=1.0, beta=0.5)
+    populations = [Population("in", (2,), neuron, current=True), Population("clock", (1,), clock)]
+    links = [Dense("clock", "clock", [[-0.25]], delay=1), Dense("clock", "in", [[0.5], [0.75]])]
+    network = Network(populations, links, output="in")
+    given = np.random.default_rng(2).integers(0, 16, (20, 1, 2)) / 16
+    thresholds = {"clock": np.full((20, 1, 1), 0.5), "in": np.ones((20, 1, 1))}
+    with LavaSession(network) as live:
+        assert live.depths == {"in": 1, "clock": 0}
+        for _ in range(2):
+            shown = [live.step(current)["in"] for current in given[:, 0]]
+            wanted = as_on_lava(network, given, thresholds)["in"]
+            np.testing.assert_array_equal(np.stack(shown)[:, None], wanted)
+            assert 0 < wanted.sum() < wanted.size - 2
+            live.reset()
+
+
+def test_the_public_session_takes_a_current_on_lava() -> None:
+    network = random_network(np.random.default_rng(5), False, "current")
+    given = random_input(np.random.default_rng(6), network, 10, 1)
+    with session(network, engine="lava") as live:
+        outputs = np.stack([live.step(current) for current in given])
+        late = live.latency
+    np.testing.assert_array_equal(outputs[late:], run(network, given).output[: 10 - late])

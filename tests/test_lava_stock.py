@@ -88,7 +88,7 @@ class Pair:
         from lava.proc.lif.process import LIF
 
         from aspen_emulator.lava.processes import DialLif, PyDialLifFixed
-        from aspen_emulator.lava.runtime import shared_bytes
+        from aspen_emulator.lava.runtime import shared_zeros
 
         self.dense = StockDense(weights=connection.weight, weight_exp=connection.exponent, num_weight_bits=8)
         self.stock = LIF(
@@ -100,10 +100,12 @@ class Pair:
             bias_exp=int(neuron.bias_exponent),
         )
         self.sink = RingBuffer(shape=(N,), buffer=STEPS)
-        self.record = shared_bytes((STEPS, N))
+        self.record = shared_zeros((STEPS, N))
         threshold = np.full(N, int(neuron.threshold) << FixedLif.SHIFT)
-        options = {"drive_bias": np.zeros(N, np.int64), "first_step": 0, "period": 0, "name": "ours"}
-        self.ours = DialLif(neuron=neuron, threshold=threshold, record=self.record, **options)
+        options = {"depth": 0, "period": 0, "idle": 0, "current": None, "name": "ours"}
+        self.ours = DialLif(
+            neuron=neuron, threshold=threshold, drive_bias=np.zeros(N, np.int64), record=self.record, **options
+        )
         self.models = {self.dense: PyDenseModelBitAcc, self.stock: PyLifModelBitAcc, self.ours: PyDialLifFixed}
         self.models[self.sink] = PyReceiveModelFixed
         self.states: dict[str, list[Array]] = {"stock u": [], "stock v": [], "our u": [], "our v": []}
@@ -130,9 +132,9 @@ def run_lava_processes(cases: dict[str, Case], spikes: Array) -> dict[str, dict[
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from aspen_emulator.lava.processes import PySpikeSource, SpikeSource
+    from aspen_emulator.lava.processes import PySpikeSource, Source
 
-    source = SpikeSource(data=spikes, name="in")
+    source = Source(data=spikes, name="in")
     models: dict[Any, Any] = {source: PySpikeSource}
     pairs = {name: Pair(*case) for name, case in cases.items()}
     for pair in pairs.values():
@@ -149,9 +151,9 @@ def run_lava_processes(cases: dict[str, Case], spikes: Array) -> dict[str, dict[
         source.stop()
 
 
-def in_own_process(result: Path) -> None:
-    """Run this file as a script; end all that it has started."""
-    command = [sys.executable, __file__, str(result)]
+def in_own_process(result: Path, script: str = __file__) -> None:
+    """Run a file of tests as a script; end all that it has started."""
+    command = [sys.executable, script, str(result)]
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
         try:
             _, errors = process.communicate(timeout=90)

@@ -16,9 +16,10 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.errors import EngineError, InputError
 from aspen.network import Network
-from aspen_emulator.inputs import check_spikes, thresholds_for
+from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.lava.isolation import SHUTDOWN_SECONDS, LavaWorker, Progress
-from aspen_emulator.lava.plan import as_thresholds, check_names, check_network, default_timeout, make_plan
+from aspen_emulator.lava.layout import check_network
+from aspen_emulator.lava.plan import as_thresholds, check_names, default_timeout, make_plan
 
 
 def run_lava(
@@ -32,11 +33,14 @@ def run_lava(
     """Run a network on Lava. The state starts at zero for every sample; samples run one after the other.
 
     Lava's delay of one step per connection is taken out of the result: it is aligned as in snnTorch. Where thresholds
-    change, the run pauses, sets them, and reads them back.
+    change, the run pauses, sets them, and reads them back. Integers give the spikes of the other engines to the bit;
+    in floating point Lava adds up weights in an order of its own, which may round a membrane to the other side of its
+    threshold.
 
     Args:
-        network: feed-forward, with delays of 0; every population driven from one depth only.
-        spikes: (steps, batch, *input_shape), 0 and 1.
+        network: any, but every cycle needs delays of one step per connection in it, and integer weights must be those
+            that Lava takes (even where signs are mixed).
+        spikes: (steps, batch, *input_shape), 0 and 1; or the current, where the input takes one.
         thresholds: population -> (steps or 1, batch or 1, n or 1), scaled, in units of the membrane
             (in a chip's integers: ``mantissa << 6``).
         timeout: seconds for the run, the start of the runtime included (the worker process has a minute of its own to
@@ -44,14 +48,14 @@ def run_lava(
         progress: called now and then with the Lava steps done and their total.
 
     Returns:
-        population (the input included) -> (steps, batch, *shape) uint8.
+        population (the input included) -> (steps, batch, *shape) uint8; an input of analog values as it is given.
 
     Raises:
         InputError: spikes, thresholds or timeout are not allowed.
         EngineError: the network cannot run on Lava, the run failed, or it took longer than ``timeout``.
         MissingDependencyError: Lava is not installed.
     """
-    checked = check_spikes(network, spikes)
+    checked = check_input(network, spikes)
     make_plan(network, checked.shape[0], checked.shape[1], thresholds)  # refuse before a process is started
     with LavaWorker() as worker:
         return run_on(worker, network, checked, thresholds, timeout=timeout, progress=progress)
@@ -67,13 +71,14 @@ def run_on(
     progress: Progress | None = None,
 ) -> dict[str, Array]:
     """:func:`run_lava` on a worker that is already there, which saves its start of half a second."""
-    checked = check_spikes(network, spikes)
+    checked = check_input(network, spikes)
     steps, batch = checked.shape[:2]
     plan = make_plan(network, steps, batch, thresholds)
     values = sum(change.values.size for change in plan.changes)
     limit = _check_timeout(timeout, default_timeout(network, plan.total, len(plan.changes), values))
     rasters = worker.request("run", network, checked, plan, timeout=limit, progress=progress)
-    rasters[network.input.name] = checked
+    if network.input.neuron is None:
+        rasters[network.input.name] = checked
     return {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
 
 
@@ -93,12 +98,12 @@ class LavaSession:
     populations in that Lava step.
 
     Args:
-        network: feed-forward, with delays of 0; every population driven from one depth only.
+        network: what :func:`run_lava` takes.
         timeout: seconds that each call may take; default: 60 and a little more for large networks.
 
     Attributes:
         network: what runs.
-        depths: population -> connections between it and the input (0).
+        depths: population -> Lava steps by which it is late.
 
     Raises:
         EngineError: the network cannot run on Lava, or the runtime does not start.
@@ -124,24 +129,26 @@ class LavaSession:
         """One Lava step.
 
         Args:
-            spikes: (*input_shape), 0 and 1.
+            spikes: (*input_shape), 0 and 1; or the current, where the input takes one.
             thresholds: population -> (n or 1,), scaled, in units of the membrane; they stay until changed again.
                 Populations left out keep theirs; at the start: the network's own.
 
         Returns:
-            population (the input included) -> (*shape) uint8: the spikes of this Lava step.
+            population (the input included) -> (*shape) uint8: the spikes of this Lava step; an input of analog values
+            as it is given.
 
         Raises:
             InputError: spikes or thresholds are not allowed; nothing has happened.
             EngineError: the step failed or timed out, and the session is closed; or it was closed before.
         """
-        checked = check_spikes(self.network, np.asarray(spikes)[None, None])[0, 0]
+        checked = check_input(self.network, np.asarray(spikes)[None, None])[0, 0]
         check_names(self.network, thresholds or {}, complete=False)
         wanted = {name: _per_neuron(self.network, name, array) for name, array in (thresholds or {}).items()}
         changed = {name: a for name, a in wanted.items() if not np.array_equal(a, self._thresholds[name])}
         rasters = self._request("step", checked.reshape(-1), changed)
         self._thresholds |= changed
-        rasters[self.network.input.name] = checked
+        if self.network.input.neuron is None:
+            rasters[self.network.input.name] = checked
         return {p.name: rasters[p.name].reshape(p.shape) for p in self.network.populations}
 
     def reset(self) -> None:

@@ -1,8 +1,9 @@
-"""What is worked out before Lava starts: whether it can run a network, and when its thresholds change.
+"""What is worked out before Lava starts: when samples begin, and when thresholds change.
 
-Lava takes one time step per connection: a spike that a population emits at Lava step ``t`` drives the next population
-at ``t + 1``. A population ``depth`` connections behind the input is therefore ``depth`` steps late. The samples of a
-batch run back to back, so that step ``t`` of sample ``k`` happens at Lava step ``depth + k * steps + t``.
+A population is ``depth`` Lava steps late (:mod:`aspen_emulator.lava.layout`). The samples of a batch run one after the
+other, so that step ``t`` of sample ``k`` happens at Lava step ``depth + k * period + t``. A period has as many steps as
+a sample and, at its end, as many idle ones as the longest delay: then no neuron fires, and what is still on its way
+arrives where it is ignored, before the next sample begins.
 """
 
 from __future__ import annotations
@@ -13,17 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.connections import Connection
-from aspen.errors import EngineError, InputError
+from aspen.errors import InputError
 from aspen.network import Network
 from aspen.neurons import FixedLif
+from aspen_emulator.lava.layout import check_network, longest_delay, synapse_count
 
-REMEDY = "not yet on Lava; use engine='fast'"
 START_SECONDS = 60.0
 STEP_SECONDS = 0.05
 VALUE_SECONDS = 0.001
-WEIGHT_LIMITS = {"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-255, 0)}
-"""Integer weights that Lava's ``Dense`` takes unchanged; where signs are mixed, even ones only."""
+SYNAPSE_SECONDS = 1e-7
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,12 @@ class ThresholdChange:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run of all samples, back to back.
+    """A run of all samples, one after the other.
 
     Args:
-        depths: population -> connections between it and the input.
-        period: Lava steps per sample.
+        depths: population -> Lava steps by which it is late.
+        period: Lava steps from one sample to the next.
+        idle: how many of them, at the end, are silent.
         total: Lava steps of the whole run.
         initial: population -> its first thresholds (n or 1,), in units of the membrane.
         changes: later thresholds, sorted by step.
@@ -49,6 +49,7 @@ class Plan:
 
     depths: dict[str, int]
     period: int
+    idle: int
     total: int
     initial: dict[str, Array]
     changes: list[ThresholdChange]
@@ -69,14 +70,18 @@ def make_plan(network: Network, steps: int, batch: int, thresholds: Mapping[str,
     """
     depths = check_network(network)
     check_names(network, thresholds, complete=True)
+    idle = longest_delay(network)
+    period = steps + idle
     initial, changes = {}, []
     for name in network.order:
         table = _over_run(network, name, thresholds[name], steps, batch)
         initial[name] = table[0]
         late = np.flatnonzero((table[1:] != table[:-1]).any(axis=1)) + 1
-        changes += [ThresholdChange(depths[name] + int(row), name, table[row]) for row in late]
+        starts = depths[name] + late // steps * period + late % steps
+        changes += [ThresholdChange(int(t), name, table[row]) for t, row in zip(starts, late, strict=True)]
     changes.sort(key=lambda change: change.step)
-    return Plan(depths, steps, steps * batch + max(depths.values()), initial, changes)
+    total = batch * period - idle + max(depths.values())
+    return Plan(depths, period, idle, total, initial, changes)
 
 
 def _over_run(network: Network, name: str, thresholds: Array, steps: int, batch: int) -> Array:
@@ -121,61 +126,6 @@ def check_names(network: Network, thresholds: Mapping[str, Array], complete: boo
         )
 
 
-def check_network(network: Network) -> dict[str, int]:
-    """The depth of every population: the number of connections between it and the input.
-
-    Raises:
-        EngineError: the network has delays, recurrent or skip connections, or weights that Lava would change.
-    """
-    for connection in network.connections:
-        _check_connection(connection)
-    depths = {network.input.name: 0}
-    for name in network.order:
-        found = {connection.source: depths[connection.source] for connection in network.incoming(name)}
-        if len(set(found.values())) != 1:
-            raise EngineError(
-                f"{name}: found input from depths {found}, allowed on Lava is one depth, as it takes a step per "
-                f"connection; skip connections are {REMEDY}"
-            )
-        depths[name] = 1 + next(iter(found.values()))
-    return depths
-
-
-def _check_connection(connection: Connection) -> None:
-    name = connection.name
-    if connection.kind != "dense":
-        raise EngineError(f"{name}: found kind {connection.kind!r}, allowed on Lava is 'dense'; others are {REMEDY}")
-    if connection.source == connection.target or connection.delay:
-        found = "a recurrent connection" if connection.source == connection.target else "a delay"
-        raise EngineError(
-            f"{name}: found {found} ({connection.delay} steps), allowed on Lava are feed-forward connections with "
-            f"delay 0; {REMEDY}"
-        )
-    if connection.is_integer:
-        _check_weights(connection)
-
-
-def _check_weights(connection: Connection) -> None:
-    """Lava's ``Dense`` clips and truncates integer weights without a word; refuse those that it would change."""
-    weight = connection.weight.astype(np.int64)
-    lowest, highest = int(weight.min()), int(weight.max())
-    sign_mode = "excitatory" if lowest >= 0 else "inhibitory" if highest <= 0 else "mixed"
-    low, high = WEIGHT_LIMITS[sign_mode]
-    odd = weight[(weight & 1 == 1) & (sign_mode == "mixed")]
-    if lowest < low or highest > high or odd.size:
-        found = f"the odd weight {odd[0]}" if odd.size else f"weights from {lowest} to {highest}"
-        even = "even " if sign_mode == "mixed" else ""
-        raise EngineError(
-            f"{connection.name}: found {found}, allowed on Lava are {even}integers from {low} to {high} where signs "
-            f"are {sign_mode}; compile the network for loihi1, or use engine='fast'"
-        )
-    largest = int(np.abs(weight).sum(axis=1).max()) << max(connection.exponent, 0)
-    if largest >= 2**31:
-        raise EngineError(
-            f"{connection.name}: found sums up to {largest}, allowed on Lava are 32 bits; use engine='fast'"
-        )
-
-
 def default_timeout(network: Network, steps: int, changes: int, values: int) -> float:
     """Seconds that a run may take: generous, but finite.
 
@@ -185,5 +135,7 @@ def default_timeout(network: Network, steps: int, changes: int, values: int) -> 
         changes: threshold changes during the run; each starts the runtime anew.
         values: thresholds set and read back in all of them.
     """
-    processes = len(network.populations) + len(network.connections)
-    return START_SECONDS + STEP_SECONDS * processes * (steps + changes) + VALUE_SECONDS * values
+    processes = len(network.populations) + 2 * len(network.connections)  # a delay line for each, at most
+    synapses = sum(synapse_count(connection) for connection in network.connections)
+    step = STEP_SECONDS * processes + SYNAPSE_SECONDS * synapses
+    return START_SECONDS + step * (steps + changes) + VALUE_SECONDS * values

@@ -1,4 +1,4 @@
-"""ASPEN's own Lava processes: a spike source, and LIF neurons whose thresholds can be turned while they run.
+"""ASPEN's own Lava processes: a source, delay lines, and LIF neurons whose thresholds can be turned while they run.
 
 Only the worker process imports this module, after :func:`aspen_emulator.lava.shim.import_lava`.
 
@@ -12,6 +12,7 @@ neurons write, memory that all processes of a run share since before they were f
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,12 @@ from aspen.neurons import Neuron
 from aspen_emulator.lif import LifState, lif_step
 
 
-class SpikeSource(AbstractProcess):
+class Source(AbstractProcess):
     """Emits the rows of an array, one per step, over and over.
 
     Args:
-        data: (rows, n) uint8, zeros and ones, in shared memory: what is written into it later is emitted later.
+        data: (rows, n), spikes (zeros and ones) or analog values, in shared memory: what is written into it later is
+            emitted later.
         name: for Lava's messages.
     """
 
@@ -43,11 +45,11 @@ class SpikeSource(AbstractProcess):
         self.s_out = OutPort(shape=data.shape[1:])
 
 
-@implements(proc=SpikeSource, protocol=LoihiProtocol)
+@implements(proc=Source, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt", "fixed_pt")
 class PySpikeSource(PyLoihiProcessModel):
-    """CPU model of :class:`SpikeSource`."""
+    """CPU model of :class:`Source` for spikes."""
 
     s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, bool, precision=1)
 
@@ -55,6 +57,60 @@ class PySpikeSource(PyLoihiProcessModel):
         """One time step."""
         data = self.proc_params["data"]
         self.s_out.send(data[(self.time_step - 1) % len(data)])
+
+
+@implements(proc=Source, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyAnalogSource(PySpikeSource):
+    """CPU model of :class:`Source` for analog values: messages have the type of the port that sends them."""
+
+    s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, np.float64)
+
+
+class DelayLine(AbstractProcess):
+    """Emits what it received some steps before, and zeros at first.
+
+    Args:
+        n: number of values.
+        steps: 1 and more.
+        name: for Lava's messages.
+    """
+
+    def __init__(self, *, n: int, steps: int, name: str) -> None:
+        super().__init__(n=n, steps=steps, name=name)
+        self.s_in = InPort(shape=(n,))
+        self.s_out = OutPort(shape=(n,))
+
+
+@implements(proc=DelayLine, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt", "fixed_pt")
+class PyDelayLine(PyLoihiProcessModel):
+    """CPU model of :class:`DelayLine` for spikes."""
+
+    s_in: Any = LavaPyType(PyInPort.VEC_DENSE, bool, precision=1)
+    s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, bool, precision=1)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        steps = proc_params["steps"]
+        self._held = deque([np.zeros(proc_params["n"])] * steps, maxlen=steps)
+
+    def run_spk(self) -> None:
+        """One time step."""
+        self.s_out.send(self._held[0])
+        self._held.append(self.s_in.recv())
+
+
+@implements(proc=DelayLine, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyAnalogDelayLine(PyDelayLine):
+    """CPU model of :class:`DelayLine` for analog values."""
+
+    s_in: Any = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+    s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, np.float64)
 
 
 class DialLif(AbstractProcess):
@@ -69,9 +125,11 @@ class DialLif(AbstractProcess):
         neuron: parameters, scalar or with n values each.
         threshold: initial value of the Var.
         drive_bias: (n,), added to the synaptic input at every step.
-        first_step: initial value of the Var.
+        depth: Lava steps by which the population is late; initial value of ``first_step``.
         period: steps after which the neurons start from rest again; 0: never.
+        idle: steps at the end of every period in which they are silent.
         record: (rows, n) uint8 in shared memory; the spikes of Lava step ``t`` are written to row ``t % rows``.
+        current: (rows, n) in shared memory, a direct current; row ``t % rows`` acts at Lava step ``t + depth``.
         name: for Lava's messages.
     """
 
@@ -81,12 +139,15 @@ class DialLif(AbstractProcess):
         neuron: Neuron,
         threshold: Array,
         drive_bias: Array,
-        first_step: int,
+        depth: int,
         period: int,
+        idle: int,
         record: Array,
+        current: Array | None,
         name: str,
     ) -> None:
-        super().__init__(neuron=neuron, drive_bias=drive_bias, period=period, record=record, name=name)
+        fixed = {"neuron": neuron, "drive_bias": drive_bias, "record": record, "current": current}
+        super().__init__(depth=depth, period=period, idle=idle, name=name, **fixed)
         shape = record.shape[1:]
         self.a_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
@@ -94,7 +155,7 @@ class DialLif(AbstractProcess):
         self.v = Var(shape=shape, init=0)
         self.owed = Var(shape=shape, init=0)
         self.threshold = Var(shape=threshold.shape, init=threshold)
-        self.first_step = Var(shape=(1,), init=first_step)
+        self.first_step = Var(shape=(1,), init=depth)
 
 
 class _AbstractDialLifModel(PyLoihiProcessModel):
@@ -118,13 +179,21 @@ class _AbstractDialLifModel(PyLoihiProcessModel):
             self.s_out.send(spikes)
 
     def _advance(self, drive: Array, since_start: int) -> Array:
-        period = self.proc_params["period"]
-        if since_start == 0 or (period and since_start % period == 0):
+        period, idle = self.proc_params["period"], self.proc_params["idle"]
+        step = since_start % period if period else since_start
+        if step == 0:
             self.u, self.v, self.owed = (np.zeros_like(values) for values in (self.u, self.v, self.owed))
+        if period and step >= period - idle:
+            return np.zeros(drive.shape, bool)
         state = LifState(self.u, self.v, self.owed)
-        spikes = lif_step(state, drive + self.proc_params["drive_bias"], self.threshold, self.proc_params["neuron"])
+        drive = drive + self.proc_params["drive_bias"]
+        spikes = lif_step(state, drive, self.threshold, self.proc_params["neuron"], self._current())
         self.u, self.v, self.owed = state.u, state.v, state.owed
         return spikes
+
+    def _current(self) -> Array | int:
+        rows = self.proc_params["current"]
+        return 0 if rows is None else rows[(self.time_step - 1 - self.proc_params["depth"]) % len(rows)]
 
 
 @implements(proc=DialLif, protocol=LoihiProtocol)

@@ -13,98 +13,134 @@ from typing import Any
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.proc.dense.models import PyDenseModelBitAcc, PyDenseModelFloat
-from lava.proc.dense.process import Dense
+from numpy.typing import DTypeLike
 
 from aspen._arrays import Array
 from aspen.connections import Connection
 from aspen.errors import EngineError
 from aspen.network import Network
+from aspen_emulator.lava.layout import is_analog, longest_delay, waiting_steps
 from aspen_emulator.lava.plan import ThresholdChange
-from aspen_emulator.lava.processes import DialLif, PyDialLifFixed, PyDialLifFloat, PySpikeSource, SpikeSource
+from aspen_emulator.lava.processes import (
+    DelayLine,
+    DialLif,
+    PyAnalogDelayLine,
+    PyAnalogSource,
+    PyDelayLine,
+    PyDialLifFixed,
+    PyDialLifFloat,
+    PySpikeSource,
+    Source,
+)
+from aspen_emulator.lava.stock import stock_process
 
 REPORT_STEPS = 100
 """Steps between two reports of progress."""
 
 
-def shared_bytes(shape: tuple[int, ...]) -> Array:
-    """Zeros (uint8) in anonymous memory, shared with all processes forked later; it has no name that could leak."""
-    return np.frombuffer(mmap.mmap(-1, prod(shape)), np.uint8).reshape(shape)
+def shared_zeros(shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> Array:
+    """Zeros in anonymous memory, shared with all processes forked later; it has no name that could leak."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
 
 
 class LavaNetwork:
     """A network on Lava's runtime.
 
     Args:
-        network: what to run; checked with :func:`aspen_emulator.lava.plan.check_network`.
-        depths: population -> connections between it and the input.
+        network: what to run.
+        depths: population -> Lava steps by which it is late, from :func:`aspen_emulator.lava.layout.check_network`.
         thresholds: population -> initial thresholds (n or 1,), in units of the membrane. Their number is fixed by this.
         rows: Lava steps that are remembered.
         period: steps after which every population starts from rest again; 0: never.
+        idle: steps at the end of every period in which no neuron fires.
 
     Attributes:
-        inputs: (rows, n) uint8: row ``t % rows`` is emitted at Lava step ``t``.
+        inputs: (rows, n), and as many rows more as the input is late; row ``t % rows`` acts on step ``t`` of the input.
         records: population -> (rows, n) uint8: row ``t % rows`` holds the spikes of Lava step ``t``.
         steps: Lava steps done.
     """
 
     def __init__(
-        self, network: Network, depths: Mapping[str, int], thresholds: Mapping[str, Array], rows: int, period: int
+        self,
+        network: Network,
+        depths: Mapping[str, int],
+        thresholds: Mapping[str, Array],
+        rows: int,
+        period: int,
+        idle: int,
     ) -> None:
         self.network = network
         self.depths = depths
-        self.inputs = shared_bytes((rows, network.input.size))
-        self.records = {name: shared_bytes((rows, network[name].size)) for name in network.order}
+        given = (np.int64 if network.is_integer else np.float64) if network.input.current else np.uint8
+        self.inputs = shared_zeros((rows + depths[network.input.name], network.input.size), given)
+        self.records = {name: shared_zeros((rows, network[name].size)) for name in network.order}
         self.steps = 0
-        self._source = SpikeSource(data=self.inputs, name=network.input.name)
-        self._neurons = {name: self._neuron(name, thresholds[name], period) for name in network.order}
-        self._dense = [self._connect(connection) for connection in network.connections]
+        self._models: dict[Any, Any] = {}
+        self._sources: dict[str, Any] = {}
+        if network.input.neuron is None:
+            model = PyAnalogSource if is_analog(network) else PySpikeSource
+            self._sources[network.input.name] = self._on(model, Source(data=self.inputs, name=network.input.name))
+        self._neurons = {name: self._neuron(name, thresholds[name], period, idle) for name in network.order}
+        self._sources |= self._neurons
+        self._late: dict[tuple[str, int], Any] = {}
+        for connection in network.connections:
+            self._connect(connection)
+        self._any = next(iter(self._neurons.values()))
 
-    def _neuron(self, name: str, threshold: Array, period: int) -> Any:
+    def _on(self, model: type, process: Any) -> Any:
+        """Note the model to run ``process`` on: Lava need not search files for it then."""
+        self._models[process] = model
+        return process
+
+    def _neuron(self, name: str, threshold: Array, period: int, idle: int) -> Any:
         population = self.network[name]
-        bias: Array | int = 0
+        bias = np.zeros((), np.int64 if self.network.is_integer else np.float64)
         for connection in self.network.incoming(name):
-            if connection.bias is not None:
-                bias = bias + connection.bias.astype(np.float64)
-        return DialLif(
-            neuron=population.neuron,  # type: ignore[arg-type]  # only the input population has none
+            bias = bias + connection.bias_currents().astype(bias.dtype)
+        neurons = DialLif(
+            neuron=population.neuron,  # type: ignore[arg-type]  # network.order leaves the input out that has none
             threshold=threshold,
-            drive_bias=np.asarray(bias),
-            first_step=self.depths[name],
+            drive_bias=bias,
+            depth=self.depths[name],
             period=period,
+            idle=idle,
             record=self.records[name],
+            current=self.inputs if population.current else None,
             name=name,
         )
+        return self._on(PyDialLifFixed if self.network.is_integer else PyDialLifFloat, neurons)
 
-    def _connect(self, connection: Connection) -> Any:
-        if connection.is_integer:
-            dense = Dense(
-                weights=connection.weight, weight_exp=connection.exponent, num_weight_bits=8, name=connection.name
-            )
-        else:
-            dense = Dense(weights=connection.weight.astype(np.float64), name=connection.name)
-        source = self._source if connection.source == self.network.input.name else self._neurons[connection.source]
-        source.s_out.connect(dense.s_in)
-        dense.a_out.connect(self._neurons[connection.target].a_in)
-        return dense
+    def _connect(self, connection: Connection) -> None:
+        process = self._on(*stock_process(connection, self._carries_analog(connection.source)))
+        self._delayed(connection.source, waiting_steps(connection, self.depths)).s_out.connect(process.s_in)
+        process.a_out.connect(self._neurons[connection.target].a_in)
+
+    def _carries_analog(self, name: str) -> bool:
+        return name == self.network.input.name and is_analog(self.network)
+
+    def _delayed(self, name: str, steps: int) -> Any:
+        """The process that emits the spikes of population ``name`` ``steps`` steps late; one for all who need it."""
+        if steps == 0:
+            return self._sources[name]
+        if (name, steps) not in self._late:
+            line = DelayLine(n=self.network[name].size, steps=steps, name=f"{name}, {steps} steps late")
+            self._late[name, steps] = self._on(PyAnalogDelayLine if self._carries_analog(name) else PyDelayLine, line)
+            self._sources[name].s_out.connect(line.s_in)
+        return self._late[name, steps]
 
     def start(self) -> None:
         """Compile the processes and start the runtime.
 
-        Models are named here, so that Lava need not search files for them. A run of no steps makes Lava's runtime
-        take new values of Vars; before its first run it refuses them.
+        A run of no steps makes Lava's runtime take new values of Vars; before its first run it refuses them.
         """
-        fixed = self.network.is_integer
-        models = {self._source: PySpikeSource}
-        models |= dict.fromkeys(self._neurons.values(), PyDialLifFixed if fixed else PyDialLifFloat)
-        models |= dict.fromkeys(self._dense, PyDenseModelBitAcc if fixed else PyDenseModelFloat)
-        tag = "fixed_pt" if fixed else "floating_pt"
-        self._source.create_runtime(run_cfg=Loihi2SimCfg(select_tag=tag, exception_proc_model_map=models))
+        tag = "fixed_pt" if self.network.is_integer else "floating_pt"
+        self._any.create_runtime(run_cfg=Loihi2SimCfg(select_tag=tag, exception_proc_model_map=self._models))
         self.advance(0)
 
     def advance(self, steps: int) -> None:
         """Run ``steps`` Lava steps."""
-        self._source.run(RunSteps(num_steps=steps))
+        self._any.run(RunSteps(num_steps=steps))
         self.steps += steps
 
     def run_until(
@@ -136,10 +172,21 @@ class LavaNetwork:
         """
         self._set(f"threshold of {name}", self._neurons[name].threshold, values)
 
+    def feed(self, values: Array) -> None:
+        """Give the input (n,) of the next step."""
+        self.inputs[self.steps % len(self.inputs)] = values
+
     def restart(self) -> None:
-        """From the next step on, every population starts from rest; it is silent until new input can reach it."""
+        """From the next step on, every population starts from rest; it is silent until new input can reach it.
+
+        What is on its way arrives meanwhile, in as many idle steps as the longest delay has.
+        """
+        idle = longest_delay(self.network)
+        self.inputs[:] = 0
         for name, neuron in self._neurons.items():
-            self._set(f"first step of {name}", neuron.first_step, np.array([self.steps + self.depths[name]]))
+            start = self.steps + idle + self.depths[name]
+            self._set(f"first step of {name}", neuron.first_step, np.array([start]))
+        self.advance(idle)
 
     def _set(self, what: str, var: Any, values: Array) -> None:
         if values.shape != var.shape:
@@ -151,11 +198,11 @@ class LavaNetwork:
 
     def stop(self) -> None:
         """End the runtime and all its processes."""
-        self._source.stop()
+        self._any.stop()
 
     def errors(self) -> list[str]:
         """Tracebacks of processes of Lava that failed; Lava itself does not show them."""
-        runtime = self._source.runtime
+        runtime = self._any.runtime
         infrastructure = getattr(runtime, "_messaging_infrastructure", None)
         failed = [actor.exception for actor in (infrastructure.actors if infrastructure else ())]
         return [str(exception[1]) for exception in failed if exception]

@@ -43,15 +43,15 @@ class Lava:
         self._alive: LavaNetwork | None = None
 
     def run(self, report: Report | None, network: Network, spikes: Array, plan: Plan) -> dict[str, Array]:
-        """Run all samples of ``spikes`` (steps, batch, *shape) back to back; population -> (steps, batch, n)."""
+        """Run all samples of ``spikes`` (steps, batch, *shape) one after the other; population -> (steps, batch, n)."""
         steps, batch = spikes.shape[:2]
-        lava = self._start(network, plan.depths, plan.initial, plan.total, plan.period)
-        lava.inputs[: steps * batch] = spikes.swapaxes(0, 1).reshape(steps * batch, -1)
+        lava = self._start(network, plan.depths, plan.initial, plan.total + plan.idle, plan.period, plan.idle)
+        _samples(lava.inputs, 0, plan.period, batch)[:, :steps] = spikes.swapaxes(0, 1).reshape(batch, steps, -1)
         lava.run_until(plan.total, plan.changes, report)
         rasters = {}
         for name, record in lava.records.items():
-            own = record[plan.depths[name] :][: steps * batch]
-            rasters[name] = own.reshape(batch, steps, -1).swapaxes(0, 1).copy()
+            samples = _samples(record, plan.depths[name], plan.period, batch)
+            rasters[name] = samples[:, :steps].swapaxes(0, 1).copy()
         self.stop()
         return rasters
 
@@ -59,14 +59,14 @@ class Lava:
         self, report: Report | None, network: Network, depths: Mapping[str, int], thresholds: Mapping[str, Array]
     ) -> None:
         """Start a runtime to be stepped."""
-        self._start(network, depths, thresholds, rows=1, period=0)
+        self._start(network, depths, thresholds, rows=1, period=0, idle=0)
 
     def step(self, report: Report | None, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
-        """Set thresholds and run one Lava step on ``spikes`` (n,); population -> (n,)."""
+        """Set thresholds and run one Lava step on ``spikes`` (or a current) (n,); population -> (n,)."""
         lava = self._running()
         for name, values in thresholds.items():
             lava.set_threshold(name, values)
-        lava.inputs[0] = spikes
+        lava.feed(spikes)
         lava.advance(1)
         return {name: record[0].copy() for name, record in lava.records.items()}
 
@@ -95,11 +95,12 @@ class Lava:
         thresholds: Mapping[str, Array],
         rows: int,
         period: int,
+        idle: int,
     ) -> LavaNetwork:
         from aspen_emulator.lava.runtime import LavaNetwork
 
         self.stop()
-        self._alive = LavaNetwork(network, depths, thresholds, rows, period)
+        self._alive = LavaNetwork(network, depths, thresholds, rows, period, idle)
         self._alive.start()
         return self._alive
 
@@ -107,6 +108,11 @@ class Lava:
         if self._alive is None:
             raise RuntimeError("no runtime was opened")
         return self._alive
+
+
+def _samples(rows: Array, start: int, period: int, batch: int) -> Array:
+    """A view of ``rows`` (steps, n) from ``start`` on, by samples: (batch, period, n)."""
+    return rows[start:][: batch * period].reshape(batch, period, -1)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
