@@ -3,54 +3,65 @@
 from __future__ import annotations
 
 import copy
+from math import prod
 from typing import Any
 
+import numpy as np
 import snntorch
-import torch
 from torch import Tensor, nn
 
-from aspen._arrays import Array
 from aspen._version import __version__
-from aspen.connections import Dense
+from aspen.connections import Connection
 from aspen.errors import InputError, ModelError
+from aspen.exporting_expressions import atoms, check_expression, same_expression, same_values
+from aspen.exporting_forms import record
+from aspen.exporting_layers import Doubles, check_layer, leaf_modules
+from aspen.exporting_neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
+from aspen.exporting_nodes import Node
+from aspen.folding import Folder, merge
 from aspen.layers import spiking_layers
 from aspen.network import Network, Population
-from aspen.neurons import Lif
-from aspen.tracing import Call, trace
+from aspen.tracing import Call
 
-_IDENTITIES = (nn.Identity, nn.Dropout, nn.Flatten)
 _INPUT = "input"
 
 
 def export(model: nn.Module, sample: Tensor) -> Network:
-    """Describe a trained feed-forward model of ``nn.Linear`` and ``snntorch.Leaky`` as a network.
+    """Describe a trained snnTorch model as a network that spikes alike.
 
-    The model runs once on the sample, in ``eval()`` mode and on a copy, to see what feeds what: a model whose
-    ``forward`` loops over time, or one with ``init_hidden=True`` that does one step. Thresholds are exported as
-    trained; the run-time knob of the model (:func:`aspen.set_threshold_scale`) is not part of them.
+    The model runs on the sample, in ``eval()`` mode and on a copy, to see what feeds what. It may loop over time, do
+    one step (keeping its states, or taking and returning them), or repeat one input for a number of steps of its own;
+    the network is then given that input at every step. Neurons are ``Leaky``, ``Synaptic``, ``RLeaky``, ``RSynaptic``
+    and ``Lapicque``; between them lie linear layers, sums and concatenations, of spikes of this step or of earlier
+    ones. Thresholds are exported as trained; the run-time knob of the model (:func:`aspen.set_threshold_scale`) is not
+    part of them.
 
     Args:
-        model: the trained model. ``Dropout``, ``Flatten`` and ``Identity`` between layers are fine.
-        sample: input spikes (time, batch, *shape), at least 2 steps; any values, but not all zero.
+        model: the trained model.
+        sample: input (time, batch, *shape), not all zero: at least 2 steps and more than the longest delay; 2 samples
+            or more, so that what mixes the samples of a batch is found. With values other than 0 and 1 the network's
+            input takes a direct current.
 
     Returns:
-        the network: one population for each ``Leaky``, called like the module, and ``input``.
+        the network: one population for each spiking layer, called like the module, and ``input``. A linear layer or
+        a convolution alone becomes a ``Dense`` or ``Conv`` connection, anything else the matrix that it amounts to.
 
     Raises:
         ModelError: something in the model cannot be mapped; the message names the module, the reason and a remedy.
-        InputError: the sample has too few steps or dimensions.
+        InputError: the sample has too few steps or dimensions, or numbers that are not finite.
     """
     if not isinstance(sample, Tensor) or sample.ndim < 3 or sample.shape[0] < 2:
         found = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
         raise InputError(f"sample: found {found}, allowed is a tensor (time, batch, *shape) of 2 steps or more")
+    if not bool(sample.isfinite().all()):
+        raise InputError("sample: found NaN or infinity, allowed are finite numbers; clean the data")
     twin = _copy(model).eval()
     spiking = spiking_layers(twin)
     for name, layer in spiking.items():
-        _check_neuron(name, layer)
-    leaves = _leaves(twin)
-    calls = _run(twin, sample, leaves, spiking)
-    sources = _sources(calls, leaves, sample)
-    return _build(twin, sources, leaves, sample)
+        check_neuron(name, layer)
+    leaves = leaf_modules(twin)
+    traced = record(twin, sample, leaves, spiking)
+    return _Builder(twin, sample, leaves, traced.calls, list(traced.ran)).build()
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -63,178 +74,109 @@ def _copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def _check_neuron(name: str, layer: Any) -> None:
-    """Refuse what a LIF population cannot hold."""
-    kind = f"{name}: {type(layer).__name__}"
-    if type(layer) is not snntorch.Leaky:
-        raise ModelError(f"{kind} cannot be exported yet, allowed is snntorch.Leaky; use Leaky")
-    if layer.inhibition:
-        raise ModelError(f"{kind} has inhibition=True, which no LIF population does; train with inhibition=False")
-    if layer.state_quant:
-        raise ModelError(f"{kind} has state_quant; allowed is False: compile() does the rounding")
-    if bool((torch.as_tensor(layer.graded_spikes_factor) != 1).any()):
-        raise ModelError(
-            f"{kind} has a graded_spikes_factor other than 1; fold the factor into the next layer's weights"
-        )
+class _Builder:
+    """Builds the network of a model that was traced."""
 
+    def __init__(
+        self, model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], calls: list[Call], ran: list[str]
+    ) -> None:
+        self.model, self.leaves, self.ran = model, leaves, ran
+        self.current = not bool(((sample == 0) | (sample == 1)).all())
+        self.batch = sample.shape[1]
+        self.calls: dict[str, list[Call]] = {}
+        for call in calls:
+            self.calls.setdefault(call.module, []).append(call)
+        self.shapes = {"": tuple(sample.shape[2:])}
+        self.shapes |= {name: own[-1].node.shape[1:] for name, own in self.calls.items()}
+        self.names = {"": _INPUT} | {name: population_name(name) for name in self.calls}
+        self.doubles = Doubles()
 
-def _leaves(model: nn.Module) -> dict[str, nn.Module]:
-    """Modules whose insides are not looked into: those of torch and snnTorch that have no children but parts."""
-    leaves: dict[str, nn.Module] = {}
-    for name, module in model.named_modules():
-        inside_leaf = any(name.startswith(f"{leaf}.") for leaf in leaves)
-        if not inside_leaf and (isinstance(module, snntorch.SpikingNeuron) or not list(module.children())):
-            leaves[name] = module
-    return leaves
+    def build(self) -> Network:
+        """The network."""
+        self._check_expressions()
+        mapped = {name: map_neuron(name, self.leaves[name], self.shapes[name]) for name in self.calls}
+        populations = [Population(_INPUT, self.shapes[""], current=self.current)]
+        connections: list[Connection] = []
+        for name, neuron in mapped.items():
+            populations.append(Population(self.names[name], self.shapes[name], neuron.lif))
+            connections += self._incoming(name, mapped)
+        output = self._output(connections, mapped)
+        provenance = {
+            "made_by": f"aspen {__version__}",
+            "model": type(self.model).__name__,
+            "snntorch": snntorch.__version__,
+        }
+        return Network(tuple(populations), tuple(connections), output, provenance)
 
+    def _incoming(self, name: str, mapped: dict[str, Mapped]) -> list[Connection]:
+        last = self.calls[name][-1]
+        one = np.ones(())
+        factors = {"": one} | {other: neuron.factor for other, neuron in mapped.items()}
+        population, shape, scale = self.names[name], self.shapes[name], mapped[name].scale
+        folder = Folder(
+            name, population, shape, last.call, scale, self.names, self.shapes, factors, self.doubles
+        )  # fmt: skip
+        return merge(folder.fold(last.node) + recurrence(name, population, self.leaves[name], shape, mapped[name]))
 
-def _run(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]) -> list[Call]:
-    steps = sample.shape[0]
+    def _check_expressions(self) -> None:
+        """Every neuron's input is linear in spikes and input, and made in the same way at every step."""
+        parameters = {id(tensor) for tensor in (*self.model.parameters(), *self.model.buffers())}
+        used: dict[str, None] = {}
+        for name, calls in self.calls.items():
+            if len(calls[-1].node.shape) < 2 or calls[-1].node.shape[0] != self.batch:
+                raise ModelError(
+                    f"{name}: found an input of shape {calls[-1].node.shape}, allowed is (batch, *shape) with a batch "
+                    f"of {self.batch}; keep the batch as the first dimension"
+                )
+            check_expression(calls[-1].node, name, parameters, used)
+        for name in self.ran:
+            if name not in used and type(self.leaves[name]) not in NEURONS:
+                self._refuse_unused(name)
+        for calls in self.calls.values():
+            for call in calls[:-1]:
+                self._check_step(call, calls[-1])
 
-    def whole() -> None:
-        model(sample)
-
-    def stepwise() -> None:
-        for t in range(steps):
-            model(sample[t])
-
-    one_step = all(layer.init_hidden for layer in spiking.values()) and _calls_per_forward(model, sample, spiking) == 1
-    for layer in spiking.values():
-        layer.reset_mem()  # type: ignore[operator]
-    calls = trace(model, stepwise if one_step else whole, sample, leaves)
-    for name in spiking:
-        found = sum(call.module == name for call in calls)
-        if found != steps:
+    def _check_step(self, call: Call, last: Call) -> None:
+        sizes = {name: prod(shape) for name, shape in self.shapes.items()}
+        if same_expression(last.node, call.node, last.call - call.call):
+            return
+        if not same_values(last.node, call.node, last.call, call.call, sizes, self.doubles):
             raise ModelError(
-                f"{name}: called {found} times for {steps} time steps, allowed is once per step; "
-                f"let forward() loop over the first dimension, or use init_hidden=True"
+                f"{call.module}: at step {call.call} its input is made otherwise than at step {last.call}"
+                f"{_reads(call.node, self.names)}; do the same at every step, and read the input in order"
             )
-    return calls
 
-
-def _calls_per_forward(model: nn.Module, sample: Tensor, spiking: dict[str, nn.Module]) -> int:
-    """How often a spiking layer is called when the model is given a single step."""
-    count = 0
-
-    def hook(*_: object) -> None:
-        nonlocal count
-        count += 1
-
-    handle = next(iter(spiking.values())).register_forward_hook(hook)
-    try:
-        with torch.no_grad():
-            model(sample[0])
-    except (RuntimeError, ValueError, IndexError):
-        return 0  # this model wants all steps at once
-    finally:
-        handle.remove()
-    return count
-
-
-def _sources(calls: list[Call], leaves: dict[str, nn.Module], sample: Tensor) -> dict[str, str]:
-    """Module -> the module (or the input) that feeds it, the same at every step."""
-    sources: dict[str, str] = {}
-    for call in calls:
-        source = _source(call, sample)
-        if sources.setdefault(call.module, source) != source:
+    def _refuse_unused(self, name: str) -> None:
+        layer = self.leaves[name]
+        check_layer(name, layer)
+        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             raise ModelError(
-                f"{call.module}: fed by {sources[call.module]} and then by {source}, allowed is one source; "
-                f"use a module of its own for each"
+                f"{name} ({type(layer).__name__}) feeds no spiking layer; a read-out must end in spikes, add one"
             )
-    return sources
 
-
-def _source(call: Call, sample: Tensor) -> str:
-    origin = call.origin
-    if origin.kind == "mixed":
-        raise ModelError(
-            f"{call.module}: its input comes from {origin.operation!r}, which cannot be exported; "
-            f"feed it straight from a layer or from the input"
-        )
-    if origin.kind == "module":
-        if origin.call != call.call:
+    def _output(self, connections: list[Connection], mapped: dict[str, Mapped]) -> str:
+        """The population that feeds no other, unless it does so with a delay only."""
+        targets = [self.names[name] for name in mapped]
+        within = {c.source for c in connections if c.delay == 0}
+        later = {c.source for c in connections if c.source != c.target}
+        ends = [name for name in targets if name not in within]
+        ends = ends if len(ends) == 1 else [name for name in ends if name not in later]
+        if len(ends) != 1:
+            raise ModelError(f"output: found {sorted(ends)}, allowed is one last layer; export one read-out at a time")
+        module = next(name for name in mapped if self.names[name] == ends[0])
+        if bool((mapped[module].factor != 1).any()):
             raise ModelError(
-                f"{call.module}: reads {origin.module} of another time step, which cannot be exported yet; "
-                f"use the same step"
+                f"{module}: the output layer has a graded_spikes_factor other than 1, allowed is 1: no weights follow "
+                f"that could take it; scale what the model returns"
             )
-        return origin.module
-    if not torch.equal(call.value.reshape(-1), sample[call.call].reshape(-1)):
-        raise ModelError(
-            f"{call.module}: at call {call.call} its input is not the sample's step {call.call}; "
-            f"read the input step by step, in order, unchanged"
-        )
-    return _INPUT
+        return ends[0]
 
 
-def _build(model: nn.Module, sources: dict[str, str], leaves: dict[str, nn.Module], sample: Tensor) -> Network:
-    populations = [Population(_INPUT, tuple(sample.shape[2:]))]
-    connections = []
-    for name, layer in leaves.items():
-        if name not in sources or not isinstance(layer, snntorch.Leaky):
-            continue
-        linear = _skip_identities(sources[name], sources, leaves)
-        weights = leaves.get(linear)
-        if not isinstance(weights, nn.Linear):
-            raise ModelError(f"{name}: fed by {_title(linear, leaves)}, allowed is nn.Linear; put one before it")
-        source = _skip_identities(sources[linear], sources, leaves)
-        if source != _INPUT and not isinstance(leaves[source], snntorch.Leaky):
-            raise ModelError(f"{linear}: fed by {_title(source, leaves)}, allowed is a Leaky layer or the input")
-        size = weights.out_features
-        populations.append(Population(population_name(name), (size,), _lif(name, layer, size)))
-        bias = None if weights.bias is None else _numpy(weights.bias)
-        connections.append(Dense(population_name(source), population_name(name), _numpy(weights.weight), bias))
-    _check_all_used(sources, leaves)
-    ends = {c.target for c in connections} - {c.source for c in connections}
-    if len(ends) != 1:
-        raise ModelError(f"output: found {sorted(ends)}, allowed is one last layer; export one read-out at a time")
-    provenance = {"made_by": f"aspen {__version__}", "model": type(model).__name__, "snntorch": snntorch.__version__}
-    return Network(tuple(populations), tuple(connections), ends.pop(), provenance)
-
-
-def _skip_identities(name: str, sources: dict[str, str], leaves: dict[str, nn.Module]) -> str:
-    while isinstance(leaves.get(name), _IDENTITIES):
-        name = sources[name]
-    return name
-
-
-def _check_all_used(sources: dict[str, str], leaves: dict[str, nn.Module]) -> None:
-    """Every module that ran must be part of the network."""
-    used = set(sources.values())
-    for name in sources:
-        if isinstance(leaves[name], snntorch.Leaky):
-            continue
-        if not isinstance(leaves[name], (nn.Linear, *_IDENTITIES)):
-            raise ModelError(f"{_title(name, leaves)} cannot be exported yet, allowed are Linear and Leaky; replace it")
-        if name not in used and isinstance(leaves[name], nn.Linear):
-            raise ModelError(f"{_title(name, leaves)} feeds no Leaky layer; a read-out must end in spikes, add one")
-
-
-def _title(name: str, leaves: dict[str, nn.Module]) -> str:
-    return f"{name} ({type(leaves[name]).__name__})" if name in leaves else f"the {name}"
+def _reads(node: Node, names: dict[str, str]) -> str:
+    found = ", ".join(f"{names[module]} of step {call}" for module, call in atoms(node))
+    return f" (it reads {found})" if found else ""
 
 
 def population_name(module: str) -> str:
     """The population's name for a module's qualified name; ``layer0`` for module ``0`` of a Sequential."""
     return f"layer{module}" if module[:1].isdigit() else module
-
-
-def _lif(name: str, layer: Any, size: int) -> Lif:
-    parameters = {"threshold": layer.threshold, "beta": layer.beta.clamp(0, 1)}
-    arrays = {}
-    for field, tensor in parameters.items():
-        array = _numpy(tensor)
-        arrays[field] = array.reshape(()) if array.size == 1 else array.reshape(-1)
-        if arrays[field].shape not in ((), (size,)):
-            raise ModelError(f"{name}.{field}: found shape {array.shape}, allowed is a scalar or ({size},)")
-    return Lif(reset=_reset(layer), **arrays)
-
-
-def _reset(layer: Any) -> str:
-    """Our name for snnTorch's reset; with reset to zero the delay changes no spike: Leaky zeroes before it decays."""
-    if layer.reset_mechanism == "subtract":
-        return "subtract-delayed" if layer.reset_delay else "subtract-guarded"
-    return str(layer.reset_mechanism)
-
-
-def _numpy(tensor: Tensor) -> Array:
-    return tensor.detach().cpu().numpy()

@@ -1,15 +1,18 @@
-"""Watch a snnTorch model run, and tell what feeds what.
+"""Watch a snnTorch model run, and tell how every neuron's input is made.
 
-The model runs on a sample. Every tensor that holds spikes or input of one step carries an origin: which module made
-it, and at which call. Reshaping and the like keep the origin; any other operation makes the tensor *mixed*, and a
-mixed tensor is refused where it would drive a neuron. So what cannot be mapped is found and named, not approximated.
+The model runs on a sample. Every tensor that is made from the input or from spikes gets a :class:`Node`: what it is, or
+which operation made it from which other nodes. The nodes of a neuron's input are an expression that can be computed
+again (see :mod:`aspen.folding`). An operation that is not known to be linear makes the tensor *mixed*, and a mixed
+tensor is refused where it would drive a neuron. So what cannot be mapped is found and named, not approximated.
 """
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,122 +20,240 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from aspen.errors import ModelError
-
-SHAPE_OPERATIONS = frozenset(
-    {"flatten", "view", "reshape", "squeeze", "unsqueeze", "contiguous", "detach", "clone", "to", "float", "double"}
+from aspen.exporting_nodes import (
+    DROPOUTS,
+    EVERY_STEP,
+    FRESH,
+    LINEAR,
+    LOOKS,
+    PICKS,
+    PRODUCTS,
+    RESHAPES,
+    SAME_VALUES,
+    STATES,
+    Node,
+    convert,
+    operation_name,
+    parts,
 )
-"""Operations after which a tensor still holds the same values in the same order."""
-SLICE_OPERATIONS = frozenset({"__getitem__", "unbind", "select", "__iter__", "chunk", "split"})
-"""Operations by which a model takes one time step out of its input."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a tensor comes from: ``kind`` is ``input``, ``module`` or ``mixed``.
-
-    ``module`` names the module, ``call`` counts its calls from 0, and ``operation`` names what mixed the tensor.
-    """
-
-    kind: str
-    module: str = ""
-    call: int = 0
-    operation: str = ""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a leaf module: its name, which call it was, and the origins and value of its first input."""
+    """One call of a neuron: its name, which call it was, its input, and what is wrong with its state (or nothing)."""
 
     module: str
     call: int
-    origin: Origin
-    value: Tensor
+    node: Node
+    problem: str
+
+
+@dataclass
+class Trace:
+    """The calls of all neurons, the leaves that ran, and whether the sample was read step by step."""
+
+    calls: list[Call] = field(default_factory=list)
+    ran: dict[str, None] = field(default_factory=dict)
+    stepped: bool = False
 
 
 class _Watcher(TorchFunctionMode):
-    """Follows origins through torch functions, except those inside leaf modules."""
+    """Follows tensors through torch functions, except those inside leaf modules."""
 
-    def __init__(self) -> None:
+    def __init__(self, trace: Trace) -> None:
         super().__init__()
-        self.origins: dict[int, tuple[Origin, Tensor, int]] = {}
+        self.trace = trace
+        self.nodes: dict[int, tuple[Node, weakref.ref[Tensor], int]] = {}
         self.inside = 0
+        self.step_size = 0
 
-    def mark(self, tensor: Tensor, origin: Origin) -> None:
-        # the tensor is kept, so that its id is not used again; its version counts changes in place
-        self.origins[id(tensor)] = (origin, tensor, tensor._version)
+    def mark(self, tensor: Tensor, node: Node) -> None:
+        # the reference tells whether the id has passed on to another tensor; the version counts changes in place
+        self.nodes[id(tensor)] = (node, weakref.ref(tensor), tensor._version)
 
-    def origin(self, tensor: Tensor) -> Origin:
-        if id(tensor) not in self.origins:
-            return Origin("mixed", operation="a new tensor")
-        origin, _, version = self.origins[id(tensor)]
-        return origin if version == tensor._version else Origin("mixed", operation="a change in place")
+    def knows(self, tensor: Tensor) -> bool:
+        return id(tensor) in self.nodes and self.nodes[id(tensor)][1]() is tensor
+
+    def node(self, tensor: Tensor) -> Node:
+        if not self.knows(tensor):
+            return Node("mixed", tuple(tensor.shape), operation="a new tensor")
+        node, _, version = self.nodes[id(tensor)]
+        changed = version != tensor._version
+        return Node("mixed", node.shape, operation="a change in place") if changed else node
+
+    def symbolic(self, value: Any) -> Any:
+        """``value`` with nodes for the tensors that are known; others stay, as constants."""
+        return convert(value, Tensor, lambda tensor: self.node(tensor) if self.knows(tensor) else tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if self.inside == 0:
-            self._follow(getattr(func, "__name__", str(func)), args, result)
+        kwargs = kwargs or {}
+        if self.inside:
+            return func(*args, **kwargs)
+        known = [self.node(tensor) for tensor in parts((args, kwargs), Tensor) if self.knows(tensor)]
+        symbolic = self.symbolic((tuple(args), kwargs)) if known else ((), {})
+        result = func(*args, **kwargs)
+        if known:
+            self._follow(func, known, args, symbolic, result)
         return result
 
-    def _follow(self, operation: str, args: Any, result: Any) -> None:
-        known = [self.origin(tensor) for tensor in _tensors(args) if id(tensor) in self.origins]
-        if not known:
+    def _follow(self, func: Any, known: list[Node], args: Any, symbolic: Any, result: Any) -> None:
+        name = operation_name(func)
+        if name in LOOKS and not parts(result, Tensor):
+            raise ModelError(
+                f"forward(): found {name!r} on values that depend on the input, allowed is control flow that does not "
+                f"depend on data; remove it, or export the part without it"
+            )
+        if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
+            self._change(name, known, args, symbolic)
             return
-        keeps = SHAPE_OPERATIONS | (SLICE_OPERATIONS if known[0].kind == "input" else set())
-        origin = known[0] if len(known) == 1 and operation in keeps else Origin("mixed", operation=operation)
-        for tensor in _tensors(result):
-            if id(tensor) not in self.origins:
-                self.mark(tensor, origin)
+        results = [] if name in FRESH else parts(result, Tensor)
+        for item, tensor in enumerate(results):
+            if self.knows(tensor) and name != "__iadd__":
+                if name not in SAME_VALUES | RESHAPES | DROPOUTS:
+                    self.mark(tensor, Node("mixed", tuple(tensor.shape), operation=name))
+                continue
+            pick = None if isinstance(result, Tensor) else item
+            self.mark(tensor, self._made(func, name, known, symbolic, tensor, pick))
+
+    def _change(self, name: str, known: list[Node], args: Any, symbolic: Any) -> None:
+        """A function changed its first tensor: adding to a sum is fine, anything else is not."""
+        target = args[0]
+        if name == "add_" and isinstance(symbolic[0][0], Node) and symbolic[0][0].kind == "apply":
+            self.mark(target, self._made(torch.add, "add", known, symbolic, target, None))
+        elif name != "requires_grad_":
+            self.mark(target, Node("mixed", tuple(target.shape), operation="a change in place"))
+
+    def _made(self, func: Any, name: str, known: list[Node], symbolic: Any, tensor: Tensor, item: int | None) -> Node:
+        shape = tuple(tensor.shape)
+        args, kwargs = symbolic
+        if name == "__iadd__":
+            if known[0].kind != "apply":
+                return Node("mixed", shape, operation="a change in place")
+            func, name = torch.add, "add"
+        if name in DROPOUTS and not kwargs.get("training", args[2] if len(args) > 2 else True):
+            return known[0]
+        if name in SAME_VALUES and tensor.dtype in (torch.float32, torch.float64):
+            return known[0]
+        if known[0].kind == "whole" and len(known) == 1 and name in RESHAPES | PICKS:
+            return self._picked(func, args, kwargs, item)
+        if name not in LINEAR or (name in PRODUCTS and (len(known) > 1 or not isinstance(_first(args), Node))):
+            return Node("mixed", shape, operation=name)
+        return Node("apply", shape, operation=name, function=func, args=args, kwargs=kwargs, item=item)
+
+    def _picked(self, func: Any, args: Any, kwargs: Any, item: int | None) -> Node:
+        """A part of the sample: one time step of it, or any other part."""
+        index = func(*convert(args, Node, lambda node: node.index), **convert(kwargs, Node, lambda node: node.index))
+        index = index if item is None else index[item]
+        flat, size = index.reshape(-1), self.step_size
+        first = int(flat[0]) if len(flat) else 0
+        if len(flat) == size and first % size == 0 and torch.equal(flat, torch.arange(first, first + size)):
+            self.trace.stepped = True
+            return Node("input", tuple(index.shape), call=first // size)
+        return Node("whole", tuple(index.shape), index=index)
 
 
-def _tensors(values: Any) -> list[Tensor]:
-    if isinstance(values, Tensor):
-        return [values]
-    if isinstance(values, (list, tuple)):
-        return [tensor for value in values for tensor in _tensors(value)]
-    return []
+def _first(args: tuple[Any, ...]) -> Any:
+    """The first operand that is no number: products are linear in it."""
+    return next((value for value in args if isinstance(value, (Tensor, Node))), None)
 
 
-def trace(model: nn.Module, run: Callable[[], Any], sample: Tensor, leaves: dict[str, nn.Module]) -> list[Call]:
-    """The calls of ``leaves``, in order, while ``run`` runs the model on ``sample``.
+def trace(run: Callable[[], Any], inputs: list[Tensor], leaves: dict[str, nn.Module], form: str) -> Trace:
+    """What happens while ``run`` runs the model.
 
-    Raises:
-        ModelError: a leaf module is fed with something that is no tensor.
+    Args:
+        run: runs the model.
+        inputs: the tensors that the model is given.
+        leaves: modules whose insides are not looked into, by name.
+        form: ``whole`` (one tensor, time first), ``steps`` (a tensor for each time step) or ``static`` (one tensor,
+            the same at every step).
     """
-    watcher, calls = _Watcher(), list[Call]()
-    watcher.mark(sample, Origin("input"))
-    with _hooks(leaves, watcher, calls), torch.no_grad(), watcher:
+    traced = Trace()
+    watcher = _Watcher(traced)
+    for step, tensor in enumerate(inputs):
+        shape = tuple(tensor.shape)
+        if form == "whole":
+            watcher.step_size = tensor[0].numel()
+            watcher.mark(tensor, Node("whole", shape, index=torch.arange(tensor.numel()).reshape(shape)))
+        else:
+            watcher.mark(tensor, Node("input", shape, call=EVERY_STEP if form == "static" else step))
+    with _hooks(leaves, watcher), torch.no_grad(), watcher:
         run()
-    return calls
+    return traced
 
 
 @contextmanager
-def _hooks(leaves: dict[str, nn.Module], watcher: _Watcher, calls: list[Call]) -> Iterator[None]:
-    counts = dict.fromkeys(leaves, 0)
-
-    def before(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            if not inputs or not isinstance(inputs[0], Tensor):
-                raise ModelError(f"{name}: found an input that is no tensor; pass the tensor as the first argument")
-            calls.append(Call(name, counts[name], watcher.origin(inputs[0]), inputs[0].detach().clone()))
-            watcher.inside += 1
-
-        return hook
-
-    def after(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            watcher.inside -= 1
-            made = _tensors(output)
-            watcher.mark(made[0], Origin("module", name, counts[name]))
-            for state in made[1:]:
-                watcher.mark(state, Origin("mixed", operation=f"the membrane of {name}"))
-            counts[name] += 1
-
-        return hook
-
-    handles = [leaf.register_forward_pre_hook(before(name)) for name, leaf in leaves.items()]
-    handles += [leaf.register_forward_hook(after(name)) for name, leaf in leaves.items()]
+def _hooks(leaves: dict[str, nn.Module], watcher: _Watcher) -> Iterator[None]:
+    handles = []
+    for name, leaf in leaves.items():
+        hooks = (_NeuronHooks if type(leaf).__name__ in STATES else _LayerHooks)(name, watcher)
+        handles.append(leaf.register_forward_pre_hook(hooks.before, with_kwargs=True))
+        handles.append(leaf.register_forward_hook(hooks.after, with_kwargs=True))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _LayerHooks:
+    """Notes what a layer made of what."""
+
+    def __init__(self, name: str, watcher: _Watcher) -> None:
+        self.name, self.watcher = name, watcher
+
+    def before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.watcher.inside += 1
+        self.watcher.trace.ran[self.name] = None
+
+    def after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        symbolic = self.watcher.symbolic((tuple(args), kwargs))
+        for item, tensor in enumerate(parts(output, Tensor)):
+            if isinstance(module, (nn.Identity, nn.modules.dropout._DropoutNd)):
+                node = self.watcher.node(args[0])
+            else:
+                pick = None if isinstance(output, Tensor) else item
+                made, options = symbolic
+                node = Node("apply", tuple(tensor.shape), self.name, 0, self.name, module, made, options, pick)
+            self.watcher.mark(tensor, node)
+        self.watcher.inside -= 1
+
+
+class _NeuronHooks:
+    """Notes the input of a neuron and what it made, and watches that its state goes from step to step unchanged."""
+
+    def __init__(self, name: str, watcher: _Watcher) -> None:
+        self.name, self.watcher = name, watcher
+        self.calls = 0
+        self.left: dict[str, Tensor] = {}
+
+    def before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.watcher.inside += 1
+        self.watcher.trace.ran[self.name] = None
+        given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+        if not isinstance(given.get("input_"), Tensor):
+            raise ModelError(f"{self.name}: found an input that is no tensor; pass the tensor as the first argument")
+        states = STATES[type(module).__name__]
+        problems = [self._problem(module, state, given.get(state)) for state in states]
+        problem = next((problem for problem in problems if problem), "")
+        self.watcher.trace.calls.append(Call(self.name, self.calls, self.watcher.node(given["input_"]), problem))
+
+    def _problem(self, module: nn.Module, state: str, given: Any) -> str:
+        value = getattr(module, state) if given is None else given
+        if self.calls == 0:
+            return "" if bool((value == 0).all()) else f"starts with {state!r} other than zero"
+        if given is None:
+            return "" if torch.equal(value, self.left[state]) else f"has {state!r} changed between two steps"
+        node = self.watcher.node(given)
+        kind = "spikes" if state == "spk" else "state"
+        fits = (node.kind, node.module, node.call) == (kind, self.name, self.calls - 1)
+        return "" if fits and node.operation in ("", state) else f"is given as {state!r} not what it made a step before"
+
+    def after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        made = parts(output, Tensor)
+        states = [state for state in STATES[type(module).__name__] if state != "spk"]
+        self.watcher.mark(made[0], Node("spikes", tuple(made[0].shape), self.name, self.calls))
+        for state, tensor in [*zip(states, made[1:], strict=False), *((s, getattr(module, s)) for s in states)]:
+            self.watcher.mark(tensor, Node("state", tuple(tensor.shape), self.name, self.calls, state))
+        self.left = {state: getattr(module, state).clone() for state in STATES[type(module).__name__]}
+        self.calls += 1
+        self.watcher.inside -= 1

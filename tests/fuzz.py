@@ -16,8 +16,11 @@ from typing import Any
 import numpy as np
 
 from aspen.errors import AspenError
+from aspen.exchange.netx import load_netx
+from aspen.exchange.netx_writer import save_netx
+from aspen.exchange.nir import load_nir, save_nir
 from aspen.files import Container, read_container, write_container
-from aspen.network import load_network
+from aspen.network import Dense, Lif, Network, Population, load_network
 from aspen_hardware import compile, load_deployment, store_deployment
 from tests.networks import float_network
 
@@ -101,6 +104,34 @@ def fuzz_aspen(rounds: int, seed: int, folder: Path) -> int:
     return loaded
 
 
+def fuzz_bytes(load: Callable[[Path], object], path: Path, rounds: int, seed: int) -> int:
+    """Damage the bytes of any file that ``load`` reads; returns how many still loaded."""
+    rng, data = np.random.default_rng(seed), path.read_bytes()
+    damaged = path.with_name(f"damaged{path.suffix}")
+    loaded = 0
+    for _ in range(rounds):
+        damaged.write_bytes(damaged_bytes(data, rng))
+        loaded += survives(load, damaged)
+    return loaded
+
+
+def exchange_files(folder: Path) -> dict[str, tuple[Callable[[Path], object], Path]]:
+    """A small netx and a small NIR file, with their loaders."""
+    network = chain()
+    save_netx(compile(network, "loihi1", netx=True).network, folder / "chain.net")
+    save_nir(network, folder / "chain.nir")
+    return {".net": (load_netx, folder / "chain.net"), ".nir": (load_nir, folder / "chain.nir")}
+
+
+def chain() -> Network:
+    """A network that every format can say: one threshold and one decay for each population."""
+    rng = np.random.default_rng(0)
+    populations = [Population("input", (6,))]
+    populations += [Population(name, (n,), Lif(1.0, 0.9)) for name, n in (("layer1", 8), ("layer2", 4))]
+    weights = (Dense("input", "layer1", rng.normal(size=(8, 6))), Dense("layer1", "layer2", rng.normal(size=(4, 8))))
+    return Network(tuple(populations), weights)
+
+
 def survives(load: Callable[[Path], object], path: Path) -> bool:
     """Whether the file loads; an AspenError of one line is the only other way out."""
     start = time.monotonic()
@@ -120,4 +151,7 @@ if __name__ == "__main__":
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     with tempfile.TemporaryDirectory() as folder:
         loaded = fuzz_aspen(rounds, 0, Path(folder))
-    print(f".aspen: {loaded} of {2 * rounds} loads gave a network, the others an AspenError")
+        print(f".aspen: {loaded} of {2 * rounds} loads gave a network, the others an AspenError")
+        for kind, (load, path) in exchange_files(Path(folder)).items():
+            loaded = fuzz_bytes(load, path, rounds, 0)
+            print(f"{kind}: {loaded} of {rounds} loads gave a network, the others an AspenError")

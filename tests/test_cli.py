@@ -180,6 +180,11 @@ def test_train_then_export_give_the_same_network(aspen: Aspen, tmp_path: Path, m
     assert (code, err) == (0, "")
     assert "snntorch" in out
     assert "integers" in out
+    code, _, err = aspen("export", "mymodels:make", "--sample", "x.npy", "--state-dict", "w.pt", "--output", "b.nir")
+    assert (code, err) == (0, "")
+    for name in ("b.aspen", "b.nir"):
+        assert aspen("run", name, "--input", "x.npy", "--output", f"{name}.npy", "--float")[0] == 0
+    np.testing.assert_array_equal(np.load("b.aspen.npy"), np.load("b.nir.npy"))
     a, b = load_network(tmp_path / "a.aspen"), load_network(tmp_path / "b.aspen")
     for left, right in zip(a.connections, b.connections, strict=True):
         np.testing.assert_array_equal(left.weight, right.weight)

@@ -85,6 +85,18 @@ def read_network(path: Path) -> Network:
     )
 
 
+def write_network(network: Network, path: Path) -> None:
+    """Write a network as ``.aspen`` or, in floating point, as NIR (``.nir``)."""
+    if path.suffix == ".nir":
+        from aspen.exchange.nir import save_nir
+
+        save_nir(network, path)
+    elif path.suffix == ".aspen":
+        network.save(path)
+    else:
+        raise click.UsageError(f"{path}: found {path.suffix or 'no suffix'}, allowed are .aspen and .nir; rename it")
+
+
 def prepare(path: Path, target: Chip | None, floating: bool) -> tuple[Network | Deployment, Chip | None]:
     """What to run, and on which chip: the stored deployment, one compiled on the spot, or the network as it is.
 

@@ -12,7 +12,7 @@ import click
 from aspen._arrays import Array
 from aspen.errors import ChipError
 from aspen.network import Network
-from aspen_emulator.cli.common import DEFAULT_CHIP, check_writable
+from aspen_emulator.cli.common import DEFAULT_CHIP, check_writable, write_network
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.parity import ParityReport, parity, store_parity
 from aspen_hardware.compiler import compile
@@ -23,12 +23,12 @@ from aspen_hardware.compiler import compile
 @click.option("--sample", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Sample input, .npy: (time, batch, *shape).")  # fmt: skip
 @click.option(
-    "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .aspen file to write."
+    "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .aspen or .nir file to write."
 )
 @click.option("--state-dict", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="PyTorch weights to load into the model first: a state_dict, nothing else.")  # fmt: skip
 def export_command(model: str, sample: Path, output: Path, state_dict: Path | None) -> None:
-    """Export MODEL, given as MODULE:NAME, to an .aspen file.
+    """Export MODEL, given as MODULE:NAME, to an .aspen or .nir file.
 
     NAME is a model in your Python module, or a function without arguments that makes one; the module is imported, and
     so executed, from the current folder or the Python path. Example: aspen export mymodels:make_net --sample x.npy
@@ -43,9 +43,10 @@ def export_command(model: str, sample: Path, output: Path, state_dict: Path | No
     if state_dict is not None:
         load_weights(made, state_dict)
     network = export(made, torch.from_numpy(load_spikes(sample)).float())
-    network.save(output)
+    write_network(network, output)
     report = _compare(made, network, load_spikes(sample))
-    store_parity(report, output)
+    if output.suffix == ".aspen":
+        store_parity(report, output)
     click.echo(f"{network}\n\n{report}\nsaved: {output}")
 
 

@@ -1,0 +1,130 @@
+"""The forms in which people write snnTorch models, and how each is run so that a neuron is called once per step."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aspen.errors import ModelError
+from aspen.exporting_nodes import parts
+from aspen.tracing import Trace, trace
+
+
+def record(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]) -> Trace:
+    """Run the model on the sample (time, batch, *shape) and note what happens.
+
+    Three forms are known: ``forward`` takes the whole sample and loops over time; it does one time step (and may take
+    and return its states); it takes one step of input and repeats it for a number of steps of its own.
+
+    Raises:
+        ModelError: it is none of these, a neuron is not called once per step, or its state is tampered with.
+    """
+    if "" in spiking:
+        raise ModelError(f"{_title(model)}: found a neuron alone, allowed is a model of layers; use nn.Sequential")
+    traced = _looping(model, sample, leaves, spiking) or _single(model, sample, leaves, spiking)
+    counts = {name: sum(call.module == name for call in traced.calls) for name in spiking}
+    steps = sample.shape[0] if traced.stepped else max(counts.values())
+    for name, found in counts.items():
+        if found != steps:
+            raise ModelError(
+                f"{name}: called {found} times for {steps} time steps, allowed is once per step; "
+                f"let forward() loop over the first dimension, or let it do one step"
+            )
+    for call in traced.calls:
+        if call.problem:
+            raise ModelError(
+                f"{call.module}: at step {call.call} it {call.problem}, allowed is its own state of the step before, "
+                f"zero at first; pass the states on as they are and reset them only before the first step"
+            )
+    return traced
+
+
+def _reset(spiking: dict[str, nn.Module]) -> None:
+    for layer in spiking.values():
+        layer.reset_mem()  # type: ignore[operator]
+
+
+def _looping(
+    model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]
+) -> Trace | None:
+    """The trace of a model that loops over time, or None where it does not read the sample step by step."""
+    _reset(spiking)
+    error = None
+
+    def run() -> None:
+        nonlocal error
+        try:
+            model(sample)
+        except ModelError:
+            raise
+        except Exception as raised:
+            error = raised
+
+    traced = trace(run, [sample], leaves, "whole")
+    if not traced.stepped and (error is not None or not _steps_over(traced, sample)):
+        return None  # this model was not meant to be given all steps at once
+    if error is not None:
+        raise ModelError(f"{_title(model)}.forward() failed on the sample: {_line(error)}; correct one of them")
+    return traced
+
+
+def _steps_over(traced: Trace, sample: Tensor) -> bool:
+    """Whether the neurons were given one step after the other, though not the sample's own."""
+    steps, batch = sample.shape[:2]
+    shapes = {call.node.shape[:1] for call in traced.calls}
+    return steps != batch and shapes == {(batch,)} and max(call.call for call in traced.calls) == steps - 1
+
+
+def _single(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]) -> Trace:
+    """The trace of a model that is given one step at a time, or one step that it repeats itself."""
+    states = [torch.zeros(0, dtype=sample.dtype, device=sample.device)] * _required_states(model)
+    steps = list(sample)
+
+    def repeated() -> None:
+        model(steps[0], *states)
+
+    def stepwise() -> None:
+        given = states
+        for step in steps:
+            made = parts(model(step, *given), Tensor)
+            if len(made) < len(given):
+                raise ModelError(
+                    f"{_title(model)}.forward() takes {len(given)} states and returns {len(made)} tensors, allowed is "
+                    f"to return all states, last and in the order in which they are taken"
+                )
+            given = made[len(made) - len(given) :]
+
+    _reset(spiking)
+    try:
+        traced = trace(repeated, steps[:1], leaves, "static")
+        if any(call.call for call in traced.calls):
+            return traced
+        _reset(spiking)
+        traced = trace(stepwise, steps, leaves, "steps")
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{_title(model)}.forward() takes neither the sample (time first) nor one step of it: {_line(error)}; "
+            f"give a sample (time, batch, *shape) that fits"
+        ) from error
+    traced.stepped = True
+    return traced
+
+
+def _required_states(model: nn.Module) -> int:
+    """How many arguments ``forward`` asks for beside the input."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return max(sum(p.kind in positional and p.default is inspect.Parameter.empty for p in parameters) - 1, 0)
+
+
+def _title(model: nn.Module) -> Any:
+    return type(model).__name__
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
