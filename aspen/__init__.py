@@ -12,7 +12,7 @@ from aspen._version import __version__
 
 if TYPE_CHECKING:
     from aspen.errors import AspenError as AspenError
-    from aspen.exporter import export as export
+    from aspen.exporting import export as export
     from aspen.network import Conv as Conv
     from aspen.network import Dense as Dense
     from aspen.network import FixedLif as FixedLif
@@ -42,7 +42,7 @@ _HOMES = {
     "Recipe": "aspen.training",
     "Record": "aspen.record",
     "Sparse": "aspen.network",
-    "export": "aspen.exporter",
+    "export": "aspen.exporting",
     "fit": "aspen.training",
     "get_perturbation": "aspen.perturbation",
     "get_threshold_scale": "aspen.thresholds",

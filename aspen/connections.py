@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -349,7 +349,8 @@ class Conv(Connection):
         dims = len(self.stride)
         padded = np.pad(values, [(0, 0), (0, 0), *[(p, p) for p in self.padding]], constant_values=fill)
         span = tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.weight.shape[2:], strict=True))
-        windows = sliding_window_view(padded, span, axis=tuple(range(2, 2 + dims)))
+        axes: Any = tuple(range(2, 2 + dims))  # the stubs of NumPy 1.26 know one axis only
+        windows = sliding_window_view(padded, span, axis=axes)
         steps = [slice(None, None, s) for s in self.stride] + [slice(None, None, d) for d in self.dilation]
         return windows[(slice(None), slice(None), *steps)]
 

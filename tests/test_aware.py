@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from aspen.errors import ModelError
-from aspen.exporter import export
+from aspen.exporting import export
 from aspen.models import DenseNet
 from aspen_hardware import compile
 from aspen_hardware.aware import quantization_aware, rounded

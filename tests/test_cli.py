@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from aspen.exporter import export
+from aspen.exporting import export
 from aspen.models import DenseNet
 from aspen.network import load_network
 from aspen_emulator import run

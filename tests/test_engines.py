@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 
 from aspen.errors import InputError
-from aspen.exporter import export
+from aspen.exporting import export
 from aspen.models import DenseNet
 from aspen.network import Dense, Lif, Network, Population
 from aspen.neurons import RESETS

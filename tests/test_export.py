@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aspen.errors import InputError, ModelError
-from aspen.exporter import export
+from aspen.exporting import export
 from aspen.models import DenseNet
 from aspen.perturbation import perturb_thresholds
 from aspen_emulator import run
@@ -358,7 +358,7 @@ def test_a_neuron_fed_straight_from_the_input() -> None:
 
 
 def test_an_absurd_matrix_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aspen.folding.MAX_ENTRIES", 20)
+    monkeypatch.setattr("aspen.exporting.folding.MAX_ENTRIES", 20)
     with pytest.raises(ModelError, match="2: its input from input makes a matrix of 5 x 6, allowed are 20 entries"):
         export(nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), leaky()), SPIKES)
 

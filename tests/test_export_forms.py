@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aspen.exporter import export, population_name
+from aspen.exporting import export, population_name
 from aspen.layers import spiking_layers
 from aspen.network import Conv, Dense, Network, Sparse
 from aspen_emulator import run

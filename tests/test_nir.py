@@ -462,7 +462,7 @@ def test_refusals_of_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     lonely = Network((Population("a", (3,)), last), (Dense("b", "b", np.ones((2, 2)), delay=1),))
     with pytest.raises(NetworkError, match="b: nothing from the input"):
         to_nir(lonely)
-    monkeypatch.setattr("aspen.exchange.nir_write.MAX_WEIGHTS", 40)
+    monkeypatch.setattr("aspen.exchange.nir.write.MAX_WEIGHTS", 40)
     with pytest.raises(NetworkError, match="no sparse weights"):
         to_nir(float_network(0))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aspen.errors import InputError, ModelError
-from aspen.exporter import export
+from aspen.exporting import export
 from aspen.files import read_container
 from aspen.models import DenseNet
 from aspen.network import Network

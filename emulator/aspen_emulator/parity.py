@@ -216,7 +216,7 @@ def torch_rasters(model: nn.Module, network: Network, values: Array) -> dict[str
     """
     import torch
 
-    from aspen.exporter import population_name
+    from aspen.exporting import population_name
     from aspen.layers import spiking_layers
     from aspen.training import count_spikes
 

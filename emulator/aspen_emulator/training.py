@@ -47,7 +47,7 @@ def train_network(
             f"{error.name}: not installed, needed to train; pip install 'aspen-snn[train]'"
         ) from error
     from aspen.data import DATASETS
-    from aspen.exporter import export
+    from aspen.exporting import export
     from aspen.models import DenseNet
     from aspen.training import fit, recipe
 

@@ -37,7 +37,7 @@ def export_command(model: str, sample: Path, output: Path, state_dict: Path | No
     check_writable(output)
     import torch
 
-    from aspen.exporter import export
+    from aspen.exporting import export
 
     made = load_model(model)
     if state_dict is not None:

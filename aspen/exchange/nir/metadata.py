@@ -17,7 +17,7 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.connections import CONNECTION_KINDS, Connection, Conv, Dense
 from aspen.errors import FileFormatError
-from aspen.exchange.nir_linear import identity, written_out
+from aspen.exchange.nir.linear import identity, written_out
 from aspen.network import Network, Population
 from aspen.neurons import Lif
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import ModelError
-from aspen.exporting_nodes import parts
-from aspen.tracing import Trace, trace
+from aspen.exporting.nodes import parts
+from aspen.exporting.tracing import Trace, trace
 
 
 def record(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]) -> Trace:

@@ -11,8 +11,8 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import NetworkError
-from aspen.exchange.nir_metadata import KEY, describe, ungrouped
-from aspen.exchange.nir_neurons import write_neuron
+from aspen.exchange.nir.metadata import KEY, describe, ungrouped
+from aspen.exchange.nir.neurons import write_neuron
 from aspen.network import Network, Population
 from aspen.neurons import Lif
 

@@ -11,8 +11,8 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.connections import Connection, Conv
 from aspen.errors import NetworkError
-from aspen.exchange.nir_graph import Edge, Flat
-from aspen.exchange.nir_linear import Operation, add, chain, from_matrix, identity, written_out
+from aspen.exchange.nir.graph import Edge, Flat
+from aspen.exchange.nir.linear import Operation, add, chain, from_matrix, identity, written_out
 
 Key = tuple[str, int]
 """Where something comes from, and after how many time steps."""

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from aspen._arrays import Array
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import FileFormatError, NetworkError
-from aspen.exchange.nir_neurons import read_field
+from aspen.exchange.nir.neurons import read_field
 
 MAX_SIZE = 2**26
 """Most neurons of a population, and most synapses that are written out one by one."""

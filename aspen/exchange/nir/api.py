@@ -1,7 +1,7 @@
 """NIR, the Neuromorphic Intermediate Representation (https://neuroir.org), both ways, through the ``nir`` package.
 
-Conventions are snnTorch's: see :mod:`aspen.exchange.nir_neurons`. What NIR cannot say goes into the metadata and
-comes back: see :mod:`aspen.exchange.nir_metadata`.
+Conventions are snnTorch's: see :mod:`aspen.exchange.nir.neurons`. What NIR cannot say goes into the metadata and
+comes back: see :mod:`aspen.exchange.nir.metadata`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from aspen.errors import AspenError, FileFormatError, InputError, NetworkError
-from aspen.exchange.nir_files import exchange_package, read_graph
-from aspen.exchange.nir_metadata import read_header, restore
-from aspen.exchange.nir_read import read_network
-from aspen.exchange.nir_write import write_graph
+from aspen.exchange.nir.files import exchange_package, read_graph
+from aspen.exchange.nir.metadata import read_header, restore
+from aspen.exchange.nir.read import read_network
+from aspen.exchange.nir.write import write_graph
 from aspen.files import write_atomically
 from aspen.network import Network
 from aspen.neurons import RESETS

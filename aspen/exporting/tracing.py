@@ -2,8 +2,8 @@
 
 The model runs on a sample. Every tensor that is made from the input or from spikes gets a :class:`Node`: what it is, or
 which operation made it from which other nodes. The nodes of a neuron's input are an expression that can be computed
-again (see :mod:`aspen.folding`). An operation that is not known to be linear makes the tensor *mixed*, and a mixed
-tensor is refused where it would drive a neuron. So what cannot be mapped is found and named, not approximated.
+again (see :mod:`aspen.exporting.folding`). An operation that is not known to be linear makes the tensor *mixed*, and a
+mixed tensor is refused where it would drive a neuron. So what cannot be mapped is found and named, not approximated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from aspen.errors import ModelError
-from aspen.exporting_nodes import (
+from aspen.exporting.nodes import (
     DROPOUTS,
     EVERY_STEP,
     FRESH,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aspen.errors import AspenError, FileFormatError, InputError, MissingDependencyError
-from aspen.exchange.nir_text import Heap
+from aspen.exchange.nir.text import Heap
 
 MAX_BYTES = 2**31
 """Most that the arrays of one file may take in memory."""

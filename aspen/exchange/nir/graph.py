@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from aspen.errors import FileFormatError, NetworkError
-from aspen.exchange.nir_linear import OPERATIONS, Operation, read_sizes
-from aspen.exchange.nir_neurons import NEURONS, REMEDIES, neuron_shape
+from aspen.exchange.nir.linear import OPERATIONS, Operation, read_sizes
+from aspen.exchange.nir.neurons import NEURONS, REMEDIES, neuron_shape
 
 MAX_DEPTH = 16
 MAX_NODES = 20_000

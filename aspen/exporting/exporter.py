@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from aspen._version import __version__
 from aspen.connections import Connection
 from aspen.errors import InputError, ModelError
-from aspen.exporting_expressions import atoms, check_expression, same_expression, same_values
-from aspen.exporting_forms import record
-from aspen.exporting_layers import Doubles, check_layer, leaf_modules
-from aspen.exporting_neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
-from aspen.exporting_nodes import Node
-from aspen.folding import Folder, merge
+from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
+from aspen.exporting.folding import Folder, merge
+from aspen.exporting.forms import record
+from aspen.exporting.layers import Doubles, check_layer, leaf_modules
+from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
+from aspen.exporting.nodes import Node
+from aspen.exporting.tracing import Call
 from aspen.layers import spiking_layers
 from aspen.network import Network, Population
-from aspen.tracing import Call
 
 _INPUT = "input"
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from aspen.errors import NetworkError
-from aspen.exchange.nir_fold import fold
-from aspen.exchange.nir_graph import Flat, flatten, infer_shapes
-from aspen.exchange.nir_neurons import NEURONS, read_neuron
+from aspen.exchange.nir.fold import fold
+from aspen.exchange.nir.graph import Flat, flatten, infer_shapes
+from aspen.exchange.nir.neurons import NEURONS, read_neuron
 from aspen.network import Network, Population
 
 

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from aspen._arrays import Array
 from aspen.connections import MAX_DELAY, Connection, Conv, Dense, Sparse
 from aspen.errors import ModelError
-from aspen.exporting_expressions import atoms, compute, key, operations, widest
-from aspen.exporting_layers import CONVS, NORMS, RESHAPING, Doubles
-from aspen.exporting_neurons import numpy, times
-from aspen.exporting_nodes import EVERY_STEP, RESHAPES, SUMS, Node
+from aspen.exporting.expressions import atoms, compute, key, operations, widest
+from aspen.exporting.layers import CONVS, NORMS, RESHAPING, Doubles
+from aspen.exporting.neurons import numpy, times
+from aspen.exporting.nodes import EVERY_STEP, RESHAPES, SUMS, Node
 
 MAX_ENTRIES = 200_000_000
 """Largest matrix that is made, in entries, zeros included."""

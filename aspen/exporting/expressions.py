@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import ModelError
-from aspen.exporting_layers import Doubles, check_layer
-from aspen.exporting_nodes import EVERY_STEP, Node, convert, parts
+from aspen.exporting.layers import Doubles, check_layer
+from aspen.exporting.nodes import EVERY_STEP, Node, convert, parts
 
 Key = tuple[str, int]
 """Where an expression begins: population's module (the input: ``""``) and call."""
