@@ -84,7 +84,7 @@ def fuzz_aspen(rounds: int, seed: int, folder: Path) -> int:
     """Damage ``.aspen`` files; returns how many still loaded.
 
     Raises:
-        AssertionError: something else than a network or an AspenError came out, or it took more than two seconds.
+        AssertionError: something else than a network or an AspenError came out, or it took more than 20 seconds.
     """
     rng, path, loaded = np.random.default_rng(seed), folder / "fuzzed.aspen", 0
     network = float_network(1, bias=False)
@@ -144,7 +144,7 @@ def survives(load: Callable[[Path], object], path: Path) -> bool:
             raise RuntimeError(f"{path}: an error of {lines} lines") from error
         return False
     finally:
-        assert time.monotonic() - start < 2, f"{path}: took {time.monotonic() - start:.1f} s"
+        assert time.monotonic() - start < 20, f"{path}: took {time.monotonic() - start:.1f} s"
 
 
 if __name__ == "__main__":
