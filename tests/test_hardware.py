@@ -145,3 +145,13 @@ def test_current_decays(alpha: float, du: int) -> None:
 @pytest.mark.parametrize(("beta", "dv"), [(1.0, 0), (0.9, 410), (0.0, 4095)])
 def test_voltage_decays(beta: float, dv: int) -> None:
     assert quantize.quantize_voltage_decay(np.array(beta)) == dv
+
+
+def test_membranes_that_are_never_reset_get_head_room() -> None:
+    """A clipped membrane comes back too soon; with head room the integers keep counting as the floats do."""
+    network = one_layer([[1.0] * 8], reset="none", beta=0.96875)
+    spikes = np.ones((250, 1, 8), np.uint8)
+    spikes[30:] = 0  # from 157 thresholds it takes 160 steps to fall silent, from the 4 that would fit only 44
+    float_spikes = int(run(network, spikes).output.sum())
+    assert 180 < float_spikes < 200
+    assert abs(int(run(compile(network, "loihi1"), spikes).output.sum()) - float_spikes) <= 1

@@ -29,7 +29,7 @@ def compile(
 
     For each population one factor turns the trained membrane's unit into the chip's: it lets the largest incoming
     weight fill 8 bits, and the weight exponent is then the largest for which the thresholds, dialled up to
-    ``max_threshold_scale``, fit 17 bits and the worst-case current 24 bits.
+    ``max_threshold_scale``, fit 17 bits, and the worst-case current and membrane 24 bits.
 
     Args:
         network: a network in floating point. One that is in integers already is checked and kept as it is.
@@ -85,7 +85,8 @@ def _quantize_population(
     current = _worst_case_current(unshifted, lif.alpha)
     bias = _bias(population, lif, incoming)
     threshold, largest_bias = float(lif.threshold.max()), float(np.abs(bias).max())
-    exponent = quantize.choose_exponent(per_unit, threshold, largest_bias, headroom, current)
+    membrane = _worst_case_membrane(lif, current, largest_bias * per_unit)
+    exponent = quantize.choose_exponent(per_unit, threshold, largest_bias, headroom, max(current, membrane))
     if exponent not in quantize.WEIGHT_EXPONENTS or (netx and exponent < 0):
         raise ChipError(
             f"{population.name}: found a threshold of {threshold:.3g} and a bias of {largest_bias:.3g} beside a "
@@ -106,6 +107,13 @@ def _worst_case_current(connections: list[Connection], alpha: Array) -> float:
     inhibition = sum((-m).maximum(0).sum(axis=1) for m in matrices)
     gain = 1 / np.maximum(1 - alpha.astype(np.float64).reshape(-1), 1 / 4096)
     return float((np.maximum(excitation, inhibition) * gain).max() * 2**FixedLif.SHIFT)
+
+
+def _worst_case_membrane(lif: Lif, current: float, bias: float) -> float:
+    """Largest membrane with exponent 0, in state units, if no reset came. Beyond 24 bits a membrane is clipped: one
+    that is not reset, or strongly inhibited, then comes back too soon."""
+    keep = float(lif.beta.max())
+    return (current + bias * 2**FixedLif.SHIFT) / max(1 - keep, 1 / 4096)
 
 
 def _bias(population: Population, lif: Lif, incoming: list[Connection]) -> Array:

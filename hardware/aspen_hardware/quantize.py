@@ -58,9 +58,9 @@ def quantize_bias(bias: Array, scale: float, fixed: int | None = None) -> tuple[
 
 
 def choose_exponent(
-    mantissa_per_unit: float, threshold: float, bias: float, headroom: float, largest_current: float
+    mantissa_per_unit: float, threshold: float, bias: float, headroom: float, largest_state: float
 ) -> int:
-    """The largest weight exponent at which thresholds and biases can be stored and, where possible, no current wraps.
+    """The largest weight exponent at which thresholds and biases fit and, where possible, currents and membranes do.
 
     A larger exponent means finer thresholds, biases and decays.
 
@@ -69,8 +69,9 @@ def choose_exponent(
         threshold: largest threshold of the population, in units of the membrane.
         bias: largest magnitude of a bias, in units of the membrane.
         headroom: the largest ``threshold_scale`` that must stay within 17 bit.
-        largest_current: worst-case magnitude of the current with exponent 0, in state units. It lowers the exponent
-            no further than 0: below, bits of every sum would be lost to guard against an input that may never come.
+        largest_state: worst-case magnitude of current and membrane with exponent 0, in state units. It lowers the
+            exponent no further than 0: below, bits of every sum would be lost to guard against an input that may
+            never come.
 
     Returns:
         the exponent; one below the chip's lowest where nothing fits.
@@ -81,6 +82,6 @@ def choose_exponent(
         return threshold * units * headroom <= FixedLif.MAX_THRESHOLD and bias * units * 2**FixedLif.SHIFT <= BIAS_LIMIT
 
     exponent = max(filter(fits, WEIGHT_EXPONENTS), default=WEIGHT_EXPONENTS[0] - 1)
-    while exponent > 0 and largest_current * 2.0**exponent >= STATE_LIMIT:
+    while exponent > 0 and largest_state * 2.0**exponent >= STATE_LIMIT:
         exponent -= 1
     return exponent
