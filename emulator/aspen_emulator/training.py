@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,19 @@ class Trained:
     network: Network
     accuracy: float
     spikes: float
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from more threads, and lose much where other programs want the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def train_network(
@@ -61,7 +75,8 @@ def train_network(
             bar.set_postfix_str(f"validation {accuracy:.1%}, {spikes:.0f} spikes")
             bar.update(1)
 
-        history = fit(model, dataset, how, seed=seed, epochs=epochs, progress=progress)
+        with _one_thread():
+            history = fit(model, dataset, how, seed=seed, epochs=epochs, progress=progress)
     if state_dict is not None:
         buffer = io.BytesIO()
         torch.save(model.state_dict(), buffer)
