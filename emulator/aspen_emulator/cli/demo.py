@@ -16,7 +16,7 @@ import click
 def demo_command(output: Path, seeds: int, epochs: int | None, lava: bool) -> None:
     """Train a plain and a perturbed network on handwritten digits, compile both to loihi1, and turn the knob.
 
-    Takes about three minutes. Exit code 1 if a spike on Lava differs from the integer engine's.
+    Takes about two minutes. Exit code 1 if a spike on Lava differs from the integer engine's.
     """
     from aspen_emulator.demo import run_demo, summary
 
