@@ -5,7 +5,6 @@ It is defined here, on the lowest floor, so that the energy model needs no engin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,10 +74,6 @@ class Record:
     def updates(self, name: str) -> int:
         """Neuron updates of population ``name`` in the whole run: neurons x steps x samples."""
         return self.network[name].size * self.steps * self.batch
-
-    def to_json(self) -> str:
-        """Counts of the whole run as JSON text."""
-        return json.dumps(self.summary(), indent=2)
 
     def summary(self) -> dict[str, Any]:
         """Totals over steps and samples, as plain values that JSON can hold."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
 
@@ -156,6 +156,3 @@ def table(points: Sequence[OperatingPoint]) -> str:
             f"{p.hidden_spikes:16.1f}{p.synaptic_operations:15.0f} {energy}"
         )
     return "\n".join(lines)
-
-
-COLUMNS = tuple(field.name for field in fields(OperatingPoint))
