@@ -12,8 +12,10 @@ from aspen.errors import NetworkError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def frozen(what: str, values: object, kind: str) -> Array:
+def frozen(what: str, values: object, kind: str, infinite: bool = False) -> Array:
     """A read-only copy of ``values`` as a float (``kind="float"``) or int32 (``kind="int"``) array; finite.
+
+    ``infinite`` allows infinity, but not NaN, among floats.
 
     float32 stays float32 (it is what the network was trained in); every other real type becomes float64.
     """
@@ -24,7 +26,7 @@ def frozen(what: str, values: object, kind: str) -> Array:
         array = _as_int32(what, array)
     else:
         array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
-        if not np.isfinite(array).all():
+        if np.isnan(array).any() or not (infinite or np.isfinite(array).all()):
             raise NetworkError(
                 f"{what}: found NaN or infinity, allowed are finite numbers; look for a diverged training"
             )

@@ -30,8 +30,8 @@ from aspen.neurons import NEURON_KINDS
 FORMAT = "aspen"
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 """What reading values of the wrong type or size raises."""
-VERSION = 2
-"""1: as 2, but without populations that take a current."""
+VERSION = 3
+"""2: as 3, but all read-outs are on spikes. 1: as 2, but without populations that take a current."""
 NETWORK_SECTION = "network"
 
 
@@ -186,6 +186,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
         "populations": populations,
         "connections": connections,
         "output": network.output,
+        "readout": network.readout,
         "provenance": dict(network.provenance),
     }
     return header, tensors
@@ -213,7 +214,8 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
             _build(CONNECTION_KINDS, entry, tensors, f"connections/{entry['source']}->{entry['target']}")
             for entry in header["connections"]
         ]
-        return Network(tuple(populations), tuple(connections), header["output"], header["provenance"])
+        parts = tuple(populations), tuple(connections)
+        return Network(*parts, header["output"], header["provenance"], header.get("readout", "spikes"))
     except AspenError as error:
         raise FileFormatError(f"network description: {one_line(error)}") from error
     except MALFORMED as error:

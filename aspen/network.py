@@ -16,6 +16,9 @@ from aspen.neurons import FixedLif, Lif, Neuron
 
 __all__ = ["Conv", "Dense", "FixedLif", "Lif", "Network", "Population", "Sparse", "load_network"]
 
+READOUTS = ("spikes", "membrane", "membrane-last", "membrane-max")
+"""What decides: the output population's spikes, or its membranes summed over time, at the last step, or at their
+highest; see :attr:`aspen.record.Record.scores`."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -68,6 +71,7 @@ class Network:
         populations: exactly one input population (``neuron=None`` or ``current=True``), and one or more others.
         connections: each reads one population and drives another or itself. Those with delay 0 form no cycle.
         output: name of the output population; default: the last one.
+        readout: one of :data:`READOUTS`: what of the output population is the network's answer.
         provenance: where the network came from (JSON values only); kept in the file.
     """
 
@@ -75,6 +79,7 @@ class Network:
     connections: tuple[Connection, ...]
     output: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    readout: str = "spikes"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "populations", tuple(self.populations))
@@ -93,6 +98,10 @@ class Network:
         object.__setattr__(self, "output", self.output or names[-1])
         if self.output not in names or self[self.output].neuron is None:
             raise NetworkError(f"output: found {self.output!r}, allowed is a population with neurons; choose one")
+        if self.readout not in READOUTS:
+            raise NetworkError(
+                f"readout: found {self.readout!r}, allowed is one of {', '.join(READOUTS)}; choose one of these"
+            )
         self._check_connections()
         self._check_one_arithmetic()
         self.order  # noqa: B018 - raises on a cycle
@@ -197,7 +206,7 @@ class Network:
         for population in self.populations:
             role = "input" if population.neuron is None else population.neuron.reset
             role += ", takes a current" if population.current else ""
-            mark = " (output)" if population.name == self.output else ""
+            mark = f" (output: {self.readout})" if population.name == self.output else ""
             lines.append(f"  {population.name} {population.shape}: {role}{mark}")
         lines += [f"  {c.name}: {c.kind}, {int(c.fan_out().sum())} synapses, delay {c.delay}" for c in self.connections]
         return "\n".join(lines)

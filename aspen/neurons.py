@@ -32,7 +32,8 @@ class Lif:
     """A leaky integrate-and-fire neuron in floating point (snnTorch's ``Leaky``; with ``alpha`` > 0 ``Synaptic``).
 
     Args:
-        threshold: firing threshold, in units of the membrane; scalar or the population's shape; > 0.
+        threshold: firing threshold, in units of the membrane; scalar or the population's shape; > 0. Infinity, with
+            ``reset="none"``, makes a leaky integrator that never fires (NIR's ``LI`` and ``CubaLI``), to be read out.
         beta: membrane decay per time step, 0 to 1; scalar or the population's shape.
         alpha: synaptic current decay per time step, 0 to 1; scalar or the population's shape.
         bias: added to the membrane at every step; scalar or the population's shape.
@@ -62,7 +63,8 @@ class Lif:
 
     def __post_init__(self) -> None:
         for field in self.array_fields:
-            object.__setattr__(self, field, frozen(field, getattr(self, field), "float"))
+            array = frozen(field, getattr(self, field), "float", infinite=field == "threshold")
+            object.__setattr__(self, field, array)
         for field in ("alpha", "beta"):
             check_range(field, getattr(self, field), 0.0, 1.0)
         if self.threshold.size and self.threshold.min() <= 0:
@@ -70,11 +72,21 @@ class Lif:
                 f"threshold: found {self.threshold.min():g}, allowed is above 0; train with positive thresholds"
             )
         _check_reset(self.reset)
+        if np.isinf(self.threshold).any() and self.reset != "none":
+            raise NetworkError(
+                f"threshold: found infinity with reset {self.reset!r}, allowed is reset='none': what never fires is "
+                f"never reset"
+            )
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Raise unless every parameter is a scalar or has the population's ``shape``."""
         for field in self.array_fields:
             check_shape(f"{name}.{field}", getattr(self, field), [(), shape])
+
+    @property
+    def fires(self) -> bool:
+        """Whether any neuron can fire: False for a leaky integrator."""
+        return not bool(np.isinf(self.threshold).all())
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,9 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.network import Network
 
+RECORDS = ("counts", "spikes", "membranes")
+"""What a run can be asked to keep: counts only, the spikes of every population too, their membranes too."""
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
@@ -31,6 +34,9 @@ class Record:
             Every neuron is updated at every step; the others are inactive updates.
         rasters: population -> (steps, batch, *shape) uint8, where the run was asked to keep them; else empty.
         engine: name of the engine.
+        membranes: population with neurons -> (steps, batch, *shape), float64 or int64: the membrane that is compared
+            with the threshold, before the reset of the same step (snnTorch's ``mem`` with ``reset_delay=True``). All,
+            where the run was asked to keep them; else those of the output, where the read-out needs them.
     """
 
     network: Network
@@ -41,6 +47,7 @@ class Record:
     rasters: Mapping[str, Array] = field(default_factory=dict)
     engine: str = ""
     multiply_accumulates: Mapping[str, Array] = field(default_factory=dict)
+    membranes: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -54,9 +61,23 @@ class Record:
 
     @property
     def predictions(self) -> Array:
-        """(batch,) int64: the output neuron with most spikes; the lowest index where several have as many."""
-        totals = self.output.sum(axis=0, dtype=np.int64).reshape(self.batch, -1)
-        return np.asarray(totals.argmax(axis=1))
+        """(batch,) int64: the output neuron with the highest score; the lowest index where several have it."""
+        return np.asarray(self.scores.argmax(axis=1))
+
+    @property
+    def scores(self) -> Array:
+        """(batch, n): what the network's read-out says of each output neuron.
+
+        ``spikes``: how often it fired. ``membrane``: its membrane summed over time; ``membrane-last``: at the last
+        step; ``membrane-max``: at its highest.
+        """
+        readout = self.network.readout
+        if readout == "spikes":
+            return np.asarray(self.output.sum(axis=0, dtype=np.int64).reshape(self.batch, -1))
+        membranes = self.membranes[self.network.output].reshape(self.steps, self.batch, -1)
+        if readout == "membrane-last":
+            return membranes[-1]
+        return np.asarray(membranes.sum(axis=0) if readout == "membrane" else membranes.max(axis=0))
 
     @property
     def hidden_spikes(self) -> Array:
@@ -104,14 +125,28 @@ class Record:
         return {"active_updates": active, "inactive_updates": self.updates(name) - active}
 
 
-def record_from_rasters(network: Network, rasters: Mapping[str, Array], engine: str, keep: bool) -> Record:
+def kept_membranes(network: Network, record: str) -> list[str]:
+    """The populations whose membranes a run keeps that was asked for ``record``, one of :data:`RECORDS`."""
+    if record == "membranes":
+        return network.order
+    return [] if network.readout == "spikes" else [network.output]
+
+
+def record_from_rasters(
+    network: Network,
+    rasters: Mapping[str, Array],
+    engine: str,
+    record: str = "counts",
+    membranes: Mapping[str, Array] | None = None,
+) -> Record:
     """Count everything from the spikes of all populations.
 
     Args:
         network: what ran.
         rasters: population (the input included) -> (steps, batch, *shape) uint8.
         engine: name of the engine.
-        keep: whether the record keeps the rasters.
+        record: one of :data:`RECORDS`.
+        membranes: population -> (steps, batch, *shape), those that are to be kept.
     """
     flat = {name: raster.reshape(*raster.shape[:2], -1) for name, raster in rasters.items()}
     analog = network.input.name if network.input.neuron is None and network.input.current else None
@@ -124,9 +159,10 @@ def record_from_rasters(network: Network, rasters: Mapping[str, Array], engine: 
         spikes={name: raster.sum(axis=2, dtype=np.int64) * (name != analog) for name, raster in busy.items()},
         synaptic_operations={name: count for name, count in reached.items() if name not in from_analog},
         active_updates={name: _count_active(network, name, flat) for name in network.order},
-        rasters=dict(rasters) if keep else {},
+        rasters=dict(rasters) if record != "counts" else {},
         engine=engine,
         multiply_accumulates={name: count for name, count in reached.items() if name in from_analog},
+        membranes=dict(membranes or {}),
     )
 
 

@@ -7,13 +7,14 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
 from aspen.data import digits
 from aspen.errors import InputError, MissingDependencyError
 from aspen.network import load_network
+from aspen.record import Record
 from aspen_emulator import demo, run, sweep
 from aspen_emulator.demo import RECIPES, compare_with_lava, headline, run_demo
 from aspen_emulator.lava.shim import lava_available
@@ -70,10 +71,10 @@ def test_lava_agrees_with_the_integer_engine_while_the_knob_turns(results: tuple
 def test_a_difference_is_found(results: tuple[Path, demo.DemoResult], monkeypatch: pytest.MonkeyPatch) -> None:
     from aspen_emulator.engines import ENGINES
 
-    def wrong(*arguments: object) -> dict[str, np.ndarray]:
-        rasters = ENGINES["reference"](*arguments)
-        rasters["lif1"][3, 0, 0] ^= 1
-        return rasters
+    def wrong(*arguments: Any) -> Record:
+        record = ENGINES["reference"](*arguments)
+        record.rasters["lif1"][3, 0, 0] ^= 1
+        return record
 
     monkeypatch.setitem(ENGINES, "lava", wrong)
     parity = compare_with_lava(load_deployment(results[0] / "network.aspen", "loihi1"), digits().spikes("test")[:, :2])

@@ -44,7 +44,7 @@ def rasters(batch: int = 1) -> dict[str, Array]:
 
 
 def record(batch: int = 1, keep: bool = True) -> Record:
-    return record_from_rasters(tiny(), rasters(batch), "by hand", keep)
+    return record_from_rasters(tiny(), rasters(batch), "by hand", "spikes" if keep else "counts")
 
 
 def counts(report: EnergyReport) -> dict[tuple[str, str], int]:
@@ -108,7 +108,7 @@ def test_samples_of_a_batch_are_counted_each() -> None:
     spikes = rasters(2)
     for raster in spikes.values():
         raster[:, 1] = 0
-    report = energy_model(record_from_rasters(tiny(), spikes, "by hand", True), LOIHI1)
+    report = energy_model(record_from_rasters(tiny(), spikes, "by hand", "spikes"), LOIHI1)
     silent = {("hidden", "neuron_update_inactive"): 1 + 6, ("output", "neuron_update_inactive"): 2}
     assert counts(report) == {**BY_HAND, **silent}
 
@@ -117,7 +117,7 @@ def test_twice_the_run_is_twice_the_energy() -> None:
     once = record()
     twice = {name: np.concatenate([raster, raster]) for name, raster in rasters().items()}
     a = energy_model(once, LOIHI1)
-    b = energy_model(record_from_rasters(tiny(), twice, "by hand", True), LOIHI1)
+    b = energy_model(record_from_rasters(tiny(), twice, "by hand", "spikes"), LOIHI1)
     assert counts(b) == {key: 2 * count for key, count in counts(a).items()}
     for part in ("dynamic", "static", "total"):
         for bound in ("low", "typical", "high"):
@@ -126,7 +126,7 @@ def test_twice_the_run_is_twice_the_energy() -> None:
 
 def test_a_silent_run_still_costs_updates_and_static_power() -> None:
     silent = {name: np.zeros_like(raster) for name, raster in rasters().items()}
-    report = energy_model(record_from_rasters(tiny(), silent, "by hand", False), LOIHI1)
+    report = energy_model(record_from_rasters(tiny(), silent, "by hand"), LOIHI1)
     assert report.dynamic is not None
     assert report.dynamic.typical == pytest.approx(8 * 52 * PJ)
     assert report.static == energy_model(record(), LOIHI1).static

@@ -115,7 +115,7 @@ def interrupt(*_: int) -> None:
 
 
 def test_after_success(watched: list[Traces]) -> None:
-    assert run_lava(NETWORK, SPIKES, THRESHOLDS)["out"].any()
+    assert run_lava(NETWORK, SPIKES, THRESHOLDS).output.any()
     assert watched[0].segments == set()  # the runtime was stopped in the regular way
 
 
@@ -142,7 +142,7 @@ def test_after_an_exception_in_a_lava_process(watched: list[Traces]) -> None:
     bad = replace(plan, initial=plan.initial | {"hidden": np.ones(3)})
     started = time.monotonic()
     with engine.LavaWorker() as worker, pytest.raises(EngineError, match="run failed: ValueError: operands could not"):
-        worker.request("run", NETWORK, SPIKES, bad, timeout=60)
+        worker.request("run", NETWORK, SPIKES, bad, [], timeout=60)
     assert time.monotonic() - started < 20
     assert watched[0].segments
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from aspen.network import Dense, FixedLif, Lif, Network, Population
 from aspen.neurons import RESETS
+from aspen.record import Record
 from aspen_emulator.lava.engine import run_lava, run_on
 from aspen_emulator.lava.isolation import LavaWorker
 from aspen_emulator.lava.shim import lava_available
@@ -26,7 +27,7 @@ pytestmark = [
 ]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-RunLava = Callable[[Network, Array, Mapping[str, Array]], dict[str, Array]]
+RunLava = Callable[[Network, Array, Mapping[str, Array]], Record]
 few = settings(max_examples=3, deadline=None, database=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -35,10 +36,10 @@ def shared_worker() -> Iterator[RunLava]:
     """The engine, with one worker for all tests of a module; a new one after a failure."""
     workers = [LavaWorker()]
 
-    def run(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+    def run(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> Record:
         if workers[-1].pid is None:
             workers.append(LavaWorker())
-        return run_on(workers[-1], network, spikes, thresholds)
+        return run_on(workers[-1], network, spikes, thresholds, "membranes")
 
     yield run
     workers[-1].close()
@@ -64,7 +65,7 @@ def expected(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -
                     drive = drive + connection.drive(rasters[connection.source][t, k][None])
                     drive = drive if connection.bias is None else drive + connection.bias
                 neuron = network[name].neuron
-                rasters[name][t, k] = lif_step(states[name], drive, table[name][t, k], neuron)[0]
+                rasters[name][t, k] = lif_step(states[name], drive, table[name][t, k], neuron)[0][0]
     return {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
 
 
@@ -156,7 +157,7 @@ def test_rasters_are_those_of_lif_step(lava: RunLava, reset: str, fixed: bool, s
     network = random_network(rng, reset, fixed)
     spikes = random_spikes(rng, network, steps=24, batch=2)
     thresholds = random_thresholds(rng, network, steps=24, batch=2, changes=3)
-    assert_same(lava(network, spikes, thresholds), expected(network, spikes, thresholds))
+    assert_same(lava(network, spikes, thresholds).rasters, expected(network, spikes, thresholds))
 
 
 def chain(fixed: bool = False, reset: str = "subtract") -> Network:
@@ -181,10 +182,10 @@ def test_samples_back_to_back_are_those_of_single_runs(lava: RunLava, fixed: boo
     network = chain(fixed, "subtract-delayed")
     spikes = random_spikes(np.random.default_rng(0), network, steps=20, batch=4)
     thresholds = own_thresholds(network)
-    together = lava(network, spikes, thresholds)
+    together = lava(network, spikes, thresholds).rasters
     for k in range(4):
         own = {name: raster[:, k : k + 1] for name, raster in together.items()}
-        assert_same(own, lava(network, spikes[:, k : k + 1], thresholds))
+        assert_same(own, lava(network, spikes[:, k : k + 1], thresholds).rasters)
     assert together["out"].any()
 
 
@@ -192,7 +193,7 @@ def test_one_step_and_one_sample(lava: RunLava) -> None:
     network = chain()
     spikes = np.ones((1, 1, 3), np.uint8)
     thresholds = {"hidden": np.full((1, 1, 4), 0.05), "out": np.full((1, 1, 1), 0.01)}
-    assert_same(lava(network, spikes, thresholds), expected(network, spikes, thresholds))
+    assert_same(lava(network, spikes, thresholds).rasters, expected(network, spikes, thresholds))
 
 
 def test_thresholds_of_one_population_change_at_its_own_time(lava: RunLava) -> None:
@@ -202,7 +203,7 @@ def test_thresholds_of_one_population_change_at_its_own_time(lava: RunLava) -> N
     thresholds = own_thresholds(network)
     thresholds["out"] = np.ones((12, 1, 2)) * [0.2, 0.4]
     thresholds["out"][6:] = [50.0, 0.1]
-    found = lava(network, spikes, thresholds)
+    found = lava(network, spikes, thresholds).rasters
     assert_same(found, expected(network, spikes, thresholds))
     assert found["out"][:6, :, 0].any()
     assert not found["out"][6:, :, 0].any()
@@ -211,9 +212,9 @@ def test_thresholds_of_one_population_change_at_its_own_time(lava: RunLava) -> N
 def test_progress_is_reported_up_to_the_end() -> None:
     network, seen = chain(), list[tuple[int, int]]()
     spikes = random_spikes(np.random.default_rng(1), network, steps=70, batch=2)
-    found = run_lava(network, spikes, own_thresholds(network), progress=lambda *pair: seen.append(pair))
+    found = run_lava(network, spikes, own_thresholds(network), "spikes", progress=lambda *pair: seen.append(pair))
     assert seen == [(100, 142), (142, 142)]
-    assert_same(found, expected(network, spikes, own_thresholds(network)))
+    assert_same(found.rasters, expected(network, spikes, own_thresholds(network)))
 
 
 def test_excitatory_and_inhibitory_weights_keep_all_bits(lava: RunLava) -> None:
@@ -222,7 +223,9 @@ def test_excitatory_and_inhibitory_weights_keep_all_bits(lava: RunLava) -> None:
     plus, minus = np.array([[1, 3], [255, 7]]), np.array([[-1, 0], [-255, -9]])
     network = Network(populations, [Dense("in", "plus", plus), Dense("in", "minus", minus)])
     spikes = np.ones((30, 1, 2), np.uint8)
-    assert_same(lava(network, spikes, own_thresholds(network)), expected(network, spikes, own_thresholds(network)))
+    assert_same(
+        lava(network, spikes, own_thresholds(network)).rasters, expected(network, spikes, own_thresholds(network))
+    )
 
 
 SCRIPT = """
@@ -234,7 +237,7 @@ handlers = list(logging.getLogger().handlers)
 network = Network([Population("in", (2,)), Population("a", (2,), Lif(threshold=0.5, beta=0.5))],
                   [Dense("in", "a", np.eye(2))])
 spikes = np.ones((5, 1, 2), np.uint8)
-assert run_lava(network, spikes, {"a": np.full((1, 1, 1), 0.5)})["a"].all()
+assert run_lava(network, spikes, {"a": np.full((1, 1, 1), 0.5)}).output.all()
 assert not [name for name in sys.modules if name.split(".")[0] == "lava"]
 assert multiprocessing.get_start_method(allow_none=True) is None
 assert logging.getLogger().handlers == handlers

@@ -94,7 +94,7 @@ def test_networks_that_lava_would_change_are_refused(network: Network, message: 
             "thresholds of hidden: found shape",
         ),
         ({"thresholds": {"hidden": np.ones((1, 1)), "out": np.ones((1, 1, 1))}}, "thresholds of hidden: found shape"),
-        ({"thresholds": {"hidden": np.full((1, 1, 1), np.nan), "out": np.ones((1, 1, 1))}}, "finite numbers"),
+        ({"thresholds": {"hidden": np.full((1, 1, 1), np.nan), "out": np.ones((1, 1, 1))}}, "allowed are numbers"),
         ({"network": chain(fixed=True)}, "found float64 values, allowed are integers"),
         ({"spikes": np.full((2, 1, 3), 2)}, "spikes: found values from 2"),
         ({"spikes": np.zeros((2, 1, 4), int)}, "spikes: found shape"),

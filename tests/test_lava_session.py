@@ -33,7 +33,7 @@ def as_on_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array])
     """What a session shows when it is given ``thresholds`` (steps, 1, n) at each Lava step."""
     depths = check_network(network)
     late = {n: np.r_[a[depths[n] :], np.repeat(a[-1:], depths[n], axis=0)] for n, a in thresholds.items()}
-    rasters = run_reference(network, spikes, late)
+    rasters = dict(run_reference(network, spikes, late, "spikes").rasters)
     for name, raster in rasters.items():
         raster[depths[name] :] = raster[: len(raster) - depths[name]].copy()
         raster[: depths[name]] = 0

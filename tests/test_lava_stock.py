@@ -102,7 +102,7 @@ class Pair:
         self.sink = RingBuffer(shape=(N,), buffer=STEPS)
         self.record = shared_zeros((STEPS, N))
         threshold = np.full(N, int(neuron.threshold) << FixedLif.SHIFT)
-        options = {"depth": 0, "period": 0, "idle": 0, "current": None, "name": "ours"}
+        options = {"depth": 0, "period": 0, "idle": 0, "current": None, "membranes": None, "name": "ours"}
         self.ours = DialLif(
             neuron=neuron, threshold=threshold, drive_bias=np.zeros(N, np.int64), record=self.record, **options
         )
@@ -186,7 +186,7 @@ def test_stock_lif_is_the_definition(traces: dict[str, dict[str, Array]], name: 
     late = np.concatenate([np.zeros((1, INPUTS), np.uint8), make_spikes()[:-1]])
     for t in range(STEPS):
         threshold = neuron.threshold.astype(np.int64) << FixedLif.SHIFT
-        spike = lif_step(state, connection.drive(late[t][None]), threshold, neuron)
+        spike, _ = lif_step(state, connection.drive(late[t][None]), threshold, neuron)
         for key, values in (("u", state.u), ("v", state.v), ("s", spike)):
             np.testing.assert_array_equal(traces[name][f"stock {key}"][t], values[0], err_msg=f"{key} at step {t}")
 

@@ -17,7 +17,7 @@ def run_one(
     spikes, membranes = [], []
     for drive, scale in zip(drives, scales or [1.0] * len(drives), strict=True):
         dtype = np.int64 if isinstance(neuron, FixedLif) else np.float64
-        spike = lif_step(state, np.array([[drive]], dtype), scaled_threshold(neuron, np.array([[scale]])), neuron)
+        spike, _ = lif_step(state, np.array([[drive]], dtype), scaled_threshold(neuron, np.array([[scale]])), neuron)
         spikes.append(int(spike[0, 0]))
         membranes.append(state.v[0, 0].item())
     return spikes, membranes

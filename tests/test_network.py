@@ -94,7 +94,8 @@ def test_networks_are_immutable() -> None:
         (lambda: Lif(0.0, 0.9), "threshold: found 0, allowed is above 0"),
         (lambda: Lif(1.0, 1.1), "beta: found 1.1, allowed is 0 to 1"),
         (lambda: Lif(1.0, 0.9, reset="hard"), "reset: found 'hard', allowed is one of zero, zero-delayed"),
-        (lambda: Lif(np.inf, 0.9), "threshold: found NaN or infinity"),
+        (lambda: Lif(np.nan, 0.9), "threshold: found NaN or infinity"),
+        (lambda: Lif(np.inf, 0.9), "infinity with reset .zero., allowed is reset=.none."),
         (lambda: parts(neuron=Lif([1.0, 1.0], 0.9)), r"out.threshold: found shape \(2,\), allowed is \(\) or \(1,\)"),
         (lambda: FixedLif(2**17, 0), "threshold mantissa: found 131072"),
         (lambda: FixedLif(0, 0), "threshold mantissa: found 0, allowed is 1"),
@@ -199,7 +200,7 @@ def test_a_newer_version_asks_for_a_newer_aspen(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("aspen.files.VERSION", 99)
     parts().save(tmp_path / "a.aspen")
     monkeypatch.undo()
-    with pytest.raises(FileFormatError, match="found format version 99, this ASPEN reads up to 2; install a newer"):
+    with pytest.raises(FileFormatError, match="found format version 99, this ASPEN reads up to 3; install a newer"):
         load_network(tmp_path / "a.aspen")
 
 

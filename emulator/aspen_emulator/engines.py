@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from aspen._arrays import Array
 from aspen.errors import InputError
 from aspen.knob import ThresholdScale
 from aspen.network import Network
-from aspen.record import Record, record_from_rasters
+from aspen.record import RECORDS, Record
 from aspen_emulator.fast import run_fast
 from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.reference import run_reference
 from aspen_hardware.deployment import Deployment
 
-RECORDS = ("counts", "spikes")
-
 
 class Engine(Protocol):
-    """Runs checked input and returns the spikes of all populations."""
+    """Runs checked input with the thresholds of :func:`aspen_emulator.inputs.thresholds_for`."""
 
-    def __call__(self, network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]: ...
+    def __call__(self, network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record: ...
 
 
-def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
     from aspen_emulator.lava.engine import run_lava
 
-    return run_lava(network, spikes, thresholds)
+    return run_lava(network, spikes, thresholds, record)
 
 
-ENGINES: dict[str, Callable[..., dict[str, Array]]] = {
+ENGINES: dict[str, Engine] = {
     "reference": run_reference,
     "fast": run_fast,
     "lava": _run_lava,
@@ -64,7 +62,8 @@ def run(
         threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
         engine: ``fast`` (batched), ``reference`` (step by step, the definition) or ``lava`` (the real Lava runtime).
-        record: ``counts``, or ``spikes`` to keep the spikes of every population too.
+        record: ``counts``, ``spikes`` to keep the spikes of every population too, or ``membranes`` to keep their
+            membranes as well.
 
     Returns:
         The record of the run; the same whatever the engine.
@@ -80,5 +79,4 @@ def run(
     network = network_of(target)
     checked = check_input(network, spikes)
     thresholds = thresholds_for(network, threshold_scale, *checked.shape[:2])
-    rasters = ENGINES[engine](network, checked, thresholds)
-    return record_from_rasters(network, rasters, engine, keep=record == "spikes")
+    return ENGINES[engine](network, checked, thresholds, record)

@@ -35,7 +35,9 @@ class LifState:
         return cls(*(np.zeros((batch, n), dtype) for _ in range(3)))
 
 
-def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron, current: Array | int = 0) -> Array:
+def lif_step(
+    state: LifState, drive: Array, threshold: Array, neuron: Neuron, current: Array | int = 0
+) -> tuple[Array, Array]:
     """Advance one population by one time step; ``state`` is updated in place.
 
     In this order, for each neuron::
@@ -76,15 +78,16 @@ def lif_step(state: LifState, drive: Array, threshold: Array, neuron: Neuron, cu
             integers of the bias mantissa.
 
     Returns:
-        (batch, n) bool: the spikes of this step.
+        (batch, n) bool: the spikes of this step; and (batch, n): the membrane that was compared with the threshold.
     """
     if isinstance(neuron, FixedLif):
         state.u, state.v = _integrate_fixed(state, drive, neuron, current)
     else:
         state.u, state.v = _integrate_float(state, drive, neuron, current)
-    spike = state.v > threshold
+    membrane = state.v
+    spike = membrane > threshold
     _reset(state, spike, threshold, neuron.reset)
-    return spike
+    return spike, membrane
 
 
 def _flat(values: Array) -> Array:
@@ -139,7 +142,7 @@ def _decay(x: Array, keep: Array) -> Array:
 
 def _reset(state: LifState, spike: Array, threshold: Array, reset: str) -> None:
     if reset == "zero":
-        state.v[spike] = 0
+        state.v = np.where(spike, 0, state.v)
     elif reset == "subtract":
         state.v = state.v - spike * threshold
     elif reset in ("subtract-delayed", "zero-delayed"):

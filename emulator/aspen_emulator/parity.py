@@ -201,7 +201,7 @@ def _accuracies(network: Network, stages: Mapping[str, Rasters], labels: Array) 
     samples = next(iter(stages.values()))[network.output].shape[1]
     if labels.shape != (samples,):
         raise InputError(f"labels: found shape {labels.shape}, allowed is ({samples},), one class for each sample")
-    records = {stage: record_from_rasters(network, rasters, stage, keep=False) for stage, rasters in stages.items()}
+    records = {stage: record_from_rasters(network, rasters, stage) for stage, rasters in stages.items()}
     return {stage: float((record.predictions == labels).mean()) for stage, record in records.items()}
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from aspen._arrays import Array
 from aspen.network import Network
 from aspen.neurons import FixedLif
+from aspen.record import Record, kept_membranes, record_from_rasters
 from aspen_emulator.lif import LifState, lif_step, overflows
 
 
@@ -27,12 +27,14 @@ class Stepper:
 
     Attributes:
         overflows: population -> (currents that wrapped around, membranes that were clipped) since the start.
+        membranes: population -> (batch, n) of the last step, as they were compared with the thresholds.
     """
 
     def __init__(self, network: Network, batch: int, watch: bool = False) -> None:
         self.network = network
         self.batch = batch
         self.overflows = dict.fromkeys(network.order, (0, 0)) if watch else {}
+        self.membranes: dict[str, Array] = {}
         self._history = 1 + max(connection.delay for connection in network.connections)
         self.reset()
 
@@ -67,7 +69,8 @@ class Stepper:
             if name in self.overflows and isinstance(neuron, FixedLif):
                 wrapped, clipped = overflows(self._states[name], drive, neuron, current)
                 self.overflows[name] = (self.overflows[name][0] + wrapped, self.overflows[name][1] + clipped)
-            now[name] = lif_step(self._states[name], drive, thresholds[name], neuron, current).astype(np.uint8)
+            spike, self.membranes[name] = lif_step(self._states[name], drive, thresholds[name], neuron, current)
+            now[name] = spike.astype(np.uint8)
         for name, spike in now.items():
             self._past[name].appendleft(spike)
         return now
@@ -82,28 +85,26 @@ class Stepper:
         return np.broadcast_to(drive, (self.batch, self.network[name].size))
 
 
-def raster_type(network: Network, values: Array) -> np.dtype[Any]:
-    """Type of what is recorded of the input: spikes, or the analog values themselves."""
-    return values.dtype if network.input.neuron is None else np.dtype(np.uint8)
-
-
-def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str = "counts") -> Record:
     """Run all steps; see :func:`aspen_emulator.run`.
 
     Args:
         network: what to run.
         spikes: (steps, batch, *input_shape) uint8; or the current, where the input takes one.
         thresholds: population -> (steps or 1, batch or 1, n or 1), in units of the membrane.
-
-    Returns:
-        population (the input included) -> (steps, batch, *shape) uint8; an input of analog values as it is given.
+        record: one of :data:`aspen.record.RECORDS`.
     """
     steps, batch = spikes.shape[:2]
     stepper = Stepper(network, batch)
-    rasters = {p.name: np.empty((steps, batch, p.size), np.uint8) for p in network.populations}
-    rasters[network.input.name] = np.empty((steps, batch, network.input.size), raster_type(network, spikes))
+    rasters: dict[str, list[Array]] = {population.name: [] for population in network.populations}
+    membranes: dict[str, list[Array]] = {name: [] for name in kept_membranes(network, record)}
     for t in range(steps):
         now = stepper.step(spikes[t], {name: array[min(t, len(array) - 1)] for name, array in thresholds.items()})
         for name, spike in now.items():
-            rasters[name][t] = spike
-    return {name: raster.reshape(steps, batch, *network[name].shape) for name, raster in rasters.items()}
+            rasters[name].append(spike.reshape(batch, *network[name].shape))
+        for name, kept in membranes.items():
+            kept.append(stepper.membranes[name].reshape(batch, *network[name].shape))
+    stacked = {name: np.stack(values) for name, values in membranes.items()}
+    return record_from_rasters(
+        network, {name: np.stack(values) for name, values in rasters.items()}, "reference", record, stacked
+    )

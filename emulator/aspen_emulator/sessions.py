@@ -23,6 +23,9 @@ class _Backend(Protocol):
 
     latency: int
 
+    @property
+    def membranes(self) -> Mapping[str, Array]: ...
+
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]: ...
 
     def reset(self) -> None: ...
@@ -40,6 +43,10 @@ class _Local:
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
         return self._stepper.step(spikes, thresholds)
+
+    @property
+    def membranes(self) -> Mapping[str, Array]:
+        return self._stepper.membranes
 
     def reset(self) -> None:
         self._stepper.reset()
@@ -62,6 +69,10 @@ class _Lava:
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
         rasters = self._session.step(spikes[0], {name: array[0] for name, array in thresholds.items()})
         return {name: raster.reshape(1, -1) for name, raster in rasters.items()}
+
+    @property
+    def membranes(self) -> Mapping[str, Array]:
+        return self._session.membranes
 
     def reset(self) -> None:
         self._session.reset()
@@ -121,6 +132,21 @@ class Session:
             self.spikes[name] += int(raster.sum())
         output = self.network[self.network.output]
         return np.asarray(now[output.name]).reshape(self.batch, *output.shape)
+
+    @property
+    def membranes(self) -> Array:
+        """(batch, *output_shape): the output population's membranes in the last step, before the reset.
+
+        Raises:
+            InputError: there was no step yet, or the network's read-out is on spikes and it runs on Lava.
+        """
+        output = self.network[self.network.output]
+        if output.name not in self._backend.membranes:
+            raise InputError(
+                f"membranes of {output.name}: found none, allowed is after a step, and on Lava for a network with a "
+                f"read-out on membranes only; use engine='fast'"
+            )
+        return np.asarray(self._backend.membranes[output.name]).reshape(self.batch, *output.shape)
 
     def reset(self) -> None:
         """Back to the state at the start of a sample; the knob stays where it is."""

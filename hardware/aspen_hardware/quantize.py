@@ -29,8 +29,8 @@ def _mixed(weight: Array) -> bool:
 
 def quantize_weight(weight: Array, scale: float) -> Array:
     """Nearest integers to ``weight * scale`` that Loihi can store: even ones where the matrix has both signs."""
-    step = 2 if _mixed(weight) else 1
-    return (step * np.rint(weight.astype(np.float64) * scale / step)).astype(np.int32)
+    step, limit = 2 if _mixed(weight) else 1, weight_limit(weight)
+    return np.clip(step * np.rint(weight.astype(np.float64) * scale / step), -limit, limit).astype(np.int32)
 
 
 def quantize_voltage_decay(beta: Array) -> Array:
@@ -44,8 +44,12 @@ def quantize_current_decay(alpha: Array) -> Array:
 
 
 def quantize_threshold(threshold: Array, scale: float) -> Array:
-    """Nearest mantissas to ``threshold * scale``, at least 1. ``scale``: mantissa units per unit of the membrane."""
-    return np.maximum(np.rint(threshold.astype(np.float64) * scale), 1).astype(np.int32)
+    """Nearest mantissas to ``threshold * scale``, at least 1; the highest there is for infinity (never fires).
+
+    ``scale``: mantissa units per unit of the membrane.
+    """
+    mantissa = np.maximum(np.rint(threshold.astype(np.float64) * scale), 1)
+    return np.where(np.isinf(threshold), FixedLif.MAX_THRESHOLD, mantissa).astype(np.int32)
 
 
 def quantize_bias(bias: Array, scale: float, fixed: int | None = None) -> tuple[Array, int]:

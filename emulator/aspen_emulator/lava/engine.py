@@ -10,26 +10,29 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from aspen._arrays import Array
 from aspen.errors import EngineError, InputError
 from aspen.network import Network
+from aspen.record import Record, kept_membranes, record_from_rasters
 from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.lava.isolation import SHUTDOWN_SECONDS, LavaWorker, Progress
 from aspen_emulator.lava.layout import check_network
-from aspen_emulator.lava.plan import as_thresholds, check_names, default_timeout, make_plan
+from aspen_emulator.lava.plan import Setup, as_thresholds, check_names, default_timeout, make_plan
 
 
 def run_lava(
     network: Network,
     spikes: Array,
     thresholds: Mapping[str, Array],
+    record: str = "counts",
     *,
     timeout: float | None = None,
     progress: Progress | None = None,
-) -> dict[str, Array]:
+) -> Record:
     """Run a network on Lava. The state starts at zero for every sample; samples run one after the other.
 
     Lava's delay of one step per connection is taken out of the result: it is aligned as in snnTorch. Where thresholds
@@ -43,12 +46,10 @@ def run_lava(
         spikes: (steps, batch, *input_shape), 0 and 1; or the current, where the input takes one.
         thresholds: population -> (steps or 1, batch or 1, n or 1), scaled, in units of the membrane
             (in a chip's integers: ``mantissa << 6``).
+        record: one of :data:`aspen.record.RECORDS`.
         timeout: seconds for the run, the start of the runtime included (the worker process has a minute of its own to
             start); default: 60, and 0.05 for each step and process.
         progress: called now and then with the Lava steps done and their total.
-
-    Returns:
-        population (the input included) -> (steps, batch, *shape) uint8; an input of analog values as it is given.
 
     Raises:
         InputError: spikes, thresholds or timeout are not allowed.
@@ -58,7 +59,7 @@ def run_lava(
     checked = check_input(network, spikes)
     make_plan(network, checked.shape[0], checked.shape[1], thresholds)  # refuse before a process is started
     with LavaWorker() as worker:
-        return run_on(worker, network, checked, thresholds, timeout=timeout, progress=progress)
+        return run_on(worker, network, checked, thresholds, record, timeout=timeout, progress=progress)
 
 
 def run_on(
@@ -66,20 +67,24 @@ def run_on(
     network: Network,
     spikes: Array,
     thresholds: Mapping[str, Array],
+    record: str = "counts",
     *,
     timeout: float | None = None,
     progress: Progress | None = None,
-) -> dict[str, Array]:
+) -> Record:
     """:func:`run_lava` on a worker that is already there, which saves its start of half a second."""
     checked = check_input(network, spikes)
     steps, batch = checked.shape[:2]
     plan = make_plan(network, steps, batch, thresholds)
     values = sum(change.values.size for change in plan.changes)
     limit = _check_timeout(timeout, default_timeout(network, plan.total, len(plan.changes), values))
-    rasters = worker.request("run", network, checked, plan, timeout=limit, progress=progress)
+    watched = kept_membranes(network, record)
+    rasters, membranes = worker.request("run", network, checked, plan, watched, timeout=limit, progress=progress)
     if network.input.neuron is None:
         rasters[network.input.name] = checked
-    return {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
+    shaped = {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
+    kept = {name: values.reshape(steps, batch, *network[name].shape) for name, values in membranes.items()}
+    return record_from_rasters(network, shaped, "lava", record, kept)
 
 
 def _check_timeout(timeout: float | None, default: float) -> float:
@@ -104,6 +109,8 @@ class LavaSession:
     Attributes:
         network: what runs.
         depths: population -> Lava steps by which it is late.
+        membranes: population -> (*shape): of the output, as compared with the thresholds in the last step, where the
+            network's read-out is on membranes.
 
     Raises:
         EngineError: the network cannot run on Lava, or the runtime does not start.
@@ -117,8 +124,9 @@ class LavaSession:
         self._thresholds = {
             name: _per_neuron(network, name, array[0, 0]) for name, array in thresholds_for(network, 1.0, 1, 1).items()
         }
+        self.membranes: dict[str, Array] = {}
         self._worker: LavaWorker | None = LavaWorker()
-        self._request("open", network, self.depths, self._thresholds)
+        self._request("open", network, Setup(self.depths, self._thresholds, kept_membranes(network, "counts")))
 
     @property
     def latency(self) -> int:
@@ -145,8 +153,9 @@ class LavaSession:
         check_names(self.network, thresholds or {}, complete=False)
         wanted = {name: _per_neuron(self.network, name, array) for name, array in (thresholds or {}).items()}
         changed = {name: a for name, a in wanted.items() if not np.array_equal(a, self._thresholds[name])}
-        rasters = self._request("step", checked.reshape(-1), changed)
+        rasters, membranes = self._request("step", checked.reshape(-1), changed)
         self._thresholds |= changed
+        self.membranes = {name: values.reshape(self.network[name].shape) for name, values in membranes.items()}
         if self.network.input.neuron is None:
             rasters[self.network.input.name] = checked
         return {p.name: rasters[p.name].reshape(p.shape) for p in self.network.populations}
@@ -155,15 +164,14 @@ class LavaSession:
         """Begin a new sample: state at zero, spikes on their way are lost; thresholds stay as they are."""
         self._request("restart")
 
-    def _request(self, command: str, *arguments: object) -> dict[str, Array]:
+    def _request(self, command: str, *arguments: object) -> Any:
         if self._worker is None:
             raise EngineError(f"lava session: cannot {command}, as it is closed; open a new session")
         try:
-            answer: dict[str, Array] = self._worker.request(command, *arguments, timeout=self._timeout)
+            return self._worker.request(command, *arguments, timeout=self._timeout)
         except BaseException:
             self._worker = None  # the worker has closed itself
             raise
-        return answer
 
     def close(self) -> None:
         """End the runtime and all its processes; may be called twice."""

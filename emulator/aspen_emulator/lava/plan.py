@@ -8,7 +8,7 @@ arrives where it is ignored, before the next sample begins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,27 @@ class Plan:
     total: int
     initial: dict[str, Array]
     changes: list[ThresholdChange]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a network is put on Lava's runtime.
+
+    Args:
+        depths: population -> Lava steps by which it is late, from :func:`aspen_emulator.lava.layout.check_network`.
+        thresholds: population -> initial thresholds (n or 1,), in units of the membrane. Their number is fixed by this.
+        watched: populations whose membranes are remembered.
+        rows: Lava steps that are remembered.
+        period: steps after which every population starts from rest again; 0: never.
+        idle: steps at the end of every period in which no neuron fires.
+    """
+
+    depths: Mapping[str, int]
+    thresholds: Mapping[str, Array]
+    watched: Sequence[str] = ()
+    rows: int = 1
+    period: int = 0
+    idle: int = 0
 
 
 def make_plan(network: Network, steps: int, batch: int, thresholds: Mapping[str, Array]) -> Plan:
@@ -104,12 +125,12 @@ def as_thresholds(network: Network, name: str, thresholds: Array) -> Array:
     """``thresholds`` in the arithmetic of population ``name``: float64, or int64 in a chip's integers.
 
     Raises:
-        InputError: they are not finite numbers, or not integers where a chip's are needed.
+        InputError: NaN among them, or no integers where a chip's are needed.
     """
     array = np.asarray(thresholds)
     fixed = isinstance(network[name].neuron, FixedLif)
-    if array.dtype.kind not in ("iu" if fixed else "fiu") or not np.isfinite(array).all():
-        kind = "integers (mantissa << 6)" if fixed else "finite numbers"
+    if array.dtype.kind not in ("iu" if fixed else "fiu") or np.isnan(array).any():
+        kind = "integers (mantissa << 6)" if fixed else "numbers"
         raise InputError(
             f"thresholds of {name}: found {array.dtype} values, allowed are {kind}; scale them with thresholds_for"
         )

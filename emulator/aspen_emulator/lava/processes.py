@@ -129,6 +129,7 @@ class DialLif(AbstractProcess):
         period: steps after which the neurons start from rest again; 0: never.
         idle: steps at the end of every period in which they are silent.
         record: (rows, n) uint8 in shared memory; the spikes of Lava step ``t`` are written to row ``t % rows``.
+        membranes: (rows, n) likewise, for the membranes that are compared with the thresholds; None: not recorded.
         current: (rows, n) in shared memory, a direct current; row ``t % rows`` acts at Lava step ``t + depth``.
         name: for Lava's messages.
     """
@@ -143,11 +144,13 @@ class DialLif(AbstractProcess):
         period: int,
         idle: int,
         record: Array,
+        membranes: Array | None,
         current: Array | None,
         name: str,
     ) -> None:
-        fixed = {"neuron": neuron, "drive_bias": drive_bias, "record": record, "current": current}
-        super().__init__(depth=depth, period=period, idle=idle, name=name, **fixed)
+        shared = {"record": record, "membranes": membranes, "current": current}
+        fixed = {"neuron": neuron, "drive_bias": drive_bias}
+        super().__init__(depth=depth, period=period, idle=idle, name=name, **fixed, **shared)
         shape = record.shape[1:]
         self.a_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
@@ -187,8 +190,10 @@ class _AbstractDialLifModel(PyLoihiProcessModel):
             return np.zeros(drive.shape, bool)
         state = LifState(self.u, self.v, self.owed)
         drive = drive + self.proc_params["drive_bias"]
-        spikes = lif_step(state, drive, self.threshold, self.proc_params["neuron"], self._current())
+        spikes, membrane = lif_step(state, drive, self.threshold, self.proc_params["neuron"], self._current())
         self.u, self.v, self.owed = state.u, state.v, state.owed
+        if (rows := self.proc_params["membranes"]) is not None:
+            rows[(self.time_step - 1) % len(rows)] = membrane
         return spikes
 
     def _current(self) -> Array | int:

@@ -6,7 +6,7 @@ Only the worker process imports this module, after :func:`aspen_emulator.lava.sh
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from math import prod
 from typing import Any
 
@@ -20,7 +20,7 @@ from aspen.connections import Connection
 from aspen.errors import EngineError
 from aspen.network import Network
 from aspen_emulator.lava.layout import is_analog, longest_delay, waiting_steps
-from aspen_emulator.lava.plan import ThresholdChange
+from aspen_emulator.lava.plan import Setup, ThresholdChange
 from aspen_emulator.lava.processes import (
     DelayLine,
     DialLif,
@@ -49,39 +49,31 @@ class LavaNetwork:
 
     Args:
         network: what to run.
-        depths: population -> Lava steps by which it is late, from :func:`aspen_emulator.lava.layout.check_network`.
-        thresholds: population -> initial thresholds (n or 1,), in units of the membrane. Their number is fixed by this.
-        rows: Lava steps that are remembered.
-        period: steps after which every population starts from rest again; 0: never.
-        idle: steps at the end of every period in which no neuron fires.
+        setup: thresholds to begin with, and what is remembered.
 
     Attributes:
         inputs: (rows, n), and as many rows more as the input is late; row ``t % rows`` acts on step ``t`` of the input.
         records: population -> (rows, n) uint8: row ``t % rows`` holds the spikes of Lava step ``t``.
+        membranes: watched population -> (rows, n): the membranes that were compared with the thresholds, likewise.
         steps: Lava steps done.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        depths: Mapping[str, int],
-        thresholds: Mapping[str, Array],
-        rows: int,
-        period: int,
-        idle: int,
-    ) -> None:
+    def __init__(self, network: Network, setup: Setup) -> None:
         self.network = network
-        self.depths = depths
-        given = (np.int64 if network.is_integer else np.float64) if network.input.current else np.uint8
-        self.inputs = shared_zeros((rows + depths[network.input.name], network.input.size), given)
-        self.records = {name: shared_zeros((rows, network[name].size)) for name in network.order}
+        self.setup = setup
+        self.depths = setup.depths
+        numbers = np.int64 if network.is_integer else np.float64
+        given = numbers if network.input.current else np.uint8
+        self.inputs = shared_zeros((setup.rows + self.depths[network.input.name], network.input.size), given)
+        self.records = {name: shared_zeros((setup.rows, network[name].size)) for name in network.order}
+        self.membranes = {name: shared_zeros((setup.rows, network[name].size), numbers) for name in setup.watched}
         self.steps = 0
         self._models: dict[Any, Any] = {}
         self._sources: dict[str, Any] = {}
         if network.input.neuron is None:
             model = PyAnalogSource if is_analog(network) else PySpikeSource
             self._sources[network.input.name] = self._on(model, Source(data=self.inputs, name=network.input.name))
-        self._neurons = {name: self._neuron(name, thresholds[name], period, idle) for name in network.order}
+        self._neurons = {name: self._neuron(name) for name in network.order}
         self._sources |= self._neurons
         self._late: dict[tuple[str, int], Any] = {}
         for connection in network.connections:
@@ -93,19 +85,20 @@ class LavaNetwork:
         self._models[process] = model
         return process
 
-    def _neuron(self, name: str, threshold: Array, period: int, idle: int) -> Any:
+    def _neuron(self, name: str) -> Any:
         population = self.network[name]
         bias = np.zeros((), np.int64 if self.network.is_integer else np.float64)
         for connection in self.network.incoming(name):
             bias = bias + connection.bias_currents().astype(bias.dtype)
         neurons = DialLif(
             neuron=population.neuron,  # type: ignore[arg-type]  # network.order leaves the input out that has none
-            threshold=threshold,
+            threshold=self.setup.thresholds[name],
             drive_bias=bias,
             depth=self.depths[name],
-            period=period,
-            idle=idle,
+            period=self.setup.period,
+            idle=self.setup.idle,
             record=self.records[name],
+            membranes=self.membranes.get(name),
             current=self.inputs if population.current else None,
             name=name,
         )

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -25,7 +25,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.network import Network
-from aspen_emulator.lava.plan import Plan
+from aspen_emulator.lava.plan import Plan, Setup
 from aspen_emulator.lava.shim import import_lava
 
 if TYPE_CHECKING:
@@ -42,33 +42,47 @@ class Lava:
     def __init__(self) -> None:
         self._alive: LavaNetwork | None = None
 
-    def run(self, report: Report | None, network: Network, spikes: Array, plan: Plan) -> dict[str, Array]:
-        """Run all samples of ``spikes`` (steps, batch, *shape) one after the other; population -> (steps, batch, n)."""
+    def run(
+        self, report: Report | None, network: Network, spikes: Array, plan: Plan, watched: Sequence[str]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Run all samples of ``spikes`` (steps, batch, *shape) one after the other.
+
+        Returns:
+            population -> (steps, batch, n): spikes, and the membranes of the ``watched``.
+        """
         steps, batch = spikes.shape[:2]
-        lava = self._start(network, plan.depths, plan.initial, plan.total + plan.idle, plan.period, plan.idle)
+        rows = plan.total + plan.idle
+        lava = self._start(network, Setup(plan.depths, plan.initial, watched, rows, plan.period, plan.idle))
         _samples(lava.inputs, 0, plan.period, batch)[:, :steps] = spikes.swapaxes(0, 1).reshape(batch, steps, -1)
         lava.run_until(plan.total, plan.changes, report)
-        rasters = {}
-        for name, record in lava.records.items():
-            samples = _samples(record, plan.depths[name], plan.period, batch)
-            rasters[name] = samples[:, :steps].swapaxes(0, 1).copy()
+
+        def by_sample(rows: Mapping[str, Array]) -> dict[str, Array]:
+            samples = {name: _samples(row, plan.depths[name], plan.period, batch) for name, row in rows.items()}
+            return {name: values[:, :steps].swapaxes(0, 1).copy() for name, values in samples.items()}
+
+        found = by_sample(lava.records), by_sample(lava.membranes)
         self.stop()
-        return rasters
+        return found
 
-    def open(
-        self, report: Report | None, network: Network, depths: Mapping[str, int], thresholds: Mapping[str, Array]
-    ) -> None:
+    def open(self, report: Report | None, network: Network, setup: Setup) -> None:
         """Start a runtime to be stepped."""
-        self._start(network, depths, thresholds, rows=1, period=0, idle=0)
+        self._start(network, setup)
 
-    def step(self, report: Report | None, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
-        """Set thresholds and run one Lava step on ``spikes`` (or a current) (n,); population -> (n,)."""
+    def step(
+        self, report: Report | None, spikes: Array, thresholds: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Set thresholds and run one Lava step on ``spikes`` (or a current) (n,).
+
+        Returns:
+            population -> (n,): spikes, and the membranes of the watched.
+        """
         lava = self._running()
         for name, values in thresholds.items():
             lava.set_threshold(name, values)
         lava.feed(spikes)
         lava.advance(1)
-        return {name: record[0].copy() for name, record in lava.records.items()}
+        records, membranes = lava.records.items(), lava.membranes.items()
+        return {name: record[0].copy() for name, record in records}, {name: row[0].copy() for name, row in membranes}
 
     def restart(self, report: Report | None) -> None:
         """Begin a new sample."""
@@ -88,19 +102,11 @@ class Lava:
         """What went wrong in processes of Lava."""
         return self._alive.errors() if self._alive is not None else []
 
-    def _start(
-        self,
-        network: Network,
-        depths: Mapping[str, int],
-        thresholds: Mapping[str, Array],
-        rows: int,
-        period: int,
-        idle: int,
-    ) -> LavaNetwork:
+    def _start(self, network: Network, setup: Setup) -> LavaNetwork:
         from aspen_emulator.lava.runtime import LavaNetwork
 
         self.stop()
-        self._alive = LavaNetwork(network, depths, thresholds, rows, period, idle)
+        self._alive = LavaNetwork(network, setup)
         self._alive.start()
         return self._alive
 
