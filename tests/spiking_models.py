@@ -56,9 +56,12 @@ def spikes(*shape: int, seed: int = 0, density: float = 0.5) -> Tensor:
     return torch.from_numpy(values.astype(np.float64))
 
 
-def record_model(model: nn.Module, run_model: Callable[[], Any]) -> dict[str, Array]:
-    """The spikes, without graded factor, of all spiking layers: population -> (steps, batch, *shape)."""
-    layers, made = spiking_layers(model), dict[str, list[Array]]()
+def record_model(model: nn.Module, run_model: Callable[[], Any]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Spikes (without graded factor) and membranes of all spiking layers: population -> (steps, batch, *shape).
+
+    snnTorch shows the membrane after the reset where ``reset_delay=False``; these are left out.
+    """
+    layers, made, membranes = spiking_layers(model), dict[str, list[Array]](), dict[str, list[Array]]()
     handles = []
     for name, layer in layers.items():
         layer.reset_mem()
@@ -66,13 +69,16 @@ def record_model(model: nn.Module, run_model: Callable[[], Any]) -> dict[str, Ar
         def hook(module: Any, inputs: Any, output: Any, name: str = population_name(name)) -> None:
             spike = output[0] if isinstance(output, tuple) else output
             made.setdefault(name, []).append((spike != 0).numpy().astype(np.uint8))
+            if getattr(module, "reset_delay", True) or module.reset_mechanism == "none":
+                membranes.setdefault(name, []).append(module.mem.numpy().copy())
 
         handles.append(layer.register_forward_hook(hook))
     with torch.no_grad():
         run_model()
     for handle in handles:
         handle.remove()
-    return {name: np.stack(values) for name, values in made.items()}
+    stacked = [{name: np.stack(values) for name, values in found.items()} for found in (made, membranes)]
+    return stacked[0], stacked[1]
 
 
 def same_spikes(model: nn.Module, sample: Tensor, stepwise: bool = False, static: bool = False) -> Network:
@@ -91,13 +97,18 @@ def same_spikes(model: nn.Module, sample: Tensor, stepwise: bool = False, static
     return network
 
 
-def compare(network: Network, expected: dict[str, Array], sample: Tensor) -> None:
+def compare(network: Network, expected: tuple[dict[str, Array], dict[str, Array]], sample: Tensor) -> None:
+    """Spikes and membranes on our engines are those of the model."""
+    spikes, membranes = expected
     given_ = sample.numpy() if network.input.current else sample.numpy().astype(np.uint8)
     for engine in ("reference", "fast"):
-        rasters = run(network, given_, engine=engine, record="spikes").rasters
-        for name, raster in expected.items():
-            np.testing.assert_array_equal(rasters[name], raster, err_msg=f"{name}, {engine}")
-    assert set(expected) == set(network.names) - {"input"}
+        record = run(network, given_, engine=engine, record="membranes")
+        for name, raster in spikes.items():
+            np.testing.assert_array_equal(record.rasters[name], raster, err_msg=f"{name}, {engine}")
+        for name, values in membranes.items():
+            shaped = values.reshape(record.membranes[name].shape)
+            np.testing.assert_allclose(record.membranes[name], shaped, rtol=1e-12, atol=1e-12, err_msg=name)
+    assert set(spikes) == set(network.names) - {"input"}
 
 
 def leaky(**options: Any) -> snntorch.Leaky:

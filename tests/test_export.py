@@ -114,13 +114,15 @@ def in_place(spikes: Tensor, past: Tensor) -> Tensor:
     return spikes
 
 
-class Readout(nn.Module):
+class TwoHeads(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.fc1, self.lif1, self.fc2 = nn.Linear(6, 5), leaky(), nn.Linear(5, 3)
+        self.fc1, self.lif1 = nn.Linear(6, 5), leaky(init_hidden=True)
+        self.fc2, self.fc3 = nn.Linear(5, 3), nn.Linear(5, 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.lif1(self.fc1(x)))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        spikes = self.lif1(self.fc1(x))
+        return self.fc3(spikes), self.fc2(spikes)
 
 
 class Scripted(nn.Module):
@@ -251,6 +253,10 @@ def fails(model: Any, x: Tensor) -> Any:
         model.lif2(model.lif1(model.fc1(step))[0] @ torch.zeros(4))
 
 
+def weighs_spikes(model: Any, x: Tensor) -> Any:
+    return torch.stack([model.lif2(model.fc2(model.lif1(model.fc1(step))[0]))[0] @ torch.ones(3) for step in x])
+
+
 def ends_twice(model: Any, x: Tensor) -> Any:
     for step in x:
         model.lif1(model.fc1(step))
@@ -302,7 +308,11 @@ def image(*layers: nn.Module) -> nn.Sequential:
         (lambda: sequential(spike_grad=torch.sigmoid), "1: Leaky has a spike_grad whose spikes are not 0 and 1"),
         (lambda: sequential(threshold=-0.5), "1: Leaky has a threshold of -0.5, allowed is above 0"),
         (lambda: sequential(threshold=torch.ones(4, 1)), r"1.threshold: found shape \(4, 1\), allowed is a scalar or"),
-        (Readout, r"fc2 \(Linear\) feeds no spiking layer"),
+        (lambda: TwoHeads(), r"fc3 \(Linear\) feeds neither a spiking layer nor the last layer"),
+        (
+            lambda: Scripted(weighs_spikes),
+            r"forward\(\): found '(__)?matmul(__)?' after the last layer, allowed is nn.Linear",
+        ),
         (lambda: Looping(in_place), "fc2: its input comes from 'a change in place'"),
         (lambda: Looping(lambda s, past: s.half().float()), "fc2: its input comes from 'half'"),
         (lambda: Looping(lambda s, past: torch.relu(s)), "fc2: its input comes from 'relu'"),

@@ -10,6 +10,7 @@ import numpy as np
 import snntorch
 from torch import Tensor, nn
 
+from aspen._arrays import Array
 from aspen._version import __version__
 from aspen.connections import Connection
 from aspen.errors import InputError, ModelError
@@ -19,14 +20,22 @@ from aspen.exporting.forms import record
 from aspen.exporting.layers import Doubles, check_layer, leaf_modules
 from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
 from aspen.exporting.nodes import Node
-from aspen.exporting.tracing import Call
+from aspen.exporting.readout import (
+    ReadOut,
+    check_answer,
+    check_membranes,
+    find_readout,
+    fold_over_time,
+    membrane_readout,
+)
+from aspen.exporting.tracing import Call, Trace
 from aspen.layers import spiking_layers
-from aspen.network import Network, Population
+from aspen.network import READOUTS, Network, Population
 
 _INPUT = "input"
 
 
-def export(model: nn.Module, sample: Tensor) -> Network:
+def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Network:
     """Describe a trained snnTorch model as a network that spikes alike.
 
     The model runs on the sample, in ``eval()`` mode and on a copy, to see what feeds what. It may loop over time, do
@@ -41,6 +50,10 @@ def export(model: nn.Module, sample: Tensor) -> Network:
         sample: input (time, batch, *shape), not all zero: at least 2 steps and more than the longest delay; 2 samples
             or more, so that what mixes the samples of a batch is found. With values other than 0 and 1 the network's
             input takes a direct current.
+        readout: one of :data:`aspen.network.READOUTS`, or None to go by what the model returns: the last layer's
+            spikes; its membranes, if it returns these alone; or a last linear layer, which becomes a population that
+            never fires. That one adds up the layer's values over time, and is read at the last step; where the model
+            returns the layer's last step alone, or ``readout`` is given, its membrane is the value of each step.
 
     Returns:
         the network: one population for each spiking layer, called like the module, and ``input``. A linear layer or
@@ -48,8 +61,10 @@ def export(model: nn.Module, sample: Tensor) -> Network:
 
     Raises:
         ModelError: something in the model cannot be mapped; the message names the module, the reason and a remedy.
-        InputError: the sample has too few steps or dimensions, or numbers that are not finite.
+        InputError: the sample has too few steps or dimensions, or numbers that are not finite; an unknown readout.
     """
+    if readout not in (None, *READOUTS):
+        raise InputError(f"readout: found {readout!r}, allowed are None, {', '.join(READOUTS)}; choose one of these")
     if not isinstance(sample, Tensor) or sample.ndim < 3 or sample.shape[0] < 2:
         found = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
         raise InputError(f"sample: found {found}, allowed is a tensor (time, batch, *shape) of 2 steps or more")
@@ -61,7 +76,7 @@ def export(model: nn.Module, sample: Tensor) -> Network:
         check_neuron(name, layer)
     leaves = leaf_modules(twin)
     traced = record(twin, sample, leaves, spiking)
-    return _Builder(twin, sample, leaves, traced.calls, list(traced.ran)).build()
+    return _Builder(twin, sample, leaves, traced, readout).build()
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -78,49 +93,64 @@ class _Builder:
     """Builds the network of a model that was traced."""
 
     def __init__(
-        self, model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], calls: list[Call], ran: list[str]
+        self, model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], traced: Trace, wanted: str | None
     ) -> None:
-        self.model, self.leaves, self.ran = model, leaves, ran
+        self.model, self.leaves, self.traced, self.wanted = model, leaves, traced, wanted
         self.current = not bool(((sample == 0) | (sample == 1)).all())
         self.batch = sample.shape[1]
         self.calls: dict[str, list[Call]] = {}
-        for call in calls:
+        for call in traced.calls:
             self.calls.setdefault(call.module, []).append(call)
         self.shapes = {"": tuple(sample.shape[2:])}
         self.shapes |= {name: own[-1].node.shape[1:] for name, own in self.calls.items()}
         self.names = {"": _INPUT} | {name: population_name(name) for name in self.calls}
         self.doubles = Doubles()
+        self.steps = max(len(own) for own in self.calls.values())
+        self.parameters = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
     def build(self) -> Network:
         """The network."""
-        self._check_expressions()
+        last = self._check_expressions()
         mapped = {name: map_neuron(name, self.leaves[name], self.shapes[name]) for name in self.calls}
         populations = [Population(_INPUT, self.shapes[""], current=self.current)]
         connections: list[Connection] = []
         for name, neuron in mapped.items():
             populations.append(Population(self.names[name], self.shapes[name], neuron.lif))
             connections += self._incoming(name, mapped)
-        output = self._output(connections, mapped)
+        output, readout = self._output(connections, mapped, last)
+        if last is not None:
+            populations.append(Population(output, last.shape, last.neuron))
+            connections += self._fold_readout(last, output, mapped)
         provenance = {
             "made_by": f"aspen {__version__}",
             "model": type(self.model).__name__,
             "snntorch": snntorch.__version__,
         }
-        return Network(tuple(populations), tuple(connections), output, provenance)
+        return Network(tuple(populations), tuple(connections), output, provenance, readout)
 
     def _incoming(self, name: str, mapped: dict[str, Mapped]) -> list[Connection]:
-        last = self.calls[name][-1]
-        one = np.ones(())
-        factors = {"": one} | {other: neuron.factor for other, neuron in mapped.items()}
-        population, shape, scale = self.names[name], self.shapes[name], mapped[name].scale
-        folder = Folder(
-            name, population, shape, last.call, scale, self.names, self.shapes, factors, self.doubles
-        )  # fmt: skip
+        last, population, shape = self.calls[name][-1], self.names[name], self.shapes[name]
+        folder = self._folder(name, population, shape, last.call, mapped[name].scale, mapped)
         return merge(folder.fold(last.node) + recurrence(name, population, self.leaves[name], shape, mapped[name]))
 
-    def _check_expressions(self) -> None:
-        """Every neuron's input is linear in spikes and input, and made in the same way at every step."""
-        parameters = {id(tensor) for tensor in (*self.model.parameters(), *self.model.buffers())}
+    def _folder(
+        self, name: str, population: str, shape: tuple[int, ...], call: int, scale: Array, mapped: dict[str, Mapped]
+    ) -> Folder:
+        factors = {"": np.ones(())} | {other: neuron.factor for other, neuron in mapped.items()}
+        return Folder(name, population, shape, call, scale, self.names, self.shapes, factors, self.doubles)
+
+    def _fold_readout(self, last: ReadOut, population: str, mapped: dict[str, Mapped]) -> list[Connection]:
+        folder = self._folder(last.module, population, last.shape, self.steps - 1, np.ones(()), mapped)
+        if len(last.calls) > 1 or last.keep == 0:
+            return merge(folder.fold(last.calls[-1]))
+        return fold_over_time(folder, last.calls[0], self.steps)
+
+    def _check_expressions(self) -> ReadOut | None:
+        """Every neuron's input is linear in spikes and input, and made in the same way at every step.
+
+        Returns:
+            the linear layer that is the model's answer, checked likewise, or None.
+        """
         used: dict[str, None] = {}
         for name, calls in self.calls.items():
             if len(calls[-1].node.shape) < 2 or calls[-1].node.shape[0] != self.batch:
@@ -128,13 +158,21 @@ class _Builder:
                     f"{name}: found an input of shape {calls[-1].node.shape}, allowed is (batch, *shape) with a batch "
                     f"of {self.batch}; keep the batch as the first dimension"
                 )
-            check_expression(calls[-1].node, name, parameters, used)
-        for name in self.ran:
-            if name not in used and type(self.leaves[name]) not in NEURONS:
-                self._refuse_unused(name)
+            check_expression(calls[-1].node, name, self.parameters, used)
         for calls in self.calls.values():
             for call in calls[:-1]:
                 self._check_step(call, calls[-1])
+        last = find_readout(self.traced, self.leaves, used, self.steps, self.wanted)
+        if last is not None:
+            check_expression(last.calls[-1], last.module, self.parameters, used)
+            made = [Call(last.module, step, node, "") for step, node in enumerate(last.calls)]
+            for call in made[:-1]:
+                self._check_step(call, made[-1])
+        check_answer(self.traced)
+        for name in self.traced.ran:
+            if name not in used and type(self.leaves[name]) not in NEURONS:
+                self._refuse_unused(name)
+        return last
 
     def _check_step(self, call: Call, last: Call) -> None:
         sizes = {name: prod(shape) for name, shape in self.shapes.items()}
@@ -151,11 +189,19 @@ class _Builder:
         check_layer(name, layer)
         if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             raise ModelError(
-                f"{name} ({type(layer).__name__}) feeds no spiking layer; a read-out must end in spikes, add one"
+                f"{name} ({type(layer).__name__}) feeds neither a spiking layer nor the last layer, allowed is one "
+                f"read-out; remove it, or export one read-out at a time"
             )
 
-    def _output(self, connections: list[Connection], mapped: dict[str, Mapped]) -> str:
-        """The population that feeds no other, unless it does so with a delay only."""
+    def _output(
+        self, connections: list[Connection], mapped: dict[str, Mapped], last: ReadOut | None
+    ) -> tuple[str, str]:
+        """The output population and how it is read: a last linear layer, or the neurons that feed no other.
+
+        They may feed another with a delay.
+        """
+        if last is not None:
+            return population_name(last.module), last.readout
         targets = [self.names[name] for name in mapped]
         within = {c.source for c in connections if c.delay == 0}
         later = {c.source for c in connections if c.source != c.target}
@@ -164,12 +210,15 @@ class _Builder:
         if len(ends) != 1:
             raise ModelError(f"output: found {sorted(ends)}, allowed is one last layer; export one read-out at a time")
         module = next(name for name in mapped if self.names[name] == ends[0])
-        if bool((mapped[module].factor != 1).any()):
+        readout = self.wanted or membrane_readout(self.traced, module, self.traced.outside)
+        if readout != "spikes":
+            check_membranes(module, self.leaves[module], mapped[module].lif)
+        elif bool((mapped[module].factor != 1).any()):
             raise ModelError(
                 f"{module}: the output layer has a graded_spikes_factor other than 1, allowed is 1: no weights follow "
                 f"that could take it; scale what the model returns"
             )
-        return ends[0]
+        return ends[0], readout
 
 
 def _reads(node: Node, names: dict[str, str]) -> str:

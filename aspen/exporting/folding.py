@@ -136,11 +136,12 @@ class Folder:
         bias: Array | None = constant if constant.any() else None
         made: list[Connection] = []
         for atom in sources.values():
-            made.append(self._matrix(term, atom, bias))
+            made.append(self.matrix(term, atom, bias))
             bias = None
         return made
 
-    def _matrix(self, term: Node, atom: Node, bias: Array | None) -> Connection:
+    def matrix(self, term: Node, atom: Node, bias: Array | None) -> Connection:
+        """The connection that carries what ``term`` makes of one of its sources, with the given bias."""
         n_source, n_target = prod(self.shapes[atom.module]), prod(self.shape)
         source, delay = self.names[atom.module], self.delay(atom)
         if n_source * n_target > MAX_ENTRIES:

@@ -54,14 +54,15 @@ def _looping(
     _reset(spiking)
     error = None
 
-    def run() -> None:
+    def run() -> Any:
         nonlocal error
         try:
-            model(sample)
+            return model(sample)
         except ModelError:
             raise
         except Exception as raised:
             error = raised
+            return None
 
     traced = trace(run, [sample], leaves, "whole")
     if not traced.stepped and (error is not None or not _steps_over(traced, sample)):
@@ -83,11 +84,11 @@ def _single(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spik
     states = [torch.zeros(0, dtype=sample.dtype, device=sample.device)] * _required_states(model)
     steps = list(sample)
 
-    def repeated() -> None:
-        model(steps[0], *states)
+    def repeated() -> Any:
+        return model(steps[0], *states)
 
-    def stepwise() -> None:
-        given = states
+    def stepwise() -> list[Tensor]:
+        given, answers = states, []
         for step in steps:
             made = parts(model(step, *given), Tensor)
             if len(made) < len(given):
@@ -95,7 +96,9 @@ def _single(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spik
                     f"{_title(model)}.forward() takes {len(given)} states and returns {len(made)} tensors, allowed is "
                     f"to return all states, last and in the order in which they are taken"
                 )
+            answers += made[: len(made) - len(given)]
             given = made[len(made) - len(given) :]
+        return answers
 
     _reset(spiking)
     try:
@@ -111,7 +114,7 @@ def _single(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spik
             f"{_title(model)}.forward() takes neither the sample (time first) nor one step of it: {_line(error)}; "
             f"give a sample (time, batch, *shape) that fits"
         ) from error
-    traced.stepped = True
+    traced.stepped = traced.outside = True
     return traced
 
 

@@ -50,11 +50,23 @@ class Call:
 
 @dataclass
 class Trace:
-    """The calls of all neurons, the leaves that ran, and whether the sample was read step by step."""
+    """What happened while a model ran.
+
+    Args:
+        calls: the calls of all neurons.
+        ran: the leaves that ran, in order.
+        layers: what each other leaf made, call by call.
+        returned: what the model returned, as far as it depends on the input.
+        stepped: whether the sample was read step by step.
+        outside: whether the model was called once for each step.
+    """
 
     calls: list[Call] = field(default_factory=list)
     ran: dict[str, None] = field(default_factory=dict)
+    layers: dict[str, list[Node]] = field(default_factory=dict)
+    returned: list[Node] = field(default_factory=list)
     stepped: bool = False
+    outside: bool = False
 
 
 class _Watcher(TorchFunctionMode):
@@ -161,7 +173,7 @@ def trace(run: Callable[[], Any], inputs: list[Tensor], leaves: dict[str, nn.Mod
     """What happens while ``run`` runs the model.
 
     Args:
-        run: runs the model.
+        run: runs the model, and returns what it answers.
         inputs: the tensors that the model is given.
         leaves: modules whose insides are not looked into, by name.
         form: ``whole`` (one tensor, time first), ``steps`` (a tensor for each time step) or ``static`` (one tensor,
@@ -177,7 +189,7 @@ def trace(run: Callable[[], Any], inputs: list[Tensor], leaves: dict[str, nn.Mod
         else:
             watcher.mark(tensor, Node("input", shape, call=EVERY_STEP if form == "static" else step))
     with _hooks(leaves, watcher), torch.no_grad(), watcher:
-        run()
+        traced.returned = parts(watcher.symbolic(run()), Node)
     return traced
 
 
@@ -207,6 +219,7 @@ class _LayerHooks:
 
     def after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         symbolic = self.watcher.symbolic((tuple(args), kwargs))
+        made_here = self.watcher.trace.layers.setdefault(self.name, [])
         for item, tensor in enumerate(parts(output, Tensor)):
             if isinstance(module, (nn.Identity, nn.modules.dropout._DropoutNd)):
                 node = self.watcher.node(args[0])
@@ -215,6 +228,7 @@ class _LayerHooks:
                 made, options = symbolic
                 node = Node("apply", tuple(tensor.shape), self.name, 0, self.name, module, made, options, pick)
             self.watcher.mark(tensor, node)
+            made_here += [node] if item == 0 else []
         self.watcher.inside -= 1
 
 
