@@ -100,6 +100,9 @@ LINEAR_ANSWERS = [
     (lambda m, h: sum(m.fc2(s) for s in h), lambda made: made),
     (lambda m, h: m.fc2(torch.stack(h).mean(0)), lambda made: made),
     (lambda m, h: m.fc2(torch.stack(h).sum(0)), lambda made: made),
+    (lambda m, h: m.fc2(torch.stack(h)).sum(0), lambda made: made),
+    (lambda m, h: m.fc2(torch.stack(h)), lambda made: made.sum(0)),
+    (lambda m, h: sum(m.fc2(s) for s in torch.stack(h)), lambda made: made),
     (lambda m, h: sum(m.norm(m.fc2(s)) for s in h), lambda made: made),
 ]
 
@@ -114,7 +117,15 @@ def test_a_linear_readout_is_an_integrator(answer: Any, reduce: Any) -> None:
     np.testing.assert_allclose(scores, reduce(made).numpy(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("answer", [lambda m, h: [m.fc2(s) for s in h][-1], lambda m, h: m.fc2(h[-1])])
+LAST_ANSWERS = [
+    lambda m, h: [m.fc2(s) for s in h][-1],
+    lambda m, h: m.fc2(h[-1]),
+    lambda m, h: m.fc2(torch.stack(h)[-1]),
+    lambda m, h: m.fc2(torch.stack(h))[-1],
+]
+
+
+@pytest.mark.parametrize("answer", LAST_ANSWERS)
 def test_a_linear_readout_of_the_last_step_shows_each_step(answer: Any) -> None:
     network, made, scores = answered(Linear(answer), spikes(6))
     assert float(network["fc2"].neuron.beta) == 0.0  # type: ignore[union-attr]
@@ -151,6 +162,7 @@ def alternating(model: Any, hidden: list[Tensor]) -> Tensor:
     [
         (lambda: Linear(alternating), {}, ModelError, "fc2: reads the time steps in different ways"),
         (lambda: Linear(lambda m, h: m.fc2(h[-1] + h[0])), {}, ModelError, "fc2: reads the time steps in different"),
+        (lambda: Linear(lambda m, h: m.fc2(torch.stack(h))[3]), {}, ModelError, "fc2: found '__getitem__' on what it"),
         (lambda: Linear(lambda m, h: [m.fc2(s) for s in h[2:]]), {}, ModelError, r"is called 6 times for 8 time steps"),
         (lambda: Linear(LINEAR_ANSWERS[0][0]), {"readout": "spikes"}, ModelError, "feeds no spiking layer; allowed is"),
         (lambda: Linear(LINEAR_ANSWERS[3][0]), {"readout": "membrane"}, ModelError, "allowed is readout=None"),

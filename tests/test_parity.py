@@ -114,3 +114,29 @@ def test_wrong_labels_and_models_are_refused() -> None:
         parity(model, network, None, SPIKES, np.zeros(3, int))
     with pytest.raises(ModelError, match="the model has the spiking layers"):
         parity(model, float_network(0), None, SPIKES)
+
+
+class LinearReadout(torch.nn.Module):
+    """Hidden spikes, and a linear layer that is summed over time."""
+
+    def __init__(self, once: bool) -> None:
+        super().__init__()
+        self.once = once
+        self.hidden, self.fc = DenseNet((6, 12)), torch.nn.Linear(12, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        spikes = self.hidden(x).to(x.dtype)
+        return self.fc(spikes.mean(0)) if self.once else torch.stack([self.fc(step) for step in spikes]).sum(0)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_linear_readout_gives_the_accuracy_of_the_model(once: bool) -> None:
+    torch.manual_seed(0)
+    model = LinearReadout(once).double().eval()
+    values = torch.from_numpy(SPIKES).double()
+    network = export(model, values)
+    labels = model(values).argmax(dim=1).numpy()
+    report = parity(model, network, compile(network, "loihi1"), SPIKES, labels)
+    assert report.accuracy["snntorch"] == report.accuracy["float"] == 1.0
+    assert [h.dead for h in report.health if h.population == "fc"] == [0]
+    assert {d.population: d.different for d in report.between("snntorch", "float")} == {"hidden.lif1": 0, "fc": 0}

@@ -79,6 +79,29 @@ class Node:
         return self.kind in ("input", "spikes")
 
 
+def stacked(node: Any) -> tuple[Node, ...]:
+    """The nodes that ``torch.stack`` put behind each other as a new first dimension; none where this is no stack."""
+    if not isinstance(node, Node) or node.operation != "stack" or not node.args:
+        return ()
+    dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+    items = tuple(node.args[0])
+    return items if dim == 0 and all(isinstance(item, Node) for item in items) else ()
+
+
+def element(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any], item: int | None) -> Node | None:
+    """The one node that ``operation`` picks from a stack, or None where it does anything else."""
+    items = stacked(args[0]) if args and not kwargs else ()
+    index: Any = None
+    if operation == "unbind" and args[1:] in ((), (0,)):
+        index = item
+    elif operation == "__getitem__" and len(args) == 2:
+        index = args[1]
+    elif operation == "select" and len(args) == 3 and args[1] == 0:
+        index = args[2]
+    fits = isinstance(index, int) and not isinstance(index, bool) and -len(items) <= index < len(items)
+    return items[index] if fits else None
+
+
 def convert(value: Any, kind: type | tuple[type, ...], change: Callable[[Any], Any]) -> Any:
     """``value`` with every part of type ``kind`` changed, also within lists, tuples and dicts."""
     if isinstance(value, kind):

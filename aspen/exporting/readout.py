@@ -8,7 +8,7 @@ adds the values up, so that at the end it holds their sum over time, which ranks
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from aspen.exporting.expressions import Values, atoms, compute, key
 from aspen.exporting.folding import Folder
 from aspen.exporting.layers import IDENTITIES, LAYERS, RESHAPING
 from aspen.exporting.neurons import NEURONS, numpy
-from aspen.exporting.nodes import Node, parts
+from aspen.exporting.nodes import PICKS, Node, parts, stacked
 from aspen.exporting.tracing import Trace
 from aspen.neurons import Lif
 
@@ -75,7 +75,7 @@ def find_readout(
     if not free:
         return None
     name = free[-1]
-    calls = tuple(traced.layers[name])
+    calls = _by_step(traced.layers[name], leaves[name])
     title = f"{name} ({type(leaves[name]).__name__})"
     if len(calls) not in (1, steps):
         raise ModelError(
@@ -93,8 +93,35 @@ def _is_last_only(traced: Trace, calls: tuple[Node, ...], steps: int) -> bool:
     """Whether the answer is the layer's value at the last step."""
     if len(calls) == 1:
         return {atom.call for atom in atoms(calls[0]).values()} == {steps - 1}
+    made = traced.layers[calls[-1].module]
+    if len(made) == 1:  # all steps at once
+        return any(_picks_last(node, made[0], steps) for node in _inside(traced.returned))
     places = {id(node): k for k, node in enumerate(calls)}
     return {places[id(node)] for node in _inside(traced.returned) if id(node) in places} == {len(calls) - 1}
+
+
+def _by_step(made: list[Node], layer: nn.Module) -> tuple[Node, ...]:
+    """The layer's calls, one for each step also where it was given the stack of all steps at once."""
+    items = stacked(made[0].args[0]) if len(made) == 1 and isinstance(layer, nn.Linear) else ()
+    if len(items) < 2:
+        return tuple(made)
+    return tuple(replace(made[0], shape=made[0].shape[1:], args=(item,)) for item in items)
+
+
+def _picks_last(node: Node, made: Node, steps: int) -> bool:
+    """Whether ``node`` is the last time step of what a layer made of all steps.
+
+    Raises:
+        ModelError: it is another part of it.
+    """
+    if node.operation not in PICKS or not node.args or node.args[0] is not made:
+        return False
+    if node.operation == "__getitem__" and node.args[1] in (-1, steps - 1):
+        return True
+    raise ModelError(
+        f"{made.module}: found {node.operation!r} on what it made of all time steps, allowed is all of them, or the "
+        f"last by [-1]; return these, or pass readout="
+    )
 
 
 def _weighs(layer: nn.Module) -> bool:

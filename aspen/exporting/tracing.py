@@ -33,6 +33,7 @@ from aspen.exporting.nodes import (
     STATES,
     Node,
     convert,
+    element,
     operation_name,
     parts,
 )
@@ -146,6 +147,8 @@ class _Watcher(TorchFunctionMode):
             return known[0]
         if name in SAME_VALUES and tensor.dtype in (torch.float32, torch.float64):
             return known[0]
+        if (picked := element(name, args, kwargs, item)) is not None:
+            return picked
         if known[0].kind == "whole" and len(known) == 1 and name in RESHAPES | PICKS:
             return self._picked(func, args, kwargs, item)
         if name not in LINEAR or (name in PRODUCTS and (len(known) > 1 or not isinstance(_first(args), Node))):

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.errors import InputError, ModelError
+from aspen.errors import InputError
 from aspen.files import read_container, write_container
 from aspen.network import Network
-from aspen.record import record_from_rasters
-from aspen_emulator.engines import run
+from aspen.record import Record
+from aspen_emulator.engines import network_of, run
 from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.reference import Stepper
+from aspen_emulator.torch_record import torch_record
 from aspen_hardware.deployment import Deployment
 
 if TYPE_CHECKING:
     from torch import nn
 
 SECTION = "parity"
-Rasters = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -149,23 +149,23 @@ def parity(
         ModelError: the model has other spiking layers than the network has populations.
     """
     values = check_input(network, spikes)
-    stages: dict[str, Rasters] = {}
+    stages: dict[str, Record] = {}
     if model is not None:
-        stages["snntorch"] = torch_rasters(model, network, values)
-    stages["float"] = run(network, values, record="spikes").rasters
+        stages["snntorch"] = torch_record(model, network, values)
+    stages["float"] = run(network, values, record="spikes")
     if deployment is not None:
-        stages["integers"] = run(deployment, values, record="spikes").rasters
+        stages["integers"] = run(deployment, values, record="spikes")
     last = deployment or network
-    health = _health(last.network if isinstance(last, Deployment) else last, values, stages)
+    health = _health(network_of(last), values, stages[list(stages)[-1]].rasters)
     if lava:
-        stages["lava"] = run(last, values, engine="lava", record="spikes").rasters
+        stages["lava"] = run(last, values, engine="lava", record="spikes")
     names = list(stages)
     differences = [
-        _compare(population, before, after, stages[before][population], stages[after][population])
+        _compare(population, before, after, stages[before].rasters[population], stages[after].rasters[population])
         for before, after in pairwise(names)
         for population in network.order
     ]
-    accuracy = {} if labels is None else _accuracies(network, stages, np.asarray(labels))
+    accuracy = {} if labels is None else _accuracies(stages, np.asarray(labels))
     return ParityReport(tuple(differences), health, accuracy, values.shape[0], values.shape[1])
 
 
@@ -177,15 +177,15 @@ def _compare(population: str, before: str, after: str, a: Array, b: Array) -> Di
     )  # fmt: skip
 
 
-def _health(network: Network, values: Array, stages: Mapping[str, Rasters]) -> tuple[Health, ...]:
-    rasters = stages[list(stages)[-1]]
+def _health(network: Network, values: Array, rasters: Mapping[str, Array]) -> tuple[Health, ...]:
     overflow = _overflows(network, values) if network.is_integer else {}
     found = []
     for name in network.order:
         raster = rasters[name].reshape(-1, network[name].size)
         wrapped, clipped = overflow.get(name, (0, 0))
-        dead, saturated = int((~raster.any(axis=0)).sum()), int(raster.all(axis=0).sum())
-        found.append(Health(name, network[name].size, dead, saturated, wrapped, clipped))
+        silent = 0 if _is_read_by_membranes(network, name) else int((~raster.any(axis=0)).sum())
+        saturated = int(raster.all(axis=0).sum())
+        found.append(Health(name, network[name].size, silent, saturated, wrapped, clipped))
     return tuple(found)
 
 
@@ -197,72 +197,15 @@ def _overflows(network: Network, values: Array) -> dict[str, tuple[int, int]]:
     return stepper.overflows
 
 
-def _accuracies(network: Network, stages: Mapping[str, Rasters], labels: Array) -> dict[str, float]:
-    samples = next(iter(stages.values()))[network.output].shape[1]
+def _is_read_by_membranes(network: Network, name: str) -> bool:
+    return name == network.output and network.readout != "spikes"
+
+
+def _accuracies(stages: Mapping[str, Record], labels: Array) -> dict[str, float]:
+    samples = next(iter(stages.values())).batch
     if labels.shape != (samples,):
         raise InputError(f"labels: found shape {labels.shape}, allowed is ({samples},), one class for each sample")
-    records = {stage: record_from_rasters(network, rasters, stage) for stage, rasters in stages.items()}
-    return {stage: float((record.predictions == labels).mean()) for stage, record in records.items()}
-
-
-def torch_rasters(model: nn.Module, network: Network, values: Array) -> dict[str, Array]:
-    """Spikes of every population in PyTorch: name -> (steps, samples, *shape); the input as it is given.
-
-    Args:
-        model: the snnTorch model, whose spiking layers have the names of the populations. It runs in ``eval()`` mode,
-            as it stands, the knob included; its hidden states are reset.
-        network: exported from it.
-        values: (steps, samples, *input_shape), checked.
-    """
-    import torch
-
-    from aspen.exporting import population_name
-    from aspen.layers import spiking_layers
-    from aspen.training import count_spikes
-
-    layers = spiking_layers(model)
-    by_population = {population_name(name): name for name in layers}
-    if set(by_population) != set(network.order):
-        raise ModelError(
-            f"parity: the model has the spiking layers {sorted(by_population)}, the network the populations "
-            f"{sorted(network.order)}; pass the model that was exported"
-        )
-    weight = next(model.parameters())
-    inputs = torch.from_numpy(values).to(weight.device, weight.dtype)
-    was_training = model.training
-    model.eval()
-    try:
-        for stepwise in (False, True):
-            for layer in layers.values():
-                _forget(layer)
-            with torch.no_grad(), count_spikes(layers) as collected:
-                _feed(model, inputs, stepwise)
-            if all(len(steps) == len(values) for steps in collected.values()):
-                break
-    finally:
-        model.train(was_training)
-    rasters = {
-        name: np.stack([step.cpu().numpy() != 0 for step in collected[module]]).astype(np.uint8)
-        for name, module in by_population.items()
-    }
-    shaped = {name: raster.reshape(*values.shape[:2], *network[name].shape) for name, raster in rasters.items()}
-    return {network.input.name: values, **shaped} if network.input.neuron is None else shaped
-
-
-def _forget(layer: Any) -> None:
-    """Zero the hidden state of a spiking layer that keeps one."""
-    if hasattr(layer, "reset_mem"):
-        layer.reset_mem()
-
-
-def _feed(model: nn.Module, inputs: Any, stepwise: bool) -> None:
-    """The whole input at once, or step by step; a model that is made for the other way may fail or answer nonsense."""
-    try:
-        for part in inputs if stepwise else [inputs]:
-            model(part)
-    except (RuntimeError, ValueError, IndexError):
-        if stepwise:
-            raise
+    return {stage: float((record.predictions == labels).mean()) for stage, record in stages.items()}
 
 
 def store_parity(report: ParityReport, path: str | Path) -> None:
