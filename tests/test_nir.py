@@ -88,3 +88,32 @@ def test_another_time_step_changes_the_decay() -> None:
     before = float_network(3)["layer1"].neuron
     assert isinstance(before, Lif)
     assert network["layer1"].neuron.beta.max() == pytest.approx(1 - (1 - float(before.beta)) / 2)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("alpha", "kind"), [(0.0, "LI"), (0.5, "CubaLI")])
+@pytest.mark.parametrize("beta", [0.0, 0.75, 1.0])
+def test_a_leaky_integrator_comes_back(alpha: float, kind: str, beta: float, tmp_path: Path) -> None:
+    neuron = Lif(threshold=np.inf, beta=beta, alpha=alpha, bias=0.25, reset="none")
+    populations = [Population("in", (3,)), Population("out", (2,), neuron)]
+    network = Network(populations, [Dense("in", "out", np.ones((2, 3)))], readout="membrane-max")
+    graph = to_nir(network, 1e-3)
+    assert type(graph.nodes["out"]).__name__ == kind
+    for back in (from_nir(graph), through_file(network, tmp_path)):
+        assert_same(network, back)
+        assert back.readout == "membrane-max"
+    assert from_nir(strip(graph), 1e-3).readout == "membrane"
+
+
+@pytest.mark.parametrize(
+    ("node", "membranes"),
+    [
+        (nir.I(r=np.ones(2)), [1.0, 2.0, 2.0]),
+        (nir.LI(tau=np.full(2, 2e-3), r=np.full(2, 2.0), v_leak=np.zeros(2)), [1.0, 1.5, 0.75]),
+    ],
+)
+def test_an_integrator_of_a_stranger_integrates(node: Any, membranes: list[float]) -> None:
+    """Euler steps of 1 ms of ``dv/dt = r I`` (one step long, as all tools have it) and ``tau dv/dt = r I - v``."""
+    nodes = {"i": nir.Input(np.array([2])), "w": nir.Linear(np.eye(2)), "v": node, "o": nir.Output(np.array([2]))}
+    graph = nir.NIRGraph(nodes=nodes, edges=[("i", "w"), ("w", "v"), ("v", "o")])
+    record = run(from_nir(graph, 1e-3), np.array([1, 1, 0], np.uint8).repeat(2).reshape(3, 1, 2))
+    np.testing.assert_allclose(record.membranes["v"][:, 0, 0], membranes)

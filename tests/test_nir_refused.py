@@ -55,9 +55,7 @@ def test_missing_package(package: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 ONE = np.ones(4)
 CHAIN_REFUSALS: dict[str, tuple[list[Any], str]] = {
-    "LI": ([nir.LI(tau=ONE, r=ONE, v_leak=ONE)], r"n0 \(LI\): .*does not spike"),
-    "CubaLI": ([nir.CubaLI(tau_mem=ONE, tau_syn=ONE, r=ONE, v_leak=ONE)], r"n0 \(CubaLI\).*does not spike"),
-    "I": ([nir.I(r=ONE)], r"n0 \(I\).*use IF"),
+    "LI gains": ([nir.LI(tau=ONE, r=np.arange(1.0, 5), v_leak=ONE)], r"n0 \(LI\): found input gains .* one for all"),
     "Threshold": ([nir.Threshold(ONE)], r"n0 \(Threshold\).*use LIF"),
     "tau": ([lif_node(4, tau=ONE * DT / 2)], r"n0\.tau: found 5e-05 s.*time step"),
     "negative tau": ([lif_node(4, tau=-ONE)], r"n0\.tau: found -1"),

@@ -49,7 +49,8 @@ def describe(network: Network, dt: float, native: set[str], sources: Mapping[str
         values = {name: getattr(connection, name) for name in connection.value_fields}
         connections.append({"kind": connection.kind, **values, "bias": connection.bias is not None})
         arrays |= {f"c{i}.{name}": array for name, array in _kept(connection, connection.name in native).items()}
-    header = {"version": VERSION, "dt": dt, "output": network.output, "provenance": dict(network.provenance)}
+    header = {"version": VERSION, "dt": dt, "output": network.output, "readout": network.readout}
+    header["provenance"] = dict(network.provenance)
     header |= {"populations": populations, "connections": connections}
     # an array without dimensions is written as a number: nir compresses arrays, and HDF5 compresses no single numbers
     return {"header": json.dumps(header)} | {name: array[()] for name, array in arrays.items() if array.size}
@@ -119,6 +120,7 @@ def restore(network: Network, header: Mapping[str, Any], arrays: Mapping[str, Ar
             tuple((kept | {n: c for n, c in links.items() if n not in kept}).values()),
             output,
             header["provenance"],
+            header.get("readout", "spikes"),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise FileFormatError(
@@ -138,7 +140,7 @@ def _drop_input_nodes(network: Network, header: Mapping[str, Any]) -> Network:
         return network  # changed since: no longer a current that goes straight to the membrane
     populations = [replace(p, current=p.name == entry["name"]) for p in network.populations if p.name != start]
     links = [c for c in network.connections if c.source != start]
-    return Network(tuple(populations), tuple(links), network.output)
+    return Network(tuple(populations), tuple(links), network.output, readout=network.readout)
 
 
 def _restore_population(population: Population, entry: Mapping[str, Any], arrays: Mapping[str, Array], i: int) -> Any:

@@ -11,6 +11,7 @@ With the time step ``dt``::
     threshold = v_threshold / gain,  bias = v_leak dt / tau_mem / gain
 
 Membranes here are those of NIR divided by the gain, so that the weights stay as they are; snnTorch does the same.
+``LI``, ``CubaLI`` and ``I`` are the same without threshold and reset: leaky integrators, to be read out.
 Writing chooses ``tau = dt / (1 - decay)`` and ``r = tau / dt``, ``w_in = tau_syn / dt``: the gain is 1.
 """
 
@@ -24,11 +25,9 @@ from aspen._arrays import Array
 from aspen.errors import FileFormatError, NetworkError
 from aspen.neurons import Lif
 
-NEURONS = ("LIF", "CubaLIF", "IF")
+INTEGRATORS = ("LI", "CubaLI", "I")
+NEURONS = ("LIF", "CubaLIF", "IF", *INTEGRATORS)
 REMEDIES = {
-    "LI": "it does not spike; end the network in a LIF layer, or train the read-out as one",
-    "CubaLI": "it does not spike; end the network in a CubaLIF layer, or train the read-out as one",
-    "I": "it does not spike; use IF",
     "Threshold": "use LIF with tau equal to the time step, which keeps no state",
 }
 """Nodes without a counterpart, and what to do instead."""
@@ -40,6 +39,8 @@ UNIT = 1e-5
 
 def write_neuron(nir: Any, lif: Lif, shape: tuple[int, ...], dt: float, cuba: bool) -> Any:
     """The ``nir.LIF`` (``nir.CubaLIF`` where a synaptic current is kept) with the parameters of ``lif``.
+
+    What never fires becomes a ``nir.LI`` or ``nir.CubaLI``.
 
     Args:
         nir: the package.
@@ -54,16 +55,15 @@ def write_neuron(nir: Any, lif: Lif, shape: tuple[int, ...], dt: float, cuba: bo
         return np.full(shape, wide) if wide.ndim == 0 else wide.reshape(shape)
 
     tau, r = _time_constant(spread(lif.beta), dt)
-    fields = {
-        "r": r,
-        "v_leak": spread(lif.bias) * r,
-        "v_threshold": spread(lif.threshold),
-        "v_reset": np.zeros(shape),
-    }
+    fields = {"r": r, "v_leak": spread(lif.bias) * r}
+    plain, current = nir.LI, nir.CubaLI
+    if lif.fires:
+        fields |= {"v_threshold": spread(lif.threshold), "v_reset": np.zeros(shape)}
+        plain, current = nir.LIF, nir.CubaLIF
     if not (cuba or lif.alpha.any()):
-        return nir.LIF(tau=tau, **fields)
+        return plain(tau=tau, **fields)
     tau_syn, w_in = _time_constant(spread(lif.alpha), dt)
-    return nir.CubaLIF(tau_mem=tau, tau_syn=tau_syn, w_in=w_in, **fields)
+    return current(tau_mem=tau, tau_syn=tau_syn, w_in=w_in, **fields)
 
 
 def _time_constant(decay: Array, dt: float) -> tuple[Array, Array]:
@@ -106,28 +106,31 @@ def read_neuron(name: str, node: Any, shape: tuple[int, ...], dt: float, reset: 
         NetworkError: our neuron cannot do the same.
         FileFormatError: the parameters are no numbers.
     """
-    v_threshold = read_field(name, node, "v_threshold")
+    kind = type(node).__name__
+    integrates = kind in INTEGRATORS
+    v_threshold = np.full((), np.inf) if integrates else read_field(name, node, "v_threshold")
     r = read_field(name, node, "r").astype(np.float64)
     alpha: Array = np.zeros((), v_threshold.dtype)
     with np.errstate(all="ignore"):
-        if type(node).__name__ == "IF":
+        if kind in ("IF", "I"):
             rate: Array = np.zeros(())
             beta: Array = np.ones((), v_threshold.dtype)
             gain = r
         else:
             rate, beta = _read_rate(name, node, "tau" if hasattr(node, "tau") else "tau_mem", dt)
             gain = _read_gain(r, rate)
-        if type(node).__name__ == "CubaLIF":
+        if kind in ("CubaLIF", "CubaLI"):
             rate_syn, alpha = _read_rate(name, node, "tau_syn", dt)
             gain = gain * _read_gain(read_field(name, node, "w_in").astype(np.float64), rate_syn)
-        _check_gain(name, node, gain)
+        _check_gain(name, node, gain, integrates)
         v_leak = read_field(name, node, "v_leak") if hasattr(node, "v_leak") else np.zeros((), v_threshold.dtype)
         bias = v_leak * rate / gain
         threshold = v_threshold if (gain == 1).all() else v_threshold / gain
     _check_reset(name, node)
     fields = {"threshold": threshold, "beta": beta, "alpha": alpha, "bias": bias.astype(v_leak.dtype)}
     try:
-        return Lif(**{field: _fit(values, shape) for field, values in fields.items()}, reset=reset)
+        own = "none" if integrates else reset
+        return Lif(**{field: _fit(values, shape) for field, values in fields.items()}, reset=own)
     except NetworkError as error:
         raise NetworkError(f"{name} ({type(node).__name__}): {error}") from error
     except ValueError as error:
@@ -157,7 +160,12 @@ def _read_gain(resistance: Array, rate: Array) -> Array:
     return np.where(np.abs(gain - 1) <= UNIT, 1.0, gain)
 
 
-def _check_gain(name: str, node: Any, gain: Array) -> None:
+def _check_gain(name: str, node: Any, gain: Array, integrates: bool) -> None:
+    if integrates and gain.size and (gain != gain.flat[0]).any():
+        raise NetworkError(
+            f"{name} ({type(node).__name__}): found input gains (r dt / tau) from {gain.min():g} to {gain.max():g}, "
+            f"allowed is one for all neurons that are read out; put the factors into the weights"
+        )
     if not (np.isfinite(gain) & (gain > 0)).all():
         raise NetworkError(
             f"{name} ({type(node).__name__}): found an input gain (r dt / tau, times w_in dt / tau_syn) of "

@@ -12,6 +12,7 @@ from aspen.exchange.nir.fold import fold
 from aspen.exchange.nir.graph import Flat, flatten, infer_shapes
 from aspen.exchange.nir.neurons import NEURONS, read_neuron
 from aspen.network import Network, Population
+from aspen.neurons import Lif
 
 
 def read_network(graph: Any, dt: float, reset: str, current: bool, output: str | None) -> Network:
@@ -38,7 +39,9 @@ def read_network(graph: Any, dt: float, reset: str, current: bool, output: str |
         for link in fold(flat, order[1:])
     ]
     chosen = output if output in names.values() else names[_output(flat)]
-    return Network(tuple(populations), tuple(connections), chosen or "")
+    lif = next((p.neuron for p in populations if p.name == chosen), None)
+    readout = "membrane" if isinstance(lif, Lif) and not lif.fires else "spikes"
+    return Network(tuple(populations), tuple(connections), chosen or "", readout=readout)
 
 
 def _walk(flat: Flat) -> list[str]:
@@ -66,7 +69,7 @@ def _population_names(flat: Flat, order: list[str]) -> dict[str, str]:
 
 
 def _output(flat: Flat) -> str:
-    """The neurons whose spikes leave the graph."""
+    """The neurons whose spikes or membranes leave the graph."""
     ends = [name for name in flat.nodes if flat.kind(name) == "Output" and not flat.after[name]]
     found = ends
     while len(found) == 1 and not flat.is_source(found[0]):
@@ -77,6 +80,6 @@ def _output(flat: Flat) -> str:
     if len(ends) != 1 or len(found) != 1 or flat.kind(found[0]) not in NEURONS:
         raise NetworkError(
             f"NIR graph: found the outputs {sorted(ends)} behind {sorted(found)}, allowed is one Output right behind "
-            f"spiking neurons; remove the others, and end a linear read-out in a LIF layer"
+            f"neurons; remove the others, and end a linear read-out in a LI or LIF layer"
         )
     return found[0]
