@@ -89,6 +89,15 @@ def test_run_json_and_record_hold_counts_and_energy(aspen: Aspen, files: Path) -
     assert np.load(files / "out.npy").shape == (30, 8, 4)
 
 
+def test_run_writes_the_membranes_of_the_output(aspen: Aspen, files: Path) -> None:
+    assert aspen(*run_arguments(files, "--float", "--membranes", files / "v.npy"))[0] == 0
+    membranes = np.load(files / "v.npy")
+    assert membranes.shape == np.load(files / "out.npy").shape
+    assert membranes.dtype == np.float64
+    threshold = load_network(files / "net.aspen")["layer2"].neuron.threshold  # type: ignore[union-attr]
+    np.testing.assert_array_equal(np.load(files / "out.npy"), membranes > threshold)
+
+
 def test_run_can_cut_the_input(aspen: Aspen, files: Path) -> None:
     aspen(*run_arguments(files))
     whole = np.load(files / "out.npy")

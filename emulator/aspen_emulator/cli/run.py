@@ -68,6 +68,8 @@ def _names_a_scale(argument: str) -> bool:
 @click.option("--steps", type=click.IntRange(min=1), help="Run so many time steps: cuts the input, or adds silence.")
 @click.option("--record", "record_path", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the counts (spikes, synaptic operations, updates) and energy as JSON.")  # fmt: skip
+@click.option("--membranes", "membranes_path", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the output's membranes before each reset, .npy: (time, batch, *shape).")  # fmt: skip
 @json_option
 def run_command(
     network: Path,
@@ -79,18 +81,22 @@ def run_command(
     scales: tuple[tuple[str, float], ...],
     steps: int | None,
     record_path: Path | None,
+    membranes_path: Path | None,
     as_json: bool,
 ) -> None:
     """Run NETWORK (an .aspen file) on spikes and write its output spikes.
 
     A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
     """
-    check_writable(output, record_path)
+    check_writable(output, record_path, membranes_path)
     program, on = prepare(network, target, floating)
     knob = scales_to_knob(program, scales)
-    record = run(program, fit_steps(load_spikes(source), steps), knob, engine=engine)
+    keep = "counts" if membranes_path is None else "membranes"
+    record = run(program, fit_steps(load_spikes(source), steps), knob, engine=engine, record=keep)
     summary = {**record.summary(), "threshold_scale": knob, **_energy(record, on)}
     save_array(output, record.output)
+    if membranes_path is not None:
+        save_array(membranes_path, record.membranes[record.network.output])
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
     click.echo(json.dumps(summary) if as_json else _text(summary, output))
