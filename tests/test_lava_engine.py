@@ -28,7 +28,7 @@ pytestmark = [
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RunLava = Callable[[Network, Array, Mapping[str, Array]], Record]
-few = settings(max_examples=3, deadline=None, database=None, derandomize=True)
+few = settings(max_examples=5, deadline=None, database=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from aspen.connections import Connection
 from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
@@ -136,7 +136,8 @@ def assert_reference(lava: RunLava, network: Network, given: Array, thresholds: 
     ("kind", "fixed"),
     [("spikes", False), ("spikes", True), ("analog", False), ("current", False), ("current", True)],
 )
-@few
+@pytest.mark.timeout(400)  # many networks
+@settings(few, max_examples=30)
 @given(seed=seeds)
 def test_random_networks_give_the_spikes_of_the_reference(lava: RunLava, kind: str, fixed: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
