@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from aspen.perturbation import Perturbation as Perturbation
     from aspen.perturbation import get_perturbation as get_perturbation
     from aspen.perturbation import perturb_thresholds as perturb_thresholds
+    from aspen.profiles import DialProfile as DialProfile
+    from aspen.profiles import load_profile as load_profile
+    from aspen.profiles import save_profile as save_profile
     from aspen.record import Record as Record
     from aspen.thresholds import get_threshold_scale as get_threshold_scale
     from aspen.thresholds import set_threshold_scale as set_threshold_scale
@@ -34,6 +37,7 @@ _HOMES = {
     "AspenError": "aspen.errors",
     "Conv": "aspen.network",
     "Dense": "aspen.network",
+    "DialProfile": "aspen.profiles",
     "FixedLif": "aspen.network",
     "Lif": "aspen.network",
     "Network": "aspen.network",
@@ -47,7 +51,9 @@ _HOMES = {
     "get_perturbation": "aspen.perturbation",
     "get_threshold_scale": "aspen.thresholds",
     "load_network": "aspen.network",
+    "load_profile": "aspen.profiles",
     "perturb_thresholds": "aspen.perturbation",
+    "save_profile": "aspen.profiles",
     "set_threshold_scale": "aspen.thresholds",
 }
 

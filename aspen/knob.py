@@ -38,12 +38,13 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
     Args:
         network: whose populations are dialled.
         scale: a number for all hidden populations, or a mapping from population to number (others stay at 1).
-            Instead of a number: an array over time (steps,), or (steps or 1, batch or 1).
+            Instead of a number: an array over time (steps,), over time and samples (steps or 1, batch or 1), or over
+            neurons too, (steps or 1, batch or 1, n or 1), as :meth:`aspen.DialProfile.scale` gives it.
         steps: length of the run in time steps.
         batch: number of samples.
 
     Returns:
-        name -> float64 array (steps or 1, batch or 1), for every population except the input.
+        name -> float64 array (steps or 1, batch or 1, n or 1), for every population except the input.
 
     Raises:
         InputError: a factor is not above 0 and finite, a name is unknown, or an array has another shape.
@@ -57,21 +58,20 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
         wanted: Mapping[str, object] = scale
     else:
         wanted = dict.fromkeys(network.hidden, scale)
-    factors = {name: np.ones((1, 1)) for name in network.order}
+    factors = {name: np.ones((1, 1, 1)) for name in network.order}
     for name, value in wanted.items():
-        factors[name] = _over_time(
-            f"threshold_scale of {name}", check_scale(f"threshold_scale of {name}", value), steps, batch
-        )
+        checked = check_scale(f"threshold_scale of {name}", value)
+        factors[name] = _spread(f"threshold_scale of {name}", checked, (steps, batch, network[name].size))
     return factors
 
 
-def _over_time(what: str, scale: Array, steps: int, batch: int) -> Array:
-    if scale.ndim == 0:
-        return scale.reshape(1, 1)
-    table = scale.reshape(-1, 1) if scale.ndim == 1 else scale
-    if table.ndim != 2 or table.shape[0] not in (1, steps) or table.shape[1] not in (1, batch):
+def _spread(what: str, scale: Array, sizes: tuple[int, int, int]) -> Array:
+    """(steps or 1, batch or 1, n or 1), where missing axes at the end are 1."""
+    table = scale.reshape(*scale.shape, *[1] * (3 - scale.ndim))
+    if table.ndim != 3 or any(found not in (1, size) for found, size in zip(table.shape, sizes, strict=True)):
+        steps, batch, n = sizes
         raise InputError(
-            f"{what}: found shape {scale.shape}, allowed is a number, ({steps},) for each step, "
-            f"or ({steps} or 1, {batch} or 1) for each step and sample"
+            f"{what}: found shape {scale.shape}, allowed is a number, ({steps},) for each step, ({steps} or 1, {batch} "
+            f"or 1) for each step and sample, or ({steps} or 1, {batch} or 1, {n} or 1) for each neuron too"
         )
     return table

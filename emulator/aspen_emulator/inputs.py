@@ -98,7 +98,7 @@ def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: i
     for name, factors in resolve_scale(network, scale, steps, batch).items():
         neuron = network[name].neuron
         assert neuron is not None  # resolve_scale leaves the input out
-        thresholds[name] = scaled_threshold(neuron, factors[:, :, None])
+        thresholds[name] = scaled_threshold(neuron, factors)
         if isinstance(neuron, FixedLif):
             _check_mantissas(name, thresholds[name] >> FixedLif.SHIFT, neuron, factors)
     return thresholds

@@ -1,0 +1,161 @@
+"""Dial profiles: one knob value that becomes a factor on the threshold of each neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from aspen._arrays import Array, frozen
+from aspen.errors import FileFormatError, InputError, NetworkError
+from aspen.files import read_container, write_container
+from aspen.network import Network, load_network
+
+SECTION = "dial"
+_LARGEST_LOG = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class DialProfile:
+    """What a knob value does to the thresholds.
+
+    The threshold of neuron i of a population is multiplied by ``exp(offset_i + knob * slope_i)``. A knob of 0 is the
+    accurate end and 1 the sparse one where the profile was trained (:func:`aspen.fit` with the recipe ``aspen``);
+    values outside ``[low, high]`` are refused.
+
+    Args:
+        slopes: population -> change of the threshold's logarithm per unit of the knob; a scalar or the population's
+            shape. Populations left out are not dialled.
+        offsets: population -> the same at knob 0; default: 0.
+        low, high: range of the knob.
+    """
+
+    slopes: Mapping[str, Array]
+    offsets: Mapping[str, Array] = field(default_factory=dict)
+    low: float = 0.0
+    high: float = 1.0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            slopes: Mapping[str, ArrayLike],
+            offsets: Mapping[str, ArrayLike] = ...,
+            low: float = 0.0,
+            high: float = 1.0,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for part in ("slopes", "offsets"):
+            given: Mapping[str, Any] = getattr(self, part)
+            made = {name: frozen(f"{part} of {name}", values, "float") for name, values in given.items()}
+            object.__setattr__(self, part, MappingProxyType(made))
+        if not self.slopes or set(self.offsets) - set(self.slopes):
+            raise InputError(
+                f"profile: found slopes of {sorted(self.slopes)} and offsets of {sorted(self.offsets)}, allowed are "
+                f"slopes of one population and more, and offsets of the same; give slopes, zeros where need be"
+            )
+        if not (isfinite(self.low) and isfinite(self.high) and self.low < self.high):
+            raise InputError(f"profile: found the range {self.low} to {self.high}, allowed is low < high, both finite")
+        for knob in (self.low, self.high):
+            for name in self.slopes:
+                if np.abs(self._logarithm(name, knob)).max() > _LARGEST_LOG:
+                    raise InputError(
+                        f"profile: found a factor beyond exp({_LARGEST_LOG:g}) for {name} at knob {knob:g}, allowed "
+                        f"are smaller ones; look for a diverged training"
+                    )
+
+    @classmethod
+    def uniform(cls, network: Network, low: float = 0.5, high: float = 4.0) -> DialProfile:
+        """One factor for all hidden populations, ``low`` at knob 0 and ``high`` at knob 1, even in the logarithm."""
+        if not 0 < low < high < np.inf:
+            raise InputError(f"uniform: found factors from {low} to {high}, allowed is 0 < low < high; e.g. 0.5 and 4")
+        slopes: dict[str, ArrayLike] = dict.fromkeys(network.hidden, float(np.log(high / low)))
+        return cls(slopes, dict.fromkeys(network.hidden, float(np.log(low))))
+
+    def _logarithm(self, name: str, knob: float) -> Array:
+        offset = self.offsets.get(name, np.zeros(()))
+        return np.asarray(offset.astype(np.float64) + knob * self.slopes[name].astype(np.float64))
+
+    def scale(self, knob: float) -> dict[str, Array]:
+        """The ``threshold_scale`` that ``knob`` stands for, as every engine, session and sweep takes it.
+
+        Args:
+            knob: a number from :attr:`low` to :attr:`high`.
+
+        Returns:
+            population -> (1, 1, n or 1) factors, above 0.
+
+        Raises:
+            InputError: the knob is out of range.
+        """
+        if isinstance(knob, bool) or not self.low <= knob <= self.high:
+            raise InputError(f"knob: found {knob!r}, allowed is a number from {self.low:g} to {self.high:g}")
+        return {name: np.exp(self._logarithm(name, float(knob))).reshape(1, 1, -1) for name in self.slopes}
+
+    def check(self, network: Network) -> None:
+        """Raise InputError unless the profile fits the populations of ``network``."""
+        for part in ("slopes", "offsets"):
+            for name, values in getattr(self, part).items():
+                if name not in network.order:
+                    raise InputError(f"profile: found population {name!r}, allowed are {network.order}; make a new one")
+                if values.shape not in ((), network[name].shape):
+                    raise InputError(
+                        f"profile: found {part} of shape {values.shape} for {name}, allowed is a scalar or "
+                        f"{network[name].shape}; make a new one"
+                    )
+
+    def folded(self, network: Network) -> tuple[Network, DialProfile]:
+        """Network and profile with the offsets multiplied into the thresholds, so that knob 0 is the network itself.
+
+        Infinite thresholds stay so.
+        """
+        self.check(network)
+        populations = []
+        for population in network.populations:
+            neuron, offset = population.neuron, self.offsets.get(population.name)
+            if neuron is not None and offset is not None:
+                threshold = neuron.threshold.astype(np.float64) * np.exp(offset.astype(np.float64))
+                neuron = replace(neuron, threshold=threshold)
+            populations.append(replace(population, neuron=neuron))
+        return replace(network, populations=tuple(populations)), DialProfile(self.slopes, {}, self.low, self.high)
+
+
+def save_profile(profile: DialProfile, path: str | Path) -> None:
+    """Keep ``profile`` in the ``.aspen`` file at ``path``, beside the network, in place of any other.
+
+    Raises:
+        InputError: it does not fit the network in the file, or there is no such file.
+    """
+    profile.check(load_network(path))
+    container = read_container(path)
+    tensors = {
+        f"{part}/{name}": array for part in ("slopes", "offsets") for name, array in getattr(profile, part).items()
+    }
+    container.put(SECTION, {"low": profile.low, "high": profile.high}, tensors)
+    write_container(container, path)
+
+
+def load_profile(path: str | Path) -> DialProfile:
+    """The profile in the ``.aspen`` file at ``path``, checked against the network beside it.
+
+    Raises:
+        FileFormatError: there is none, or it is malformed.
+    """
+    header, tensors = read_container(path).get(SECTION)
+    parts: dict[str, dict[str, Array]] = {"slopes": {}, "offsets": {}}
+    try:
+        for key, array in tensors.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = array
+        profile = DialProfile(parts["slopes"], parts["offsets"], float(header["low"]), float(header["high"]))
+        profile.check(load_network(path))
+    except (InputError, NetworkError, LookupError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path}: the dial profile is malformed ({error}); save it again") from error
+    return profile

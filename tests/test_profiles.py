@@ -1,0 +1,109 @@
+"""Dial profiles: one knob value for thresholds that move each in its own way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aspen.errors import FileFormatError, InputError
+from aspen.files import read_container, write_container
+from aspen.profiles import DialProfile, load_profile, save_profile
+from aspen_emulator import run, session
+from aspen_hardware import compile, load_deployment
+from tests.networks import float_network, random_spikes
+
+NETWORK = float_network(1, bias=False)
+SPIKES = random_spikes(0, 20, 8, 6)
+
+
+def profile() -> DialProfile:
+    rng = np.random.default_rng(0)
+    return DialProfile({"layer1": rng.normal(1, 0.3, NETWORK["layer1"].shape), "layer2": -0.25}, {"layer1": -0.2})
+
+
+def test_the_scale_is_the_exponential_of_a_line() -> None:
+    made = profile()
+    for knob in (0.0, 0.3, 1.0):
+        expected = np.exp(-0.2 + knob * made.slopes["layer1"]).reshape(1, 1, -1)
+        np.testing.assert_allclose(made.scale(knob)["layer1"], expected)
+        np.testing.assert_allclose(made.scale(knob)["layer2"], [[[np.exp(-0.25 * knob)]]])
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_engines_and_sessions_take_a_factor_for_each_neuron(fixed: bool) -> None:
+    target = compile(NETWORK, "loihi1") if fixed else NETWORK
+    scale = profile().scale(0.8)
+    records = [run(target, SPIKES, scale, engine=engine, record="spikes") for engine in ("reference", "fast")]
+    for name, raster in records[0].rasters.items():
+        np.testing.assert_array_equal(raster, records[1].rasters[name])
+    with session(target, scale, batch=8) as live:
+        stepped = np.stack([live.step(step) for step in SPIKES])
+    np.testing.assert_array_equal(stepped, records[0].output)
+    assert records[0].hidden_spikes.sum() < run(target, SPIKES).hidden_spikes.sum()
+
+
+def test_factors_may_differ_by_step_sample_and_neuron() -> None:
+    n = NETWORK["layer1"].size
+    factors = np.random.default_rng(1).uniform(0.5, 2, (20, 8, n))
+    whole = run(NETWORK, SPIKES, {"layer1": factors}, record="spikes").rasters["layer1"]
+    for k in range(8):
+        alone = run(NETWORK, SPIKES[:, k : k + 1], {"layer1": factors[:, k : k + 1]}, record="spikes")
+        np.testing.assert_array_equal(whole[:, k : k + 1], alone.rasters["layer1"])
+    with pytest.raises(InputError, match=r"threshold_scale of layer1: found shape \(20, 8, 3\), allowed is a number"):
+        run(NETWORK, SPIKES, {"layer1": factors[:, :, :3]})
+
+
+def test_offsets_fold_into_the_thresholds() -> None:
+    folded, rest = profile().folded(NETWORK)
+    one, two = run(NETWORK, SPIKES, profile().scale(0.5)), run(folded, SPIKES, rest.scale(0.5))
+    np.testing.assert_array_equal(one.output, two.output)
+    assert not rest.offsets
+
+
+def test_the_uniform_profile_is_the_plain_knob() -> None:
+    uniform = DialProfile.uniform(NETWORK, 0.5, 2.0)
+    for knob, scale in ((0.0, 0.5), (0.5, 1.0), (1.0, 2.0)):
+        np.testing.assert_allclose(uniform.scale(knob)["layer1"], [[[scale]]])
+    assert list(uniform.slopes) == NETWORK.hidden
+
+
+def test_a_profile_is_saved_with_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "net.aspen"
+    NETWORK.save(path)
+    save_profile(profile(), path)
+    back = load_profile(path)
+    assert (back.low, back.high) == (0.0, 1.0)
+    for field in ("slopes", "offsets"):
+        for name, values in getattr(profile(), field).items():
+            np.testing.assert_array_equal(getattr(back, field)[name], values)
+    container = read_container(path)
+    container.put("dial", {"low": 0.0}, {})
+    write_container(container, path)
+    with pytest.raises(FileFormatError, match="the dial profile is malformed"):
+        load_profile(path)
+    NETWORK.save(path)
+    with pytest.raises(FileFormatError, match="found none called 'dial'"):
+        load_profile(path)
+    with pytest.raises(FileFormatError, match="deployment"):
+        load_deployment(path, "loihi1")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DialProfile({}), "found slopes of .. and offsets"),
+        (lambda: DialProfile({"a": 1.0}, {"b": 1.0}), "allowed are slopes of one population and more"),
+        (lambda: DialProfile({"a": 1.0}, low=1.0), "found the range 1.0 to 1.0, allowed is low < high"),
+        (lambda: DialProfile({"a": 30.0}), r"factor beyond exp\(20\) for a at knob 1"),
+        (lambda: DialProfile.uniform(NETWORK, 2.0, 1.0), "allowed is 0 < low < high"),
+        (lambda: profile().scale(1.5), "knob: found 1.5, allowed is a number from 0 to 1"),
+        (lambda: profile().scale(float("nan")), "knob: found nan"),
+        (lambda: DialProfile({"x": 1.0}).check(NETWORK), "found population 'x'"),
+        (lambda: DialProfile({"layer1": [1.0, 2.0]}).check(NETWORK), r"found slopes of shape \(2,\) for layer1"),
+    ],
+)
+def test_bad_profiles_are_refused(make: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()  # type: ignore[operator]
