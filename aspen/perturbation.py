@@ -96,7 +96,10 @@ class Perturbation:
         distribution: What is drawn from.
         axes: What draws are independent along; empty for one draw for everything.
         additive: Whether draws are offsets.
+        always: False: draws act in training mode only.
     """
+
+    always = False
 
     def __init__(
         self,

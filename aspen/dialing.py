@@ -1,0 +1,207 @@
+"""A learned dial: how one knob moves the threshold of each neuron, trained together with the network.
+
+While it is attached, neuron i of a layer fires above ``threshold_i * exp(offset_i + knob * slope_i)``, in training and
+evaluation alike. Offsets and slopes are parameters with gradients; the knob is a number, or one for each sample of a
+batch. After training :meth:`LearnedDial.profile` is the :class:`aspen.DialProfile` for the exported network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aspen.errors import InputError, ModelError
+from aspen.exporting.exporter import population_name
+from aspen.layers import check_positive, select_layers, show, spiking_layers
+from aspen.profiles import DialProfile
+from aspen.thresholds import ForwardGuard, NeuronControl, control_of, find_guard
+
+
+def learn_dial(
+    model: nn.Module,
+    sample: Tensor,
+    *,
+    slope: float = 1.2,
+    offset: float = -0.2,
+    layers: str | Iterable[str] = "all",
+    jitter: float = 0.1,
+    seed: int | None = None,
+) -> LearnedDial:
+    """Attach a dial to the thresholds of a snnTorch model, to be trained with it.
+
+    Args:
+        model: a model with snnTorch neurons, not perturbed.
+        sample: an input (time, batch, *shape), or of one step where the model does one, to see its layers' shapes.
+        slope, offset: where the hidden layers begin, in the threshold's logarithm; the output layer begins at 0.
+        layers: ``"all"``, ``"hidden"``, or names of spiking layers.
+        jitter: in training mode thresholds are moved at random too, by ``exp(jitter * N)`` for each sample and neuron,
+            which keeps the network from tuning itself to single knob values.
+        seed: of the jitter; default: torch's global generator.
+
+    Returns:
+        the dial, a module whose parameters (``slopes``, ``offsets``) belong into the optimizer beside the model's.
+
+    Raises:
+        InputError: a value that is not allowed.
+        ModelError: no spiking layer, or one that is perturbed or dialled already.
+    """
+    if jitter < 0:
+        raise InputError(f"jitter: found {jitter}, allowed is 0 and more; 0.1 was the best measured")
+    spiking = spiking_layers(model)
+    chosen = select_layers(model, layers if isinstance(layers, str) else tuple(layers))
+    for name in chosen:
+        check_positive(name, spiking[name])
+        control = find_guard(spiking[name], NeuronControl)
+        if control is not None and control.source is not None:
+            raise ModelError(
+                f"{show(name)}: found a perturbation or dial attached already, allowed is one; remove() it"
+            )
+    shapes = _shapes(model, sample, {name: spiking[name] for name in chosen})
+    hidden = set(select_layers(model, "hidden"))
+    start = {name: (offset, slope) if name in hidden else (0.0, 0.0) for name in chosen}
+    return LearnedDial(model, shapes, start, jitter, seed)
+
+
+def _shapes(model: nn.Module, sample: Tensor, layers: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
+    """The shape of each layer without the batch, seen on a forward pass in evaluation mode."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            spikes = output if isinstance(output, Tensor) else output[0]
+            found[name] = tuple(spikes.shape[1:])
+
+        return hook
+
+    handles = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(sample)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    silent = sorted(set(layers) - set(found))
+    if silent:
+        raise ModelError(f"{silent[0]}: not called on the sample, allowed are layers that the model uses; name others")
+    return found
+
+
+class LearnedDial(nn.Module):
+    """What :func:`learn_dial` attached; made by it alone.
+
+    Attributes:
+        slopes, offsets: parameters by layer, in the shape of the layer; a dot in a name is written ``/``.
+        knob: where the dial stands: a number, or (batch,).
+    """
+
+    additive = False
+    always = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        shapes: Mapping[str, tuple[int, ...]],
+        start: Mapping[str, tuple[float, float]],
+        jitter: float,
+        seed: int | None,
+    ) -> None:
+        super().__init__()
+        self.layers = tuple(shapes)
+        self.jitter = jitter
+        like = next(model.parameters())
+        self.offsets, self.slopes = nn.ParameterDict(), nn.ParameterDict()
+        for name, shape in shapes.items():
+            key = name.replace(".", "/")
+            self.offsets[key] = nn.Parameter(torch.full(shape, start[name][0], dtype=like.dtype, device=like.device))
+            self.slopes[key] = nn.Parameter(torch.full(shape, start[name][1], dtype=like.dtype, device=like.device))
+        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self._factors: dict[str, Tensor] = {}
+        self.knob: float | Tensor = 0.0
+        layers = spiking_layers(model)
+        self._controls = {name: control_of(layers[name], name) for name in self.layers}
+        for name, control in self._controls.items():
+            control.name, control.source = name, self
+        self._guard: _PassGuard | None = _PassGuard(model, self)
+
+    def turn(self, knob: float | Tensor) -> None:
+        """Set the dial, from the next forward pass on: a number, or one for each sample, (batch,)."""
+        if isinstance(knob, Tensor) and knob.ndim > 1:
+            raise InputError(f"knob: found shape {tuple(knob.shape)}, allowed is a number or (batch,)")
+        self.knob = knob
+        self._factors = {}
+
+    def draw(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor | None:
+        """The factors of ``layer`` in the present pass, (batch or 1, *features).
+
+        Raises:
+            ModelError: the knobs or the layer's shape do not fit the batch.
+        """
+        if layer not in self._factors:
+            self._factors[layer] = self._make(layer, state, signal)
+        return self._factors[layer]
+
+    def _make(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor:
+        key = layer.replace(".", "/")
+        offset, slope = self.offsets[key], self.slopes[key]
+        knob = torch.as_tensor(self.knob, dtype=signal.dtype, device=signal.device)
+        if tuple(state[1:]) != tuple(offset.shape) or knob.numel() not in (1, state[0]):
+            raise ModelError(
+                f"{show(layer)}: found a membrane of shape {tuple(state)} under {knob.numel()} knobs, allowed are "
+                f"(batch, {', '.join(map(str, offset.shape))}) and one knob, or one for each sample; turn() the dial"
+            )
+        spread = knob.reshape(-1, *[1] * offset.ndim)
+        logarithm = offset.to(signal.dtype) + spread * slope.to(signal.dtype)
+        if self.jitter > 0 and self._controls[layer].module.training:
+            noise = torch.randn(tuple(state), generator=self._generator, dtype=torch.float32)
+            logarithm = logarithm + self.jitter * noise.to(signal.device, signal.dtype)
+        return logarithm.exp()
+
+    def profile(self, low: float = 0.0, high: float = 1.0) -> DialProfile:
+        """The dial as it stands, for the network that :func:`aspen.export` makes of the model."""
+
+        def arrays(parameters: nn.ParameterDict) -> dict[str, Any]:
+            values = {name: parameters[name.replace(".", "/")].detach().cpu().numpy() for name in self.layers}
+            return {population_name(name): array for name, array in values.items()}
+
+        return DialProfile(arrays(self.slopes), arrays(self.offsets), low, high)
+
+    def remove(self) -> None:
+        """Take the dial off the model, leaving no trace. May be repeated."""
+        if self._guard is None:
+            return
+        self._guard.uninstall()
+        self._guard = None
+        for control in self._controls.values():
+            control.source = None
+            control.release()
+        self._controls, self._factors = {}, {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        generator = self._generator
+        stored = None if generator is None else generator.get_state()
+        return vars(self) | {"_generator": stored, "_factors": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if state["_generator"] is not None:
+            self._generator = torch.Generator()
+            self._generator.set_state(state["_generator"])
+
+
+class _PassGuard(ForwardGuard):
+    """Makes every forward pass of the model compute its factors, and draw its jitter, once."""
+
+    def __init__(self, module: nn.Module, dial: LearnedDial) -> None:
+        super().__init__(module)
+        self.dial = dial
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.dial._factors = {}
+        return self.inner(*args, **kwargs)
