@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from aspen._version import __version__
 
 if TYPE_CHECKING:
+    from aspen.dialing import learn_dial as learn_dial
     from aspen.errors import AspenError as AspenError
     from aspen.exporting import export as export
+    from aspen.fused import fuse as fuse
+    from aspen.fused import unfuse as unfuse
     from aspen.network import Conv as Conv
     from aspen.network import Dense as Dense
     from aspen.network import FixedLif as FixedLif
@@ -27,10 +30,10 @@ if TYPE_CHECKING:
     from aspen.profiles import DialProfile as DialProfile
     from aspen.profiles import load_profile as load_profile
     from aspen.profiles import save_profile as save_profile
+    from aspen.recipes import Recipe as Recipe
     from aspen.record import Record as Record
     from aspen.thresholds import get_threshold_scale as get_threshold_scale
     from aspen.thresholds import set_threshold_scale as set_threshold_scale
-    from aspen.training import Recipe as Recipe
     from aspen.training import fit as fit
 
 _HOMES = {
@@ -43,18 +46,21 @@ _HOMES = {
     "Network": "aspen.network",
     "Perturbation": "aspen.perturbation",
     "Population": "aspen.network",
-    "Recipe": "aspen.training",
+    "Recipe": "aspen.recipes",
     "Record": "aspen.record",
     "Sparse": "aspen.network",
     "export": "aspen.exporting",
     "fit": "aspen.training",
+    "fuse": "aspen.fused",
     "get_perturbation": "aspen.perturbation",
     "get_threshold_scale": "aspen.thresholds",
+    "learn_dial": "aspen.dialing",
     "load_network": "aspen.network",
     "load_profile": "aspen.profiles",
     "perturb_thresholds": "aspen.perturbation",
     "save_profile": "aspen.profiles",
     "set_threshold_scale": "aspen.thresholds",
+    "unfuse": "aspen.fused",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -137,6 +137,10 @@ class LearnedDial(nn.Module):
         self.knob = knob
         self._factors = {}
 
+    def reseed(self, seed: int) -> None:
+        """Begin the jitter anew from ``seed``."""
+        self._generator = torch.Generator().manual_seed(seed)
+
     def draw(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor | None:
         """The factors of ``layer`` in the present pass, (batch or 1, *features).
 

@@ -35,5 +35,9 @@ class EngineError(AspenError, RuntimeError):
     """An engine could not finish a run."""
 
 
+class TrainingError(AspenError, RuntimeError):
+    """A training failed: no finite loss, or a network that says nothing. The last good weights remain."""
+
+
 class MissingDependencyError(AspenError, RuntimeError):
     """An optional package that this call needs is not installed."""

@@ -20,10 +20,16 @@ class DenseNet(nn.Module):
         beta: membrane decay per step, 0 to 1.
         reset_mechanism: ``zero`` (what Loihi does), ``subtract`` or ``none``.
         bias: whether the linear layers have biases.
+        reset_delay: snnTorch's: the reset acts in the step after the spike (as it does by default there), or at once.
     """
 
     def __init__(
-        self, sizes: Sequence[int], beta: float = 0.9, reset_mechanism: str = "zero", bias: bool = False
+        self,
+        sizes: Sequence[int],
+        beta: float = 0.9,
+        reset_mechanism: str = "zero",
+        bias: bool = False,
+        reset_delay: bool = True,
     ) -> None:
         super().__init__()
         if len(sizes) < 2 or min(sizes) < 1:
@@ -33,7 +39,12 @@ class DenseNet(nn.Module):
         self.depth = len(sizes) - 1
         for i in range(self.depth):
             setattr(self, f"fc{i + 1}", nn.Linear(sizes[i], sizes[i + 1], bias=bias))
-            neuron = snntorch.Leaky(beta=beta, reset_mechanism=reset_mechanism, spike_grad=surrogate.atan(alpha=2.0))
+            neuron = snntorch.Leaky(
+                beta=beta,
+                reset_mechanism=reset_mechanism,
+                reset_delay=reset_delay,
+                spike_grad=surrogate.atan(alpha=2.0),
+            )
             setattr(self, f"lif{i + 1}", neuron)
 
     def forward(self, spikes: Tensor) -> Tensor:

@@ -71,9 +71,15 @@ PLAIN = Setting()
 
 
 class DrawSource(Protocol):
-    """Whatever hands out random draws to controlled neurons (a perturbation)."""
+    """Whatever hands out factors or offsets to controlled neurons: a perturbation, a learned dial.
+
+    Attributes:
+        additive: whether these are offsets.
+        always: whether they act in evaluation mode too.
+    """
 
     additive: bool
+    always: bool
 
     def draw(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor | None:
         """Return the draw of ``layer`` for a membrane of shape ``state``, or ``None`` if it is not perturbed."""
@@ -134,7 +140,7 @@ class NeuronControl(ForwardGuard):
         if not isinstance(signal, Tensor):
             return self.inner(*args, **kwargs)
         state = state_shape(self.module, signal)
-        current = self._setting(state, signal)
+        current = self.setting(state, signal)
         previous = self._carried(args, kwargs) or current
         if not previous.fits(state, signal):
             previous = current
@@ -158,8 +164,9 @@ class NeuronControl(ForwardGuard):
         if self.previous is None or self.previous.plain:
             self.release()
 
-    def _setting(self, state: torch.Size, signal: Tensor) -> Setting:
-        if self.source is None or not self.module.training:
+    def setting(self, state: torch.Size, signal: Tensor) -> Setting:
+        """Return what a step with input ``signal`` makes of the threshold, for a membrane of shape ``state``."""
+        if self.source is None or not (self.module.training or self.source.always):
             return PLAIN if self.scale == 1.0 else Setting(self.scale)
         draw = self.source.draw(self.name, state, signal)
         return Setting(self.scale, draw, self.source.additive)

@@ -1,195 +1,293 @@
-"""Training with a recipe: perturbed thresholds, a price on spikes, or neither."""
+"""Training with a recipe: :func:`fit`, and what it gives back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from math import ceil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from aspen._arrays import Array
+from aspen.checkpoints import read_checkpoint, write_checkpoint
 from aspen.data import Dataset
-from aspen.errors import InputError
+from aspen.dialing import LearnedDial
+from aspen.errors import InputError, ModelError, TrainingError
+from aspen.fused import fuse
 from aspen.layers import hidden_layers
-from aspen.perturbation import perturb_thresholds
+from aspen.logs import Logs
+from aspen.profiles import DialProfile
+from aspen.recipes import Recipe, recipe
+from aspen.spikes import count_spikes
+from aspen.thresholds import get_threshold_scale, set_threshold_scale
+from aspen.trainer import SILENT_EPOCHS, Epoch, Progress, Report, Stage, scores_of
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Args:
-        name: short name.
-        spike_price: weight of the penalty in the loss; the penalty is 100 x the mean number of spikes per hidden
-            neuron and time step.
-        warm_up: the price rises from 0 over this fraction of the training, so that it does not silence the network
-            before there is anything to keep.
-        perturbation: keyword arguments of :func:`aspen.perturb_thresholds`; ``None`` leaves the thresholds alone.
-        epochs: passes over the training data.
-        batch_size: samples per step.
-        learning_rate: of Adam, at the start; it falls to 0 along a cosine.
-        clip: the gradient's norm is clipped to this.
-    """
-
-    name: str
-    spike_price: float = 0.0
-    warm_up: float = 0.25
-    perturbation: dict[str, object] | None = None
-    epochs: int = 45
-    batch_size: int = 64
-    learning_rate: float = 1e-2
-    clip: float = 1.0
-
-
-RECIPES = {
-    "plain": Recipe("plain"),
-    "perturbed": Recipe("perturbed", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}),
-}
-"""``plain`` is ordinary training; ``perturbed`` moves the thresholds at random and puts a price on spikes."""
+SCALES = (1.0, 0.7, 1.5)
+KNOBS = (0.0, 0.5, 1.0)
+VALIDATION_SAMPLES = 512
+"""Validation samples that are tried after each epoch; the same ones each time."""
+_CHUNK = 256
 
 
 @dataclass
-class History:
-    """What training measured after each epoch: the mean loss, and accuracy and hidden spikes per inference."""
+class Fitted:
+    """What a training gives beside the weights.
 
-    loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    validation_spikes: list[float] = field(default_factory=list)
+    Args:
+        history: one entry for each epoch.
+        profile: the learned dial, where the recipe has one; knob 0 is its accurate end.
+    """
 
+    history: list[Epoch] = field(default_factory=list)
+    profile: DialProfile | None = None
 
-def recipe(name: str) -> Recipe:
-    """The recipe called ``name``."""
-    if name not in RECIPES:
-        raise InputError(f"recipe: found {name!r}, allowed are {', '.join(RECIPES)}; choose one of these")
-    return RECIPES[name]
+    @property
+    def loss(self) -> list[float]:
+        """Mean training loss of each epoch."""
+        return [entry.loss for entry in self.history]
 
+    @property
+    def validation_accuracy(self) -> list[float]:
+        """After each epoch, at the first knob setting."""
+        return [entry.accuracy[0] for entry in self.history]
 
-@contextmanager
-def count_spikes(layers: dict[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
-    """Collect the spikes of spiking layers while the block runs: name -> list of (batch, *shape), one for each step."""
-    spikes: dict[str, list[Tensor]] = {name: [] for name in layers}
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
-            spikes[name].append(output if isinstance(output, Tensor) else output[0])
-
-        return hook
-
-    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
-    try:
-        yield spikes
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def spike_penalty(spikes: dict[str, list[Tensor]]) -> Tensor:
-    """100 x the mean number of spikes per neuron and time step, over all the given layers."""
-    total = torch.stack([torch.stack(steps).sum() for steps in spikes.values()]).sum()
-    places = sum(step.numel() for steps in spikes.values() for step in steps)
-    return 100 * total / places
+    @property
+    def validation_spikes(self) -> list[float]:
+        """Hidden spikes per inference after each epoch, at the first knob setting."""
+        return [entry.spikes[0] for entry in self.history]
 
 
 def fit(
     model: nn.Module,
     data: Dataset,
-    how: Recipe | str = "perturbed",
+    how: Recipe | str = "aspen",
     *,
     seed: int = 0,
     epochs: int | None = None,
-    progress: Callable[[int, int, float, float], None] | None = None,
-) -> History:
+    fused: bool | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    log: str | Path | None = None,
+    progress: Report | None = None,
+) -> Fitted:
     """Train ``model`` on ``data.train``; the test data is not touched.
 
-    The model maps spikes (time, batch, *shape) to output spikes (time, batch, classes); the class with most spikes
-    wins, and the loss is the cross-entropy of the spike counts. The training data is encoded anew in each epoch.
+    The model maps spikes or a current (time, batch, *shape) to output spikes or values (time, batch, classes), or to
+    one value for each class, (batch, classes); the highest sum over time wins, and the loss is the cross-entropy of the
+    sums. Data that is encoded at random is encoded anew in each epoch. The same seed gives the same weights.
 
     Args:
         model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode.
         data: what to learn.
         how: a recipe or its name.
-        seed: of the order of samples, the encoding and the perturbation. The weights are the caller's: seed torch
-            before the model is made.
-        epochs: instead of the recipe's.
-        progress: called after each epoch with (epoch, epochs, validation accuracy, validation spikes).
+        seed: of the order of samples, the encoding, the perturbation, jitter and dropout. The weights are the caller's:
+            seed torch before the model is made.
+        epochs: instead of the recipe's, in each of its stages.
+        fused: whether the model runs all time steps at once (:func:`aspen.fuse`), which is several times faster and
+            computes the same; ``None``: where it can be, which a rehearsal finds out before the training.
+        checkpoint: a file that is written after each epoch.
+        resume: go on from ``checkpoint``, if it is there; on a CPU to the bit what an undisturbed training gives.
+        log: a folder for ``epochs.csv``, and for TensorBoard where that is installed.
+        progress: called after each epoch with what was measured, and the number of epochs of all stages.
 
     Returns:
-        loss, validation accuracy and spikes after each epoch.
+        what was measured, and the dial where one was learned.
+
+    Raises:
+        InputError: the data or a setting is not allowed.
+        ModelError: the model cannot be trained like this.
+        TrainingError: no finite loss, or a network that says nothing. The last good weights remain.
     """
     chosen = recipe(how) if isinstance(how, str) else how
-    epochs = chosen.epochs if epochs is None else epochs
-    if epochs < 1:
-        raise InputError(f"epochs: found {epochs}, allowed is 1 and more")
-    hidden = hidden_layers(model)
-    rng = np.random.default_rng(seed)
-    batches = ceil(len(data.train) / chosen.batch_size)
-    optimizer = torch.optim.Adam(model.parameters(), chosen.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
-    handle = None
-    if chosen.perturbation is not None:
-        handle = perturb_thresholds(model, seed=seed, **chosen.perturbation)  # type: ignore[arg-type]
-    history = History()
-    ramp = chosen.warm_up * epochs * batches
-    done = 0
+    stages = [stage if epochs is None else _with_epochs(stage, epochs) for stage in chosen.stages]
+    _check_data(data)
+    sample = torch.from_numpy(data.encoder.encode(data.train.values[:1], seed=0))
+    sample = sample.to(next(model.parameters()))
+    hidden_layers(model)
+    settings = _settings(stages, data, model, seed)
+    state = None
+    if resume and checkpoint is not None and Path(checkpoint).is_file():
+        state = read_checkpoint(checkpoint, settings)
+    runner = _runner(model, sample, fused)
+    done = Progress()
+    if state is not None:
+        done = Progress(state["stage"], state["epoch"], [Epoch(**entry) for entry in state["history"]])
+    result = Fitted(done.history)
+    total = sum(stage.epochs for stage in stages)
+    logs = Logs(log)
+    dial: LearnedDial | None = None
+    with torch.random.fork_rng(devices=[]):
+        try:
+            for index in range(done.stage, len(stages)):
+                stage = Stage(model, runner, data, stages[index], sample, seed, index)
+                dial = stage.dial
+                if state is not None:
+                    stage.load(state)
+                    done.best, state = state["best"], None
+                _run_stage(stage, done, settings, checkpoint, logs, progress, total)
+                if dial is not None:
+                    result.profile = dial.profile()
+                    dial.remove()
+        finally:
+            if dial is not None:
+                dial.remove()
+            model.eval()
+    return result
+
+
+def _with_epochs(stage: Recipe, epochs: int) -> Recipe:
+    return replace(stage, epochs=epochs, then=None)
+
+
+def _run_stage(
+    stage: Stage,
+    done: Progress,
+    settings: dict[str, object],
+    checkpoint: str | Path | None,
+    logs: Logs,
+    progress: Report | None,
+    total: int,
+) -> None:
+    last = stage.recipe.epochs
+    silent = 0
+    while done.epoch < last:
+        loss = stage.run_epoch(done.epoch)
+        entry = measure(stage, loss, done.epoch)
+        done.history.append(entry)
+        done.epoch += 1
+        silent = silent + 1 if not any(entry.spikes) else 0
+        if silent == SILENT_EPOCHS:
+            raise TrainingError(
+                f"{stage.recipe.name}: found no hidden spike on validation data for {silent} epochs, allowed are some; "
+                f"lower the spike price, or begin with larger weights"
+            )
+        stop = _keep_best(stage, done)
+        logs.write(done.history)
+        if checkpoint is not None:
+            _save(stage, done, settings, checkpoint)
+        if progress is not None:
+            progress(entry, total)
+        if stop:
+            break
+    stage.finish()
+    if stage.recipe.patience is not None and done.best is not None:
+        stage.load_weights(done.best["weights"])
+    done.stage, done.epoch, done.best = done.stage + 1, 0, None
+
+
+def _keep_best(stage: Stage, done: Progress) -> bool:
+    """Remember the best weights where the recipe asks for it; whether it is time to stop."""
+    if stage.recipe.patience is None:
+        return False
+    accuracy = done.history[-1].accuracy[0]
+    if done.best is None or accuracy > done.best["accuracy"]:
+        done.best = {"accuracy": accuracy, "epoch": done.epoch, "weights": stage.weights()}
+    return bool(done.epoch - done.best["epoch"] >= stage.recipe.patience)
+
+
+def _save(stage: Stage, done: Progress, settings: dict[str, object], path: str | Path) -> None:
+    history = [asdict(entry) for entry in done.history]
+    where = {"stage": done.stage, "epoch": done.epoch, "history": history, "best": done.best, "settings": settings}
+    write_checkpoint(path, {**stage.state(), **where})
+
+
+def _settings(stages: list[Recipe], data: Dataset, model: nn.Module, seed: int) -> dict[str, object]:
+    """What must be the same for a training to be resumed."""
+    shapes = {name: list(values.shape) for name, values in model.state_dict().items()}
+    samples = [len(data.train), len(data.validation)]
+    recipes = [repr(stage) for stage in stages]
+    return {"recipe": recipes, "data": data.name, "samples": samples, "weights": shapes, "seed": seed}
+
+
+def _check_data(data: Dataset) -> None:
+    for name in ("train", "validation"):
+        if len(data.part(name)) == 0:
+            raise InputError(f"{name}: found no samples, allowed is at least one; split the data otherwise")
+    labels = np.unique(data.train.labels)
+    if len(labels) < 2:
+        raise InputError(f"train: found the one class {labels.tolist()}, allowed are two or more; split otherwise")
+    if labels.min() < 0 or labels.max() >= data.classes:
+        raise InputError(
+            f"train: found labels {labels.min()} to {labels.max()}, allowed is 0 to {data.classes - 1}; renumber them"
+        )
+
+
+def _runner(model: nn.Module, sample: Tensor, fused: bool | None) -> nn.Module:
+    """The model, or its fused self."""
+    if fused is False:
+        return model
+    was_training = model.training
+    model.train()
     try:
-        for epoch in range(epochs):
-            model.train()
-            order = rng.permutation(len(data.train))
-            spikes = data.encoder.encode(data.train.values[order], seed=int(rng.integers(2**31)))
-            losses = []
-            for part in np.array_split(np.arange(len(order)), batches):
-                inputs = torch.from_numpy(spikes[:, part]).float()
-                labels = torch.from_numpy(data.train.labels[order[part]])
-                price = chosen.spike_price * (min(done / ramp, 1.0) if ramp else 1.0)
-                losses.append(_step(model, hidden, inputs, labels, price, chosen.clip, optimizer))
-                schedule.step()
-                done += 1
-            history.loss.append(float(np.mean(losses)))
-            accuracy, count = evaluate(model, data, "validation")
-            history.validation_accuracy.append(accuracy)
-            history.validation_spikes.append(count)
-            if progress is not None:
-                progress(epoch + 1, epochs, accuracy, count)
+        return fuse(model, sample)
+    except ModelError:
+        if fused:
+            raise
+        return model
     finally:
-        if handle is not None:
-            handle.remove()
-        model.eval()
-    return history
+        model.train(was_training)
 
 
-def _step(
-    model: nn.Module,
-    hidden: dict[str, nn.Module],
-    inputs: Tensor,
-    labels: Tensor,
-    price: float,
-    clip: float,
-    optimizer: torch.optim.Optimizer,
-) -> float:
-    with count_spikes(hidden) as spikes:
-        counts = model(inputs).sum(dim=0)
-    loss = functional.cross_entropy(counts, labels)
-    if price:
-        loss = loss + price * spike_penalty(spikes)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
-    return float(loss.detach())
+def measure(stage: Stage, loss: float, epoch: int) -> Epoch:
+    """Validation accuracy and spikes at three knob settings, with the averaged weights."""
+    data = stage.data
+    chosen = np.random.default_rng(0).permutation(len(data.validation))[:VALIDATION_SAMPLES]
+    inputs, labels = data.spikes("validation")[:, chosen], data.validation.labels[chosen]
+    settings = KNOBS if stage.dial is not None else SCALES
+    accuracy, spikes, dead = [], [], 0.0
+    with stage.averaged():
+        for setting in settings:
+            with _dialled(stage, setting):
+                found, counts = _count(stage.model, stage.runner, inputs, labels)
+            accuracy.append(found)
+            spikes.append(float(sum(float(count.sum()) for count in counts.values())) / len(labels))
+            if setting == settings[0]:
+                neurons = torch.cat([count.reshape(-1) for count in counts.values()])
+                dead = float((neurons == 0).double().mean())
+    return Epoch(stage.index, epoch, loss, list(settings), accuracy, spikes, dead)
+
+
+@contextmanager
+def _dialled(stage: Stage, setting: float) -> Iterator[None]:
+    """The dial, or the knob of all hidden layers, at ``setting`` for as long as the block runs."""
+    if stage.dial is not None:
+        stage.dial.turn(setting)
+        yield
+        return
+    before = get_threshold_scale(stage.model)
+    set_threshold_scale(stage.model, {name: before[name] * setting for name in stage.hidden})
+    try:
+        yield
+    finally:
+        set_threshold_scale(stage.model, before)
+
+
+def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) -> tuple[float, dict[str, Tensor]]:
+    """Accuracy, and spikes of each hidden neuron in all samples together, in eval mode."""
+    was_training = model.training
+    model.eval()
+    like = next(model.parameters())
+    correct, counts = 0, dict[str, Tensor]()
+    try:
+        for start in range(0, len(labels), _CHUNK):
+            part = torch.from_numpy(np.ascontiguousarray(inputs[:, start : start + _CHUNK])).to(like.device, like.dtype)
+            with torch.no_grad(), count_spikes(hidden_layers(model)) as spikes:
+                scores = scores_of(runner(part))
+            wanted = torch.from_numpy(labels[start : start + _CHUNK]).to(scores.device)
+            correct += int((scores.argmax(dim=1) == wanted).sum())
+            for name, steps in spikes.items():
+                total = sum(step.sum(dim=0) for step in steps)
+                counts[name] = counts.get(name, 0) + total.double().cpu()  # type: ignore[union-attr]
+    finally:
+        model.train(was_training)
+    return correct / len(labels), counts
 
 
 def evaluate(model: nn.Module, data: Dataset, part: str) -> tuple[float, float]:
     """Accuracy (0 to 1) and hidden spikes per inference of a snnTorch model on a part of the data, in eval mode."""
-    was_training = model.training
-    model.eval()
-    with torch.no_grad(), count_spikes(hidden_layers(model)) as spikes:
-        counts = model(torch.from_numpy(data.spikes(part)).float()).sum(dim=0)
-    model.train(was_training)
-    labels = torch.from_numpy(data.part(part).labels)
-    accuracy = float((counts.argmax(dim=1) == labels).float().mean())
-    total = sum(float(step.sum()) for steps in spikes.values() for step in steps)
-    return accuracy, total / len(labels)
+    labels = data.part(part).labels
+    accuracy, counts = _count(model, model, data.spikes(part), labels)
+    return accuracy, float(sum(float(count.sum()) for count in counts.values())) / len(labels)

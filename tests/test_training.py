@@ -12,8 +12,11 @@ from torch import nn
 from aspen.data import Dataset, RateEncoder, Samples, digits
 from aspen.errors import InputError, ModelError
 from aspen.models import DenseNet
+from aspen.penalties import SpikePenalty
 from aspen.perturbation import get_perturbation
-from aspen.training import RECIPES, Recipe, count_spikes, evaluate, fit, spike_penalty
+from aspen.recipes import RECIPES, Recipe
+from aspen.spikes import count_spikes
+from aspen.training import evaluate, fit
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +107,16 @@ def test_the_penalty_is_the_percentage_of_places_with_a_spike() -> None:
     with count_spikes({"lif1": net.lif1}) as spikes, torch.no_grad():
         net(inputs)
     assert len(spikes["lif1"]) == 5
-    assert float(spike_penalty(spikes)) == pytest.approx(100 * float(torch.stack(spikes["lif1"]).mean()))
+    rates = 100 * torch.stack(spikes["lif1"]).mean(dim=0)  # (sample, neuron)
+    whole = {"lif1": [torch.cat(spikes["lif1"])]}  # as a fused model gives them
+    for given in (spikes, whole):
+        torch.testing.assert_close(SpikePenalty(Recipe("l1"))(given, 3), rates.mean(dim=1))
+        squared = SpikePenalty(Recipe("l2", penalty="l2", prices={"lif1": 0.5}))(given, 3)
+        torch.testing.assert_close(squared, 0.5 * rates.square().mean(dim=1))
+    costs = torch.arange(12.0)
+    torch.testing.assert_close(SpikePenalty(Recipe("x"), {"lif1": costs})(spikes, 3), (rates * costs).mean(dim=1))
+    above = SpikePenalty(Recipe("x", target=5.0))(spikes, 3)
+    torch.testing.assert_close(above, (rates.mean(dim=1) - 5).clamp(min=0))
     assert not net.lif1._forward_hooks
 
 
@@ -123,7 +135,8 @@ def test_the_test_part_is_never_touched(small: Dataset) -> None:
 def test_progress_is_reported_after_each_epoch(small: Dataset) -> None:
     seen = []
     fit(model(), small, "plain", epochs=3, progress=lambda *values: seen.append(values))
-    assert [(epoch, total) for epoch, total, *_ in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert [(entry.epoch, total) for entry, total in seen] == [(0, 3), (1, 3), (2, 3)]
+    assert seen[0][0].settings == [1.0, 0.7, 1.5]
 
 
 def test_an_interrupted_training_leaves_a_plain_model(small: Dataset) -> None:
@@ -139,9 +152,9 @@ def test_an_interrupted_training_leaves_a_plain_model(small: Dataset) -> None:
 
 
 def test_wrong_recipes_models_and_sizes_are_refused(small: Dataset) -> None:
-    with pytest.raises(InputError, match="recipe: found 'best', allowed are plain, perturbed"):
+    with pytest.raises(InputError, match="recipe: found 'best', allowed are plain, l1, l2, perturbed, aspen"):
         fit(model(), small, "best")
-    with pytest.raises(InputError, match="epochs: found 0"):
+    with pytest.raises(InputError, match="found epochs=0"):
         fit(model(), small, "plain", epochs=0)
     with pytest.raises(ModelError, match="found no spiking layer"):
         fit(nn.Linear(8, 2), small, "plain", epochs=1)

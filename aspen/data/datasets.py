@@ -1,40 +1,59 @@
-"""Data sets: values and labels, split into training, validation and test data by a fixed seed."""
+"""Data sets: values and labels, split into training, validation and test data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.data.encoders import Encoder, RateEncoder
-from aspen.errors import InputError, MissingDependencyError
+from aspen.data.encoders import Encoder, StoredEncoder
+from aspen.errors import InputError
 
 _SEEDS = {"train": 1, "validation": 2, "test": 3}
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Part of a data set: ``values`` (n, *shape) float32 and ``labels`` (n,) int64."""
+    """Part of a data set.
+
+    Args:
+        values: (n, *shape) float32; of signals over time (n, time, channels).
+        labels: (n,) int64, from 0.
+        subjects: (n,) int64: who each sample is from; ``None`` where that is not known.
+    """
 
     values: Array
     labels: Array
+    subjects: Array | None = None
+
+    def __post_init__(self) -> None:
+        for name, array in (("values", self.values), ("subjects", self.subjects)):
+            if array is not None and len(array) != len(self.labels):
+                raise InputError(f"{name}: found {len(array)} beside {len(self.labels)} labels, allowed are as many")
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def select(self, chosen: Array) -> Samples:
+        """The samples at ``chosen``: a mask (n,), or indices."""
+        subjects = None if self.subjects is None else self.subjects[chosen]
+        return Samples(self.values[chosen], self.labels[chosen], subjects)
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training, validation and test samples with the encoder that turns them into spikes.
+    """Training, validation and test samples with the encoder that turns them into spikes or a current.
 
     Args:
         name: short name.
         train, validation, test: disjoint samples. Settings are chosen on ``validation``; ``test`` is for the end.
-        encoder: turns values into spikes.
+        encoder: turns values into spikes or a current.
         classes: number of classes.
+        class_names: their names, or empty.
+        channels: names of the values' last axis, or empty.
     """
 
     name: str
@@ -43,6 +62,8 @@ class Dataset:
     test: Samples
     encoder: Encoder
     classes: int
+    class_names: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
     def part(self, name: str) -> Samples:
         """The samples called ``train``, ``validation`` or ``test``."""
@@ -52,49 +73,90 @@ class Dataset:
         return samples
 
     def spikes(self, part: str) -> Array:
-        """(time, n, *shape) uint8: a part encoded once, always with the same seed."""
+        """(time, n, *shape): a part encoded once, always with the same seed; uint8 spikes, or a float32 current."""
         if part not in self._encoded:
             self._encoded[part] = self.encoder.encode(self.part(part).values, _SEEDS[part])
         return self._encoded[part]
+
+    def with_encoder(self, encoder: StoredEncoder) -> Dataset:
+        """The same samples with another encoder, fitted on the training samples."""
+        return replace(self, encoder=encoder.fit(self.train.values))
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded time step of one sample: what the network's input population needs."""
+        return self.encoder.encode(self.train.values[:1], 0).shape[2:]
 
     @cached_property
     def _encoded(self) -> dict[str, Array]:
         return {}
 
 
-def digits(seed: int = 0, steps: int = 25) -> Dataset:
-    """scikit-learn's handwritten digits: 1797 real images of 8 x 8 pixels, which ship with that package.
+def split_subjects(samples: Samples, held_out: int | Sequence[int], seed: int = 0) -> tuple[Samples, Samples]:
+    """Hold out all samples of some subjects, so that a network is judged on people that it has not seen.
 
-    Split by ``seed`` into 60 % training, 20 % validation and 20 % test samples, each with the same mix of digits;
-    flattened to 64 values in 0 to 1 and rate coded over ``steps`` time steps.
+    Args:
+        samples: with ``subjects``.
+        held_out: how many subjects, drawn by ``seed``; or which.
+        seed: of the draw.
+
+    Returns:
+        (kept, held out).
 
     Raises:
-        MissingDependencyError: scikit-learn is not installed.
+        InputError: the samples have no subjects, there are too few, one is not among them, or a class would be missing
+            from the kept samples.
     """
-    try:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-    except ImportError as error:
-        raise MissingDependencyError(
-            "scikit-learn: not installed, needed for the digits; pip install 'aspen-snn[train]'"
-        ) from error
-    images, labels = load_digits(return_X_y=True)
-    values, labels = (images / 16).astype(np.float32), labels.astype(np.int64)
-    kept, test, kept_labels, test_labels = train_test_split(
-        values, labels, test_size=0.2, stratify=labels, random_state=seed
-    )
-    train, validation, train_labels, validation_labels = train_test_split(
-        kept, kept_labels, test_size=0.25, stratify=kept_labels, random_state=seed
-    )
-    return Dataset(
-        "digits",
-        Samples(train, train_labels),
-        Samples(validation, validation_labels),
-        Samples(test, test_labels),
-        RateEncoder(steps),
-        classes=10,
-    )
+    if samples.subjects is None:
+        raise InputError(
+            "subjects: found none, allowed is a split by subject of samples that have them; split at random"
+        )
+    known = np.unique(samples.subjects)
+    if isinstance(held_out, (int, np.integer)):
+        if not 1 <= held_out < len(known):
+            raise InputError(
+                f"held_out: found {held_out} of {len(known)} subjects, allowed are 1 to {len(known) - 1}; one at least "
+                f"must be left to train on"
+            )
+        chosen = np.random.default_rng(seed).choice(known, int(held_out), replace=False)
+    else:
+        chosen = np.unique(np.asarray(held_out, np.int64))
+        unknown = np.setdiff1d(chosen, known)
+        if len(unknown) or not 1 <= len(chosen) < len(known):
+            raise InputError(
+                f"held_out: found subjects {chosen.tolist()}, allowed are some, not all, of {known.tolist()}"
+            )
+    out = np.isin(samples.subjects, chosen)
+    kept, held = samples.select(~out), samples.select(out)
+    _check_classes(kept, held, f"subjects {sorted(int(c) for c in chosen)} hold all samples")
+    return kept, held
 
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"digits": digits}
-"""Name -> loader, for the command line."""
+def split_stratified(samples: Samples, fraction: float, seed: int = 0) -> tuple[Samples, Samples]:
+    """Hold out a fraction of the samples of each class, at random by ``seed``; at least one, and never all.
+
+    Returns:
+        (kept, held out).
+
+    Raises:
+        InputError: the fraction is not between 0 and 1, or a class has a single sample.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"fraction: found {fraction}, allowed is between 0 and 1; 0.2 is usual")
+    rng = np.random.default_rng(seed)
+    out = np.zeros(len(samples), bool)
+    for label in np.unique(samples.labels):
+        members = rng.permutation(np.flatnonzero(samples.labels == label))
+        if len(members) < 2:
+            raise InputError(f"labels: found one sample of class {label}, allowed are 2 and more; leave the class out")
+        out[members[: min(max(round(fraction * len(members)), 1), len(members) - 1)]] = True
+    return samples.select(~out), samples.select(out)
+
+
+def _check_classes(kept: Samples, held: Samples, why: str) -> None:
+    missing = np.setdiff1d(held.labels, kept.labels)
+    if len(missing):
+        raise InputError(
+            f"split: found class {int(missing[0])} without training samples ({why}), allowed is a split that leaves "
+            f"some of every class; hold out fewer or other subjects"
+        )

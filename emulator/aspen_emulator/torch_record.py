@@ -31,7 +31,7 @@ def torch_record(model: nn.Module, network: Network, values: Array) -> Record:
 
     from aspen.exporting import population_name
     from aspen.layers import spiking_layers
-    from aspen.training import count_spikes
+    from aspen.spikes import count_spikes
 
     layers = spiking_layers(model)
     by_population = {population_name(name): name for name in layers}

@@ -63,16 +63,21 @@ def train_network(
     from aspen.data import DATASETS
     from aspen.exporting import export
     from aspen.models import DenseNet
-    from aspen.training import fit, recipe
+    from aspen.recipes import recipe
+    from aspen.trainer import Epoch
+    from aspen.training import fit
 
     dataset = DATASETS[data]()
     torch.manual_seed(seed)
     model = DenseNet((dataset.train.values.shape[1], *hidden, dataset.classes))
-    total = epochs or recipe(how).epochs
+    stages = recipe(how).stages
+    total = len(stages) * epochs if epochs else sum(stage.epochs for stage in stages)
     with tqdm(total=total, desc=f"train {how}, seed {seed}", unit="epoch", dynamic_ncols=True) as bar:
 
-        def progress(epoch: int, total: int, accuracy: float, spikes: float) -> None:
-            bar.set_postfix_str(f"validation {accuracy:.1%}, {spikes:.0f} spikes")
+        def progress(entry: Epoch, total: int) -> None:
+            points = zip(entry.settings, entry.accuracy, entry.spikes, strict=True)
+            shown = ", ".join(f"{setting:g}: {accuracy:.1%} {spikes:.0f}" for setting, accuracy, spikes in points)
+            bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}")
             bar.update(1)
 
         with _one_thread():

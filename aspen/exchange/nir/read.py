@@ -39,8 +39,8 @@ def read_network(graph: Any, dt: float, reset: str, current: bool, output: str |
         for link in fold(flat, order[1:])
     ]
     chosen = output if output in names.values() else names[_output(flat)]
-    lif = next((p.neuron for p in populations if p.name == chosen), None)
-    readout = "membrane" if isinstance(lif, Lif) and not lif.fires else "spikes"
+    end = next((p.neuron for p in populations if p.name == chosen), None)
+    readout = "membrane" if isinstance(end, Lif) and not end.fires else "spikes"
     return Network(tuple(populations), tuple(connections), chosen or "", readout=readout)
 
 

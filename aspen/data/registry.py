@@ -1,0 +1,83 @@
+"""Data sets by name, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from aspen.data.bundled import digits
+from aspen.data.datasets import Dataset
+from aspen.data.event_data import tonic_events
+from aspen.data.hapt_recordings import HAPT_PAGE, hapt
+from aspen.data.ts_files import TS_PAGE, ts_archive
+from aspen.data.uci_har import HAR_PAGE, har
+from aspen.errors import InputError
+
+TONIC_PAGE = "https://tonic.readthedocs.io"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set that the command line can load. Call it with a path, where it needs one, and a seed.
+
+    Args:
+        name: short name.
+        what: one line about it.
+        publisher: where to download it; ``None`` where it ships with a package.
+        loader: the function behind it.
+    """
+
+    name: str
+    what: str
+    publisher: str | None
+    loader: Callable[..., Dataset]
+
+    def __call__(self, path: str | Path | None = None, *, seed: int = 0) -> Dataset:
+        """Load it.
+
+        Raises:
+            InputError: a path is missing, or given where there is nothing to read.
+        """
+        if self.publisher is None:
+            if path is not None:
+                raise InputError(f"{self.name}: found the path {path}, allowed is none; these data ship with a package")
+            return self.loader(seed=seed)
+        if path is None:
+            raise InputError(
+                f"{self.name}: found no path, allowed is that of its folder or zip; download it from {self.publisher}"
+            )
+        return self.loader(path, seed=seed)
+
+
+DATASETS: dict[str, Named] = {
+    named.name: named
+    for named in (
+        Named("digits", "handwritten digits, rate coded", None, digits),
+        Named("har", "UCI HAR: activities from a phone's motion sensors, ON and OFF spikes", HAR_PAGE, har),
+        Named("hapt", "UCI HAPT: the same from continuous recordings", HAPT_PAGE, hapt),
+        Named("shd", "Spiking Heidelberg Digits, through tonic", TONIC_PAGE, partial(tonic_events, "shd")),
+        Named("nmnist", "N-MNIST, through tonic", TONIC_PAGE, partial(tonic_events, "nmnist")),
+        Named(
+            "dvs-gesture",
+            "DVS Gesture at a quarter of its resolution, through tonic",
+            TONIC_PAGE,
+            partial(tonic_events, "dvs-gesture", shrink=4),
+        ),
+        Named("ts", "a problem as NAME_TRAIN.ts and NAME_TEST.ts", TS_PAGE, ts_archive),
+    )
+}
+"""Name -> data set, for the command line."""
+
+
+def load_dataset(name: str, path: str | Path | None = None, *, seed: int = 0) -> Dataset:
+    """The data set called ``name``, from ``path`` where it needs one; ``seed`` draws the split.
+
+    Raises:
+        InputError: no such name, or a path is missing or not needed.
+        FileFormatError: the files are not what they should be.
+    """
+    if name not in DATASETS:
+        raise InputError(f"data: found {name!r}, allowed are {', '.join(DATASETS)}; choose one of these")
+    return DATASETS[name](path, seed=seed)

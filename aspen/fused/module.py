@@ -1,0 +1,178 @@
+"""The fused model: the user's own modules and ``forward``, given all time steps at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from aspen.errors import InputError, ModelError
+from aspen.fused.neurons import Neuron
+from aspen.fused.passes import replaced, stepper
+from aspen.fused.rehearsal import Form, rehearse
+from aspen.layers import show, spiking_layers
+
+_BATCH_NORMS = ("refuse", "over_time")
+
+
+def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "refuse") -> Fused:
+    """Run a snnTorch model over all time steps at once, for training several times faster.
+
+    Each layer gets the inputs of all steps in one call; each spiking layer then steps through time in one compiled loop
+    with its own backward pass. The arithmetic is snnTorch's, operation by operation: the same spikes, the same
+    gradients up to the order of sums. Nothing else changes::
+
+        fused = aspen.fuse(model)
+        spikes = fused(inputs)          # (time, batch, *shape), as the loop would return it
+        loss(spikes).backward()         # gradients in the model's own parameters
+
+    The result shares its parameters, buffers and submodules with ``model``, which remains usable as it is: the same
+    ``state_dict``, optimisers, hooks, ``train()`` and ``to()``. Perturbed thresholds and the knob work in it, with the
+    same draws. Hooks on submodules see all steps at once, (time x batch, *shape).
+
+    The model may loop over the first dimension of its input, or do one step (with ``init_hidden``, or taking and
+    returning its states), and what it does between the neurons is free as long as each step and sample is treated
+    alone: dropout, pooling, reshaping and skips are fine. At the first call with a new shape, mode or greater length, a
+    rehearsal with random spikes, on a copy of the model, finds out whether that is so.
+
+    Args:
+        model: a snnTorch model with Leaky, Synaptic, RLeaky, RSynaptic or Lapicque neurons, whose states start at zero.
+        sample: an input (time, batch, *shape) to rehearse with at once; without, this happens at the first call.
+        batch_norm: ``"refuse"`` BatchNorm in training mode, whose statistics the loop takes for each step alone, or
+            let it take them ``"over_time"`` and batch, which trains another network. In ``eval()`` mode both agree.
+
+    Returns:
+        a module to be called with all steps, (time, batch, *shape); it returns what the model's loop returns, or for a
+        model that does one step what it returns at each, stacked. On the CPU, float32 and float64 run compiled;
+        elsewhere the neurons step as snnTorch has them, only the layers between are fused.
+
+    Raises:
+        InputError: an argument is not allowed.
+        ModelError: the model cannot be fused; the message names the module, the reason and a remedy. Train such models
+            in the plain loop.
+    """
+    if isinstance(model, Fused):
+        raise InputError("model: found a fused model, allowed is a plain one; use it as it is, or unfuse() it")
+    if batch_norm not in _BATCH_NORMS:
+        raise InputError(
+            f"batch_norm: found {batch_norm!r}, allowed are {', '.join(_BATCH_NORMS)}; choose one of these"
+        )
+    fused = Fused(model, batch_norm)
+    if sample is not None:
+        fused.check(sample)
+    return fused
+
+
+def unfuse(fused: nn.Module) -> nn.Module:
+    """The user's own model behind a fused one, with the weights as they are now.
+
+    Raises:
+        InputError: the module is not fused.
+    """
+    if not isinstance(fused, Fused):
+        raise InputError(f"fused: found {type(fused).__name__}, allowed is what fuse() returned; pass that")
+    return fused.plain
+
+
+class Fused(nn.Module):
+    """What :func:`fuse` returns; made by it alone."""
+
+    def __init__(self, model: nn.Module, batch_norm: str) -> None:
+        layers = spiking_layers(model)
+        if "" in layers:
+            raise ModelError(
+                f"{type(model).__name__}: found a neuron alone, allowed is a model of layers; use nn.Sequential"
+            )
+        training = model.training
+        vars(self)["_plain"] = model  # not a submodule: the names of parameters stay those of the model
+        super().__init__()
+        self.training = training
+        self._batch_norm = batch_norm
+        self._neurons = [Neuron(name, layer) for name, layer in layers.items()]
+        self._forms: dict[tuple[Any, ...], tuple[int, Form]] = {}
+        for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+            vars(self)[shared] = getattr(model, shared)
+
+    @property
+    def plain(self) -> nn.Module:
+        """The user's own model."""
+        return cast(nn.Module, vars(self)["_plain"])
+
+    @property
+    def training(self) -> bool:
+        """Whether the model is in training mode."""
+        return self.plain.training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self.plain.training = mode
+
+    def train(self, mode: bool = True) -> Fused:
+        """Set the model's mode."""
+        self.plain.train(mode)
+        return self
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's."""
+        return self.plain.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's."""
+        return self.plain.load_state_dict(*args, **kwargs)
+
+    def forward(self, inputs: Tensor) -> Any:
+        """What the model returns for all steps.
+
+        Args:
+            inputs: (time, batch, *shape).
+
+        Raises:
+            InputError: the input has no steps or samples.
+            ModelError: the model cannot be fused.
+        """
+        form = self.check(inputs)
+        with self._running(len(inputs)):
+            return form.call(self.plain, inputs)
+
+    def check(self, inputs: Tensor) -> Form:
+        """Rehearse with inputs like these (time, batch, *shape), unless that was done; see :func:`fuse`."""
+        if not isinstance(inputs, Tensor) or inputs.ndim < 2 or 0 in inputs.shape[:2]:
+            found = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+            raise InputError(f"inputs: found {found}, allowed is a tensor (time, batch, *shape) with 1 step or more")
+        self._check_batch_norm()
+        key = (self.training, inputs.shape[2:], inputs.dtype, inputs.device)
+        known, form = self._forms.get(key, (0, None))
+        if form is None or known < len(inputs):
+            form = rehearse(self.plain, [neuron.name for neuron in self._neurons], inputs)
+            self._forms[key] = (len(inputs), form)
+        return form
+
+    def _check_batch_norm(self) -> None:
+        if self._batch_norm == "over_time":
+            return
+        for name, module in self.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+                raise ModelError(
+                    f"{show(name)} ({type(module).__name__}): found in training mode, where the loop takes the "
+                    f"statistics of each step alone; put it into eval(), train in the plain loop, or pass "
+                    f"batch_norm='over_time'"
+                )
+
+    @contextmanager
+    def _running(self, steps: int) -> Iterator[None]:
+        for neuron in self._neurons:
+            neuron.refresh()
+        with replaced({neuron.layer: stepper(neuron, steps) for neuron in self._neurons}):
+            yield
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_forms"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _forms={})
+
+    def extra_repr(self) -> str:
+        """Names the model."""
+        return f"{type(self.plain).__name__}, fused over time"

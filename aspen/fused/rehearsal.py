@@ -1,0 +1,305 @@
+"""Find out whether a model may be given all time steps as one, by a rehearsal on a copy.
+
+In the rehearsal the neurons answer with random spikes and states, drawn beforehand for every step. The model runs
+twice: step by step, as it was written, and once with all steps merged into the batch. If every neuron then gets the
+same input for every step and sample, and if what the model returns is the same, the model is made of parts that treat
+each step and each sample alone. Whatever reads an earlier step, mixes samples or counts steps gives itself away, as the
+answers are random and have nothing to do with the input.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from aspen.errors import ModelError
+from aspen.exporting.nodes import DROPOUTS, LOOKS, operation_name, parts
+from aspen.fused.neurons import Neuron
+from aspen.fused.passes import given_states, replaced, shown
+from aspen.fused.restoring import Restore, close, find_restore
+
+BATCH = 3
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a model is written.
+
+    Args:
+        loops: whether ``forward`` loops over time; otherwise it does one step.
+        states: how many states ``forward`` asks for, beside the input.
+        restore: what turns the merged return value into the loop's.
+    """
+
+    loops: bool
+    states: int
+    restore: Restore
+
+    def call(self, model: nn.Module, inputs: Tensor) -> Any:
+        """What the model returns for (time, batch, *shape), its neurons running all steps in one call."""
+        return self.restore(call_merged(model, inputs, self.loops, self.states), len(inputs))
+
+
+def call_merged(model: nn.Module, inputs: Tensor, loops: bool, states: int) -> Any:
+    """What the model returns when all steps are given as one, in a batch of time x batch."""
+    merged = inputs.flatten(0, 1)
+    return model(merged.unsqueeze(0)) if loops else model(merged, *_empty_states(inputs, states))
+
+
+def _empty_states(inputs: Tensor, states: int) -> list[Tensor]:
+    dtype = inputs.dtype if inputs.is_floating_point() else torch.get_default_dtype()
+    return [torch.zeros(0, dtype=dtype, device=inputs.device)] * states
+
+
+class _OtherForm(ModelError):
+    """The model was not meant to be called like this."""
+
+
+class _Watch(TorchFunctionMode):
+    """Switches dropout off, and refuses looks at values."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.own = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        self.rests = False
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Let everything pass until the block ends."""
+        self.rests = True
+        try:
+            yield
+        finally:
+            self.rests = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.rests:
+            return func(*args, **kwargs)
+        name = operation_name(func)
+        if name in DROPOUTS:
+            return args[0] if args else kwargs["input"]
+        if name in LOOKS and any(id(tensor) not in self.own for tensor in parts(args, Tensor)):
+            raise ModelError(
+                f"forward(): found {name!r} on values, allowed is control flow that does not depend on data; "
+                f"remove it, or use the plain loop"
+            )
+        return func(*args, **kwargs)
+
+
+@dataclass
+class _Rehearsal:
+    """What the neurons are given and answer."""
+
+    steps: int
+    neurons: list[Neuron]
+    watch: _Watch
+    looped: bool = True
+    inputs: dict[str, list[Tensor]] = field(default_factory=dict)
+    answers: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    left: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+
+    def start(self, looped: bool) -> None:
+        """Begin a run, step by step or merged."""
+        self.looped, self.inputs, self.left = looped, {}, {}
+        if looped:
+            self.answers = {}
+        for neuron in self.neurons:
+            for state in {"spk", "syn", "mem"} & neuron.layer._buffers.keys():
+                neuron.layer._buffers[state] = torch.zeros(0)
+
+    def forwards(self) -> dict[nn.Module, Callable[..., Any]]:
+        """What the neurons run."""
+        return {neuron.layer: self._forward(neuron) for neuron in self.neurons}
+
+    def _forward(self, neuron: Neuron) -> Callable[..., Any]:
+        def forward(input_: Tensor, *args: Any, **kwargs: Any) -> Any:
+            with self.watch.resting():
+                return self._answer(neuron, input_, given_states(neuron, args, kwargs))
+
+        return forward
+
+    def _answer(self, neuron: Neuron, signal: Tensor, given: dict[str, Tensor]) -> Any:
+        seen = self.inputs.setdefault(neuron.name, [])
+        if self.looped:
+            self._check_states(neuron, given, len(seen))
+        seen.append(signal.detach())
+        index = len(seen) - 1
+        size = BATCH if self.looped else BATCH * self.steps
+        if signal.ndim == 0 or signal.shape[0] != size or index >= (self.steps if self.looped else 1):
+            raise _OtherForm(
+                f"{neuron.what}: found call {index + 1} with an input of shape {tuple(signal.shape)} where one for "
+                f"each step and ({size}, *features) was expected"
+            )
+        answers = self._answers(neuron, signal)
+        chosen = {key: value[index] if self.looped else value.flatten(0, 1) for key, value in answers.items()}
+        chosen = {key: value.clone().requires_grad_() for key, value in chosen.items()}
+        self.left[neuron.name] = chosen
+        for state, value in chosen.items():
+            if state in neuron.layer._buffers:
+                neuron.layer._buffers[state] = value
+        return shown(neuron.layer, chosen["spk"], tuple(chosen[state] for state in neuron.states))
+
+    def _answers(self, neuron: Neuron, signal: Tensor) -> dict[str, Tensor]:
+        """Random spikes and states (time, batch, *features) where and as the neuron would make them."""
+        if neuron.name not in self.answers:
+            shape = (self.steps, BATCH, *signal.shape[1:])
+            fired = torch.rand(shape, generator=self.generator) < 0.5
+            answers = {"spk": fired.to(signal.device, neuron.spike_dtype(signal))}
+            for state in neuron.states:
+                drawn = torch.randn(shape, generator=self.generator)
+                answers[state] = drawn.to(signal.device, signal.dtype)
+            self.answers[neuron.name] = answers
+        return self.answers[neuron.name]
+
+    def _check_states(self, neuron: Neuron, given: dict[str, Tensor], call: int) -> None:
+        states = [state for state in ("spk", "syn", "mem") if state in neuron.layer._buffers]
+        for state in states:
+            value = given.get(state, neuron.layer._buffers[state])
+            if call == 0 and bool((value != 0).any()):
+                self._refuse_state(neuron, state, "starts with other values than zero")
+            left = self.left[neuron.name][state] if call else value
+            if value is not left or (call and not value.requires_grad):
+                self._refuse_state(neuron, state, f"is not, at step {call}, what the neuron made a step before")
+
+    def _refuse_state(self, neuron: Neuron, state: str, problem: str) -> None:
+        raise ModelError(
+            f"{neuron.what}: its state {state!r} {problem}, which cannot be fused; start from zero, and pass the "
+            f"states on as they are: not detached, reset or changed between steps"
+        )
+
+
+def rehearse(model: nn.Module, neurons: list[str], inputs: Tensor) -> Form:
+    """Find the model's form, in the mode (training or not) in which it is.
+
+    Args:
+        model: the model; a copy of it runs.
+        neurons: names of its spiking layers.
+        inputs: (time, batch, *shape), whose number of steps, shape, type and device count.
+
+    Raises:
+        ModelError: the model cannot be fused.
+    """
+    twin = _copy(model)
+    layers = dict(twin.named_modules())
+    steps = max(len(inputs), 2)
+    sample = _sample(inputs, steps)
+    watch = _Watch(twin)
+    run = _Rehearsal(steps, [Neuron(name, layers[name]) for name in neurons], watch)
+    wanted = _required_states(twin)
+    with torch.random.fork_rng(devices=[]), replaced(run.forwards()), watch:
+        loops, looped, expected = _run_loop(twin, run, sample, wanted)
+        run.start(looped=False)
+        made = call_merged(twin, sample, loops, wanted)
+    _compare(run, expected)
+    restore = find_restore(f"{type(model).__name__}.forward()", looped, made, steps, BATCH)
+    return Form(loops, wanted, restore)
+
+
+def _run_loop(
+    twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int
+) -> tuple[bool, Any, dict[str, list[Tensor]]]:
+    """Step by step: whether the model loops itself, what it returned, and the inputs of its neurons."""
+    problems = []
+    for loops in (True, False):
+        run.start(looped=True)
+        try:
+            returned = twin(sample) if loops else _step_through(twin, run, sample, states)
+        except _OtherForm as error:
+            problems.append(str(error))
+            continue
+        except ModelError:
+            raise
+        except Exception as error:
+            problems.append(" ".join(str(error).split())[:200])
+            continue
+        counts = {name: len(seen) for name, seen in run.inputs.items()}
+        if counts and set(counts.values()) == {run.steps}:
+            return loops, returned, run.inputs
+        problems.append(f"neurons were called {counts} times for {run.steps} steps")
+    raise ModelError(
+        f"{type(twin).__name__}.forward(): found neither a loop over the first dimension of its input ({problems[0]}) "
+        f"nor one step of it ({problems[1]}), which cannot be fused; let it do one of these, each neuron once per step"
+    )
+
+
+def _step_through(twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int) -> Any:
+    given = _empty_states(sample, states)
+    returned: list[Any] = []
+    for step in sample:
+        made = twin(step, *given)
+        if len(returned) == 0 and any(len(seen) > 1 for seen in run.inputs.values()):
+            raise _OtherForm("it calls neurons several times; let it loop over an input (time, batch, *shape)")
+        returned.append(made)
+        found = parts(made, Tensor)
+        if len(found) < states:
+            raise _OtherForm(f"it takes {states} states and returns {len(found)} tensors")
+        given = found[len(found) - states :]
+    return _stack(returned)
+
+
+def _stack(values: list[Any]) -> Any:
+    """What was returned at each step, stacked."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return torch.stack(values)
+    if isinstance(first, (list, tuple)):
+        stacked = [_stack(list(entry)) for entry in zip(*values, strict=True)]
+        return type(first)(*stacked) if hasattr(first, "_fields") else type(first)(stacked)
+    if isinstance(first, dict):
+        return {key: _stack([value[key] for value in values]) for key in first}
+    return first
+
+
+def _compare(run: _Rehearsal, expected: dict[str, list[Tensor]]) -> None:
+    for name, looped in expected.items():
+        what = next(neuron.what for neuron in run.neurons if neuron.name == name)
+        merged = run.inputs.get(name, [])
+        if len(merged) != 1:
+            raise ModelError(f"{what}: found {len(merged)} calls when all steps were given as one, allowed is one")
+        if not close(merged[0], torch.stack(looped).flatten(0, 1)):
+            raise ModelError(
+                f"{what}: its input at a step does not come from that step and sample alone, or is made at random, "
+                f"which cannot be fused; look for earlier steps' values, counters, statistics over the batch and noise "
+                f"before it, or use the plain loop"
+            )
+
+
+def _sample(inputs: Tensor, steps: int) -> Tensor:
+    """Random values shaped like the input; whole numbers stay what they are."""
+    if not inputs.is_floating_point():
+        return inputs[:1, :1].expand(1, BATCH, *inputs.shape[2:]).repeat(steps, *[1] * (inputs.ndim - 1))
+    generator = torch.Generator().manual_seed(1)
+    shape = (steps, BATCH, *inputs.shape[2:])
+    return torch.rand(shape, generator=generator, dtype=inputs.dtype).to(inputs.device)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A copy without hooks that look at what modules make, and with BatchNorm as it is after training."""
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for value in parts((module._buffers, dict(vars(module))), Tensor):
+            if not value.is_leaf:  # left from an earlier pass; torch does not copy such
+                memo[id(value)] = value.detach().clone()
+    twin = copy.deepcopy(model, memo)
+    for module in twin.modules():
+        module._forward_hooks.clear()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    return twin
+
+
+def _required_states(model: nn.Module) -> int:
+    """How many arguments ``forward`` asks for beside the input."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return max(sum(p.kind in positional and p.default is inspect.Parameter.empty for p in parameters) - 1, 0)

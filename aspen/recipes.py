@@ -1,0 +1,146 @@
+"""Recipes: how to train, as small values that can be read, combined and changed with ``dataclasses.replace``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+
+from aspen.errors import InputError
+
+PENALTIES = ("l1", "l2")
+COSTS = ("spikes", "operations")
+
+
+@dataclass(frozen=True)
+class DialTraining:
+    """A dial that is learned with the network (:func:`aspen.learn_dial`).
+
+    Every sample of a batch gets a knob of its own, spread evenly over -0.1 to 1.1 and clipped to 0 to 1, and the loss
+    ``(cross-entropy + price * penalty) / (1 + price)^0.5`` with the price of its knob: ``low_price`` at 0 and
+    ``high_price`` at 1, even in the logarithm. So one network learns to be accurate at one end and frugal at the other.
+
+    Args:
+        low_price, high_price: price on spikes at knob 0 and 1. The higher one sets how far the dial reaches.
+        slope, offset, jitter: as in :func:`aspen.learn_dial`.
+        rate: learning rate of slopes and offsets, in units of the recipe's.
+    """
+
+    low_price: float = 0.03
+    high_price: float = 100.0
+    slope: float = 1.2
+    offset: float = -0.2
+    jitter: float = 0.1
+    rate: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low_price <= self.high_price < float("inf"):
+            raise InputError(
+                f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high; e.g. 0.03 "
+                f"and 100"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, in one stage or several.
+
+    Args:
+        name: short name.
+        spike_price: weight of the penalty in the loss.
+        penalty: ``l1``: 100 x the mean number of spikes per hidden neuron and time step; ``l2``: the square of that
+            number for each neuron, averaged over the neurons.
+        cost: what a spike counts: 1 (``spikes``), or the synaptic operations that it causes, in units of their mean
+            over the hidden neurons (``operations``).
+        prices: layer -> factor on the price of its spikes; layers left out have 1.
+        target: spikes per 100 neurons and steps below which there is no price.
+        warm_up: the price rises from 0 over this fraction of the training, so that it does not silence the network
+            before there is anything to keep.
+        perturbation: keyword arguments of :func:`aspen.perturb_thresholds`; ``None`` leaves the thresholds alone.
+        dial: a dial that is learned; ``None`` for none. It excludes a perturbation, and has prices of its own.
+        epochs: passes over the training data.
+        batch_size: samples per step.
+        learning_rate: of Adam, at the start; it falls to 0 along a cosine.
+        clip: the gradient's norm is clipped to this.
+        average: decay of the running average of the weights that is kept in the end; 0 keeps the last weights.
+        average_from: the average begins after this fraction of the training.
+        patience: stop after so many epochs without a better validation accuracy, and keep the best weights; ``None``
+            trains all epochs and keeps the last.
+        then: a recipe that goes on with the trained network.
+    """
+
+    name: str
+    spike_price: float = 0.0
+    penalty: str = "l1"
+    cost: str = "spikes"
+    prices: Mapping[str, float] = field(default_factory=dict)
+    target: float = 0.0
+    warm_up: float = 0.25
+    perturbation: Mapping[str, object] | None = None
+    dial: DialTraining | None = None
+    epochs: int = 45
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    clip: float = 1.0
+    average: float = 0.0
+    average_from: float = 0.4
+    patience: int | None = None
+    then: Recipe | None = None
+
+    def __post_init__(self) -> None:
+        for what, allowed in (("penalty", PENALTIES), ("cost", COSTS)):
+            if getattr(self, what) not in allowed:
+                raise InputError(f"{what}: found {getattr(self, what)!r}, allowed are {', '.join(allowed)}; choose one")
+        if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
+            raise InputError(
+                f"{self.name}: found epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience}, "
+                f"allowed is 1 and more"
+            )
+        for what, top in (("warm_up", 1.0), ("average_from", 1.0), ("average", 1.0 - 1e-9), ("target", 100.0)):
+            if not 0 <= getattr(self, what) <= top:
+                raise InputError(f"{what}: found {getattr(self, what)}, allowed is 0 to {top:g}")
+        numbers = {"learning_rate": self.learning_rate, "clip": self.clip}
+        for what, number in numbers.items():
+            if not (number > 0 and isfinite(number)):
+                raise InputError(f"{what}: found {number}, allowed are finite numbers above 0")
+        if self.dial is not None and self.perturbation is not None:
+            raise InputError(f"{self.name}: found a perturbation beside a dial, allowed is one; a dial has its jitter")
+
+    @property
+    def stages(self) -> tuple[Recipe, ...]:
+        """This recipe, and those that follow it."""
+        return tuple(self._stages())
+
+    def _stages(self) -> Iterator[Recipe]:
+        stage: Recipe | None = self
+        while stage is not None:
+            yield stage
+            stage = stage.then
+
+
+def _gentle(name: str, **settings: object) -> Recipe:
+    """Slower than the default, with averaging: what the dial and its fair rivals are trained with."""
+    common: dict[str, object] = {"epochs": 32, "batch_size": 128, "learning_rate": 2e-3, "average": 0.99}
+    return Recipe(name, **(common | settings))  # type: ignore[arg-type]
+
+
+RECIPES = {
+    "plain": Recipe("plain"),
+    "l1": _gentle("l1", spike_price=0.1, then=_gentle("l1", spike_price=0.1, warm_up=0.0)),
+    "l2": _gentle("l2", spike_price=0.1, penalty="l2", then=_gentle("l2", spike_price=0.1, penalty="l2", warm_up=0.0)),
+    "perturbed": Recipe("perturbed", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}),
+    "aspen": _gentle("aspen", spike_price=0.1, then=_gentle("dial", dial=DialTraining())),
+}
+"""``plain``: nothing but accuracy. ``l1``, ``l2``: a price on spikes, in two stages. ``perturbed``: thresholds moved at
+random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron."""
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called ``name``.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in RECIPES:
+        raise InputError(f"recipe: found {name!r}, allowed are {', '.join(RECIPES)}; choose one of these")
+    return RECIPES[name]

@@ -1,0 +1,30 @@
+"""The spikes of a snnTorch model's layers, collected while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+
+@contextmanager
+def count_spikes(layers: dict[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect the spikes of spiking layers while the block runs: name -> list of (batch, *shape), one for each step.
+
+    A fused model (:func:`aspen.fuse`) adds all steps of a layer at once, (time x batch, *shape).
+    """
+    spikes: dict[str, list[Tensor]] = {name: [] for name in layers}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+            spikes[name].append(output if isinstance(output, Tensor) else output[0])
+
+        return hook
+
+    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    try:
+        yield spikes
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,267 @@
+"""The training loop behind :func:`aspen.fit`: stages, epochs, steps, and what is kept between them.
+
+Every random number of an epoch (order, encoding, perturbation, jitter, dropout) follows from seed, stage and epoch. So
+a training that is resumed at the start of an epoch goes on to the bit, with nothing but the weights and the optimizer's
+state from the checkpoint.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from math import ceil, isfinite
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aspen._arrays import Array
+from aspen.data import Dataset
+from aspen.dialing import LearnedDial, learn_dial
+from aspen.errors import TrainingError
+from aspen.layers import hidden_layers
+from aspen.penalties import SpikePenalty, operation_costs
+from aspen.perturbation import perturb_thresholds
+from aspen.recipes import DialTraining, Recipe
+from aspen.spikes import count_spikes
+
+SILENT_EPOCHS = 5
+"""A network whose hidden layers say nothing for so many epochs is given up."""
+
+
+@dataclass
+class Epoch:
+    """What was measured after an epoch.
+
+    Args:
+        stage, epoch: which, from 0.
+        loss: mean over the training samples.
+        settings: knob settings that were tried on validation data.
+        accuracy, spikes: validation accuracy (0 to 1) and hidden spikes per inference at each.
+        dead: fraction of the hidden neurons that never spiked on validation data, at the first setting.
+    """
+
+    stage: int
+    epoch: int
+    loss: float
+    settings: list[float]
+    accuracy: list[float]
+    spikes: list[float]
+    dead: float
+
+
+@dataclass
+class Progress:
+    """Where a training stands: the next stage and epoch, what was measured, the best weights so far."""
+
+    stage: int = 0
+    epoch: int = 0
+    history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+
+
+class Stage:
+    """One stage of a training: a recipe with its optimizer, dial and running average.
+
+    Args:
+        model: the user's model; ``runner`` is what is called, the model itself or its fused self.
+        data: what to learn.
+        recipe: of this stage.
+        sample: an encoded input, (time, 1, *shape).
+        seed: of everything random.
+        index: number of the stage.
+    """
+
+    def __init__(
+        self, model: nn.Module, runner: nn.Module, data: Dataset, recipe: Recipe, sample: Tensor, seed: int, index: int
+    ) -> None:
+        self.model, self.runner, self.data, self.recipe = model, runner, data, recipe
+        self.seed, self.index = seed, index
+        self.hidden = hidden_layers(model)
+        costs = operation_costs(model, torch.ones_like(sample[:2])) if recipe.cost == "operations" else None
+        self.penalty = SpikePenalty(recipe, costs)
+        self.dial: LearnedDial | None = None
+        if recipe.dial is not None:
+            part = recipe.dial
+            self.dial = learn_dial(model, sample, slope=part.slope, offset=part.offset, jitter=part.jitter, seed=0)
+        groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
+        if self.dial is not None and recipe.dial is not None:
+            groups.append({"params": list(self.dial.parameters()), "lr": recipe.learning_rate * recipe.dial.rate})
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
+        self.optimizer = torch.optim.Adam(groups)
+        self.batches = ceil(len(data.train) / recipe.batch_size)
+        self.total = recipe.epochs * self.batches
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.total)
+        self.average: list[Tensor] | None = None
+
+    def run_epoch(self, epoch: int) -> float:
+        """Train one epoch; the mean loss.
+
+        Raises:
+            TrainingError: the loss is not finite. The weights are those of the start of the epoch.
+        """
+        rng = np.random.default_rng([self.seed, self.index, epoch])
+        kept = [parameter.detach().clone() for parameter in self.parameters]
+        inputs = self.data.encoder.encode(self.data.train.values, seed=int(rng.integers(2**31)))
+        order = rng.permutation(len(self.data.train))
+        torch.manual_seed(int(rng.integers(2**31)))
+        losses: list[float] = []
+        self.model.train()
+        with self._perturbed(int(rng.integers(2**31))):
+            for number, part in enumerate(np.array_split(order, self.batches)):
+                loss = self._step(epoch * self.batches + number, inputs, part, rng)
+                if not isfinite(loss):
+                    self._restore(kept)
+                    raise TrainingError(
+                        f"loss: found {loss} in epoch {epoch + 1} of recipe {self.recipe.name!r}, step {number + 1}; "
+                        f"the weights are those before this epoch; lower the learning rate or the spike price"
+                    )
+                losses.append(loss)
+        return float(np.mean(losses))
+
+    def _restore(self, kept: list[Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, values in zip(self.parameters, kept, strict=True):
+                parameter.copy_(values)
+
+    @contextmanager
+    def _perturbed(self, seed: int) -> Iterator[None]:
+        """The thresholds moved as the recipe says, or the dial's jitter drawn anew."""
+        handle = None
+        if self.recipe.perturbation is not None:
+            handle = perturb_thresholds(self.model, seed=seed, **self.recipe.perturbation)  # type: ignore[arg-type]
+        if self.dial is not None:
+            self.dial.reseed(seed)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                handle.remove()
+
+    def _step(self, done: int, inputs: Array, part: Array, rng: np.random.Generator) -> float:
+        like = self.parameters[0]
+        batch = torch.from_numpy(np.ascontiguousarray(inputs[:, part])).to(like.device, like.dtype)
+        labels = torch.from_numpy(self.data.train.labels[part]).to(like.device)
+        price = self._price(done, len(part), rng).to(like.device, like.dtype)
+        with count_spikes(self.hidden) as spikes:
+            scores = scores_of(self.runner(batch))
+        loss = functional.cross_entropy(scores, labels, reduction="none")
+        if bool(price.any()):
+            loss = loss + price * self.penalty(spikes, len(part))
+        if self.dial is not None:
+            loss = loss / (1 + price).sqrt()
+        mean = loss.mean()
+        self.optimizer.zero_grad()
+        mean.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self._follow(done + 1)
+        return float(mean.detach())
+
+    def _price(self, done: int, batch: int, rng: np.random.Generator) -> Tensor:
+        """The price on spikes for each sample; with a dial, of the knobs that are drawn and set here."""
+        if self.dial is None or self.recipe.dial is None:
+            ramp = self.recipe.warm_up * self.total
+            return torch.full((batch,), self.recipe.spike_price * (min(done / ramp, 1.0) if ramp else 1.0))
+        knobs = torch.from_numpy(draw_knobs(rng, batch))
+        self.dial.turn(knobs.to(self.parameters[0].dtype))
+        return price_of(self.recipe.dial, knobs)
+
+    def _follow(self, done: int) -> None:
+        """Keep the running average of the weights."""
+        recipe = self.recipe
+        if not recipe.average or done < recipe.average_from * self.total:
+            return
+        now = [parameter.detach() for parameter in self.parameters]
+        if self.average is None:
+            self.average = [values.clone() for values in now]
+            return
+        for kept, values in zip(self.average, now, strict=True):
+            kept.mul_(recipe.average).add_(values, alpha=1 - recipe.average)
+
+    def finish(self) -> None:
+        """Put the averaged weights in place."""
+        if self.average is not None:
+            self._restore(self.average)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The averaged weights for as long as the block runs."""
+        kept = [parameter.detach().clone() for parameter in self.parameters]
+        self.finish()
+        try:
+            yield
+        finally:
+            self._restore(kept)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs of this stage."""
+        return {
+            "model": copy.deepcopy(self.model.state_dict()),
+            "dial": None if self.dial is None else copy.deepcopy(self.dial.state_dict()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "schedule": self.schedule.state_dict(),
+            "average": None if self.average is None else [values.clone() for values in self.average],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`."""
+        self.model.load_state_dict(state["model"])
+        if self.dial is not None:
+            self.dial.load_state_dict(state["dial"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.average = state["average"]
+
+    def weights(self) -> dict[str, Any]:
+        """The weights alone, averaged."""
+        with self.averaged():
+            state = self.state()
+        return {key: state[key] for key in ("model", "dial")}
+
+    def load_weights(self, weights: dict[str, Any]) -> None:
+        """Put :meth:`weights` in place."""
+        self.model.load_state_dict(weights["model"])
+        if self.dial is not None:
+            self.dial.load_state_dict(weights["dial"])
+
+
+def draw_knobs(rng: np.random.Generator, batch: int) -> Array:
+    """Knobs for the samples of a batch, (batch,): one in each equal part of -0.1 to 1.1, then clipped to 0 to 1."""
+    return np.clip((rng.permutation(batch) + rng.random(batch)) / batch * 1.2 - 0.1, 0.0, 1.0)
+
+
+def price_of(dial: DialTraining, knobs: Tensor) -> Tensor:
+    """The price on spikes at each knob."""
+    return dial.low_price * (dial.high_price / dial.low_price) ** knobs
+
+
+def scores_of(answer: Any) -> Tensor:
+    """(batch, classes) of what a model returns: (time, batch, classes), which is summed, or (batch, classes).
+
+    Of a tuple, the first part counts.
+
+    Raises:
+        TrainingError: it is something else.
+    """
+    first = answer if isinstance(answer, Tensor) else answer[0]
+    if not isinstance(first, Tensor) or first.ndim not in (2, 3):
+        found = tuple(first.shape) if isinstance(first, Tensor) else type(first).__name__
+        raise TrainingError(
+            f"model: found an answer {found}, allowed is (time, batch, classes) or (batch, classes); flatten it"
+        )
+    return first.sum(dim=0) if first.ndim == 3 else first
+
+
+def history_values(history: list[Epoch]) -> list[dict[str, Any]]:
+    """The history as plain values."""
+    return [asdict(entry) for entry in history]
+
+
+Report = Callable[[Epoch, int], None]
+"""Called after each epoch with what was measured and the number of epochs of all stages."""

@@ -1,0 +1,60 @@
+"""The benchmark on quantisation runs, goes on where it stopped, and compares on test data only when told to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.har_files import har_texts, zipped
+
+FILE = Path(__file__).parents[1] / "benchmarks" / "quantisation.py"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module, with two of its resets."""
+    if not FILE.is_file():
+        pytest.skip("no benchmarks folder beside the tests; run from the repository")
+    spec = spec_from_file_location("quantisation", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "quantisation", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "RESETS", (("subtract", True), ("none", True)))
+    return module
+
+
+def test_the_benchmark_trains_once_and_measures_both_parts(
+    benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "har.zip"
+    archive.write_bytes(zipped(dict(har_texts(people=8))))
+    arguments = ["--only", "har-conv", "--har-path", str(archive), "--seeds", "1", "--epochs", "1"]
+    arguments += ["--output", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match="not trained yet; run the same command without --test first"):
+        benchmark.main([*arguments, "--test"])
+    benchmark.main(arguments)
+    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.aspen")}
+    assert len(trained) == 4
+    benchmark.main([*arguments, "--test"])
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert "Accuracy on test data in percent" in capsys.readouterr().out
+    result = json.loads((tmp_path / "out" / "test_har-conv.json").read_text())
+    rows = result["networks"]
+    assert {(row["reset"], row["chip"]) for row in rows} == {("subtract", "loihi2"), ("none", "loihi1")}
+    for row in rows:
+        assert row["samples"] == 12
+        changed = row["only_integers"] - row["only_float"]
+        assert row["integers"] - row["float"] == pytest.approx(100 * changed / 12)
+    assert len(result["summary"]) == 4
+
+
+def test_the_benchmark_says_when_har_is_missing(benchmark: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="UCI HAR: found no --har-path"):
+        benchmark.main(["--only", "har", "--output", str(tmp_path)])
