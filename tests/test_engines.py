@@ -13,7 +13,8 @@ from aspen.models import DenseNet
 from aspen.network import Dense, Lif, Network, Population
 from aspen.neurons import RESETS
 from aspen.thresholds import set_threshold_scale
-from aspen_emulator import fast, run, session
+from aspen_emulator import run, session
+from aspen_emulator.fast import engine as fast_engine
 from tests.networks import fixed_network, float_network, random_spikes, resets, seeds
 
 
@@ -48,7 +49,7 @@ def test_fast_equals_reference_while_the_knob_moves_by_step_sample_and_populatio
 def test_batches_run_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     network, spikes = fixed_network(3), random_spikes(3, 12, 17, 6)
     whole = run(network, spikes, np.linspace(0.5, 2, 17)[None]).output
-    monkeypatch.setattr(fast, "CHUNK_VALUES", 12 * 8 * 5)
+    monkeypatch.setattr(fast_engine, "CHUNK_BYTES", 5000)
     np.testing.assert_array_equal(run(network, spikes, np.linspace(0.5, 2, 17)[None]).output, whole)
 
 

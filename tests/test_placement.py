@@ -182,8 +182,7 @@ def test_placement_adds_up_and_keeps_every_limit(
     assert sum(core.synapses for core in placement.cores) == network.n_synapses
     for core in placement.cores:
         for limit, measure in MEASURES.items():
-            if limit != "threshold_configurations_per_core":
-                assert getattr(core, measure) <= getattr(tiny.limits, limit)
+            assert getattr(core, measure) <= getattr(tiny.limits, limit)
     assert all(fraction <= 1 for limit, fraction in placement.use.items() if limit not in ("cores",))
 
 
@@ -337,7 +336,8 @@ BROKEN: list[tuple[str, Callable[[], Network], Chip, str, str]] = [
         lambda: spread_thresholds(9),
         LOIHI1,
         "warning",
-        r"^output: found 9 different thresholds on a core, loihi1 stores 8 per core; train one",
+        r"^output: found 9 different thresholds, loihi1 stores 8 per core; they take 2 cores where 1 would do: train "
+        r"one threshold per population, or compile with threshold_groups=8$",
     ),
 ]
 

@@ -28,10 +28,17 @@ def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array], 
     return run_lava(network, spikes, thresholds, record)
 
 
+def _run_loihi(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
+    from aspen_emulator.lava.loihi import run_loihi
+
+    return run_loihi(network, spikes, thresholds, record)
+
+
 ENGINES: dict[str, Engine] = {
     "reference": run_reference,
     "fast": run_fast,
     "lava": _run_lava,
+    "loihi": _run_loihi,
 }
 
 
@@ -61,7 +68,8 @@ def run(
         spikes: (time, batch, *input_shape), bool or integers, 0 and 1; or the current, where the input takes one.
         threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
-        engine: ``fast`` (batched), ``reference`` (step by step, the definition) or ``lava`` (the real Lava runtime).
+        engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``lava`` (the real Lava runtime) or
+            ``loihi`` (the chip, see ``hardware/README.md``).
         record: ``counts``, ``spikes`` to keep the spikes of every population too, or ``membranes`` to keep their
             membranes as well.
 

@@ -36,7 +36,7 @@ def check_input(network: Network, values: object) -> Array:
             f"current: found values up to {np.abs(array.astype(np.int64)).max()}, allowed are 13-bit bias mantissas, "
             f"-4096 to 4095; scale the data"
         )
-    return array.astype(np.int64 if network.is_integer else np.float64)
+    return array.astype(np.int64 if network.is_integer else np.float64, copy=False)
 
 
 def _check_shape(network: Network, array: Array, what: str) -> None:
@@ -56,11 +56,12 @@ def check_spikes(network: Network, spikes: object) -> Array:
         found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
         raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; encode the data")
     _check_shape(network, array, "spikes")
-    if array.size and (array.min() < 0 or array.max() > 1):
+    if array.dtype != bool and (array.max() > 1 or (array.dtype.kind == "i" and array.min() < 0)):
         raise InputError(
             f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data"
         )
-    return array.astype(np.uint8)
+    # uint8 is not copied: the input may be a memory-mapped file that is larger than the memory
+    return array.view(np.uint8) if array.dtype == bool else array.astype(np.uint8, copy=False)
 
 
 def _has_fractions(array: Array) -> bool:

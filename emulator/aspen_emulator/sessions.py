@@ -13,6 +13,7 @@ from aspen.errors import InputError
 from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen_emulator.engines import check_engine, network_of
+from aspen_emulator.fast import FastStepper
 from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.reference import Stepper
 from aspen_hardware.deployment import Deployment
@@ -28,21 +29,32 @@ class _Backend(Protocol):
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]: ...
 
+    def counted(self) -> dict[str, int]: ...
+
     def reset(self) -> None: ...
 
     def close(self) -> None: ...
 
 
+def _count(rasters: Mapping[str, Array]) -> dict[str, int]:
+    return {name: int(np.count_nonzero(raster)) for name, raster in rasters.items()}
+
+
 class _Local:
-    """The reference stepper as a backend."""
+    """The stepper of the reference or of the fast engine as a backend."""
 
     latency = 0
 
-    def __init__(self, network: Network, batch: int) -> None:
-        self._stepper = Stepper(network, batch)
+    def __init__(self, network: Network, batch: int, stepper: type[Stepper] | type[FastStepper]) -> None:
+        self._stepper = stepper(network, batch)
+        self._now: dict[str, Array] = {}
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
-        return self._stepper.step(spikes, thresholds)
+        self._now = self._stepper.step(spikes, thresholds)
+        return self._now
+
+    def counted(self) -> dict[str, int]:
+        return self._stepper.counted() if isinstance(self._stepper, FastStepper) else _count(self._now)
 
     @property
     def membranes(self) -> Mapping[str, Array]:
@@ -67,8 +79,11 @@ class _Lava:
         self.latency = self._session.latency
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
-        rasters = self._session.step(spikes[0], {name: array[0] for name, array in thresholds.items()})
-        return {name: raster.reshape(1, -1) for name, raster in rasters.items()}
+        self._now = self._session.step(spikes[0], {name: array[0] for name, array in thresholds.items()})
+        return {name: raster.reshape(1, -1) for name, raster in self._now.items()}
+
+    def counted(self) -> dict[str, int]:
+        return _count(self._now)
 
     @property
     def membranes(self) -> Mapping[str, Array]:
@@ -92,14 +107,27 @@ class Session:
 
     def __init__(self, target: Network | Deployment, threshold_scale: ThresholdScale, engine: str, batch: int) -> None:
         check_engine(engine)
+        if engine == "loihi":
+            raise InputError(
+                "engine: found 'loihi', allowed in a session are fast, reference and lava, as the chip's thresholds "
+                "are fixed while it runs; use run(engine='loihi')"
+            )
         if batch < 1:
             raise InputError(f"batch: found {batch}, allowed is 1 and more")
         self.network = network_of(target)
         self.batch = batch
         self.threshold_scale = threshold_scale
-        self._backend: _Backend = (_Lava if engine == "lava" else _Local)(self.network, batch)
+        self._backend = self._open(engine)
+        given = self.network.input
+        self._output_shape = (batch, *self.network[self.network.output].shape)
+        self._shape, self._analog = (batch, *given.shape), given.current and given.neuron is None
         self.latency = self._backend.latency
         self.spikes = dict.fromkeys(self.network.names, 0)
+
+    def _open(self, engine: str) -> _Backend:
+        if engine == "lava":
+            return _Lava(self.network, self.batch)
+        return _Local(self.network, self.batch, FastStepper if engine == "fast" else Stepper)
 
     @property
     def threshold_scale(self) -> ThresholdScale:
@@ -122,16 +150,24 @@ class Session:
         Returns:
             (batch, *output_shape) uint8: the output population's spikes of this step.
         """
+        checked = self._checked(spikes)
+        now = self._backend.step(checked, self._thresholds)
+        for name, count in self._backend.counted().items():
+            self.spikes[name] += count
+        if self._analog:
+            self.spikes[self.network.input.name] = 0  # its values are no spikes
+        return now[self.network.output].reshape(self._output_shape)
+
+    def _checked(self, spikes: Array) -> Array:
+        ready = isinstance(spikes, np.ndarray) and spikes.dtype == np.uint8 and spikes.shape == self._shape
+        if ready and not self.network.input.current and np.maximum.reduce(spikes, axis=None) <= 1:
+            return spikes  # most steps of a stream: nothing to convert, and microseconds count
         checked = check_input(self.network, np.asarray(spikes)[None])[0]
         if len(checked) != self.batch:
             raise InputError(
                 f"spikes: found a batch of {len(checked)}, this session has {self.batch}; open another one"
             )
-        now = self._backend.step(checked, self._thresholds)
-        for name, raster in now.items():
-            self.spikes[name] += int(raster.sum())
-        output = self.network[self.network.output]
-        return np.asarray(now[output.name]).reshape(self.batch, *output.shape)
+        return checked
 
     @property
     def membranes(self) -> Array:
@@ -174,7 +210,7 @@ def session(
     Args:
         target: a deployment, or a network in floating point.
         threshold_scale: where the knob stands at first.
-        engine: ``fast``, ``reference`` (in a session these two are the same) or ``lava``.
+        engine: ``fast``, ``reference`` or ``lava``.
         batch: samples side by side; 1 on Lava.
 
     Raises:

@@ -35,6 +35,15 @@ class Rounding:
         largest_scale: the largest ``threshold_scale`` whose threshold still fits 17 bit.
         worst_case_current: largest possible current (all helpful inputs at once), relative to the 24-bit limit;
             above 1 it might wrap around.
+        weights_clipped: fraction of the weights that were cut to the largest integer.
+        thresholds: different thresholds that are stored.
+        largest_factor: the largest factor by which a neuron's weights, bias and threshold were scaled up together;
+            for such a neuron ``state_per_unit`` counts as many times.
+        kept_uncalibrated, kept_calibrated: on the calibration sample, without and with calibration: 1 minus the
+            spikes that differ from floating point, per spike there. None where nothing was calibrated.
+        compensated: whether dense weights were rounded so that their errors cancel on that sample; a single one may
+            then be further off than half a step.
+        sample_peak: largest current or membrane on that sample, relative to the 24-bit limit.
     """
 
     state_per_unit: float
@@ -47,6 +56,25 @@ class Rounding:
     bias_error: float
     largest_scale: float
     worst_case_current: float
+    weights_clipped: float = 0.0
+    thresholds: int = 1
+    largest_factor: float = 1.0
+    kept_uncalibrated: float | None = None
+    kept_calibrated: float | None = None
+    sample_peak: float | None = None
+    compensated: bool = False
+
+    @property
+    def calibration(self) -> str:
+        """What calibration did, in words; empty where there was none."""
+        if self.kept_calibrated is None:
+            return ""
+        return (
+            f"{self.kept_calibrated:.2%} of the sample's spikes kept, {self.kept_uncalibrated:.2%} before calibration; "
+            f"{self.weights_clipped:.2%} of the weights clipped, {self.thresholds} thresholds, neurons scaled by up to "
+            f"{self.largest_factor:.3g}, errors {'' if self.compensated else 'not '}compensated, "
+            f"{self.sample_peak:.0%} of 24 bits used"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +101,7 @@ class Deployment:
             f"{r.beta_error:>9.5f}{r.bias_error:>9.3%}{r.largest_scale:>11.1f}{r.worst_case_current:>8.0%}"
             for name, r in self.rounding.items()
         ]
+        rows += [f"{name}: {r.calibration}" for name, r in self.rounding.items() if r.calibration]
         return "\n".join([f"Compiled for {self.chip}; rounding (largest errors):", head, *rows, *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """Which neurons sit on which core.
 
 Assumptions, kept simple on purpose: a core holds neurons of one population only, in one contiguous slice; slices are
-filled one after the other. Synaptic memory counts ``weight_bits + synapse_overhead_bits`` of the chip's file for each
-weight other than zero: with the overhead of 0 that the files assume it is a lower bound, as indices, delays and the
-alignment of memory words come on top. A convolution counts every synapse, as on a core that shares no weights.
+filled one after the other. A population with more different thresholds than a core stores is sorted by threshold first
+(:attr:`Placement.orders`), so that it takes as few cores as possible. Synaptic memory counts
+``weight_bits + synapse_overhead_bits`` of the chip's file for each weight other than zero: with the overhead of 0 that
+the files assume it is a lower bound, as indices, delays and the alignment of memory words come on top. A convolution
+counts every synapse, as on a core that shares no weights.
 An input population of spikes is fed from outside and takes no core.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aspen._arrays import Array
+from aspen.connections import Connection
 from aspen.errors import ChipError
 from aspen.network import Network, Population
 from aspen_hardware.chips import Chip, Limits
@@ -29,7 +32,7 @@ class Core:
 
     Args:
         population: name.
-        start, stop: slice of the population's flattened neurons.
+        start, stop: slice of the population's flattened neurons, in the order of :attr:`Placement.orders`.
         synapses: weights other than zero that are stored here.
         memory_bits: synaptic memory they take.
         input_axons: distinct source neurons that reach the core.
@@ -70,11 +73,14 @@ class Placement:
         chip: name of the chip.
         limits: what fits on it.
         cores: cores in use, in the network's order.
+        orders: population -> (n,) its neurons in the order in which cores are filled, for populations that are sorted
+            by threshold; the others are placed as they are numbered.
     """
 
     chip: str
     limits: Limits
     cores: tuple[Core, ...]
+    orders: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def cores_used(self) -> int:
@@ -102,8 +108,8 @@ class Placement:
     def destinations(self, network: Network, population: str) -> Array:
         """(n,) int64: cores that a spike of each neuron of ``population`` reaches."""
         slices = {name: [(core.start, core.stop) for core in self.of(name)] for name in network.order}
-        maps = {c.name: c.synapses() for c in network.connections if c.source == population}
-        return _destinations(network, population, slices, maps)
+        maps = {c.name: _sorted(c, self.orders) for c in network.connections if c.source == population}
+        return _destinations(network, population, slices, maps, orders={})
 
     def __str__(self) -> str:
         lines = [f"Placement on {self.chip}: {self.cores_used} cores"]
@@ -127,17 +133,19 @@ class Placement:
             "chips_used": self.chips_used,
             "use": self.use,
             "cores": [asdict(core) for core in self.cores],
+            "orders": {name: order.tolist() for name, order in self.orders.items()},
         }
 
 
 def place(network: Network, chip: Chip) -> Placement:
-    """Put ``network`` on the cores of ``chip``: each population in slices as large as fit.
+    """Put ``network`` on the cores of ``chip``: each population in slices as large as fit, see the module.
 
     Raises:
         ChipError: a single neuron needs more than one core has; the message names population, limit and remedy.
     """
-    maps = {connection.name: connection.synapses() for connection in network.connections}
-    costs = {name: _Costs.of(network, network[name], maps, chip) for name in network.order}
+    orders = _orders(network, chip)
+    maps = {connection.name: _sorted(connection, orders) for connection in network.connections}
+    costs = {name: _Costs.of(network, network[name], maps, orders.get(name), chip) for name in network.order}
     reached = {name: np.zeros(network[name].size, dtype=np.int64) for name in network.order}
     slices = {name: cost.split(reached[name], chip) for name, cost in costs.items()}
     settled = chip.limits.output_axons_per_core is None
@@ -145,18 +153,38 @@ def place(network: Network, chip: Chip) -> Placement:
         # A population split further has more cores to reach for those before it. The counts only grow, so this ends.
         settled = True
         for name in reversed(network.order):
-            grown = np.maximum(reached[name], _destinations(network, name, slices, maps))
+            grown = np.maximum(reached[name], _destinations(network, name, slices, maps, orders))
             if (grown != reached[name]).any():
                 settled, reached[name] = False, grown
                 slices[name] = costs[name].split(grown, chip)
-    reached = {name: _destinations(network, name, slices, maps) for name in network.order}
+    reached = {name: _destinations(network, name, slices, maps, orders) for name in network.order}
     cores = [costs[name].core(start, stop, reached[name]) for name in network.order for start, stop in slices[name]]
-    return Placement(chip.name, chip.limits, tuple(cores))
+    return Placement(chip.name, chip.limits, tuple(cores), orders)
+
+
+def thresholds_of(population: Population) -> Array:
+    """(n,) thresholds: of the neurons of a population that has some."""
+    assert population.neuron is not None  # the input population is not placed
+    return np.broadcast_to(population.neuron.threshold, population.shape).reshape(-1)
+
+
+def _orders(network: Network, chip: Chip) -> dict[str, Array]:
+    """Populations with more different thresholds than a core stores, sorted by them."""
+    allowed = chip.limits.threshold_configurations_per_core
+    thresholds = {name: thresholds_of(network[name]) for name in network.order}
+    many = {name: values for name, values in thresholds.items() if allowed and len(np.unique(values)) > allowed}
+    return {name: np.argsort(values, kind="stable") for name, values in many.items()}
+
+
+def _sorted(connection: Connection, orders: Mapping[str, Array]) -> csr_array:
+    """Synapses (n_target, n_source), targets in the order in which cores are filled."""
+    synapses = connection.synapses()
+    return synapses[orders[connection.target]] if connection.target in orders else synapses
 
 
 @dataclass(frozen=True)
 class _Costs:
-    """What the neurons of a population need.
+    """What the neurons of a population need, in the order in which cores are filled.
 
     Args:
         population: which.
@@ -173,15 +201,21 @@ class _Costs:
     threshold: Array
 
     @classmethod
-    def of(cls, network: Network, population: Population, maps: Mapping[str, csr_array], chip: Chip) -> _Costs:
+    def of(
+        cls,
+        network: Network,
+        population: Population,
+        maps: Mapping[str, csr_array],
+        order: Array | None,
+        chip: Chip,
+    ) -> _Costs:
         incoming = [maps[connection.name] for connection in network.incoming(population.name)]
         synapses = np.zeros(population.size, dtype=np.int64)
         for matrix in incoming:
             synapses += np.diff(matrix.indptr)
         bits = (chip.formats.weight_bits or 0) + (chip.formats.synapse_overhead_bits or 0)
-        assert population.neuron is not None  # the input population is not placed
-        threshold = np.broadcast_to(population.neuron.threshold, population.shape).reshape(-1)
-        return cls(population, incoming, synapses, bits, threshold)
+        threshold = thresholds_of(population)
+        return cls(population, incoming, synapses, bits, threshold if order is None else threshold[order])
 
     def core(self, start: int, stop: int, destinations: Array) -> Core:
         """A core with neurons ``start`` to ``stop - 1``."""
@@ -221,10 +255,10 @@ class _Costs:
 
 
 def over_limit(core: Core, limits: Limits) -> str:
-    """The first limit that ``core`` exceeds; empty where it fits. Threshold configurations never split a population."""
+    """The first limit that ``core`` exceeds; empty where it fits."""
     for limit, measure in MEASURES.items():
         allowed = getattr(limits, limit)
-        if limit != "threshold_configurations_per_core" and allowed is not None and getattr(core, measure) > allowed:
+        if allowed is not None and getattr(core, measure) > allowed:
             return limit
     return ""
 
@@ -234,9 +268,11 @@ _WORDS = {
     "synaptic_memory_bits_per_core": "bits of synaptic memory",
     "input_axons_per_core": "input axons",
     "output_axons_per_core": "output axons",
+    "threshold_configurations_per_core": "threshold",
 }
 _REMEDIES = {
     "neurons_per_core": "correct the chip file",
+    "threshold_configurations_per_core": "correct the chip file",
     "synaptic_memory_bits_per_core": "prune its weights, or make the populations that drive it smaller",
     "input_axons_per_core": "make the populations that drive it smaller, or prune whole columns of its weights",
     "output_axons_per_core": "make the populations that it drives smaller, or give them fewer synapses",
@@ -262,10 +298,12 @@ def _destinations(
     population: str,
     slices: Mapping[str, list[tuple[int, int]]],
     maps: Mapping[str, csr_array],
+    orders: Mapping[str, Array],
 ) -> Array:
+    """(n,): cores that each neuron of ``population`` reaches, in the order in which its cores are filled."""
     count = np.zeros(network[population].size, dtype=np.int64)
     for connection in network.connections:
         if connection.source == population:
             for start, stop in slices[connection.target]:
                 count[_sources(maps[connection.name], start, stop)] += 1
-    return count
+    return count[orders[population]] if population in orders else count

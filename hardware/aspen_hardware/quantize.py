@@ -29,8 +29,20 @@ def _mixed(weight: Array) -> bool:
 
 def quantize_weight(weight: Array, scale: float) -> Array:
     """Nearest integers to ``weight * scale`` that Loihi can store: even ones where the matrix has both signs."""
-    step, limit = 2 if _mixed(weight) else 1, weight_limit(weight)
-    return np.clip(step * np.rint(weight.astype(np.float64) * scale / step), -limit, limit).astype(np.int32)
+    step = weight_step(weight)
+    low, high = weight_range(weight)
+    return np.clip(step * np.rint(weight.astype(np.float64) * scale / step), low, high).astype(np.int32)
+
+
+def weight_step(weight: Array) -> int:
+    """Distance of the integers that weights of this matrix may have."""
+    return 2 if _mixed(weight) else 1
+
+
+def weight_range(weight: Array) -> tuple[int, int]:
+    """Lowest and highest integer that weights of this matrix may have without a sign that it has not yet."""
+    limit = weight_limit(weight)
+    return -limit if (weight < 0).any() else 0, limit if (weight > 0).any() else 0
 
 
 def quantize_voltage_decay(beta: Array) -> Array:

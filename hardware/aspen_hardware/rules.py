@@ -16,10 +16,14 @@ from aspen.errors import ChipError
 from aspen.network import Network
 from aspen.neurons import FixedLif
 from aspen_hardware.chips import Chip
-from aspen_hardware.placement import Placement, place
+from aspen_hardware.placement import Placement, place, thresholds_of
 
 CLOSE = 0.8
 """Fraction of a limit above which a warning is given."""
+
+
+NO_NEWS = ("cores", "threshold_configurations_per_core")
+"""Limits that a single population may use up."""
 
 
 @dataclass(frozen=True)
@@ -153,15 +157,16 @@ def cores_available(network: Network, chip: Chip, placement: Placement | None) -
     """There are enough cores on one chip."""
     cores = chip.limits.cores
     if placement is not None and cores is not None and placement.cores_used > cores:
-        yield _error(
-            "network",
-            f"found {placement.cores_used} cores needed, {chip.name} has {cores}; use smaller populations",
-        )
+        remedy = "use smaller populations"
+        if placement.orders:
+            remedy += f", or compile with threshold_groups={chip.limits.threshold_configurations_per_core}"
+        yield _error("network", f"found {placement.cores_used} cores needed, {chip.name} has {cores}; {remedy}")
 
 
 def close_to_limit(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
     """Limits of which more than :data:`CLOSE` is used. Where a population fills several cores, that is no news: then
-    only its input axons count, which every core needs anew."""
+    only its input axons count, which every core needs anew. Nor is it one that a core stores all the thresholds that
+    it can: others go to another core."""
     if placement is None:
         return
     if CLOSE < placement.use.get("cores", 0) <= 1:
@@ -169,24 +174,29 @@ def close_to_limit(network: Network, chip: Chip, placement: Placement | None) ->
     for name in network.order:
         alone = replace(placement, cores=placement.of(name))
         for limit, fraction in alone.use.items():
-            counts = limit == "input_axons_per_core" or (limit != "cores" and alone.cores_used == 1)
+            counts = limit == "input_axons_per_core" or (limit not in NO_NEWS and alone.cores_used == 1)
             if counts and CLOSE < fraction <= 1:
                 what = limit.replace("_", " ")
                 yield _warning(name, f"uses {fraction:.0%} of {chip.name}'s {what}; little room is left")
 
 
 def threshold_configurations(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
-    """No core needs more different thresholds than it can store."""
-    allowed = chip.limits.threshold_configurations_per_core
-    if placement is None or allowed is None:
+    """No population takes more cores than it would if a core stored any number of different thresholds."""
+    limit = "threshold_configurations_per_core"
+    allowed = getattr(chip.limits, limit)
+    if placement is None or not placement.orders:
         return
-    for name in network.order:
-        most = max(core.thresholds for core in placement.of(name))
-        if most > allowed:
+    unlimited = replace(chip, figures={key: f for key, f in chip.figures.items() if key != f"limits.{limit}"})
+    without = place(network, unlimited)
+    for name in placement.orders:
+        cores, enough = len(placement.of(name)), len(without.of(name))
+        if cores > enough:
+            found = len(np.unique(thresholds_of(network[name])))
             yield _warning(
                 name,
-                f"found {most} different thresholds on a core, {chip.name} stores {allowed} per core; "
-                f"train one threshold per population, or group them",
+                f"found {found} different thresholds, {chip.name} stores {allowed} per core; they take {cores} cores "
+                f"where {enough} would do: train one threshold per population, or compile with "
+                f"threshold_groups={allowed}",
             )
 
 

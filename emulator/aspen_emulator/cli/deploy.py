@@ -17,6 +17,7 @@ from aspen_emulator.cli.common import (
     read_network,
 )
 from aspen_emulator.inputs import load_spikes
+from aspen_emulator.observing import observe
 from aspen_emulator.parity import parity
 from aspen_hardware.chips import Chip
 from aspen_hardware.compiler import MAX_THRESHOLD_SCALE, compile
@@ -33,20 +34,38 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
 @on_chip
 @click.option("--max-threshold-scale", type=click.FloatRange(min=1), default=MAX_THRESHOLD_SCALE, show_default=True,
               help="Largest knob setting that must fit the chip's threshold registers.")  # fmt: skip
+@click.option("--calibrate", "sample", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Sample input, .npy: choose weight scales by the spikes that survive on it.")  # fmt: skip
+@click.option("--threshold-groups", type=click.IntRange(min=1),
+              help="Most different thresholds in a population, as a core stores few.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write here instead of into NETWORK (.aspen), or with --to.")  # fmt: skip
 @click.option("--to", "form", type=click.Choice(["aspen", "netx"]), default="aspen", show_default=True,
               help="netx: what lava-dl's loader reads; needs --output.")  # fmt: skip
 @json_option
 def compile_command(
-    network: Path, target: Chip, max_threshold_scale: float, output: Path | None, form: str, as_json: bool
+    network: Path,
+    target: Chip,
+    max_threshold_scale: float,
+    sample: Path | None,
+    threshold_groups: int | None,
+    output: Path | None,
+    form: str,
+    as_json: bool,
 ) -> None:
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
     check_writable(output)
     if output is None and (form == "netx" or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
     trained = read_network(network)
-    deployment = compile(trained, target, max_threshold_scale=max_threshold_scale, netx=form == "netx")
+    deployment = compile(
+        trained,
+        target,
+        max_threshold_scale=max_threshold_scale,
+        netx=form == "netx",
+        calibration=None if sample is None else observe(trained, load_spikes(sample)),
+        threshold_groups=threshold_groups,
+    )
     placement = place(deployment.network, target)
     stored = _store(trained, deployment, network, output, form)
     if as_json:

@@ -16,6 +16,7 @@ from aspen.errors import AspenError
 from aspen.network import Dense, FixedLif, Network, Population
 from aspen_emulator.cli.common import json_option
 from aspen_emulator.engines import run
+from aspen_emulator.lava.loihi import loihi_available
 
 PACKAGES = {
     "numpy": "everything",
@@ -59,18 +60,27 @@ def _installed(package: str) -> str | None:
 def doctor_command(as_json: bool) -> None:
     """Show versions, what is installed, and a one-step self-test of every engine. Exit code 1 if a test fails.
 
-    Lava that is not installed is reported and is no failure.
+    Lava that is not installed is reported and is no failure; nor is Intel's extension, which the loihi engine needs.
     """
     found = {package: _installed(package) for package in PACKAGES}
     engines = {engine: self_test(engine) for engine in ("reference", "fast", "lava")}
+    extension = loihi_available()
     failed = [name for name, answer in engines.items() if answer != "ok" and (name != "lava" or found["lava-nc"])]
     if as_json:
         report = {"aspen": __version__, "python": platform.python_version(), "packages": found, "engines": engines}
-        click.echo(json.dumps(report))
+        click.echo(json.dumps({**report, "loihi_extension": extension}))
     else:
-        click.echo("\n".join(_lines(found, engines)))
+        click.echo("\n".join([*_lines(found, engines), _on_chip(extension)]))
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _on_chip(extension: bool) -> str:
+    """Whether the loihi engine could run; no test, as that would wait for a chip."""
+    told = (
+        "found, not tested here" if extension else "missing: only members of Intel's research community (INRC) get it"
+    )
+    return f"Intel's extension of Lava, for the loihi engine: {told}"
 
 
 def _lines(found: dict[str, str | None], engines: dict[str, str]) -> list[str]:

@@ -77,7 +77,7 @@ def run_on(
     steps, batch = checked.shape[:2]
     plan = make_plan(network, steps, batch, thresholds)
     values = sum(change.values.size for change in plan.changes)
-    limit = _check_timeout(timeout, default_timeout(network, plan.total, len(plan.changes), values))
+    limit = check_timeout(timeout, default_timeout(network, plan.total, len(plan.changes), values))
     watched = kept_membranes(network, record)
     rasters, membranes = worker.request("run", network, checked, plan, watched, timeout=limit, progress=progress)
     if network.input.neuron is None:
@@ -87,7 +87,8 @@ def run_on(
     return record_from_rasters(network, shaped, "lava", record, kept)
 
 
-def _check_timeout(timeout: float | None, default: float) -> float:
+def check_timeout(timeout: float | None, default: float) -> float:
+    """``timeout`` in seconds, or the default; raises InputError unless it is finite and above 0."""
     if timeout is None:
         return default
     if not (timeout > 0 and math.isfinite(timeout)):
@@ -120,7 +121,7 @@ class LavaSession:
     def __init__(self, network: Network, timeout: float | None = None) -> None:
         self.network = network
         self.depths = check_network(network)
-        self._timeout = _check_timeout(timeout, default_timeout(network, 1, 1, 2 * network.n_neurons))
+        self._timeout = check_timeout(timeout, default_timeout(network, 1, 1, 2 * network.n_neurons))
         self._thresholds = {
             name: _per_neuron(network, name, array[0, 0]) for name, array in thresholds_for(network, 1.0, 1, 1).items()
         }

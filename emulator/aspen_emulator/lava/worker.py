@@ -30,6 +30,7 @@ from aspen_emulator.lava.shim import import_lava
 
 if TYPE_CHECKING:
     from aspen_emulator.lava.runtime import LavaNetwork
+    from aspen_emulator.lava.stock_network import StockNetwork
 
 POLL_MILLISECONDS = 500
 
@@ -41,6 +42,7 @@ class Lava:
 
     def __init__(self) -> None:
         self._alive: LavaNetwork | None = None
+        self._stock: StockNetwork | None = None
 
     def run(
         self, report: Report | None, network: Network, spikes: Array, plan: Plan, watched: Sequence[str]
@@ -94,13 +96,35 @@ class Lava:
             self._alive.stop()
             self._alive = None
 
+    def run_stock(
+        self,
+        report: Report | None,
+        network: Network,
+        spikes: Array,
+        depths: Mapping[str, int],
+        mantissas: Mapping[str, int],
+        simulate: bool,
+    ) -> dict[str, Array]:
+        """Run all samples on stock processes, on CPU models or on Loihi; population -> (steps, batch, n)."""
+        from aspen_emulator.lava.stock_network import StockNetwork, padded, run_samples
+
+        looped = any(connection.delay for connection in network.connections)
+        parts = np.split(spikes, spikes.shape[1], axis=1) if looped else [spikes]
+        found = []
+        for part in parts:
+            lava = self._stock = StockNetwork(network, padded(part, max(depths.values())), mantissas, simulate)
+            found.append(run_samples(lava, depths, *part.shape[:2]))
+        self._stock = None
+        return {name: np.concatenate([rasters[name] for rasters in found], axis=1) for name in network.order}
+
     def hang(self, report: Report | None, seconds: float) -> None:
         """Do nothing for a while: the tests' stand-in for a runtime that hangs."""
         time.sleep(seconds)
 
     def errors(self) -> list[str]:
         """What went wrong in processes of Lava."""
-        return self._alive.errors() if self._alive is not None else []
+        found = self._alive or self._stock
+        return found.errors() if found is not None else []
 
     def _start(self, network: Network, setup: Setup) -> LavaNetwork:
         from aspen_emulator.lava.runtime import LavaNetwork
@@ -122,7 +146,7 @@ def _samples(rows: Array, start: int, period: int, batch: int) -> Array:
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    name: getattr(Lava, name) for name in ("run", "open", "step", "restart", "stop", "hang")
+    name: getattr(Lava, name) for name in ("run", "open", "step", "restart", "stop", "run_stock", "hang")
 }
 
 

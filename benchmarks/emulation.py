@@ -1,0 +1,423 @@
+"""How fast does the fast engine run a network? Beside Lava, the reference, snnTorch and the matrix products alone.
+
+    python benchmarks/emulation.py [--output FOLDER] [--quick] [--repeats N]
+
+The network is dense, 18-128-128-6, with random weights that keep 5 to 10 % of the hidden neurons firing, compiled for
+loihi1; 128 steps, 1024 samples, 10 % of the inputs spike, counts are recorded. Everything goes through
+``aspen_emulator.run`` as a user would call it, after a first call (which loads or makes the machine code).
+"Products" are the float32 matrix products of all layers over all steps at once: what a dense implementation cannot
+avoid. Lava's time is that of some samples more on a runtime that is already running: starting it is not counted. The
+contenders take turns; ratios are medians over the rounds of the ratio within a round. On the very inputs that are
+timed, the answers are compared with the reference (the first samples) and, in floating point, with snnTorch.
+
+Prints tables and writes ``emulation.json`` and ``emulation.png`` to the folder. Lava takes part where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numba
+import numpy as np
+import snntorch
+import torch
+
+import aspen
+from aspen._arrays import Array
+from aspen.files import write_atomically
+from aspen.models import DenseNet
+from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population
+from aspen.record import Record
+from aspen_emulator import run, session
+from aspen_emulator.inputs import thresholds_for
+from aspen_emulator.lava.engine import run_on
+from aspen_emulator.lava.isolation import LavaWorker
+from aspen_emulator.lava.shim import lava_available
+from aspen_hardware import compile
+
+Step = Callable[[], object]
+COMPARED = 8
+"""Samples of each timed run that are run on the reference too."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A dense network and its input.
+
+    Args:
+        sizes: neurons per layer, the inputs first.
+        batch: samples.
+        steps: time steps.
+        density: share of the inputs that spike at a step.
+    """
+
+    sizes: tuple[int, ...] = (18, 128, 128, 6)
+    batch: int = 1024
+    steps: int = 128
+    density: float = 0.1
+
+    def __str__(self) -> str:
+        return f"{'-'.join(map(str, self.sizes))}, batch {self.batch}, {self.steps} steps, input {self.density:.0%}"
+
+    def spikes(self) -> Array:
+        """Random spikes (steps, batch, inputs) uint8."""
+        drawn = np.random.default_rng(0).random((self.steps, self.batch, self.sizes[0]), dtype=np.float32)
+        return (drawn < self.density).astype(np.uint8)
+
+    def network(self) -> Network:
+        """In floating point; weights are multiples of 1/1024, so that sums are the same in any order."""
+        rng = np.random.default_rng(1)
+        populations = [Population("input", (self.sizes[0],))]
+        connections = []
+        for i, (n, m) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True), start=1):
+            arriving = n * (self.density if i == 1 else 0.07)
+            weights = np.round(rng.normal(0, 0.6 / np.sqrt(arriving), (m, n)) * 1024) / 1024
+            populations.append(Population(f"layer{i}", (m,), Lif(1.0, 0.875)))
+            connections.append(Dense(populations[i - 1].name, f"layer{i}", weights))
+        return Network(tuple(populations), tuple(connections))
+
+
+BASE = Setting()
+GROWTH = {
+    "batch": [replace(BASE, batch=n) for n in (64, 256, 1024, 4096)],
+    "steps": [replace(BASE, steps=n) for n in (32, 128, 512)],
+    "width": [replace(BASE, batch=128, sizes=(18, n, n, 6)) for n in (64, 128, 256, 512, 1024)],
+    "depth": [replace(BASE, sizes=(18, *[128] * n, 6)) for n in (1, 2, 4, 8)],
+    "density": [replace(BASE, density=d) for d in (0.02, 0.1, 0.3, 1.0)],
+}
+
+
+def assert_same(record: Record, other: Record) -> None:
+    """Output and counts of the other record's samples, all equal."""
+    samples = other.output.shape[1]
+    np.testing.assert_array_equal(record.output[:, :samples], other.output)
+    for field in ("spikes", "synaptic_operations", "active_updates"):
+        for name, wanted in getattr(other, field).items():
+            np.testing.assert_array_equal(getattr(record, field)[name][:, :samples], wanted)
+
+
+def checked(target: Any, spikes: Array) -> Record:
+    """A run on the fast engine, compared with the reference."""
+    record = run(target, spikes)
+    assert_same(record, run(target, spikes[:, :COMPARED], engine="reference"))
+    return record
+
+
+def measure(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each, in turns; one turn before is not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    for round_ in range(repeats + 1):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if round_:
+                taken[name].append(time.perf_counter() - start)
+    return taken
+
+
+def ratio(taken: dict[str, list[float]], slow: str, fast: str) -> float:
+    """How many times as long: the median over the rounds."""
+    return median(a / b for a, b in zip(taken[slow], taken[fast], strict=True))
+
+
+def products(network: Network, record: Record, spikes: Array) -> Step:
+    """The matrix products of all layers alone, in float32 and with spikes as they were."""
+    matrices = [c.weight.T.astype(np.float32) for c in network.connections]
+    rows = spikes.shape[0] * spikes.shape[1]
+    sources = [record.rasters[c.source].reshape(rows, -1).astype(np.float32) for c in network.connections]
+
+    def step() -> None:
+        for source, matrix in zip(sources, matrices, strict=True):
+            source @ matrix
+
+    return step
+
+
+def snntorch_loop(setting: Setting, network: Network, spikes: Array) -> Step:
+    """snnTorch's loop over time in evaluation mode with the same weights."""
+    model = DenseNet(setting.sizes, beta=0.875).eval()
+    with torch.no_grad():
+        for i, connection in enumerate(network.connections, start=1):
+            getattr(model, f"fc{i}").weight.copy_(torch.from_numpy(connection.weight.copy()))
+    given = torch.from_numpy(spikes).float()
+
+    def step() -> Array:
+        with torch.no_grad():
+            return model(given).numpy()
+
+    return step
+
+
+def lava_seconds(network: Network, spikes: Array, samples: int) -> float:
+    """Seconds per sample of a Lava runtime that is already running: the difference of two runs."""
+    taken = []
+    with LavaWorker() as worker:
+        for count in (1, 1, 1 + samples):  # the first one warms up
+            part = np.ascontiguousarray(spikes[:, :count])
+            thresholds = thresholds_for(network, 1.0, *part.shape[:2])
+            start = time.perf_counter()
+            record = run_on(worker, network, part, thresholds)
+            taken.append(time.perf_counter() - start)
+            assert_same(run(network, part), record)
+    return (taken[2] - taken[1]) / samples
+
+
+def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any]:
+    """The network of the targets against everything."""
+    network, spikes = setting.network(), setting.spikes()
+    integers = compile(network, "loihi1").network
+    record, rasters = checked(integers, spikes), run(integers, spikes, record="spikes")
+    activity = {name: float(rasters.rasters[name].mean()) for name in integers.order}
+    dense, few = np.ones_like(spikes), slice(0, min(32, setting.batch))
+    checked(integers, dense)
+    loop = snntorch_loop(setting, network, spikes)
+    agreement = float((run(network, spikes).output == loop()).mean())
+    one = np.ascontiguousarray(spikes[:, :1])
+    taken = measure(
+        {
+            "fast": lambda: run(integers, spikes),
+            "fast, dense input": lambda: run(integers, dense),
+            "products": products(integers, rasters, spikes),
+            "fast, float": lambda: run(network, spikes),
+            "snntorch": loop,
+            "reference": lambda: run(integers, spikes[:, few], engine="reference"),
+            "one sample": lambda: run(integers, one),
+        },
+        repeats,
+    )
+    scale = setting.batch / (few.stop - few.start)
+    result = {
+        "activity": activity,
+        "spikes_equal_to_snntorch": agreement,
+        "ms": {name: 1e3 * median(times) for name, times in taken.items()},
+        "products_over_fast": ratio(taken, "products", "fast"),
+        "fast_dense_over_products": ratio(taken, "fast, dense input", "products"),
+        "reference_over_fast": scale * ratio(taken, "reference", "fast"),
+        "snntorch_over_float": ratio(taken, "snntorch", "fast, float"),
+        "stream_us": stream(integers, one),
+    }
+    if lava_samples:
+        seconds = lava_seconds(integers, spikes, lava_samples)
+        result["lava_ms_per_sample"] = 1e3 * seconds
+        result["lava_over_fast"] = seconds * setting.batch / median(taken["fast"])
+        result["lava_over_one_sample"] = seconds / median(taken["one sample"])
+    assert record.steps == setting.steps
+    return result
+
+
+def stream(integers: Network, one: Array, rounds: int = 20) -> float:
+    """Microseconds per step of a session, the median over rounds."""
+    taken = []
+    with session(integers) as live:
+        for _ in range(rounds):
+            start = time.perf_counter()
+            for now in one:
+                live.step(now)
+            taken.append((time.perf_counter() - start) / len(one))
+    return 1e6 * median(taken)
+
+
+def _lively(fan_in: int) -> FixedLif:
+    """A neuron that fires at some of 100 steps, driven through random weights by neurons that do so too."""
+    return FixedLif(threshold=int(110 * np.sqrt(0.07 * fan_in)), voltage_decay=512)
+
+
+def pilotnet(side: tuple[int, int] = (66, 200)) -> Network:
+    """A convolutional network of PilotNet's size in a chip's integers, with random weights."""
+    rng = np.random.default_rng(2)
+    shape: tuple[int, ...] = (3, *side)
+    populations, connections = [Population("input", shape)], []
+    for i, (channels, kernel, stride) in enumerate([(24, 5, 2), (36, 5, 2), (48, 5, 2), (64, 3, 1), (64, 3, 1)], 1):
+        weight = 2 * rng.integers(-64, 65, (channels, shape[0], kernel, kernel))
+        conv = Conv(populations[-1].name, f"conv{i}", weight, shape, stride=(stride, stride))
+        shape = conv.output_shape
+        populations.append(Population(f"conv{i}", shape, _lively(weight[0].size)))
+        connections.append(conv)
+    for i, n in enumerate((100, 50, 10, 1), 1):
+        weight = 2 * rng.integers(-64, 65, (n, populations[-1].size))
+        connections.append(Dense(populations[-1].name, f"dense{i}", weight))
+        populations.append(Population(f"dense{i}", (n,), _lively(weight.shape[1])))
+    return Network(tuple(populations), tuple(connections))
+
+
+def convolutions(steps: int, batch: int, repeats: int, lava_samples: int, side: tuple[int, int]) -> dict[str, Any]:
+    """The convolutional network against Lava."""
+    network = pilotnet(side)
+    spikes = (np.random.default_rng(3).random((steps, batch, *network.input.shape)) < 0.1).astype(np.uint8)
+    record = run(network, spikes)
+    assert_same(record, run(network, spikes[:, :1], engine="reference"))
+    taken = measure({"fast": lambda: run(network, spikes)}, repeats)
+    result: dict[str, Any] = {
+        "synapses": network.n_synapses,
+        "neurons": network.n_neurons,
+        "activity": {n: float(c.mean()) / network[n].size for n, c in record.spikes.items()},
+        "ms_per_sample": 1e3 * median(taken["fast"]) / batch,
+        "synaptic_operations_per_second": float(record.total_synaptic_operations.sum()) / median(taken["fast"]),
+    }
+    if lava_samples:
+        seconds = lava_seconds(network, spikes, lava_samples)
+        result["lava_ms_per_sample"] = 1e3 * seconds
+        result["lava_over_fast"] = seconds * batch / median(taken["fast"])
+    return result
+
+
+def growth(repeats: int, smaller: int) -> dict[str, list[dict[str, Any]]]:
+    """Time against batch, steps, width, depth and density, beside the matrix products alone."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for what, settings in GROWTH.items():
+        for full in settings:
+            setting = replace(full, batch=max(full.batch // smaller, 8))
+            network, spikes = compile(setting.network(), "loihi2").network, setting.spikes()
+            checked(network, spikes)
+            rasters = run(network, spikes, record="spikes")
+            steps: dict[str, Step] = {
+                "fast": lambda n=network, s=spikes: run(n, s),  # type: ignore[misc]
+                "products": products(network, rasters, spikes),
+            }
+            taken = measure(steps, repeats)
+            row = {"setting": str(setting), "at": size_of(what, setting)}
+            row |= {f"{name}_ms": 1e3 * median(times) for name, times in taken.items()}
+            found.setdefault(what, []).append(row | {"products_over_fast": ratio(taken, "products", "fast")})
+    return found
+
+
+def size_of(what: str, setting: Setting) -> float:
+    """The number on the axis."""
+    values = {"width": setting.sizes[1], "depth": len(setting.sizes) - 2}
+    return float(values.get(what, getattr(setting, what, 0)))
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from aspen.network import load_network
+from aspen_emulator import run
+network, spikes = load_network(sys.argv[1]), np.load(sys.argv[2], mmap_mode="r")
+run(network, spikes[:2, :2])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+record = run(network, spikes)
+kept = record.output.nbytes + sum(a.nbytes for f in (record.spikes, record.synaptic_operations, record.active_updates)
+                                  for a in f.values())
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, kept)
+"""
+
+
+def peak_memory(setting: Setting) -> dict[str, float]:
+    """MiB that a process needs for a run on a memory-mapped input, beside what it needs to start and what it returns.
+
+    Pages of the file that the system keeps in memory while there is room are counted too.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        network, spikes = compile(setting.network(), "loihi1").network, setting.spikes()
+        network.save(Path(folder) / "network.aspen")
+        np.save(Path(folder) / "spikes.npy", spikes)
+        command = [sys.executable, "-c", PEAK, f"{folder}/network.aspen", f"{folder}/spikes.npy"]
+        before, peak, kept = map(
+            int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        )
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
+    mib = 2**20
+    return {"input": spikes.nbytes / mib, "record": kept / mib, "run": ((peak - before) * unit - kept) / mib}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    return {
+        "processor": model, "cores": os.cpu_count(), "load_at_start": os.getloadavg()[0],
+        "system": platform.platform(), "python": platform.python_version(), "numpy": np.__version__,
+        "numba": numba.__version__, "aspen": aspen.__version__, "torch": torch.__version__,
+        "snntorch": snntorch.__version__,
+    }  # fmt: skip
+
+
+def print_results(results: dict[str, Any]) -> None:
+    """Tables."""
+    head, conv = results["headline"], results["convolutions"]
+    print(f"{results['setting']}; activity " + ", ".join(f"{v:.1%}" for v in head["activity"].values()))
+    for name, ms in head["ms"].items():
+        print(f"  {name:<22}{ms:10.2f} ms")
+    lines = [
+        ("Lava / fast", head.get("lava_over_fast")),
+        ("Lava / fast, one sample", head.get("lava_over_one_sample")),
+        ("Lava / fast, convolutions", conv.get("lava_over_fast")),
+        ("reference / fast", head["reference_over_fast"]),
+        ("snnTorch / fast, float", head["snntorch_over_float"]),
+        ("products / fast", head["products_over_fast"]),
+        ("fast, dense input / products", head["fast_dense_over_products"]),
+    ]
+    for name, value in lines:
+        print(f"  {name:<30}{'not measured' if value is None else f'{value:10.1f}'}")
+    print(
+        f"  a step of a stream: {head['stream_us']:.1f} us; spikes as snnTorch: {head['spikes_equal_to_snntorch']:.4%}"
+    )
+    rate = conv["synaptic_operations_per_second"]
+    print(f"convolutions: {conv['ms_per_sample']:.2f} ms per sample, {rate:.3g} synaptic operations per second")
+    for what, rows in results["growth"].items():
+        for row in rows:
+            print(f"  {what:<8}{row['at']:>8g}{row['fast_ms']:12.2f} ms{row['products_over_fast']:10.2f} products/fast")
+    print("memory, MiB: " + ", ".join(f"{name} {value:.0f}" for name, value in results["memory"].items()))
+
+
+def plot(results: dict[str, Any], path: Path) -> None:
+    """Milliseconds against batch, steps, width, depth and density."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 3.2), layout="constrained")
+    for axes, (what, rows) in zip(figure.subplots(1, len(results["growth"])), results["growth"].items(), strict=True):
+        for name in ("fast", "products"):
+            axes.loglog([row["at"] for row in rows], [row[f"{name}_ms"] for row in rows], "o-", label=name)
+        axes.set(xlabel=what, ylabel="ms" if what == "batch" else "")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"), help="folder for tables and plot")
+    parser.add_argument("--quick", action="store_true", help="smaller everything, less than a minute")
+    parser.add_argument("--tiny", action="store_true", help="just see that it works; the figures mean nothing")
+    parser.add_argument("--repeats", type=int, default=0, help="rounds; default 9, quick 3")
+    options = parser.parse_args(arguments)
+    small = options.quick or options.tiny
+    repeats = options.repeats or (1 if options.tiny else 3 if options.quick else 9)
+    with_lava = lava_available() and not options.tiny
+    setting = replace(BASE, batch=16, steps=8) if options.tiny else BASE
+    described = machine()
+    results: dict[str, Any] = {
+        "machine": described,
+        "setting": str(setting),
+        "repeats": repeats,
+        "headline": headline(setting, repeats, (2 if small else 8) if with_lava else 0),
+        "convolutions": convolutions(
+            4 if small else 16, 2 if small else 8, min(repeats, 3), int(with_lava and not small),
+            (66, 80) if small else (66, 200),
+        ),
+        "growth": growth(1 if small else 3, 512 if options.tiny else 16 if small else 1),
+        "memory": peak_memory(replace(BASE, batch=16) if small else replace(BASE, batch=16384)),
+    }  # fmt: skip
+    print_results(results)
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_atomically(options.output / "emulation.json", json.dumps(results, indent=1).encode())
+    plot(results, options.output / "emulation.png")
+
+
+if __name__ == "__main__":
+    main()

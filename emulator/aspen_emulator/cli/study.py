@@ -1,0 +1,56 @@
+"""``aspen study``: one dialled network against many that are each trained for one energy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from aspen.files import write_atomically
+from aspen_emulator.study.cells import train_all
+from aspen_emulator.study.problems import PROBLEMS, Problem
+from aspen_emulator.study.report import markdown, plot
+from aspen_emulator.study.results import measure, read_points, write_points
+
+
+@click.command("study")
+@click.argument("names", nargs=-1, required=True, type=click.Choice(list(PROBLEMS)))
+@click.option("--data-path", type=click.Path(exists=True, path_type=str),
+              help="Where a data set lies that does not ship: UCI HAR, folder or zip.")  # fmt: skip
+@click.option("--folder", default="runs/study", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Networks and results; what is there is not trained again.")  # fmt: skip
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Networks of each kind.")
+@click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Trainings at a time.")
+@click.option("--final", is_flag=True, help="Measure the test data, once: after all choices are made.")
+def study_command(
+    names: tuple[str, ...], data_path: str | None, folder: Path, seeds: int, processes: int, final: bool
+) -> None:
+    """Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.
+
+    May be broken off at any time and started again. Without --final everything is measured on validation data.
+    """
+    texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, processes, final) for name in dict.fromkeys(names)]
+    click.echo("\n".join(texts))
+
+
+def _one(problem: Problem, path: str | None, folder: Path, seeds: int, processes: int, final: bool) -> str:
+    path = None if problem.name == "digits" else path
+    total = seeds * len(problem.cells)
+    with tqdm(total=total, desc=f"train {problem.name}", unit="network", dynamic_ncols=True) as bar:
+        bar.update(
+            sum((folder / f"{cell}-seed{seed}.json").exists() for cell in problem.cells for seed in range(seeds))
+        )
+        train_all(problem, path, folder, seeds, processes, lambda name: bar.update(1))
+    parts = ("validation", "test") if final else ("validation",)
+    for part in parts:
+        file = folder / f"points-{part}.json"
+        if part == "test" and file.exists():
+            continue  # measured before: once is enough
+        with tqdm(total=total - seeds, desc=f"measure {problem.name}, {part}", unit="network", leave=False) as bar:
+            write_points(measure(problem, path, folder, seeds, part, lambda name: bar.update(1)), file)
+    validation, found = read_points(folder / "points-validation.json"), read_points(folder / f"points-{parts[-1]}.json")
+    text = markdown(problem, validation, found, seeds, parts[-1])
+    write_atomically(folder / f"report-{parts[-1]}.md", text.encode())
+    plot(problem, found, seeds, folder / f"dial-{parts[-1]}.png")
+    return text

@@ -1,0 +1,77 @@
+"""Training the networks of the study, one file each; what is there is not trained again."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+from aspen.files import write_atomically
+from aspen_emulator.study.problems import Problem, problem
+
+
+def stem(cell: str, seed: int) -> str:
+    """File name of a network, without suffix."""
+    return f"{cell}-seed{seed}"
+
+
+def train_cell(name: str, path: str | None, folder: Path, cell: str, seed: int) -> None:
+    """Train one network on one thread, and write ``.pt`` (weights), ``.aspen`` (network and dial) and ``.json``."""
+    import torch
+
+    from aspen.exporting import export
+    from aspen.models import DenseNet
+    from aspen.profiles import save_profile
+    from aspen.training import fit
+
+    done = folder / f"{stem(cell, seed)}.json"
+    if done.exists():
+        return
+    torch.set_num_threads(1)
+    chosen = problem(name)
+    data = chosen.load(path)
+    torch.manual_seed(seed)
+    model = DenseNet(chosen.sizes)
+    before = chosen.begins_with(cell)
+    if before is not None:
+        model.load_state_dict(torch.load(folder / f"{stem(before, seed)}.pt", weights_only=True))
+    checkpoint = folder / f"{stem(cell, seed)}.checkpoint"
+    fitted = fit(model, data, chosen.recipe(cell), seed=seed, checkpoint=checkpoint, resume=True)
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    write_atomically(folder / f"{stem(cell, seed)}.pt", buffer.getvalue())
+    network = export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
+    profile = fitted.profile
+    if profile is not None:
+        network, profile = profile.folded(network)
+    network.save(folder / f"{stem(cell, seed)}.aspen")
+    if profile is not None:
+        save_profile(profile, folder / f"{stem(cell, seed)}.aspen")
+    write_atomically(done, json.dumps({"history": [asdict(entry) for entry in fitted.history]}).encode())
+    checkpoint.unlink(missing_ok=True)
+
+
+def train_all(
+    chosen: Problem, path: str | None, folder: Path, seeds: int, processes: int, report: Callable[[str], None]
+) -> None:
+    """Train whatever is missing, ``processes`` networks at a time.
+
+    Raises:
+        AspenError: a training failed; the others that were running are finished first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(cell, seed) for seed in range(seeds) for cell in chosen.cells]
+    first = [job for job in jobs if chosen.begins_with(job[0]) is None]
+    for group in (first, [job for job in jobs if job not in first]):
+        missing = [job for job in group if not (folder / f"{stem(*job)}.json").exists()]
+        if not missing:
+            continue
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(train_cell, chosen.name, path, folder, *job): job for job in missing}
+            for future in as_completed(futures):
+                future.result()
+                report(stem(*futures[future]))

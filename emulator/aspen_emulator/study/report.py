@@ -1,0 +1,160 @@
+"""The study's tables in Markdown, and its plots."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from aspen.errors import MissingDependencyError
+from aspen.files import write_atomically
+from aspen_emulator.study.cells import stem
+from aspen_emulator.study.problems import DIAL, WARM, Problem
+from aspen_emulator.study.results import (
+    ARITHMETICS,
+    CHIP,
+    KNOBS,
+    SCALES,
+    DialFacts,
+    Points,
+    Spread,
+    at,
+    budget_row,
+    dial_facts,
+)
+
+
+def markdown(problem: Problem, validation: Points, test: Points, seeds: int, part: str) -> str:
+    """All tables of one problem; ``part`` names the data that ``test`` was measured on."""
+    sizes = "-".join(str(size) for size in problem.sizes)
+    lines = [f"## {problem.name}, {sizes}", ""]
+    for arithmetic in ARITHMETICS:
+        where = f"{CHIP} integers" if arithmetic == "integers" else "floating point"
+        lines += [f"### {where}, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
+        lines += _budget_table(problem, validation, test, seeds, arithmetic)
+        lines += ["", *_networks_table(problem, test, seeds, arithmetic)]
+        lines += ["", *_facts(problem, validation, test, seeds, arithmetic), ""]
+    return "\n".join(lines)
+
+
+def _budget_table(problem: Problem, validation: Points, test: Points, seeds: int, arithmetic: str) -> list[str]:
+    lines = ["| hidden spikes at most | envelope % | one dialled network % | dial - envelope, points | spikes used |"]
+    lines += ["|---|---|---|---|---|"]
+    for budget in problem.budgets:
+        row = budget_row(problem, validation, test, seeds, budget, arithmetic)
+        cells = [str(part) if part is not None else "-" for part in (row.envelope, row.dial, row.gain)]
+        lines.append(f"| {budget} | {' | '.join(cells)} | {row.envelope_spikes:.0f} / {row.dial_spikes:.0f} |")
+    return lines
+
+
+def _networks_table(problem: Problem, test: Points, seeds: int, arithmetic: str) -> list[str]:
+    lines = ["| network | knob | accuracy % | hidden spikes | dynamic nJ | static nJ |", "|---|---|---|---|---|---|"]
+    for cell in problem.cells:
+        if cell == WARM:
+            continue
+        settings = (0.0, 0.25, 0.5, 0.75, 1.0) if cell == DIAL else (1.0,)
+        settings = (0.5, 1.0, 2.0, 3.0) if cell in ("plain", "perturbed") else settings
+        for setting in settings:
+            found = [at(test[f"{stem(cell, seed)}/{arithmetic}"], setting) for seed in range(seeds)]
+            accuracy = Spread.of([100 * point.accuracy for point in found])
+            dynamic, static = (
+                "-" if any(v is None for v in column) else f"{mean(v for v in column if v is not None):,.0f}"
+                for column in ([p.dynamic_nj for p in found], [p.static_nj for p in found])
+            )
+            spikes = Spread.of([point.hidden_spikes for point in found])
+            lines.append(f"| {cell} | {setting:g} | {accuracy} | {spikes} | {dynamic} | {static} |")
+    return lines
+
+
+def facts(problem: Problem, validation: Points, test: Points, seeds: int, arithmetic: str) -> list[DialFacts]:
+    """The dial's facts, one entry for each seed."""
+    names = [f"{stem(DIAL, seed)}/{arithmetic}" for seed in range(seeds)]
+    return [dial_facts(validation[name], test[name]) for name in names]
+
+
+def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arithmetic: str) -> list[str]:
+    found = facts(problem, validation, test, seeds, arithmetic)
+    plain = [at(test[f"{stem('plain', seed)}/{arithmetic}"], 1.0) for seed in range(seeds)]
+    accurate = Spread.of([fact.accurate[0] for fact in found])
+    spikes = Spread.of([fact.accurate[1] for fact in found])
+    share = mean(p.hidden_spikes / fact.accurate[1] for p, fact in zip(plain, found, strict=True))
+    behind = Spread.of([100 * p.accuracy - fact.accurate[0] for p, fact in zip(plain, found, strict=True)])
+    return [
+        f"- The dial's accurate end: {accurate} % with {spikes} hidden spikes; the plain network is {behind} points "
+        f"better with {share:.1f} times as many.",
+        f"- Span of the dial within 3 points of its own best: {Spread.of([fact.span for fact in found])} times the hidden "
+        f"spikes, {Spread.of([fact.span_total for fact in found]).mean:.2f} times the total energy (static included).",
+        f"- Kept settings that are worse than a cheaper one: by {max(fact.worst_drop for fact in found):.1f} points at "
+        f"most (mean over seeds of the worst: {mean(fact.worst_drop for fact in found):.1f}).",
+    ]
+
+
+def plot(problem: Problem, test: Points, seeds: int, path: Path) -> None:
+    """Accuracy over hidden spikes, over dynamic and total energy, and over the knob; integers; write a PNG."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            "matplotlib: not installed, needed for plots; pip install 'aspen-snn[plot]'"
+        ) from error
+    figure = Figure(figsize=(15, 10), layout="constrained", dpi=110)
+    panels = figure.subplots(2, 2).ravel()
+    axes = (
+        ("hidden spikes per inference", lambda p: p.hidden_spikes),
+        ("dynamic energy per inference (nJ)", lambda p: p.dynamic_nj),
+        ("total energy per inference, static included (µJ)", lambda p: (p.dynamic_nj + p.static_nj) / 1000),
+    )
+    for panel, (label, value) in zip(panels[:3], axes, strict=True):
+        _trade(panel, problem, test, seeds, value)
+        panel.set(xlabel=label, ylabel="accuracy (%)")
+        panel.set_xscale("log")
+        panel.grid(alpha=0.3)
+        panel.legend(frameon=False)
+    _over_knob(panels[3], test, seeds)
+    figure.suptitle(
+        f"{problem.name}: one dialled network and many trained for one energy ({CHIP} integers, {seeds} seeds)"
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_atomically(path, buffer.getvalue())
+
+
+def _means(test: Points, cell: str, seeds: int, setting: float, value: Any) -> tuple[float, float]:
+    found = [at(test[f"{stem(cell, seed)}/integers"], setting) for seed in range(seeds)]
+    return mean(value(point) for point in found), 100 * mean(point.accuracy for point in found)
+
+
+def _trade(panel: Any, problem: Problem, test: Points, seeds: int, value: Any) -> None:
+    rivals = sorted(
+        _means(test, cell, seeds, 1.0, value) for cell in problem.cells if cell not in (WARM, DIAL, "perturbed")
+    )
+    panel.plot(*zip(*rivals, strict=True), "s", color="#555555", label="envelope: one network each (plain and L1)")
+    for cell, settings, colour in (
+        (DIAL, KNOBS, "#1f6f78"),
+        ("perturbed", SCALES, "#b5482a"),
+        ("plain", SCALES, "#bbbbbb"),
+    ):
+        curve = [_means(test, cell, seeds, setting, value) for setting in settings]
+        label = {DIAL: "one dialled network", "perturbed": "perturbed, uniform knob", "plain": "plain, uniform knob"}[
+            cell
+        ]
+        panel.plot(*zip(*curve, strict=True), "-o", color=colour, label=label, markersize=3)
+
+
+def _over_knob(panel: Any, test: Points, seeds: int) -> None:
+    curves: list[Sequence[float]] = []
+    for seed in range(seeds):
+        points = test[f"{stem(DIAL, seed)}/integers"]
+        curves.append([100 * point.accuracy for point in points])
+        panel.plot(KNOBS, curves[-1], color="#1f6f78", alpha=0.3)
+    panel.plot(KNOBS, [mean(column) for column in zip(*curves, strict=True)], color="#1f6f78", label="accuracy, mean")
+    other = panel.twinx()
+    spikes = [mean(at(test[f"{stem(DIAL, s)}/integers"], knob).hidden_spikes for s in range(seeds)) for knob in KNOBS]
+    other.plot(KNOBS, spikes, color="#b5482a", linestyle="--")
+    other.set_ylabel("hidden spikes per inference (dashed)")
+    other.set_yscale("log")
+    panel.set(xlabel="knob", ylabel="accuracy (%)")
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False)
