@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aspen._arrays import Array
 from aspen.errors import InputError, ModelError
 from aspen.exporting.exporter import population_name
 from aspen.layers import check_positive, select_layers, show, spiking_layers
@@ -28,6 +30,8 @@ def learn_dial(
     offset: float = -0.2,
     layers: str | Iterable[str] = "all",
     jitter: float = 0.1,
+    groups: int | None = None,
+    begin: DialProfile | None = None,
     seed: int | None = None,
 ) -> LearnedDial:
     """Attach a dial to the thresholds of a snnTorch model, to be trained with it.
@@ -39,6 +43,9 @@ def learn_dial(
         layers: ``"all"``, ``"hidden"``, or names of spiking layers.
         jitter: in training mode thresholds are moved at random too, by ``exp(jitter * N)`` for each sample and neuron,
             which keeps the network from tuning itself to single knob values.
+        groups: most different slopes in a layer, as a chip's core stores few thresholds (Loihi 8): neurons with similar
+            slopes in ``begin`` share one from then on. ``None``: each neuron has its own.
+        begin: a dial of the same model that was learned before, to go on with, instead of ``slope`` and ``offset``.
         seed: of the jitter; default: torch's global generator.
 
     Returns:
@@ -60,9 +67,43 @@ def learn_dial(
                 f"{show(name)}: found a perturbation or dial attached already, allowed is one; remove() it"
             )
     shapes = _shapes(model, sample, {name: spiking[name] for name in chosen})
+    if groups is not None and groups < 1:
+        raise InputError(f"groups: found {groups}, allowed is 1 and more, or None; Loihi's cores store 8 thresholds")
     hidden = set(select_layers(model, "hidden"))
-    start = {name: (offset, slope) if name in hidden else (0.0, 0.0) for name in chosen}
-    return LearnedDial(model, shapes, start, jitter, seed)
+    start = {}
+    for name, shape in shapes.items():
+        first = np.full(shape, offset if name in hidden else 0.0), np.full(shape, slope if name in hidden else 0.0)
+        start[name] = first if begin is None else _begun(begin, name, shape)
+    return LearnedDial(model, start, jitter, groups, seed)
+
+
+def _begun(begin: DialProfile, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Offsets and slopes of a layer in a profile."""
+    population = population_name(name)
+    parts = (begin.offsets.get(population, np.zeros(())), begin.slopes.get(population))
+    if parts[1] is None or any(part.shape not in ((), shape) for part in parts if part is not None):
+        raise InputError(f"begin: found no dial for {show(name)} of shape {shape}; pass the one of this model")
+    return np.broadcast_to(parts[0], shape), np.broadcast_to(parts[1], shape)
+
+
+def group_slopes(slopes: Array, groups: int) -> tuple[Array, Array]:
+    """At most ``groups`` values for ``slopes``: k-means in one dimension, begun at the quantiles.
+
+    Returns:
+        values (g,), and for each slope the index of its value, in the shape of ``slopes``.
+    """
+    flat = slopes.astype(np.float64).reshape(-1)
+    values = np.unique(flat)
+    if len(values) > groups:
+        values = np.unique(np.quantile(flat, (np.arange(groups) + 0.5) / groups))
+    for _ in range(100):
+        index = np.abs(flat[:, None] - values).argmin(axis=1)
+        moved = np.array([flat[index == g].mean() for g in np.unique(index)])
+        if len(moved) == len(values) and np.allclose(moved, values, rtol=0, atol=1e-12):
+            break
+        values = moved
+    index = np.abs(flat[:, None] - values).argmin(axis=1)
+    return values, index.reshape(slopes.shape)
 
 
 def _shapes(model: nn.Module, sample: Tensor, layers: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
@@ -97,7 +138,8 @@ class LearnedDial(nn.Module):
     """What :func:`learn_dial` attached; made by it alone.
 
     Attributes:
-        slopes, offsets: parameters by layer, in the shape of the layer; a dot in a name is written ``/``.
+        slopes, offsets: parameters by layer, in the shape of the layer, or for grouped slopes (groups,); a dot in a
+            name is written ``/``.
         knob: where the dial stands: a number, or (batch,).
     """
 
@@ -107,20 +149,24 @@ class LearnedDial(nn.Module):
     def __init__(
         self,
         model: nn.Module,
-        shapes: Mapping[str, tuple[int, ...]],
-        start: Mapping[str, tuple[float, float]],
+        start: Mapping[str, tuple[Array, Array]],
         jitter: float,
+        groups: int | None,
         seed: int | None,
     ) -> None:
         super().__init__()
-        self.layers = tuple(shapes)
+        self.layers = tuple(start)
         self.jitter = jitter
         like = next(model.parameters())
         self.offsets, self.slopes = nn.ParameterDict(), nn.ParameterDict()
-        for name, shape in shapes.items():
+        self._groups: dict[str, Tensor] = {}
+        for name, (offset, slope) in start.items():
             key = name.replace(".", "/")
-            self.offsets[key] = nn.Parameter(torch.full(shape, start[name][0], dtype=like.dtype, device=like.device))
-            self.slopes[key] = nn.Parameter(torch.full(shape, start[name][1], dtype=like.dtype, device=like.device))
+            if groups is not None:
+                slope, index = group_slopes(slope, groups)
+                self._groups[key] = torch.from_numpy(index).to(like.device)
+            self.offsets[key] = nn.Parameter(torch.tensor(offset, dtype=like.dtype, device=like.device))
+            self.slopes[key] = nn.Parameter(torch.tensor(slope, dtype=like.dtype, device=like.device))
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
         self._factors: dict[str, Tensor] = {}
         self.knob: float | Tensor = 0.0
@@ -153,7 +199,7 @@ class LearnedDial(nn.Module):
 
     def _make(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor:
         key = layer.replace(".", "/")
-        offset, slope = self.offsets[key], self.slopes[key]
+        offset, slope = self.offsets[key], self._slope(key)
         knob = torch.as_tensor(self.knob, dtype=signal.dtype, device=signal.device)
         if tuple(state[1:]) != tuple(offset.shape) or knob.numel() not in (1, state[0]):
             raise ModelError(
@@ -167,14 +213,17 @@ class LearnedDial(nn.Module):
             logarithm = logarithm + self.jitter * noise.to(signal.device, signal.dtype)
         return logarithm.exp()
 
+    def _slope(self, key: str) -> Tensor:
+        """The slope of each neuron."""
+        return self.slopes[key][self._groups[key]] if key in self._groups else self.slopes[key]
+
     def profile(self, low: float = 0.0, high: float = 1.0) -> DialProfile:
         """The dial as it stands, for the network that :func:`aspen.export` makes of the model."""
 
-        def arrays(parameters: nn.ParameterDict) -> dict[str, Any]:
-            values = {name: parameters[name.replace(".", "/")].detach().cpu().numpy() for name in self.layers}
-            return {population_name(name): array for name, array in values.items()}
-
-        return DialProfile(arrays(self.slopes), arrays(self.offsets), low, high)
+        keys = {population_name(name): name.replace(".", "/") for name in self.layers}
+        slopes = {name: self._slope(key).detach().cpu().numpy() for name, key in keys.items()}
+        offsets = {name: self.offsets[key].detach().cpu().numpy() for name, key in keys.items()}
+        return DialProfile(slopes, offsets, low, high)
 
     def remove(self) -> None:
         """Take the dial off the model, leaving no trace. May be repeated."""

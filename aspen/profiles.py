@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aspen._arrays import Array, frozen
+from aspen.connections import Connection, Conv, Sparse
 from aspen.errors import FileFormatError, InputError, NetworkError
 from aspen.files import read_container, write_container
 from aspen.network import Network, load_network
+from aspen.neurons import Lif
 
 SECTION = "dial"
 _LARGEST_LOG = 20.0
@@ -112,19 +114,38 @@ class DialProfile:
                     )
 
     def folded(self, network: Network) -> tuple[Network, DialProfile]:
-        """Network and profile with the offsets multiplied into the thresholds, so that knob 0 is the network itself.
+        """Network and profile without offsets: the network is what it was at knob 0.
 
-        Infinite thresholds stay so.
+        A neuron whose threshold is multiplied spikes as if its weights and biases were divided instead, which needs no
+        threshold of its own on a chip. That is done where each neuron has weights of its own (Dense and Sparse); at the
+        end of a convolution, and where membranes are read out, the thresholds are multiplied.
         """
         self.check(network)
-        populations = []
+        populations, connections = [], list(network.connections)
         for population in network.populations:
             neuron, offset = population.neuron, self.offsets.get(population.name)
-            if neuron is not None and offset is not None:
-                threshold = neuron.threshold.astype(np.float64) * np.exp(offset.astype(np.float64))
-                neuron = replace(neuron, threshold=threshold)
+            if isinstance(neuron, Lif) and offset is not None:
+                factor = np.broadcast_to(np.exp(offset.astype(np.float64)), population.shape)
+                incoming = network.incoming(population.name)
+                shown = population.name == network.output and network.readout != "spikes"
+                if shown or population.current or any(isinstance(c, Conv) for c in incoming):
+                    neuron = replace(neuron, threshold=neuron.threshold.astype(np.float64) * factor)
+                else:
+                    neuron = replace(neuron, bias=neuron.bias.astype(np.float64) / factor)
+                    connections = [
+                        _divided(c, factor.reshape(-1)) if c.target == population.name else c for c in connections
+                    ]
             populations.append(replace(population, neuron=neuron))
-        return replace(network, populations=tuple(populations)), DialProfile(self.slopes, {}, self.low, self.high)
+        folded = replace(network, populations=tuple(populations), connections=tuple(connections))
+        return folded, DialProfile(self.slopes, {}, self.low, self.high)
+
+
+def _divided(connection: Connection, factor: Array) -> Connection:
+    """A connection with the weights and the bias of each target neuron divided by its factor (n,)."""
+    weight = connection.weight.astype(np.float64)
+    rows = factor[connection.rows] if isinstance(connection, Sparse) else factor[:, None]
+    bias = None if connection.bias is None else connection.bias.astype(np.float64) / factor
+    return replace(connection, weight=weight / rows, bias=bias)  # type: ignore[type-var]
 
 
 def save_profile(profile: DialProfile, path: str | Path) -> None:

@@ -24,6 +24,8 @@ class DialTraining:
         low_price, high_price: price on spikes at knob 0 and 1. The higher one sets how far the dial reaches.
         slope, offset, jitter: as in :func:`aspen.learn_dial`.
         rate: learning rate of slopes and offsets, in units of the recipe's.
+        groups: most different slopes in a layer, found among those of the stage before; ``None`` for one per neuron. A
+            chip's core stores few different thresholds: 8 on Loihi.
     """
 
     low_price: float = 0.03
@@ -32,6 +34,7 @@ class DialTraining:
     offset: float = -0.2
     jitter: float = 0.1
     rate: float = 3.0
+    groups: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.low_price <= self.high_price < float("inf"):
@@ -129,10 +132,20 @@ RECIPES = {
     "l1": _gentle("l1", spike_price=0.1, then=_gentle("l1", spike_price=0.1, warm_up=0.0)),
     "l2": _gentle("l2", spike_price=0.1, penalty="l2", then=_gentle("l2", spike_price=0.1, penalty="l2", warm_up=0.0)),
     "perturbed": Recipe("perturbed", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}),
-    "aspen": _gentle("aspen", spike_price=0.1, then=_gentle("dial", dial=DialTraining())),
+    "aspen": _gentle(
+        "aspen",
+        spike_price=0.1,
+        then=_gentle(
+            "dial",
+            dial=DialTraining(),
+            epochs=20,
+            then=_gentle("dial in groups", dial=DialTraining(groups=8), epochs=12, learning_rate=1e-3),
+        ),
+    ),
 }
 """``plain``: nothing but accuracy. ``l1``, ``l2``: a price on spikes, in two stages. ``perturbed``: thresholds moved at
-random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron."""
+random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron, whose slopes are at last
+brought together into eight for each layer, as many thresholds as a core of Loihi stores."""
 
 
 def recipe(name: str) -> Recipe:

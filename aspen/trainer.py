@@ -26,6 +26,7 @@ from aspen.errors import TrainingError
 from aspen.layers import hidden_layers
 from aspen.penalties import SpikePenalty, operation_costs
 from aspen.perturbation import perturb_thresholds
+from aspen.profiles import DialProfile
 from aspen.recipes import DialTraining, Recipe
 from aspen.spikes import count_spikes
 
@@ -74,10 +75,19 @@ class Stage:
         sample: an encoded input, (time, 1, *shape).
         seed: of everything random.
         index: number of the stage.
+        before: the dial of the stage before, which a dial of this one goes on with.
     """
 
     def __init__(
-        self, model: nn.Module, runner: nn.Module, data: Dataset, recipe: Recipe, sample: Tensor, seed: int, index: int
+        self,
+        model: nn.Module,
+        runner: nn.Module,
+        data: Dataset,
+        recipe: Recipe,
+        sample: Tensor,
+        seed: int,
+        index: int,
+        before: DialProfile | None,
     ) -> None:
         self.model, self.runner, self.data, self.recipe = model, runner, data, recipe
         self.seed, self.index = seed, index
@@ -87,7 +97,16 @@ class Stage:
         self.dial: LearnedDial | None = None
         if recipe.dial is not None:
             part = recipe.dial
-            self.dial = learn_dial(model, sample, slope=part.slope, offset=part.offset, jitter=part.jitter, seed=0)
+            self.dial = learn_dial(
+                model,
+                sample,
+                slope=part.slope,
+                offset=part.offset,
+                jitter=part.jitter,
+                groups=part.groups,
+                begin=before,
+                seed=0,
+            )
         groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
         if self.dial is not None and recipe.dial is not None:
             groups.append({"params": list(self.dial.parameters()), "lr": recipe.learning_rate * recipe.dial.rate})

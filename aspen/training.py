@@ -122,7 +122,7 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         try:
             for index in range(done.stage, len(stages)):
-                stage = Stage(model, runner, data, stages[index], sample, seed, index)
+                stage = Stage(model, runner, data, stages[index], sample, seed, index, result.profile)
                 dial = stage.dial
                 if state is not None:
                     stage.load(state)

@@ -4,7 +4,7 @@
     python benchmarks/quantisation.py --har-path "UCI HAR Dataset.zip" --test
 
 Trains small networks with ``aspen.fit``, exports them, compiles them for loihi1 (loihi2 where loihi1 does not have the
-reset) and compares. Each network is one file in the output folder and is not trained again, so a run can be broken off
+reset), as they are and calibrated on a few training samples, and compares. Each network is one file in the output folder and is not trained again, so a run can be broken off
 and gone on with, and several runs with different ``--only`` can share a folder. Without ``--test`` everything is
 measured on validation data; with it, once all networks are there, on the test data. Networks, windows, sensitivity and
 epochs were chosen on validation data (seed 0, plain and zero): HAR stops improving after 6 epochs.
@@ -30,15 +30,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import aspen
-from aspen._arrays import Array
 from aspen.data import Dataset, DeltaEncoder, WindowEncoder, digits, har
 from aspen.files import write_atomically
 from aspen.models import DenseNet
 from aspen.network import Network, load_network
 from aspen.recipes import RECIPES
-from aspen_emulator import run
+from aspen_emulator import observe, run
 from aspen_emulator.parity import parity
-from aspen_hardware import compile
+from aspen_hardware import Deployment, compile, load_deployment, store_deployment, stored_chips
 
 RESETS = (("zero", True), ("zero", False), ("subtract", True), ("subtract", False), ("none", True))
 """snnTorch's reset mechanisms, with ``reset_delay``; without a reset there is nothing to delay."""
@@ -47,6 +46,9 @@ CLAIM = 0.5
 """Integers may lose this many percentage points of accuracy."""
 WATCHED = 64
 """Samples on which spikes are compared place by place, and overflows counted."""
+CALIBRATED_ON = 24
+"""Training samples that the calibration sees."""
+Row = dict[str, Any]
 
 
 class ConvNet(nn.Module):
@@ -154,55 +156,64 @@ def train(cell: Cell, data: Dataset) -> Network:
     return aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :8]).float())
 
 
-def measure(cell: Cell, network: Network, data: Dataset, part: str) -> dict[str, Any]:
+def deploy(cell: Cell, network: Network, data: Dataset, path: Path) -> dict[str, Deployment]:
+    """The network in a chip's integers: as it is, and calibrated on training samples; the latter is kept in its file."""
+    if cell.chip not in stored_chips(path):
+        every = max(len(data.train) // CALIBRATED_ON, 1)
+        sample = data.encoder.encode(data.train.values[::every][:CALIBRATED_ON], cell.seed)
+        store_deployment(compile(network, cell.chip, calibration=observe(network, sample)), path)
+    return {"integers": compile(network, cell.chip), "calibrated": load_deployment(path, cell.chip)}
+
+
+def measure(cell: Cell, network: Network, deployments: dict[str, Deployment], data: Dataset, part: str) -> list[Row]:
     """Accuracy in percent before and after rounding on a part of the data, and what happened to the spikes."""
-    deployment = compile(network, cell.chip)
     spikes, labels = data.spikes(part), data.part(part).labels
-    before, after = run(network, spikes), run(deployment, spikes)
-    right, still = before.predictions == labels, after.predictions == labels
-    report = parity(None, network, deployment, spikes[:, :WATCHED])
-    return {
-        **asdict(cell),
-        "chip": cell.chip,
-        "part": part,
-        "samples": len(labels),
-        "float": _percent(right),
-        "integers": _percent(still),
-        "only_float": int((right & ~still).sum()),
-        "only_integers": int((still & ~right).sum()),
-        "same_class": _percent(before.predictions == after.predictions),
-        "spikes_float": float(before.hidden_spikes.mean()),
-        "spikes_integers": float(after.hidden_spikes.mean()),
-        "agreement": {d.population: round(d.agreement, 5) for d in report.differences},
-        "wrapped": sum(health.wrapped for health in report.health),
-        "clipped": sum(health.clipped for health in report.health),
-        "rounding": {name: asdict(entry) for name, entry in deployment.rounding.items()},
-    }
+    before = run(network, spikes)
+    right = before.predictions == labels
+    rows = []
+    for name, deployment in deployments.items():
+        after = run(deployment, spikes)
+        still = after.predictions == labels
+        report = parity(None, network, deployment, spikes[:, :WATCHED])
+        counts = np.sort(before.output.sum(axis=0, dtype=np.int64), axis=1)
+        rows.append(
+            {
+                **asdict(cell),
+                "chip": cell.chip,
+                "compiled": name,
+                "part": part,
+                "samples": len(labels),
+                "float": 100 * float(right.mean()),
+                "integers": 100 * float(still.mean()),
+                "only_float": int((right & ~still).sum()),
+                "only_integers": int((still & ~right).sum()),
+                "ties_float": 100 * float((counts[:, -1] == counts[:, -2]).mean()),
+                "spikes_float": float(before.hidden_spikes.mean()),
+                "spikes_integers": float(after.hidden_spikes.mean()),
+                "agreement": {d.population: round(d.agreement, 5) for d in report.differences},
+                "overflows": sum(health.wrapped + health.clipped for health in report.health),
+                "rounding": {population: asdict(entry) for population, entry in deployment.rounding.items()},
+            }
+        )
+    return rows
 
 
-def _percent(right: Array) -> float:
-    return 100 * float(np.mean(right))
-
-
-def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and spread over the seeds: one row for each problem, recipe, reset and chip."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+def summarise(rows: list[Row]) -> list[Row]:
+    """Mean and spread over the seeds: one row for each problem, recipe, reset, chip and way to compile."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        delay = "" if row["reset_delay"] else " at once"
-        groups.setdefault((row["problem"], row["recipe"], row["reset"] + delay, row["chip"]), []).append(row)
+        reset = row["reset"] + ("" if row["reset_delay"] else " at once")
+        groups.setdefault((row["problem"], row["recipe"], reset, row["chip"], row["compiled"]), []).append(row)
     return [
         {
-            **dict(zip(("problem", "recipe", "reset", "chip"), key, strict=True)),
+            **dict(zip(("problem", "recipe", "reset", "chip", "compiled"), key, strict=True)),
             "seeds": len(group),
             **_spread("float", [row["float"] for row in group]),
             **_spread("integers", [row["integers"] for row in group]),
             **_spread("lost", [row["float"] - row["integers"] for row in group]),
             **_lost(group),
-            "same_class": mean(row["same_class"] for row in group),
-            "spikes_float": mean(row["spikes_float"] for row in group),
-            "spikes_integers": mean(row["spikes_integers"] for row in group),
-            "clipped": sum(row["clipped"] for row in group),
-            "wrapped": sum(row["wrapped"] for row in group),
+            **{name: mean(row[name] for row in group) for name in ("ties_float", "spikes_float", "spikes_integers")},
+            "overflows": sum(row["overflows"] for row in group),
         }
         for key, group in groups.items()
     ]
@@ -212,7 +223,7 @@ def _spread(name: str, values: list[float]) -> dict[str, float]:
     return {name: mean(values), f"{name}_std": stdev(values) if len(values) > 1 else 0.0}
 
 
-def _lost(group: list[dict[str, Any]]) -> dict[str, float]:
+def _lost(group: list[Row]) -> dict[str, float]:
     """How many classes change for the worse and the better, and the 95 % interval of the mean loss that follows.
 
     Each network is compared with its own integers on the same samples, so only samples that change count.
@@ -225,26 +236,31 @@ def _lost(group: list[dict[str, Any]]) -> dict[str, float]:
     return {"only_float": worse, "only_integers": better, "lost_low": low, "lost_high": high}
 
 
-def table(summary: list[dict[str, Any]], part: str) -> str:
+def table(summary: list[Row], part: str) -> str:
     """The summary as text."""
     lines = [
         f"Accuracy on {part} data in percent at knob 1: mean and standard deviation over seeds; 95 % interval of loss.",
         f"worse, better: samples right in floating point only, in integers only. Claim: at most {CLAIM} points lost.",
-        f"{'problem':<9} {'recipe':<10}{'reset':<17}{'chip':<7}{'n':>2}{'float':>14}{'integers':>14}{'lost':>7}"
-        f"{'interval':>16}{'worse':>6}{'better':>7}{'spikes':>8}{'in int':>8}{'clipped':>8}",
+        f"{'problem':<9} {'recipe':<10}{'reset':<17}{'chip':<7}{'compiled':<11}{'n':>1}{'float':>14}{'in integers':>14}"
+        f"{'lost':>7}{'interval':>16}{'worse':>6}{'better':>7}{'spikes':>7}{'in int':>7}",
     ]
     for row in summary:
         pairs = "".join(f"{row[k]:>8.2f} ±{row[f'{k}_std']:>4.2f}" for k in ("float", "integers"))
         interval = f"{row['lost_low']:.2f} to {row['lost_high']:.2f}"
         lines.append(
-            f"{row['problem']:<9} {row['recipe']:<10}{row['reset']:<17}{row['chip']:<7}{row['seeds']:>2}{pairs}"
-            f"{row['lost']:>7.2f}{interval:>16}{row['only_float']:>6}{row['only_integers']:>7}{row['spikes_float']:>8.0f}"
-            f"{row['spikes_integers']:>8.0f}{row['clipped']:>8}"
+            f"{row['problem']:<9} {row['recipe']:<10}{row['reset']:<17}{row['chip']:<7}{row['compiled']:<11}"
+            f"{row['seeds']:>1}{pairs}{row['lost']:>7.2f}{interval:>16}{row['only_float']:>6}{row['only_integers']:>7}"
+            f"{row['spikes_float']:>7.0f}{row['spikes_integers']:>7.0f}"
             + ("  <- more than claimed" if row["lost"] > CLAIM else "")
         )
-    for problem in dict.fromkeys(row["problem"] for row in summary):
-        lost = [row["lost"] for row in summary if row["problem"] == problem]
-        lines.append(f"{problem}: {mean(lost):.2f} points lost on the mean of all rows, {max(lost):.2f} at worst")
+    for problem, compiled in dict.fromkeys((row["problem"], row["compiled"]) for row in summary):
+        group = [row for row in summary if (row["problem"], row["compiled"]) == (problem, compiled)]
+        lost = [row["lost"] for row in group]
+        over = sum(value > CLAIM for value in lost)
+        lines.append(
+            f"{problem}, {compiled}: {mean(lost):.2f} points lost in the mean of {len(lost)} rows, {max(lost):.2f} at worst, "
+            f"more than {CLAIM} in {over}; {sum(row['overflows'] for row in group)} overflows"
+        )
     return "\n".join(lines)
 
 
@@ -273,7 +289,8 @@ def main(arguments: list[str] | None = None) -> None:
                 if options.test:
                     raise SystemExit(f"{path}: not trained yet; run the same command without --test first")
                 train(cell, data).save(path)
-            rows.append(measure(cell, load_network(path), data, part))
+            network = load_network(path)
+            rows += measure(cell, network, deploy(cell, network, data, path), data, part)
     summary = summarise(rows)
     print(table(summary, part))
     result = {

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from aspen.dialing import LearnedDial, learn_dial
+from aspen.dialing import LearnedDial, group_slopes, learn_dial
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
 from aspen.fused import fuse
 from aspen.models import DenseNet
 from aspen.perturbation import perturb_thresholds
+from aspen.profiles import DialProfile
 from aspen_emulator import run
 
 SPIKES = (np.random.default_rng(0).random((20, 8, 6)) < 0.4).astype(np.uint8)
@@ -118,3 +119,34 @@ def test_what_is_refused() -> None:
     dial.turn(torch.zeros(3))
     with pytest.raises(ModelError, match="under 3 knobs"):
         model(INPUT.float())
+
+
+def test_slopes_in_groups_go_on_from_a_dial_that_was_learned_before() -> None:
+    model, dial = dialled()
+    before = dial.profile()
+    dial.remove()
+    grouped = learn_dial(model, INPUT, groups=3, begin=before, jitter=0.0)
+    after = grouped.profile()
+    for name, slopes in after.slopes.items():
+        assert 2 <= len(np.unique(slopes)) <= 3
+        assert np.abs(slopes - before.slopes[name]).max() < np.ptp(before.slopes[name]) / 2
+        np.testing.assert_array_equal(after.offsets[name], before.offsets[name])
+    model.train()
+    grouped.turn(0.5)
+    model(INPUT).sum().backward()
+    assert all(p.grad is not None and len(p.grad) <= 3 for p in grouped.slopes.values())
+    grouped.remove()
+    with pytest.raises(InputError, match="groups: found 0"):
+        learn_dial(model, INPUT, groups=0)
+    with pytest.raises(InputError, match=r"begin: found no dial for lif3 of shape \(4,\)"):
+        learn_dial(model, INPUT, begin=DialProfile({"lif1": 1.0, "lif2": 1.0}))
+
+
+@pytest.mark.parametrize("groups", [1, 4, 50])
+def test_grouping_takes_the_nearest_value(groups: int) -> None:
+    slopes = np.random.default_rng(0).normal(size=(5, 8))
+    values, index = group_slopes(slopes, groups)
+    assert len(values) <= min(groups, 40)
+    np.testing.assert_array_equal(index, np.abs(slopes[..., None] - values).argmin(axis=-1))
+    if groups == 50:
+        np.testing.assert_allclose(values[index], slopes)

@@ -14,7 +14,9 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.errors import InputError
 from aspen.files import write_atomically
+from aspen.knob import ThresholdScale
 from aspen.network import Network
+from aspen.profiles import DialProfile
 from aspen.record import Record
 from aspen_emulator.engines import network_of, run
 from aspen_emulator.fast import run_dials
@@ -73,6 +75,7 @@ def sweep(
     *,
     on: Chip | str | None = None,
     engine: str = "fast",
+    profile: DialProfile | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> list[OperatingPoint]:
     """Run ``target`` at each knob setting.
@@ -81,9 +84,10 @@ def sweep(
         target: a deployment, or a network in floating point.
         spikes: (time, samples, *input_shape), 0 and 1.
         labels: (samples,) classes.
-        scales: knob settings for all hidden populations.
+        scales: knob settings: factors for all hidden populations, or knobs of the ``profile``.
         on: chip for the energies; default: the chip of a deployment, none for a plain network.
         engine: as in :func:`aspen_emulator.run`.
+        profile: what a knob setting does to the thresholds; default: it multiplies those of all hidden populations.
         progress: called with each point as soon as it is measured.
 
     Raises:
@@ -98,7 +102,8 @@ def sweep(
     description = _chip_of(target, on)
     settings = [float(scale) for scale in scales]
     points = []
-    for scale, record in zip(settings, _records(target, spikes, settings, engine), strict=True):
+    knobs: list[ThresholdScale] = [scale if profile is None else profile.scale(scale) for scale in settings]
+    for scale, record in zip(settings, _records(target, spikes, knobs, engine), strict=True):
         points.append(_measure(record, labels, scale, description))
         if progress is not None:
             progress(points[-1])
@@ -112,7 +117,9 @@ def _chip_of(target: Network | Deployment, on: Chip | str | None) -> Chip | None
     return None if name is None else chip(name)
 
 
-def _records(target: Network | Deployment, spikes: Array, settings: Sequence[float], engine: str) -> Iterator[Record]:
+def _records(
+    target: Network | Deployment, spikes: Array, settings: Sequence[ThresholdScale], engine: str
+) -> Iterator[Record]:
     """A run at each setting; on the fast engine several at a time, which share what does not depend on the dial."""
     if engine != "fast":
         yield from (run(target, spikes, scale, engine=engine) for scale in settings)

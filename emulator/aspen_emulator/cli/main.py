@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "deploy",
     "run": "run",
     "sweep": "sweep",
+    "study": "study",
     "chips": "chips",
     "doctor": "doctor",
 }

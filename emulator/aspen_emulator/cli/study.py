@@ -8,7 +8,7 @@ import click
 from tqdm import tqdm
 
 from aspen.files import write_atomically
-from aspen_emulator.study.cells import train_all
+from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.problems import PROBLEMS, Problem
 from aspen_emulator.study.report import markdown, plot
 from aspen_emulator.study.results import measure, read_points, write_points
@@ -38,9 +38,8 @@ def _one(problem: Problem, path: str | None, folder: Path, seeds: int, processes
     path = None if problem.name == "digits" else path
     total = seeds * len(problem.cells)
     with tqdm(total=total, desc=f"train {problem.name}", unit="network", dynamic_ncols=True) as bar:
-        bar.update(
-            sum((folder / f"{cell}-seed{seed}.json").exists() for cell in problem.cells for seed in range(seeds))
-        )
+        names = [stem(cell, seed) for cell in problem.cells for seed in range(seeds)]
+        bar.update(sum((folder / f"{name}.json").exists() for name in names))
         train_all(problem, path, folder, seeds, processes, lambda name: bar.update(1))
     parts = ("validation", "test") if final else ("validation",)
     for part in parts:

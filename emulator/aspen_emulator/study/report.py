@@ -54,7 +54,7 @@ def _networks_table(problem: Problem, test: Points, seeds: int, arithmetic: str)
     for cell in problem.cells:
         if cell == WARM:
             continue
-        settings = (0.0, 0.25, 0.5, 0.75, 1.0) if cell == DIAL else (1.0,)
+        settings: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0) if cell == DIAL else (1.0,)
         settings = (0.5, 1.0, 2.0, 3.0) if cell in ("plain", "perturbed") else settings
         for setting in settings:
             found = [at(test[f"{stem(cell, seed)}/{arithmetic}"], setting) for seed in range(seeds)]
@@ -84,8 +84,8 @@ def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arith
     return [
         f"- The dial's accurate end: {accurate} % with {spikes} hidden spikes; the plain network is {behind} points "
         f"better with {share:.1f} times as many.",
-        f"- Span of the dial within 3 points of its own best: {Spread.of([fact.span for fact in found])} times the hidden "
-        f"spikes, {Spread.of([fact.span_total for fact in found]).mean:.2f} times the total energy (static included).",
+        f"- Span of the dial within 3 points of its own best: {Spread.of([fact.span for fact in found])} times the "
+        f"hidden spikes, {mean(fact.span_total for fact in found):.2f} times the total energy (static included).",
         f"- Kept settings that are worse than a cheaper one: by {max(fact.worst_drop for fact in found):.1f} points at "
         f"most (mean over seeds of the worst: {mean(fact.worst_drop for fact in found):.1f}).",
     ]
