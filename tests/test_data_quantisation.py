@@ -27,6 +27,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "quantisation", module)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "RESETS", (("subtract", True), ("none", True)))
+    monkeypatch.setattr(module, "CALIBRATED_ON", 3)
     return module
 
 
@@ -44,7 +45,9 @@ def test_the_benchmark_trains_once_and_measures_both_parts(
     assert len(trained) == 4
     benchmark.main([*arguments, "--test"])
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
-    assert "Accuracy on test data in percent" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Accuracy on test data in percent" in printed
+    assert "har-conv, calibrated: 4 networks lose" in printed
     result = json.loads((tmp_path / "out" / "test_har-conv.json").read_text())
     rows = result["networks"]
     assert {(row["reset"], row["chip"]) for row in rows} == {("subtract", "loihi2"), ("none", "loihi1")}
@@ -52,7 +55,8 @@ def test_the_benchmark_trains_once_and_measures_both_parts(
         assert row["samples"] == 12
         changed = row["only_integers"] - row["only_float"]
         assert row["integers"] - row["float"] == pytest.approx(100 * changed / 12)
-    assert len(result["summary"]) == 4
+    assert len(result["summary"]) == 8
+    assert {row["compiled"] for row in rows} == {"integers", "calibrated"}
 
 
 def test_the_benchmark_says_when_har_is_missing(benchmark: ModuleType, tmp_path: Path) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from aspen._arrays import Array
 from aspen.fused import kernels
+from aspen.fused.memory import POOL
 from aspen.fused.recurrence import Recurrence
 from aspen.fused.surrogates import Surrogate
 from aspen.fused.threads import spread
-
-_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,9 @@ class Scan(torch.autograd.Function):
     def forward(ctx: Any, rule: Rule, signal: Tensor, alpha: Tensor | None, *rest: Tensor) -> Any:
         """Arguments as :func:`scan` has them, the parameters of the recurrence behind them."""
         beta, theta, amount = rest[:3]
-        spikes, membrane = _empty(signal.shape, rule.surrogate.dtype), _empty(signal.shape, signal.dtype)
-        charged = _empty(signal.shape, signal.dtype) if rule.at_once else membrane
-        current = _empty(signal.shape if alpha is not None else (1, 0), signal.dtype)
+        spikes, membrane = POOL.empty(signal.shape, rule.surrogate.dtype), POOL.empty(signal.shape, signal.dtype)
+        charged = POOL.empty(signal.shape, signal.dtype) if rule.at_once else membrane
+        current = POOL.empty(signal.shape if alpha is not None else (1, 0), signal.dtype)
         constants = [_array(value, signal) for value in (alpha, beta, theta, amount)]
         filled = (current, charged, membrane, spikes)
         if rule.recurrence is None:
@@ -71,7 +68,7 @@ class Scan(torch.autograd.Function):
         table = like.new_empty(1, 0)
         if rule.surrogate.kind == kernels.TABLE:
             table = rule.surrogate.table(charged - theta)
-        of_signal = _empty(membrane.shape, membrane.dtype)
+        of_signal = POOL.empty(membrane.shape, membrane.dtype)
         totals = [torch.zeros_like(membrane[0] if needed else like) for needed in ctx.needs_input_grad[2:6]]
         parameters = [_array(value, like) for value in (alpha, beta, theta, amount)]
         made = [part.numpy() for part in (current, charged, membrane)]
@@ -105,11 +102,6 @@ def scan(
     own = rule.recurrence.parameters if rule.recurrence is not None else ()
     made: tuple[Tensor, Tensor, Tensor] = Scan.apply(rule, signal, alpha, beta, theta, amount, *own)
     return made
-
-
-def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """A new tensor in memory from NumPy, which asks for large pages: touching small ones costs more than the scan."""
-    return torch.from_numpy(np.empty(shape, _NUMPY[dtype]))
 
 
 def _array(value: Tensor | None, like: Tensor) -> Array:

@@ -9,10 +9,12 @@ from math import inf
 
 from aspen.errors import InputError
 from aspen.network import Network
+from aspen.profiles import DialProfile
 from aspen_hardware.calibration import Calibrated, Sample, calibrate
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.compensation import Compensator
 from aspen_hardware.deployment import Deployment, Rounding
+from aspen_hardware.dials import dial_classes
 from aspen_hardware.placement import place
 from aspen_hardware.population import Choice, Options, Quantized, quantize_population
 from aspen_hardware.rules import check, enforce
@@ -30,6 +32,7 @@ def compile(
     netx: bool = False,
     calibration: Sample | None = None,
     threshold_groups: int | None = None,
+    profile: DialProfile | None = None,
 ) -> Deployment:
     """Put ``network`` into the integers of a chip.
 
@@ -52,11 +55,13 @@ def compile(
         calibration: what compares integers with floats on sample data: ``aspen_emulator.observe(network, spikes)``.
         threshold_groups: most different thresholds in a population, as cores store few. What thresholds differ by is
             moved into the weights, where a neuron has its own and is no output; else it is lost, and reported.
+        profile: the dial that will turn the thresholds. Neurons that it moves alike are then scaled alike, so that a
+            core stores no more different thresholds than the dial needs anyway.
 
     Raises:
         ChipError: the network does not fit; the message names the population, the limit and a remedy.
         InputError: ``max_threshold_scale`` is not at least 1 and finite, ``threshold_groups`` is less than 1, or an
-            integer network is to be calibrated or grouped.
+            integer network is to be calibrated or grouped, or the profile does not fit the network.
     """
     if not 1 <= max_threshold_scale < inf:
         raise InputError(f"max_threshold_scale: found {max_threshold_scale}, allowed is a number from 1; give e.g. 4")
@@ -71,7 +76,11 @@ def compile(
                 "floating point; compile the trained network"
             )
         return _finish(network, description, {}, None)
-    return _compile(network, description, Options(max_threshold_scale, netx, threshold_groups), calibration)
+    classes = {}
+    if profile is not None:
+        profile.check(network)
+        classes = {name: dial_classes(network, profile, name) for name in network.order}
+    return _compile(network, description, Options(max_threshold_scale, netx, threshold_groups, classes), calibration)
 
 
 def _compile(network: Network, description: Chip, options: Options, sample: Sample | None) -> Deployment:
@@ -88,7 +97,8 @@ def _compile(network: Network, description: Chip, options: Options, sample: Samp
         found, choices = None, dict.fromkeys(network.order, Choice())
     else:
         allowed = options.threshold_groups or description.limits.threshold_configurations_per_core or THRESHOLDS
-        found = calibrate(network.order, build, sample.compare, 0 if options.netx else allowed)
+        free = 0 if options.netx or options.classes else allowed
+        found = calibrate(network.order, build, sample.compare, free)
         choices = dict(found.choices)
     rounding = {name: quantized(name, choice).rounding for name, choice in choices.items()}
     return _finish(build(choices), description, rounding, found)

@@ -75,11 +75,13 @@ def group_thresholds(
     return _apply(connections, bias, full, centre, factor)
 
 
-def balance(connections: list[Connection], bias: Array, threshold: Array, groups: int) -> Rescaled:
+def balance(
+    connections: list[Connection], bias: Array, threshold: Array, groups: int, classes: Array | None = None
+) -> Rescaled:
     """Scale every neuron up until its weights nearly fill the population's range, with ``groups`` different thresholds.
 
-    Arguments as for :func:`group_thresholds`. Where the neurons of a convolution's channel have different thresholds,
-    nothing is changed.
+    Arguments as for :func:`group_thresholds`; with ``classes`` (n,), neurons of one class are scaled alike, instead of
+    in ``groups``. Where neurons of a convolution's channel have different thresholds or classes, nothing is changed.
     """
     full = np.broadcast_to(threshold, bias.shape).astype(np.float64).reshape(-1)
     shared = _sharing(connections, full.size)
@@ -89,10 +91,20 @@ def balance(connections: list[Connection], bias: Array, threshold: Array, groups
         return unchanged(connections, bias, threshold)
     room = np.where(largest > 0, largest.max() / np.where(largest > 0, largest, 1), 1.0)
     wanted = np.log(by_channel[:, 0] * np.minimum(room, LARGEST_FACTOR))
-    order = np.argsort(wanted, kind="stable")
-    logs, reached = wanted[order], np.empty(wanted.size)
-    for start, stop in divide(logs, groups, _shortfall(logs)):
-        reached[order[start:stop]] = np.exp(logs[start])
+    reached = np.empty(wanted.size)
+    if classes is not None:
+        by_class = classes.reshape(shared)
+        if (by_class != by_class[:, :1]).any():
+            return unchanged(connections, bias, threshold)
+        for one in np.unique(classes):
+            members = by_class[:, 0] == one
+            room_left = (wanted - np.log(by_channel[:, 0]))[members].min()  # its thresholds stay in proportion
+            reached[members] = by_channel[members, 0] * np.exp(room_left)
+    else:
+        order = np.argsort(wanted, kind="stable")
+        logs = wanted[order]
+        for start, stop in divide(logs, groups, _shortfall(logs)):
+            reached[order[start:stop]] = np.exp(logs[start])
     stored = reached.repeat(shared[1])
     return _apply(connections, bias, full, stored, stored / full)
 

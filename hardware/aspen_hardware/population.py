@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Options:
     max_threshold_scale: float
     netx: bool = False
     threshold_groups: int | None = None
+    classes: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,9 @@ def _rescale(
     incoming = network.incoming(population.name)
     if np.isfinite(lif.threshold).all():
         read_out = population.name == network.output
+        classes = options.classes.get(population.name)
+        if classes is not None and not read_out:
+            return balance(incoming, bias, lif.threshold, 0, classes)
         if choice.thresholds and not read_out:
             return balance(incoming, bias, lif.threshold, choice.thresholds)
         if options.threshold_groups is not None:

@@ -15,10 +15,12 @@ from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.files import write_atomically
 from aspen.knob import check_scale
 from aspen.network import Network, load_network
+from aspen.profiles import DialProfile, load_profile
 from aspen_emulator.engines import ENGINES, network_of
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.compiler import compile
 from aspen_hardware.deployment import Deployment, load_deployment, stored_chips
+from aspen_hardware.dials import dial_findings
 
 DEFAULT_CHIP = "loihi1"
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -126,6 +128,17 @@ def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float]
             )
         knob.update({name: scale} if name else dict.fromkeys(network.hidden, scale))
     return knob
+
+
+def load_dial(path: Path, target: Network | Deployment, on: Chip | None) -> DialProfile:
+    """The dial in an ``.aspen`` file; says on standard error where a chip has too few thresholds for it."""
+    if path.suffix != ".aspen":
+        raise click.UsageError(f"{path}: found a dial asked for, allowed are .aspen files, which may hold one")
+    profile = load_profile(path)
+    if on is not None:
+        for message in dial_findings(network_of(target), profile, on):
+            click.echo(f"warning: {message}", err=True)
+    return profile
 
 
 def save_array(path: Path, array: Array) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.files import write_atomically
+from aspen.knob import ThresholdScale
 from aspen.record import Record
 from aspen_emulator.cli.common import (
     ScaleParameter,
@@ -19,6 +20,7 @@ from aspen_emulator.cli.common import (
     engine_option,
     float_option,
     json_option,
+    load_dial,
     network_argument,
     prepare,
     save_array,
@@ -65,6 +67,7 @@ def _names_a_scale(argument: str) -> bool:
 @float_option
 @click.option(SCALE_OPTION, "scales", multiple=True, type=ScaleParameter(),
               help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
+@click.option("--dial", type=float, help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse).")
 @click.option("--steps", type=click.IntRange(min=1), help="Run so many time steps: cuts the input, or adds silence.")
 @click.option("--record", "record_path", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the counts (spikes, synaptic operations, updates) and energy as JSON.")  # fmt: skip
@@ -79,6 +82,7 @@ def run_command(
     target: Chip | None,
     floating: bool,
     scales: tuple[tuple[str, float], ...],
+    dial: float | None,
     steps: int | None,
     record_path: Path | None,
     membranes_path: Path | None,
@@ -89,11 +93,19 @@ def run_command(
     A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
     """
     check_writable(output, record_path, membranes_path)
+    if dial is not None and scales:
+        raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
     program, on = prepare(network, target, floating)
-    knob = scales_to_knob(program, scales)
+    knob: ThresholdScale = scales_to_knob(program, scales)
+    if dial is not None:
+        knob = load_dial(network, program, on).scale(dial)
     keep = "counts" if membranes_path is None else "membranes"
     record = run(program, fit_steps(load_spikes(source), steps), knob, engine=engine, record=keep)
-    summary = {**record.summary(), "threshold_scale": knob, **_energy(record, on)}
+    summary = {
+        **record.summary(),
+        **({"threshold_scale": knob} if dial is None else {"dial": dial}),
+        **_energy(record, on),
+    }
     save_array(output, record.output)
     if membranes_path is not None:
         save_array(membranes_path, record.membranes[record.network.output])

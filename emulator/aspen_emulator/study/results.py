@@ -46,7 +46,7 @@ def measure(
             network, profile = load_network(file), load_profile(file) if cell == DIAL else None
             settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
             for arithmetic in ARITHMETICS:
-                target = compile(network, CHIP) if arithmetic == "integers" else network
+                target = compile(network, CHIP, profile=profile) if arithmetic == "integers" else network
                 found = sweep(target, spikes, labels, settings, on=CHIP, profile=profile)
                 points[f"{stem(cell, seed)}/{arithmetic}"] = found
             report(stem(cell, seed))
