@@ -25,6 +25,7 @@ _KEYS = (
     "schedule",
     "average",
     "best",
+    "before",
 )
 
 

@@ -90,7 +90,7 @@ class Stage:
         before: DialProfile | None,
     ) -> None:
         self.model, self.runner, self.data, self.recipe = model, runner, data, recipe
-        self.seed, self.index = seed, index
+        self.seed, self.index, self.before = seed, index, before
         self.hidden = hidden_layers(model)
         costs = operation_costs(model, torch.ones_like(sample[:2])) if recipe.cost == "operations" else None
         self.penalty = SpikePenalty(recipe, costs)

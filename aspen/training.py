@@ -115,7 +115,7 @@ def fit(
     done = Progress()
     if state is not None:
         done = Progress(state["stage"], state["epoch"], [Epoch(**entry) for entry in state["history"]])
-    result = Fitted(done.history)
+    result = Fitted(done.history, None if state is None else _profile_from(state["before"]))
     total = sum(stage.epochs for stage in stages)
     logs = Logs(log)
     dial: LearnedDial | None = None
@@ -191,7 +191,21 @@ def _keep_best(stage: Stage, done: Progress) -> bool:
 def _save(stage: Stage, done: Progress, settings: dict[str, object], path: str | Path) -> None:
     history = [asdict(entry) for entry in done.history]
     where = {"stage": done.stage, "epoch": done.epoch, "history": history, "best": done.best, "settings": settings}
+    where["before"] = None if stage.before is None else _profile_state(stage.before)
     write_checkpoint(path, {**stage.state(), **where})
+
+
+def _profile_state(profile: DialProfile) -> dict[str, dict[str, Tensor]]:
+    parts = {"slopes": profile.slopes, "offsets": profile.offsets}
+    return {part: {name: torch.tensor(array) for name, array in arrays.items()} for part, arrays in parts.items()}
+
+
+def _profile_from(state: dict[str, dict[str, Tensor]] | None) -> DialProfile | None:
+    """The dial of the stage before the one that a checkpoint is of."""
+    if state is None:
+        return None
+    arrays = {part: {name: values.numpy() for name, values in found.items()} for part, found in state.items()}
+    return DialProfile(arrays["slopes"], arrays["offsets"])
 
 
 def _settings(stages: list[Recipe], data: Dataset, model: nn.Module, seed: int) -> dict[str, object]:

@@ -40,6 +40,8 @@ def halves(samples: int = 240) -> Dataset:
 DATA = halves()
 QUICK = Recipe("quick", spike_price=0.05, epochs=3, batch_size=16, average=0.9)
 DIALLED = replace(QUICK, then=replace(QUICK, name="dial", dial=DialTraining(high_price=3.0), then=None))
+LAST = replace(QUICK, epochs=2, dial=DialTraining(high_price=3.0, groups=2))
+GROUPED = replace(DIALLED, name="groups", epochs=2, then=replace(DIALLED.stages[1], epochs=2, then=LAST))
 
 
 def model() -> DenseNet:
@@ -56,7 +58,7 @@ def weights(net: DenseNet, fitted: Fitted) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
-    "recipe", [QUICK, DIALLED, replace(RECIPES["perturbed"], epochs=3, batch_size=16)], ids=lambda r: r.name
+    "recipe", [QUICK, DIALLED, GROUPED, replace(RECIPES["perturbed"], epochs=3, batch_size=16)], ids=lambda r: r.name
 )
 def test_an_interrupted_training_resumes_to_the_bit(tmp_path: Path, recipe: Recipe, fused: bool) -> None:
     net = model()

@@ -92,8 +92,8 @@ def train_network(
     dataset = load_dataset(data, data_path)
     if len(dataset.input_shape) != 1:
         raise InputError(
-            f"{data}: found inputs of shape {dataset.input_shape}, allowed are (n,) here; train a model of your own with "
-            f"aspen.fit"
+            f"{data}: found inputs of shape {dataset.input_shape}, allowed are (n,) here; train a model of your "
+            f"own with aspen.fit"
         )
     torch.manual_seed(seed)
     model = DenseNet((*dataset.input_shape, *hidden, dataset.classes))

@@ -41,7 +41,7 @@ def _listed(settings: Sequence[float]) -> str:
               help="Classes, .npy: (samples,) integers.")  # fmt: skip
 @click.option("--data", type=click.Choice(list(DATASETS)), help="A data set instead of --input and --labels.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
-              help="Where the data lie, folder or zip as published; not for digits, which ship with a package.")  # fmt: skip
+              help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
 @click.option("--part", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
               help="Part of the data set; choose settings on validation data.")  # fmt: skip
 @click.option("--scales", help=f"Knob settings.  [default: {_listed(SCALES)}, or {_listed(KNOBS)} with --dial]")

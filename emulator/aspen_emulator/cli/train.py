@@ -18,9 +18,9 @@ from aspen_emulator.training import RECIPE_NAMES, train_network
 )
 @click.option("--data", type=click.Choice(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
-              help="Where the data lie, folder or zip as published; not for digits, which ship with a package.")  # fmt: skip
+              help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
 @click.option("--recipe", type=click.Choice(RECIPE_NAMES), default="perturbed", show_default=True,
-              help="perturbed: thresholds moved at random, and a price on spikes; aspen: a dial for every neuron.")  # fmt: skip
+              help="perturbed: thresholds moved at random, spikes priced; aspen: a dial for every neuron.")  # fmt: skip
 @click.option("--hidden", default="128,64", show_default=True, help="Sizes of the hidden layers.")
 @click.option("--epochs", type=click.IntRange(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip

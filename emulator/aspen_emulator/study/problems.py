@@ -63,7 +63,7 @@ class Problem:
             return replace(base, spike_price=0.1)
         if cell == DIAL:
             dial = DialTraining(low_price=self.low_price, high_price=self.high_price)
-            grouped = self.epochs * 3 // 8
+            grouped = max(1, self.epochs * 3 // 8)
             last = replace(
                 base,
                 dial=replace(dial, groups=8),
@@ -71,7 +71,7 @@ class Problem:
                 learning_rate=self.learning_rate / 2,
                 average_from=0.2,
             )
-            return replace(base, dial=dial, epochs=self.epochs - grouped, then=last)
+            return replace(base, dial=dial, epochs=max(1, self.epochs - grouped), then=last)
         if cell == "plain":
             return replace(base, then=base)
         if cell == "perturbed":
