@@ -1,19 +1,24 @@
-# make demo: the whole way in a few minutes.   make test: linter, type checker and tests.
+# make demo: the whole way in a few minutes.   make test: linter, type checker and tests.   make bench: speed.
 # Another Python: make test PYTHON=python3.12 VENV=.venv312
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LAVA = lava-nc==0.10.0
-CODE = aspen hardware emulator examples tests
+CODE = aspen hardware emulator examples benchmarks tests
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/aspen demo
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest
+
+# Ratios against Lava and snnTorch, measured in one run: tables and plots in runs/bench.
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/emulation.py --output runs/bench
+	$(BIN)/python benchmarks/training.py --output runs/bench
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check $(CODE)

@@ -51,6 +51,9 @@ Step = Callable[[], object]
 COMPARED = 8
 """Samples of each timed run that are run on the reference too."""
 
+PAUSE = 0.25
+"""Seconds before each measurement: the threads of OpenMP and BLAS keep the processors busy for a while after work."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -120,6 +123,7 @@ def measure(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for round_ in range(repeats + 1):
         for name, step in steps.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             step()
             if round_:
@@ -300,25 +304,31 @@ def size_of(what: str, setting: Setting) -> float:
 
 
 PEAK = """
-import resource, sys
+import sys
+from pathlib import Path
 import numpy as np
 from aspen.network import load_network
 from aspen_emulator import run
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 network, spikes = load_network(sys.argv[1]), np.load(sys.argv[2], mmap_mode="r")
 run(network, spikes[:2, :2])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 record = run(network, spikes)
 kept = record.output.nbytes + sum(a.nbytes for f in (record.spikes, record.synaptic_operations, record.active_updates)
                                   for a in f.values())
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, kept)
+print(before, peak(), kept)
 """
 
 
 def peak_memory(setting: Setting) -> dict[str, float]:
     """MiB that a process needs for a run on a memory-mapped input, beside what it needs to start and what it returns.
 
-    Pages of the file that the system keeps in memory while there is room are counted too.
+    Pages of the file that the system keeps in memory while there is room are counted too. Linux only.
     """
+    if not Path("/proc/self/status").exists():
+        return {}
     with tempfile.TemporaryDirectory() as folder:
         network, spikes = compile(setting.network(), "loihi1").network, setting.spikes()
         network.save(Path(folder) / "network.aspen")
@@ -327,9 +337,8 @@ def peak_memory(setting: Setting) -> dict[str, float]:
         before, peak, kept = map(
             int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         )
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
     mib = 2**20
-    return {"input": spikes.nbytes / mib, "record": kept / mib, "run": ((peak - before) * unit - kept) / mib}
+    return {"input": spikes.nbytes / mib, "record": kept / mib, "run": (peak - before - kept) / mib}
 
 
 def machine() -> dict[str, Any]:

@@ -17,12 +17,16 @@ from aspen.connections import Connection, Dense
 from aspen_emulator.fast.plan import Plan
 
 ROW_NS = 1.5
-"""Measured cost of adding one row of weights, ns; see benchmarks/emulation.py for how these are measured."""
-BYTE_NS = 0.008
-"""... and of each byte of it."""
-PRODUCT_NS = 0.016
+"""Measured cost of adding one row of weights, ns."""
+BYTE_NS = 0.01
+"""... and of each byte of it, where all weights of the connection stay in a processor's own cache."""
+FAR_BYTE_NS = 0.03
+"""... and where they do not."""
+NEAR_BYTES = 2**20
+"""Bytes of weights that stay there."""
+PRODUCT_NS = 0.0165
 """Measured cost of one multiplication in a float32 matrix product, ns; double in float64."""
-CONVERT_NS = 0.4
+CONVERT_NS = 1.0
 """Measured cost of each value that goes into a matrix product and comes out of it, ns."""
 ASSUMED = 0.05
 """Density of a population's spikes before any has been seen."""
@@ -80,7 +84,8 @@ class Chooser:
     def _multiplies(self, connection: Connection) -> bool:
         n, m = (self.plan.populations[name].size for name in (connection.source, connection.target))
         row = self.plan.padded[connection.target] * np.dtype(self.plan.sum_type).itemsize
-        by_spikes = self._density[connection.source] * n * (ROW_NS + row * BYTE_NS)
+        byte = BYTE_NS if n * row <= NEAR_BYTES else FAR_BYTE_NS
+        by_spikes = self._density[connection.source] * n * (ROW_NS + row * byte)
         width = 1 if self.plan.exact_type(connection) is np.float32 else 2
         return width * (PRODUCT_NS * n * m + CONVERT_NS * (n + m)) < by_spikes
 
