@@ -135,5 +135,9 @@ def test_a_study_from_training_to_tables(aspen: Aspen, tmp_path: Path, monkeypat
     assert (folder / "dial-test.png").stat().st_size > 10_000
     assert (folder / "dial-seed0.aspen").stat().st_mtime_ns == before  # what is there is not trained again
     measured = (folder / "points-test.json").stat().st_mtime_ns
-    assert aspen("study", "digits", "--folder", tmp_path / "study", "--seeds", "2", "--final")[0] == 0
+    report = tmp_path / "results.md"
+    again = ["study", "digits", "--folder", tmp_path / "study", "--seeds", "2", "--final"]
+    assert aspen(*again, "--report", report)[0] == 0
+    assert "--seeds 2 --final --report docs/results.md" in report.read_text()
+    assert (tmp_path / "images" / "study-digits.png").exists()
     assert (folder / "points-test.json").stat().st_mtime_ns == measured  # nor test data measured again

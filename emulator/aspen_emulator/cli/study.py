@@ -8,9 +8,10 @@ import click
 from tqdm import tqdm
 
 from aspen.files import write_atomically
+from aspen_emulator.cli.common import check_writable
 from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.problems import PROBLEMS, Problem
-from aspen_emulator.study.report import markdown, plot
+from aspen_emulator.study.report import document, markdown, plot
 from aspen_emulator.study.results import measure, read_points, write_points
 
 
@@ -23,15 +24,33 @@ from aspen_emulator.study.results import measure, read_points, write_points
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Networks of each kind.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Trainings at a time.")
 @click.option("--final", is_flag=True, help="Measure the test data, once: after all choices are made.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write all tables into one Markdown file; plots go into the folder images beside it.")  # fmt: skip
 def study_command(
-    names: tuple[str, ...], data_path: str | None, folder: Path, seeds: int, processes: int, final: bool
+    names: tuple[str, ...],
+    data_path: str | None,
+    folder: Path,
+    seeds: int,
+    processes: int,
+    final: bool,
+    report: Path | None,
 ) -> None:
     """Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.
 
     May be broken off at any time and started again. Without --final everything is measured on validation data.
     """
-    texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, processes, final) for name in dict.fromkeys(names)]
+    check_writable(report)
+    chosen = list(dict.fromkeys(names))
+    texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, processes, final) for name in chosen]
     click.echo("\n".join(texts))
+    if report is None:
+        return
+    part = "test" if final else "validation"
+    (report.parent / "images").mkdir(exist_ok=True)
+    for name in chosen:
+        image = (folder / name / f"dial-{part}.png").read_bytes()
+        write_atomically(report.parent / "images" / f"study-{name}.png", image)
+    write_atomically(report, document(chosen, texts, seeds, final).encode())
 
 
 def _one(problem: Problem, path: str | None, folder: Path, seeds: int, processes: int, final: bool) -> str:

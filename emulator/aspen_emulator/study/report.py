@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -24,6 +25,17 @@ from aspen_emulator.study.results import (
     budget_row,
     dial_facts,
 )
+
+
+def document(names: Sequence[str], texts: Sequence[str], seeds: int, final: bool) -> str:
+    """The whole report: how it was made, the tables and plots of all problems, and what did not help."""
+    options = f'--data-path "UCI HAR Dataset.zip" --seeds {seeds}{" --final" if final else ""}'
+    how, tried = (
+        resources.files("aspen_emulator.study").joinpath(f"{name}.md").read_text() for name in ("how", "tried")
+    )
+    head = [f"# Results\n\nMade by `aspen study {' '.join(names)} {options} --report docs/results.md`.\n\n{how}"]
+    parts = [f"{text}\n![{name}](images/study-{name}.png)\n" for name, text in zip(names, texts, strict=True)]
+    return "\n".join([*head, *parts, tried])
 
 
 def markdown(problem: Problem, validation: Points, test: Points, seeds: int, part: str) -> str:
