@@ -19,7 +19,7 @@ from aspen.errors import InputError, ModelError
 from aspen.exporting.exporter import population_name
 from aspen.layers import check_positive, select_layers, show, spiking_layers
 from aspen.profiles import DialProfile
-from aspen.thresholds import ForwardGuard, NeuronControl, control_of, find_guard
+from aspen.thresholds import Attachment, ForwardGuard, NeuronControl, find_guard
 
 
 def learn_dial(
@@ -134,7 +134,7 @@ def _shapes(model: nn.Module, sample: Tensor, layers: Mapping[str, nn.Module]) -
     return found
 
 
-class LearnedDial(nn.Module):
+class LearnedDial(Attachment, nn.Module):
     """What :func:`learn_dial` attached; made by it alone.
 
     Attributes:
@@ -170,11 +170,7 @@ class LearnedDial(nn.Module):
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
         self._factors: dict[str, Tensor] = {}
         self.knob: float | Tensor = 0.0
-        layers = spiking_layers(model)
-        self._controls = {name: control_of(layers[name], name) for name in self.layers}
-        for name, control in self._controls.items():
-            control.name, control.source = name, self
-        self._guard: _PassGuard | None = _PassGuard(model, self)
+        self._attach(model, self.layers, lambda: _PassGuard(model, self))
 
     def turn(self, knob: float | Tensor) -> None:
         """Set the dial, from the next forward pass on: a number, or one for each sample, (batch,)."""
@@ -225,27 +221,8 @@ class LearnedDial(nn.Module):
         offsets = {name: self.offsets[key].detach().cpu().numpy() for name, key in keys.items()}
         return DialProfile(slopes, offsets, low, high)
 
-    def remove(self) -> None:
-        """Take the dial off the model, leaving no trace. May be repeated."""
-        if self._guard is None:
-            return
-        self._guard.uninstall()
-        self._guard = None
-        for control in self._controls.values():
-            control.source = None
-            control.release()
-        self._controls, self._factors = {}, {}
-
     def __getstate__(self) -> dict[str, Any]:
-        generator = self._generator
-        stored = None if generator is None else generator.get_state()
-        return vars(self) | {"_generator": stored, "_factors": {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if state["_generator"] is not None:
-            self._generator = torch.Generator()
-            self._generator.set_state(state["_generator"])
+        return self._stored(_factors={})
 
 
 class _PassGuard(ForwardGuard):

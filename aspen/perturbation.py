@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from aspen.distributions import Distribution, PassDraws, make_distribution
 from aspen.errors import InputError, ModelError
 from aspen.layers import check_positive, select_layers, show, spiking_layers
-from aspen.thresholds import ForwardGuard, NeuronControl, control_of, find_guard
+from aspen.thresholds import Attachment, ForwardGuard, NeuronControl, find_guard
 
 AXES = ("batch", "sample", "layer", "neuron")
 
@@ -88,7 +88,7 @@ def get_perturbation(model: nn.Module) -> Perturbation | None:
     return None if guard is None else guard.perturbation
 
 
-class Perturbation:
+class Perturbation(Attachment):
     """What ``perturb_thresholds`` attached to a model; made by it alone.
 
     Attributes:
@@ -117,10 +117,7 @@ class Perturbation:
         self._factors: dict[str, Tensor] = {}
         self._draws: PassDraws | None = None
         self._depth = 0
-        self._controls = {name: control_of(module, name) for name, module in spiking_layers(model).items()}
-        for name, control in self._controls.items():
-            control.name, control.source = name, self
-        self._guard: PassGuard | None = PassGuard(model, self)
+        self._attach(model, spiking_layers(model), lambda: PassGuard(model, self))
 
     @property
     def factors(self) -> Mapping[str, Tensor]:
@@ -148,17 +145,6 @@ class Perturbation:
         """Draw afresh from the next time step on; outside a sequence every forward pass does so anyway."""
         if self._depth:
             self._draws = self._new_draws()
-
-    def remove(self) -> None:
-        """Take the perturbation off the model, leaving no trace; call it between sequences. May be repeated."""
-        if self._guard is None:
-            return
-        self._guard.uninstall()
-        self._guard = None
-        for control in self._controls.values():
-            control.source = None
-            control.release()
-        self._controls = {}
 
     def draw(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor | None:
         """Return the draw of ``layer`` in the present pass, ``None`` if it is not perturbed.
@@ -197,16 +183,7 @@ class Perturbation:
         return f"Perturbation({self.distribution}, {mode}, per {per}, layers={list(self.layers)}{state})"
 
     def __getstate__(self) -> dict[str, Any]:
-        generator = self._generator
-        stored = None if generator is None else (str(generator.device), generator.get_state())
-        return vars(self) | {"_generator": stored, "_draws": None, "_depth": 0}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if state["_generator"] is not None:
-            device, numbers = state["_generator"]
-            self._generator = torch.Generator(device)
-            self._generator.set_state(numbers)
+        return self._stored(_draws=None, _depth=0)
 
 
 class PassGuard(ForwardGuard):

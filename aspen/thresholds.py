@@ -10,9 +10,9 @@ hooks), it cannot be passed by ``module.forward(x)``, and everybody else's hooks
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import snntorch
 import torch
@@ -83,6 +83,46 @@ class DrawSource(Protocol):
 
     def draw(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor | None:
         """Return the draw of ``layer`` for a membrane of shape ``state``, or ``None`` if it is not perturbed."""
+
+
+class Attachment:
+    """A source of factors that is attached to a model until it is removed; copies and pickles with it."""
+
+    _guard: ForwardGuard | None
+    _controls: dict[str, NeuronControl]
+    _generator: torch.Generator | None
+
+    def _attach(self, model: nn.Module, layers: Iterable[str], guard: Callable[[], ForwardGuard]) -> None:
+        """Steer ``layers`` of ``model``; ``guard`` makes the guard around its passes, outside of the neurons' own."""
+        spiking = spiking_layers(model)
+        self._controls = {name: control_of(spiking[name], name) for name in layers}
+        for name, control in self._controls.items():
+            control.name, control.source = name, cast(DrawSource, self)
+        self._guard = guard()
+
+    def remove(self) -> None:
+        """Take it off the model, leaving no trace; call it between sequences. May be repeated."""
+        if self._guard is None:
+            return
+        self._guard.uninstall()
+        self._guard = None
+        for control in self._controls.values():
+            control.source = None
+            control.release()
+        self._controls = {}
+
+    def _stored(self, **fresh: Any) -> dict[str, Any]:
+        """The state for copies and pickles, with ``fresh`` in place of what belongs to one pass."""
+        generator = self._generator
+        kept = None if generator is None else (str(generator.device), generator.get_state())
+        return vars(self) | {"_generator": kept, **fresh}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if state["_generator"] is not None:
+            device, numbers = state["_generator"]
+            self._generator = torch.Generator(device)
+            self._generator.set_state(numbers)
 
 
 class ForwardGuard:

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,12 +27,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numba
 import numpy as np
-import snntorch
 import torch
+from common import machine
 
-import aspen
 from aspen._arrays import Array
 from aspen.files import write_atomically
 from aspen.models import DenseNet
@@ -339,20 +335,6 @@ def peak_memory(setting: Setting) -> dict[str, float]:
         )
     mib = 2**20
     return {"input": spikes.nbytes / mib, "record": kept / mib, "run": (peak - before - kept) / mib}
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    return {
-        "processor": model, "cores": os.cpu_count(), "load_at_start": os.getloadavg()[0],
-        "system": platform.platform(), "python": platform.python_version(), "numpy": np.__version__,
-        "numba": numba.__version__, "aspen": aspen.__version__, "torch": torch.__version__,
-        "snntorch": snntorch.__version__,
-    }  # fmt: skip
 
 
 def print_results(results: dict[str, Any]) -> None:

@@ -18,7 +18,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import random
 import time
 from collections.abc import Callable
@@ -27,9 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numba
-import snntorch
 import torch
+from common import machine
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -228,20 +226,6 @@ def summary(taken: dict[str, list[float]]) -> dict[str, Any]:
     }
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = {"aspen": aspen.__version__, "torch": torch.__version__, "snntorch": snntorch.__version__}
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "processor": model, "cores": os.cpu_count(), "threads": threads, "load_at_start": load,
-        "system": platform.platform(), "python": platform.python_version(), "numba": numba.__version__, **versions,
-    }  # fmt: skip
-
-
 def print_row(title: str, result: dict[str, Any]) -> None:
     """One line of the table."""
     ms = result["ms"]
@@ -290,7 +274,7 @@ def main() -> None:
         parser.error("--threads and --repeats: allowed is 1 and more")
     torch.set_num_threads(options.threads)
     repeats = options.repeats or (9 if options.quick else 31)
-    report: dict[str, Any] = {"machine": machine(options.threads), "repeats": repeats, "quick": options.quick}
+    report: dict[str, Any] = {"machine": machine(threads=options.threads), "repeats": repeats, "quick": options.quick}
     print(json.dumps(report["machine"], indent=1))
     columns = ("loop ms", "fused ms", "products ms", "loop/fused", "fused/prod.", "perturb. %")
     print(f"\n{'training step':<44}" + "".join(f"{column:>12}" for column in columns))

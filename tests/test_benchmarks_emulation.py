@@ -21,6 +21,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert spec.loader is not None
     module = module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "emulation", module)
+    monkeypatch.syspath_prepend(str(FILE.parent))
     spec.loader.exec_module(module)
     module.main(["--tiny", "--output", str(tmp_path)])
     results = json.loads((tmp_path / "emulation.json").read_text())
