@@ -101,6 +101,11 @@ class DialProfile:
             raise InputError(f"knob: found {knob!r}, allowed is a number from {self.low:g} to {self.high:g}")
         return {name: np.exp(self._logarithm(name, float(knob))).reshape(1, 1, -1) for name in self.slopes}
 
+    @property
+    def largest_factor(self) -> float:
+        """The largest factor that any threshold gets, at either end of the knob."""
+        return float(max(np.exp(self._logarithm(n, k)).max() for n in self.slopes for k in (self.low, self.high)))
+
     def check(self, network: Network) -> None:
         """Raise InputError unless the profile fits the populations of ``network``."""
         for part in ("slopes", "offsets"):
@@ -161,6 +166,11 @@ def save_profile(profile: DialProfile, path: str | Path) -> None:
     }
     container.put(SECTION, {"low": profile.low, "high": profile.high}, tensors)
     write_container(container, path)
+
+
+def find_profile(path: str | Path) -> DialProfile | None:
+    """The profile in the ``.aspen`` file at ``path``, or None where it has none; as :func:`load_profile`."""
+    return load_profile(path) if SECTION in read_container(path).headers else None
 
 
 def load_profile(path: str | Path) -> DialProfile:

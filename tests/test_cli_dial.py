@@ -17,7 +17,7 @@ from aspen_emulator.study import problems
 from aspen_emulator.study.cells import train_cell
 from aspen_emulator.study.results import Spread, best_within, dial_facts
 from aspen_emulator.sweeps import OperatingPoint
-from aspen_hardware import chip, compile
+from aspen_hardware import chip, compile, load_deployment
 from aspen_hardware.dials import dial_classes, dial_findings
 from tests.networks import random_spikes
 from tests.test_cli import Aspen, aspen
@@ -53,12 +53,27 @@ def test_run_turns_the_dial(aspen: Aspen, dialled: Path) -> None:
     assert json.loads(out)["dial"] == 0.7
     assert "thresholds that the dial moves differently, loihi1 stores 8 per core" in err
     network, profile = load_network(dialled / "net.aspen"), load_profile(dialled / "net.aspen")
-    expected = run(compile(network, "loihi1"), np.load(dialled / "x.npy"), profile.scale(0.7)).output
+    deployment = compile(network, "loihi1", profile=profile)
+    expected = run(deployment, np.load(dialled / "x.npy"), profile.scale(0.7)).output
     np.testing.assert_array_equal(np.load(dialled / "out.npy"), expected)
     code, _, err = aspen("run", dialled / "net.aspen", *files, "--dial", "0.7", "--threshold-scale", "2")
     assert (code, "found --dial beside --threshold-scale" in err) == (2, True)
     code, _, err = aspen("run", dialled / "net.aspen", *files, "--dial", "1.7")
     assert (code, "knob: found 1.7, allowed is a number from 0 to 1" in err) == (1, True)
+
+
+def test_compile_keeps_the_dial_and_makes_room_for_it(aspen: Aspen, dialled: Path) -> None:
+    code, _, _ = aspen("compile", dialled / "net.aspen", "--output", dialled / "other.aspen")
+    assert code == 0
+    network, profile = load_network(dialled / "other.aspen"), load_profile(dialled / "other.aspen")
+    steep = replace(profile, slopes={"layer1": np.full(12, np.log(40))})
+    assert steep.largest_factor == pytest.approx(40)
+    deployment = compile(network, "loihi1", profile=steep)
+    assert deployment.rounding["layer1"].largest_scale >= 40
+    stored = load_deployment(dialled / "other.aspen", "loihi1")
+    found = stored.network["layer1"].neuron.threshold  # type: ignore[union-attr]
+    wanted = compile(network, "loihi1", profile=profile).network["layer1"].neuron.threshold  # type: ignore[union-attr]
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_sweep_turns_the_dial(aspen: Aspen, dialled: Path) -> None:

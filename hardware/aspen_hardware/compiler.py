@@ -50,7 +50,8 @@ def compile(
     Args:
         network: a network in floating point. One that is in integers already is checked and kept as it is.
         target: a chip, its name, or the path of a chip file.
-        max_threshold_scale: the largest knob setting that must be possible; larger costs resolution.
+        max_threshold_scale: the largest knob setting that must be possible, at least that of the profile; larger costs
+            resolution.
         netx: use weight exponent 0 and bias exponent 6 everywhere, the only ones that lava-dl's netx files can say.
         calibration: what compares integers with floats on sample data: ``aspen_emulator.observe(network, spikes)``.
         threshold_groups: most different thresholds in a population, as cores store few. What thresholds differ by is
@@ -79,6 +80,7 @@ def compile(
     classes = {}
     if profile is not None:
         profile.check(network)
+        max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
     return _compile(network, description, Options(max_threshold_scale, netx, threshold_groups, classes), calibration)
 

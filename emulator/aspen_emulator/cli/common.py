@@ -15,7 +15,7 @@ from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.files import write_atomically
 from aspen.knob import check_scale
 from aspen.network import Network, load_network
-from aspen.profiles import DialProfile, load_profile
+from aspen.profiles import DialProfile, find_profile, load_profile
 from aspen_emulator.engines import ENGINES, network_of
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.compiler import compile
@@ -114,7 +114,12 @@ def prepare(path: Path, target: Chip | None, floating: bool) -> tuple[Network | 
     target = target or chip(DEFAULT_CHIP)
     if path.suffix == ".aspen" and target.name in stored_chips(path):
         return load_deployment(path, target.name), target
-    return compile(network, target), target
+    return compile(network, target, profile=dial_of(path, network)), target
+
+
+def dial_of(path: Path, network: Network) -> DialProfile | None:
+    """The dial in the file of a trained network, if any."""
+    return None if network.is_integer or path.suffix != ".aspen" else find_profile(path)
 
 
 def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float], ...]) -> dict[str, float]:

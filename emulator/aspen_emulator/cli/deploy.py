@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from aspen.network import Network
+from aspen.profiles import DialProfile, save_profile
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
     check_writable,
+    dial_of,
     json_option,
     network_argument,
     read_network,
@@ -58,6 +60,7 @@ def compile_command(
     if output is None and (form == "netx" or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
     trained = read_network(network)
+    profile = dial_of(network, trained)
     deployment = compile(
         trained,
         target,
@@ -65,16 +68,19 @@ def compile_command(
         netx=form == "netx",
         calibration=None if sample is None else observe(trained, load_spikes(sample)),
         threshold_groups=threshold_groups,
+        profile=profile,
     )
     placement = place(deployment.network, target)
-    stored = _store(trained, deployment, network, output, form)
+    stored = _store(trained, deployment, profile, network, output, form)
     if as_json:
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
         return
     click.echo(f"{deployment}\n\n{placement}\nStored in {stored}")
 
 
-def _store(trained: Network, deployment: Deployment, source: Path, output: Path | None, form: str) -> Path:
+def _store(
+    trained: Network, deployment: Deployment, profile: DialProfile | None, source: Path, output: Path | None, form: str
+) -> Path:
     if form == "netx" and output is not None:
         from aspen.exchange.netx_writer import save_netx
 
@@ -82,6 +88,8 @@ def _store(trained: Network, deployment: Deployment, source: Path, output: Path 
         return output
     if output is not None:
         trained.save(output)
+        if profile is not None:
+            save_profile(profile, output)
     store_deployment(deployment, output or source)
     return output or source
 
@@ -110,7 +118,7 @@ def check_command(
     report = None
     if source is not None and not errors:
         labels = None if labels_path is None else load_spikes(labels_path)
-        deployment = None if trained.is_integer else compile(trained, target)
+        deployment = None if trained.is_integer else compile(trained, target, profile=dial_of(network, trained))
         report = parity(None, trained, deployment, load_spikes(source), labels, lava=lava)
     if as_json:
         listed = [{"level": f.level, "where": f.where, "message": f.message} for f in findings]
