@@ -51,8 +51,8 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
     _label(panels[2], "Energy over the knob", "threshold scale (knob)", "energy per inference (µJ)")
     panels[1].set_xscale("log")
     panels[2].set_yscale("log")
-    _plain_numbers(panels[1].xaxis)
-    _plain_numbers(panels[2].yaxis)
+    plain_numbers(panels[1].xaxis)
+    plain_numbers(panels[2].yaxis)
     figure.suptitle(title, fontsize=13)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -90,7 +90,7 @@ def _energy_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
     _band(axes, _scales(runs), total, f"{name}: with static", colour, "--")
 
 
-def _plain_numbers(axis: Any) -> None:
+def plain_numbers(axis: Any) -> None:
     """Ticks of a logarithmic axis as 1, 2, 5, 10 ..."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from aspen.errors import MissingDependencyError
 from aspen.files import write_atomically
+from aspen_emulator.plots import plain_numbers
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.study.results import (
@@ -121,9 +122,10 @@ def plot(problem: Problem, test: Points, seeds: int, path: Path) -> None:
     for panel, (label, value) in zip(panels[:3], axes, strict=True):
         _trade(panel, problem, test, seeds, value)
         panel.set(xlabel=label, ylabel="accuracy (%)")
-        panel.set_xscale("log")
         panel.grid(alpha=0.3)
         panel.legend(frameon=False)
+    panels[0].set_xscale("log")
+    plain_numbers(panels[0].xaxis)
     _over_knob(panels[3], test, seeds)
     figure.suptitle(
         f"{problem.name}: one dialled network and many trained for one energy ({CHIP} integers, {seeds} seeds)"
@@ -167,6 +169,7 @@ def _over_knob(panel: Any, test: Points, seeds: int) -> None:
     other.plot(KNOBS, spikes, color="#b5482a", linestyle="--")
     other.set_ylabel("hidden spikes per inference (dashed)")
     other.set_yscale("log")
+    plain_numbers(other.yaxis)
     panel.set(xlabel="knob", ylabel="accuracy (%)")
     panel.grid(alpha=0.3)
     panel.legend(frameon=False)
