@@ -47,6 +47,9 @@ Step = Callable[[], object]
 COMPARED = 8
 """Samples of each timed run that are run on the reference too."""
 
+FLOAT_BATCHES = (16, 128)
+IN_A_ROW = 20
+"""Runs of one sample, one after the other: a stream of samples, not one after a pause."""
 PAUSE = 0.25
 """Seconds before each measurement: the threads of OpenMP and BLAS keep the processors busy for a while after work."""
 
@@ -174,6 +177,15 @@ def lava_seconds(network: Network, spikes: Array, samples: int) -> float:
     return (taken[2] - taken[1]) / samples
 
 
+def float_ratio(setting: Setting, batch: int, repeats: int) -> float:
+    """How many times as long snnTorch's loop takes as float mode, for a smaller batch; the spikes are the same."""
+    smaller = replace(setting, batch=min(batch, setting.batch))
+    network, spikes = smaller.network(), smaller.spikes()
+    loop = snntorch_loop(smaller, network, spikes)
+    np.testing.assert_array_equal(run(network, spikes).output, loop())
+    return ratio(measure({"fast": lambda: run(network, spikes), "loop": loop}, repeats), "loop", "fast")
+
+
 def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any]:
     """The network of the targets against everything."""
     network, spikes = setting.network(), setting.spikes()
@@ -193,10 +205,11 @@ def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any
             "fast, float": lambda: run(network, spikes),
             "snntorch": loop,
             "reference": lambda: run(integers, spikes[:, few], engine="reference"),
-            "one sample": lambda: run(integers, one),
+            "one sample": lambda: [run(integers, one) for _ in range(IN_A_ROW)],
         },
         repeats,
     )
+    taken["one sample"] = [seconds / IN_A_ROW for seconds in taken["one sample"]]
     scale = setting.batch / (few.stop - few.start)
     result = {
         "activity": activity,
@@ -206,6 +219,7 @@ def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any
         "fast_dense_over_products": ratio(taken, "fast, dense input", "products"),
         "reference_over_fast": scale * ratio(taken, "reference", "fast"),
         "snntorch_over_float": ratio(taken, "snntorch", "fast, float"),
+        "snntorch_over_float_by_batch": {n: float_ratio(setting, n, repeats) for n in FLOAT_BATCHES},
         "stream_us": stream(integers, one),
     }
     if lava_samples:
@@ -343,17 +357,19 @@ def print_results(results: dict[str, Any]) -> None:
     print(f"{results['setting']}; activity " + ", ".join(f"{v:.1%}" for v in head["activity"].values()))
     for name, ms in head["ms"].items():
         print(f"  {name:<22}{ms:10.2f} ms")
+    by_batch = head["snntorch_over_float_by_batch"]
     lines = [
         ("Lava / fast", head.get("lava_over_fast")),
         ("Lava / fast, one sample", head.get("lava_over_one_sample")),
         ("Lava / fast, convolutions", conv.get("lava_over_fast")),
         ("reference / fast", head["reference_over_fast"]),
         ("snnTorch / fast, float", head["snntorch_over_float"]),
+        *((f"snnTorch / fast, float, batch {n}", value) for n, value in by_batch.items()),
         ("products / fast", head["products_over_fast"]),
         ("fast, dense input / products", head["fast_dense_over_products"]),
     ]
     for name, value in lines:
-        print(f"  {name:<30}{'not measured' if value is None else f'{value:10.1f}'}")
+        print(f"  {name:<36}{'not measured' if value is None else f'{value:10.1f}'}")
     print(
         f"  a step of a stream: {head['stream_us']:.1f} us; spikes as snnTorch: {head['spikes_equal_to_snntorch']:.4%}"
     )
