@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import ceil, isfinite
 from typing import Any
 
@@ -275,11 +275,6 @@ def scores_of(answer: Any) -> Tensor:
             f"model: found an answer {found}, allowed is (time, batch, classes) or (batch, classes); flatten it"
         )
     return first.sum(dim=0) if first.ndim == 3 else first
-
-
-def history_values(history: list[Epoch]) -> list[dict[str, Any]]:
-    """The history as plain values."""
-    return [asdict(entry) for entry in history]
 
 
 Report = Callable[[Epoch, int], None]

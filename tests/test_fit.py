@@ -130,6 +130,7 @@ def test_a_learned_dial_fits_the_exported_network() -> None:
     assert fitted.profile is not None
     assert {entry.stage for entry in fitted.history} == {0, 1}
     assert fitted.history[-1].settings == [0.0, 0.5, 1.0]
+    assert fitted.validation_spikes[-1] == fitted.history[-1].spikes[0] > 0
     network = export(net, torch.from_numpy(DATA.spikes("train")[:, :2]).float())
     fitted.profile.check(network)
     spikes = DATA.spikes("test")
