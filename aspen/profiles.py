@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from aspen._arrays import Array, frozen
 from aspen.connections import Connection, Conv, Sparse
 from aspen.errors import FileFormatError, InputError, NetworkError
-from aspen.files import read_container, write_container
-from aspen.network import Network, load_network
+from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, write_container
+from aspen.network import Network
 from aspen.neurons import Lif
 
 SECTION = "dial"
@@ -159,8 +159,8 @@ def save_profile(profile: DialProfile, path: str | Path) -> None:
     Raises:
         InputError: it does not fit the network in the file, or there is no such file.
     """
-    profile.check(load_network(path))
     container = read_container(path)
+    profile.check(network_from_section(*container.get(NETWORK_SECTION)))
     tensors = {
         f"{part}/{name}": array for part in ("slopes", "offsets") for name, array in getattr(profile, part).items()
     }
@@ -170,7 +170,8 @@ def save_profile(profile: DialProfile, path: str | Path) -> None:
 
 def find_profile(path: str | Path) -> DialProfile | None:
     """The profile in the ``.aspen`` file at ``path``, or None where it has none; as :func:`load_profile`."""
-    return load_profile(path) if SECTION in read_container(path).headers else None
+    container = read_container(path)
+    return _from_container(container, path) if SECTION in container.headers else None
 
 
 def load_profile(path: str | Path) -> DialProfile:
@@ -179,14 +180,18 @@ def load_profile(path: str | Path) -> DialProfile:
     Raises:
         FileFormatError: there is none, or it is malformed.
     """
-    header, tensors = read_container(path).get(SECTION)
+    return _from_container(read_container(path), path)
+
+
+def _from_container(container: Container, path: str | Path) -> DialProfile:
+    header, tensors = container.get(SECTION)
     parts: dict[str, dict[str, Array]] = {"slopes": {}, "offsets": {}}
     try:
         for key, array in tensors.items():
             part, _, name = key.partition("/")
             parts[part][name] = array
         profile = DialProfile(parts["slopes"], parts["offsets"], float(header["low"]), float(header["high"]))
-        profile.check(load_network(path))
+        profile.check(network_from_section(*container.get(NETWORK_SECTION)))
     except (InputError, NetworkError, LookupError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path}: the dial profile is malformed ({error}); save it again") from error
     return profile

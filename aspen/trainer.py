@@ -125,7 +125,7 @@ class Stage:
         """
         rng = np.random.default_rng([self.seed, self.index, epoch])
         kept = [parameter.detach().clone() for parameter in self.parameters]
-        inputs = self.data.encoder.encode(self.data.train.values, seed=int(rng.integers(2**31)))
+        inputs = self._inputs(int(rng.integers(2**31)))
         order = rng.permutation(len(self.data.train))
         torch.manual_seed(int(rng.integers(2**31)))
         losses: list[float] = []
@@ -141,6 +141,13 @@ class Stage:
                     )
                 losses.append(loss)
         return float(np.mean(losses))
+
+    def _inputs(self, seed: int) -> Array:
+        """The training data, encoded anew only where the encoder is random."""
+        encoder = self.data.encoder
+        if getattr(encoder, "random", True):
+            return encoder.encode(self.data.train.values, seed=seed)
+        return self.data.spikes("train")
 
     def _restore(self, kept: list[Tensor]) -> None:
         with torch.no_grad():

@@ -284,11 +284,12 @@ def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) ->
     was_training = model.training
     model.eval()
     like = next(model.parameters())
+    hidden = hidden_layers(model)
     correct, counts = 0, dict[str, Tensor]()
     try:
         for start in range(0, len(labels), _CHUNK):
             part = torch.from_numpy(np.ascontiguousarray(inputs[:, start : start + _CHUNK])).to(like.device, like.dtype)
-            with torch.no_grad(), count_spikes(hidden_layers(model)) as spikes:
+            with torch.no_grad(), count_spikes(hidden) as spikes:
                 scores = scores_of(runner(part))
             wanted = torch.from_numpy(labels[start : start + _CHUNK]).to(scores.device)
             correct += int((scores.argmax(dim=1) == wanted).sum())

@@ -141,7 +141,7 @@ def test_a_study_from_training_to_tables(aspen: Aspen, tmp_path: Path, monkeypat
     folder.mkdir(parents=True)
     for seed in range(2):
         for cell in small.cells:
-            train_cell("digits", None, folder, cell, seed)
+            train_cell(small, None, folder, cell, seed)
     before = (folder / "dial-seed0.aspen").stat().st_mtime_ns
     code, out, _ = aspen("study", "digits", "--folder", tmp_path / "study", "--seeds", "2", "--final")
     assert code == 0

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from tests.har_files import har_texts, zipped
-
-FILE = Path(__file__).parents[1] / "benchmarks" / "quantisation.py"
+from tests.scripts import load_benchmark
 
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module, with two of its resets."""
-    if not FILE.is_file():
-        pytest.skip("no benchmarks folder beside the tests; run from the repository")
-    spec = spec_from_file_location("quantisation", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "quantisation", module)
-    spec.loader.exec_module(module)
+    module = load_benchmark("quantisation", monkeypatch)
     monkeypatch.setattr(module, "RESETS", (("subtract", True), ("none", True)))
     monkeypatch.setattr(module, "CALIBRATED_ON", 3)
     return module

@@ -25,6 +25,29 @@ def spread(runs: Runs, value: Callable[[OperatingPoint], float]) -> tuple[Array,
     return table.mean(axis=0), table.min(axis=0), table.max(axis=0)
 
 
+def new_figure(size: tuple[float, float], rows: int, columns: int) -> tuple[Any, Array]:
+    """An empty figure of ``size`` (inches) and its panels, (rows x columns,); needs no display.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            "matplotlib: not installed, needed for plots; pip install 'aspen-snn[plot]'"
+        ) from error
+    figure = Figure(figsize=size, layout="constrained", dpi=110)
+    return figure, np.ravel(figure.subplots(rows, columns))
+
+
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Write a figure as PNG, atomically."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_atomically(path, buffer.getvalue())
+
+
 def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
     """Draw accuracy over the knob, accuracy over spikes, and energy over the knob; write a PNG.
 
@@ -34,14 +57,7 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
         path: the PNG file.
         title: what is shown.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib: not installed, needed for plots; pip install 'aspen-snn[plot]'"
-        ) from error
-    figure = Figure(figsize=(15, 5), layout="constrained", dpi=110)
-    panels = figure.subplots(1, 3)
+    figure, panels = new_figure((15, 5), 1, 3)
     for colour, (name, runs) in zip(_COLOURS, sweeps.items(), strict=False):
         _accuracy_panel(panels[0], name, runs, colour)
         _trade_panel(panels[1], name, runs, colour)
@@ -54,9 +70,7 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
     plain_numbers(panels[1].xaxis)
     plain_numbers(panels[2].yaxis)
     figure.suptitle(title, fontsize=13)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _scales(runs: Runs) -> Array:

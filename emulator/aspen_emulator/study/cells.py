@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from aspen.files import write_atomically
-from aspen_emulator.study.problems import Problem, problem
+from aspen_emulator.study.problems import Problem
 
 
 def stem(cell: str, seed: int) -> str:
@@ -19,7 +19,7 @@ def stem(cell: str, seed: int) -> str:
     return f"{cell}-seed{seed}"
 
 
-def train_cell(name: str, path: str | None, folder: Path, cell: str, seed: int) -> None:
+def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed: int) -> None:
     """Train one network on one thread, and write ``.pt`` (weights), ``.aspen`` (network and dial) and ``.json``."""
     import torch
 
@@ -32,7 +32,6 @@ def train_cell(name: str, path: str | None, folder: Path, cell: str, seed: int) 
     if done.exists():
         return
     torch.set_num_threads(1)
-    chosen = problem(name)
     data = chosen.load(path)
     torch.manual_seed(seed)
     model = DenseNet(chosen.sizes)
@@ -71,7 +70,7 @@ def train_all(
         if not missing:
             continue
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(train_cell, chosen.name, path, folder, *job): job for job in missing}
+            futures = {pool.submit(train_cell, chosen, path, folder, *job): job for job in missing}
             for future in as_completed(futures):
                 future.result()
                 report(stem(*futures[future]))

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aspen.errors import InputError
-
 if TYPE_CHECKING:
     from aspen.data import Dataset
     from aspen.recipes import Recipe
@@ -94,14 +92,3 @@ PROBLEMS = {
         (90, 100, 125, 150, 200, 300, 400, 800, 1600),
     ),
 }  # fmt: skip
-
-
-def problem(name: str) -> Problem:
-    """The problem called ``name``.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in PROBLEMS:
-        raise InputError(f"study: found {name!r}, allowed are {', '.join(PROBLEMS)}; choose one of these")
-    return PROBLEMS[name]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from aspen.errors import MissingDependencyError
-from aspen.files import write_atomically
-from aspen_emulator.plots import plain_numbers
+from aspen_emulator.plots import new_figure, plain_numbers, save_figure
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.study.results import (
@@ -106,14 +103,7 @@ def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arith
 
 def plot(problem: Problem, test: Points, seeds: int, path: Path) -> None:
     """Accuracy over hidden spikes, over dynamic and total energy, and over the knob; integers; write a PNG."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib: not installed, needed for plots; pip install 'aspen-snn[plot]'"
-        ) from error
-    figure = Figure(figsize=(15, 10), layout="constrained", dpi=110)
-    panels = figure.subplots(2, 2).ravel()
+    figure, panels = new_figure((15, 10), 2, 2)
     axes = (
         ("hidden spikes per inference", lambda p: p.hidden_spikes),
         ("dynamic energy per inference (nJ)", lambda p: p.dynamic_nj),
@@ -130,9 +120,7 @@ def plot(problem: Problem, test: Points, seeds: int, path: Path) -> None:
     figure.suptitle(
         f"{problem.name}: one dialled network and many trained for one energy ({CHIP} integers, {seeds} seeds)"
     )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _means(test: Points, cell: str, seeds: int, setting: float, value: Any) -> tuple[float, float]:
