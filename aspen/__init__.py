@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aspen._version import __version__
 
 if TYPE_CHECKING:
+    from aspen.calibration import CalibrationTable as CalibrationTable
+    from aspen.calibration import load_table as load_table
+    from aspen.calibration import save_table as save_table
     from aspen.dialing import learn_dial as learn_dial
     from aspen.errors import AspenError as AspenError
     from aspen.exporting import export as export
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AspenError": "aspen.errors",
+    "CalibrationTable": "aspen.calibration",
     "Conv": "aspen.network",
     "Dense": "aspen.network",
     "DialProfile": "aspen.profiles",
@@ -57,8 +61,10 @@ _HOMES = {
     "learn_dial": "aspen.dialing",
     "load_network": "aspen.network",
     "load_profile": "aspen.profiles",
+    "load_table": "aspen.calibration",
     "perturb_thresholds": "aspen.perturbation",
     "save_profile": "aspen.profiles",
+    "save_table": "aspen.calibration",
     "set_threshold_scale": "aspen.thresholds",
     "unfuse": "aspen.fused",
 }

@@ -97,13 +97,14 @@ def _umask() -> int:
     return mask
 
 
-def _digest(headers: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
-    digest = hashlib.sha256(json.dumps(headers, sort_keys=True).encode())
+def digest(headers: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
+    """SHA-256 over headers and tensors, as hexadecimal digits."""
+    made = hashlib.sha256(json.dumps(headers, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name]
-        digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+        made.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
+        made.update(array.tobytes())
+    return made.hexdigest()
 
 
 def write_container(container: Container, path: str | Path) -> None:
@@ -112,7 +113,7 @@ def write_container(container: Container, path: str | Path) -> None:
         "format": FORMAT,
         "version": VERSION,
         "sections": container.headers,
-        "sha256": _digest(container.headers, container.tensors),
+        "sha256": digest(container.headers, container.tensors),
     }
     write_atomically(path, encode_tensors(container.tensors, metadata={FORMAT: json.dumps(header, sort_keys=True)}))
 
@@ -137,7 +138,7 @@ def read_container(path: str | Path) -> Container:
         ) from error
     header = _parse_header(path, metadata)
     container = Container(header["sections"], tensors)
-    if header.get("sha256") != _digest(container.headers, tensors):
+    if header.get("sha256") != digest(container.headers, tensors):
         raise FileFormatError(
             f"{path}: the content does not match its checksum, the file is damaged; save or copy it again"
         )

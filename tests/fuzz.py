@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from aspen.calibration import CalibrationTable, OperatingPoint, list_tables, save_table
 from aspen.errors import AspenError
 from aspen.exchange.netx import load_netx
 from aspen.exchange.netx_writer import save_netx
@@ -90,6 +91,7 @@ def fuzz_aspen(rounds: int, seed: int, folder: Path) -> int:
     network = float_network(1, bias=False)
     network.save(path)
     store_deployment(compile(network, "loihi1"), path)
+    save_table(small_table(), path)
     data, container = path.read_bytes(), read_container(path)
     for i in range(rounds):
         if i % 2:
@@ -101,6 +103,7 @@ def fuzz_aspen(rounds: int, seed: int, folder: Path) -> int:
                 continue  # JSON cannot say it
         loaded += survives(load_network, path)
         loaded += survives(lambda place: load_deployment(place, "loihi1"), path)
+        loaded += survives(list_tables, path)
     return loaded
 
 
@@ -132,6 +135,14 @@ def chain() -> Network:
     return Network(tuple(populations), weights)
 
 
+def small_table() -> CalibrationTable:
+    """A calibration table of two points."""
+    points = [
+        OperatingPoint(k, a, 0.0, 1.0, e, 10.0, 5.0, e, 9.0, 50) for k, a, e in ((2.0, 0.5, 8.0), (1.0, 0.7, 16.0))
+    ]
+    return CalibrationTable("loihi1", "scale", 10, 1e-3, "fuzz validation", 1, tuple(points))
+
+
 def survives(load: Callable[[Path], object], path: Path) -> bool:
     """Whether the file loads; an AspenError of one line is the only other way out."""
     start = time.monotonic()
@@ -151,7 +162,7 @@ if __name__ == "__main__":
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     with tempfile.TemporaryDirectory() as folder:
         loaded = fuzz_aspen(rounds, 0, Path(folder))
-        print(f".aspen: {loaded} of {2 * rounds} loads gave a network, the others an AspenError")
+        print(f".aspen: {loaded} of {3 * rounds} loads gave a network, the others an AspenError")
         for kind, (load, path) in exchange_files(Path(folder)).items():
             loaded = fuzz_bytes(load, path, rounds, 0)
             print(f"{kind}: {loaded} of {rounds} loads gave a network, the others an AspenError")

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aspen.calibration import OperatingPoint, pareto_front
 from aspen.network import Dense, Lif, Network, Population, load_network
 from aspen.profiles import DialProfile, load_profile, save_profile
 from aspen_emulator import run
-from aspen_emulator.calibration import pareto_front
 from aspen_emulator.study import problems
 from aspen_emulator.study.cells import train_cell
 from aspen_emulator.study.results import Spread, best_within, dial_facts
-from aspen_emulator.sweeps import OperatingPoint
 from aspen_hardware import chip, compile, load_deployment
 from aspen_hardware.dials import dial_classes, dial_findings
 from tests.networks import random_spikes

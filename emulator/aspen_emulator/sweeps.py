@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import sqrt
 from pathlib import Path
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen.calibration import OperatingPoint as OperatingPoint
 from aspen.errors import InputError
 from aspen.files import write_atomically
 from aspen.knob import ThresholdScale
@@ -31,40 +32,12 @@ GROUP_BYTES = 2**28
 _Z95 = 1.959964
 
 
-@dataclass(frozen=True)
-class OperatingPoint:
-    """One knob setting, measured. Energies are None where the chip has no published figures, or there is no chip.
-
-    Args:
-        threshold_scale: the knob.
-        accuracy: fraction of samples classified correctly.
-        accuracy_low, accuracy_high: Wilson's 95 % interval of the accuracy.
-        hidden_spikes: spikes of hidden populations per inference.
-        synaptic_operations: synaptic operations of all connections per inference.
-        hidden_synaptic_operations: those without the first layer's, which the input alone decides.
-        dynamic_nj: dynamic energy per inference, nJ.
-        static_nj: static energy per inference, nJ.
-        samples: number of inferences measured.
-    """
-
-    threshold_scale: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    hidden_spikes: float
-    synaptic_operations: float
-    hidden_synaptic_operations: float
-    dynamic_nj: float | None
-    static_nj: float | None
-    samples: int
-
-
 def wilson(correct: int, samples: int) -> tuple[float, float]:
     """Wilson's 95 % interval for ``correct`` successes among ``samples`` (Wilson, JASA 22, 1927)."""
     rate, z2 = correct / samples, _Z95**2
     middle = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
     half = _Z95 * sqrt(rate * (1 - rate) / samples + z2 / (4 * samples**2)) / (1 + z2 / samples)
-    return middle - half, middle + half
+    return (middle - half if correct else 0.0), (middle + half if correct < samples else 1.0)
 
 
 def sweep(

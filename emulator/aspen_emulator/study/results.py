@@ -14,13 +14,13 @@ from statistics import mean, stdev
 
 import numpy as np
 
+from aspen.calibration import OperatingPoint, pareto_front
 from aspen.files import write_atomically
 from aspen.network import load_network
 from aspen.profiles import load_profile
-from aspen_emulator.calibration import pareto_front
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
-from aspen_emulator.sweeps import OperatingPoint, sweep
+from aspen_emulator.sweeps import sweep
 from aspen_hardware import compile
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
