@@ -10,6 +10,7 @@ from aspen.errors import InputError
 
 PENALTIES = ("l1", "l2")
 COSTS = ("spikes", "operations")
+SCORES = ("sum", "mean")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Recipe:
         epochs: passes over the training data.
         batch_size: samples per step.
         learning_rate: of Adam, at the start; it falls to 0 along a cosine.
+        rise: the learning rate first rises from 0 to that over this fraction of the training.
+        weight_decay: of AdamW (Loshchilov & Hutter, ICLR 2019), on the model's weights; 0 is Adam.
+        label_smoothing: part of each label that is spread over all classes.
+        scores: what the loss takes of the model's answers: their ``sum`` over time, or their ``mean``, which suits
+            read-outs that are no spikes. The classes rank alike.
         clip: the gradient's norm is clipped to this.
         average: decay of the running average of the weights that is kept in the end; 0 keeps the last weights.
         average_from: the average begins after this fraction of the training.
@@ -84,6 +90,10 @@ class Recipe:
     epochs: int = 45
     batch_size: int = 64
     learning_rate: float = 1e-2
+    rise: float = 0.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    scores: str = "sum"
     clip: float = 1.0
     average: float = 0.0
     average_from: float = 0.4
@@ -91,7 +101,7 @@ class Recipe:
     then: Recipe | None = None
 
     def __post_init__(self) -> None:
-        for what, allowed in (("penalty", PENALTIES), ("cost", COSTS)):
+        for what, allowed in (("penalty", PENALTIES), ("cost", COSTS), ("scores", SCORES)):
             if getattr(self, what) not in allowed:
                 raise InputError(f"{what}: found {getattr(self, what)!r}, allowed are {', '.join(allowed)}; choose one")
         if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
@@ -99,7 +109,10 @@ class Recipe:
                 f"{self.name}: found epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience}, "
                 f"allowed is 1 and more"
             )
-        for what, top in (("warm_up", 1.0), ("average_from", 1.0), ("average", 1.0 - 1e-9), ("target", 100.0)):
+        below_1 = 1.0 - 1e-9
+        limits = {"warm_up": 1.0, "average_from": 1.0, "average": below_1, "target": 100.0, "rise": 1.0}
+        limits |= {"weight_decay": 1.0, "label_smoothing": below_1}
+        for what, top in limits.items():
             if not 0 <= getattr(self, what) <= top:
                 raise InputError(f"{what}: found {getattr(self, what)}, allowed is 0 to {top:g}")
         numbers = {"learning_rate": self.learning_rate, "clip": self.clip}

@@ -11,13 +11,14 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import ceil, isfinite
+from math import ceil, cos, isfinite, pi
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from aspen._arrays import Array
 from aspen.data import Dataset
@@ -109,12 +110,13 @@ class Stage:
             )
         groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
         if self.dial is not None and recipe.dial is not None:
-            groups.append({"params": list(self.dial.parameters()), "lr": recipe.learning_rate * recipe.dial.rate})
+            rate = recipe.learning_rate * recipe.dial.rate
+            groups.append({"params": list(self.dial.parameters()), "lr": rate, "weight_decay": 0.0})
         self.parameters = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = torch.optim.Adam(groups)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         self.batches = ceil(len(data.train) / recipe.batch_size)
         self.total = recipe.epochs * self.batches
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.total)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.average: list[Tensor] | None = None
 
     def run_epoch(self, epoch: int) -> float:
@@ -142,9 +144,16 @@ class Stage:
                 losses.append(loss)
         return float(np.mean(losses))
 
+    def _rate(self, done: int) -> float:
+        """Factor on the learning rate after ``done`` steps."""
+        rise = self.recipe.rise * self.total
+        return min((done + 1) / rise if rise else 1.0, 1.0) * (1 + cos(pi * done / self.total)) / 2
+
     def _inputs(self, seed: int) -> Array:
-        """The training data, encoded anew only where the encoder is random."""
-        encoder = self.data.encoder
+        """The training data, made and encoded anew only where that is random."""
+        encoder, augment = self.data.encoder, self.data.augment
+        if augment is not None:
+            return encoder.encode(augment(self.data.train, np.random.default_rng(seed)), seed=seed)
         if getattr(encoder, "random", True):
             return encoder.encode(self.data.train.values, seed=seed)
         return self.data.spikes("train")
@@ -169,13 +178,13 @@ class Stage:
                 handle.remove()
 
     def _step(self, done: int, inputs: Array, part: Array, rng: np.random.Generator) -> float:
-        like = self.parameters[0]
-        batch = torch.from_numpy(np.ascontiguousarray(inputs[:, part])).to(like.device, like.dtype)
-        labels = torch.from_numpy(self.data.train.labels[part]).to(like.device)
-        price = self._price(done, len(part), rng).to(like.device, like.dtype)
+        batch = self._batch(inputs, part)
+        labels = torch.from_numpy(self.data.train.labels[part]).to(batch.device)
+        price = self._price(done, len(part), rng).to(batch.device, batch.dtype)
         with count_spikes(self.hidden) as spikes:
-            scores = scores_of(self.runner(batch))
-        loss = functional.cross_entropy(scores, labels, reduction="none")
+            scores = scores_of(self.runner(batch), mean=self.recipe.scores == "mean")
+        smoothing = self.recipe.label_smoothing
+        loss = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=smoothing)
         if bool(price.any()):
             loss = loss + price * self.penalty(spikes, len(part))
         if self.dial is not None:
@@ -210,16 +219,47 @@ class Stage:
         for kept, values in zip(self.average, now, strict=True):
             kept.mul_(recipe.average).add_(values, alpha=1 - recipe.average)
 
-    def finish(self) -> None:
-        """Put the averaged weights in place."""
+    def finish(self, best: dict[str, Any] | None = None) -> None:
+        """Put the averaged weights in place, or the ``best`` ones, with the statistics of BatchNorm for them."""
+        self._use_average()
+        if best is not None:
+            self.load_weights(best)
+        self._settle()
+
+    def _use_average(self) -> None:
         if self.average is not None:
             self._restore(self.average)
+
+    def _settle(self) -> None:
+        """Take the statistics of BatchNorm anew: those of the training were of other weights, and fade."""
+        self.model.train()
+        norms = [n for n in self.model.modules() if isinstance(n, _BatchNorm) and n.training and n.track_running_stats]
+        if not norms:
+            return
+        rng = np.random.default_rng([self.seed, self.index, self.recipe.epochs])
+        inputs = self.data.spikes("train")
+        fading = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # torch's word for the mean of all batches
+        with torch.no_grad(), self._perturbed(int(rng.integers(2**31))):
+            for part in np.array_split(rng.permutation(len(self.data.train)), self.batches):
+                if self.dial is not None:
+                    self.dial.turn(torch.from_numpy(draw_knobs(rng, len(part))).to(self.parameters[0].dtype))
+                self.runner(self._batch(inputs, part))
+        for norm, momentum in zip(norms, fading, strict=True):
+            norm.momentum = momentum
+
+    def _batch(self, inputs: Array, part: Array) -> Tensor:
+        """Encoded samples as the model takes them."""
+        like = self.parameters[0]
+        return torch.from_numpy(np.ascontiguousarray(inputs[:, part])).to(like.device, like.dtype)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The averaged weights for as long as the block runs."""
         kept = [parameter.detach().clone() for parameter in self.parameters]
-        self.finish()
+        self._use_average()
         try:
             yield
         finally:
@@ -267,8 +307,8 @@ def price_of(dial: DialTraining, knobs: Tensor) -> Tensor:
     return dial.low_price * (dial.high_price / dial.low_price) ** knobs
 
 
-def scores_of(answer: Any) -> Tensor:
-    """(batch, classes) of what a model returns: (time, batch, classes), which is summed, or (batch, classes).
+def scores_of(answer: Any, mean: bool = False) -> Tensor:
+    """(batch, classes) of what a model returns: (time, batch, classes) summed or averaged, or (batch, classes).
 
     Of a tuple, the first part counts.
 
@@ -281,7 +321,9 @@ def scores_of(answer: Any) -> Tensor:
         raise TrainingError(
             f"model: found an answer {found}, allowed is (time, batch, classes) or (batch, classes); flatten it"
         )
-    return first.sum(dim=0) if first.ndim == 3 else first
+    if first.ndim == 2:
+        return first
+    return first.mean(dim=0) if mean else first.sum(dim=0)
 
 
 Report = Callable[[Epoch, int], None]

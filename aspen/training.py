@@ -68,6 +68,7 @@ def fit(
     seed: int = 0,
     epochs: int | None = None,
     fused: bool | None = None,
+    batch_norm: str = "refuse",
     checkpoint: str | Path | None = None,
     resume: bool = False,
     log: str | Path | None = None,
@@ -88,6 +89,9 @@ def fit(
         epochs: instead of the recipe's, in each of its stages.
         fused: whether the model runs all time steps at once (:func:`aspen.fuse`), which is several times faster and
             computes the same; ``None``: where it can be, which a rehearsal finds out before the training.
+        batch_norm: as in :func:`aspen.fuse`. ``"over_time"`` trains fused or not at all, unless ``fused=False``: then
+            the model's own loop decides, and those of :mod:`aspen.models` take the statistics over time too. At the end
+            of each stage the statistics are taken anew, over the training data with the weights that are kept.
         checkpoint: a file that is written after each epoch.
         resume: go on from ``checkpoint``, if it is there; on a CPU to the bit what an undisturbed training gives.
         log: a folder for ``epochs.csv``, and for TensorBoard where that is installed.
@@ -111,7 +115,7 @@ def fit(
     state = None
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         state = read_checkpoint(checkpoint, settings)
-    runner = _runner(model, sample, fused)
+    runner = _runner(model, sample, fused, batch_norm)
     done = Progress()
     if state is not None:
         done = Progress(state["stage"], state["epoch"], [Epoch(**entry) for entry in state["history"]])
@@ -172,9 +176,7 @@ def _run_stage(
             progress(entry, total)
         if stop:
             break
-    stage.finish()
-    if stage.recipe.patience is not None and done.best is not None:
-        stage.load_weights(done.best["weights"])
+    stage.finish(None if done.best is None else done.best["weights"])
     done.stage, done.epoch, done.best = done.stage + 1, 0, None
 
 
@@ -229,16 +231,16 @@ def _check_data(data: Dataset) -> None:
         )
 
 
-def _runner(model: nn.Module, sample: Tensor, fused: bool | None) -> nn.Module:
+def _runner(model: nn.Module, sample: Tensor, fused: bool | None, batch_norm: str) -> nn.Module:
     """The model, or its fused self."""
     if fused is False:
         return model
     was_training = model.training
     model.train()
     try:
-        return fuse(model, sample)
+        return fuse(model, sample, batch_norm=batch_norm)
     except ModelError:
-        if fused:
+        if fused or batch_norm != "refuse":
             raise
         return model
     finally:

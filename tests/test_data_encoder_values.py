@@ -16,6 +16,7 @@ from aspen.data import (
     DeltaEncoder,
     HarFeatures,
     LatencyEncoder,
+    LevelEncoder,
     RateEncoder,
     SpikeEncoder,
     StoredEncoder,
@@ -34,6 +35,7 @@ EXAMPLES = [
     SpikeEncoder(),
     HarFeatures(0.01, 0.03, (0.9, 0.1, 0.0)),
     WindowEncoder(DeltaEncoder((0.1,)), 6, 3, False),
+    LevelEncoder(HarFeatures(), 3, 2, (0.1, 0.2, -1.0, 4.0)),
 ]
 
 

@@ -17,6 +17,7 @@ from aspen.data import (
     DeltaEncoder,
     HarFeatures,
     LatencyEncoder,
+    LevelEncoder,
     RateEncoder,
     Samples,
     SpikeEncoder,
@@ -33,6 +34,8 @@ TEMPORAL = [
     WindowEncoder(DeltaEncoder(), 8, 4),
     WindowEncoder(HarFeatures(), 5, 7, flat=False),
     WindowEncoder(CurrentEncoder(), 3, 3),
+    LevelEncoder(HarFeatures(), 8, 4),
+    LevelEncoder(CurrentEncoder(), 2, 1),
 ]
 
 
@@ -156,6 +159,21 @@ def test_har_features_are_the_formulas() -> None:
     assert windowed.shape == (31, 2, 168)
 
 
+def test_levels_give_one_spike_per_channel_on_the_line_of_its_mean() -> None:
+    values = np.array([[[0.0, 5.0], [1.0, 7.0], [2.0, 1.0], [4.0, 1.0], [9.0, 9.0]]], np.float32)
+    spikes = LevelEncoder(CurrentEncoder(), 3, 2, (0.4, 2.0, 1.0, 5.0)).encode(values)
+    assert spikes.dtype == np.uint8
+    np.testing.assert_array_equal(
+        spikes[:, 0], [[0, 1, 0, 0, 0, 1], [0, 0, 1, 1, 0, 0]]
+    )  # the fifth sample is left over
+
+
+def test_levels_are_fitted_to_be_busy_alike() -> None:
+    encoder = LevelEncoder(CurrentEncoder(), 4, 2).fit(signals(0, 20, 40))
+    busy = encoder.encode(signals(0, 20, 40)).mean(axis=(0, 1)).reshape(9, 4)
+    np.testing.assert_allclose(busy, 0.25, atol=0.01)
+
+
 def test_windows_show_the_last_samples_oldest_first() -> None:
     values = np.arange(24.0).reshape(1, 12, 2)
     windows = WindowEncoder(CurrentEncoder(), 4, 3, flat=False).encode(values)
@@ -220,6 +238,14 @@ def test_what_cannot_be_encoded_is_refused() -> None:
         (lambda: HarFeatures(gravity=(1.0,)), "gravity: found 1 numbers, allowed are 3"),
         (lambda: HarFeatures(acceleration=float("nan")), "acceleration: found nan"),
         (lambda: WindowEncoder(RateEncoder()), "inner: found RateEncoder"),
+        (lambda: LevelEncoder(DeltaEncoder()), "inner: found DeltaEncoder"),
+        (lambda: LevelEncoder(WindowEncoder(HarFeatures())), "without a window"),
+        (lambda: LevelEncoder(HarFeatures(), 1), "levels: found 1, allowed is an integer from 2"),
+        (lambda: LevelEncoder(HarFeatures(), 3, 4, (0.0, 1.0, 2.0)), "found 3 numbers, allowed are 2 for each channel"),
+        (lambda: LevelEncoder(HarFeatures(), 3, 4, (1.0, 0.0)), "edges: found some that fall"),
+        (lambda: LevelEncoder(CurrentEncoder()).stream(), "edges: found none"),
+        (lambda: LevelEncoder(CurrentEncoder()).fit(np.zeros((1, 3, 2))), "fewer than 4 samples"),
+        (lambda: LevelEncoder(CurrentEncoder(), 2, 1, (0.0,)).encode(np.zeros((1, 3, 2))), "found 2 channels"),
         (lambda: WindowEncoder(WindowEncoder(HarFeatures())), "not a window"),
         (lambda: WindowEncoder(HarFeatures(), 0), "size: found 0, allowed is an integer from 1"),
         (lambda: WindowEncoder(HarFeatures(), flat=1), "flat: found 1"),

@@ -22,6 +22,8 @@ from aspen.data.hapt_recordings import hapt as hapt
 from aspen.data.hapt_recordings import hapt_recordings as hapt_recordings
 from aspen.data.hapt_recordings import windows as windows
 from aspen.data.har_features import HarFeatures as HarFeatures
+from aspen.data.levels import LevelEncoder as LevelEncoder
+from aspen.data.motion import MotionAugmentation as MotionAugmentation
 from aspen.data.registry import DATASETS as DATASETS
 from aspen.data.registry import load_dataset as load_dataset
 from aspen.data.temporal import CurrentEncoder as CurrentEncoder
@@ -44,6 +46,8 @@ __all__ = [
     "Encoder",
     "HarFeatures",
     "LatencyEncoder",
+    "LevelEncoder",
+    "MotionAugmentation",
     "RateEncoder",
     "Recording",
     "Samples",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -54,6 +54,8 @@ class Dataset:
         classes: number of classes.
         class_names: their names, or empty.
         channels: names of the values' last axis, or empty.
+        augment: makes new training values from the samples and a random generator, anew in each epoch; ``None``: the
+            training sees the values as they are. Nothing else is ever augmented.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dataset:
     classes: int
     class_names: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    augment: Callable[[Samples, np.random.Generator], Array] | None = None
 
     def part(self, name: str) -> Samples:
         """The samples called ``train``, ``validation`` or ``test``."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from aspen.data.encoders import LatencyEncoder, RateEncoder, StoredEncoder
 from aspen.data.har_features import HarFeatures
+from aspen.data.levels import LevelEncoder
 from aspen.data.temporal import CurrentEncoder, DeltaEncoder, SpikeEncoder, WindowEncoder
 from aspen.errors import FileFormatError, InputError
 
@@ -21,6 +22,7 @@ ENCODERS: dict[str, type[StoredEncoder]] = {
         SpikeEncoder,
         WindowEncoder,
         HarFeatures,
+        LevelEncoder,
     )
 }
 """Kind -> encoder, for files and the command line."""
@@ -56,6 +58,7 @@ def _setting(kind: str, name: str, value: Any) -> Any:
         return tuple(value)
     if not isinstance(value, Mapping):
         return value
-    if kind != WindowEncoder.kind or name != "inner" or value.get("kind") == WindowEncoder.kind:
+    nesting = (WindowEncoder.kind, LevelEncoder.kind)
+    if kind not in nesting or name != "inner" or value.get("kind") in nesting:
         raise FileFormatError(f"encoder {kind}: found a mapping as {name}, allowed is a plain value")
     return encoder_from_dict(value)

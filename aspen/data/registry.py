@@ -11,6 +11,10 @@ from aspen.data.bundled import digits
 from aspen.data.datasets import Dataset
 from aspen.data.event_data import tonic_events
 from aspen.data.hapt_recordings import HAPT_PAGE, hapt
+from aspen.data.har_features import HarFeatures
+from aspen.data.levels import LevelEncoder
+from aspen.data.motion import MotionAugmentation
+from aspen.data.temporal import WindowEncoder
 from aspen.data.ts_files import TS_PAGE, ts_archive
 from aspen.data.uci_har import HAR_PAGE, har
 from aspen.errors import InputError
@@ -56,6 +60,18 @@ DATASETS: dict[str, Named] = {
     for named in (
         Named("digits", "handwritten digits, rate coded", None, digits),
         Named("har", "UCI HAR: activities from a phone's motion sensors, ON and OFF spikes", HAR_PAGE, har),
+        Named(
+            "har-current",
+            "UCI HAR: features of the motion as a current, the last 8 samples at every 4th (168 inputs)",
+            HAR_PAGE,
+            partial(har, encoder=WindowEncoder(HarFeatures()), augment=MotionAugmentation()),
+        ),
+        Named(
+            "har-levels",
+            "UCI HAR: the same features as spikes, one line of 8 for each at every 4th sample (168 inputs)",
+            HAR_PAGE,
+            partial(har, encoder=LevelEncoder(HarFeatures()), augment=MotionAugmentation()),
+        ),
         Named("hapt", "UCI HAPT: the same from continuous recordings", HAPT_PAGE, hapt),
         Named("shd", "Spiking Heidelberg Digits, through tonic", TONIC_PAGE, partial(tonic_events, "shd")),
         Named("nmnist", "N-MNIST, through tonic", TONIC_PAGE, partial(tonic_events, "nmnist")),

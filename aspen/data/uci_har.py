@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ def har(
     channels: Sequence[str] = HAR_CHANNELS,
     validation_subjects: int | Sequence[int] = 4,
     without_subjects: Collection[int] = (),
+    augment: Callable[[Samples, np.random.Generator], Array] | None = None,
 ) -> Dataset:
     """UCI HAR (Anguita et al. 2013): windows of 128 samples at 50 Hz, half overlapping.
 
@@ -43,6 +44,7 @@ def har(
         validation_subjects: how many of the training subjects, or which.
         without_subjects: leave these people's samples out, of all parts. HAPT was recorded with the same people: a
             network that is to be judged on some of its recordings must not have trained on their windows.
+        augment: as in :class:`Dataset`, e.g. :class:`MotionAugmentation`.
 
     Raises:
         InputError: no such path or channel, or an impossible split.
@@ -66,7 +68,7 @@ def har(
     train, test = (_without(part, without_subjects) for part in (train, test))
     train, validation = split_subjects(train, validation_subjects, seed)
     chosen = (encoder or DeltaEncoder()).fit(train.values)
-    return Dataset("har", train, validation, test, chosen, len(HAR_CLASSES), HAR_CLASSES, tuple(channels))
+    return Dataset("har", train, validation, test, chosen, len(HAR_CLASSES), HAR_CLASSES, tuple(channels), augment)
 
 
 def _read(source: Source, part: str, channels: Sequence[str]) -> Samples:
