@@ -15,7 +15,7 @@ from aspen.profiles import DialProfile, load_profile, save_profile
 from aspen_emulator import run
 from aspen_emulator.study import problems
 from aspen_emulator.study.cells import train_cell
-from aspen_emulator.study.results import Spread, best_within, dial_facts
+from aspen_emulator.study.results import Spread, best_within, costliest_within, dial_facts, span
 from aspen_hardware import chip, compile, load_deployment
 from aspen_hardware.dials import dial_classes, dial_findings
 from tests.networks import random_spikes
@@ -128,7 +128,14 @@ def test_the_front_rises_and_choices_are_made_on_it() -> None:
     test = [point(0.0, 310, 0.95), point(0.5, 90, 0.86), point(0.75, 60, 0.8), point(1.0, 30, 0.88)]
     facts = dial_facts(validation, test)
     assert facts.accurate == (pytest.approx(86), 90)
-    assert facts.span == 3.0
+    assert facts.span_kept == 3.0
+    assert facts.span == facts.span_close == 1.0  # the best setting stands alone
+    assert costliest_within(validation, 100) is validation[1]
+    assert costliest_within(validation, 20) is None
+    steady = [point(1.0, 10, 0.9), point(0.5, 40, 0.88), point(0.2, 100, 0.86), point(0.0, 400, 0.89)]
+    assert span(steady, 0.03) == 4.0  # it dips below 0.87 on the way to 400 spikes
+    assert span(steady, 0.05) == 40.0
+    assert span([point(1.0, 0, 0.5)], 0.03) == 1.0
     assert facts.worst_drop == pytest.approx(2.0)
     assert str(Spread.of([1.0, 2.0, 3.0])) == "2.0 ± 2.5"  # 4.303 * 1 / sqrt(3)
 

@@ -24,7 +24,6 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     import torch
 
     from aspen.exporting import export
-    from aspen.models import DenseNet
     from aspen.profiles import save_profile
     from aspen.training import fit
 
@@ -34,12 +33,14 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     torch.set_num_threads(1)
     data = chosen.load(path)
     torch.manual_seed(seed)
-    model = DenseNet(chosen.sizes)
+    model = chosen.network()
     before = chosen.begins_with(cell)
     if before is not None:
         model.load_state_dict(torch.load(folder / f"{stem(before, seed)}.pt", weights_only=True))
     checkpoint = folder / f"{stem(cell, seed)}.checkpoint"
-    fitted = fit(model, data, chosen.recipe(cell), seed=seed, checkpoint=checkpoint, resume=True)
+    fitted = fit(
+        model, data, chosen.recipe(cell), seed=seed, batch_norm=chosen.batch_norm, checkpoint=checkpoint, resume=True
+    )
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     write_atomically(folder / f"{stem(cell, seed)}.pt", buffer.getvalue())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aspen.data import Dataset
+    from aspen.models import DenseNet
     from aspen.recipes import Recipe
 
 WARM = "warm"
@@ -23,10 +24,17 @@ class Problem:
         name: of the data set.
         sizes: neurons per layer, the inputs first.
         prices: spike prices of the envelope, one network each.
-        low_price, high_price: of the dial.
+        low_price, high_price, slope: of the dial.
         epochs: of each of the two stages.
         batch_size: samples per step.
         budgets: hidden spikes per inference at which the two are compared.
+        learning_rate: of all networks.
+        warm_price: spike price of the first stage, whose weights envelope and dial begin with.
+        chip: whose integers and energies.
+        groups: most different slopes in a layer; ``None`` where the chip stores a threshold for each neuron.
+        perturbed: whether a network with perturbed thresholds is trained beside them.
+        model: keyword arguments of :class:`aspen.models.DenseNet`.
+        settings: what all recipes have beside the above.
     """
 
     name: str
@@ -34,10 +42,17 @@ class Problem:
     prices: Sequence[float]
     low_price: float
     high_price: float
+    slope: float
     epochs: int
     batch_size: int
     budgets: Sequence[int]
     learning_rate: float = 2e-3
+    warm_price: float = 0.1
+    chip: str = "loihi1"
+    groups: int | None = 8
+    perturbed: bool = True
+    model: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def load(self, path: str | Path | None) -> Dataset:
         """The data; ``path`` is where a data set lies that does not ship."""
@@ -45,31 +60,33 @@ class Problem:
 
         return load_dataset(self.name, path)
 
+    def network(self) -> DenseNet:
+        """The model, with weights drawn by torch's generator."""
+        from aspen.models import DenseNet
+
+        return DenseNet(self.sizes, **self.model)  # type: ignore[arg-type]
+
+    @property
+    def batch_norm(self) -> str:
+        """How :func:`aspen.fit` is to treat BatchNorm."""
+        return "over_time" if self.model.get("batch_norm") else "refuse"
+
     @property
     def cells(self) -> tuple[str, ...]:
         """Names of the networks of one seed, in the order in which they are trained."""
-        return (WARM, DIAL, *(f"l1-{price:g}" for price in self.prices), "plain", "perturbed")
+        last = ("plain", "perturbed") if self.perturbed else ("plain",)
+        return (WARM, DIAL, *(f"l1-{price:g}" for price in self.prices), *last)
 
     def recipe(self, cell: str) -> Recipe:
         """How a network is trained; all but ``plain`` and ``perturbed`` go on from ``warm``."""
-        from aspen.recipes import DialTraining, Recipe
+        from aspen.recipes import Recipe
 
-        base = Recipe(
-            cell, epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, average=0.99
-        )
+        common: dict[str, object] = {"learning_rate": self.learning_rate, "average": 0.99, **self.settings}
+        base = Recipe(cell, epochs=self.epochs, batch_size=self.batch_size, **common)  # type: ignore[arg-type]
         if cell == WARM:
-            return replace(base, spike_price=0.1)
+            return replace(base, spike_price=self.warm_price)
         if cell == DIAL:
-            dial = DialTraining(low_price=self.low_price, high_price=self.high_price)
-            grouped = max(1, self.epochs * 3 // 8)
-            last = replace(
-                base,
-                dial=replace(dial, groups=8),
-                epochs=grouped,
-                learning_rate=self.learning_rate / 2,
-                average_from=0.2,
-            )
-            return replace(base, dial=dial, epochs=max(1, self.epochs - grouped), then=last)
+            return self._dialled(base)
         if cell == "plain":
             return replace(base, then=base)
         if cell == "perturbed":
@@ -78,17 +95,71 @@ class Problem:
             return replace(first, then=replace(first, warm_up=0.0))
         return replace(base, spike_price=float(cell.partition("-")[2]), warm_up=0.0)
 
+    def _dialled(self, base: Recipe) -> Recipe:
+        """The dial, whose slopes are brought together during the last three eighths where they must be few."""
+        from aspen.recipes import DialTraining
+
+        dial = DialTraining(low_price=self.low_price, high_price=self.high_price, slope=self.slope)
+        if self.groups is None:
+            return replace(base, dial=dial)
+        grouped = max(1, self.epochs * 3 // 8)
+        last = replace(
+            base,
+            dial=replace(dial, groups=self.groups),
+            epochs=grouped,
+            learning_rate=self.learning_rate / 2,
+            average_from=0.2,
+        )
+        return replace(base, dial=dial, epochs=max(1, self.epochs - grouped), then=last)
+
     def begins_with(self, cell: str) -> str | None:
         """The network whose weights ``cell`` begins with."""
         return None if cell in (WARM, "plain", "perturbed") else WARM
 
 
+_FEATURES = Problem(
+    "har-levels",
+    (168, 128, 128, 6),
+    prices=(0.1, 1.0, 3.0),
+    low_price=0.002,
+    high_price=3.0,
+    slope=1.2,
+    epochs=30,
+    batch_size=128,
+    budgets=(30, 40, 50, 75, 100, 150, 200, 400),
+    warm_price=0.03,
+    perturbed=False,
+    model={"batch_norm": True, "learn_beta": True, "readout": "linear"},
+    settings={"scores": "mean", "label_smoothing": 0.1, "weight_decay": 0.01, "rise": 0.1},
+)
+
 PROBLEMS = {
-    "digits": Problem(
-        "digits", (64, 128, 64, 10), (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), 0.03, 30.0, 60, 64, (30, 40, 75, 150, 300, 600)
-    ),
-    "har": Problem(
-        "har", (18, 128, 128, 6), (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0), 0.03, 100.0, 32, 128,
-        (90, 100, 125, 150, 200, 300, 400, 800, 1600),
-    ),
-}  # fmt: skip
+    problem.name: problem
+    for problem in (
+        Problem(
+            "digits",
+            (64, 128, 64, 10),
+            prices=(0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+            low_price=0.0003,
+            high_price=30.0,
+            slope=2.0,
+            epochs=60,
+            batch_size=64,
+            budgets=(30, 40, 75, 150, 300, 600),
+        ),
+        Problem(
+            "har",
+            (18, 128, 128, 6),
+            prices=(0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+            low_price=0.03,
+            high_price=100.0,
+            slope=1.2,
+            epochs=32,
+            batch_size=128,
+            budgets=(90, 100, 125, 150, 200, 300, 400, 800, 1600),
+        ),
+        _FEATURES,
+        replace(_FEATURES, name="har-current", chip="loihi2", groups=None),
+    )
+}
+"""Name -> problem. ``har-levels`` and ``har-current`` are UCI HAR again, with features of the motion as input."""

@@ -13,7 +13,6 @@ from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.study.results import (
     ARITHMETICS,
-    CHIP,
     KNOBS,
     SCALES,
     DialFacts,
@@ -41,7 +40,7 @@ def markdown(problem: Problem, validation: Points, test: Points, seeds: int, par
     sizes = "-".join(str(size) for size in problem.sizes)
     lines = [f"## {problem.name}, {sizes}", ""]
     for arithmetic in ARITHMETICS:
-        where = f"{CHIP} integers" if arithmetic == "integers" else "floating point"
+        where = f"{problem.chip} integers" if arithmetic == "integers" else "floating point"
         lines += [f"### {where}, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
         lines += _budget_table(problem, validation, test, seeds, arithmetic)
         lines += ["", *_networks_table(problem, test, seeds, arithmetic)]
@@ -89,13 +88,16 @@ def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arith
     plain = [at(test[f"{stem('plain', seed)}/{arithmetic}"], 1.0) for seed in range(seeds)]
     accurate = Spread.of([fact.accurate[0] for fact in found])
     spikes = Spread.of([fact.accurate[1] for fact in found])
-    share = mean(p.hidden_spikes / fact.accurate[1] for p, fact in zip(plain, found, strict=True))
+    own = sum(fact.accurate[1] for fact in found)
+    share = sum(point.hidden_spikes for point in plain) / own if own else float("inf")
     behind = Spread.of([100 * p.accuracy - fact.accurate[0] for p, fact in zip(plain, found, strict=True)])
     return [
         f"- The dial's accurate end: {accurate} % with {spikes} hidden spikes; the plain network is {behind} points "
         f"better with {share:.1f} times as many.",
         f"- Span of the dial within 3 points of its own best: {Spread.of([fact.span for fact in found])} times the "
-        f"hidden spikes, {mean(fact.span_total for fact in found):.2f} times the total energy (static included).",
+        f"hidden spikes ({Spread.of([fact.span_kept for fact in found])} between settings that were kept on validation "
+        f"data), {mean(fact.span_total for fact in found):.2f} times the total energy (static included). Within 2 "
+        f"points: {Spread.of([fact.span_close for fact in found])} times the hidden spikes.",
         f"- Kept settings that are worse than a cheaper one: by {max(fact.worst_drop for fact in found):.1f} points at "
         f"most (mean over seeds of the worst: {mean(fact.worst_drop for fact in found):.1f}).",
     ]
@@ -118,7 +120,7 @@ def plot(problem: Problem, test: Points, seeds: int, path: Path) -> None:
     plain_numbers(panels[0].xaxis)
     _over_knob(panels[3], test, seeds)
     figure.suptitle(
-        f"{problem.name}: one dialled network and many trained for one energy ({CHIP} integers, {seeds} seeds)"
+        f"{problem.name}: one dialled network and many trained for one energy ({problem.chip} integers, {seeds} seeds)"
     )
     save_figure(figure, path)
 

@@ -25,7 +25,6 @@ from aspen_hardware import compile
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
-CHIP = "loihi1"
 ARITHMETICS = ("integers", "float")
 Points = Mapping[str, Sequence[OperatingPoint]]
 """``cell-seed/arithmetic`` -> operating points, one for each knob setting."""
@@ -46,8 +45,8 @@ def measure(
             network, profile = load_network(file), load_profile(file) if cell == DIAL else None
             settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
             for arithmetic in ARITHMETICS:
-                target = compile(network, CHIP, profile=profile) if arithmetic == "integers" else network
-                found = sweep(target, spikes, labels, settings, on=CHIP, profile=profile)
+                target = compile(network, problem.chip, profile=profile) if arithmetic == "integers" else network
+                found = sweep(target, spikes, labels, settings, on=problem.chip, profile=profile)
                 points[f"{stem(cell, seed)}/{arithmetic}"] = found
             report(stem(cell, seed))
     return points
@@ -108,10 +107,19 @@ def best_within(points: Sequence[tuple[str, OperatingPoint]], budget: float) -> 
     return max(allowed, key=lambda entry: (entry[1].accuracy, -entry[1].hidden_spikes), default=None)
 
 
+def costliest_within(points: Sequence[OperatingPoint], budget: float) -> OperatingPoint | None:
+    """The setting of a dial that spends most of a budget: turned by the spikes alone, no accuracy is asked."""
+    allowed = [point for point in points if point.hidden_spikes <= budget]
+    return max(allowed, key=lambda point: point.hidden_spikes, default=None)
+
+
 def budget_row(
     problem: Problem, validation: Points, test: Points, seeds: int, budget: int, arithmetic: str
 ) -> BudgetRow:
-    """Envelope and dial at one budget; each seed chooses on its validation points."""
+    """Envelope and dial at one budget; each seed chooses on its validation points.
+
+    Of the envelope the most accurate network within the budget; the dial is turned until it spends the budget.
+    """
     rivals = [cell for cell in problem.cells if cell not in (WARM, DIAL, "perturbed")]
     pairs: list[tuple[OperatingPoint | None, OperatingPoint | None]] = []
     for seed in range(seeds):
@@ -120,11 +128,11 @@ def budget_row(
             return f"{stem(cell, seed)}/{arithmetic}"
 
         network = best_within([(cell, at(validation[key(cell)], 1.0)) for cell in rivals], budget)
-        setting = best_within([("", point) for point in pareto_front(validation[key(DIAL)])], budget)
+        setting = costliest_within(validation[key(DIAL)], budget)
         pairs.append(
             (
                 None if network is None else at(test[key(network[0])], 1.0),
-                None if setting is None else at(test[key(DIAL)], setting[1].threshold_scale),
+                None if setting is None else at(test[key(DIAL)], setting.threshold_scale),
             )
         )
     envelope, dial = [one for one, _ in pairs if one], [two for _, two in pairs if two]
@@ -141,17 +149,21 @@ def budget_row(
 
 @dataclass(frozen=True)
 class DialFacts:
-    """What one dial does on test data, at the settings kept on validation data.
+    """What one dial does on test data.
 
     Args:
         accurate: accuracy (percent) and spikes of its accurate end: the kept setting that is best on validation data.
-        span: most over fewest spikes of the kept settings that are within 3 points of its own best, on test data.
-        span_total: the same of the total energy, static included.
+        span, span_kept: most over fewest hidden spikes within 3 points of its own best: of all settings, and of those
+            kept on validation data.
+        span_close: the same of all settings within 2 points.
+        span_total: as ``span``, of the total energy, static included; 1 where there are no joules.
         worst_drop: how many points a kept setting is worse than a cheaper one, at most.
     """
 
     accurate: tuple[float, float]
     span: float
+    span_kept: float
+    span_close: float
     span_total: float
     worst_drop: float
 
@@ -161,13 +173,38 @@ def dial_facts(validation: Sequence[OperatingPoint], test: Sequence[OperatingPoi
     kept = pareto_front(validation)
     found = [at(test, point.threshold_scale) for point in kept]  # cheapest first
     top = at(test, max(kept, key=lambda point: point.accuracy).threshold_scale)
-    best = max(point.accuracy for point in found)
-    near = [point for point in found if point.accuracy >= best - 0.03]
-    totals = [(p.dynamic_nj or 0.0) + (p.static_nj or 0.0) for p in near]
     drop, highest = 0.0, 0.0
     for point in found:
         drop, highest = max(drop, highest - point.accuracy), max(highest, point.accuracy)
-    spikes = [point.hidden_spikes for point in near]
     return DialFacts(
-        (100 * top.accuracy, top.hidden_spikes), max(spikes) / min(spikes), max(totals) / min(totals), 100 * drop
+        (100 * top.accuracy, top.hidden_spikes),
+        span(test, 0.03),
+        span(found, 0.03),
+        span(test, 0.02),
+        span(test, 0.03, lambda point: (point.dynamic_nj or 0.0) + (point.static_nj or 0.0)),
+        100 * drop,
     )
+
+
+def span(
+    points: Sequence[OperatingPoint],
+    within: float,
+    cost: Callable[[OperatingPoint], float] = lambda point: point.hidden_spikes,
+) -> float:
+    """Highest over lowest cost of the settings around the most accurate one that are ``within`` of its accuracy.
+
+    The settings are in the order of their spikes, and the range ends where accuracy first leaves it: a dip inside
+    breaks the dial there. Settings without a hidden spike do not count.
+    """
+    ordered = sorted((p for p in points if p.hidden_spikes > 0), key=lambda point: point.hidden_spikes)
+    if not ordered:
+        return 1.0
+    best = max(range(len(ordered)), key=lambda i: ordered[i].accuracy)
+    floor = ordered[best].accuracy - within
+    low = high = best
+    while low > 0 and ordered[low - 1].accuracy >= floor:
+        low -= 1
+    while high + 1 < len(ordered) and ordered[high + 1].accuracy >= floor:
+        high += 1
+    costs = [cost(point) for point in ordered[low : high + 1]]
+    return max(costs) / min(costs) if min(costs) > 0 else 1.0
