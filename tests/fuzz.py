@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from aspen.calibration import CalibrationTable, OperatingPoint, list_tables, save_table
+from aspen.data import DeltaEncoder, WindowEncoder, load_encoder, save_encoder
 from aspen.errors import AspenError
 from aspen.exchange.netx import load_netx
 from aspen.exchange.netx_writer import save_netx
@@ -92,6 +93,7 @@ def fuzz_aspen(rounds: int, seed: int, folder: Path) -> int:
     network.save(path)
     store_deployment(compile(network, "loihi1"), path)
     save_table(small_table(), path)
+    save_encoder(WindowEncoder(DeltaEncoder((0.1, 0.2)), 4, 2), path)
     data, container = path.read_bytes(), read_container(path)
     for i in range(rounds):
         if i % 2:
@@ -104,6 +106,7 @@ def fuzz_aspen(rounds: int, seed: int, folder: Path) -> int:
         loaded += survives(load_network, path)
         loaded += survives(lambda place: load_deployment(place, "loihi1"), path)
         loaded += survives(list_tables, path)
+        loaded += survives(load_encoder, path)
     return loaded
 
 
@@ -162,7 +165,7 @@ if __name__ == "__main__":
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     with tempfile.TemporaryDirectory() as folder:
         loaded = fuzz_aspen(rounds, 0, Path(folder))
-        print(f".aspen: {loaded} of {3 * rounds} loads gave a network, the others an AspenError")
+        print(f".aspen: {loaded} of {4 * rounds} loads gave what was stored, the others an AspenError")
         for kind, (load, path) in exchange_files(Path(folder)).items():
             loaded = fuzz_bytes(load, path, rounds, 0)
             print(f"{kind}: {loaded} of {rounds} loads gave a network, the others an AspenError")

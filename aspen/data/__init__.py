@@ -26,6 +26,9 @@ from aspen.data.levels import LevelEncoder as LevelEncoder
 from aspen.data.motion import MotionAugmentation as MotionAugmentation
 from aspen.data.registry import DATASETS as DATASETS
 from aspen.data.registry import load_dataset as load_dataset
+from aspen.data.stored import find_encoder as find_encoder
+from aspen.data.stored import load_encoder as load_encoder
+from aspen.data.stored import save_encoder as save_encoder
 from aspen.data.temporal import CurrentEncoder as CurrentEncoder
 from aspen.data.temporal import DeltaEncoder as DeltaEncoder
 from aspen.data.temporal import SpikeEncoder as SpikeEncoder
@@ -60,11 +63,14 @@ __all__ = [
     "encoder_from_dict",
     "events",
     "events_to_spikes",
+    "find_encoder",
     "hapt",
     "hapt_recordings",
     "har",
     "load_dataset",
+    "load_encoder",
     "read_ts",
+    "save_encoder",
     "split_stratified",
     "split_subjects",
     "tonic_events",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from aspen.files import read_container, write_container
 from aspen.network import Network
-from aspen.profiles import DialProfile, save_profile
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
@@ -71,25 +71,23 @@ def compile_command(
         profile=profile,
     )
     placement = place(deployment.network, target)
-    stored = _store(trained, deployment, profile, network, output, form)
+    stored = _store(trained, deployment, network, output, form)
     if as_json:
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
         return
     click.echo(f"{deployment}\n\n{placement}\nStored in {stored}")
 
 
-def _store(
-    trained: Network, deployment: Deployment, profile: DialProfile | None, source: Path, output: Path | None, form: str
-) -> Path:
+def _store(trained: Network, deployment: Deployment, source: Path, output: Path | None, form: str) -> Path:
     if form == "netx" and output is not None:
         from aspen.exchange.netx_writer import save_netx
 
         save_netx(deployment.network, output)
         return output
-    if output is not None:
+    if output is not None and source.suffix == ".aspen":
+        write_container(read_container(source), output)  # the dial, the encoder and all else that is beside the network
+    elif output is not None:
         trained.save(output)
-        if profile is not None:
-            save_profile(profile, output)
     store_deployment(deployment, output or source)
     return output or source
 

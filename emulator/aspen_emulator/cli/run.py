@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from aspen._arrays import Array
+from aspen.data import load_encoder
 from aspen.files import write_atomically
 from aspen.knob import ThresholdScale
 from aspen.record import Record
@@ -58,8 +59,12 @@ def _names_a_scale(argument: str) -> bool:
 
 @click.command("run", cls=ScalesCommand)
 @network_argument
-@click.option("--input", "source", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Spikes, .npy: (time, batch, *shape), 0 and 1.")  # fmt: skip
+@click.option("--values", "values_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Raw values instead, .npy: (batch, *shape) as in the data set, or (batch, time, *shape) of signals; "
+                   "the encoder in the .aspen file makes spikes of them.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the encoder, where it draws at random.")
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
               help="Where the output population's spikes go, .npy: (time, batch, *shape).")  # fmt: skip
 @engine_option
@@ -76,7 +81,9 @@ def _names_a_scale(argument: str) -> bool:
 @json_option
 def run_command(
     network: Path,
-    source: Path,
+    source: Path | None,
+    values_path: Path | None,
+    seed: int,
     output: Path,
     engine: str,
     target: Chip | None,
@@ -88,19 +95,20 @@ def run_command(
     membranes_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Run NETWORK (an .aspen file) on spikes and write its output spikes.
+    """Run NETWORK (an .aspen file) on spikes, or on raw values, and write its output spikes.
 
     A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
     """
     check_writable(output, record_path, membranes_path)
     if dial is not None and scales:
         raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
+    spikes = fit_steps(_given(network, source, values_path, seed), steps)
     program, on = prepare(network, target, floating)
     knob: ThresholdScale = scales_to_knob(program, scales)
     if dial is not None:
         knob = load_dial(network, program, on).scale(dial)
     keep = "counts" if membranes_path is None else "membranes"
-    record = run(program, fit_steps(load_spikes(source), steps), knob, engine=engine, record=keep)
+    record = run(program, spikes, knob, engine=engine, record=keep)
     summary = {
         **record.summary(),
         **({"threshold_scale": knob} if dial is None else {"dial": dial}),
@@ -112,6 +120,18 @@ def run_command(
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
     click.echo(json.dumps(summary) if as_json else _text(summary, output))
+
+
+def _given(network: Path, source: Path | None, values: Path | None, seed: int) -> Array:
+    """The spikes or the current of a file, or made of the raw values in one by the encoder beside the network."""
+    if source is not None and values is None:
+        return load_spikes(source)
+    if values is None or source is not None:
+        found = "neither --input nor --values" if values is None else "both --input and --values"
+        raise click.UsageError(f"found {found}, allowed is one of them; give spikes, or raw values")
+    if network.suffix != ".aspen":
+        raise click.UsageError(f"{network}: found --values, allowed with .aspen files, which may hold an encoder")
+    return load_encoder(network).encode(load_spikes(values), seed)
 
 
 def fit_steps(spikes: Array, steps: int | None) -> Array:
