@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from aspen.calibration import CalibrationTable as CalibrationTable
     from aspen.calibration import load_table as load_table
     from aspen.calibration import save_table as save_table
+    from aspen.confidence import EarlyStop as EarlyStop
+    from aspen.confidence import calibrate_early as calibrate_early
     from aspen.dialing import learn_dial as learn_dial
     from aspen.errors import AspenError as AspenError
     from aspen.exporting import export as export
@@ -45,6 +47,7 @@ _HOMES = {
     "Conv": "aspen.network",
     "Dense": "aspen.network",
     "DialProfile": "aspen.profiles",
+    "EarlyStop": "aspen.confidence",
     "FixedLif": "aspen.network",
     "Lif": "aspen.network",
     "Network": "aspen.network",
@@ -53,6 +56,7 @@ _HOMES = {
     "Recipe": "aspen.recipes",
     "Record": "aspen.record",
     "Sparse": "aspen.network",
+    "calibrate_early": "aspen.confidence",
     "export": "aspen.exporting",
     "fit": "aspen.training",
     "fuse": "aspen.fused",

@@ -1,0 +1,286 @@
+"""Early termination: an inference ends when its answer is unlikely to be wrong.
+
+The scores so far, ``S``, become a doubt: one minus the largest entry of ``softmax(gain * t**power * S)`` after ``t``
+steps. Gain and power make that a calibrated probability (temperature scaling, here over time); an inference ends at
+the first step whose doubt is below a level, which depends on the dial. Levels are chosen on validation data so that
+little accuracy is lost. The idea of thresholds on a calibrated confidence over time is that of Dynamic Confidence (Li,
+Jones and Furber, ICCV 2023, arXiv:2303.10276).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.errors import InputError
+from aspen.network import READOUTS
+from aspen.record import Record
+
+LEVELS = 300
+"""Levels that are tried for a setting of the dial."""
+FIT_STEPS, FIT_SAMPLES = 24, 2000
+"""What gain and power are fitted on: at most so many time steps, and inferences."""
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Says after each time step whether the inference may end; one inference at a time.
+
+    ``start`` begins an inference, ``update`` takes what the output population did in a step. A copy for another
+    stream is made by :func:`dataclasses.replace`.
+
+    Args:
+        gain, power: what turns scores into a calibrated confidence.
+        knobs: settings of the dial, rising.
+        doubts: for each, the doubt below which an inference ends; 0: never.
+        readout: the network's.
+        steps: time steps after which an inference ends in any case.
+        max_loss: fraction of accuracy that might be lost at most, as it was asked for.
+    """
+
+    gain: float
+    power: float
+    knobs: tuple[float, ...]
+    doubts: tuple[float, ...]
+    readout: str
+    steps: int
+    max_loss: float
+    _now: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knobs", tuple(self.knobs))
+        object.__setattr__(self, "doubts", tuple(self.doubts))
+        _check(self)
+        self.start()
+
+    def level(self, knob: float | None = None) -> float:
+        """The doubt below which an inference ends: of the stricter neighbour among the knobs that were calibrated.
+
+        Args:
+            knob: where the dial stands; default: the strictest level of all.
+        """
+        if knob is None:
+            return min(self.doubts)
+        right = int(np.searchsorted(self.knobs, _number("knob", knob)))
+        last = len(self.knobs) - 1
+        if right <= last and self.knobs[right] == knob:
+            return self.doubts[right]
+        return min(self.doubts[max(right - 1, 0)], self.doubts[min(right, last)])
+
+    def start(self, knob: float | None = None) -> None:
+        """Begin an inference at a setting of the dial; see :meth:`level`."""
+        self._now.update(level=self.level(knob), taken=0, totals=None, doubt=1.0)
+
+    def update(self, scores: Array) -> bool:
+        """Take one step's output; says whether the inference may end now.
+
+        Args:
+            scores: (n,) or (1, n): the output population's spikes in this step, or its membranes before the reset
+                where the network is read out by membranes.
+
+        Raises:
+            InputError: the inference has had all its steps, or the number of outputs changed.
+        """
+        now, values = self._now, np.asarray(scores).reshape(-1)
+        if now["taken"] >= self.steps:
+            raise InputError(f"update: found {self.steps} steps taken, allowed are {self.steps}; call start() first")
+        totals = values if now["totals"] is None else _accumulated(self.readout, now["totals"], values)
+        taken = now["taken"] + 1
+        doubt = float(self.doubt(totals, taken))
+        now.update(totals=totals.astype(np.float64), taken=taken, doubt=doubt)
+        return doubt < now["level"] or taken == self.steps
+
+    def doubt(self, totals: Array, taken: int) -> Array:
+        """(...): how likely the answer is wrong, from the scores (..., n) after ``taken`` steps."""
+        logits = self.gain * float(taken) ** self.power * np.asarray(totals, np.float64)
+        share = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        np.put_along_axis(share, logits.argmax(axis=-1)[..., None], 0.0, axis=-1)
+        others = share.sum(axis=-1)
+        return np.asarray(others / (1 + others))
+
+    @property
+    def taken(self) -> int:
+        """Steps of the present inference so far."""
+        return int(self._now["taken"])
+
+    @property
+    def confidence(self) -> float:
+        """How likely the present answer is right, as calibrated; 0 before the first step."""
+        return 1 - float(self._now["doubt"])
+
+    @property
+    def prediction(self) -> int:
+        """The present answer: the output with the highest score; the first of equals.
+
+        Raises:
+            InputError: there was no step yet.
+        """
+        if self._now["totals"] is None:
+            raise InputError("prediction: found no step since start(), allowed is after one; call update() first")
+        return int(self._now["totals"].argmax())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The present inference as plain values."""
+        totals = self._now["totals"]
+        return {**self._now, "totals": None if totals is None else totals.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        totals = state["totals"]
+        self._now.update(state, totals=None if totals is None else np.array(totals, np.float64))
+
+    def stops(self, scores: Array, knob: float | None = None) -> Array:
+        """(batch,) int64: the steps that each inference takes.
+
+        Args:
+            scores: (steps, batch, n): scores so far, after each step; see :func:`scores_over_time`.
+            knob: where the dial stands.
+        """
+        if len(scores) != self.steps:
+            raise InputError(f"scores: found {len(scores)} steps, allowed are {self.steps}; calibrate again")
+        return _stops(self.doubts_over_time(scores), self.level(knob))
+
+    def doubts_over_time(self, scores: Array) -> Array:
+        """(steps, batch): the doubt after each step, from scores (steps, batch, n)."""
+        return np.stack([self.doubt(totals, t + 1) for t, totals in enumerate(scores)])
+
+
+def scores_over_time(record: Record) -> Array:
+    """(steps, batch, n): the scores after each step as far as the run had come; the last are ``record.scores``."""
+    readout = record.network.readout
+    each = record.output.astype(np.int64) if readout == "spikes" else record.membranes[record.network.output]
+    each = each.reshape(record.steps, record.batch, -1)
+    if readout == "membrane-last":
+        return each
+    return np.asarray(np.maximum.accumulate(each) if readout == "membrane-max" else each.cumsum(axis=0))
+
+
+def calibrate_early(
+    scores: Mapping[float, Array], labels: Array, *, readout: str = "spikes", max_loss: float = 0.005,
+    guard: float = 1.0,
+) -> EarlyStop:  # fmt: skip
+    """When to end an inference, from runs at several settings of the dial on validation data.
+
+    Gain and power are those of the greatest likelihood over all settings, steps and samples. Then, for each setting,
+    levels are tried from the strictest on; the last one is taken before the loss of accuracy, with ``guard`` standard
+    errors added to it, first exceeds ``max_loss``. (Taking the laxest of all that pass would select for luck.)
+
+    Args:
+        scores: knob -> (steps, batch, n): scores after each step; see :func:`scores_over_time`.
+        labels: (batch,) classes.
+        readout: the network's.
+        max_loss: fraction of accuracy that may be lost against taking all steps; 0.005 is half a point.
+        guard: standard errors of the loss that are added to it. The samples are the same with and without an early
+            end, so the errors are those of the difference.
+
+    Raises:
+        InputError: something does not fit, or so few samples cannot show a loss that small.
+    """
+    runs = {float(knob): np.asarray(scores[knob]) for knob in sorted(scores)}
+    labels = np.asarray(labels)
+    _check_runs(runs, labels, readout)
+    if not 0 < max_loss < 1 or not 0 <= guard < inf:
+        raise InputError(
+            f"max_loss, guard: found {max_loss} and {guard}, allowed are a fraction and a number from 0; e.g. 0.005, 1"
+        )
+    if guard / len(labels) > max_loss:
+        raise InputError(
+            f"labels: found {len(labels)} samples, allowed are {int(np.ceil(guard / max_loss))} to show a loss of at "
+            f"most {100 * max_loss:g} points; give more samples or a larger max_loss"
+        )
+    steps = len(next(iter(runs.values())))
+    gain, power = _fit(np.concatenate(list(runs.values()), axis=1), np.tile(labels, len(runs)))
+    open_stop = EarlyStop(gain, power, tuple(runs), (0.0,) * len(runs), readout, steps, max_loss)
+    doubts = [_level(open_stop.doubts_over_time(run), run.argmax(axis=2) == labels, max_loss, guard)
+              for run in runs.values()]  # fmt: skip
+    return EarlyStop(gain, power, tuple(runs), tuple(doubts), readout, steps, max_loss)
+
+
+def _stops(doubts: Array, level: float) -> Array:
+    hit = doubts < level
+    hit[-1] = True
+    return np.asarray(hit.argmax(axis=0) + 1, np.int64)
+
+
+def _level(doubts: Array, correct: Array, max_loss: float, guard: float) -> float:
+    """The laxest level before the first that might lose too much; (steps, batch) doubts and right answers."""
+    chosen, samples = 0.0, np.arange(doubts.shape[1])
+    for level in np.unique(np.quantile(doubts[:-1], np.linspace(0, 1, LEVELS))) if len(doubts) > 1 else ():
+        lost = correct[-1].astype(np.int64) - correct[_stops(doubts, level) - 1, samples]
+        error = np.sqrt((lost**2).sum() + 1) / len(lost)  # one more than was seen, as none seen does not mean none
+        if lost.mean() + guard * error > max_loss:
+            break
+        chosen = float(level)
+    return chosen
+
+
+def _fit(scores: Array, labels: Array) -> tuple[float, float]:
+    """Gain and power of the greatest likelihood, by a grid that is refined around the best; float64 scores."""
+    steps, batch = scores.shape[:2]
+    times = np.unique(np.linspace(1, steps, FIT_STEPS).round().astype(int))
+    some = np.unique(np.linspace(0, batch - 1, FIT_SAMPLES).round().astype(int))
+    chosen = scores[np.ix_(times - 1, some)].astype(np.float64)
+    right = np.broadcast_to(labels[some][None, :, None], (*chosen.shape[:2], 1))
+    size = float(np.abs(chosen).max()) or 1.0
+    best, width = (0.0, 0.0), (5.0, 1.5)
+
+    def loss(place: tuple[float, float]) -> float:
+        logits = np.exp(place[0]) * times[:, None, None] ** place[1] * (chosen / size)
+        logits -= logits.max(axis=2, keepdims=True)
+        truth = np.take_along_axis(logits, right, axis=2)[..., 0]
+        return float((np.log(np.exp(logits).sum(axis=2)) - truth).mean())
+
+    for _ in range(7):
+        offsets = np.linspace(-1, 1, 7)
+        best = min(((best[0] + width[0] * i, best[1] + width[1] * j) for i in offsets for j in offsets), key=loss)
+        width = (width[0] / 2.2, width[1] / 2.2)
+    return float(np.exp(best[0]) / size), float(best[1])
+
+
+def _accumulated(readout: str, before: Array, now: Array) -> Array:
+    if before.shape != now.shape:
+        raise InputError(f"update: found {now.size} outputs, allowed are {before.size} as in the step before")
+    if readout == "membrane-last":
+        return now
+    return np.maximum(before, now) if readout == "membrane-max" else before + now
+
+
+def _number(what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        raise InputError(f"{what}: found {value!r}, allowed are finite numbers; correct the value")
+    return float(value)
+
+
+def _check(stop: EarlyStop) -> None:
+    if stop.readout not in READOUTS:
+        raise InputError(f"readout: found {stop.readout!r}, allowed are {', '.join(READOUTS)}; choose one of these")
+    if isinstance(stop.steps, bool) or not isinstance(stop.steps, int) or stop.steps < 1:
+        raise InputError(f"steps: found {stop.steps!r}, allowed are whole numbers from 1; calibrate again")
+    if _number("gain", stop.gain) <= 0 or abs(_number("power", stop.power)) > 16:
+        raise InputError(f"gain, power: found {stop.gain}, {stop.power}, allowed are a gain above 0 and -16 to 16")
+    if not 0 < _number("max_loss", stop.max_loss) < 1:
+        raise InputError(f"max_loss: found {stop.max_loss}, allowed is a fraction such as 0.005")
+    numbers = [_number("knob", knob) for knob in stop.knobs]
+    doubts = [_number("doubt", doubt) for doubt in stop.doubts]
+    if not numbers or len(doubts) != len(numbers) or numbers != sorted(set(numbers)):
+        raise InputError(f"knobs: found {len(numbers)} knobs and {len(doubts)} doubts, allowed are as many, rising")
+    if not all(0 <= doubt <= 1 for doubt in doubts):
+        raise InputError(f"doubts: found {min(doubts)} to {max(doubts)}, allowed are 0 to 1; calibrate again")
+
+
+def _check_runs(runs: Mapping[float, Array], labels: Array, readout: str) -> None:
+    shapes = {run.shape for run in runs.values()}
+    fits = len(shapes) == 1 and all(len(shape) == 3 and shape[1] == len(labels) and 0 not in shape for shape in shapes)
+    if not fits or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"scores: found shapes {sorted(shapes)} and labels {labels.dtype} {labels.shape}, allowed is one shape "
+            f"(steps, batch, n) for all settings, and (batch,) integers"
+        )
+    outputs = next(iter(shapes))[2]
+    if labels.min() < 0 or labels.max() >= outputs:
+        raise InputError(f"labels: found {labels.min()} to {labels.max()}, allowed are 0 to {outputs - 1}")
