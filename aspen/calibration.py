@@ -1,241 +1,28 @@
-"""Calibration tables: what each setting of the dial costs and gives, measured once and kept beside the network."""
+"""Calibration: what each setting of the dial costs and gives, measured once and kept beside the network.
+
+The tables of an ``.aspen`` file are in its section ``calibration``, one for each chip and kind of dial, with a mark of
+the network and the learned dial that they were measured on.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from functools import cached_property
-from itertools import pairwise
-from math import exp, isfinite, log
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from aspen.calibration_table import NO_CHIP
+from aspen.calibration_table import CalibrationTable as CalibrationTable
+from aspen.confidence import EarlyStop
 from aspen.errors import FileFormatError, InputError
 from aspen.files import MALFORMED, NETWORK_SECTION, Container, digest, one_line, read_container, write_container
+from aspen.operating_points import EarlyPoint as EarlyPoint
 from aspen.operating_points import OperatingPoint as OperatingPoint
-from aspen.operating_points import cost_of
 from aspen.operating_points import pareto_front as pareto_front
+from aspen.operating_points import thin as thin
 from aspen.profiles import SECTION as DIAL_SECTION
 
 SECTION = "calibration"
-DIALS = ("scale", "profile")
-NO_CHIP = "none"
-"""What stands for the chip in the key of a table without one."""
-
-
-@dataclass(frozen=True)
-class CalibrationTable:
-    """Operating points worth having, cheapest first: cost and accuracy rise, the knob goes one way throughout.
-
-    Between two points the logarithm of the dynamic energy is taken as linear in the logarithm of the thresholds: in
-    the knob itself where it is the learned dial's, in its logarithm where it is a factor.
-
-    Args:
-        chip: whose joules; None: no joules.
-        dial: ``scale``: the knob is a factor on the thresholds of all hidden populations; ``profile``: the knob of
-            the learned dial in the same file.
-        steps: time steps of an inference.
-        step_time: their length in seconds; None where the chip's file has none, or there is no chip.
-        data: what it was measured on, e.g. ``har validation``.
-        seeds: encodings that were measured and averaged.
-        points: the operating points.
-        chosen: knob of the point that was chosen, if any.
-    """
-
-    chip: str | None
-    dial: str
-    steps: int
-    step_time: float | None
-    data: str
-    seeds: int
-    points: tuple[OperatingPoint, ...]
-    chosen: float | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "points", tuple(self.points))
-        _check_table(self)
-
-    @property
-    def key(self) -> str:
-        """Name of the table in a file: ``dial@chip``."""
-        return f"{self.dial}@{self.chip or NO_CHIP}"
-
-    @property
-    def cheapest(self) -> OperatingPoint:
-        """The point that costs least."""
-        return self.points[0]
-
-    @property
-    def best(self) -> OperatingPoint:
-        """The point that costs most, and is the most accurate."""
-        return self.points[-1]
-
-    @property
-    def low(self) -> float:
-        """The lowest knob of the table."""
-        return min(self.cheapest.threshold_scale, self.best.threshold_scale)
-
-    @property
-    def high(self) -> float:
-        """The highest knob of the table."""
-        return max(self.cheapest.threshold_scale, self.best.threshold_scale)
-
-    @property
-    def static_nj(self) -> float:
-        """Static energy per inference, nJ: the same at every knob.
-
-        Raises:
-            InputError: it is unknown.
-        """
-        known = self.best.static_nj
-        if known is None:
-            raise InputError(f"table {self.key}: found no static energy, allowed is a chip whose file has one")
-        return known
-
-    @property
-    def has_energy(self) -> bool:
-        """Whether the dynamic energy of the points is known."""
-        return self.best.dynamic_nj is not None
-
-    def point(self, knob: float) -> OperatingPoint:
-        """The point measured at ``knob``.
-
-        Raises:
-            InputError: none was measured there, or it was not worth keeping.
-        """
-        for point in self.points:
-            if point.threshold_scale == knob:
-                return point
-        listed = ", ".join(f"{point.threshold_scale:g}" for point in self.points)
-        raise InputError(f"knob: found {knob!r}, the table {self.key} has points at {listed}; take one of these")
-
-    def dynamic_nj(self, knob: float) -> float:
-        """Expected dynamic energy per inference in nJ at ``knob``, which is clipped to the table's range.
-
-        Raises:
-            InputError: the knob is not a number, or no energies are known.
-        """
-        knobs, energies = self._curve
-        place = self._position(_number("knob", min(max(knob, self.low), self.high)))
-        return exp(_interpolated(place, knobs, energies))
-
-    def knob_for(self, dynamic_nj: float) -> float:
-        """The knob whose expected dynamic energy per inference is ``dynamic_nj``, clipped to the table's range.
-
-        Raises:
-            InputError: the energy is not a number, or no energies are known.
-        """
-        knobs, energies = self._curve
-        if _number("dynamic_nj", dynamic_nj) <= exp(energies[0]):
-            return self.cheapest.threshold_scale
-        if dynamic_nj >= exp(energies[-1]):
-            return self.best.threshold_scale
-        place = _interpolated(log(dynamic_nj), energies, knobs)
-        knob = exp(place) if self.dial == "scale" else place
-        return min(max(knob, self.low), self.high)
-
-    def accuracy(self, knob: float) -> float:
-        """Expected accuracy at ``knob``, which is clipped to the table's range; linear like the dynamic energy."""
-        place = self._position(_number("knob", min(max(knob, self.low), self.high)))
-        return _interpolated(place, self._places, [point.accuracy for point in self.points])
-
-    def _position(self, knob: float) -> float:
-        return log(knob) if self.dial == "scale" else knob
-
-    @cached_property
-    def _places(self) -> list[float]:
-        return [self._position(point.threshold_scale) for point in self.points]
-
-    @cached_property
-    def _curve(self) -> tuple[list[float], list[float]]:
-        """Positions of the knob, and logarithms of the dynamic energy, cheapest first."""
-        if not self.has_energy:
-            raise InputError(
-                f"table {self.key}: found no dynamic energy, allowed is a chip with published energies; calibrate "
-                f"for such a chip, e.g. loihi1"
-            )
-        return self._places, [log(point.dynamic_nj) for point in self.points if point.dynamic_nj is not None]
-
-
-def _interpolated(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Linear between the points; ``xs`` strictly rising or falling, ``x`` within them."""
-    if len(xs) == 1:
-        return ys[0]
-    if xs[-1] < xs[0]:
-        xs, ys = xs[::-1], ys[::-1]
-    right = min(max(bisect_left(xs, x), 1), len(xs) - 1)
-    share = (x - xs[right - 1]) / (xs[right] - xs[right - 1])
-    return ys[right - 1] + share * (ys[right] - ys[right - 1])
-
-
-def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-        raise InputError(f"{what}: found {value!r}, allowed are finite numbers; correct the value")
-    return float(value)
-
-
-def _whole(what: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{what}: found {value!r}, allowed are whole numbers from 1; measure again")
-
-
-def _check_table(table: CalibrationTable) -> None:
-    if table.dial not in DIALS:
-        raise InputError(f"dial: found {table.dial!r}, allowed are {' and '.join(DIALS)}; choose one of these")
-    for what, text in (("chip", table.chip), ("data", table.data)):
-        if not (isinstance(text, str) and text) and not (what == "chip" and text is None):
-            raise InputError(f"{what}: found {text!r}, allowed is a name; give it one")
-    _whole("steps", table.steps)
-    _whole("seeds", table.seeds)
-    if table.step_time is not None and _number("step_time", table.step_time) <= 0:
-        raise InputError(f"step_time: found {table.step_time}, allowed are seconds above 0; give e.g. 1e-3")
-    if not table.points:
-        raise InputError("points: found none, allowed is one and more; measure some settings first")
-    for point in table.points:
-        _check_point(point, table)
-    costs, gains = [cost_of(p) for p in table.points], [p.accuracy for p in table.points]
-    knobs = [p.threshold_scale for p in table.points]
-    for what, values in (("costs", costs), ("accuracies", gains)):
-        if not _rising(values):
-            raise InputError(f"points: found {what} {_listed(values)}, allowed are rising ones; see thin()")
-    if not (_rising(knobs) or _rising(knobs[::-1])):
-        raise InputError(f"points: found knobs {_listed(knobs)}, allowed are rising or falling ones; see thin()")
-    if table.chosen is not None:
-        table.point(_number("chosen", table.chosen))
-
-
-def _check_point(point: OperatingPoint, table: CalibrationTable) -> None:
-    for name in _POINT_FIELDS:
-        value, optional = getattr(point, name), name in ("dynamic_nj", "static_nj")
-        if not (optional and value is None) and _number(name, value) < 0 and name != "threshold_scale":
-            raise InputError(f"{name}: found {value}, allowed are numbers from 0; measure again")
-    _whole("samples", point.samples)
-    if not point.accuracy_low <= point.accuracy <= point.accuracy_high <= 1:
-        raise InputError(
-            f"accuracy: found {point.accuracy} in {point.accuracy_low} to {point.accuracy_high}, allowed are "
-            f"fractions within their interval; measure again"
-        )
-    if table.dial == "scale" and point.threshold_scale <= 0:
-        raise InputError(f"threshold_scale: found {point.threshold_scale}, allowed are factors above 0; measure again")
-    first = table.points[0]
-    for name in ("dynamic_nj", "static_nj"):
-        known = getattr(point, name)
-        if (known is None) != (getattr(first, name) is None) or (known is not None and table.chip is None):
-            raise InputError(f"{name}: found {known}, allowed is an energy of all points or none, and only of a chip")
-    if point.dynamic_nj == 0:
-        raise InputError("dynamic_nj: found 0, allowed are energies above 0; measure again")
-
-
-_POINT_FIELDS = tuple(field.name for field in fields(OperatingPoint))
-
-
-def _rising(values: Sequence[float]) -> bool:
-    return all(a < b for a, b in pairwise(values))
-
-
-def _listed(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values[:20])
 
 
 def save_table(table: CalibrationTable, path: str | Path) -> None:
@@ -254,9 +41,15 @@ def save_table(table: CalibrationTable, path: str | Path) -> None:
     mark = _fingerprint(container)
     kept = _headers(container, path) if SECTION in container.headers else {}
     kept = {key: entry for key, entry in kept.items() if isinstance(entry, dict) and entry.get("network") == mark}
-    entry = {**asdict(table), "network": mark}
-    container.put(SECTION, {"tables": {**kept, table.key: entry}}, {})
+    container.put(SECTION, {"tables": {**kept, table.key: {**_entry(table), "network": mark}}}, {})
     write_container(container, path)
+
+
+def _entry(table: CalibrationTable) -> dict[str, Any]:
+    early = None if table.early is None else table.early.to_dict()
+    return {**asdict(replace(table, early=None, early_points=())), "early": early, "early_points": [
+        asdict(point) for point in table.early_points
+    ]}  # fmt: skip
 
 
 def find_table(path: str | Path, chip: str | None = None, dial: str | None = None) -> CalibrationTable | None:
@@ -320,6 +113,10 @@ def _table(key: str, entry: Mapping[str, Any], mark: str, container: Container, 
         values = dict(entry)
         measured_on = values.pop("network")
         values["points"] = tuple(OperatingPoint(**point) for point in values["points"])
+        values["early_points"] = tuple(
+            EarlyPoint(OperatingPoint(**entry["point"]), entry["steps"]) for entry in values["early_points"]
+        )
+        values["early"] = None if values["early"] is None else EarlyStop(**values["early"])
         table = CalibrationTable(**values)
         if table.key != key:
             raise InputError(f"key: found {key!r}, allowed is {table.key!r}")

@@ -10,7 +10,7 @@ Jones and Furber, ICCV 2023, arXiv:2303.10276).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf, isfinite
 from typing import Any
 
@@ -123,6 +123,10 @@ class EarlyStop:
         if self._now["totals"] is None:
             raise InputError("prediction: found no step since start(), allowed is after one; call update() first")
         return int(self._now["totals"].argmax())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments as plain values; the present inference is left out."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
     def state_dict(self) -> dict[str, Any]:
         """The present inference as plain values."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from aspen.calibration import CalibrationTable, OperatingPoint, list_tables, save_table
+from aspen.calibration import CalibrationTable, EarlyPoint, OperatingPoint, list_tables, save_table
+from aspen.confidence import EarlyStop
 from aspen.data import DeltaEncoder, WindowEncoder, load_encoder, save_encoder
 from aspen.errors import AspenError
 from aspen.exchange.netx import load_netx
@@ -139,11 +140,13 @@ def chain() -> Network:
 
 
 def small_table() -> CalibrationTable:
-    """A calibration table of two points."""
+    """A calibration table of two points, with an early stop."""
     points = [
         OperatingPoint(k, a, 0.0, 1.0, e, 10.0, 5.0, e, 9.0, 50) for k, a, e in ((2.0, 0.5, 8.0), (1.0, 0.7, 16.0))
     ]
-    return CalibrationTable("loihi1", "scale", 10, 1e-3, "fuzz validation", 1, tuple(points))
+    stop = EarlyStop(0.5, 0.1, (1.0, 2.0), (0.1, 0.2), "spikes", 10, 0.005)
+    early = tuple(EarlyPoint(point, 7.5) for point in points)
+    return CalibrationTable("loihi1", "scale", 10, 1e-3, "fuzz validation", 1, tuple(points), 1.0, stop, early)
 
 
 def survives(load: Callable[[Path], object], path: Path) -> bool:

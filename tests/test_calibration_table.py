@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from aspen.calibration import (
     SECTION,
     CalibrationTable,
+    EarlyPoint,
     OperatingPoint,
     find_table,
     list_tables,
     load_table,
     pareto_front,
     save_table,
+    thin,
 )
+from aspen.confidence import EarlyStop
 from aspen.errors import FileFormatError, InputError
 from aspen.files import read_container, write_container
 from aspen.operating_points import cost_of
@@ -30,10 +33,9 @@ from tests.networks import float_network
 
 
 def point(knob: float, dynamic: float | None, accuracy: float, static: float | None = 50.0) -> OperatingPoint:
-    return OperatingPoint(
-        knob, accuracy, max(accuracy - 0.05, 0), min(accuracy + 0.05, 1), (dynamic or 100 / knob) / 2, 10.0, 5.0, dynamic,
-        static, 200,
-    )  # fmt: skip
+    spikes = (dynamic or 100 / knob) / 2
+    low, high = max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)
+    return OperatingPoint(knob, accuracy, low, high, spikes, 10.0, 5.0, dynamic, static, 200)
 
 
 def made(dial: str = "scale", **changes: Any) -> CalibrationTable:
@@ -147,6 +149,38 @@ def test_tables_are_kept_one_for_each_chip_and_dial(file: Path) -> None:
         load_table(file, "odin")
 
 
+def early(steps: int = 20, knobs: tuple[float, ...] = (3.0, 1.5, 0.5), taken: float = 12.5) -> dict[str, Any]:
+    stop = EarlyStop(0.5, 0.1, (0.5, 1.5, 3.0), (0.1, 0.2, 0.3), "spikes", steps, 0.005)
+    return {"early": stop, "early_points": tuple(EarlyPoint(point(k, 5.0, 0.5), taken) for k in knobs)}
+
+
+def test_an_early_stop_is_kept_with_its_points(file: Path) -> None:
+    table = made(**early())
+    assert table.early is not None
+    table.early.update(np.ones(3))  # what is under way is not kept
+    save_table(table, file)
+    assert load_table(file) == table
+    found = load_table(file).early
+    assert found is not None
+    assert found.taken == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"early": None},
+        {"early_points": ()},
+        {"early": early(steps=19)["early"]},
+        {"early_points": early(knobs=(3.0, 1.5))["early_points"]},
+        {"early_points": early(taken=20.5)["early_points"]},
+        {"early_points": early(taken=0.0)["early_points"]},
+    ],
+)
+def test_an_early_stop_that_does_not_fit_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"early_points: found knobs|steps: found"):
+        made(**{**early(), **changes})
+
+
 def test_a_table_of_another_network_is_refused_and_dropped(file: Path) -> None:
     save_table(made(), file)
     save_profile(DialProfile.uniform(float_network(1, bias=False), 0.5, 3.0), file)
@@ -199,3 +233,35 @@ def test_the_front_can_be_of_any_cost() -> None:
         better = [p for p in points if cost_of(p) < cost_of(kept) and p.accuracy >= kept.accuracy]
         assert (kept in front) == (not better)
     assert exp(log(cost_of(front[0]))) == pytest.approx(min(cost_of(p) for p in points))
+
+
+def test_thinning_keeps_what_is_worth_its_cost_beyond_doubt() -> None:
+    rng = np.random.default_rng(0)
+    correct = np.array([rng.random(1000) < rate for rate in (0.6, 0.6, 0.8, 0.8, 0.9)], dtype=float)
+    for row in (1, 3):
+        correct[row] = correct[row - 1]
+        correct[row, np.flatnonzero(correct[row] == 0)[0]] = 1  # one sample more: luck
+    points = [point(5.0 - k, 10.0 * (k + 1), float(row.mean())) for k, row in enumerate(correct)]
+    order = [3, 0, 4, 2, 1]
+    kept = thin([points[k] for k in order], correct[order])
+    assert [p.threshold_scale for p in kept] == [5.0, 3.0, 1.0]
+    assert made(points=tuple(kept)).points == tuple(kept)
+    assert len(thin(points, correct, believed=0.0)) == 5
+
+
+def test_thinning_keeps_the_cheapest_and_the_best() -> None:
+    correct = np.zeros((3, 100))
+    correct[0, :50], correct[1, :51], correct[2, :52] = 1, 1, 1
+    points = [point(3.0 - k, 10.0 * (k + 1), float(row.mean())) for k, row in enumerate(correct)]
+    assert [p.threshold_scale for p in thin(points, correct, believed=5.0)] == [3.0, 1.0]
+    assert thin(points[:1], correct[:1]) == points[:1]
+
+
+def test_after_thinning_the_knob_goes_one_way() -> None:
+    correct = np.zeros((3, 100))
+    correct[0, :50], correct[1, :70], correct[2, :90] = 1, 1, 1
+    points = [point(knob, 10.0 * (k + 1), float(correct[k].mean())) for k, knob in enumerate((2.0, 3.0, 1.0))]
+    kept = thin(points, correct)
+    assert [p.threshold_scale for p in kept] == [2.0, 1.0]
+    with pytest.raises(InputError, match="correct: found shape"):
+        thin(points, correct[:2])
