@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -27,7 +29,7 @@ class OperatingPoint:
         hidden_synaptic_operations: those without the first layer's, which the input alone decides.
         dynamic_nj: dynamic energy per inference, nJ.
         static_nj: static energy per inference, nJ.
-        samples: number of inferences measured.
+        samples: number of samples measured.
     """
 
     threshold_scale: float
@@ -53,6 +55,20 @@ class EarlyPoint:
 
     point: OperatingPoint
     steps: float
+
+
+def wilson(correct: float, samples: int, sure: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval for a rate of which ``correct`` of ``samples`` were seen (Wilson, JASA 22, 1927).
+
+    Args:
+        correct: how many were right.
+        samples: how many there were.
+        sure: probability with which the interval holds the rate.
+    """
+    rate, z2 = correct / samples, NormalDist().inv_cdf(0.5 + sure / 2) ** 2
+    middle = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
+    half = sqrt(z2 * (rate * (1 - rate) / samples + z2 / (4 * samples**2))) / (1 + z2 / samples)
+    return min(max(middle - half, 0.0), rate), max(min(middle + half, 1.0), rate)
 
 
 def cost_of(point: OperatingPoint) -> float:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from math import sqrt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen.calibration import CalibrationTable, EarlyPoint, thin
 from aspen.calibration import OperatingPoint as OperatingPoint
+from aspen.confidence import EarlyStop, calibrate_early, scores_over_time
 from aspen.errors import InputError
 from aspen.files import write_atomically
 from aspen.knob import ThresholdScale
 from aspen.network import Network
+from aspen.operating_points import wilson
 from aspen.profiles import DialProfile
 from aspen.record import Record
+from aspen_emulator.early import ended_early
 from aspen_emulator.engines import network_of, run
 from aspen_emulator.fast import run_dials
 from aspen_emulator.inputs import check_input, thresholds_for
@@ -29,15 +33,144 @@ from aspen_hardware.energy import energy_model
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
 GROUP_BYTES = 2**28
 """Memory for the counts of the settings that are run together."""
-_Z95 = 1.959964
+_MEANS = ("hidden_spikes", "synaptic_operations", "hidden_synaptic_operations", "dynamic_nj", "static_nj")
 
 
-def wilson(correct: int, samples: int) -> tuple[float, float]:
-    """Wilson's 95 % interval for ``correct`` successes among ``samples`` (Wilson, JASA 22, 1927)."""
-    rate, z2 = correct / samples, _Z95**2
-    middle = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
-    half = _Z95 * sqrt(rate * (1 - rate) / samples + z2 / (4 * samples**2)) / (1 + z2 / samples)
-    return (middle - half if correct else 0.0), (middle + half if correct < samples else 1.0)
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What is measured, on what: a network, samples in one or more encodings, and a dial.
+
+    Args:
+        target: a deployment, or a network in floating point.
+        encodings: each (time, samples, *input_shape), 0 and 1, or currents: the same samples, encoded by other seeds.
+        labels: (samples,) classes.
+        chips: for the energies, which are all reckoned from the same counts; None: no energies.
+        engine: as in :func:`aspen_emulator.run`.
+        profile: what a knob setting does to the thresholds; default: it multiplies those of all hidden populations.
+    """
+
+    target: Network | Deployment
+    encodings: Sequence[Array]
+    labels: Array
+    chips: Sequence[Chip | None] = (None,)
+    engine: str = "fast"
+    profile: DialProfile | None = None
+
+    def __post_init__(self) -> None:
+        labels = np.asarray(self.labels)
+        for spikes in self.encodings:
+            samples = np.asarray(spikes).shape[1]
+            if labels.ndim != 1 or labels.shape[0] != samples or labels.dtype.kind not in "iu":
+                raise InputError(
+                    f"labels: found {labels.dtype} of shape {labels.shape}, allowed are {samples} integers, one for "
+                    f"each sample"
+                )
+
+    @property
+    def steps(self) -> int:
+        """Time steps of an inference."""
+        return int(np.asarray(self.encodings[0]).shape[0])
+
+    def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
+        """A run at each knob setting."""
+        scales: list[ThresholdScale] = [k if self.profile is None else self.profile.scale(k) for k in knobs]
+        return _records(self.target, self.encodings[encoding], scales, self.engine)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a sweep found.
+
+    Args:
+        points: name of the chip (None: no chip) -> its operating points, in the order of the settings.
+        correct: (settings, samples): share of the encodings in which the sample was classified correctly.
+        taken: time steps per inference at each setting.
+    """
+
+    points: Mapping[str | None, list[OperatingPoint]]
+    correct: Array
+    taken: list[float]
+
+
+def measure(
+    bench: Bench,
+    knobs: Sequence[float],
+    *,
+    early: EarlyStop | None = None,
+    progress: Callable[[Mapping[str | None, OperatingPoint]], None] | None = None,
+) -> Measured:
+    """Run at each knob setting, count, and reckon the energies.
+
+    Args:
+        bench: what is measured.
+        knobs: the settings.
+        early: ends inferences early; spikes and energies are then those of the steps taken.
+        progress: called with the points of each run as soon as it is measured.
+    """
+    labels = np.asarray(bench.labels)
+    runs: list[list[Mapping[str | None, OperatingPoint]]] = [[] for _ in knobs]
+    correct, taken = np.zeros((len(knobs), len(labels))), np.zeros(len(knobs))
+    for encoding in range(len(bench.encodings)):
+        for k, record in enumerate(bench.records(knobs, encoding)):
+            answers, steps = record.predictions, np.full(len(labels), record.steps)
+            if early is not None:
+                scores = scores_over_time(record)
+                steps = early.stops(scores, knobs[k])
+                answers = scores[steps - 1, np.arange(len(labels))].argmax(axis=1)
+                record = ended_early(record, steps)
+            correct[k] += (answers == labels) / len(bench.encodings)
+            taken[k] += steps.mean() / len(bench.encodings)
+            runs[k].append({_name(c): _point(record, answers == labels, knobs[k], c) for c in bench.chips})
+            if progress is not None:
+                progress(runs[k][-1])
+    points = {_name(c): [_mean([r[_name(c)] for r in found], correct[k]) for k, found in enumerate(runs)]
+              for c in bench.chips}  # fmt: skip
+    return Measured(points, correct, taken.tolist())
+
+
+def calibrate_stop(bench: Bench, knobs: Sequence[float], max_loss: float) -> EarlyStop:
+    """When inferences may end at these settings, found on these samples; see :func:`aspen.calibrate_early`."""
+    found: dict[float, list[Array]] = {knob: [] for knob in knobs}
+    for encoding in range(len(bench.encodings)):
+        for knob, record in zip(knobs, bench.records(knobs, encoding), strict=True):
+            scores = scores_over_time(record)
+            found[knob].append(scores.astype(np.int32) if scores.dtype.kind == "i" and scores.max() < 2**31 else scores)
+    scores_by_knob = {knob: np.concatenate(each, axis=1) for knob, each in found.items()}
+    labels = np.tile(np.asarray(bench.labels), len(bench.encodings))
+    return calibrate_early(scores_by_knob, labels, readout=network_of(bench.target).readout, max_loss=max_loss)
+
+
+def make_tables(
+    bench: Bench, measured: Measured, data: str, *, max_loss: float | None = None
+) -> list[CalibrationTable]:
+    """Calibration tables, one for each chip: the points that :func:`aspen.calibration.thin` keeps.
+
+    Args:
+        bench: what was measured.
+        measured: on validation data, never on test data.
+        data: what to call the data.
+        max_loss: accuracy that ending inferences early may cost, as a fraction; default: they are not ended early.
+    """
+    tables = []
+    for target in bench.chips:
+        table = CalibrationTable(
+            chip=_name(target),
+            dial="scale" if bench.profile is None else "profile",
+            steps=bench.steps,
+            step_time=None if target is None else target.step_time,
+            data=data,
+            seeds=len(bench.encodings),
+            points=tuple(thin(measured.points[_name(target)], measured.correct)),
+        )
+        tables.append(table if max_loss is None else _with_early(table, bench, max_loss))
+    return tables
+
+
+def _with_early(table: CalibrationTable, bench: Bench, max_loss: float) -> CalibrationTable:
+    knobs = [point.threshold_scale for point in table.points]
+    early = calibrate_stop(bench, knobs, max_loss)
+    ended = measure(bench, knobs, early=early)
+    return replace(table, early=early, early_points=tuple(map(EarlyPoint, ended.points[table.chip], ended.taken)))
 
 
 def sweep(
@@ -51,7 +184,7 @@ def sweep(
     profile: DialProfile | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> list[OperatingPoint]:
-    """Run ``target`` at each knob setting.
+    """Run ``target`` at each knob setting; :func:`measure` for one encoding and one chip.
 
     Args:
         target: a deployment, or a network in floating point.
@@ -66,21 +199,14 @@ def sweep(
     Raises:
         InputError: the labels do not fit the spikes, or a setting is not allowed.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.shape[0] != np.asarray(spikes).shape[1] or labels.dtype.kind not in "iu":
-        raise InputError(
-            f"labels: found {labels.dtype} of shape {labels.shape}, allowed are "
-            f"{np.asarray(spikes).shape[1]} integers, one for each sample"
-        )
     description = _chip_of(target, on)
-    settings = [float(scale) for scale in scales]
-    points = []
-    knobs: list[ThresholdScale] = [scale if profile is None else profile.scale(scale) for scale in settings]
-    for scale, record in zip(settings, _records(target, spikes, knobs, engine), strict=True):
-        points.append(_measure(record, labels, scale, description))
-        if progress is not None:
-            progress(points[-1])
-    return points
+    bench = Bench(target, [spikes], labels, [description], engine, profile)
+    report = None if progress is None else lambda found: progress(found[_name(description)])
+    return measure(bench, [float(scale) for scale in scales], progress=report).points[_name(description)]
+
+
+def _name(description: Chip | None) -> str | None:
+    return None if description is None else description.name
 
 
 def _chip_of(target: Network | Deployment, on: Chip | str | None) -> Chip | None:
@@ -107,27 +233,40 @@ def _records(
         yield from run_dials(network, checked, group)
 
 
-def _measure(record: Record, labels: Array, scale: float, description: Chip | None) -> OperatingPoint:
-    network = record.network
-    correct = int((record.predictions == labels).sum())
-    low, high = wilson(correct, len(labels))
+def _point(record: Record, correct: Array, knob: float, description: Chip | None) -> OperatingPoint:
+    """One run as a point; ``correct`` (samples,) says how many inferences there were."""
+    network, samples = record.network, len(correct)
+    low, high = wilson(int(correct.sum()), samples)
     first = [c.name for c in network.connections if c.source == network.input.name]
-    hidden = sum(int(n.sum()) for name, n in record.synaptic_operations.items() if name not in first)
+    operations = {name: int(n.sum()) for name, n in record.synaptic_operations.items()}
     energy = None if description is None else energy_model(record, description)
     dynamic = None if energy is None else energy.dynamic
     static = None if energy is None else energy.static
     return OperatingPoint(
-        threshold_scale=scale,
-        accuracy=correct / len(labels),
+        threshold_scale=knob,
+        accuracy=float(correct.mean()),
         accuracy_low=low,
         accuracy_high=high,
-        hidden_spikes=float(record.hidden_spikes.mean()),
-        synaptic_operations=float(record.total_synaptic_operations.mean()),
-        hidden_synaptic_operations=hidden / len(labels),
-        dynamic_nj=None if dynamic is None else dynamic.typical / len(labels) * 1e9,
-        static_nj=None if static is None else static.typical / len(labels) * 1e9,
-        samples=len(labels),
+        hidden_spikes=float(record.hidden_spikes.sum()) / samples,
+        synaptic_operations=sum(operations.values()) / samples,
+        hidden_synaptic_operations=sum(n for name, n in operations.items() if name not in first) / samples,
+        dynamic_nj=None if dynamic is None else dynamic.typical / samples * 1e9,
+        static_nj=None if static is None else static.typical / samples * 1e9,
+        samples=samples,
     )
+
+
+def _mean(runs: Sequence[OperatingPoint], correct: Array) -> OperatingPoint:
+    """The mean over encodings; the interval counts each sample once, as its encodings are not independent."""
+    if len(runs) == 1:
+        return runs[0]
+    low, high = wilson(float(correct.sum()), len(correct))
+    values = {field.name: getattr(runs[0], field.name) for field in fields(OperatingPoint)}
+    for name in _MEANS:
+        known = [getattr(run, name) for run in runs]
+        values[name] = None if None in known else mean(known)
+    found = {"accuracy": min(max(float(correct.mean()), low), high), "accuracy_low": low, "accuracy_high": high}
+    return OperatingPoint(**{**values, **found})
 
 
 def write_csv(path: str | Path, rows: Sequence[dict[str, object]]) -> None:
