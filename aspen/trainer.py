@@ -123,10 +123,10 @@ class Stage:
         """Train one epoch; the mean loss.
 
         Raises:
-            TrainingError: the loss is not finite. The weights are those of the start of the epoch.
+            TrainingError: the loss or its gradient is not finite. The weights are those of the start of the epoch.
         """
         rng = np.random.default_rng([self.seed, self.index, epoch])
-        kept = [parameter.detach().clone() for parameter in self.parameters]
+        kept = self._now()
         inputs = self._inputs(int(rng.integers(2**31)))
         order = rng.permutation(len(self.data.train))
         torch.manual_seed(int(rng.integers(2**31)))
@@ -134,14 +134,14 @@ class Stage:
         self.model.train()
         with self._perturbed(int(rng.integers(2**31))):
             for number, part in enumerate(np.array_split(order, self.batches)):
-                loss = self._step(epoch * self.batches + number, inputs, part, rng)
-                if not isfinite(loss):
-                    self._restore(kept)
+                try:
+                    losses.append(self._step(epoch * self.batches + number, inputs, part, rng))
+                except _NotFinite as error:
+                    self.load_weights(kept)
                     raise TrainingError(
-                        f"loss: found {loss} in epoch {epoch + 1} of recipe {self.recipe.name!r}, step {number + 1}; "
+                        f"{error} in epoch {epoch + 1} of recipe {self.recipe.name!r}, step {number + 1}; "
                         f"the weights are those before this epoch; lower the learning rate or the spike price"
-                    )
-                losses.append(loss)
+                    ) from None
         return float(np.mean(losses))
 
     def _rate(self, done: int) -> float:
@@ -190,9 +190,11 @@ class Stage:
         if self.dial is not None:
             loss = loss / (1 + price).sqrt()
         mean = loss.mean()
+        _check_finite("loss", mean)
         self.optimizer.zero_grad()
         mean.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        _check_finite("gradient", norm)  # of membranes that are NaN, which neither spike nor show in the loss
         self.optimizer.step()
         self.schedule.step()
         self._follow(done + 1)
@@ -265,11 +267,15 @@ class Stage:
         finally:
             self._restore(kept)
 
+    def _now(self) -> dict[str, Any]:
+        """The weights as they are, with BatchNorm's statistics."""
+        dial = None if self.dial is None else copy.deepcopy(self.dial.state_dict())
+        return {"model": copy.deepcopy(self.model.state_dict()), "dial": dial}
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs of this stage."""
         return {
-            "model": copy.deepcopy(self.model.state_dict()),
-            "dial": None if self.dial is None else copy.deepcopy(self.dial.state_dict()),
+            **self._now(),
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "schedule": self.schedule.state_dict(),
             "average": None if self.average is None else [values.clone() for values in self.average],
@@ -287,14 +293,23 @@ class Stage:
     def weights(self) -> dict[str, Any]:
         """The weights alone, averaged."""
         with self.averaged():
-            state = self.state()
-        return {key: state[key] for key in ("model", "dial")}
+            return self._now()
 
     def load_weights(self, weights: dict[str, Any]) -> None:
         """Put :meth:`weights` in place."""
         self.model.load_state_dict(weights["model"])
         if self.dial is not None:
             self.dial.load_state_dict(weights["dial"])
+
+
+class _NotFinite(Exception):
+    """A step that would ruin the weights."""
+
+
+def _check_finite(what: str, value: Tensor) -> None:
+    number = float(value.detach())
+    if not isfinite(number):
+        raise _NotFinite(f"{what}: found {number}")
 
 
 def draw_knobs(rng: np.random.Generator, batch: int) -> Array:

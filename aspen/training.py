@@ -157,7 +157,7 @@ def _run_stage(
 ) -> None:
     last = stage.recipe.epochs
     silent = 0
-    while done.epoch < last:
+    while done.epoch < last and not _is_over(stage, done):
         loss = stage.run_epoch(done.epoch)
         entry = measure(stage, loss, done.epoch)
         done.history.append(entry)
@@ -168,26 +168,29 @@ def _run_stage(
                 f"{stage.recipe.name}: found no hidden spike on validation data for {silent} epochs, allowed are some; "
                 f"lower the spike price, or begin with larger weights"
             )
-        stop = _keep_best(stage, done)
+        _keep_best(stage, done)
         logs.write(done.history)
-        if checkpoint is not None:
+        if checkpoint is not None and not silent:  # what it holds is worth going on with
             _save(stage, done, settings, checkpoint)
         if progress is not None:
             progress(entry, total)
-        if stop:
-            break
     stage.finish(None if done.best is None else done.best["weights"])
     done.stage, done.epoch, done.best = done.stage + 1, 0, None
 
 
-def _keep_best(stage: Stage, done: Progress) -> bool:
-    """Remember the best weights where the recipe asks for it; whether it is time to stop."""
+def _keep_best(stage: Stage, done: Progress) -> None:
+    """Remember the best weights where the recipe asks for it."""
     if stage.recipe.patience is None:
-        return False
+        return
     accuracy = done.history[-1].accuracy[0]
     if done.best is None or accuracy > done.best["accuracy"]:
         done.best = {"accuracy": accuracy, "epoch": done.epoch, "weights": stage.weights()}
-    return bool(done.epoch - done.best["epoch"] >= stage.recipe.patience)
+
+
+def _is_over(stage: Stage, done: Progress) -> bool:
+    """Whether the patience is at its end; as true of a stage that is resumed as of one that was not interrupted."""
+    patience = stage.recipe.patience
+    return patience is not None and done.best is not None and bool(done.epoch - done.best["epoch"] >= patience)
 
 
 def _save(stage: Stage, done: Progress, settings: dict[str, object], path: str | Path) -> None:
