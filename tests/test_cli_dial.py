@@ -15,7 +15,7 @@ from aspen.profiles import DialProfile, load_profile, save_profile
 from aspen_emulator import run
 from aspen_emulator.study import problems
 from aspen_emulator.study.cells import train_cell
-from aspen_emulator.study.results import Spread, best_within, costliest_within, dial_facts, span
+from aspen_emulator.study.results import Spread, best_within, dial_facts, setting_within, span
 from aspen_hardware import chip, compile, load_deployment
 from aspen_hardware.dials import dial_classes, dial_findings
 from tests.networks import random_spikes
@@ -130,8 +130,11 @@ def test_the_front_rises_and_choices_are_made_on_it() -> None:
     assert facts.accurate == (pytest.approx(86), 90)
     assert facts.span_kept == 3.0
     assert facts.span == facts.span_close == 1.0  # the best setting stands alone
-    assert costliest_within(validation, 100) is validation[1]
-    assert costliest_within(validation, 20) is None
+    assert setting_within(validation, 350) is validation[0]  # 0.9 and 0.91 average alike with their neighbours
+    assert setting_within(validation, 100) is validation[1]
+    assert setting_within(validation, 20) is None
+    falling = [point(0.0, 300, 0.8), point(0.5, 100, 0.9), point(1.0, 30, 0.95)]
+    assert setting_within(falling, 500) is falling[2]  # accuracy speaks for it, twice
     steady = [point(1.0, 10, 0.9), point(0.5, 40, 0.88), point(0.2, 100, 0.86), point(0.0, 400, 0.89)]
     assert span(steady, 0.03) == 4.0  # it dips below 0.87 on the way to 400 spikes
     assert span(steady, 0.05) == 40.0

@@ -10,9 +10,17 @@ from tqdm import tqdm
 from aspen.files import write_atomically
 from aspen_emulator.cli.common import check_writable
 from aspen_emulator.study.cells import stem, train_all
+from aspen_emulator.study.figures import plot
+from aspen_emulator.study.measuring import (
+    measure,
+    measure_spent,
+    read_points,
+    read_spent,
+    write_points,
+    write_spent,
+)
 from aspen_emulator.study.problems import PROBLEMS, Problem
-from aspen_emulator.study.report import document, markdown, plot
-from aspen_emulator.study.results import measure, read_points, write_points
+from aspen_emulator.study.report import document, markdown
 
 
 @click.command("study")
@@ -66,9 +74,11 @@ def _one(problem: Problem, path: str | None, folder: Path, seeds: int, processes
         if part == "test" and file.exists():
             continue  # measured before: once is enough
         with tqdm(total=total - seeds, desc=f"measure {problem.name}, {part}", unit="network", leave=False) as bar:
+            write_spent(measure_spent(problem, path, folder, seeds, part), folder / f"spent-{part}.json")
             write_points(measure(problem, path, folder, seeds, part, lambda name: bar.update(1)), file)
     validation, found = read_points(folder / "points-validation.json"), read_points(folder / f"points-{parts[-1]}.json")
-    text = markdown(problem, validation, found, seeds, parts[-1])
+    spent = read_spent(folder / f"spent-{parts[-1]}.json")
+    text = markdown(problem, validation, found, spent, seeds, parts[-1])
     write_atomically(folder / f"report-{parts[-1]}.md", text.encode())
-    plot(problem, found, seeds, folder / f"dial-{parts[-1]}.png")
+    plot(problem, found, spent, seeds, folder / f"dial-{parts[-1]}.png")
     return text

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from statistics import mean
-from typing import Any
 
-from aspen_emulator.plots import new_figure, plain_numbers, save_figure
 from aspen_emulator.study.cells import stem
+from aspen_emulator.study.measuring import ARITHMETICS, Points, Spent
 from aspen_emulator.study.problems import DIAL, WARM, Problem
-from aspen_emulator.study.results import (
-    ARITHMETICS,
-    KNOBS,
-    SCALES,
-    DialFacts,
-    Points,
-    Spread,
-    at,
-    budget_row,
-    dial_facts,
-)
+from aspen_emulator.study.results import DialFacts, Spread, at, budget_row, dial_facts
 
 
 def document(names: Sequence[str], texts: Sequence[str], seeds: int, final: bool) -> str:
@@ -35,10 +23,10 @@ def document(names: Sequence[str], texts: Sequence[str], seeds: int, final: bool
     return "\n".join([*head, *parts, tried])
 
 
-def markdown(problem: Problem, validation: Points, test: Points, seeds: int, part: str) -> str:
-    """All tables of one problem; ``part`` names the data that ``test`` was measured on."""
+def markdown(problem: Problem, validation: Points, test: Points, spent: Spent, seeds: int, part: str) -> str:
+    """All tables of one problem; ``part`` names the data that ``test`` and ``spent`` were measured on."""
     sizes = "-".join(str(size) for size in problem.sizes)
-    lines = [f"## {problem.name}, {sizes}", ""]
+    lines = [f"## {problem.name}, {sizes}", "", *_input(test, spent, seeds), ""]
     for arithmetic in ARITHMETICS:
         where = f"{problem.chip} integers" if arithmetic == "integers" else "floating point"
         lines += [f"### {where}, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
@@ -46,6 +34,23 @@ def markdown(problem: Problem, validation: Points, test: Points, seeds: int, par
         lines += ["", *_networks_table(problem, test, seeds, arithmetic)]
         lines += ["", *_facts(problem, validation, test, seeds, arithmetic), ""]
     return "\n".join(lines)
+
+
+def _input(test: Points, spent: Spent, seeds: int) -> list[str]:
+    """What the input costs, whatever the knob says."""
+    events, first = f"{spent.input_events:,.0f}", f"{spent.first_layer:,.0f}"
+    if spent.analog:
+        return [
+            f"Input: {events} values other than zero per inference, which cause {first} multiply-accumulates in the "
+            f"first layer at every setting of the knob. No energy of these is published for the chip; they are not "
+            f"among the synaptic operations below."
+        ]
+    points = [test[f"{stem(DIAL, seed)}/integers"][0] for seed in range(seeds)]
+    whole = mean(point.synaptic_operations for point in points)
+    return [
+        f"Input: {events} spikes per inference, which cause {first} synaptic operations in the first layer at every "
+        f"setting of the knob; that is {spent.first_layer / max(whole, 1e-9):.0%} of all at knob 0."
+    ]
 
 
 def _budget_table(problem: Problem, validation: Points, test: Points, seeds: int, arithmetic: str) -> list[str]:
@@ -101,65 +106,3 @@ def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arith
         f"- Kept settings that are worse than a cheaper one: by {max(fact.worst_drop for fact in found):.1f} points at "
         f"most (mean over seeds of the worst: {mean(fact.worst_drop for fact in found):.1f}).",
     ]
-
-
-def plot(problem: Problem, test: Points, seeds: int, path: Path) -> None:
-    """Accuracy over hidden spikes, over dynamic and total energy, and over the knob; integers; write a PNG."""
-    figure, panels = new_figure((15, 10), 2, 2)
-    axes = (
-        ("hidden spikes per inference", lambda p: p.hidden_spikes),
-        ("dynamic energy per inference (nJ)", lambda p: p.dynamic_nj),
-        ("total energy per inference, static included (µJ)", lambda p: (p.dynamic_nj + p.static_nj) / 1000),
-    )
-    for panel, (label, value) in zip(panels[:3], axes, strict=True):
-        _trade(panel, problem, test, seeds, value)
-        panel.set(xlabel=label, ylabel="accuracy (%)")
-        panel.grid(alpha=0.3)
-        panel.legend(frameon=False)
-    panels[0].set_xscale("log")
-    plain_numbers(panels[0].xaxis)
-    _over_knob(panels[3], test, seeds)
-    figure.suptitle(
-        f"{problem.name}: one dialled network and many trained for one energy ({problem.chip} integers, {seeds} seeds)"
-    )
-    save_figure(figure, path)
-
-
-def _means(test: Points, cell: str, seeds: int, setting: float, value: Any) -> tuple[float, float]:
-    found = [at(test[f"{stem(cell, seed)}/integers"], setting) for seed in range(seeds)]
-    return mean(value(point) for point in found), 100 * mean(point.accuracy for point in found)
-
-
-def _trade(panel: Any, problem: Problem, test: Points, seeds: int, value: Any) -> None:
-    rivals = sorted(
-        _means(test, cell, seeds, 1.0, value) for cell in problem.cells if cell not in (WARM, DIAL, "perturbed")
-    )
-    panel.plot(*zip(*rivals, strict=True), "s", color="#555555", label="envelope: one network each (plain and L1)")
-    for cell, settings, colour in (
-        (DIAL, KNOBS, "#1f6f78"),
-        ("perturbed", SCALES, "#b5482a"),
-        ("plain", SCALES, "#bbbbbb"),
-    ):
-        curve = [_means(test, cell, seeds, setting, value) for setting in settings]
-        label = {DIAL: "one dialled network", "perturbed": "perturbed, uniform knob", "plain": "plain, uniform knob"}[
-            cell
-        ]
-        panel.plot(*zip(*curve, strict=True), "-o", color=colour, label=label, markersize=3)
-
-
-def _over_knob(panel: Any, test: Points, seeds: int) -> None:
-    curves: list[Sequence[float]] = []
-    for seed in range(seeds):
-        points = test[f"{stem(DIAL, seed)}/integers"]
-        curves.append([100 * point.accuracy for point in points])
-        panel.plot(KNOBS, curves[-1], color="#1f6f78", alpha=0.3)
-    panel.plot(KNOBS, [mean(column) for column in zip(*curves, strict=True)], color="#1f6f78", label="accuracy, mean")
-    other = panel.twinx()
-    spikes = [mean(at(test[f"{stem(DIAL, s)}/integers"], knob).hidden_spikes for s in range(seeds)) for knob in KNOBS]
-    other.plot(KNOBS, spikes, color="#b5482a", linestyle="--")
-    other.set_ylabel("hidden spikes per inference (dashed)")
-    other.set_yscale("log")
-    plain_numbers(other.yaxis)
-    panel.set(xlabel="knob", ylabel="accuracy (%)")
-    panel.grid(alpha=0.3)
-    panel.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""What the study measures and how it compares: one dialled network and an envelope of many, at equal spikes.
+"""What the study compares: one dialled network and an envelope of many, at equal spikes.
 
 Everything that is chosen (which network of the envelope for a budget, which knob settings are kept) is chosen on
 validation data. The test data is measured by the final command alone.
@@ -6,61 +6,16 @@ validation data. The test data is measured by the final command alone.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import mean, stdev
 
 import numpy as np
 
 from aspen.calibration import OperatingPoint, pareto_front
-from aspen.files import write_atomically
-from aspen.network import load_network
-from aspen.profiles import load_profile
 from aspen_emulator.study.cells import stem
+from aspen_emulator.study.measuring import Points
 from aspen_emulator.study.problems import DIAL, WARM, Problem
-from aspen_emulator.sweeps import sweep
-from aspen_hardware import compile
-
-KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
-SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
-ARITHMETICS = ("integers", "float")
-Points = Mapping[str, Sequence[OperatingPoint]]
-"""``cell-seed/arithmetic`` -> operating points, one for each knob setting."""
-
-
-def measure(
-    problem: Problem, path: str | None, folder: Path, seeds: int, part: str, report: Callable[[str], None]
-) -> dict[str, list[OperatingPoint]]:
-    """Operating points of all networks on a part of the data, in integers on loihi1 and in floating point."""
-    data = problem.load(path)
-    spikes, labels = data.spikes(part), data.part(part).labels
-    points: dict[str, list[OperatingPoint]] = {}
-    for cell in problem.cells:
-        if cell == WARM:
-            continue
-        for seed in range(seeds):
-            file = folder / f"{stem(cell, seed)}.aspen"
-            network, profile = load_network(file), load_profile(file) if cell == DIAL else None
-            settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
-            for arithmetic in ARITHMETICS:
-                target = compile(network, problem.chip, profile=profile) if arithmetic == "integers" else network
-                found = sweep(target, spikes, labels, settings, on=problem.chip, profile=profile)
-                points[f"{stem(cell, seed)}/{arithmetic}"] = found
-            report(stem(cell, seed))
-    return points
-
-
-def write_points(points: Points, path: Path) -> None:
-    """Keep operating points as JSON."""
-    plain = {name: [asdict(point) for point in found] for name, found in points.items()}
-    write_atomically(path, json.dumps(plain, indent=1).encode())
-
-
-def read_points(path: Path) -> dict[str, list[OperatingPoint]]:
-    """What :func:`write_points` wrote."""
-    return {name: [OperatingPoint(**p) for p in found] for name, found in json.loads(path.read_text()).items()}
 
 
 @dataclass(frozen=True)
@@ -107,10 +62,24 @@ def best_within(points: Sequence[tuple[str, OperatingPoint]], budget: float) -> 
     return max(allowed, key=lambda entry: (entry[1].accuracy, -entry[1].hidden_spikes), default=None)
 
 
-def costliest_within(points: Sequence[OperatingPoint], budget: float) -> OperatingPoint | None:
-    """The setting of a dial that spends most of a budget: turned by the spikes alone, no accuracy is asked."""
-    allowed = [point for point in points if point.hidden_spikes <= budget]
-    return max(allowed, key=lambda point: point.hidden_spikes, default=None)
+def setting_within(points: Sequence[OperatingPoint], budget: float) -> OperatingPoint | None:
+    """The setting of a dial for a budget: the costliest within it, unless accuracy speaks for a cheaper one.
+
+    Neighbouring settings are nearly the same network, so each one's accuracy is averaged with its neighbours'; the
+    costliest one within half a point of the best average is taken.
+
+    Args:
+        points: of one dial, in the order of the knob.
+        budget: most hidden spikes per inference.
+    """
+    rates = np.array([point.accuracy for point in points])
+    padded = np.concatenate([rates[:1], rates, rates[-1:]])
+    means = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    allowed = [i for i, point in enumerate(points) if point.hidden_spikes <= budget]
+    if not allowed:
+        return None
+    best = max(means[allowed])
+    return points[max((i for i in allowed if means[i] >= best - 0.005), key=lambda i: points[i].hidden_spikes)]
 
 
 def budget_row(
@@ -118,7 +87,7 @@ def budget_row(
 ) -> BudgetRow:
     """Envelope and dial at one budget; each seed chooses on its validation points.
 
-    Of the envelope the most accurate network within the budget; the dial is turned until it spends the budget.
+    Of the envelope the most accurate network within the budget; of the dial :func:`setting_within`.
     """
     rivals = [cell for cell in problem.cells if cell not in (WARM, DIAL, "perturbed")]
     pairs: list[tuple[OperatingPoint | None, OperatingPoint | None]] = []
@@ -128,7 +97,7 @@ def budget_row(
             return f"{stem(cell, seed)}/{arithmetic}"
 
         network = best_within([(cell, at(validation[key(cell)], 1.0)) for cell in rivals], budget)
-        setting = costliest_within(validation[key(DIAL)], budget)
+        setting = setting_within(validation[key(DIAL)], budget)
         pairs.append(
             (
                 None if network is None else at(test[key(network[0])], 1.0),

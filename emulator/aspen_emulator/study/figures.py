@@ -1,0 +1,90 @@
+"""The study's plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from aspen.calibration import OperatingPoint
+from aspen_emulator.plots import new_figure, plain_numbers, save_figure
+from aspen_emulator.study.cells import stem
+from aspen_emulator.study.measuring import KNOBS, SCALES, Points, Spent
+from aspen_emulator.study.problems import DIAL, WARM, Problem
+from aspen_emulator.study.results import at
+
+_LABELS = {DIAL: "one dialled network", "perturbed": "perturbed, uniform knob", "plain": "plain, uniform knob"}
+_COLOURS = {DIAL: "#1f6f78", "perturbed": "#b5482a", "plain": "#bbbbbb"}
+
+
+def plot(problem: Problem, test: Points, spent: Spent, seeds: int, path: Path) -> None:
+    """Accuracy over hidden spikes and over energy, accuracy and spikes over the knob; integers; write a PNG.
+
+    Where the chip has no published energies, synaptic operations of the hidden layers stand for them.
+    """
+    figure, panels = new_figure((16, 10), 2, 3)
+    axes: list[tuple[str, Callable[[OperatingPoint], float]]] = [
+        ("hidden spikes per inference", lambda p: p.hidden_spikes),
+        ("synaptic operations after the first layer, per inference", lambda p: p.hidden_synaptic_operations),
+    ]
+    if all(point.dynamic_nj is not None for points in test.values() for point in points):
+        axes[1:] = [
+            ("dynamic energy per inference, first layer included (nJ)", lambda p: p.dynamic_nj or 0.0),
+            ("total energy per inference, static included (µJ)", lambda p: _total(p) / 1000),
+        ]
+    for panel, (label, value) in zip(panels, axes, strict=False):
+        _trade(panel, problem, test, seeds, value)
+        panel.set(xlabel=label, ylabel="accuracy (%)")
+    panels[0].set_xscale("log")
+    plain_numbers(panels[0].xaxis)
+    _over_knob(panels[3], test, seeds)
+    _by_population(panels[4], spent)
+    for panel in (*panels[: len(axes)], panels[3], panels[4]):
+        panel.grid(alpha=0.3)
+        panel.legend(frameon=False)
+    for panel in (*panels[len(axes) : 3], panels[5]):
+        panel.set_axis_off()
+    figure.suptitle(
+        f"{problem.name}: one dialled network and many trained for one energy ({problem.chip} integers, {seeds} seeds)"
+    )
+    save_figure(figure, path)
+
+
+def _total(point: OperatingPoint) -> float:
+    return (point.dynamic_nj or 0.0) + (point.static_nj or 0.0)
+
+
+def _means(
+    test: Points, cell: str, seeds: int, setting: float, value: Callable[[OperatingPoint], float]
+) -> tuple[float, float]:
+    found = [at(test[f"{stem(cell, seed)}/integers"], setting) for seed in range(seeds)]
+    return mean(value(point) for point in found), 100 * mean(point.accuracy for point in found)
+
+
+def _trade(panel: Any, problem: Problem, test: Points, seeds: int, value: Callable[[OperatingPoint], float]) -> None:
+    rivals = sorted(
+        _means(test, cell, seeds, 1.0, value) for cell in problem.cells if cell not in (WARM, DIAL, "perturbed")
+    )
+    panel.plot(*zip(*rivals, strict=True), "s", color="#555555", label="envelope: one network each (plain and L1)")
+    for cell, label in _LABELS.items():
+        if cell in problem.cells:
+            settings = KNOBS if cell == DIAL else SCALES
+            curve = [_means(test, cell, seeds, setting, value) for setting in settings]
+            panel.plot(*zip(*curve, strict=True), "-o", color=_COLOURS[cell], label=label, markersize=3)
+
+
+def _over_knob(panel: Any, test: Points, seeds: int) -> None:
+    curves: list[Sequence[float]] = []
+    for seed in range(seeds):
+        points = test[f"{stem(DIAL, seed)}/integers"]
+        curves.append([100 * point.accuracy for point in points])
+        panel.plot(KNOBS, curves[-1], color=_COLOURS[DIAL], alpha=0.3)
+    means = [mean(column) for column in zip(*curves, strict=True)]
+    panel.plot(KNOBS, means, color=_COLOURS[DIAL], label="accuracy: mean, and each seed")
+    panel.set(xlabel="knob", ylabel="accuracy (%)")
+
+
+def _by_population(panel: Any, spent: Spent) -> None:
+    panel.stackplot(KNOBS, *spent.populations.values(), labels=list(spent.populations), alpha=0.8)
+    panel.set(xlabel="knob", ylabel="spikes per inference, by population", ylim=(0, None))

@@ -1,0 +1,108 @@
+"""Runs the study's networks on a part of the data and keeps what was counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aspen.calibration import OperatingPoint
+from aspen.files import write_atomically
+from aspen.network import load_network
+from aspen.profiles import load_profile
+from aspen_emulator.engines import run
+from aspen_emulator.study.cells import stem
+from aspen_emulator.study.problems import DIAL, WARM, Problem
+from aspen_emulator.sweeps import sweep
+from aspen_hardware import compile
+
+KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
+SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
+ARITHMETICS = ("integers", "float")
+Points = Mapping[str, Sequence[OperatingPoint]]
+"""``cell-seed/arithmetic`` -> operating points, one for each knob setting."""
+
+
+def measure(
+    problem: Problem, path: str | None, folder: Path, seeds: int, part: str, report: Callable[[str], None]
+) -> dict[str, list[OperatingPoint]]:
+    """Operating points of all networks on a part of the data, in integers on loihi1 and in floating point."""
+    data = problem.load(path)
+    spikes, labels = data.spikes(part), data.part(part).labels
+    points: dict[str, list[OperatingPoint]] = {}
+    for cell in problem.cells:
+        if cell == WARM:
+            continue
+        for seed in range(seeds):
+            file = folder / f"{stem(cell, seed)}.aspen"
+            network, profile = load_network(file), load_profile(file) if cell == DIAL else None
+            settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
+            for arithmetic in ARITHMETICS:
+                target = compile(network, problem.chip, profile=profile) if arithmetic == "integers" else network
+                found = sweep(target, spikes, labels, settings, on=problem.chip, profile=profile)
+                points[f"{stem(cell, seed)}/{arithmetic}"] = found
+            report(stem(cell, seed))
+    return points
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Where the spikes of a dialled network are, in integers; means over samples and seeds.
+
+    Args:
+        input_events: input spikes, or values other than zero, per inference.
+        first_layer: synaptic operations, or multiply-accumulates of values, that they cause.
+        analog: whether they are values.
+        populations: hidden population -> spikes per inference, one for each of :data:`KNOBS`.
+    """
+
+    input_events: float
+    first_layer: float
+    analog: bool
+    populations: dict[str, list[float]]
+
+
+def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, part: str) -> Spent:
+    """Run the dialled networks of all seeds at each knob setting, and count."""
+    spikes = problem.load(path).spikes(part)
+    events, first, analog = 0.0, 0.0, False
+    populations: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        file = folder / f"{stem(DIAL, seed)}.aspen"
+        network, profile = load_network(file), load_profile(file)
+        target = compile(network, problem.chip, profile=profile)
+        for number, knob in enumerate(KNOBS):
+            record = run(target, spikes, profile.scale(knob))
+            for name in network.hidden:
+                mean_spikes = populations.setdefault(name, [0.0] * len(KNOBS))
+                mean_spikes[number] += float(record.spikes[name].sum()) / record.batch / seeds
+        analog = bool(record.multiply_accumulates)
+        counts = record.multiply_accumulates or record.synaptic_operations
+        first_layer = [c.name for c in network.connections if c.source == network.input.name]
+        first += sum(int(counts[name].sum()) for name in first_layer) / record.batch / seeds
+        events += np.count_nonzero(spikes) / record.batch / seeds
+    return Spent(events, first, analog, populations)
+
+
+def write_points(points: Points, path: Path) -> None:
+    """Keep operating points as JSON."""
+    plain = {name: [asdict(point) for point in found] for name, found in points.items()}
+    write_atomically(path, json.dumps(plain, indent=1).encode())
+
+
+def read_points(path: Path) -> dict[str, list[OperatingPoint]]:
+    """What :func:`write_points` wrote."""
+    return {name: [OperatingPoint(**p) for p in found] for name, found in json.loads(path.read_text()).items()}
+
+
+def write_spent(spent: Spent, path: Path) -> None:
+    """Keep what was spent as JSON."""
+    write_atomically(path, json.dumps(asdict(spent), indent=1).encode())
+
+
+def read_spent(path: Path) -> Spent:
+    """What :func:`write_spent` wrote."""
+    return Spent(**json.loads(path.read_text()))
