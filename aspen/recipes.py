@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from aspen.errors import InputError
@@ -29,9 +29,9 @@ class DialTraining:
             chip's core stores few different thresholds: 8 on Loihi.
     """
 
-    low_price: float = 0.03
-    high_price: float = 100.0
-    slope: float = 1.2
+    low_price: float = 0.001
+    high_price: float = 30.0
+    slope: float = 2.0
     offset: float = -0.2
     jitter: float = 0.1
     rate: float = 3.0
@@ -40,8 +40,8 @@ class DialTraining:
     def __post_init__(self) -> None:
         if not 0 < self.low_price <= self.high_price < float("inf"):
             raise InputError(
-                f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high; e.g. 0.03 "
-                f"and 100"
+                f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high; e.g. "
+                f"0.001 and 30"
             )
 
 
@@ -140,25 +140,30 @@ def _gentle(name: str, **settings: object) -> Recipe:
     return Recipe(name, **(common | settings))  # type: ignore[arg-type]
 
 
+def _dialled(name: str, price: float, dial: DialTraining, epochs: int, **settings: object) -> Recipe:
+    """A light price, then a dial as long again, whose slopes are brought together during the last three eighths."""
+    last = 3 * epochs // 8
+    few = _gentle("dial in groups", dial=replace(dial, groups=8), epochs=last, learning_rate=1e-3, average_from=0.2,
+                  **settings)  # fmt: skip
+    free = _gentle("dial", dial=dial, epochs=epochs - last, then=few, **settings)
+    return _gentle(name, spike_price=price, epochs=epochs, then=free, **settings)
+
+
 RECIPES = {
     "plain": Recipe("plain"),
     "l1": _gentle("l1", spike_price=0.1, then=_gentle("l1", spike_price=0.1, warm_up=0.0)),
     "l2": _gentle("l2", spike_price=0.1, penalty="l2", then=_gentle("l2", spike_price=0.1, penalty="l2", warm_up=0.0)),
     "perturbed": Recipe("perturbed", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}),
-    "aspen": _gentle(
-        "aspen",
-        spike_price=0.1,
-        then=_gentle(
-            "dial",
-            dial=DialTraining(),
-            epochs=20,
-            then=_gentle("dial in groups", dial=DialTraining(groups=8), epochs=12, learning_rate=1e-3),
-        ),
+    "aspen": _dialled("aspen", 0.1, DialTraining(), 32),
+    "aspen-norm": _dialled(
+        "aspen-norm", 0.03, DialTraining(low_price=0.002, high_price=3.0, slope=1.2), 20,
+        scores="mean", label_smoothing=0.1, weight_decay=0.01, rise=0.1,
     ),
-}
+}  # fmt: skip
 """``plain``: nothing but accuracy. ``l1``, ``l2``: a price on spikes, in two stages. ``perturbed``: thresholds moved at
 random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron, whose slopes are at last
-brought together into eight for each layer, as many thresholds as a core of Loihi stores."""
+brought together into eight for each layer, as many thresholds as a core of Loihi stores. ``aspen-norm``: the same for
+networks with BatchNorm and a linear read-out, to be trained with ``batch_norm="over_time"``."""
 
 
 def recipe(name: str) -> Recipe:

@@ -14,12 +14,14 @@ import pytest
 from aspen.data import digits
 from aspen.errors import InputError, MissingDependencyError
 from aspen.network import load_network
+from aspen.profiles import find_profile
 from aspen.record import Record
 from aspen_emulator import demo, run, sweep
 from aspen_emulator.demo import RECIPES, compare_with_lava, headline, run_demo
 from aspen_emulator.lava.shim import lava_available
 from aspen_emulator.sweeps import SCALES, wilson
 from aspen_hardware import load_deployment
+from tests.har_files import har_texts, zipped
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -107,6 +109,21 @@ def test_examples_run(
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert "%" in capsys.readouterr().out
     assert len((EXAMPLES / name).read_text().splitlines()) <= (60 if name == "energy_sweep.py" else 90)
+
+
+def test_the_har_example_runs_from_a_zip_as_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "UCI HAR Dataset.zip"
+    data.write_bytes(zipped(har_texts(6)))  # type: ignore[arg-type]
+    command = ["har_energy_study.py", str(data), "--epochs", "1", "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", command)
+    runpy.run_path(str(EXAMPLES / "har_energy_study.py"), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "accurate: knob" in out
+    assert "frugal, within 3 points: knob" in out
+    assert find_profile(tmp_path / "out" / "network.aspen") is not None
+    assert (tmp_path / "out" / "dial.png").stat().st_size > 10_000
 
 
 def test_wilson_interval_against_published_values() -> None:
