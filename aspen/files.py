@@ -149,7 +149,7 @@ def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header = json.loads(metadata[FORMAT])
         version, sections = header["version"], header["sections"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileFormatError(
             f"{path}: found a safetensors file without an ASPEN header; pass a file made by `aspen export`"
         ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save as encode_tensors
 
 from aspen.data import (
     CurrentEncoder,
@@ -169,3 +170,10 @@ def test_compiling_into_another_file_keeps_the_encoder(aspen: Aspen, tmp_path: P
     assert load_encoder(output) == RateEncoder(5)
     assert load_deployment(output, "loihi1").chip == "loihi1"
     assert load_encoder(source) == RateEncoder(5)
+
+
+def test_a_header_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.aspen"
+    path.write_bytes(encode_tensors({"a": np.zeros(1)}, metadata={"aspen": "[" * 100_000}))
+    with pytest.raises(FileFormatError, match="without an ASPEN header"):
+        load_encoder(path)

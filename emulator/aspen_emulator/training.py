@@ -1,25 +1,92 @@
-"""Train and export one network on bundled data, with a progress bar: what the commands and the demo share."""
+"""Train and export one network on a named data set, with a progress bar: what the commands and the demo share."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset, save_encoder
 from aspen.errors import InputError, MissingDependencyError
 from aspen.files import write_atomically
 from aspen.network import Network
-from aspen.profiles import DialProfile
+from aspen.profiles import DialProfile, save_profile
+from aspen.recipes import Recipe, recipe
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from aspen.trainer import Epoch
 
-RECIPE_NAMES = ["plain", "l1", "l2", "perturbed", "aspen"]
+MODEL_KINDS = ("dense", "conv", "recurrent")
+_IMAGES = {"digits": (1, 8, 8)}
+"""Data sets whose flat samples are images, (channels, height, width)."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which of :mod:`aspen.models` to train, and its size.
+
+    Args:
+        model: ``dense``, ``conv`` (over images, or over the last samples of a signal) or ``recurrent``.
+        hidden: sizes of the hidden layers; of ``conv``, those after the convolutions.
+        channels: of the convolutions.
+        batch_norm, learn_beta, readout: as for :class:`aspen.models.DenseNet`.
+    """
+
+    model: str = "dense"
+    hidden: tuple[int, ...] = (128, 64)
+    channels: tuple[int, ...] = (16, 32)
+    batch_norm: bool = False
+    learn_beta: bool = False
+    readout: str = "spikes"
+
+    def __post_init__(self) -> None:
+        if self.model not in MODEL_KINDS:
+            raise InputError(f"model: found {self.model!r}, allowed are {', '.join(MODEL_KINDS)}; choose one of these")
+
+    def fitting(self, dataset: Dataset) -> Dataset:
+        """The data as this model takes them: for a convolution in time, as windows of the last samples.
+
+        Raises:
+            InputError: there is nothing to convolve over.
+        """
+        encoder = dataset.encoder
+        if self.model != "conv" or len(dataset.input_shape) > 1 or dataset.name in _IMAGES:
+            return dataset
+        if isinstance(encoder, WindowEncoder):
+            return replace(dataset, encoder=replace(encoder, flat=False))
+        if isinstance(encoder, StoredEncoder) and encoder.temporal and encoder.kind != "levels":
+            return replace(dataset, encoder=WindowEncoder(encoder, flat=False))
+        raise InputError(
+            f"{dataset.name}: found inputs of shape {dataset.input_shape} without neighbours in time or space, allowed "
+            f"for a conv model are images and signals over time; use the dense or recurrent model"
+        )
+
+    def build(self, dataset: Dataset) -> nn.Module:
+        """The untrained model for :meth:`fitting` data; seed torch before."""
+        from aspen.models import ConvNet, DenseNet, RecurrentNet
+
+        options: dict[str, Any] = {name: getattr(self, name) for name in ("batch_norm", "learn_beta", "readout")}
+        shape = dataset.input_shape
+        if self.model == "conv":
+            return ConvNet(_IMAGES.get(dataset.name, shape), self.channels, self.hidden, dataset.classes, **options)
+        kind = RecurrentNet if self.model == "recurrent" else DenseNet
+        return kind((prod(shape), *self.hidden, dataset.classes), **options)
+
+    def train_with(self, how: str) -> Recipe:
+        """The recipe called ``how``, with the loss on the mean of a read-out that does not spike."""
+        return recipe(how) if self.readout == "spikes" else _on_mean(recipe(how))
+
+
+def _on_mean(how: Recipe) -> Recipe:
+    return replace(how, scores="mean", then=None if how.then is None else _on_mean(how.then))
 
 
 @dataclass(frozen=True)
@@ -29,12 +96,22 @@ class Trained:
     Args:
         network: as it is with the knob at its first setting.
         profile: the learned dial, where the recipe has one.
+        encoder: what turned the data into spikes or a current, where a file can hold it.
         points: knob setting, accuracy and hidden spikes per inference.
     """
 
     network: Network
     profile: DialProfile | None
+    encoder: StoredEncoder | None
     points: tuple[tuple[float, float, float], ...]
+
+    def save(self, path: Path) -> None:
+        """Write an ``.aspen`` file: the network with its dial and its encoder."""
+        self.network.save(path)
+        if self.profile is not None:
+            save_profile(self.profile, path)
+        if self.encoder is not None:
+            save_encoder(self.encoder, path)
 
 
 @contextmanager
@@ -55,7 +132,7 @@ def train_network(
     *,
     data: str = "digits",
     data_path: Path | None = None,
-    hidden: Sequence[int] = (128, 64),
+    architecture: Architecture | None = None,
     epochs: int | None = None,
     seed: int = 0,
     state_dict: Path | None = None,
@@ -63,18 +140,18 @@ def train_network(
     resume: bool = False,
     log: Path | None = None,
 ) -> Trained:
-    """Train a :class:`aspen.models.DenseNet` with a recipe, show a progress bar, and export it.
+    """Train a model with a recipe, show a progress bar, and export it; the network says how it was trained.
 
     Args:
         how: name of a recipe.
         data, data_path: as for :func:`aspen.data.load_dataset`.
-        hidden: sizes of the hidden layers.
+        architecture: what to train; default: a dense network.
         epochs, seed, checkpoint, resume, log: as for :func:`aspen.fit`.
         state_dict: where the weights are to be saved too.
 
     Raises:
         MissingDependencyError: torch, snnTorch or scikit-learn is missing.
-        InputError: the data are not there, or are not for a dense network.
+        InputError: the data are not there, or are not for this kind of network.
     """
     try:
         import snntorch  # noqa: F401 - only to say clearly what is missing
@@ -83,22 +160,17 @@ def train_network(
         raise MissingDependencyError(
             f"{error.name}: not installed, needed to train; pip install 'aspen-snn[train]'"
         ) from error
-    from aspen.data import load_dataset
     from aspen.exporting import export
-    from aspen.models import DenseNet
-    from aspen.recipes import recipe
     from aspen.training import fit
 
-    dataset = load_dataset(data, data_path)
-    if len(dataset.input_shape) != 1:
-        raise InputError(
-            f"{data}: found inputs of shape {dataset.input_shape}, allowed are (n,) here; train a model of your "
-            f"own with aspen.fit"
-        )
+    chosen = architecture or Architecture()
+    dataset = chosen.fitting(load_dataset(data, data_path))
     torch.manual_seed(seed)
-    model = DenseNet((*dataset.input_shape, *hidden, dataset.classes))
-    stages = recipe(how).stages
-    total = len(stages) * epochs if epochs else sum(stage.epochs for stage in stages)
+    model, method = chosen.build(dataset), chosen.train_with(how)
+    options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
+    if chosen.batch_norm:
+        options["batch_norm"] = "over_time"
+    total = len(method.stages) * epochs if epochs else sum(stage.epochs for stage in method.stages)
     with tqdm(total=total, desc=f"train {how}, seed {seed}", unit="epoch", dynamic_ncols=True) as bar:
 
         def progress(entry: Epoch, total: int) -> None:
@@ -108,9 +180,8 @@ def train_network(
             bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}")
             bar.update(1)
 
-        options = {"checkpoint": checkpoint, "resume": resume, "log": log}
         with _one_thread():
-            fitted = fit(model, dataset, how, seed=seed, epochs=epochs, progress=progress, **options)  # type: ignore[arg-type]
+            fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
     if state_dict is not None:
         buffer = io.BytesIO()
         torch.save(model.state_dict(), buffer)
@@ -119,7 +190,10 @@ def train_network(
     profile = fitted.profile
     if profile is not None:
         network, profile = profile.folded(network)
-    return Trained(network, profile, tuple(_points(fitted.history[-1])))
+    trained = {"data": data, "recipe": how, "epochs": len(fitted.history), "seed": seed, **asdict(chosen)}
+    network = replace(network, provenance={**network.provenance, "training": trained})
+    encoder = dataset.encoder if isinstance(dataset.encoder, StoredEncoder) else None
+    return Trained(network, profile, encoder, tuple(_points(fitted.history[-1])))
 
 
 def _points(entry: Epoch) -> Iterator[tuple[float, float, float]]:
