@@ -136,8 +136,9 @@ def calibrate_stop(bench: Bench, knobs: Sequence[float], max_loss: float) -> Ear
             scores = scores_over_time(record)
             found[knob].append(scores.astype(np.int32) if scores.dtype.kind == "i" and scores.max() < 2**31 else scores)
     scores_by_knob = {knob: np.concatenate(each, axis=1) for knob, each in found.items()}
-    labels = np.tile(np.asarray(bench.labels), len(bench.encodings))
-    return calibrate_early(scores_by_knob, labels, readout=network_of(bench.target).readout, max_loss=max_loss)
+    labels, readout = np.tile(np.asarray(bench.labels), len(bench.encodings)), network_of(bench.target).readout
+    guard = len(bench.encodings) ** 0.5  # one standard error, were all encodings of a sample right or wrong together
+    return calibrate_early(scores_by_knob, labels, readout=readout, max_loss=max_loss, guard=guard)
 
 
 def make_tables(
@@ -283,13 +284,15 @@ def points_to_rows(points: Sequence[OperatingPoint], **extra: object) -> list[di
     return [{**extra, **asdict(point)} for point in points]
 
 
-def table(points: Sequence[OperatingPoint]) -> str:
-    """The points as a readable table."""
-    lines = ["  scale   accuracy (95 % interval)   hidden spikes   synaptic ops   dynamic nJ   static nJ"]
-    for p in points:
+def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None) -> str:
+    """The points as a readable table, with the steps taken where they are given."""
+    head = "  scale   accuracy (95 % interval)   hidden spikes   synaptic ops   dynamic nJ   static nJ"
+    lines = [head if taken is None else f"{head}   steps"]
+    for k, p in enumerate(points):
         energy = "".join(f"{'-' if e is None else f'{e:.1f}':>12}" for e in (p.dynamic_nj, p.static_nj))
         lines.append(
             f"{p.threshold_scale:7.2f}   {p.accuracy:7.1%} ({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"
             f"{p.hidden_spikes:16.1f}{p.synaptic_operations:15.0f} {energy}"
+            + ("" if taken is None else f"{taken[k]:8.1f}")
         )
     return "\n".join(lines)

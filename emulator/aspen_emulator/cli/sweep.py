@@ -4,53 +4,52 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from aspen._arrays import Array
-from aspen.data import DATASETS, load_dataset
-from aspen_emulator.cli.common import (
-    check_writable,
-    chip_option,
-    engine_option,
-    float_option,
-    json_option,
-    load_dial,
-    network_argument,
-    prepare,
+from aspen.calibration import CalibrationTable, load_table, save_table
+from aspen.confidence import EarlyStop
+from aspen_emulator.cli.common import check_writable, engine_option, float_option, json_option, network_argument
+from aspen_emulator.cli.samples import (
+    KNOBS,
+    chips_option,
+    early_option,
+    listed,
+    make_bench,
+    max_loss_option,
+    read_samples,
+    read_settings,
+    sample_options,
 )
-from aspen_emulator.inputs import load_spikes
-from aspen_emulator.sweeps import SCALES, points_to_rows, sweep, table, write_csv
+from aspen_emulator.sweeps import (
+    SCALES,
+    Bench,
+    Measured,
+    calibrate_stop,
+    make_tables,
+    measure,
+    points_to_rows,
+    table,
+    write_csv,
+)
 from aspen_hardware.chips import Chip
-
-KNOBS = tuple(k / 10 for k in range(11))
-
-
-def _listed(settings: Sequence[float]) -> str:
-    return ",".join(f"{setting:g}" for setting in settings)
 
 
 @click.command("sweep")
 @network_argument
-@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Spikes, .npy: (time, samples, *shape).")  # fmt: skip
-@click.option("--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Classes, .npy: (samples,) integers.")  # fmt: skip
-@click.option("--data", type=click.Choice(list(DATASETS)), help="A data set instead of --input and --labels.")
-@click.option("--data-path", type=click.Path(exists=True, path_type=Path),
-              help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
-@click.option("--part", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
-              help="Part of the data set; choose settings on validation data.")  # fmt: skip
-@click.option("--scales", help=f"Knob settings.  [default: {_listed(SCALES)}, or {_listed(KNOBS)} with --dial]")
+@sample_options
+@click.option("--scales", help=f"Knob settings.  [default: {listed(SCALES)}, or {listed(KNOBS)} with --dial]")
 @click.option(
     "--dial", is_flag=True, help="Turn the learned dial of an .aspen file instead, from 0 to 1 or as --scales says."
 )
+@early_option
+@max_loss_option
 @engine_option
-@chip_option
+@chips_option
 @float_option
+@click.option("--save", is_flag=True, help="Keep the settings worth having in NETWORK, as its calibration table.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the points as CSV.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the dial as PNG.")
 @json_option
@@ -61,47 +60,92 @@ def sweep_command(
     data: str | None,
     data_path: Path | None,
     part: str,
+    seeds: int,
     scales: str | None,
     dial: bool,
+    early: bool,
+    max_loss: float,
     engine: str,
-    target: Chip | None,
+    targets: tuple[Chip, ...],
     floating: bool,
+    save: bool,
     output: Path | None,
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Run NETWORK at several knob settings and show accuracy, spikes, synaptic operations and energy of each."""
+    """Run NETWORK at several knob settings and show accuracy, spikes, synaptic operations and energy of each.
+
+    With --early each setting is also measured with inferences that end early: how early is found on validation data,
+    or taken from the calibration table of NETWORK on test data.
+    """
     check_writable(output, plot)
-    try:
-        settings = [float(scale) for scale in (scales or _listed(KNOBS if dial else SCALES)).split(",")]
-    except ValueError as error:
-        raise click.BadParameter(
-            f"found {scales!r}, allowed are numbers such as 0.5,1,2", param_hint="--scales"
-        ) from error
-    spikes, labels = _samples(source, labels_path, data, data_path, part)
-    program, on = prepare(network, target, floating)
-    profile = load_dial(network, program, on) if dial else None
-    with tqdm(total=len(settings), desc="sweep", unit="setting", leave=False, dynamic_ncols=True) as bar:
-        points = sweep(
-            program, spikes, labels, settings, on=on, engine=engine, profile=profile, progress=lambda _: bar.update(1)
+    if save and (part == "test" or network.suffix != ".aspen"):
+        raise click.UsageError(
+            "found --save, allowed with an .aspen file and validation data; test data is for the end"
         )
+    settings = read_settings(scales, dial)
+    samples = read_samples(network, source, labels_path, data, data_path, part, seeds)
+    bench = make_bench(network, samples, targets, floating=floating, dial=dial, engine=engine)
+    stop = load_stop(network, bench) if early and part == "test" and data is not None else None
+    measured = run_settings(bench, settings)
+    rows = _rows(measured)
+    ended = None
+    if early:
+        stop = stop or calibrate_stop(bench, settings, max_loss / 100)
+        ended = run_settings(bench, settings, stop)
+        rows += _rows(ended, early=True)
+    tables = make_tables(bench, measured, samples.name, max_loss=max_loss / 100 if early else None) if save else []
+    for found in tables:
+        save_table(found, network)
     if output is not None:
-        write_csv(output, points_to_rows(points))
+        write_csv(output, rows)
     if plot is not None:
         from aspen_emulator.plots import plot_dial
 
-        plot_dial({network.stem: [points]}, plot, title=f"{network.name}: the dial")
-    click.echo(json.dumps([asdict(point) for point in points]) if as_json else table(points))
+        first = next(iter(measured.points.values()))
+        plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial")
+    click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
+    for found in tables:
+        click.echo(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
 
 
-def _samples(
-    source: Path | None, labels: Path | None, data: str | None, path: Path | None, part: str
-) -> tuple[Array, Array]:
-    if data is not None:
-        if source is not None or labels is not None:
-            raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
-        dataset = load_dataset(data, path)
-        return dataset.spikes(part), dataset.part(part).labels
-    if source is None or labels is None:
-        raise click.UsageError("found no samples, allowed is --input with --labels, or --data digits")
-    return load_spikes(source), load_spikes(labels)
+def run_settings(bench: Bench, settings: Sequence[float], stop: EarlyStop | None = None) -> Measured:
+    """Measure, with a progress bar."""
+    total = len(settings) * len(bench.encodings)
+    with tqdm(total=total, desc="sweep", unit="setting", leave=False, dynamic_ncols=True) as bar:
+        return measure(bench, settings, early=stop, progress=lambda _: bar.update(1))
+
+
+def load_stop(network: Path, bench: Bench) -> EarlyStop:
+    """The early stop in the calibration table of a network."""
+    name = None if bench.chips[0] is None else bench.chips[0].name
+    stop = load_table(network, name or "none", "scale" if bench.profile is None else "profile").early
+    if stop is None:
+        raise click.UsageError(
+            f"{network}: found --early on test data, but no early stop in its calibration table; make one with "
+            f"`aspen sweep --early --save` on validation data"
+        )
+    return stop
+
+
+def _knobs(found: CalibrationTable) -> list[float]:
+    return [point.threshold_scale for point in found.points]
+
+
+def _rows(measured: Measured, early: bool = False) -> list[dict[str, object]]:
+    rows = []
+    for name, points in measured.points.items():
+        made = points_to_rows(points, chip=name, early=early)
+        rows += [{**row, "steps": steps} for row, steps in zip(made, measured.taken, strict=True)]
+    return rows
+
+
+def _text(bench: Bench, measured: Measured, ended: Measured | None) -> str:
+    lines = []
+    for name, points in measured.points.items():
+        head = [f"{name or 'no chip'}:"] if len(measured.points) > 1 else []
+        lines += [*head, table(points)]
+        if ended is not None:
+            lines += [f"the same with inferences that end early, of {bench.steps} steps:"]
+            lines += [table(ended.points[name], ended.taken)]
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""What commands that measure accuracy share: labelled samples, encodings, settings of the dial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+
+import click
+
+from aspen._arrays import Array
+from aspen.data import DATASETS, load_dataset
+from aspen.data.stored import find_encoder
+from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, load_dial, prepare
+from aspen_emulator.inputs import load_spikes
+from aspen_emulator.sweeps import SCALES, Bench
+from aspen_hardware.chips import Chip
+
+KNOBS = tuple(k / 10 for k in range(11))
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OPTIONS = (
+    click.option("--input", "source", type=_FILE, help="Spikes, .npy: (time, samples, *shape)."),
+    click.option("--labels", "labels_path", type=_FILE, help="Classes, .npy: (samples,) integers."),
+    click.option("--data", type=click.Choice(list(DATASETS)), help="A data set instead of --input and --labels."),
+    click.option("--data-path", type=click.Path(exists=True, path_type=Path),
+                 help="Where the data lie, folder or zip as published; digits need none."),
+    click.option("--part", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
+                 help="Part of the data set; choose settings on validation data."),
+    click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+                 help="Encodings of each sample that are averaged, where the encoder is random."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Samples in one or more encodings, their classes, and what to call them."""
+
+    encodings: list[Array]
+    labels: Array
+    name: str
+
+
+chips_option = click.option(
+    "--chip", "targets", type=ChipParameter(), multiple=True,
+    help=f"Chip name or file; several: compiled for the first, priced on all.  [default: {DEFAULT_CHIP}]",
+)  # fmt: skip
+early_option = click.option(
+    "--early", is_flag=True, help="End inferences early, as soon as their answer is unlikely to be wrong."
+)
+max_loss_option = click.option(
+    "--max-loss", type=click.FloatRange(0, 100, min_open=True, max_open=True), default=0.5, show_default=True,
+    help="With --early: points of accuracy that it may cost.",
+)  # fmt: skip
+
+
+def sample_options(command: Decorated) -> Decorated:
+    """The options that say which samples are measured."""
+    return reduce(lambda inner, option: option(inner), reversed(_OPTIONS), command)
+
+
+def read_samples(
+    network: Path, source: Path | None, labels: Path | None, data: str | None, path: Path | None, part: str, seeds: int
+) -> Labelled:
+    """What the options name; a data set is encoded by the encoder in the network's file, if there is one.
+
+    Raises:
+        click.UsageError: the options do not go together.
+    """
+    if data is None:
+        if source is None or labels is None:
+            raise click.UsageError("found no samples, allowed is --input with --labels, or --data digits")
+        if seeds > 1:
+            raise click.UsageError("found --seeds with --input, allowed with --data, which can be encoded anew")
+        return Labelled([load_spikes(source)], load_spikes(labels), source.name)
+    if source is not None or labels is not None:
+        raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
+    dataset = load_dataset(data, path)
+    stored = find_encoder(network) if network.suffix == ".aspen" else None
+    dataset = dataset if stored is None else replace(dataset, encoder=stored)
+    if seeds > 1 and not getattr(dataset.encoder, "random", False):
+        raise click.UsageError(
+            f"found --seeds {seeds}, allowed is 1: {type(dataset.encoder).__name__} encodes a sample the same each time"
+        )
+    values = dataset.part(part).values
+    again = [dataset.encoder.encode(values, 1000 + seed) for seed in range(1, seeds)]
+    return Labelled([dataset.spikes(part), *again], dataset.part(part).labels, f"{data} {part}")
+
+
+def read_settings(text: str | None, dial: bool) -> list[float]:
+    """The knob settings that ``--scales`` lists; default: a range that suits the dial."""
+    if text is None:
+        return list(KNOBS if dial else SCALES)
+    try:
+        settings = [float(setting) for setting in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(
+            f"found {text!r}, allowed are numbers such as 0.5,1,2", param_hint="--scales"
+        ) from error
+    if len(set(settings)) < len(settings):
+        raise click.BadParameter(f"found {text!r}, allowed is each setting once", param_hint="--scales")
+    return settings
+
+
+def make_bench(
+    network: Path, samples: Labelled, targets: Sequence[Chip], *, floating: bool, dial: bool, engine: str
+) -> Bench:
+    """What to measure: the network compiled for the first chip, whose counts all chips are priced from."""
+    if len({target.name for target in targets}) < len(targets):
+        raise click.UsageError("found a --chip twice, allowed is each once")
+    program, on = prepare(network, targets[0] if targets else None, floating)
+    profile = load_dial(network, program, on) if dial else None
+    chips: list[Chip | None] = [*targets] or [on]
+    return Bench(program, samples.encodings, samples.labels, chips, engine, profile)
+
+
+def listed(settings: Sequence[float]) -> str:
+    """Numbers with commas between them."""
+    return ",".join(f"{setting:g}" for setting in settings)
