@@ -1,0 +1,118 @@
+"""Sweeps: means over encodings, several chips from the same counts, inferences that end early, tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aspen._arrays import Array
+from aspen.confidence import EarlyStop, scores_over_time
+from aspen.errors import InputError
+from aspen.network import Network
+from aspen.operating_points import wilson
+from aspen.profiles import DialProfile
+from aspen_emulator import run, sweep
+from aspen_emulator.early import ended_early
+from aspen_emulator.sweeps import Bench, calibrate_stop, make_tables, measure
+from aspen_hardware import chip, compile, energy_model
+from tests.networks import float_network, random_spikes
+
+STEPS, SAMPLES = 12, 30
+CHIPS = (chip("loihi1"), chip("generic-45nm"))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return float_network(1, bias=False)
+
+
+def spikes_of(network: Network, seed: int, samples: int = SAMPLES) -> Array:
+    return random_spikes(seed, STEPS, samples, *network.input.shape)
+
+
+def labels_of(network: Network, samples: int = SAMPLES) -> Array:
+    """What the network itself says, but for every fifth sample."""
+    answers = run(network, spikes_of(network, 0, samples)).predictions
+    return np.where(np.arange(samples) % 5 == 0, (answers + 1) % network[network.output].size, answers)
+
+
+def test_what_remains_of_a_run_is_what_shorter_runs_count(network: Network) -> None:
+    spikes = spikes_of(network, 0)
+    taken = np.random.default_rng(0).integers(1, STEPS + 1, SAMPLES)
+    found = ended_early(run(network, spikes, record="spikes"), taken)
+    each = [run(network, spikes[:steps, k : k + 1], record="spikes") for k, steps in enumerate(taken)]
+    assert (found.steps, found.batch) == (taken.sum(), 1)
+    for part in ("spikes", "synaptic_operations", "active_updates", "rasters"):
+        for name, counts in getattr(found, part).items():
+            np.testing.assert_array_equal(counts, np.concatenate([getattr(one, part)[name] for one in each]))
+    np.testing.assert_array_equal(found.output, np.concatenate([one.output for one in each]))
+    report, parts = energy_model(found, CHIPS[0]), [energy_model(one, CHIPS[0]) for one in each]
+    for kind in ("dynamic", "static"):
+        assert getattr(report, kind).typical == pytest.approx(sum(getattr(part, kind).typical for part in parts))
+
+
+def test_ending_early_costs_and_answers_what_was_read_until_then(network: Network) -> None:
+    spikes, labels = spikes_of(network, 0), labels_of(network)
+    stop = EarlyStop(1.5, 0.0, (1.0,), (0.3,), "spikes", STEPS, 0.005)
+    found = measure(Bench(network, [spikes], labels, CHIPS), [1.0, 1.5], early=stop)
+    record = run(network, spikes, 1.5)
+    scores = scores_over_time(record)
+    taken = stop.stops(scores, 1.5)
+    assert 1 < taken.mean() < STEPS
+    assert found.taken[1] == taken.mean()
+    right = scores[taken - 1, np.arange(SAMPLES)].argmax(axis=1) == labels
+    np.testing.assert_array_equal(found.correct[1], right)
+    for description in CHIPS:
+        point = found.points[description.name][1]
+        energy = energy_model(ended_early(record, taken), description)
+        assert energy.dynamic is not None
+        assert point.dynamic_nj == pytest.approx(1e9 * energy.dynamic.typical / SAMPLES)
+        assert point.accuracy == right.mean()
+        assert point.hidden_spikes == ended_early(record, taken).hidden_spikes.sum() / SAMPLES
+    never = EarlyStop(1.5, 0.0, (1.0,), (0.0,), "spikes", STEPS, 0.005)
+    whole = measure(Bench(network, [spikes], labels, CHIPS), [1.5])
+    assert whole.taken == [STEPS]
+    ended = measure(Bench(network, [spikes], labels, CHIPS), [1.5], early=never)
+    assert ended.points["loihi1"][0].dynamic_nj == pytest.approx(whole.points["loihi1"][0].dynamic_nj)
+    assert ended.points["loihi1"][0].static_nj == pytest.approx(whole.points["loihi1"][0].static_nj)
+
+
+def test_several_chips_are_priced_from_the_same_counts(network: Network) -> None:
+    deployment, spikes, labels = compile(network, "loihi1"), spikes_of(network, 0), labels_of(network)
+    found = measure(Bench(deployment, [spikes], labels, (*CHIPS, None)), [0.8, 1.5])
+    for description in CHIPS:
+        assert found.points[description.name] == sweep(deployment, spikes, labels, [0.8, 1.5], on=description)
+    assert [p.dynamic_nj for p in found.points[None]] == [None, None]
+
+
+def test_encodings_are_averaged_and_a_sample_counts_once(network: Network) -> None:
+    labels, encodings = labels_of(network), [spikes_of(network, seed) for seed in range(3)]
+    found = measure(Bench(network, encodings, labels, CHIPS), [1.0, 2.0])
+    single = [sweep(network, spikes, labels, [1.0, 2.0], on="loihi1") for spikes in encodings]
+    for k, point in enumerate(found.points["loihi1"]):
+        for name in ("accuracy", "hidden_spikes", "synaptic_operations", "dynamic_nj", "static_nj"):
+            assert getattr(point, name) == pytest.approx(np.mean([getattr(one[k], name) for one in single]))
+        assert (point.accuracy_low, point.accuracy_high) == wilson(found.correct[k].sum(), SAMPLES)
+        assert point.samples == SAMPLES
+    wrong = Bench, (network, [encodings[0], encodings[1][:, :-1]], labels)
+    with pytest.raises(InputError, match=r"labels: found .* allowed are 29 integers"):
+        wrong[0](*wrong[1])
+
+
+def test_tables_hold_thinned_points_with_and_without_an_early_end(network: Network) -> None:
+    labels = labels_of(network, 300)
+    profile = DialProfile.uniform(network)
+    bench = Bench(network, [spikes_of(network, 0, 300)], labels, CHIPS, profile=profile)
+    knobs = [0.0, 0.25, 0.5, 0.75, 1.0]
+    measured = measure(bench, knobs)
+    one, two = make_tables(bench, measured, "random", max_loss=0.02)
+    assert (one.key, two.key, one.steps, one.step_time) == ("profile@loihi1", "profile@generic-45nm", STEPS, 1e-3)
+    points = measured.points["loihi1"]
+    assert min(points, key=lambda p: p.dynamic_nj or 0.0) == one.cheapest
+    assert one.best.accuracy == max(p.accuracy for p in points)
+    kept = [point.threshold_scale for point in one.points]
+    assert one.early == calibrate_stop(bench, kept, 0.02)
+    again = measure(bench, kept, early=one.early)
+    assert [early.point for early in one.early_points] == again.points["loihi1"]
+    assert [early.steps for early in one.early_points] == again.taken
+    assert make_tables(bench, measured, "random")[0].early is None
