@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset, save_encoder
-from aspen.errors import InputError, MissingDependencyError
+from aspen.errors import InputError, MissingDependencyError, TrainingError
 from aspen.files import write_atomically
 from aspen.network import Network
 from aspen.profiles import DialProfile, save_profile
@@ -80,13 +80,25 @@ class Architecture:
         kind = RecurrentNet if self.model == "recurrent" else DenseNet
         return kind((prod(shape), *self.hidden, dataset.classes), **options)
 
-    def train_with(self, how: str) -> Recipe:
-        """The recipe called ``how``, with the loss on the mean of a read-out that does not spike."""
-        return recipe(how) if self.readout == "spikes" else _on_mean(recipe(how))
 
+def adapted(how: str, readout: str, spike_price: float | None = None, learning_rate: float | None = None) -> Recipe:
+    """The recipe called ``how`` for a read-out, with other numbers where they are given.
 
-def _on_mean(how: Recipe) -> Recipe:
-    return replace(how, scores="mean", then=None if how.then is None else _on_mean(how.then))
+    Args:
+        how: its name.
+        readout: of the model; the loss of one that does not spike is on its mean over time.
+        spike_price: in all stages but those with a dial, whose prices are its own.
+        learning_rate: in all stages.
+    """
+    settings: dict[str, Any] = {} if readout == "spikes" else {"scores": "mean"}
+    if learning_rate is not None:
+        settings["learning_rate"] = learning_rate
+
+    def change(stage: Recipe) -> Recipe:
+        priced: dict[str, Any] = {} if spike_price is None or stage.dial is not None else {"spike_price": spike_price}
+        return replace(stage, **settings, **priced, then=stage.then and change(stage.then))
+
+    return change(recipe(how))
 
 
 @dataclass(frozen=True)
@@ -98,12 +110,14 @@ class Trained:
         profile: the learned dial, where the recipe has one.
         encoder: what turned the data into spikes or a current, where a file can hold it.
         points: knob setting, accuracy and hidden spikes per inference.
+        dead: fraction of the hidden neurons that never spiked at the first setting.
     """
 
     network: Network
     profile: DialProfile | None
     encoder: StoredEncoder | None
     points: tuple[tuple[float, float, float], ...]
+    dead: float
 
     def save(self, path: Path) -> None:
         """Write an ``.aspen`` file: the network with its dial and its encoder."""
@@ -127,6 +141,17 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _remembered(checkpoint: Path | None) -> Iterator[None]:
+    """Say of a training that failed what is left of it."""
+    try:
+        yield
+    except TrainingError as error:
+        if checkpoint is None or not checkpoint.is_file():
+            raise
+        raise TrainingError(f"{error}; {checkpoint} holds the last good epoch") from error
+
+
 def train_network(
     how: str,
     *,
@@ -134,6 +159,8 @@ def train_network(
     data_path: Path | None = None,
     architecture: Architecture | None = None,
     epochs: int | None = None,
+    spike_price: float | None = None,
+    learning_rate: float | None = None,
     seed: int = 0,
     state_dict: Path | None = None,
     checkpoint: Path | None = None,
@@ -146,12 +173,14 @@ def train_network(
         how: name of a recipe.
         data, data_path: as for :func:`aspen.data.load_dataset`.
         architecture: what to train; default: a dense network.
+        spike_price, learning_rate: instead of the recipe's, as in :func:`adapted`.
         epochs, seed, checkpoint, resume, log: as for :func:`aspen.fit`.
         state_dict: where the weights are to be saved too.
 
     Raises:
         MissingDependencyError: torch, snnTorch or scikit-learn is missing.
         InputError: the data are not there, or are not for this kind of network.
+        TrainingError: as :func:`aspen.fit`, or the trained network says nothing.
     """
     try:
         import snntorch  # noqa: F401 - only to say clearly what is missing
@@ -166,12 +195,12 @@ def train_network(
     chosen = architecture or Architecture()
     dataset = chosen.fitting(load_dataset(data, data_path))
     torch.manual_seed(seed)
-    model, method = chosen.build(dataset), chosen.train_with(how)
+    model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate)
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
     if chosen.batch_norm:
         options["batch_norm"] = "over_time"
     total = len(method.stages) * epochs if epochs else sum(stage.epochs for stage in method.stages)
-    with tqdm(total=total, desc=f"train {how}, seed {seed}", unit="epoch", dynamic_ncols=True) as bar:
+    with tqdm(total=total, desc=f"train {how}, seed {seed}", unit="epoch", dynamic_ncols=True, delay=0.2) as bar:
 
         def progress(entry: Epoch, total: int) -> None:
             shown = ", ".join(
@@ -180,8 +209,14 @@ def train_network(
             bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}")
             bar.update(1)
 
-        with _one_thread():
+        with _one_thread(), _remembered(checkpoint):
             fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
+            last = fitted.history[-1]
+            if not any(last.spikes):
+                raise TrainingError(
+                    f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
+                    f"for more epochs, or with a lower spike price"
+                )
     if state_dict is not None:
         buffer = io.BytesIO()
         torch.save(model.state_dict(), buffer)
@@ -191,9 +226,11 @@ def train_network(
     if profile is not None:
         network, profile = profile.folded(network)
     trained = {"data": data, "recipe": how, "epochs": len(fitted.history), "seed": seed, **asdict(chosen)}
+    changed = {"spike_price": spike_price, "learning_rate": learning_rate}
+    trained |= {name: value for name, value in changed.items() if value is not None}
     network = replace(network, provenance={**network.provenance, "training": trained})
     encoder = dataset.encoder if isinstance(dataset.encoder, StoredEncoder) else None
-    return Trained(network, profile, encoder, tuple(_points(fitted.history[-1])))
+    return Trained(network, profile, encoder, tuple(_points(last)), last.dead)
 
 
 def _points(entry: Epoch) -> Iterator[tuple[float, float, float]]:

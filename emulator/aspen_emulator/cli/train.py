@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from aspen.data import DATASETS
 from aspen.recipes import RECIPES
 from aspen_emulator.cli.common import check_writable
 from aspen_emulator.training import MODEL_KINDS, Architecture, train_network
+
+LARGEST_LAYER = 2**20
 
 
 class Sizes(click.ParamType):
@@ -25,9 +28,19 @@ class Sizes(click.ParamType):
             sizes = tuple(int(size) for size in str(value).split(",") if value)
         except ValueError:
             sizes = (0,)
-        if min(sizes, default=1) < 1:
-            self.fail(f"found {value!r}, allowed are sizes such as 128,64", param, ctx)
+        if not 1 <= min(sizes, default=1) <= max(sizes, default=1) <= LARGEST_LAYER:
+            self.fail(f"found {value!r}, allowed are sizes from 1 to {LARGEST_LAYER}, such as 128,64", param, ctx)
         return sizes
+
+
+class Number(click.FloatRange):
+    """A number in a range, and not NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail("found nan, allowed are numbers", param, ctx)
+        return number
 
 
 @click.command("train")
@@ -51,6 +64,8 @@ class Sizes(click.ParamType):
               help="linear: the answer is a weighted sum of the last hidden layer's spikes.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip
+@click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
+@click.option("--learning-rate", type=Number(min=0, max=1e3, min_open=True), help="Instead of the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, encoding and perturbation.")
 @click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="Written after each epoch.")
 @click.option("--resume", is_flag=True, help="Go on from --checkpoint, if it is there.")
@@ -71,6 +86,8 @@ def train_command(
     learn_beta: bool,
     readout: str,
     epochs: int | None,
+    spike_price: float | None,
+    learning_rate: float | None,
     seed: int,
     checkpoint: Path | None,
     resume: bool,
@@ -79,16 +96,19 @@ def train_command(
 ) -> None:
     """Train a network on a data set, and export it to an .aspen file, with its dial and its encoder."""
     check_writable(output, state_dict, checkpoint)
+    if output.suffix != ".aspen":
+        raise click.UsageError(f"{output}: found {output.suffix or 'no suffix'}, allowed is .aspen; rename it")
     if resume and checkpoint is None:
         raise click.UsageError("found --resume without --checkpoint, allowed is both; name the checkpoint")
     architecture = Architecture(model, hidden, channels, batch_norm, learn_beta, readout)
     trained = train_network(
-        recipe, data=data, data_path=data_path, architecture=architecture, epochs=epochs, seed=seed,
-        state_dict=state_dict, checkpoint=checkpoint, resume=resume, log=log,
+        recipe, data=data, data_path=data_path, architecture=architecture, epochs=epochs, spike_price=spike_price,
+        learning_rate=learning_rate, seed=seed, state_dict=state_dict, checkpoint=checkpoint, resume=resume, log=log,
     )  # fmt: skip
     trained.save(output)
     for setting, accuracy, spikes in trained.points:
         click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spikes:.0f} hidden spikes per inference")
+    click.echo(f"{trained.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
     parts = {"dial": trained.profile, "encoder": trained.encoder}
     kept = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
     click.echo(f"saved: {output}{kept and ', with '}{kept}")
