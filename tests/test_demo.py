@@ -99,7 +99,9 @@ def test_the_demo_refuses_a_folder_that_cannot_be(tmp_path: Path) -> None:
         run_demo(tmp_path / "y", seeds=0, lava=False)
 
 
-@pytest.mark.parametrize("example", ["energy_sweep.py --epochs 2", "own_training_loop.py --steps 60"])
+@pytest.mark.parametrize(
+    "example", ["energy_sweep.py --epochs 2", "own_training_loop.py --steps 60", "raw_values.py --epochs 1"]
+)
 def test_examples_run(
     example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
