@@ -1,0 +1,123 @@
+"""A battery that must last until a deadline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aspen.calibration_table import CalibrationTable
+from aspen.control.spending import Decision, Spent, State, Steering, flag, number, part, sparsest_worth_running
+from aspen.control.units import format_duration, format_energy, format_power
+from aspen.errors import InputError
+
+
+class Battery:
+    """Spends a battery evenly until a deadline, and never more than leaves enough for static power until then.
+
+    After each window the power that may be spent is what is left over the time that is left; less static power, that
+    is what the next window aims at.
+
+    Args:
+        table: with energies.
+        joules: charge of the battery; what the network may take of it.
+        seconds: time until the deadline.
+        window_seconds: time from window to window.
+        worst_step: joules that one time step of the network can cost at most, without the static part.
+        static_watts: power that is spent whatever happens.
+        sparsest: as for :class:`Budget`.
+        agility, max_change: see :class:`Steering`.
+
+    Attributes:
+        charge: joules left.
+        time: seconds left.
+
+    Raises:
+        InputError: static power alone empties the battery before the deadline.
+    """
+
+    def __init__(
+        self,
+        table: CalibrationTable,
+        joules: float,
+        seconds: float,
+        window_seconds: float,
+        worst_step: float,
+        *,
+        static_watts: float = 0.0,
+        sparsest: float | None = None,
+        agility: float = 0.3,
+        max_change: float = 0.3,
+    ) -> None:
+        _check_deadline(table, joules, seconds, window_seconds, static_watts)
+        self.capacity, self.charge, self.time = joules, joules, seconds
+        self._even = (joules - static_watts * seconds) / seconds  # watts beside the static power, spent evenly
+        self.window_seconds, self.worst_step, self.static_watts = window_seconds, worst_step, static_watts
+        self.steering = Steering(
+            table, sparsest_worth_running(table) if sparsest is None else sparsest, agility, max_change
+        )
+        self._run = True
+        self._aim()
+
+    @property
+    def decision(self) -> Decision:
+        """For the next window."""
+        return Decision(self.steering.knob, self._run, max(self.free, 0.0))
+
+    @property
+    def left(self) -> float:
+        """Joules in the battery."""
+        return self.charge
+
+    @property
+    def state_of_charge(self) -> float:
+        """What is left of the battery, 0 to 1."""
+        return max(self.charge, 0.0) / self.capacity
+
+    @property
+    def free(self) -> float:
+        """Joules that static power will not need until the deadline."""
+        return self.charge - self.static_watts * max(self.time, 0.0)
+
+    def update(self, spent: Spent) -> Decision:
+        """Take account of a window, and decide on the next."""
+        self.charge -= spent.dynamic + spent.static
+        self.time -= spent.seconds
+        if spent.ran:
+            self.steering.observe(self.steering.knob, spent.dynamic)
+        self._aim()
+        return self.decision
+
+    def _aim(self) -> None:
+        windows = max(self.time / self.window_seconds, 1.0)
+        self.steering.steer(self.free / windows)
+        behind = self._even * (max(self.time, 0.0) - ROOM * self.window_seconds)
+        self._run = self.free >= max(self.worst_step, behind)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Charge, time and steering."""
+        return {"charge": self.charge, "time": self.time, "run": self._run, "steering": self.steering.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on exactly there."""
+        self.charge, self.time, self._run = number(state, "charge"), number(state, "time"), flag(state, "run")
+        self.steering.load_state_dict(part(state, "steering"))
+
+
+ROOM = 8
+"""Windows' worth of energy by which spending may be ahead of an even one before windows are skipped."""
+
+
+def _check_deadline(
+    table: CalibrationTable, joules: float, seconds: float, window_seconds: float, static_watts: float
+) -> None:
+    for what, value in (("joules", joules), ("seconds", seconds), ("window_seconds", window_seconds)):
+        if not value > 0:
+            raise InputError(f"{what}: found {value}, allowed is more than 0")
+    if joules > static_watts * seconds:
+        return
+    cheapest = static_watts + table.dynamic_nj(table.cheapest.threshold_scale) * 1e-9 / window_seconds
+    raise InputError(
+        f"battery: found {format_energy(joules)} to last {format_duration(seconds)}, allowed is more than the static "
+        f"power of {format_power(static_watts)} takes; possible are {format_duration(joules / static_watts)} with the "
+        f"network idle, {format_duration(joules / cheapest)} with its dial at the sparsest, or "
+        f"{format_energy(cheapest * seconds)} for this deadline"
+    )

@@ -1,0 +1,138 @@
+"""Holding an energy budget: a ledger that is never overdrawn, and a dial that uses what it allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aspen.calibration_table import CalibrationTable
+from aspen.control.ledger import HOUR, Ledger
+from aspen.control.spending import Decision, Spent, State, Steering, flag, part, sparsest_worth_running
+from aspen.control.units import format_energy, format_power
+from aspen.errors import InputError
+
+PACE = 0.992
+"""Part of the budget that is earned: the rest is for an hour being remembered in parts."""
+HELD_BACK = 0.4
+"""Part of what the ledger can keep that is kept for what is to come."""
+
+MOST_CORRECTED = 0.5
+"""Part of what is earned in a window by which the ledger moves what it aims at."""
+
+
+class Budget:
+    """Holds a mean power, and no more than an hour's worth of it in any hour.
+
+    Each window aims at what is earned in a window, corrected by a part of how far the ledger is from what it holds
+    back: this is integral feedback, and as the ledger keeps no more than its capacity it does not wind up. The table
+    says where the knob must be for that (see :class:`Steering`). A window is run only where the ledger covers what it
+    is expected to cost; otherwise it is skipped, and the last answer stands. A window that costs more than the ledger
+    covers is stopped in time. So the budget is held whatever the input, also where even the sparsest setting costs
+    more.
+
+    Args:
+        table: with energies.
+        watts: the budget: dynamic and static, or with ``static_watts=0`` and ``count_static=False`` dynamic alone.
+        window_seconds: time from window to window.
+        worst_step: joules that one time step of the network can cost at most, without the static part.
+        static_watts: power that is spent whatever happens.
+        count_static: whether the static energy of a window is paid from the budget.
+        sparsest: knob at which saving by the dial ends, and windows are skipped instead; default: of the cheapest
+            point of the table that is at most 5 points less accurate than its best.
+        keep: what the ledger can keep, as a part of an hour's budget (without its static part).
+        patience: windows over which a deviation is corrected.
+        agility, max_change: see :class:`Steering`.
+
+    Raises:
+        InputError: the budget is below the static power, or an hour of it covers only few windows.
+    """
+
+    def __init__(
+        self,
+        table: CalibrationTable,
+        watts: float,
+        window_seconds: float,
+        worst_step: float,
+        *,
+        static_watts: float = 0.0,
+        count_static: bool = True,
+        sparsest: float | None = None,
+        keep: float = 0.025,
+        patience: float = 25.0,
+        agility: float = 0.3,
+        max_change: float = 0.3,
+    ) -> None:
+        self._static = static_watts if count_static else 0.0
+        free = check_power(table, watts, self._static, window_seconds)
+        if not 0 < keep <= 0.5 or patience < 1:
+            raise InputError(f"keep, patience: found {keep} and {patience}, allowed are 0 to 0.5, and 1 and more")
+        cheapest = table.dynamic_nj(table.cheapest.threshold_scale) * 1e-9
+        least = worst_step + cheapest
+        if least > HELD_BACK * keep * free * HOUR:
+            raise InputError(
+                f"budget: found {format_energy(free * HOUR)} an hour for all but static power, allowed is "
+                f"{format_energy(least / (HELD_BACK * keep))} and more, as a window costs {format_energy(cheapest)} at "
+                f"the sparsest and a time step up to {format_energy(worst_step)}; raise the budget"
+            )
+        self.window_seconds, self.worst_step, self.patience = window_seconds, worst_step, patience
+        self.count_static = count_static
+        self.ledger = Ledger(PACE * free, free * HOUR, keep * free * HOUR, least)
+        self.steering = Steering(
+            table, sparsest_worth_running(table) if sparsest is None else sparsest, agility, max_change
+        )
+        self._run = True
+        self._aim()
+
+    @property
+    def decision(self) -> Decision:
+        """For the next window."""
+        return Decision(self.steering.knob, self._run, max(self.ledger.left, 0.0))
+
+    @property
+    def left(self) -> float:
+        """Joules that may be spent at once."""
+        return self.ledger.left
+
+    def update(self, spent: Spent) -> Decision:
+        """Take account of a window, and decide on the next."""
+        unforeseen = spent.static - self._static * spent.seconds if self.count_static else 0.0
+        self.ledger.book(spent.seconds, spent.dynamic + unforeseen)
+        if spent.ran:
+            self.steering.observe(self.steering.knob, spent.dynamic)
+        self._aim()
+        return self.decision
+
+    def _aim(self) -> None:
+        ledger, steering = self.ledger, self.steering
+        earned = ledger.watts * self.window_seconds
+        over = (ledger.balance - HELD_BACK * ledger.capacity) / self.patience
+        steering.steer(earned + min(max(over, -MOST_CORRECTED * earned), MOST_CORRECTED * earned))
+        expected = min(steering.expected(steering.knob), HELD_BACK * ledger.capacity - self.worst_step)
+        self._run = ledger.left >= self.worst_step + expected
+
+    def state_dict(self) -> dict[str, Any]:
+        """Ledger and steering."""
+        return {"ledger": self.ledger.state_dict(), "run": self._run, "steering": self.steering.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on exactly there."""
+        self.ledger.load_state_dict(part(state, "ledger"))
+        self._run = flag(state, "run")
+        self.steering.load_state_dict(part(state, "steering"))
+
+
+def check_power(table: CalibrationTable, watts: float, static_watts: float, window_seconds: float) -> float:
+    """What a budget leaves for all but static power, in watts.
+
+    Raises:
+        InputError: nothing is left; the message says what would be possible.
+    """
+    if watts > static_watts:
+        return watts - static_watts
+    cheapest = table.cheapest.dynamic_nj
+    least = static_watts + (0.0 if cheapest is None else cheapest * 1e-9 / window_seconds)
+    raise InputError(
+        f"budget: found {format_power(watts)}, allowed is more than the static power of {format_power(static_watts)} "
+        f"({format_energy(static_watts * HOUR)} an hour, {format_energy(static_watts * window_seconds)} a window); "
+        f"without skipping windows {format_power(least)} ({format_energy(least * HOUR)} an hour, "
+        f"{format_energy(least * window_seconds)} a window) is possible"
+    )

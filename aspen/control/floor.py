@@ -1,0 +1,94 @@
+"""As few spikes as a wanted accuracy allows, judged by how clear the answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.calibration_table import CalibrationTable
+from aspen.control.spending import Decision, Spent, State, number
+from aspen.errors import InputError
+
+
+class AccuracyFloor:
+    """Holds the mean margin of the answers at a level, with the sparsest setting that does.
+
+    Integral control: the dial's place between its most accurate point (0) and the cheapest (1) moves by ``gain`` times
+    the margin's distance from the level, and stays within them, so that it does not wind up.
+
+    Args:
+        table: whose range the knob has.
+        level: margin to be held, 0 to 1; :func:`margin_for` finds it.
+        gain: part of the range per unit of margin and window.
+    """
+
+    def __init__(self, table: CalibrationTable, level: float, gain: float = 0.2) -> None:
+        if not 0 <= level <= 1 or not gain > 0:
+            raise InputError(f"level, gain: found {level} and {gain}, allowed are 0 to 1, and more than 0")
+        self.table, self.level, self.gain = table, level, gain
+        self.place = 0.0
+
+    @property
+    def decision(self) -> Decision:
+        """For the next window."""
+        accurate, sparse = self.table.best.threshold_scale, self.table.cheapest.threshold_scale
+        if self.table.dial == "scale":
+            return Decision(min(max(accurate * (sparse / accurate) ** self.place, self.table.low), self.table.high))
+        return Decision(min(max(accurate + self.place * (sparse - accurate), self.table.low), self.table.high))
+
+    @property
+    def left(self) -> None:
+        """There is no budget."""
+        return None
+
+    def update(self, spent: Spent) -> Decision:
+        """Take account of a window, and decide on the next."""
+        if spent.ran and spent.margin is not None:
+            self.place = min(max(self.place + self.gain * (spent.margin - self.level), 0.0), 1.0)
+        return self.decision
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the dial is."""
+        return {"place": self.place}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on exactly there."""
+        self.place = number(state, "place")
+
+
+def margins(scores: Array) -> Array:
+    """(...): how clear answers are, 0 to 1, from scores (..., n): best less second best, over their magnitudes."""
+    values = np.asarray(scores, np.float64)
+    if values.shape[-1] < 2:
+        raise InputError(f"scores: found {values.shape[-1]} outputs, allowed are 2 and more")
+    ordered = np.sort(values, axis=-1)
+    best, second = ordered[..., -1], ordered[..., -2]
+    size = np.abs(best) + np.abs(second)
+    return np.asarray(np.divide(best - second, size, out=np.zeros_like(size), where=size > 0))
+
+
+def margin_for(accuracy: float, points: Sequence[tuple[float, float]]) -> float:
+    """The mean margin at which a network reaches an accuracy, as it was on validation data.
+
+    Args:
+        accuracy: wanted, 0 to 1.
+        points: (accuracy, mean margin) at some settings of the dial; taken in the order of accuracy, where margins are
+            raised so that they do not fall.
+
+    Raises:
+        InputError: no setting reaches the accuracy; the message says which is possible.
+    """
+    if not points or not all(isfinite(value) for point in points for value in point):
+        raise InputError("points: found none or some that are no numbers, allowed is one and more")
+    ordered = sorted(points)
+    reached = [each[0] for each in ordered]
+    levels = np.maximum.accumulate([each[1] for each in ordered])
+    if accuracy > reached[-1]:
+        raise InputError(
+            f"accuracy: found {accuracy:.1%}, allowed is at most {reached[-1]:.1%}, the best of the settings measured"
+        )
+    return float(np.interp(accuracy, reached, levels))
