@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "deploy",
     "run": "run",
     "sweep": "sweep",
+    "calibrate": "calibrate",
     "study": "study",
     "chips": "chips",
     "doctor": "doctor",

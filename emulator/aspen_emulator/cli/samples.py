@@ -17,6 +17,8 @@ from aspen_emulator.inputs import load_spikes
 from aspen_emulator.sweeps import SCALES, Bench
 from aspen_hardware.chips import Chip
 
+ENOUGH = 1000
+"""Inferences from which on :meth:`Labelled.advise_seeds` is silent."""
 KNOBS = tuple(k / 10 for k in range(11))
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
@@ -34,11 +36,20 @@ _OPTIONS = (
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Samples in one or more encodings, their classes, and what to call them."""
+    """Samples in one or more encodings, their classes, what to call them, and whether they can be encoded anew."""
 
     encodings: list[Array]
     labels: Array
     name: str
+    random: bool = False
+
+    def advise_seeds(self) -> None:
+        """Say on standard error where more encodings would make an early stop safer."""
+        if self.random and len(self.encodings) * len(self.labels) < ENOUGH:
+            click.echo(
+                f"note: {len(self.labels)} samples hold the loss by --early only roughly; --seeds 4 encodes each anew",
+                err=True,
+            )
 
 
 chips_option = click.option(
@@ -78,13 +89,14 @@ def read_samples(
     dataset = load_dataset(data, path)
     stored = find_encoder(network) if network.suffix == ".aspen" else None
     dataset = dataset if stored is None else replace(dataset, encoder=stored)
-    if seeds > 1 and not getattr(dataset.encoder, "random", False):
+    random = bool(getattr(dataset.encoder, "random", False))
+    if seeds > 1 and not random:
         raise click.UsageError(
             f"found --seeds {seeds}, allowed is 1: {type(dataset.encoder).__name__} encodes a sample the same each time"
         )
     values = dataset.part(part).values
     again = [dataset.encoder.encode(values, 1000 + seed) for seed in range(1, seeds)]
-    return Labelled([dataset.spikes(part), *again], dataset.part(part).labels, f"{data} {part}")
+    return Labelled([dataset.spikes(part), *again], dataset.part(part).labels, f"{data} {part}", random)
 
 
 def read_settings(text: str | None, dial: bool) -> list[float]:

@@ -91,6 +91,8 @@ def sweep_command(
     rows = _rows(measured)
     ended = None
     if early:
+        if stop is None:
+            samples.advise_seeds()
         stop = stop or calibrate_stop(bench, settings, max_loss / 100)
         ended = run_settings(bench, settings, stop)
         rows += _rows(ended, early=True)

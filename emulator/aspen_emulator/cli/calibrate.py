@@ -1,0 +1,222 @@
+"""``aspen calibrate``: the setting of the dial for an energy, an accuracy or a battery."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import click
+
+from aspen.calibration import CalibrationTable, load_table, save_table
+from aspen.calibration_table import NO_CHIP
+from aspen.choosing import SURE, Battery, Choice, Chooser, Demand
+from aspen.control.units import format_duration, format_energy, parse_battery, parse_energy
+from aspen.errors import InputError
+from aspen_emulator.cli.common import chip_option, engine_option, float_option, json_option, network_argument
+from aspen_emulator.cli.samples import (
+    early_option,
+    make_bench,
+    max_loss_option,
+    read_samples,
+    read_settings,
+    sample_options,
+)
+from aspen_emulator.cli.sweep import run_settings
+from aspen_emulator.sweeps import make_tables, table
+from aspen_hardware.chips import Chip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A demand, and how it reads."""
+
+    demand: Demand
+    words: str
+
+
+@click.command("calibrate")
+@network_argument
+@click.option("--max-energy", help="At most this energy per inference, such as 5uJ: dynamic and static together.")
+@click.option("--min-accuracy", type=float, help="At least this accuracy, such as 0.9, as cheaply as possible.")
+@click.option("--battery", help="Charge that must last: 100mAh@3.7V, or 5kJ; with --hours and --rate.")
+@click.option("--hours", type=float, help="With --battery: how long it must last.")
+@click.option("--rate", help="With --battery: inferences, such as 1/s, 20/min or 100/h.")
+@click.option("--gated", is_flag=True, help="With --battery: the chip is off between inferences, and leaks nothing.")
+@click.option("--dynamic/--total", default=False, help="Reckon with the dynamic energy alone.  [default: total]")
+@click.option("--sure", is_flag=True, help="With --min-accuracy: the lower end of the interval must reach it.")
+@click.option("--stored", is_flag=True, help="Choose from the calibration table in NETWORK; measure nothing.")
+@sample_options
+@click.option("--scales", help="Knob settings to measure; default as in `aspen sweep`.")
+@click.option("--dial", is_flag=True, help="Turn the learned dial of NETWORK instead of all thresholds together.")
+@early_option
+@max_loss_option
+@engine_option
+@chip_option
+@float_option
+@json_option
+def calibrate_command(
+    network: Path,
+    max_energy: str | None,
+    min_accuracy: float | None,
+    battery: str | None,
+    hours: float | None,
+    rate: str | None,
+    gated: bool,
+    dynamic: bool,
+    sure: bool,
+    stored: bool,
+    source: Path | None,
+    labels_path: Path | None,
+    data: str | None,
+    data_path: Path | None,
+    part: str,
+    seeds: int,
+    scales: str | None,
+    dial: bool,
+    early: bool,
+    max_loss: float,
+    engine: str,
+    target: Chip | None,
+    floating: bool,
+    as_json: bool,
+) -> None:
+    """Choose the setting of NETWORK's dial for an energy, an accuracy or a battery, and keep the choice in NETWORK.
+
+    Measures validation data, keeps the settings worth having as the calibration table in NETWORK, and says what the
+    chosen one is expected to do on unseen data.
+
+    \b
+      aspen calibrate net.aspen --data digits --dial --max-energy 65uJ
+      aspen calibrate net.aspen --stored --min-accuracy 0.9
+      aspen calibrate net.aspen --stored --battery 100mAh@3.7V --hours 2 --rate 1/s --gated
+    """
+    if network.suffix != ".aspen":
+        raise click.UsageError(
+            f"{network}: found {network.suffix or 'no suffix'}, allowed is .aspen, which can hold it"
+        )
+    asked = _asked(max_energy, min_accuracy, battery, hours, rate, gated=gated, dynamic=dynamic, sure=sure)
+    if stored:
+        if data is not None or source is not None or scales is not None:
+            raise click.UsageError("found --stored beside samples or --scales, allowed is one: measure, or choose anew")
+        kind = "profile" if dial else None
+        name = NO_CHIP if floating else None if target is None else target.name
+        found, settings = load_table(network, name, kind), None
+    else:
+        if part == "test":
+            raise click.UsageError(
+                "found --part test, allowed is validation; test data is for the end, see aspen sweep"
+            )
+        knobs = read_settings(scales, dial)
+        samples = read_samples(network, source, labels_path, data, data_path, part, seeds)
+        targets = [target] if target is not None else []
+        bench = make_bench(network, samples, targets, floating=floating, dial=dial, engine=engine)
+        if early:
+            samples.advise_seeds()
+        measured = run_settings(bench, knobs)
+        (found,) = make_tables(bench, measured, samples.name, max_loss=max_loss / 100 if early else None)
+        settings = len(knobs)
+    choice = asked.demand(Chooser(found, early=early, dynamic=dynamic, settings=settings))
+    save_table(replace(found, chosen=choice.point.threshold_scale), network)
+    click.echo(
+        json.dumps(_plain(found, choice, asked, early))
+        if as_json
+        else _text(network, found, choice, asked, early=early, dynamic=dynamic)
+    )
+
+
+def _asked(
+    energy: str | None, accuracy: float | None, battery: str | None, hours: float | None, rate: str | None, *,
+    gated: bool, dynamic: bool, sure: bool,
+) -> Asked:  # fmt: skip
+    given = [name for name, value in (("--max-energy", energy), ("--min-accuracy", accuracy), ("--battery", battery))
+             if value is not None]  # fmt: skip
+    if len(given) != 1:
+        raise click.UsageError(
+            f"found {' and '.join(given) or 'no demand'}, allowed is one of --max-energy 5uJ, --min-accuracy 0.9 and "
+            f"--battery 100mAh@3.7V"
+        )
+    if sure and accuracy is None:
+        raise click.UsageError("found --sure, allowed with --min-accuracy")
+    if battery is None and (gated or hours is not None or rate is not None):
+        raise click.UsageError("found --hours, --rate or --gated, allowed with --battery; name the battery")
+    part = "dynamic energy" if dynamic else "energy, dynamic and static,"
+    if energy is not None:
+        joules = parse_energy(energy)
+        return Asked(lambda c: c.within_energy(joules), f"at most {energy} of {part} per inference")
+    if accuracy is not None:
+        words = f"at least {accuracy:.1%} correct{', surely' * sure}, with the least {part.rstrip(',')}"
+        return Asked(lambda c: c.with_accuracy(accuracy, sure=sure), words)
+    if battery is None or hours is None or rate is None:
+        raise click.UsageError(
+            "found --battery alone, allowed is with --hours and --rate, such as --hours 72 --rate 1/s"
+        )
+    need = Battery(parse_battery(battery), 3600 * hours, parse_frequency(rate), gated)
+    off = ", the chip off between inferences" if gated else ""
+    words = f"{battery} for {hours:g} h at {rate}{off}"
+    return Asked(lambda c: c.on_battery(need), words)
+
+
+def parse_frequency(text: str) -> float:
+    """``20/min`` in inferences per second.
+
+    Raises:
+        InputError: it is not a number above 0 per s, min or h.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*/\s*(s|min|h)\s*", text)
+    if match is None or float(match[1]) == 0:
+        raise InputError(f"rate: found {text!r}, allowed are inferences per s, min or h; write e.g. 1/s or 20/min")
+    return float(match[1]) / {"s": 1, "min": 60, "h": 3600}[match[2]]
+
+
+def _plain(found: CalibrationTable, choice: Choice, asked: Asked, early: bool) -> dict[str, object]:
+    return {
+        "asked": asked.words, "chip": found.chip, "dial": found.dial, "knob": choice.point.threshold_scale,
+        "early": early, "steps": choice.steps, "accuracy": choice.point.accuracy, "accuracy_low": choice.low,
+        "accuracy_high": choice.high, "sure": SURE, "settings": choice.settings, "samples": choice.point.samples,
+        "data": found.data, "hidden_spikes": choice.point.hidden_spikes, "dynamic_nj": choice.dynamic_nj,
+        "static_nj": choice.static_nj, "total_nj": choice.total_nj, "lasts_s": choice.lasts,
+        "points": [asdict(point) for point in found.points],
+    }  # fmt: skip
+
+
+def _text(network: Path, found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool, dynamic: bool) -> str:
+    point = choice.point
+    points = [each.point for each in found.early_points] if early else list(found.points)
+    taken = [each.steps for each in found.early_points] if early else None
+    where = "on no chip" if found.chip is None else f"on {found.chip}"
+    turn = (
+        f"--dial {point.threshold_scale:g}"
+        if found.dial == "profile"
+        else f"--threshold-scale {point.threshold_scale:g}"
+    )
+    lines = [
+        f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: settings worth having",
+        table(points, taken),
+        f"asked:    {asked.words}",
+        f"chosen:   {turn}{f', inferences end early, after {choice.steps:.1f} steps' * early}",
+        f"expected: {choice.low:.1%} to {choice.high:.1%} correct on unseen data drawn like these; here "
+        f"{point.accuracy:.1%} ({SURE:.0%} sure for {choice.settings} settings at once, as they were chosen from here)",
+        f"energy:   {_energy(choice, dynamic)}",
+    ]
+    if choice.lasts is not None:
+        lines.append(f"battery:  lasts {format_duration(choice.lasts)}")
+    on = "--float" if found.chip is None else f"--chip {found.chip}"
+    run = f"aspen run {network} {turn} {on} --input X.npy --output Y.npy"
+    ending = f"saved in {network}; run it: {run}"
+    if early:
+        ending += f"\nthat takes all steps; load_table({str(network)!r}).early says in a session when to end"
+    return "\n".join([*lines, ending])
+
+
+def _energy(choice: Choice, dynamic: bool) -> str:
+    if choice.dynamic_nj is None:
+        return f"no published figures; {choice.point.hidden_spikes:.1f} hidden spikes per inference"
+    parts = [f"{format_energy(1e-9 * choice.dynamic_nj)} dynamic"]
+    if choice.static_nj is None:
+        parts.append("static power unknown" if not dynamic else "static power not counted")
+    else:
+        counted = ", not counted" if dynamic else f" = {format_energy(1e-9 * (choice.total_nj or 0.0))}"
+        parts.append(f"{format_energy(1e-9 * choice.static_nj)} static{counted}")
+    return " + ".join(parts) + " per inference"
