@@ -28,6 +28,7 @@ from aspen.layers import hidden_layers
 from aspen.penalties import SpikePenalty, operation_costs
 from aspen.perturbation import perturb_thresholds
 from aspen.profiles import DialProfile
+from aspen.ranks import rank_and_world, sum_gradients
 from aspen.recipes import DialTraining, Recipe
 from aspen.spikes import count_spikes
 
@@ -92,6 +93,7 @@ class Stage:
     ) -> None:
         self.model, self.runner, self.data, self.recipe = model, runner, data, recipe
         self.seed, self.index, self.before = seed, index, before
+        self.rank, self.world = rank_and_world()
         self.hidden = hidden_layers(model)
         costs = operation_costs(model, torch.ones_like(sample[:2])) if recipe.cost == "operations" else None
         self.penalty = SpikePenalty(recipe, costs)
@@ -129,10 +131,10 @@ class Stage:
         kept = self._now()
         inputs = self._inputs(int(rng.integers(2**31)))
         order = rng.permutation(len(self.data.train))
-        torch.manual_seed(int(rng.integers(2**31)))
+        torch.manual_seed(int(rng.integers(2**31)) + self.rank)
         losses: list[float] = []
         self.model.train()
-        with self._perturbed(int(rng.integers(2**31))):
+        with self._perturbed(int(rng.integers(2**31)) + self.rank):
             for number, part in enumerate(np.array_split(order, self.batches)):
                 try:
                     losses.append(self._step(epoch * self.batches + number, inputs, part, rng))
@@ -178,34 +180,37 @@ class Stage:
                 handle.remove()
 
     def _step(self, done: int, inputs: Array, part: Array, rng: np.random.Generator) -> float:
-        batch = self._batch(inputs, part)
-        labels = torch.from_numpy(self.data.train.labels[part]).to(batch.device)
-        price = self._price(done, len(part), rng).to(batch.device, batch.dtype)
+        mine = slice(self.rank, None, self.world)
+        batch = self._batch(inputs, part[mine])
+        labels = torch.from_numpy(self.data.train.labels[part[mine]]).to(batch.device)
+        price = self._price(done, len(part), rng, mine).to(batch.device, batch.dtype)
         with count_spikes(self.hidden) as spikes:
             scores = scores_of(self.runner(batch), mean=self.recipe.scores == "mean")
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=smoothing)
         if bool(price.any()):
-            loss = loss + price * self.penalty(spikes, len(part))
+            loss = loss + price * self.penalty(spikes, len(labels))
         if self.dial is not None:
             loss = loss / (1 + price).sqrt()
-        mean = loss.mean()
-        _check_finite("loss", mean)
+        share = loss.mean() * (len(labels) / len(part))
         self.optimizer.zero_grad()
-        mean.backward()
+        share.backward()
+        mean = sum_gradients(self.parameters, share)
+        _check_finite("loss", mean)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
-        _check_finite("gradient", norm)  # of membranes that are NaN, which neither spike nor show in the loss
+        _check_finite("gradient", float(norm))  # of membranes that are NaN, which neither spike nor show in the loss
         self.optimizer.step()
         self.schedule.step()
         self._follow(done + 1)
-        return float(mean.detach())
+        return mean
 
-    def _price(self, done: int, batch: int, rng: np.random.Generator) -> Tensor:
-        """The price on spikes for each sample; with a dial, of the knobs that are drawn and set here."""
+    def _price(self, done: int, batch: int, rng: np.random.Generator, mine: slice) -> Tensor:
+        """The price on spikes of ``mine`` of a batch; with a dial, that of the knobs that are drawn and set here."""
         if self.dial is None or self.recipe.dial is None:
             ramp = self.recipe.warm_up * self.total
-            return torch.full((batch,), self.recipe.spike_price * (min(done / ramp, 1.0) if ramp else 1.0))
-        knobs = torch.from_numpy(draw_knobs(rng, batch))
+            price = self.recipe.spike_price * (min(done / ramp, 1.0) if ramp else 1.0)
+            return torch.full((len(range(batch)[mine]),), price)
+        knobs = torch.from_numpy(draw_knobs(rng, batch)[mine].copy())
         self.dial.turn(knobs.to(self.parameters[0].dtype))
         return price_of(self.recipe.dial, knobs)
 
@@ -306,8 +311,7 @@ class _NotFinite(Exception):
     """A step that would ruin the weights."""
 
 
-def _check_finite(what: str, value: Tensor) -> None:
-    number = float(value.detach())
+def _check_finite(what: str, number: float) -> None:
     if not isfinite(number):
         raise _NotFinite(f"{what}: found {number}")
 

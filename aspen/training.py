@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from aspen.fused import fuse
 from aspen.layers import hidden_layers
 from aspen.logs import Logs
 from aspen.profiles import DialProfile
+from aspen.ranks import begin_alike, first_says, rank_and_world
 from aspen.recipes import Recipe, recipe
 from aspen.spikes import count_spikes
 from aspen.thresholds import get_threshold_scale, set_threshold_scale
@@ -80,6 +82,10 @@ def fit(
     one value for each class, (batch, classes); the highest sum over time wins, and the loss is the cross-entropy of the
     sums. Data that is encoded at random is encoded anew in each epoch. The same seed gives the same weights.
 
+    Where a process group is open, as in processes that ``torchrun`` started, they train one model together: each takes
+    its share of every batch, and the gradients are added up. BatchNorm takes the statistics of each share. The first
+    process measures, and writes checkpoints and logs.
+
     Args:
         model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode.
         data: what to learn.
@@ -108,6 +114,8 @@ def fit(
     chosen = recipe(how) if isinstance(how, str) else how
     stages = [stage if epochs is None else _with_epochs(stage, epochs) for stage in chosen.stages]
     _check_data(data)
+    _check_ranks(stages, data)
+    begin_alike(model)
     sample = torch.from_numpy(data.encoder.encode(data.train.values[:1], seed=0))
     sample = sample.to(next(model.parameters()))
     hidden_layers(model)
@@ -159,7 +167,7 @@ def _run_stage(
     silent = 0
     while done.epoch < last and not _is_over(stage, done):
         loss = stage.run_epoch(done.epoch)
-        entry = measure(stage, loss, done.epoch)
+        entry = first_says(measure(stage, loss, done.epoch))
         done.history.append(entry)
         done.epoch += 1
         silent = silent + 1 if not any(entry.spikes) else 0
@@ -169,10 +177,11 @@ def _run_stage(
                 f"lower the spike price, or begin with larger weights"
             )
         _keep_best(stage, done)
-        logs.write(done.history)
-        if checkpoint is not None and not silent:  # what it holds is worth going on with
+        if stage.rank == 0:
+            logs.write(done.history)
+        if checkpoint is not None and not silent and stage.rank == 0:  # what it holds is worth going on with
             _save(stage, done, settings, checkpoint)
-        if progress is not None:
+        if progress is not None and stage.rank == 0:
             progress(entry, total)
     stage.finish(None if done.best is None else done.best["weights"])
     done.stage, done.epoch, done.best = done.stage + 1, 0, None
@@ -232,6 +241,17 @@ def _check_data(data: Dataset) -> None:
         raise InputError(
             f"train: found labels {labels.min()} to {labels.max()}, allowed is 0 to {data.classes - 1}; renumber them"
         )
+
+
+def _check_ranks(stages: list[Recipe], data: Dataset) -> None:
+    world = rank_and_world()[1]
+    for stage in stages:
+        smallest = len(data.train) // ceil(len(data.train) / stage.batch_size)
+        if smallest < world:
+            raise InputError(
+                f"{stage.name}: found batches of {smallest} samples for {world} processes, allowed is one sample or "
+                f"more for each; start fewer, or make batch_size larger"
+            )
 
 
 def _runner(model: nn.Module, sample: Tensor, fused: bool | None, batch_norm: str) -> nn.Module:

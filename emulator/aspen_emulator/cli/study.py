@@ -31,6 +31,8 @@ from aspen_emulator.study.report import document, markdown
               help="Networks and results; what is there is not trained again.")  # fmt: skip
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Networks of each kind.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Trainings at a time.")
+@click.option("--scheduler", metavar="ADDRESS",
+              help="Train on the workers of this Dask scheduler instead; they must see --data-path and --folder.")  # fmt: skip
 @click.option("--final", is_flag=True, help="Measure the test data, once: after all choices are made.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path),
               help="Write all tables into one Markdown file; plots go into the folder images beside it.")  # fmt: skip
@@ -40,6 +42,7 @@ def study_command(
     folder: Path,
     seeds: int,
     processes: int,
+    scheduler: str | None,
     final: bool,
     report: Path | None,
 ) -> None:
@@ -49,7 +52,7 @@ def study_command(
     """
     check_writable(report)
     chosen = list(dict.fromkeys(names))
-    texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, processes, final) for name in chosen]
+    texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, scheduler or processes, final) for name in chosen]
     click.echo("\n".join(texts))
     if report is None:
         return
@@ -61,13 +64,13 @@ def study_command(
     write_atomically(report, document(chosen, texts, seeds, final).encode())
 
 
-def _one(problem: Problem, path: str | None, folder: Path, seeds: int, processes: int, final: bool) -> str:
+def _one(problem: Problem, path: str | None, folder: Path, seeds: int, workers: int | str, final: bool) -> str:
     path = None if problem.name == "digits" else path
     total = seeds * len(problem.cells)
     with tqdm(total=total, desc=f"train {problem.name}", unit="network", dynamic_ncols=True) as bar:
         names = [stem(cell, seed) for cell in problem.cells for seed in range(seeds)]
         bar.update(sum((folder / f"{name}.json").exists() for name in names))
-        train_all(problem, path, folder, seeds, processes, lambda name: bar.update(1))
+        train_all(problem, path, folder, seeds, workers, lambda name: bar.update(1))
     parts = ("validation", "test") if final else ("validation",)
     for part in parts:
         file = folder / f"points-{part}.json"

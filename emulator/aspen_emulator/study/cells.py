@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
+from aspen.errors import InputError, MissingDependencyError
 from aspen.files import write_atomically
 from aspen_emulator.study.problems import Problem
+
+PATIENCE = 10
+"""Seconds to wait for a scheduler."""
 
 
 def stem(cell: str, seed: int) -> str:
@@ -56,12 +61,27 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
 
 
 def train_all(
-    chosen: Problem, path: str | None, folder: Path, seeds: int, processes: int, report: Callable[[str], None]
+    chosen: Problem,
+    path: str | None,
+    folder: Path,
+    seeds: int,
+    workers: int | str,
+    report: Callable[[str], None],
 ) -> None:
-    """Train whatever is missing, ``processes`` networks at a time.
+    """Train whatever is missing.
+
+    Args:
+        chosen: data set, network and recipes.
+        path: where the data lie.
+        folder: for the networks; of a cluster's machines, too.
+        seeds: networks of each kind.
+        workers: how many processes of this machine, one network each at a time; or the address of a Dask scheduler,
+            whose workers see ``path`` and ``folder`` under the same names.
+        report: called with the name of each network that is done.
 
     Raises:
         AspenError: a training failed; the others that were running are finished first.
+        MissingDependencyError: Dask's scheduler was asked for, and it is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(cell, seed) for seed in range(seeds) for cell in chosen.cells]
@@ -70,8 +90,31 @@ def train_all(
         missing = [job for job in group if not (folder / f"{stem(*job)}.json").exists()]
         if not missing:
             continue
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(train_cell, chosen, path, folder, *job): job for job in missing}
+        with _pool(workers) as pool:
+            futures = {pool.submit(train_cell, chosen, path, folder.resolve(), *job): job for job in missing}
             for future in as_completed(futures):
                 future.result()
                 report(stem(*futures[future]))
+
+
+@contextmanager
+def _pool(workers: int | str) -> Iterator[Executor]:
+    if isinstance(workers, int):
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield pool
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MissingDependencyError(
+            "distributed: not installed, needed for a Dask scheduler; pip install 'aspen-snn[cluster]'"
+        ) from error
+    try:
+        client = Client(workers, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"scheduler: found {workers!r}, where none answers ({error}); start one with `dask scheduler` and give its "
+            f"address, such as tcp://host:8786"
+        ) from error
+    with client, client.get_executor(pure=False) as executor:
+        yield executor
