@@ -30,7 +30,8 @@ def check_input(network: Network, values: object) -> Array:
     allowed = "iu" if network.is_integer else "fiu"
     if array.dtype.kind not in allowed or not np.isfinite(array).all():
         kinds = "integers (bias mantissas)" if network.is_integer else "finite numbers"
-        raise InputError(f"current: found {array.dtype} values or NaN, allowed are {kinds}; convert the data")
+        remedy = "convert the data, or run the network in floating point" if network.is_integer else "convert the data"
+        raise InputError(f"current: found {array.dtype} values or NaN, allowed are {kinds}; {remedy}")
     if network.is_integer and array.size and np.abs(array.astype(np.int64)).max() > 4096:
         raise InputError(
             f"current: found values up to {np.abs(array.astype(np.int64)).max()}, allowed are 13-bit bias mantissas, "
