@@ -9,7 +9,7 @@ from math import ceil, floor, isfinite, log10
 from aspen.calibration_table import CalibrationTable
 from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
-from aspen.operating_points import EarlyPoint, OperatingPoint, wilson
+from aspen.operating_points import EarlyPoint, OperatingPoint, stretched
 
 SURE = 0.95
 """How sure the expected interval is."""
@@ -151,8 +151,7 @@ class Chooser:
         return Choice(point, offer.steps, point.dynamic_nj, static, low, high, self.settings, lasts)
 
     def _interval(self, offer: EarlyPoint) -> tuple[float, float]:
-        point = offer.point
-        return wilson(point.accuracy * point.samples, point.samples, 1 - (1 - SURE) / self.settings)
+        return stretched(offer.point, 1 - (1 - SURE) / self.settings)
 
     def _best(self, offers: Sequence[EarlyPoint]) -> EarlyPoint:
         return max(offers, key=lambda offer: (offer.point.accuracy, -self._cost_or_spikes(offer)))

@@ -23,7 +23,8 @@ class OperatingPoint:
     Args:
         threshold_scale: the knob.
         accuracy: fraction of samples classified correctly.
-        accuracy_low, accuracy_high: Wilson's 95 % interval of the accuracy.
+        accuracy_low, accuracy_high: Wilson's 95 % interval of the accuracy; where it is known who the samples are
+            from, of that on subjects that were not seen.
         hidden_spikes: spikes of hidden populations per inference.
         synaptic_operations: synaptic operations of all connections per inference.
         hidden_synaptic_operations: those without the first layer's, which the input alone decides.
@@ -57,7 +58,7 @@ class EarlyPoint:
     steps: float
 
 
-def wilson(correct: float, samples: int, sure: float = 0.95) -> tuple[float, float]:
+def wilson(correct: float, samples: float, sure: float = 0.95) -> tuple[float, float]:
     """Wilson's interval for a rate of which ``correct`` of ``samples`` were seen (Wilson, JASA 22, 1927).
 
     Args:
@@ -69,6 +70,14 @@ def wilson(correct: float, samples: int, sure: float = 0.95) -> tuple[float, flo
     middle = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
     half = sqrt(z2 * (rate * (1 - rate) / samples + z2 / (4 * samples**2))) / (1 + z2 / samples)
     return min(max(middle - half, 0.0), rate), max(min(middle + half, 1.0), rate)
+
+
+def stretched(point: OperatingPoint, sure: float) -> tuple[float, float]:
+    """The interval of a point's accuracy for another probability than 0.95, with as many samples as made the first."""
+    edge = point.accuracy_low if point.accuracy >= 0.5 else point.accuracy_high
+    gap, z2 = point.accuracy - edge, NormalDist().inv_cdf(0.975) ** 2
+    size = z2 * edge * (1 - edge) / gap**2 if gap else float(point.samples)  # Wilson's interval, solved for the samples
+    return wilson(point.accuracy * size, size, sure) if size else (0.0, 1.0)
 
 
 def cost_of(point: OperatingPoint) -> float:

@@ -15,7 +15,7 @@ from aspen.choosing import Battery, Chooser
 from aspen.confidence import EarlyStop
 from aspen.control.units import parse_energy
 from aspen.errors import InputError
-from aspen.operating_points import wilson
+from aspen.operating_points import stretched, wilson
 from tests.test_calibration_table import made, point
 
 STATIC = 50.0
@@ -79,9 +79,14 @@ def test_the_cheapest_that_is_accurate_enough() -> None:
 
 
 def test_the_interval_allows_for_all_settings() -> None:
-    choices = [Chooser(made(), settings=k).with_accuracy(0.8) for k in (1, 3, 20)]
-    assert (choices[0].low, choices[0].high) == wilson(160, 200)
-    assert (choices[1].low, choices[1].high) == wilson(160, 200, 1 - 0.05 / 3)
+    points = []
+    for each in made().points:
+        low, high = wilson(each.accuracy * 70, 70)  # of 200 samples that count as 70
+        points.append(replace(each, accuracy_low=low, accuracy_high=high))
+    table = made(points=tuple(points))
+    choices = [Chooser(table, settings=k).with_accuracy(0.8) for k in (1, 3, 20)]
+    assert (choices[0].low, choices[0].high) == pytest.approx(wilson(56, 70))
+    assert (choices[1].low, choices[1].high) == pytest.approx(wilson(56, 70, 1 - 0.05 / 3))
     assert choices[2].low < choices[1].low < 0.8 < choices[1].high < choices[2].high
 
 
@@ -133,3 +138,11 @@ def test_without_an_early_stop_there_is_none() -> None:
     changed: dict[str, Any] = {"early": True}
     with pytest.raises(InputError, match="found no early stop in the table"):
         Chooser(made(), **changed)
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.floats(0.5, 0.9999))
+def test_an_interval_is_stretched_as_the_samples_would_have_it(right: int, more: int, sure: float) -> None:
+    low, high = wilson(right, right + more - 1 or 1)
+    rate = right / (right + more - 1 or 1)
+    one = replace(point(1.0, 5.0, 0.5), accuracy=rate, accuracy_low=low, accuracy_high=high)
+    assert stretched(one, sure) == pytest.approx(wilson(right, right + more - 1 or 1, sure), abs=1e-6)

@@ -13,7 +13,7 @@ from aspen.operating_points import wilson
 from aspen.profiles import DialProfile
 from aspen_emulator import run, sweep
 from aspen_emulator.early import ended_early
-from aspen_emulator.sweeps import Bench, calibrate_stop, make_tables, measure
+from aspen_emulator.sweeps import Bench, calibrate_stop, effective_samples, make_tables, measure
 from aspen_hardware import chip, compile, energy_model
 from tests.networks import float_network, random_spikes
 
@@ -116,3 +116,38 @@ def test_tables_hold_thinned_points_with_and_without_an_early_end(network: Netwo
     assert [early.point for early in one.early_points] == again.points["loihi1"]
     assert [early.steps for early in one.early_points] == again.taken
     assert make_tables(bench, measured, "random")[0].early is None
+
+
+def test_samples_of_a_few_subjects_count_as_few() -> None:
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(20), 50)
+    alike = (rng.random(1000) < 0.8).astype(float)
+    assert effective_samples(alike, subjects) > 400
+    each = np.repeat(rng.random(20) < 0.8, 50).astype(float)  # all of a subject's samples are right, or all wrong
+    assert 10 < effective_samples(each, subjects) < 20
+    assert effective_samples(np.ones(1000), subjects) == 1000
+    with pytest.raises(InputError, match="subjects: found 1"):
+        effective_samples(alike, np.zeros(1000))
+
+
+def test_the_interval_for_unseen_subjects_holds_their_accuracy() -> None:
+    """400 draws of 6 subjects whose accuracies differ: 95 % of the intervals hold the mean of all subjects."""
+    rng = np.random.default_rng(1)
+    held = []
+    for _ in range(400):
+        rates = rng.beta(16, 4, 6)  # mean 0.8
+        correct = (rng.random((6, 60)) < rates[:, None]).astype(float).ravel()
+        size = effective_samples(correct, np.repeat(np.arange(6), 60))
+        low, high = wilson(correct.mean() * size, size)
+        held.append(low <= 0.8 <= high)
+    assert 0.92 <= np.mean(held) <= 0.995
+
+
+def test_a_sweep_widens_its_intervals_for_subjects(network: Network) -> None:
+    labels, spikes = labels_of(network), spikes_of(network, 0)
+    subjects = np.arange(SAMPLES) % 5  # every fifth sample is wrong at a knob of 1: all of one subject
+    (wide,) = measure(Bench(network, [spikes], labels, subjects=subjects), [1.0]).points[None]
+    (narrow,) = measure(Bench(network, [spikes], labels), [1.0]).points[None]
+    assert wide.accuracy == narrow.accuracy == 0.8
+    assert wide.accuracy_low < narrow.accuracy_low - 0.05
+    assert wide.accuracy_high > narrow.accuracy_high

@@ -47,6 +47,7 @@ class Bench:
         chips: for the energies, which are all reckoned from the same counts; None: no energies.
         engine: as in :func:`aspen_emulator.run`.
         profile: what a knob setting does to the thresholds; default: it multiplies those of all hidden populations.
+        subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
     """
 
     target: Network | Deployment
@@ -55,6 +56,7 @@ class Bench:
     chips: Sequence[Chip | None] = (None,)
     engine: str = "fast"
     profile: DialProfile | None = None
+    subjects: Array | None = None
 
     def __post_init__(self) -> None:
         labels = np.asarray(self.labels)
@@ -123,8 +125,10 @@ def measure(
             runs[k].append({_name(c): _point(record, answers == labels, knobs[k], c) for c in bench.chips})
             if progress is not None:
                 progress(runs[k][-1])
-    points = {_name(c): [_mean([r[_name(c)] for r in found], correct[k]) for k, found in enumerate(runs)]
-              for c in bench.chips}  # fmt: skip
+    points = {
+        name: [_mean([r[name] for r in found], correct[k], bench.subjects) for k, found in enumerate(runs)]
+        for name in map(_name, bench.chips)
+    }
     return Measured(points, correct, taken.tolist())
 
 
@@ -257,17 +261,42 @@ def _point(record: Record, correct: Array, knob: float, description: Chip | None
     )
 
 
-def _mean(runs: Sequence[OperatingPoint], correct: Array) -> OperatingPoint:
+def _mean(runs: Sequence[OperatingPoint], correct: Array, subjects: Array | None) -> OperatingPoint:
     """The mean over encodings; the interval counts each sample once, as its encodings are not independent."""
-    if len(runs) == 1:
+    if len(runs) == 1 and subjects is None:
         return runs[0]
-    low, high = wilson(float(correct.sum()), len(correct))
+    size = len(correct) if subjects is None else effective_samples(correct, subjects)
+    low, high = wilson(float(correct.mean()) * size, size)
     values = {field.name: getattr(runs[0], field.name) for field in fields(OperatingPoint)}
     for name in _MEANS:
         known = [getattr(run, name) for run in runs]
         values[name] = None if None in known else mean(known)
     found = {"accuracy": min(max(float(correct.mean()), low), high), "accuracy_low": low, "accuracy_high": high}
     return OperatingPoint(**{**values, **found})
+
+
+def effective_samples(correct: Array, subjects: Array) -> float:
+    """As how many independent samples those of a few subjects count, when it is about subjects that were not seen.
+
+    The variance of the accuracy is taken from the differences between subjects; with few of them it is itself
+    uncertain, which Student's t makes up for. Never more than there are samples.
+
+    Args:
+        correct: (samples,) how often each was classified correctly, 0 to 1.
+        subjects: (samples,) who each sample is from.
+    """
+    from scipy.stats import norm, t
+
+    people, groups = np.unique(subjects, return_inverse=True)
+    if len(people) < 2:
+        raise InputError(f"subjects: found {len(people)}, allowed are 2 and more; leave them out")
+    rate = float(correct.mean())
+    sums = np.bincount(groups, weights=correct - rate)
+    variance = float((sums**2).sum()) / len(correct) ** 2 * len(people) / (len(people) - 1)
+    wider = (t.ppf(0.975, len(people) - 1) / norm.ppf(0.975)) ** 2
+    if variance * wider * len(correct) <= rate * (1 - rate):
+        return float(len(correct))
+    return max(rate * (1 - rate) / (variance * wider), 1.0)
 
 
 def write_csv(path: str | Path, rows: Sequence[dict[str, object]]) -> None:

@@ -192,7 +192,7 @@ def _text(network: Path, found: CalibrationTable, choice: Choice, asked: Asked, 
         else f"--threshold-scale {point.threshold_scale:g}"
     )
     lines = [
-        f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: settings worth having",
+        f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: settings kept",
         table(points, taken),
         f"asked:    {asked.words}",
         f"chosen:   {turn}{f', inferences end early, after {choice.steps:.1f} steps' * early}",

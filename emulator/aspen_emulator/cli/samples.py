@@ -36,12 +36,14 @@ _OPTIONS = (
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Samples in one or more encodings, their classes, what to call them, and whether they can be encoded anew."""
+    """Samples in one or more encodings, their classes, what to call them, whether they can be encoded anew, and who
+    they are from, where that is known."""
 
     encodings: list[Array]
     labels: Array
     name: str
     random: bool = False
+    subjects: Array | None = None
 
     def advise_seeds(self) -> None:
         """Say on standard error where more encodings would make an early stop safer."""
@@ -96,7 +98,12 @@ def read_samples(
         )
     values = dataset.part(part).values
     again = [dataset.encoder.encode(values, 1000 + seed) for seed in range(1, seeds)]
-    return Labelled([dataset.spikes(part), *again], dataset.part(part).labels, f"{data} {part}", random)
+    subjects = dataset.part(part).subjects
+    people = 0 if subjects is None else len(set(subjects.tolist()))
+    name = f"{data} {part}{f' of {people} subjects' if people > 1 else ''}"
+    return Labelled(
+        [dataset.spikes(part), *again], dataset.part(part).labels, name, random, subjects if people > 1 else None
+    )
 
 
 def read_settings(text: str | None, dial: bool) -> list[float]:
@@ -123,7 +130,7 @@ def make_bench(
     program, on = prepare(network, targets[0] if targets else None, floating)
     profile = load_dial(network, program, on) if dial else None
     chips: list[Chip | None] = [*targets] or [on]
-    return Bench(program, samples.encodings, samples.labels, chips, engine, profile)
+    return Bench(program, samples.encodings, samples.labels, chips, engine, profile, samples.subjects)
 
 
 def listed(settings: Sequence[float]) -> str:
