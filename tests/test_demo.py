@@ -100,7 +100,13 @@ def test_the_demo_refuses_a_folder_that_cannot_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "example", ["energy_sweep.py --epochs 2", "own_training_loop.py --steps 60", "raw_values.py --epochs 1"]
+    "example",
+    [
+        "energy_sweep.py --epochs 2",
+        "own_training_loop.py --steps 60",
+        "raw_values.py --epochs 1",
+        "two_levers.py --epochs 4",
+    ],
 )
 def test_examples_run(
     example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -206,7 +206,7 @@ def _text(network: Path, found: CalibrationTable, choice: Choice, asked: Asked, 
     run = f"aspen run {network} {turn} {on} --input X.npy --output Y.npy"
     ending = f"saved in {network}; run it: {run}"
     if early:
-        ending += f"\nthat takes all steps; load_table({str(network)!r}).early says in a session when to end"
+        ending += f"\nthat takes all steps; aspen stream {network} --early ends inferences early"
     return "\n".join([*lines, ending])
 
 
