@@ -24,7 +24,7 @@ from aspen_hardware import chip, compile
 LEVERS = ("neither", "dial", "early end", "both")
 
 
-def train(path: Path, epochs: int | None) -> None:
+def train(path: Path, epochs: int | None) -> Path:
     """A network for digits with a dial."""
     from aspen_emulator.training import train_network
 
@@ -32,29 +32,26 @@ def train(path: Path, epochs: int | None) -> None:
     trained.network.save(path)
     if trained.profile is not None:
         save_profile(trained.profile, path)
+    return path
 
 
 def bench(path: Path, data: Dataset, part: str, encodings: int) -> Bench:
     """A network of a file on a part of the data, in integers of loihi1."""
     network, profile, samples = load_network(path), load_profile(path), data.part(part)
-    encoded = [data.spikes(part)]
-    encoded += [data.encoder.encode(samples.values, 1000 + seed) for seed in range(1, encodings)]
+    more = [data.encoder.encode(samples.values, 1000 + seed) for seed in range(1, encodings)]
     target = compile(network, "loihi1", profile=profile)
-    return Bench(target, encoded, samples.labels, [chip("loihi1")], profile=profile)
+    return Bench(target, [data.spikes(part), *more], samples.labels, [chip("loihi1")], profile=profile)
 
 
 def levers(path: Path, data: Dataset, encodings: int, within: float) -> list[EarlyPoint]:
-    """The four of :data:`LEVERS` on test data."""
-    chosen_on = bench(path, data, "validation", encodings)
-    measured = measure(chosen_on, np.linspace(0, 1, 21).round(2).tolist())
-    (table,) = make_tables(chosen_on, measured, "validation", max_loss=0.005)
-    best = table.best
-    dialled = next(point for point in table.points if point.accuracy >= best.accuracy - within)
-    knobs = [best.threshold_scale, dialled.threshold_scale]
-    test = bench(path, data, "test", encodings)
-    found = []
+    """The four of :data:`LEVERS` on test data; the dial may cost ``within`` of the accuracy on validation data."""
+    validation = bench(path, data, "validation", encodings)
+    measured = measure(validation, np.linspace(0, 1, 21).round(2).tolist())
+    (table,) = make_tables(validation, measured, "validation", max_loss=0.005)
+    dialled = next(point for point in table.points if point.accuracy >= table.best.accuracy - within)
+    test, found = bench(path, data, "test", encodings), []
     for early in (None, table.early):
-        result = measure(test, knobs, early=early)
+        result = measure(test, [table.best.threshold_scale, dialled.threshold_scale], early=early)
         found += [EarlyPoint(*pair) for pair in zip(result.points["loihi1"], result.taken, strict=True)]
     return found
 
@@ -64,28 +61,21 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", type=Path)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--data-path", type=Path)
-    parser.add_argument("--encodings", type=int, default=4, help="of each sample; 1 for data that is encoded one way")
+    parser.add_argument("--encodings", type=int, default=4, help="of each sample; 1 where the encoder is not random")
     parser.add_argument("--within", type=float, default=1.0, help="points of accuracy that the dial may cost")
     parser.add_argument("--epochs", type=int, help="of the network that is trained where none is given")
     options = parser.parse_args()
-    if not options.networks:
-        options.networks = [Path("two_levers.aspen")]
-        train(options.networks[0], options.epochs)
+    networks = options.networks or [train(Path("two_levers.aspen"), options.epochs)]
     data = load_dataset(options.data, options.data_path)
-    seeds = [levers(path, data, options.encodings, options.within / 100) for path in options.networks]
+    seeds = [levers(path, data, options.encodings, options.within / 100) for path in networks]
     print(f"{options.data}, test data, loihi1, mean of {len(seeds)} networks (half the range)")
-    print("| levers | accuracy | steps | hidden spikes | dynamic nJ | static nJ |\n|---|---|---|---|---|---|")
+    print("| levers | accuracy (%) | steps | hidden spikes | dynamic nJ | static nJ |\n|---|---|---|---|---|---|")
     for k, name in enumerate(LEVERS):
-        each = [found[k] for found in seeds]
-        cells = [
-            ([100 * e.point.accuracy for e in each], ".1f", " %"),
-            ([e.steps for e in each], ".1f", ""),
-            ([e.point.hidden_spikes for e in each], ".1f", ""),
-            ([e.point.dynamic_nj or 0.0 for e in each], ",.0f", ""),
-            ([e.point.static_nj or 0.0 for e in each], ",.0f", ""),
-        ]
-        shown = [f"{mean(v):{form}}{unit} ({(max(v) - min(v)) / 2:{form}})" for v, form, unit in cells]
-        print(f"| {name} | {' | '.join(shown)} |")
+        points = [(e[k].point, e[k].steps) for e in seeds]
+        cells = ([100 * p.accuracy for p, _ in points], [steps for _, steps in points],
+                 [p.hidden_spikes for p, _ in points], [p.dynamic_nj or 0.0 for p, _ in points],
+                 [p.static_nj or 0.0 for p, _ in points])  # fmt: skip
+        print(f"| {name} | {' | '.join(f'{mean(v):,.1f} ({(max(v) - min(v)) / 2:,.1f})' for v in cells)} |")
 
 
 if __name__ == "__main__":
