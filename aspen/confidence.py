@@ -214,7 +214,8 @@ def _stops(doubts: Array, level: float) -> Array:
 def _level(doubts: Array, correct: Array, max_loss: float, guard: float) -> float:
     """The laxest level before the first that might lose too much; (steps, batch) doubts and right answers."""
     chosen, samples = 0.0, np.arange(doubts.shape[1])
-    for level in np.unique(np.quantile(doubts[:-1], np.linspace(0, 1, LEVELS))) if len(doubts) > 1 else ():
+    seen = np.unique(np.quantile(doubts[:-1], np.linspace(0, 1, LEVELS))) if len(doubts) > 1 else np.zeros(0)
+    for level in seen * (1 - 1e-9):  # beside what was seen, so that no rounding decides
         lost = correct[-1].astype(np.int64) - correct[_stops(doubts, level) - 1, samples]
         error = np.sqrt((lost**2).sum() + 1) / len(lost)  # one more than was seen, as none seen does not mean none
         if lost.mean() + guard * error > max_loss:
