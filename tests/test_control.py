@@ -85,7 +85,7 @@ def test_static_power_that_was_not_foreseen_is_paid_from_the_rest() -> None:
 @pytest.mark.parametrize("jump", [5.0, 0.2])
 def test_a_sudden_change_of_activity_settles_within_10_windows(jump: float) -> None:
     table = made_table(points=tuple(wide_points()))
-    controller = Budget(table, 1000e-9 / WINDOW, WINDOW, STEP)
+    controller = Budget(table, 1000e-9 / WINDOW, WINDOW, STEP, sparsest=1.0)
     plant = Plant(table, noise=0.0)
     for _ in range(2000):
         plant.window(controller, 1.0)

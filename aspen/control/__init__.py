@@ -15,6 +15,7 @@ from aspen.control.spending import Controller as Controller
 from aspen.control.spending import Decision as Decision
 from aspen.control.spending import Spent as Spent
 from aspen.control.spending import ended_early as ended_early
+from aspen.control.spending import sparsest_worth_running as sparsest_worth_running
 from aspen.control.units import Rate as Rate
 from aspen.control.units import parse_battery as parse_battery
 from aspen.control.units import parse_duration as parse_duration
@@ -38,4 +39,5 @@ __all__ = [
     "parse_duration",
     "parse_energy",
     "parse_rate",
+    "sparsest_worth_running",
 ]

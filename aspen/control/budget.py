@@ -15,8 +15,8 @@ PACE = 0.992
 HELD_BACK = 0.4
 """Part of what the ledger can keep that is kept for what is to come."""
 
-MOST_CORRECTED = 0.5
-"""Part of what is earned in a window by which the ledger moves what it aims at."""
+MOST_REPAID, MOST_CAUGHT_UP = 0.5, 0.15
+"""Part of what is earned in a window by which it aims lower where the ledger is low, higher where it is high."""
 
 
 class Budget:
@@ -37,7 +37,7 @@ class Budget:
         static_watts: power that is spent whatever happens.
         count_static: whether the static energy of a window is paid from the budget.
         sparsest: knob at which saving by the dial ends, and windows are skipped instead; default: of the cheapest
-            point of the table that is at most 5 points less accurate than its best.
+            point of the table that is at most 2 points less accurate than its best.
         keep: what the ledger can keep, as a part of an hour's budget (without its static part).
         patience: windows over which a deviation is corrected.
         agility, max_change: see :class:`Steering`.
@@ -105,7 +105,7 @@ class Budget:
         ledger, steering = self.ledger, self.steering
         earned = ledger.watts * self.window_seconds
         over = (ledger.balance - HELD_BACK * ledger.capacity) / self.patience
-        steering.steer(earned + min(max(over, -MOST_CORRECTED * earned), MOST_CORRECTED * earned))
+        steering.steer(earned + min(max(over, -MOST_REPAID * earned), MOST_CAUGHT_UP * earned))
         expected = min(steering.expected(steering.knob), HELD_BACK * ledger.capacity - self.worst_step)
         self._run = ledger.left >= self.worst_step + expected
 

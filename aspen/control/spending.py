@@ -84,8 +84,9 @@ class Steering:
     """From a wanted energy to a knob: feed-forward by the calibration table, corrected by what windows really cost.
 
     What windows cost at a knob is taken as the table's energy times a factor. Its logarithm follows the windows with a
-    share ``agility`` of the difference in each, and with more of it where it is large. The knob moves at most ``max_change`` of its range from window to
-    window, and stays in the table's range from the most accurate point to ``sparsest``.
+    share ``agility`` of the difference in each, and with more of it where it is large. The knob moves at most
+    ``max_change`` of its range from window to window, and stays between that of the table's most accurate point and
+    ``sparsest``.
 
     Args:
         table: with energies.
@@ -172,7 +173,7 @@ def ended_early(table: CalibrationTable) -> CalibrationTable:
     return replace(table, points=tuple(kept), chosen=None, early=None, early_points=())
 
 
-def sparsest_worth_running(table: CalibrationTable, give: float = 0.05) -> float:
+def sparsest_worth_running(table: CalibrationTable, give: float = 0.02) -> float:
     """The knob of the cheapest point that is at most ``give`` less accurate than the best."""
     for point in table.points:
         if point.accuracy >= table.best.accuracy - give:

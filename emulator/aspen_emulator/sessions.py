@@ -13,7 +13,7 @@ from aspen.errors import InputError
 from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen_emulator.engines import check_engine, network_of
-from aspen_emulator.fast import FastStepper
+from aspen_emulator.fast import FastStepper, StepEvents
 from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.reference import Stepper
 from aspen_hardware.deployment import Deployment
@@ -25,11 +25,19 @@ class _Backend(Protocol):
     latency: int
 
     @property
+    def depths(self) -> Mapping[str, int]: ...
+
+    @property
+    def rasters(self) -> Mapping[str, Array]: ...
+
+    @property
     def membranes(self) -> Mapping[str, Array]: ...
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]: ...
 
     def counted(self) -> dict[str, int]: ...
+
+    def events(self) -> StepEvents | None: ...
 
     def reset(self) -> None: ...
 
@@ -48,6 +56,7 @@ class _Local:
     def __init__(self, network: Network, batch: int, stepper: type[Stepper] | type[FastStepper]) -> None:
         self._stepper = stepper(network, batch)
         self._now: dict[str, Array] = {}
+        self.depths = dict.fromkeys(network.names, 0)
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
         self._now = self._stepper.step(spikes, thresholds)
@@ -55,6 +64,13 @@ class _Local:
 
     def counted(self) -> dict[str, int]:
         return self._stepper.counted() if isinstance(self._stepper, FastStepper) else _count(self._now)
+
+    def events(self) -> StepEvents | None:
+        return self._stepper.events() if isinstance(self._stepper, FastStepper) else None
+
+    @property
+    def rasters(self) -> Mapping[str, Array]:
+        return self._now
 
     @property
     def membranes(self) -> Mapping[str, Array]:
@@ -76,14 +92,23 @@ class _Lava:
         if batch != 1:
             raise InputError(f"batch: found {batch}, allowed is 1 in a session on Lava; use engine='fast' for more")
         self._session = LavaSession(network)
-        self.latency = self._session.latency
+        self.latency, self.depths = self._session.latency, {**self._session.depths}
+        self._now: dict[str, Array] = {}
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
-        self._now = self._session.step(spikes[0], {name: array[0] for name, array in thresholds.items()})
-        return {name: raster.reshape(1, -1) for name, raster in self._now.items()}
+        now = self._session.step(spikes[0], {name: array[0] for name, array in thresholds.items()})
+        self._now = {name: raster.reshape(1, -1) for name, raster in now.items()}
+        return self._now
 
     def counted(self) -> dict[str, int]:
         return _count(self._now)
+
+    def events(self) -> StepEvents | None:
+        return None
+
+    @property
+    def rasters(self) -> Mapping[str, Array]:
+        return self._now
 
     @property
     def membranes(self) -> Mapping[str, Array]:
@@ -102,6 +127,7 @@ class Session:
     Attributes:
         latency: time steps between an input and the output that belongs to it. 0, but on Lava one step for each
             connection on the way, as on a chip.
+        depths: population -> time steps by which it is late, 0 but on Lava.
         spikes: population -> spikes since the start or the last reset, as an integer.
     """
 
@@ -115,13 +141,13 @@ class Session:
         if batch < 1:
             raise InputError(f"batch: found {batch}, allowed is 1 and more")
         self.network = network_of(target)
-        self.batch = batch
+        self.engine, self.batch = engine, batch
         self.threshold_scale = threshold_scale
         self._backend = self._open(engine)
         given = self.network.input
         self._output_shape = (batch, *self.network[self.network.output].shape)
         self._shape, self._analog = (batch, *given.shape), given.current and given.neuron is None
-        self.latency = self._backend.latency
+        self.latency, self.depths = self._backend.latency, self._backend.depths
         self.spikes = dict.fromkeys(self.network.names, 0)
 
     def _open(self, engine: str) -> _Backend:
@@ -183,6 +209,16 @@ class Session:
                 f"read-out on membranes only; use engine='fast'"
             )
         return np.asarray(self._backend.membranes[output.name]).reshape(self.batch, *output.shape)
+
+    @property
+    def rasters(self) -> Mapping[str, Array]:
+        """Population -> (batch, n): spikes of the last step; the values of an analog input. Empty before a step."""
+        return self._backend.rasters
+
+    @property
+    def events(self) -> StepEvents | None:
+        """What the last step counted, where the engine counts it as it runs (fast); else None: see the rasters."""
+        return self._backend.events()
 
     def reset(self) -> None:
         """Back to the state at the start of a sample; the knob stays where it is."""

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "run",
     "sweep": "sweep",
     "calibrate": "calibrate",
+    "stream": "stream",
     "study": "study",
     "chips": "chips",
     "doctor": "doctor",

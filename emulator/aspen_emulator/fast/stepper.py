@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -17,6 +18,18 @@ from aspen_emulator.fast.plan import plan_of
 from aspen_emulator.fast.stages import Chooser
 
 _NOW = slice(0, 1)
+
+
+class StepEvents(NamedTuple):
+    """Counts of one step, as integers.
+
+    ``spikes``: population -> spikes; ``active``: population -> active updates, 0 for an input without neurons;
+    ``operations``: connection -> synaptic operations, multiply-accumulates where its source is an analog input.
+    """
+
+    spikes: dict[str, int]
+    active: dict[str, int]
+    operations: dict[str, int]
 
 
 class FastStepper:
@@ -123,6 +136,15 @@ class FastStepper:
         """Spikes of each population in the last step, all samples together; of an analog input none."""
         totals = self._spikes[:, 0] if self.batch == 1 else self._spikes.sum(axis=1)
         return dict(zip(self.plan.slots, totals.tolist(), strict=True))
+
+    def events(self) -> StepEvents:
+        """All counts of the last step, all samples together."""
+        spikes, active, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts)
+        return StepEvents(
+            dict(zip(self.plan.slots, spikes, strict=True)),
+            dict(zip(self.plan.slots, active, strict=True)),
+            {c.name: n for c, n in zip(self.plan.connections, operations, strict=True)},
+        )
 
     def _arguments(self) -> tuple[object, ...]:
         return self.plan.tables, self._state, self._stage, self._counts, (self._clock, 0, 0), 1, (0, self.batch), 1

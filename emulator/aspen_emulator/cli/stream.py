@@ -1,0 +1,326 @@
+"""``aspen stream``: a network on a recording, with its dial in a closed loop that holds a budget."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from aspen.calibration import CalibrationTable, load_table
+from aspen.control import AccuracyFloor, Battery, Budget, Controller, Manual, ended_early
+from aspen.control.units import format_duration, format_energy, format_power, parse_battery, parse_duration, parse_rate
+from aspen.data.hapt_recordings import HAPT_CLASSES
+from aspen.data.stored import load_encoder
+from aspen.errors import FileFormatError
+from aspen.files import write_atomically
+from aspen.network import Network
+from aspen.profiles import load_profile
+from aspen_emulator.cli.common import check_writable, chip_option, float_option, json_option, network_argument, prepare
+from aspen_emulator.engines import network_of
+from aspen_emulator.inputs import load_spikes
+from aspen_emulator.streaming import Meter, Stream, Window
+from aspen_emulator.streaming.plot import plot_stream
+from aspen_emulator.streaming.sources import Source, from_hapt, from_spikes, from_values
+from aspen_hardware.chips import Chip, chip
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW = click.Path(dir_okay=False, path_type=Path)
+ENGINES = ("fast", "reference", "lava")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be held; one of these is given."""
+
+    budget: str | None
+    battery: str | None
+    hours: float | None
+    margin: float | None
+    knob: float | None
+    dynamic: bool
+
+    def check(self) -> None:
+        goals = ("budget", "battery", "margin", "knob")
+        given = [f"--{name}" for name in goals if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise click.UsageError(
+                f"found {' and '.join(given) or 'no goal'}, allowed is one of --budget 2uJ/window, --battery "
+                f"100mAh@3.7V with --hours, --margin 0.3 and --knob 0.5"
+            )
+        if (self.battery is None) != (self.hours is None):
+            raise click.UsageError("found --battery or --hours alone, allowed are both; say how long it must last")
+
+    def controller(self, table: CalibrationTable, meter: Meter) -> Controller:
+        """What holds the goal."""
+        if self.knob is not None:
+            return Manual(self.knob)
+        if self.margin is not None:
+            return AccuracyFloor(table, self.margin)
+        seconds, static = meter.window_seconds, meter.static_watts
+        if self.battery is not None:
+            assert self.hours is not None  # check() saw to it
+            return Battery(
+                table, parse_battery(self.battery), self.hours * 3600, seconds, meter.worst_step, static_watts=static
+            )
+        watts = self.watts(meter)
+        return Budget(table, watts, seconds, meter.worst_step, static_watts=static, count_static=not self.dynamic)
+
+    def watts(self, meter: Meter) -> float:
+        """The mean power that is allowed; 0 where none is set."""
+        return 0.0 if self.budget is None else parse_rate(self.budget).watts(meter.window_seconds)
+
+    def dynamic_per_window(self, meter: Meter) -> float | None:
+        """Joules that a budget leaves for each window beside static power."""
+        if self.budget is None:
+            return None
+        return (self.watts(meter) - (0.0 if self.dynamic else meter.static_watts)) * meter.window_seconds
+
+
+@click.command("stream")
+@network_argument
+@click.option("--input", "source", type=_FILE, help="Spikes or a current, .npy: (time, *shape).")
+@click.option("--values", "values_path", type=_FILE,
+              help="A sensor's values instead, .npy: (time, channels); encoded by the encoder in NETWORK.")  # fmt: skip
+@click.option("--data-path", type=click.Path(exists=True, path_type=Path),
+              help="HAPT's raw recordings instead, folder or zip as published.")  # fmt: skip
+@click.option("--labels", "labels_path", type=_FILE, help="Classes, .npy: one for each window, -1 for none.")
+@click.option("--budget", help="Energy that may be spent: 2uJ/window, or 10mJ/h.")
+@click.option("--battery", help="Charge that must last for --hours: 100mAh@3.7V, or 5kJ.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="With --battery.")
+@click.option("--margin", type=click.FloatRange(0, 1),
+              help="Hold this mean margin of the answers, as sparsely as possible.")  # fmt: skip
+@click.option("--knob", type=float, help="Leave the knob here.")
+@click.option("--dynamic/--total", default=False, help="--budget is for dynamic energy alone.  [default: total]")
+@click.option("--dial", is_flag=True, help="Turn the learned dial; needed where NETWORK has tables for both.")
+@click.option("--early", is_flag=True, help="End inferences early, as the calibration table says.")
+@click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
+@click.option("--engine", type=click.Choice(ENGINES), default="fast", show_default=True, help="What runs the network.")
+@chip_option
+@float_option
+@click.option("--real-time", is_flag=True, help="Wait for each window as long as it takes in the recording.")
+@click.option("--windows", "most", type=click.IntRange(min=1), help="Stop after so many.")
+@click.option("--log", "log_path", type=_NEW, help="Write a line for each window, CSV.")
+@click.option("--plot", "plot_path", type=_NEW, help="Draw energy, knob and answers over time, PNG.")
+@click.option(
+    "--state", "state_path", type=_NEW, help="Go on from this file if it is there, and leave the state in it."
+)
+@json_option
+def stream_command(
+    network: Path,
+    source: Path | None,
+    values_path: Path | None,
+    data_path: Path | None,
+    labels_path: Path | None,
+    budget: str | None,
+    battery: str | None,
+    hours: float | None,
+    margin: float | None,
+    knob: float | None,
+    dynamic: bool,
+    dial: bool,
+    early: bool,
+    window_time: str | None,
+    engine: str,
+    target: Chip | None,
+    floating: bool,
+    real_time: bool,
+    most: int | None,
+    log_path: Path | None,
+    plot_path: Path | None,
+    state_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Stream a recording through NETWORK and hold an energy budget by turning its dial from window to window.
+
+    A window is an inference, which begins at rest. What windows cost at each setting is read from the calibration
+    table in NETWORK (`aspen calibrate` makes it). Where the sparsest setting still costs more than the budget, windows
+    are skipped, and the last answer stands.
+
+    \b
+      aspen stream net.aspen --data-path RawData --budget 0.6uJ/window --dynamic --plot stream.png
+      aspen stream net.aspen --values day.npy --window-time 2.56s --budget 9J/h --log stream.csv --state day.json
+      aspen stream net.aspen --values day.npy --window-time 2.56s --battery 100mAh@3.7V --hours 72 --early
+    """
+    goal = Goal(budget, battery, hours, margin, knob, dynamic)
+    goal.check()
+    check_writable(log_path, plot_path, state_path)
+    program, on = prepare(network, target, floating)
+    on = on or target or chip("loihi1")
+    table = _table(network, on, dial)
+    given = _source(network, network_of(program), table, source, values_path, data_path)
+    if labels_path is not None:
+        given = replace(given, labels=load_spikes(labels_path))
+    seconds = given.window_seconds if window_time is None else parse_duration(window_time)
+    meter = Meter.of(program, on, table.steps, None if seconds is None else seconds / table.steps)
+    stream = Stream(
+        program, meter, goal.controller(ended_early(table) if early else table, meter),
+        profile=load_profile(network) if table.dial == "profile" else None,
+        early=table.early if early else None, table=table, engine=engine,
+    )  # fmt: skip
+    with stream:
+        if state_path is not None and state_path.is_file():
+            stream.load_state_dict(_read_state(state_path))
+        first = stream.windows
+        kept = _replay(stream, given, most, real_time, log_path, state_path, keep=plot_path is not None)
+        summary = _summary(stream, goal, kept)
+    if plot_path is not None and kept.windows:
+        names = HAPT_CLASSES[:6] if data_path is not None else ()
+        labels = None if given.labels is None else given.labels[first:]
+        title = f"{network.stem} on {on.name}"
+        plot_stream(kept.windows, plot_path, title, goal.dynamic_per_window(meter), labels, names)
+    click.echo(json.dumps(summary) if as_json else _text(summary))
+
+
+@dataclass
+class _Kept:
+    """What is remembered of the windows: all of them only for a plot."""
+
+    windows: list[Window]
+    labelled: int = 0
+    right: int = 0
+
+
+def _replay(
+    stream: Stream, given: Source, most: int | None, real_time: bool, log: Path | None, saved: Path | None, keep: bool
+) -> _Kept:
+    """Run the windows that are left, and write log and state as they go."""
+    first, kept, state = stream.windows, _Kept([]), stream.state_dict()
+    last = len(given) if most is None else min(len(given), first + most)
+    began = time.monotonic()
+    try:
+        with _rows(log, first > 0) as write, tqdm(
+            total=last, initial=first, desc="stream", unit="window", dynamic_ncols=True, leave=False
+        ) as bar:  # fmt: skip
+            for number, values in zip(range(first, last), given.windows(first), strict=False):
+                if real_time:
+                    due = began + (number - first + 1) * stream.meter.window_seconds
+                    time.sleep(max(due - time.monotonic(), 0.0))
+                window = stream.window(values)
+                state = stream.state_dict()
+                write(window)
+                if keep:
+                    kept.windows.append(window)
+                if given.labels is not None and number < len(given.labels) and given.labels[number] >= 0:
+                    kept.labelled += 1
+                    kept.right += int(window.prediction == given.labels[number])
+                bar.set_postfix_str(_now(window, stream), refresh=False)
+                bar.update(1)
+    finally:
+        if saved is not None:
+            write_atomically(saved, json.dumps(state).encode())
+    return kept
+
+
+@contextmanager
+def _rows(path: Path | None, append: bool) -> Iterator[Callable[[Window], None]]:
+    """Writes windows as lines of a CSV file; of one that is there already where a stream goes on."""
+    if path is None:
+        yield lambda window: None
+        return
+    append = append and path.is_file()
+    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(Window)], lineterminator="\n")
+        if not append:
+            writer.writeheader()
+        yield lambda window: writer.writerow(window.to_dict())
+
+
+def _now(window: Window, stream: Stream) -> str:
+    """The state of things, for the progress bar."""
+    power = (window.dynamic + window.static) / stream.meter.window_seconds
+    left = "" if window.left is None else f", left {format_energy(window.left)}"
+    doing = f"knob {window.knob:.2f}, {window.hidden_spikes} spikes" if window.ran else "skipped"
+    return f"{format_power(power)}{left}, {doing}, answer {window.prediction}{window.alarm and ' !'}"
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise FileFormatError(f"{path}: found no state of a stream ({error}); remove it to begin anew") from error
+    if not isinstance(state, dict):
+        raise FileFormatError(f"{path}: found no state of a stream; remove it to begin anew")
+    return state
+
+
+def _summary(stream: Stream, goal: Goal, kept: _Kept) -> dict[str, Any]:
+    """Plain values; energies in joules."""
+    meter, windows = stream.meter, max(stream.windows, 1)
+    allowed = goal.dynamic_per_window(meter)
+    found: dict[str, Any] = {
+        "chip": meter.chip.name,
+        "windows": stream.windows,
+        "skipped": stream.skipped,
+        "cut_short": stream.cut,
+        "unusual": stream.alarms,
+        "seconds": stream.seconds,
+        "dynamic_j": stream.dynamic,
+        "static_j": stream.static,
+        "dynamic_per_window_j": stream.dynamic / windows,
+        "static_per_window_j": stream.static / windows,
+        "budget_dynamic_per_window_j": allowed,
+        "knob": stream.controller.decision.knob,
+        "left_j": stream.controller.left,
+        "accuracy": kept.right / kept.labelled if kept.labelled else None,
+        "labelled": kept.labelled,
+        "counts": stream.totals.to_dict(),
+    }
+    if isinstance(stream.controller, Battery):
+        found |= {"state_of_charge": stream.controller.state_of_charge, "seconds_to_deadline": stream.controller.time}
+    return found
+
+
+def _text(found: dict[str, Any]) -> str:
+    windows = max(found["windows"], 1)
+    lines = [
+        f"{found['windows']} windows, {format_duration(found['seconds'])}: {found['windows'] - found['skipped']} run, "
+        f"{found['skipped']} skipped ({found['skipped'] / windows:.1%}), {found['cut_short']} cut short, "
+        f"{found['unusual']} with unusual input",
+        *(
+            f"{part}: {format_energy(found[f'{part}_j'])}, {format_energy(found[f'{part}_per_window_j'])} a window"
+            for part in ("dynamic", "static")
+        ),
+    ]
+    allowed = found["budget_dynamic_per_window_j"]
+    if allowed is not None:
+        lines.append(
+            f"budget, without static power: {format_energy(allowed)} a window; spent "
+            f"{found['dynamic_per_window_j'] / allowed:.1%} of it"
+        )
+    if "state_of_charge" in found:
+        lines.append(
+            f"battery: {found['state_of_charge']:.2%} left, {format_duration(max(found['seconds_to_deadline'], 0.0))} "
+            f"to the deadline"
+        )
+    if found["accuracy"] is not None:
+        lines.append(f"{found['accuracy']:.1%} of {found['labelled']} labelled windows answered correctly")
+    return "\n".join(lines)
+
+
+def _table(path: Path, on: Chip, dial: bool) -> CalibrationTable:
+    if path.suffix != ".aspen":
+        raise click.UsageError(f"{path}: found {path.suffix or 'no suffix'}, allowed is .aspen, which holds the table")
+    return load_table(path, on.name, "profile" if dial else None)
+
+
+def _source(
+    path: Path, network: Network, table: CalibrationTable, source: Path | None, values: Path | None, hapt: Path | None
+) -> Source:
+    given = [each for each in (source, values, hapt) if each is not None]
+    if len(given) != 1:
+        raise click.UsageError(f"found {len(given)} inputs, allowed is one of --input, --values and --data-path")
+    if source is not None:
+        return from_spikes(network, load_spikes(source), table.steps)
+    encoder = load_encoder(path)
+    if values is not None:
+        return from_values(encoder, load_spikes(values), table.steps)
+    assert hapt is not None  # as one was given
+    return from_hapt(hapt, encoder, table.steps, network[network.output].size)

@@ -1,0 +1,182 @@
+"""Exact counts of a session while it runs: as :class:`aspen.Record` has them, but as running totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.errors import InputError
+from aspen.network import Network
+from aspen.record import Record
+from aspen_emulator.sessions import Session
+
+
+@dataclass
+class Events:
+    """Counts, as Python's integers, which have no end.
+
+    Args:
+        steps: time steps.
+        spikes, active: population -> spikes, active neuron updates.
+        operations: connection -> synaptic operations; multiply-accumulates where its source is an analog input.
+    """
+
+    steps: int = 0
+    spikes: dict[str, int] = field(default_factory=dict)
+    active: dict[str, int] = field(default_factory=dict)
+    operations: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls, network: Network) -> Events:
+        """All at 0."""
+        names = [connection.name for connection in network.connections]
+        return cls(0, dict.fromkeys(network.names, 0), dict.fromkeys(network.order, 0), dict.fromkeys(names, 0))
+
+    def add(self, other: Events) -> None:
+        """Add another's counts."""
+        self.steps += other.steps
+        for mine, more in (
+            (self.spikes, other.spikes),
+            (self.active, other.active),
+            (self.operations, other.operations),
+        ):
+            for name, count in more.items():
+                mine[name] += count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"steps": self.steps, **{part: dict(getattr(self, part)) for part in _PARTS}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], network: Network) -> Events:
+        """What :meth:`to_dict` gave.
+
+        Raises:
+            InputError: it is not of this network.
+        """
+        found = cls.none(network)
+        for part in _PARTS:
+            counts = values.get(part)
+            wanted = getattr(found, part)
+            if (
+                not isinstance(counts, Mapping)
+                or set(counts) != set(wanted)
+                or not all(map(_is_count, counts.values()))
+            ):
+                raise InputError(f"state: found {part} of another network, allowed are counts of {', '.join(wanted)}")
+            wanted.update(counts)
+        if not _is_count(values.get("steps")):
+            raise InputError(f"state: found steps={values.get('steps')!r}, allowed is a whole number from 0")
+        found.steps = int(values["steps"])
+        return found
+
+    def hidden_spikes(self, network: Network) -> int:
+        """Spikes of all hidden populations."""
+        return sum(self.spikes[name] for name in network.hidden)
+
+    def input_operations(self, network: Network) -> int:
+        """Operations that the input alone decides: of the connections from it."""
+        return sum(self.operations[c.name] for c in network.connections if c.source == network.input.name)
+
+    def record(self, network: Network) -> Record:
+        """As one sample, for :func:`aspen_hardware.energy_model`; the output's spikes are left out."""
+        analog = {c.name for c in network.connections if c.source == network.input.name and is_analog(network)}
+        shape = (self.steps, 1, *network[network.output].shape)
+
+        def as_arrays(counts: Mapping[str, int]) -> dict[str, Array]:
+            return {name: np.array([[count]], np.int64) for name, count in counts.items()}
+
+        return Record(
+            network=network,
+            output=np.broadcast_to(np.zeros((), np.uint8), shape),
+            spikes=as_arrays(self.spikes),
+            synaptic_operations=as_arrays({name: n for name, n in self.operations.items() if name not in analog}),
+            active_updates=as_arrays(self.active),
+            multiply_accumulates=as_arrays({name: n for name, n in self.operations.items() if name in analog}),
+        )
+
+
+_PARTS = ("spikes", "active", "operations")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_analog(network: Network) -> bool:
+    """Whether the network takes values that its first connections weigh."""
+    return network.input.neuron is None and network.input.current
+
+
+class Tally:
+    """Counts the steps of a session, window by window.
+
+    On Lava a population is some steps late: what it does is counted for the step of the input that it belongs to, and
+    what it does after the last one, as zeros flush the results out, is not counted. So a whole window has the same
+    counts on every engine.
+
+    Args:
+        session: what runs; one sample.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._network = session, session.network
+        self._past = 1 + max(c.delay for c in self._network.connections) + max(session.depths.values())
+        self._fan_out = {c.name: c.fan_out() for c in self._network.connections}
+        self._from_events = session.engine == "fast" and not is_analog(self._network)
+        self.start()
+
+    def start(self) -> None:
+        """Begin a window; the session is at a reset."""
+        self.window = Events.none(self._network)
+        self._history: dict[str, list[Array]] = {name: [] for name in self._network.names}
+        self._clock = 0
+
+    def step(self, last: int) -> None:
+        """Count the step that the session has just made; ``last`` is the number of steps of the window."""
+        self.window.steps = min(self.window.steps + 1, last)
+        events = self._session.events if self._from_events else None
+        if events is None:
+            self._count_rasters(last)
+            return
+        window = self.window
+        for name, count in events.spikes.items():
+            window.spikes[name] += count
+        for name in window.active:
+            window.active[name] += events.active[name]
+        for name, count in events.operations.items():
+            window.operations[name] += count
+
+    def _count_rasters(self, last: int) -> None:
+        network, window, rasters, depths = self._network, self.window, self._session.rasters, self._session.depths
+        for name in network.names:
+            self._history[name].append(rasters[name])
+            del self._history[name][: -self._past]
+            when = self._clock - depths[name]
+            if not 0 <= when < last:
+                continue
+            busy = rasters[name] != 0
+            if name != network.input.name or not is_analog(network):
+                window.spikes[name] += int(np.count_nonzero(busy))
+            for connection in network.connections:
+                if connection.source == name:
+                    window.operations[connection.name] += int((busy @ self._fan_out[connection.name]).sum())
+        for name in network.order:
+            when = self._clock - depths[name]
+            if 0 <= when < last:
+                window.active[name] += self._active(name, when)
+        self._clock += 1
+
+    def _active(self, name: str, when: int) -> int:
+        """Neurons of a population whose input at step ``when`` of the window is not zero."""
+        drive: Array = np.zeros(())
+        for connection in self._network.incoming(name):
+            emitted = when - connection.delay
+            if emitted >= 0:
+                ago = self._clock - (emitted + self._session.depths[connection.source])
+                drive = drive + connection.drive(self._history[connection.source][-1 - ago])
+        return int(np.count_nonzero(drive))

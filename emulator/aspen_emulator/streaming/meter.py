@@ -1,0 +1,141 @@
+"""What the events of a stream cost, as :func:`aspen_hardware.energy_model` says, ready to be used at every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from aspen.errors import InputError
+from aspen.network import Network
+from aspen_emulator.engines import network_of
+from aspen_emulator.streaming.counting import Events
+from aspen_hardware.chips import Chip
+from aspen_hardware.deployment import Deployment
+from aspen_hardware.energy import EnergyReport, energy_model
+from aspen_hardware.placement import Placement, place
+
+
+@dataclass(frozen=True, eq=False)
+class Meter:
+    """Prices of a network's events on a chip, in joules (typical figures).
+
+    Args:
+        network: what runs.
+        chip: whose joules.
+        placement: the network's cores.
+        window: time steps of an inference.
+        step_time: seconds from one step of the stream to the next.
+        idle_step: a step in which nothing happens: all neurons are updated without input.
+        spike, active: population -> a spike; what an active update costs more than an inactive one.
+        operation: connection -> an operation.
+        static_watts: static power.
+    """
+
+    network: Network
+    chip: Chip
+    placement: Placement
+    window: int
+    step_time: float
+    idle_step: float
+    spike: dict[str, float]
+    active: dict[str, float]
+    operation: dict[str, float]
+    static_watts: float
+
+    @classmethod
+    def of(
+        cls,
+        target: Network | Deployment,
+        chip: Chip,
+        window: int,
+        step_time: float | None = None,
+        placement: Placement | None = None,
+    ) -> Meter:
+        """Find out the prices, by asking the energy model for one event of each kind.
+
+        Args:
+            target: a deployment, or a network in floating point.
+            chip: whose joules.
+            window: time steps of an inference.
+            step_time: seconds from one step of the stream to the next; default: the chip's.
+            placement: the network's cores; default: :func:`aspen_hardware.place`.
+
+        Raises:
+            InputError: the chip has no published energies, or a length is not allowed.
+        """
+        network, seconds = network_of(target), chip.step_time if step_time is None else step_time
+        if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+            raise InputError(f"window: found {window!r}, allowed is a whole number of time steps from 1")
+        if seconds is None:
+            raise InputError(
+                f"{chip.name}: found no length of a time step in its file, allowed is one; give step_time in seconds"
+            )
+        placement = place(network, chip) if placement is None else placement
+
+        def report(events: Events) -> EnergyReport:
+            return energy_model(events.record(network), chip, placement, step_time=seconds)
+
+        nothing = replace(Events.none(network), steps=1)
+        idle = report(nothing)
+        if idle.dynamic is None or idle.static is None:
+            raise InputError(
+                f"{chip.name}: found no energies in joules ({'; '.join(idle.missing)}), allowed is a chip whose file "
+                f"has them; use e.g. loihi1"
+            )
+        base = idle.dynamic.typical
+
+        def price(part: str, name: str) -> float:
+            events = replace(Events.none(network), steps=1)
+            getattr(events, part)[name] = 1
+            found = report(events).dynamic
+            assert found is not None  # as there is one without the event
+            return found.typical - base
+
+        return cls(
+            network=network,
+            chip=chip,
+            placement=placement,
+            window=window,
+            step_time=seconds,
+            idle_step=base,
+            spike={name: price("spikes", name) for name in nothing.spikes},
+            active={name: price("active", name) for name in nothing.active},
+            operation={name: price("operations", name) for name in nothing.operations},
+            static_watts=idle.static.typical / seconds,
+        )
+
+    @property
+    def window_seconds(self) -> float:
+        """From window to window."""
+        return self.window * self.step_time
+
+    def joules(self, events: Events) -> float:
+        """Dynamic energy of events."""
+        total = events.steps * self.idle_step
+        total += sum(self.spike[name] * count for name, count in events.spikes.items())
+        total += sum(self.active[name] * count for name, count in events.active.items())
+        total += sum(self.operation[name] * count for name, count in events.operations.items())
+        return total
+
+    @cached_property
+    def worst_step(self) -> float:
+        """Dynamic energy of a step in which every neuron, the input's too, spikes: none can cost more."""
+        network = self.network
+        return self.joules(
+            Events(
+                1,
+                {name: network[name].size for name in network.names},
+                {name: network[name].size for name in network.order},
+                {c.name: int(np.sum(c.fan_out())) for c in network.connections},
+            )
+        )
+
+    def report(self, events: Events) -> EnergyReport:
+        """The energy model's account of all steps that ran.
+
+        Raises:
+            InputError: there were none.
+        """
+        return energy_model(events.record(self.network), self.chip, self.placement, step_time=self.step_time)

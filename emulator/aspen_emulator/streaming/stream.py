@@ -1,0 +1,319 @@
+"""A network on a stream with a controller in the loop: window after window, counted, priced, and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from aspen._arrays import Array
+from aspen.calibration_table import CalibrationTable
+from aspen.confidence import EarlyStop
+from aspen.control import Controller, Decision, Spent, margins
+from aspen.errors import InputError
+from aspen.network import Network
+from aspen.profiles import DialProfile
+from aspen_emulator.engines import network_of
+from aspen_emulator.sessions import session
+from aspen_emulator.streaming.counting import Events, Tally
+from aspen_emulator.streaming.meter import Meter
+from aspen_emulator.streaming.watch import Watch
+from aspen_hardware.deployment import Deployment
+from aspen_hardware.energy import EnergyReport
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that is over.
+
+    Args:
+        index: from 0.
+        end: seconds from the start of the stream to its end.
+        ran: whether the network ran; otherwise the window was skipped.
+        steps: time steps that the network took.
+        cut: whether it was stopped because the budget did not cover another step.
+        knob: setting of the dial.
+        prediction: the answer; that of the last window that ran where this one was skipped, -1 before there is any.
+        margin: how clear the answer is, 0 to 1; None where the window was skipped.
+        input_spikes, hidden_spikes, operations: counts.
+        dynamic, static: joules.
+        left: joules that the controller has left; None where it has no budget.
+        alarm: what is unusual about the input, or empty.
+    """
+
+    index: int
+    end: float
+    ran: bool
+    steps: int
+    cut: bool
+    knob: float
+    prediction: int
+    margin: float | None
+    input_spikes: int
+    hidden_spikes: int
+    operations: int
+    dynamic: float
+    static: float
+    left: float | None
+    alarm: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a row of a log."""
+        return asdict(self)
+
+
+class Stream:
+    """Runs windows of a stream one after the other; a context manager.
+
+    A window is an inference: the network begins it at rest, as it was trained. So a skipped window leaves nothing
+    behind, and what a window costs and answers depends on nothing before it but the controller's decision.
+
+    Args:
+        target: a deployment, or a network in floating point: what ``meter`` was made for.
+        meter: prices, length of a window and of its steps.
+        controller: decides on the knob of each window, and whether it is run.
+        profile: what the knob does to the thresholds; default: it multiplies those of all hidden populations.
+        early: ends inferences early; default: they take all steps.
+        table: what windows usually cost, so that unusual ones are reported; default: none is.
+        engine: ``fast``, ``reference`` or ``lava``.
+
+    Attributes:
+        totals: exact counts of all windows so far.
+        windows, skipped, cut, alarms: how many there were; of these, skipped, stopped for the budget, unusual.
+
+    Raises:
+        InputError: something does not fit.
+        MissingDependencyError: the engine is not installed.
+    """
+
+    def __init__(
+        self,
+        target: Network | Deployment,
+        meter: Meter,
+        controller: Controller,
+        *,
+        profile: DialProfile | None = None,
+        early: EarlyStop | None = None,
+        table: CalibrationTable | None = None,
+        engine: str = "fast",
+    ) -> None:
+        self.network = network_of(target)
+        if self.network is not meter.network:
+            raise InputError("meter: found that of another network, allowed is one of the target; see Meter.of")
+        if early is not None and (early.steps != meter.window or early.readout != self.network.readout):
+            raise InputError(
+                f"early: found one for {early.steps} steps and the read-out {early.readout}, allowed are "
+                f"{meter.window} and {self.network.readout}; calibrate again"
+            )
+        if profile is not None:
+            profile.check(self.network)
+        self.meter, self.controller, self.profile, self.early = meter, controller, profile, early
+        self._watch = None if table is None else Watch(table, meter)
+        self.totals = Events.none(self.network)
+        self.windows = self.skipped = self.cut = self.alarms = 0
+        self._prediction = -1
+        self._now = 0
+        self._totals: Array | None = None
+        self._decision: Decision = controller.decision
+        self._session = session(target, engine=engine)
+        self._tally = Tally(self._session)
+        self._silence = np.zeros((1, *self.network.input.shape), np.int64 if self.network.input.current else np.uint8)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start of the stream, in whole windows."""
+        return self.windows * self.meter.window_seconds
+
+    @property
+    def dynamic(self) -> float:
+        """Joules so far, from the exact counts."""
+        return self.meter.joules(self.totals)
+
+    @property
+    def static(self) -> float:
+        """Joules so far."""
+        return self.meter.static_watts * self.seconds
+
+    def report(self) -> EnergyReport:
+        """The energy model's account of the steps that ran; skipped windows cost static power only, see ``static``."""
+        return self.meter.report(self.totals)
+
+    def run(self, windows: Iterable[Array]) -> Iterator[Window]:
+        """Run windows, (steps, *input_shape) each, as they come; gives the result of each."""
+        for window in windows:
+            yield self.window(window)
+
+    def window(self, values: Array) -> Window:
+        """Run one window.
+
+        Args:
+            values: (steps, *input_shape): spikes, or the current where the input takes one.
+
+        Raises:
+            InputError: another shape or values, or a window was begun with :meth:`step`.
+        """
+        array = np.asarray(values)
+        if self._now or array.shape != (self.meter.window, *self.network.input.shape):
+            raise InputError(
+                f"window: found shape {array.shape} at step {self._now}, allowed is "
+                f"{(self.meter.window, *self.network.input.shape)} between windows"
+            )
+        for each in array:
+            done = self.step(each)
+        assert done is not None  # as these were all steps of a window
+        return done
+
+    def step(self, values: Array) -> Window | None:
+        """Take one step of the input; gives a result at the last step of each window.
+
+        Args:
+            values: (*input_shape): spikes, or the current where the input takes one.
+        """
+        if self._now == 0:
+            self._begin()
+        if self._running:
+            self._advance(np.asarray(values)[None])
+        self._now += 1
+        if self._now < self.meter.window:
+            return None
+        for _ in range(self._session.latency):
+            if self._running:
+                self._advance(self._silence)
+        self._now = 0
+        return self._finish()
+
+    def _begin(self) -> None:
+        self._running, self._totals, self._made, self._cut = self._decision.run, None, 0, False
+        self._tally.start()
+        if not self._running:
+            return
+        knob = self._decision.knob
+        self._session.reset()
+        self._session.threshold_scale = knob if self.profile is None else self.profile.scale(knob)
+        if self.early is not None:
+            self.early.start(knob)
+
+    def _advance(self, values: Array) -> None:
+        limit = self._decision.limit
+        if limit is not None and self.meter.joules(self._tally.window) + self.meter.worst_step > limit:
+            self._running, self._cut = False, True
+            return
+        output = self._session.step(values)
+        self._tally.step(self.meter.window)
+        self._made += 1
+        if self._made <= self._session.latency:
+            return  # the result of an earlier step than the window's first
+        scores = output if self.network.readout == "spikes" else self._session.membranes
+        self._totals = _accumulated(self.network.readout, self._totals, scores.reshape(-1))
+        if self.early is not None and self.early.update(scores.reshape(-1)):
+            self._running = False
+
+    def _finish(self) -> Window:
+        events, meter = self._tally.window, self.meter
+        ran = self._decision.run
+        margin = None
+        if self._totals is not None:
+            self._prediction, margin = int(self._totals.argmax()), float(margins(self._totals))
+        dynamic = meter.joules(events)
+        static = meter.static_watts * meter.window_seconds
+        alarm = "" if self._watch is None or not ran else self._watch(self._decision.knob, events)
+        self.totals.add(events)
+        self.windows += 1
+        self.skipped += not ran
+        self.cut += self._cut
+        self.alarms += bool(alarm)
+        knob = self._decision.knob
+        self._decision = self.controller.update(Spent(meter.window_seconds, dynamic, static, ran, margin))
+        return Window(
+            index=self.windows - 1,
+            end=self.seconds,
+            ran=ran,
+            steps=events.steps,
+            cut=self._cut,
+            knob=knob,
+            prediction=self._prediction,
+            margin=margin,
+            input_spikes=events.spikes[self.network.input.name],
+            hidden_spikes=events.hidden_spikes(self.network),
+            operations=sum(events.operations.values()),
+            dynamic=dynamic,
+            static=static,
+            left=self.controller.left,
+            alarm=alarm,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, as plain values; between windows only.
+
+        Raises:
+            InputError: a window has begun.
+        """
+        if self._now:
+            raise InputError(f"state: found step {self._now} of a window, allowed is between windows; finish it first")
+        counts = {name: getattr(self, name) for name in _COUNTERS}
+        return {
+            "stream": self._identity(),
+            **counts,
+            "prediction": self._prediction,
+            "totals": self.totals.to_dict(),
+            "controller": {"kind": type(self.controller).__name__, **self.controller.state_dict()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken; between windows only.
+
+        Raises:
+            InputError: it is of another stream, or damaged.
+        """
+        kind = type(self.controller).__name__
+        controller = state.get("controller")
+        if self._now or state.get("stream") != self._identity() or not isinstance(controller, Mapping):
+            raise InputError(
+                f"state: found one of {state.get('stream')!r}, allowed is one of {self._identity()!r}, between windows"
+            )
+        if controller.get("kind") != kind:
+            raise InputError(f"state: found one of the controller {controller.get('kind')!r}, allowed is {kind}")
+        counts = {name: _count(state, name) for name in _COUNTERS}
+        prediction = _count(state, "prediction", least=-1)
+        totals = Events.from_dict(state.get("totals") or {}, self.network)
+        self.controller.load_state_dict(controller)
+        self.totals, self._prediction = totals, prediction
+        self.windows, self.skipped, self.cut, self.alarms = (counts[name] for name in _COUNTERS)
+        self._decision = self.controller.decision
+
+    def _identity(self) -> dict[str, Any]:
+        sizes = {name: self.network[name].size for name in self.network.names}
+        return {"chip": self.meter.chip.name, "window": self.meter.window, "step_time": self.meter.step_time} | sizes
+
+    def close(self) -> None:
+        """End the session; on Lava, stop its runtime."""
+        self._session.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _count(state: Mapping[str, Any], name: str, least: int = 0) -> int:
+    value = state.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"state: found {name}={value!r}, allowed is a whole number from {least}")
+    return value
+
+
+_COUNTERS = ("windows", "skipped", "cut", "alarms")
+
+
+def _accumulated(readout: str, before: Array | None, now: Array) -> Array:
+    """The scores so far: spikes and membranes added up, the last membrane, or the largest."""
+    values = now.astype(np.int64) if now.dtype == np.uint8 else now
+    if before is None or readout == "membrane-last":
+        return values
+    return np.maximum(before, values) if readout == "membrane-max" else before + values

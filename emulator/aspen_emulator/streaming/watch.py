@@ -1,0 +1,46 @@
+"""What is unusual about a window: input that costs more than any that the network was calibrated on should."""
+
+from __future__ import annotations
+
+from aspen.calibration_table import CalibrationTable
+from aspen_emulator.streaming.counting import Events
+from aspen_emulator.streaming.meter import Meter
+
+INPUT, HIDDEN = 3.0, 3.0
+"""Times the mean of the calibration data beyond which a window's operations are reported: those of the input, and those
+behind it, which the network decides."""
+
+
+class Watch:
+    """Compares windows with the calibration table.
+
+    Args:
+        table: what windows cost on the calibration data.
+        meter: of the same network.
+    """
+
+    def __init__(self, table: CalibrationTable, meter: Meter) -> None:
+        self._network, self._steps = meter.network, meter.window
+        best = table.best
+        self._input = INPUT * (best.synaptic_operations - best.hidden_synaptic_operations) / table.steps
+        self._points = sorted(
+            (p.threshold_scale, HIDDEN * p.hidden_synaptic_operations / table.steps) for p in table.points
+        )
+
+    def __call__(self, knob: float, events: Events) -> str:
+        """What is unusual, or nothing."""
+        given = events.input_operations(self._network)
+        behind = sum(events.operations.values()) - given
+        steps = max(events.steps, self._steps // 2)  # the first steps of a window may be denser than the others
+        found = []
+        if given > self._input * steps:
+            found.append("input denser than calibrated")
+        if behind > self._usual(knob) * steps:
+            found.append("more activity than calibrated")
+        return " and ".join(found)
+
+    def _usual(self, knob: float) -> float:
+        """Of the costlier of the two points that the knob lies between."""
+        below = [usual for setting, usual in self._points if setting <= knob]
+        above = [usual for setting, usual in self._points if setting >= knob]
+        return max(*below[-1:], *above[:1], 0.0)
