@@ -19,6 +19,10 @@ A chip file is TOML::
     [limits.cores]
     ...
 
+A chip whose power rises with its clock gives ``[statics.per_megahertz]`` beside ``[statics.chip]``, and its usual
+``[clock]`` in MHz. ``energy_only = "why"`` marks a chip that prices counts but that networks are not compiled to.
+``[energies.multiply_accumulate]`` is that of a synapse that weighs an analog input.
+
 A figure may also have ``low`` and ``high`` where published values disagree (with ``low_source``, ``low_trust``,
 ``high_source``, ``high_trust`` for the other publications) and a ``note``, which then says why ``value`` is the one
 taken. ``step_time`` and each key of :data:`KEYS` is either given, or explained under ``[missing]`` or
@@ -40,8 +44,9 @@ FORMAT = 1
 ENERGY = {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12, "fJ": 1e-15}
 POWER = {"W": 1.0, "mW": 1e-3, "uW": 1e-6, "nW": 1e-9, "pW": 1e-12}
 TIME = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-FACTORS = {**ENERGY, **POWER, **TIME}
-"""Unit -> what one of it is in joules, watts or seconds. Other units count things."""
+POWER_PER_CLOCK = {"mW/MHz": 1e-3, "uW/MHz": 1e-6, "nW/MHz": 1e-9}
+FACTORS = {**ENERGY, **POWER, **TIME, **POWER_PER_CLOCK}
+"""Unit -> what one of it is in joules, watts or seconds, or watts per MHz. Other units count things."""
 
 TRUST = {
     "P": "seen in the paper's own abstract or table, or in a repository file",
@@ -83,6 +88,12 @@ KEYS: dict[str, dict[str, Collection[str]]] = {
 }
 """Section -> key -> units allowed. In ``limits`` and ``formats`` all values are whole numbers."""
 
+OPTIONAL: dict[str, dict[str, Collection[str]]] = {
+    "energies": {"multiply_accumulate": ENERGY},
+    "statics": {"per_megahertz": POWER_PER_CLOCK},
+}
+"""As :data:`KEYS`, but may be left out: a synapse weighing an analog input, and power that rises with the clock."""
+
 RESETS_KEY = "formats.resets"
 """The one entry that is no figure: its ``value`` is a list of reset modes. It cannot be missing."""
 
@@ -92,7 +103,7 @@ OPEN_SECTIONS: dict[str, Collection[str]] = {"speeds": [*TIME, "x"], "measuremen
 _FIGURE_NEEDED = ("value", "unit", "source", "trust")
 _FIGURE_EXTRA = ("low", "high", "low_source", "high_source", "low_trust", "high_trust", "note")
 _TOP_NEEDED = ("format", "name", "title", "sources", *KEYS)
-_TOP_EXTRA = ("not_covered", "step_time", "missing", *OPEN_SECTIONS)
+_TOP_EXTRA = ("not_covered", "energy_only", "step_time", "clock", "missing", *OPEN_SECTIONS)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -117,6 +128,10 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     _expect(isinstance(lines, list), file, "not_covered", repr(lines), "a list of texts", 'write ["...", "..."]')
     for line in lines:
         _check_text(line, file, "not_covered")
+    if "energy_only" in table:
+        _check_text(table["energy_only"], file, "energy_only")
+    clocked = "per_megahertz" not in table["statics"] or "clock" in table
+    _expect(clocked, file, "clock", "nothing beside statics.per_megahertz", "a figure in MHz", "add the usual clock")
     _check_sections(table, file)
 
 
@@ -128,8 +143,10 @@ def _check_sections(table: Mapping[str, Any], file: str) -> None:
     _check_present(given, absent, ["step_time"], file, "")
     for section, allowed in KEYS.items():
         _check_table(missing.get(section, {}), file, f"missing.{section}")
-        given = {key: figure for key, figure in table[section].items() if f"{section}.{key}" != RESETS_KEY}
-        _check_present(given, missing.get(section, {}), list(allowed), file, f"{section}.")
+        others = (*OPTIONAL.get(section, ()), *(["resets"] if section == "formats" else []))
+        given = {key: figure for key, figure in table[section].items() if key not in others}
+        absent = {key: reason for key, reason in missing.get(section, {}).items() if key not in others}
+        _check_present(given, absent, list(allowed), file, f"{section}.")
     for key, figure, units in iter_figures(table):
         _check_figure(figure, file, key, units, table["sources"])
     _check_resets(table["formats"].get("resets", {}), file, table["sources"])
@@ -139,7 +156,10 @@ def iter_figures(table: Mapping[str, Any]) -> Iterator[tuple[str, Any, Collectio
     """Every figure of the file: dotted key, table, units allowed."""
     if "step_time" in table:
         yield "step_time", table["step_time"], TIME
-    for section, allowed in KEYS.items():
+    if "clock" in table:
+        yield "clock", table["clock"], ["MHz"]
+    for section, keys in KEYS.items():
+        allowed = {**keys, **OPTIONAL.get(section, {})}
         yield from ((f"{section}.{key}", table[section][key], u) for key, u in allowed.items() if key in table[section])
     for section, units in OPEN_SECTIONS.items():
         yield from ((f"{section}.{key}", figure, units) for key, figure in table.get(section, {}).items())

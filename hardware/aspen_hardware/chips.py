@@ -119,6 +119,7 @@ class Chip:
         missing: ``section.key`` -> why the file has no figure for it.
         sources: key -> full citation.
         not_covered: what the chip's energies leave out.
+        energy_only: why networks are not compiled to it; empty where they are.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Chip:
     missing: Mapping[str, str]
     sources: Mapping[str, str]
     not_covered: tuple[str, ...] = ()
+    energy_only: str = ""
 
     def section(self, name: str) -> dict[str, Figure]:
         """Figures of one section of the file, by key."""
@@ -152,8 +154,13 @@ class Chip:
 
     @property
     def statics(self) -> dict[str, Figure]:
-        """Static power of a ``core``, of the ``chip``; only those that the file has."""
+        """Static power of a ``core``, of the ``chip``, ``per_megahertz`` of its clock; those that the file has."""
         return self.section("statics")
+
+    @property
+    def clock(self) -> float | None:
+        """The usual clock in MHz; ``None`` where the file has none."""
+        return self.figures["clock"].value if "clock" in self.figures else None
 
     @property
     def step_time(self) -> float | None:
@@ -178,6 +185,7 @@ class Chip:
             "missing": dict(self.missing),
             "sources": dict(self.sources),
             "not_covered": list(self.not_covered),
+            "energy_only": self.energy_only,
         }
 
 
@@ -227,6 +235,7 @@ def _parse(data: bytes, file: str) -> Chip:
         missing=dict(_reasons(table.get("missing", {}))),
         sources=table["sources"],
         not_covered=tuple(table.get("not_covered", ())),
+        energy_only=table.get("energy_only", ""),
     )
 
 
@@ -257,6 +266,7 @@ def describe(chip: Chip) -> str:
         lines += _figure_lines(name, figure)
     resets = chip.resets
     lines += ["", "reset modes", f"  {', '.join(resets['value'])}  {resets['trust']}  {resets['source']}"]
+    lines += ["", f"for energies only: {chip.energy_only}"] if chip.energy_only else []
     lists = {"no figure": chip.missing, "sources": chip.sources, "trust marks": TRUST}
     for head, entries in lists.items():
         lines += ["", head, *(f"  {key}: {text}" for key, text in entries.items())] if entries else []

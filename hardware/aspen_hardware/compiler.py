@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from math import inf
 
-from aspen.errors import InputError
+from aspen.errors import ChipError, InputError
 from aspen.network import Network
 from aspen.profiles import DialProfile
 from aspen_hardware.calibration import Calibrated, Sample, calibrate
@@ -69,6 +69,11 @@ def compile(
     if threshold_groups is not None and threshold_groups < 1:
         raise InputError(f"threshold_groups: found {threshold_groups}, allowed are whole numbers from 1; give e.g. 8")
     description = target if isinstance(target, Chip) else chip(target)
+    if description.energy_only:
+        raise ChipError(
+            f"{description.name}: found a chip for energies only ({description.energy_only}), allowed are chips with "
+            f"number formats such as loihi1; run the network on one of these, and price its counts on this one"
+        )
     enforce(network, description)
     if network.is_integer:
         if calibration is not None or threshold_groups is not None:

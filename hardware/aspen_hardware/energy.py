@@ -5,13 +5,15 @@ The two parts are never merged without both being shown.
 
 Counted for the whole run (all samples):
 
-- synaptic operations of each connection, by true fan-out;
+- synaptic operations of each connection, by true fan-out, and the multiply-accumulates of an analog input;
 - neuron updates at every step, active (the neuron's input in the step is not zero) and inactive;
 - spikes fired by each population on the chip;
-- spike packets: one for each spike and core that it reaches. Distance between cores is not modelled.
+- spike packets: one for each spike and core that it reaches;
+- hops of packets between tiles of cores (:mod:`aspen_hardware.hops`).
 
-Time is ``steps * samples * step_time``: samples run one after the other. Static power is that of the cores in use
-(``statics.core``), or, where the chip's file has no such figure, of the chips in use (``statics.chip``).
+Samples run one after the other. Time is ``steps * samples * step_time``, or, with ``time="work"``, what the work takes
+by the chip's published times of operations. Static power is that of the cores in use (``statics.core``), or, where the
+chip's file has no such figure, of the chips in use (``statics.chip``, and ``statics.per_megahertz`` of their clock).
 """
 
 from __future__ import annotations
@@ -29,20 +31,16 @@ from aspen._arrays import Array
 from aspen.errors import InputError
 from aspen.record import Record
 from aspen_hardware.chips import Chip, Range
+from aspen_hardware.costs import WORDS, Parts, static_power, work_seconds
+from aspen_hardware.hops import hops
 from aspen_hardware.placement import Placement, place
 
 NOT_COVERED = (
     "encoding the input, reading out the result, and the host computer",
     "loading weights, configuring the chip, and resetting it between samples",
 )
-WORDS = {
-    "synaptic_operation": "synaptic operations",
-    "neuron_update_active": "active neuron updates",
-    "neuron_update_inactive": "inactive neuron updates",
-    "spike": "spikes fired",
-    "spike_packet": "spike packets",
-}
-"""Kinds of event that are counted; keys of a chip's energies."""
+_RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south")
+"""Kinds of event that most runs do not have: missing figures for them are named only where there are some."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +61,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Dynamic and static energy and their sum, in joules; ``None`` where unknown."""
-
-    dynamic: Range | None
-    static: Range | None
-
-    @property
-    def total(self) -> Range | None:
-        """Dynamic and static; ``None`` unless both are known."""
-        return None if self.dynamic is None or self.static is None else self.dynamic + self.static
-
-
-@dataclass(frozen=True)
 class EnergyReport:
     """Energy of a run. ``low`` and ``high`` of a range add up the lowest and highest published figures.
 
@@ -83,12 +68,14 @@ class EnergyReport:
         chip: name of the chip.
         samples, steps: inferences, and time steps of each.
         seconds: time of the whole run; ``None`` where the step time is unknown.
+        timing: what decides the time: ``"step"`` or ``"work"``.
         cores_used: cores that the network takes.
         synapses: weights other than zero in the network.
         entries: dynamic energy by place and kind of event, whole run.
         static: static energy of the whole run; ``None`` where unknown.
         missing: what has no figure, and why; it is not in the sums.
         not_covered: what the model leaves out.
+        first_layer: connections from the input, whose events the input alone decides, not the dial.
     """
 
     chip: str
@@ -101,6 +88,14 @@ class EnergyReport:
     static: Range | None
     missing: tuple[str, ...]
     not_covered: tuple[str, ...]
+    timing: str = "step"
+    first_layer: tuple[str, ...] = ()
+
+    @property
+    def input_energy(self) -> Range | None:
+        """Dynamic energy of the first layer's synapses in the whole run: the same at every setting of a dial."""
+        known = [e.joules for e in self.entries if e.where in self.first_layer and e.joules is not None]
+        return reduce(add, known) if known else None
 
     @property
     def dynamic(self) -> Range | None:
@@ -129,12 +124,15 @@ class EnergyReport:
 
     def __str__(self) -> str:
         time = "unknown time" if self.seconds is None else f"{self.seconds:.6g} s"
+        time += ", as fast as the work allows" if self.timing == "work" else ""
         head = f"Energy on {self.chip}: {self.samples} samples of {self.steps} steps, {time}, {self.cores_used} cores"
         parts = self.per_inference
         lines = [head, f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}"]
         lines += [_row(name, getattr(parts, name)) for name in ("dynamic", "static", "total")]
+        first = self.input_energy
+        lines += [_row("of dynamic: the input's synapses", first.times(1 / self.samples))] if first else []
         lines += [f"{'whole run':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}"]
-        lines += [_row(f"{e.where}: {WORDS[e.event]}", e.joules) + f"{e.count:>16,}" for e in self.entries]
+        lines += [_row(f"{e.where}: {WORDS[e.event]}", e.joules) + f"{e.count:>16,}" for e in self.entries if e.count]
         lines += [f"{self.operations_per_synapse:.3g} synaptic operations per synapse and inference"]
         lines += [f"no figure for {text}" for text in self.missing]
         return "\n".join([*lines, *(f"not covered: {text}" for text in self.not_covered)])
@@ -151,7 +149,13 @@ class EnergyReport:
 
 
 def energy_model(
-    record: Record, chip: Chip, placement: Placement | None = None, *, step_time: float | None = None
+    record: Record,
+    chip: Chip,
+    placement: Placement | None = None,
+    *,
+    step_time: float | None = None,
+    time: str = "step",
+    clock: float | None = None,
 ) -> EnergyReport:
     """What ``record``'s run costs on ``chip``.
 
@@ -160,9 +164,13 @@ def energy_model(
         chip: where the figures come from.
         placement: the network's cores; default: :func:`aspen_hardware.place`.
         step_time: length of a time step in seconds; default: the chip's.
+        time: ``"step"``: each step takes the step time, as in real time; ``"work"``: as long as its work takes
+            (:func:`aspen_hardware.costs.work_seconds`), and then nothing is spent.
+        clock: in MHz, for chips whose power rises with it; default: the chip's.
 
     Raises:
-        InputError: the record is empty, the placement is another network's or chip's, or the step time is not > 0.
+        InputError: the record is empty, the placement is another network's or chip's, the step time or clock is not
+            above 0, or the chip's file has no times of operations.
         ChipError: no placement was given and the network cannot be placed.
     """
     if record.steps == 0 or record.batch == 0:
@@ -171,11 +179,10 @@ def energy_model(
         raise InputError(f"step_time: found {step_time}, allowed are finite seconds above 0; give e.g. 1e-3")
     placement = place(record.network, chip) if placement is None else placement
     _check_placement(record, chip, placement)
-    seconds_per_step = chip.step_time if step_time is None else step_time
-    seconds = None if seconds_per_step is None else seconds_per_step * record.steps * record.batch
+    seconds = _seconds(record, chip, placement, step_time, time)
     reached = {name: placement.destinations(record.network, name) for name in record.network.names}
-    entries = tuple(_entries(record, chip, reached))
-    static, why = _static(chip, placement, seconds)
+    entries = tuple(_entries(record, chip, reached, placement))
+    static, why = _static(chip, placement, seconds, clock)
     return EnergyReport(
         chip=chip.name,
         samples=record.batch,
@@ -187,7 +194,26 @@ def energy_model(
         static=static,
         missing=(*_missing(entries, chip), *why),
         not_covered=tuple(_not_covered(record, chip, reached)),
+        timing=time,
+        first_layer=tuple(c.name for c in record.network.connections if c.source == record.network.input.name),
     )
+
+
+def _seconds(record: Record, chip: Chip, placement: Placement, step_time: float | None, time: str) -> float | None:
+    if time not in ("step", "work") or (time == "work" and step_time is not None):
+        raise InputError(
+            f"time: found {time!r} with step_time={step_time}, allowed is step, or work without a step time"
+        )
+    if time == "work":
+        seconds = work_seconds(record, chip, placement)
+        if seconds is None:
+            raise InputError(
+                f"time: found 'work' on {chip.name}, whose file has no times of operations, allowed is step; give a "
+                f"step_time"
+            )
+        return seconds
+    each = chip.step_time if step_time is None else step_time
+    return None if each is None else each * record.steps * record.batch
 
 
 def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
@@ -200,8 +226,8 @@ def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
         )
 
 
-def _entries(record: Record, chip: Chip, reached: Mapping[str, Array]) -> Iterator[Entry]:
-    for where, event, count in _events(record, reached):
+def _entries(record: Record, chip: Chip, reached: Mapping[str, Array], placement: Placement) -> Iterator[Entry]:
+    for where, event, count in (*_events(record, reached), *_hops(record, chip, placement)):
         figure = chip.energies.get(event)
         yield Entry(where, event, count, None if figure is None else figure.si.times(count))
 
@@ -210,6 +236,8 @@ def _events(record: Record, reached: Mapping[str, Array]) -> Iterator[tuple[str,
     """Place, kind and number of all events of the run. ``reached``: cores that each neuron's spikes go to."""
     for name, operations in record.synaptic_operations.items():
         yield name, "synaptic_operation", int(operations.sum())
+    for name, operations in record.multiply_accumulates.items():
+        yield name, "multiply_accumulate", int(operations.sum())
     for name in record.network.order:
         active = int(record.active_updates[name].sum())
         yield name, "neuron_update_active", active
@@ -223,29 +251,42 @@ def _events(record: Record, reached: Mapping[str, Array]) -> Iterator[tuple[str,
             yield name, "spike_packet", int(record.spikes[name].sum()) * int(cores.max())
 
 
-def _static(chip: Chip, placement: Placement, seconds: float | None) -> tuple[Range | None, list[str]]:
-    powers = chip.statics
-    why = [] if powers else [f"static energy: {chip.missing['statics.core']}"]
+def _hops(record: Record, chip: Chip, placement: Placement) -> Iterator[tuple[str, str, int]]:
+    """Hops of the packets between the chip's own cores; none where the chip has no such energies."""
+    if not any(key.startswith("hop_") for key in chip.energies):
+        return
+    for name in record.network.order:
+        for event, far in zip(("hop_east_west", "hop_north_south"), hops(record.network, name, placement), strict=True):
+            if name in record.rasters:
+                count = int(record.rasters[name].reshape(-1, far.size).sum(axis=0, dtype=np.int64) @ far)
+            else:
+                count = int(record.spikes[name].sum()) * int(far.max())
+            if far.any():
+                yield name, event, count
+
+
+def _static(
+    chip: Chip, placement: Placement, seconds: float | None, clock: float | None
+) -> tuple[Range | None, list[str]]:
+    power = static_power(chip, placement.cores_used, placement.chips_used, clock)
+    why = [] if power else [f"static energy: {chip.missing['statics.core']}"]
     if seconds is None:
         why.append(f"time: {chip.missing['step_time']}")
-    if why or seconds is None:
+    if power is None or seconds is None:
         return None, why
-    if "core" in powers:
-        return powers["core"].si.times(placement.cores_used * seconds), []
-    return powers["chip"].si.times(placement.chips_used * seconds), []
+    return power.times(seconds), []
 
 
 def _missing(entries: tuple[Entry, ...], chip: Chip) -> Iterator[str]:
     for event in WORDS:
         count = sum(entry.count for entry in entries if entry.event == event)
-        if event not in chip.energies:
-            yield f"{count:,} {WORDS[event]}: {chip.missing[f'energies.{event}']}"
+        if event not in chip.energies and (count or event not in _RARE):
+            why = chip.missing.get(f"energies.{event}", "the chip's file has no figure for it")
+            yield f"{count:,} {WORDS[event]}: {why}"
 
 
 def _not_covered(record: Record, chip: Chip, reached: Mapping[str, Array]) -> Iterator[str]:
     yield from NOT_COVERED
-    if any(key.startswith("hop_") for key in chip.energies):
-        yield "hops from tile to tile: the placement does not say how far apart cores are"
     if "core" in chip.statics:
         yield "static power of the cores not in use"
     uneven = [name for name, cores in reached.items() if name not in record.rasters and np.ptp(cores) > 0]

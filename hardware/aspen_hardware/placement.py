@@ -11,7 +11,7 @@ An input population of spikes is fed from outside and takes no core.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
@@ -95,6 +95,21 @@ class Placement:
     def of(self, population: str) -> tuple[Core, ...]:
         """Cores of one population."""
         return tuple(core for core in self.cores if core.population == population)
+
+    def members(self, core: Core) -> Array:
+        """Indices of the neurons on one core."""
+        numbers = np.arange(core.start, core.stop)
+        return self.orders[core.population][numbers] if core.population in self.orders else numbers
+
+    def reached_by(self, network: Network, population: str) -> Iterator[tuple[int, Array]]:
+        """For each core: its index, and (n,) int64: how many packets a spike of each neuron sends there."""
+        maps = {c.name: _sorted(c, self.orders) for c in network.connections if c.source == population}
+        for index, core in enumerate(self.cores):
+            packets = np.zeros(network[population].size, np.int64)
+            for connection in network.connections:
+                if connection.name in maps and connection.target == core.population:
+                    packets[_sources(maps[connection.name], core.start, core.stop)] += 1
+            yield index, packets
 
     @property
     def use(self) -> dict[str, float]:

@@ -1,0 +1,150 @@
+"""The energy model against published powers and energies, through the same function that prices every run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aspen.errors import ChipError, InputError
+from aspen.network import Dense, Lif, Network, Population
+from aspen_emulator import run
+from aspen_hardware import chip, compile, place
+from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
+from aspen_hardware.energy import energy_model
+from aspen_hardware.hops import hops
+
+LOIHI1, TRUENORTH, ODIN = chip("loihi1"), chip("truenorth"), chip("odin")
+
+
+def test_truenorth_at_20_hz() -> None:
+    # Akopyan et al. 2015, Fig. 17: 71 mW at 20.07 Hz, 128 synapses for each of 2^20 neurons; the fit gives 70.6
+    second = energy_of_counts({"synaptic_operation": 20.07 * 128 * 2**20}, TRUENORTH, 1.0, cores=4096)
+    assert second.total is not None
+    assert second.total.typical == pytest.approx(70.6e-3, abs=0.05e-3)
+    by_chip = TRUENORTH.statics["chip"].si.typical
+    assert static_power(TRUENORTH, cores=4096).typical == pytest.approx(by_chip, rel=1e-3)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("clock", "operations", "watts"), [(75.0, 37.5e6, 476.9e-6), (1.3, 0.65e6, 35.1e-6)])
+def test_odin_at_both_ends(clock: float, operations: float, watts: float) -> None:
+    # Frenkel et al. 2019, Fig. 8b: 477 and 35 uW measured
+    second = energy_of_counts({"synaptic_operation": operations}, ODIN, 1.0, clock=clock)
+    assert second.total is not None
+    assert second.total.typical == pytest.approx(watts, abs=0.05e-6)
+
+
+@pytest.mark.parametrize(("spikes", "joules"), [(667, 1.45e-3), (750, 1.60e-3)])
+def test_a_nearest_neighbour_query_on_loihi1(spikes: int, joules: float) -> None:
+    # Frady et al. 2020: 1.33 mJ for a query of 76,800 patterns, 60 steps, 667 to 750 input spikes to every pattern
+    counts = {"synaptic_operation": spikes * 76_800, "neuron_update_inactive": 76_800 * 60}
+    query = energy_of_counts(counts, LOIHI1)
+    assert query.dynamic is not None
+    assert query.static is None  # no time given, none invented
+    assert query.dynamic.typical == pytest.approx(joules, abs=0.005e-3)
+    assert query.dynamic.typical == pytest.approx(1.33e-3, rel=0.21)
+
+
+def chain(hidden: int = 8, analog: bool = False) -> Network:
+    populations = (
+        Population("input", (4,), current=analog),
+        Population("hidden", (hidden,), Lif(1.0, 0.5)),
+        Population("output", (2,), Lif(1.0, 0.5)),
+    )
+    return Network(
+        populations,
+        (Dense("input", "hidden", np.ones((hidden, 4))), Dense("hidden", "output", np.ones((2, hidden)))),
+    )
+
+
+def test_a_clock_moves_the_power_of_a_chip_that_has_one_only() -> None:
+    usual, slow = static_power(ODIN), static_power(ODIN, clock=7.5)
+    assert usual is not None
+    assert slow is not None
+    assert usual.typical - slow.typical == pytest.approx(1.78e-6 * 67.5)
+    for target, clock in ((LOIHI1, 100.0), (ODIN, 0.0), (ODIN, float("nan"))):
+        with pytest.raises(InputError, match=f"clock of {target.name}: found {clock}"):
+            static_power(target, clock=clock)
+
+
+def test_counts_must_be_known_and_positive() -> None:
+    with pytest.raises(InputError, match="found synapses: 3, allowed are numbers from 0 of synaptic_operation"):
+        energy_of_counts({"synapses": 3}, LOIHI1)
+    with pytest.raises(InputError, match="found spike: -1"):
+        energy_of_counts({"spike": -1}, LOIHI1)
+
+
+@pytest.mark.parametrize("name", ["truenorth", "odin", "xylo", "spinnaker2"])
+def test_chips_for_energies_price_counts_and_refuse_to_be_compiled_to(name: str) -> None:
+    network = chain()
+    with pytest.raises(ChipError, match=f"{name}: found a chip for energies only"):
+        compile(network, name)
+    record = run(network, np.ones((3, 2, 4), np.uint8), record="spikes")
+    report = energy_model(record, chip(name), step_time=1e-3)
+    known = chip(name).energies.get("synaptic_operation")
+    operations = next(e for e in report.entries if e.event == "synaptic_operation")
+    assert operations.count == 3 * 2 * 4 * 8
+    assert (operations.joules is None) == (known is None)
+    assert (report.static is None) == (not chip(name).statics)
+
+
+def test_an_analog_input_is_counted_as_multiply_accumulates_and_named_where_it_has_no_figure() -> None:
+    record = run(chain(analog=True), np.full((3, 2, 4), 0.5), record="spikes")
+    without = energy_model(record, LOIHI1)
+    assert without.count("multiply_accumulate") == 3 * 2 * 4 * 8
+    assert any(text.startswith("192 multiply-accumulates of analog input: ") for text in without.missing)
+    priced = energy_model(record, chip("generic-45nm"))
+    assert priced.input_energy is not None
+    assert priced.input_energy.typical > 0
+    assert not any("multiply-accumulates" in text for text in priced.missing)
+
+
+def test_the_inputs_synapses_are_shown_apart() -> None:
+    record = run(chain(), np.ones((3, 2, 4), np.uint8), record="spikes")
+    report = energy_model(record, LOIHI1)
+    assert report.first_layer == ("input->hidden",)
+    assert report.input_energy is not None
+    assert report.input_energy.typical == pytest.approx(192 * 23.6e-12)
+    assert "of dynamic: the input's synapses" in str(report)
+
+
+def test_work_takes_the_published_times_of_the_busiest_core() -> None:
+    network = chain()
+    record = run(network, np.ones((1, 1, 4), np.uint8), record="spikes")
+    placement = place(network, LOIHI1)
+    # hidden: 32 synaptic operations and 8 active updates; output: 16 and 2; then the barrier of one tile
+    assert record.synaptic_operations["hidden->output"].sum() == 16
+    seconds = work_seconds(record, LOIHI1, placement)
+    assert seconds == pytest.approx((32 * 3.5 + 8 * 8.4 + 113) * 1e-9)
+    report = energy_model(record, LOIHI1, time="work")
+    assert report.seconds == seconds
+    assert report.static is not None
+    assert report.static.typical == pytest.approx(2 * 0.815e-3 * seconds)
+    assert "as fast as the work allows" in str(report)
+    with pytest.raises(InputError, match="'work' on odin, whose file has no times of operations"):
+        energy_model(record, ODIN, time="work")
+    with pytest.raises(InputError, match=r"allowed is step, or work without a step time"):
+        energy_model(record, LOIHI1, time="work", step_time=1e-3)
+
+
+def test_packets_hop_from_tile_to_tile() -> None:
+    n = 12_000  # 12 cores of 1024 neurons, 4 to a tile, then the output's in the fourth tile
+    onwards = np.zeros((2, n))
+    onwards[:, [0, 5000, n - 1]] = 1.0
+    populations = (
+        Population("input", (4,)),
+        *(Population(k, (m,), Lif(1.0, 0.5)) for k, m in (("hidden", n), ("output", 2))),
+    )
+    network = Network(populations, (Dense("input", "hidden", np.ones((n, 4))), Dense("hidden", "output", onwards)))
+    placement = place(network, LOIHI1)
+    assert placement.cores_used == 13
+    east_west, north_south = hops(network, "hidden", placement)
+    assert not north_south.any()
+    np.testing.assert_array_equal(east_west[[0, 5000, n - 1]], [3, 2, 1])
+    assert east_west.sum() == 6
+    for keep, hopped in (("spikes", 2 * 6), ("counts", 2 * n * 3)):  # without rasters all go as far as the farthest
+        record = run(network, np.ones((2, 1, 4), np.uint8), record=keep)
+        assert record.spikes["hidden"].sum() == 2 * n
+        entry = next(e for e in energy_model(record, LOIHI1).entries if e.event == "hop_east_west")
+        assert (entry.where, entry.count) == ("hidden", hopped)
+        assert entry.joules is not None
+        assert entry.joules.typical == pytest.approx(hopped * 3e-12)
