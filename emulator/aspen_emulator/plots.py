@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.errors import MissingDependencyError
-from aspen.files import write_atomically
+from aspen._figures import new_figure, save_figure
 from aspen_emulator.sweeps import OperatingPoint
 
 Runs = Sequence[Sequence[OperatingPoint]]
@@ -23,29 +21,6 @@ def spread(runs: Runs, value: Callable[[OperatingPoint], float]) -> tuple[Array,
     """Mean, lowest and highest over the seeds, at each knob setting."""
     table = np.array([[value(point) for point in points] for points in runs])
     return table.mean(axis=0), table.min(axis=0), table.max(axis=0)
-
-
-def new_figure(size: tuple[float, float], rows: int, columns: int) -> tuple[Any, Array]:
-    """An empty figure of ``size`` (inches) and its panels, (rows x columns,); needs no display.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib: not installed, needed for plots; pip install 'aspen-snn[plot]'"
-        ) from error
-    figure = Figure(figsize=size, layout="constrained", dpi=110)
-    return figure, np.ravel(figure.subplots(rows, columns))
-
-
-def save_figure(figure: Any, path: str | Path) -> None:
-    """Write a figure as PNG, atomically."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
 
 
 def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:

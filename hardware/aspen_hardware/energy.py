@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from functools import reduce
 from math import isfinite
 from operator import add
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,17 @@ class EnergyReport:
         lines += [f"{self.operations_per_synapse:.3g} synaptic operations per synapse and inference"]
         lines += [f"no figure for {text}" for text in self.missing]
         return "\n".join([*lines, *(f"not covered: {text}" for text in self.not_covered)])
+
+    def plot(self, path: str | Path) -> None:
+        """Draw the energy of an inference as PNG: dynamic, stacked by kind of event; static beside it, never merged.
+
+        Raises:
+            InputError: the chip has no figure for any event: there is nothing to draw.
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from aspen_hardware.energy_plot import draw
+
+        draw(self, path)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold; energies in joules, of the whole run and per inference."""

@@ -22,6 +22,7 @@ COMMANDS = {
     "sweep": "sweep",
     "calibrate": "calibrate",
     "stream": "stream",
+    "report": "report",
     "study": "study",
     "chips": "chips",
     "doctor": "doctor",

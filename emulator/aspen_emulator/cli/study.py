@@ -32,7 +32,7 @@ from aspen_emulator.study.report import document, markdown
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Networks of each kind.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Trainings at a time.")
 @click.option("--scheduler", metavar="ADDRESS",
-              help="Train on the workers of this Dask scheduler instead; they must see --data-path and --folder.")  # fmt: skip
+              help="Train on the workers of this Dask scheduler, which must see --data-path and --folder.")  # fmt: skip
 @click.option("--final", is_flag=True, help="Measure the test data, once: after all choices are made.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path),
               help="Write all tables into one Markdown file; plots go into the folder images beside it.")  # fmt: skip

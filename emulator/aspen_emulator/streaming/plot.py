@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen_emulator.plots import new_figure, save_figure
+from aspen._figures import new_figure, save_figure
 from aspen_emulator.streaming.stream import Window
 
 SMOOTH = 10
@@ -81,4 +81,4 @@ def _finish(axes: Any, title: str, allowed: float | None) -> None:
     if allowed is not None:
         axes.axhline(allowed * 1e6, color="#b5482a", linestyle="--", label="budget")
     axes.set(title=title, ylabel="µJ", ylim=(0, None))
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="lower right", fontsize=8)

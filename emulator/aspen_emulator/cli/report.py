@@ -1,0 +1,106 @@
+"""``aspen report``: one run counted once, and what it costs on one chip or several."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from aspen._arrays import Array
+from aspen.data import DATASETS, load_dataset
+from aspen.knob import ThresholdScale
+from aspen.record import Record
+from aspen_emulator.cli.common import (
+    DEFAULT_CHIP,
+    ChipParameter,
+    ScaleParameter,
+    check_writable,
+    float_option,
+    json_option,
+    load_dial,
+    network_argument,
+    prepare,
+    scales_to_knob,
+)
+from aspen_emulator.engines import run
+from aspen_emulator.inputs import load_spikes
+from aspen_hardware.chips import Chip, chip
+from aspen_hardware.energy import EnergyReport, energy_model
+
+
+@click.command("report")
+@network_argument
+@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Spikes, .npy: (time, samples, *shape).")  # fmt: skip
+@click.option("--data", type=click.Choice(list(DATASETS)), help="A data set instead of --input.")
+@click.option("--data-path", type=click.Path(exists=True, path_type=Path),
+              help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
+@click.option("--part", type=click.Choice(["train", "validation", "test"]), default="validation", show_default=True,
+              help="Part of the data set.")  # fmt: skip
+@click.option("--chip", "targets", type=ChipParameter(), multiple=True,
+              help=f"Chip name or file; several: run on the first that networks compile to, priced on all.  "
+                   f"[default: {DEFAULT_CHIP}]")  # fmt: skip
+@float_option
+@click.option("--threshold-scale", "scales", multiple=True, type=ScaleParameter(),
+              help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
+@click.option("--dial", type=float, help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse).")
+@click.option("--time", type=click.Choice(["step", "work"]), default="step", show_default=True,
+              help="Each step takes the chip's step time, or only as long as its work.")  # fmt: skip
+@click.option("--step-time", type=click.FloatRange(0, min_open=True), help="Seconds of a step, instead of the chip's.")
+@click.option("--clock", type=click.FloatRange(0, min_open=True), help="MHz, for chips whose power rises with it.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the first chip's energy as PNG.")
+@json_option
+def report_command(
+    network: Path,
+    source: Path | None,
+    data: str | None,
+    data_path: Path | None,
+    part: str,
+    targets: tuple[Chip, ...],
+    floating: bool,
+    scales: tuple[tuple[str, float], ...],
+    dial: float | None,
+    time: str,
+    step_time: float | None,
+    clock: float | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Run NETWORK once, count spikes, operations and updates, and say what they cost: dynamic and static, apart.
+
+    Every figure has a source: aspen chips NAME shows it.
+    """
+    check_writable(plot)
+    if dial is not None and scales:
+        raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
+    chips = targets or (chip(DEFAULT_CHIP),)
+    spikes = _samples(source, data, data_path, part)
+    runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
+    program, on = prepare(network, runs_on, floating)
+    knob: ThresholdScale = scales_to_knob(program, scales)
+    if dial is not None:
+        knob = load_dial(network, program, on).scale(dial)
+    record = run(program, spikes, knob, record="spikes")
+    reports = [_priced(record, one, time, step_time, clock) for one in chips]
+    if plot is not None:
+        reports[0].plot(plot)
+    if as_json:
+        click.echo(json.dumps([report.to_dict() for report in reports]))
+        return
+    arithmetic = "floating point" if on is None else f"{on.name} integers"
+    hidden = record.hidden_spikes.mean()
+    click.echo(f"{network.name}, {arithmetic}: {hidden:.1f} hidden spikes per inference\n")
+    click.echo("\n\n".join(str(report) for report in reports))
+
+
+def _priced(record: Record, one: Chip, time: str, step_time: float | None, clock: float | None) -> EnergyReport:
+    own = clock if "per_megahertz" in one.statics else None
+    return energy_model(record, one, step_time=step_time, time=time, clock=own)
+
+
+def _samples(source: Path | None, data: str | None, path: Path | None, part: str) -> Array:
+    if (source is None) == (data is None):
+        found = "both --input and --data" if source is not None else "neither --input nor --data"
+        raise click.UsageError(f"found {found}, allowed is one of them; say what to run")
+    return load_spikes(source) if source is not None else load_dataset(str(data), path).spikes(part)

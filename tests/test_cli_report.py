@@ -1,0 +1,77 @@
+"""``aspen report`` as a user would call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.networks import float_network, random_spikes
+from tests.test_cli import Aspen, aspen
+
+__all__ = ["aspen"]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    network = float_network(1)
+    network.save(tmp_path / "net.aspen")
+    np.save(tmp_path / "in.npy", random_spikes(2, 6, 3, 6))
+    return tmp_path / "net.aspen", tmp_path / "in.npy"
+
+
+def test_several_chips_are_priced_from_the_same_counts(aspen: Aspen, files: tuple[Path, Path], tmp_path: Path) -> None:
+    network, spikes = files
+    names = ("truenorth", "loihi1", "generic-45nm")
+    chips = [argument for name in names for argument in ("--chip", name)]
+    code, out, _ = aspen("report", network, "--input", spikes, *chips, "--json", "--plot", tmp_path / "e.png")
+    assert code == 0
+    reports = json.loads(out)
+    assert [report["chip"] for report in reports] == list(names)
+    operations = [
+        sum(entry["count"] for entry in report["entries"] if entry["event"] == "synaptic_operation")
+        for report in reports
+    ]
+    assert operations[0] == operations[1] == operations[2] > 0
+    assert reports[2]["whole_run_j"]["static"] is None
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    code, out, _ = aspen("report", network, "--input", spikes, *chips)
+    assert code == 0
+    assert "loihi1 integers" in out  # the first that networks compile to
+    assert out.count("per inference  ") == 3
+
+
+def test_time_by_the_work_is_shorter(aspen: Aspen, files: tuple[Path, Path]) -> None:
+    network, spikes = files
+    seconds = []
+    for time in ("step", "work"):
+        code, out, _ = aspen("report", network, "--input", spikes, "--time", time, "--json")
+        assert code == 0
+        seconds.append(json.loads(out)[0]["seconds"])
+    assert seconds[0] == pytest.approx(6 * 3 * 1e-3)
+    assert 0 < seconds[1] < seconds[0] / 10
+
+
+def test_the_knob_moves_the_hidden_part(aspen: Aspen, files: tuple[Path, Path]) -> None:
+    network, spikes = files
+    dynamic = []
+    for scale in ("0.5", "4"):
+        code, out, _ = aspen("report", network, "--input", spikes, "--threshold-scale", scale, "--json")
+        assert code == 0
+        dynamic.append(json.loads(out)[0]["per_inference_j"]["dynamic"]["typical"])
+    assert dynamic[1] < dynamic[0]
+
+
+def test_what_does_not_go_together_is_refused(aspen: Aspen, files: tuple[Path, Path], tmp_path: Path) -> None:
+    network, spikes = files
+    code, _, err = aspen("report", network)
+    assert (code, "neither --input nor --data" in err) == (2, True)
+    code, _, err = aspen("report", network, "--input", spikes, "--data", "digits")
+    assert (code, "both --input and --data" in err) == (2, True)
+    code, _, err = aspen("report", network, "--input", spikes, "--chip", "loihi2", "--plot", tmp_path / "e.png")
+    assert (code, "no published energy of any event on loihi2" in err) == (1, True)
+    assert not (tmp_path / "e.png").exists()
+    code, _, err = aspen("report", network, "--input", spikes, "--chip", "xylo", "--time", "work")
+    assert (code, "whose file has no times of operations" in err) == (1, True)
