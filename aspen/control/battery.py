@@ -118,6 +118,6 @@ def _check_deadline(
     raise InputError(
         f"battery: found {format_energy(joules)} to last {format_duration(seconds)}, allowed is more than the static "
         f"power of {format_power(static_watts)} takes; possible are {format_duration(joules / static_watts)} with the "
-        f"network idle, {format_duration(joules / cheapest)} with its dial at the sparsest, or "
-        f"{format_energy(cheapest * seconds)} for this deadline"
+        f"network idle, {format_duration(joules / cheapest)} with its dial at the sparsest, or a battery of "
+        f"{format_energy(cheapest * seconds)}"
     )

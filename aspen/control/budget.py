@@ -65,13 +65,13 @@ class Budget:
         free = check_power(table, watts, self._static, window_seconds)
         if not 0 < keep <= 0.5 or patience < 1:
             raise InputError(f"keep, patience: found {keep} and {patience}, allowed are 0 to 0.5, and 1 and more")
-        cheapest = table.dynamic_nj(table.cheapest.threshold_scale) * 1e-9
-        least = worst_step + cheapest
+        least = worst_step + costliest(table)
         if least > HELD_BACK * keep * free * HOUR:
             raise InputError(
                 f"budget: found {format_energy(free * HOUR)} an hour for all but static power, allowed is "
-                f"{format_energy(least / (HELD_BACK * keep))} and more, as a window costs {format_energy(cheapest)} at "
-                f"the sparsest and a time step up to {format_energy(worst_step)}; raise the budget"
+                f"{format_energy(least / (HELD_BACK * keep))} and more, as a window costs "
+                f"{format_energy(least - worst_step)} and a time step up to {format_energy(worst_step)}; raise the "
+                f"budget"
             )
         self.window_seconds, self.worst_step, self.patience = window_seconds, worst_step, patience
         self.count_static = count_static
@@ -120,6 +120,11 @@ class Budget:
         self.steering.load_state_dict(part(state, "steering"))
 
 
+def costliest(table: CalibrationTable) -> float:
+    """Joules of a window at the costliest point of the table, which the ledger holds at the start."""
+    return table.dynamic_nj(table.best.threshold_scale) * 1e-9
+
+
 def check_power(table: CalibrationTable, watts: float, static_watts: float, window_seconds: float) -> float:
     """What a budget leaves for all but static power, in watts.
 
@@ -133,6 +138,5 @@ def check_power(table: CalibrationTable, watts: float, static_watts: float, wind
     raise InputError(
         f"budget: found {format_power(watts)}, allowed is more than the static power of {format_power(static_watts)} "
         f"({format_energy(static_watts * HOUR)} an hour, {format_energy(static_watts * window_seconds)} a window); "
-        f"without skipping windows {format_power(least)} ({format_energy(least * HOUR)} an hour, "
-        f"{format_energy(least * window_seconds)} a window) is possible"
+        f"without skipping windows it takes {format_energy((least - static_watts) * window_seconds)} a window more"
     )

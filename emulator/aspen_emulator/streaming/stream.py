@@ -13,6 +13,7 @@ from aspen._arrays import Array
 from aspen.calibration_table import CalibrationTable
 from aspen.confidence import EarlyStop
 from aspen.control import Controller, Decision, Spent, margins
+from aspen.control.spending import number
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen.profiles import DialProfile
@@ -258,6 +259,7 @@ class Stream:
             "stream": self._identity(),
             **counts,
             "prediction": self._prediction,
+            "usual": 1.0 if self._watch is None else self._watch.mean,
             "totals": self.totals.to_dict(),
             "controller": {"kind": type(self.controller).__name__, **self.controller.state_dict()},
         }
@@ -278,9 +280,12 @@ class Stream:
             raise InputError(f"state: found one of the controller {controller.get('kind')!r}, allowed is {kind}")
         counts = {name: _count(state, name) for name in _COUNTERS}
         prediction = _count(state, "prediction", least=-1)
+        usual = number(state, "usual")
         totals = Events.from_dict(state.get("totals") or {}, self.network)
         self.controller.load_state_dict(controller)
         self.totals, self._prediction = totals, prediction
+        if self._watch is not None:
+            self._watch.mean = usual
         self.windows, self.skipped, self.cut, self.alarms = (counts[name] for name in _COUNTERS)
         self._decision = self.controller.decision
 

@@ -6,9 +6,11 @@ from aspen.calibration_table import CalibrationTable
 from aspen_emulator.streaming.counting import Events
 from aspen_emulator.streaming.meter import Meter
 
-INPUT, HIDDEN = 3.0, 3.0
-"""Times the mean of the calibration data beyond which a window's operations are reported: those of the input, and those
-behind it, which the network decides."""
+INPUT, HIDDEN, LASTING = 3.0, 3.0, 1.75
+"""Times the mean of the calibration data beyond which a window's operations are reported: those of the input, those
+behind it, which the network decides, and those behind it in a running mean."""
+SHARE = 0.1
+"""Of a window in the running mean."""
 
 
 class Watch:
@@ -17,15 +19,17 @@ class Watch:
     Args:
         table: what windows cost on the calibration data.
         meter: of the same network.
+
+    Attributes:
+        mean: running mean of operations behind the input, in units of what is usual.
     """
 
     def __init__(self, table: CalibrationTable, meter: Meter) -> None:
         self._network, self._steps = meter.network, meter.window
         best = table.best
         self._input = INPUT * (best.synaptic_operations - best.hidden_synaptic_operations) / table.steps
-        self._points = sorted(
-            (p.threshold_scale, HIDDEN * p.hidden_synaptic_operations / table.steps) for p in table.points
-        )
+        self._points = sorted((p.threshold_scale, p.hidden_synaptic_operations / table.steps) for p in table.points)
+        self.mean = 1.0
 
     def __call__(self, knob: float, events: Events) -> str:
         """What is unusual, or nothing."""
@@ -35,8 +39,12 @@ class Watch:
         found = []
         if given > self._input * steps:
             found.append("input denser than calibrated")
-        if behind > self._usual(knob) * steps:
+        usual = self._usual(knob) * steps
+        self.mean += SHARE * (min(behind / usual, HIDDEN) - self.mean) if usual > 0 else 0.0
+        if behind > HIDDEN * usual:
             found.append("more activity than calibrated")
+        elif self.mean > LASTING:
+            found.append("more activity than calibrated for a while")
         return " and ".join(found)
 
     def _usual(self, knob: float) -> float:
