@@ -100,6 +100,13 @@ def test_a_recurrent_connection_counts_once_for_each_evaluation() -> None:
     assert ann_baseline(tiny(recurrent=True), frames=3).multiply_accumulates == 3 * (8 + 3)
 
 
+def test_an_activation_that_no_weight_needs_is_not_read() -> None:
+    populations = (Population("input", (3,)), Population("output", (2,), NEURON))
+    network = Network(populations, (Dense("input", "output", np.array([[1.0, 0.0, 2.0], [1.0, 0.0, 0.0]])),))
+    ann = ann_baseline(network, partial_sums="memory")
+    assert {part.what: part.count for part in ann.parts}["activations read"] == 2
+
+
 def test_an_input_that_has_neurons_is_an_input_of_the_ann() -> None:
     populations = (Population("input", (2,), NEURON, current=True), Population("output", (1,), NEURON))
     network = Network(populations, (Dense("input", "output", np.ones((1, 2))),))
@@ -210,6 +217,20 @@ def test_ones_own_design() -> None:
         break_even(tiny(), tiny_record(), ann)
     with pytest.raises(InputError, match="run on generic-45nm and baseline on mine"):
         break_even(tiny(), energy_model(tiny_record(), DESIGN), ann)
+
+
+def test_a_run_of_other_neurons_is_refused() -> None:
+    populations = (Population("input", (2,)), Population("output", (4,), NEURON))
+    flat = Network(populations, (Dense("input", "output", np.array([[1.0, 1.0]] * 2 + [[1.0, 0.0]] * 2)),))
+    five = Network(
+        (Population("input", (2,)), Population("output", (5,), NEURON)),
+        (Dense("input", "output", np.array([[1.0, 1.0]] + [[1.0, 0.0]] * 4)),),
+    )
+    silent = {"input": np.zeros((2, 1, 2), np.uint8), "output": np.zeros((2, 1, 4), np.uint8)}
+    run = record_from_rasters(flat, silent, "by hand")
+    assert break_even(flat, run, ann_baseline(flat)).steps == 2
+    with pytest.raises(InputError, match=r"of the baseline \(6, 8, 6\), allowed are \(6, 10, 6\)"):
+        break_even(five, run, ann_baseline(five))
 
 
 @pytest.mark.parametrize("other", ["network", "baseline"])
