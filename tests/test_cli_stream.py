@@ -107,7 +107,7 @@ def test_it_goes_on_from_its_state(network: Path, sensor: Path, tmp_path: Path) 
     assert halves.read_text() == whole.read_text()
 
 
-def test_batteries_margins_and_spikes(network: Path, sensor: Path, tmp_path: Path) -> None:
+def test_batteries_confidence_and_spikes(network: Path, sensor: Path, tmp_path: Path) -> None:
     seconds = 300 * 2.56
     joules = STATIC * seconds + 300 * uncontrolled(network, sensor) / 2
     found = json.loads(stream(network, "--values", sensor, "--window-time", "2.56s", "--battery", f"{joules}J",
@@ -118,7 +118,7 @@ def test_batteries_margins_and_spikes(network: Path, sensor: Path, tmp_path: Pat
     spikes = random_spikes(3, 5 * STEPS + 3, 1, DEPTH)
     np.save(tmp_path / "spikes.npy", spikes)
     for engine in ("fast", "reference"):
-        found = json.loads(stream(network, "--input", tmp_path / "spikes.npy", "--margin", 0.2, "--engine", engine,
+        found = json.loads(stream(network, "--input", tmp_path / "spikes.npy", "--confidence", 0.2, "--engine", engine,
                                   "--json"))  # fmt: skip
         assert found["windows"] == 5
         assert found["left_j"] is None
@@ -153,7 +153,7 @@ def test_impossible_demands_are_refused(
 
 
 @pytest.mark.parametrize(
-    "options", ["", "--knob 1 --margin 0.5", "--battery 5J", "--hours 3", "--knob 1 --input X", "--knob 1"]
+    "options", ["", "--knob 1 --confidence 0.5", "--battery 5J", "--hours 3", "--knob 1 --input X", "--knob 1"]
 )
 def test_wrong_usage_is_refused(network: Path, sensor: Path, capsys: pytest.CaptureFixture[str], options: str) -> None:
     given = options.replace("X", str(sensor)).split()

@@ -352,3 +352,15 @@ def test_a_controller_hears_what_a_window_cost() -> None:
     assert [s.dynamic for s in controller.heard] == [w.dynamic for w in found]
     assert [s.seconds for s in controller.heard] == pytest.approx([STEPS * 0.02] * 3)
     assert [s.margin for s in controller.heard] == [w.margin for w in found]
+
+
+def test_the_margin_is_the_calibrated_confidence_where_there_is_one() -> None:
+    network = float_network(6)
+    spikes = random_spikes(7, STEPS, 40, 6)
+    measuring = Bench(network, [spikes], run(network, spikes).predictions, [loihi()])
+    (table,) = make_tables(measuring, measure(measuring, [0.5, 1.0]), "random spikes", max_loss=0.2)
+    assert table.early is not None
+    with Stream(network, Meter.of(network, loihi(), STEPS), Manual(1.0), table=table) as stream:
+        found = list(stream.run(windows_of(spikes)))
+    wanted = 1 - table.early.doubt(run(network, spikes).scores, STEPS)
+    assert [w.margin for w in found] == pytest.approx(wanted.tolist())

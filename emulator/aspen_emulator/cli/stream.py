@@ -43,17 +43,17 @@ class Goal:
     budget: str | None
     battery: str | None
     hours: float | None
-    margin: float | None
+    confidence: float | None
     knob: float | None
     dynamic: bool
 
     def check(self) -> None:
-        goals = ("budget", "battery", "margin", "knob")
+        goals = ("budget", "battery", "confidence", "knob")
         given = [f"--{name}" for name in goals if getattr(self, name) is not None]
         if len(given) != 1:
             raise click.UsageError(
                 f"found {' and '.join(given) or 'no goal'}, allowed is one of --budget 2uJ/window, --battery "
-                f"100mAh@3.7V with --hours, --margin 0.3 and --knob 0.5"
+                f"100mAh@3.7V with --hours, --confidence 0.85 and --knob 0.5"
             )
         if (self.battery is None) != (self.hours is None):
             raise click.UsageError("found --battery or --hours alone, allowed are both; say how long it must last")
@@ -62,8 +62,8 @@ class Goal:
         """What holds the goal."""
         if self.knob is not None:
             return Manual(self.knob)
-        if self.margin is not None:
-            return AccuracyFloor(table, self.margin)
+        if self.confidence is not None:
+            return AccuracyFloor(table, self.confidence)
         seconds, static = meter.window_seconds, meter.static_watts
         if self.battery is not None:
             assert self.hours is not None  # check() saw to it
@@ -95,8 +95,8 @@ class Goal:
 @click.option("--budget", help="Energy that may be spent: 2uJ/window, or 10mJ/h.")
 @click.option("--battery", help="Charge that must last for --hours: 100mAh@3.7V, or 5kJ.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="With --battery.")
-@click.option("--margin", type=click.FloatRange(0, 1),
-              help="Hold this mean margin of the answers, as sparsely as possible.")  # fmt: skip
+@click.option("--confidence", type=click.FloatRange(0, 1),
+              help="Hold this mean confidence of the answers, as sparsely as possible.")  # fmt: skip
 @click.option("--knob", type=float, help="Leave the knob here.")
 @click.option("--dynamic/--total", default=False, help="--budget is for dynamic energy alone.  [default: total]")
 @click.option("--dial", is_flag=True, help="Turn the learned dial; needed where NETWORK has tables for both.")
@@ -122,7 +122,7 @@ def stream_command(
     budget: str | None,
     battery: str | None,
     hours: float | None,
-    margin: float | None,
+    confidence: float | None,
     knob: float | None,
     dynamic: bool,
     dial: bool,
@@ -149,7 +149,7 @@ def stream_command(
       aspen stream net.aspen --values day.npy --window-time 2.56s --budget 9J/h --log stream.csv --state day.json
       aspen stream net.aspen --values day.npy --window-time 2.56s --battery 100mAh@3.7V --hours 72 --early
     """
-    goal = Goal(budget, battery, hours, margin, knob, dynamic)
+    goal = Goal(budget, battery, hours, confidence, knob, dynamic)
     goal.check()
     check_writable(log_path, plot_path, state_path)
     program, on = prepare(network, target, floating)

@@ -38,7 +38,8 @@ class Window:
         cut: whether it was stopped because the budget did not cover another step.
         knob: setting of the dial.
         prediction: the answer; that of the last window that ran where this one was skipped, -1 before there is any.
-        margin: how clear the answer is, 0 to 1; None where the window was skipped.
+        margin: how clear the answer is, 0 to 1: its calibrated confidence where there is one (an early end in the
+            table), else :func:`aspen.control.margins`; None where the window was skipped.
         input_spikes, hidden_spikes, operations: counts.
         dynamic, static: joules.
         left: joules that the controller has left; None where it has no budget.
@@ -113,6 +114,7 @@ class Stream:
             profile.check(self.network)
         self.meter, self.controller, self.profile, self.early = meter, controller, profile, early
         self._watch = None if table is None else Watch(table, meter)
+        self._sure = None if table is None else table.early
         self.totals = Events.none(self.network)
         self.windows = self.skipped = self.cut = self.alarms = 0
         self._prediction = -1
@@ -217,7 +219,7 @@ class Stream:
         ran = self._decision.run
         margin = None
         if self._totals is not None:
-            self._prediction, margin = int(self._totals.argmax()), float(margins(self._totals))
+            self._prediction, margin = int(self._totals.argmax()), self._margin(self._totals, events.steps)
         dynamic = meter.joules(events)
         static = meter.static_watts * meter.window_seconds
         alarm = "" if self._watch is None or not ran else self._watch(self._decision.knob, events)
@@ -245,6 +247,11 @@ class Stream:
             left=self.controller.left,
             alarm=alarm,
         )
+
+    def _margin(self, totals: Array, steps: int) -> float:
+        """How sure the answer is, where an early end was calibrated; otherwise how far it is ahead."""
+        stop = self.early if self._sure is None else self._sure
+        return float(margins(totals)) if stop is None else 1 - float(stop.doubt(totals, steps))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, as plain values; between windows only.
