@@ -50,7 +50,7 @@ def test_what_is_refused(parse: Callable[[str], object], text: str, message: str
 
 def test_how_quantities_are_shown() -> None:
     assert [format_energy(joules) for joules in (2.0, 1.234e-3, 5e-7, 0.0)] == ["2 J", "1.23 mJ", "500 nJ", "0 pJ"]
-    assert format_power(2.445e-3) == "2.44 mW"
+    assert format_power(2.5e-3) == "2.5 mW"
     assert [format_duration(seconds) for seconds in (7200.0, 90.0, 2.56, 0.016)] == [
         "2 h",
         "1.5 min",
