@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from aspen_hardware.baseline import ann_baseline as ann_baseline
+from aspen_hardware.baseline import break_even as break_even
 from aspen_hardware.chips import Chip as Chip
 from aspen_hardware.chips import chip as chip
 from aspen_hardware.chips import chip_names as chip_names
 from aspen_hardware.compiler import compile as compile
+from aspen_hardware.costs import energy_of_counts as energy_of_counts
 from aspen_hardware.deployment import Deployment as Deployment
 from aspen_hardware.deployment import load_deployment as load_deployment
 from aspen_hardware.deployment import store_deployment as store_deployment
 from aspen_hardware.energy import EnergyReport as EnergyReport
 from aspen_hardware.energy import energy_model as energy_model
+from aspen_hardware.graded import GradedInput as GradedInput
+from aspen_hardware.graded import grade_input as grade_input
 from aspen_hardware.placement import place as place
 from aspen_hardware.rules import check as check
 
@@ -18,11 +23,16 @@ __all__ = [
     "Chip",
     "Deployment",
     "EnergyReport",
+    "GradedInput",
+    "ann_baseline",
+    "break_even",
     "check",
     "chip",
     "chip_names",
     "compile",
     "energy_model",
+    "energy_of_counts",
+    "grade_input",
     "load_deployment",
     "place",
     "store_deployment",

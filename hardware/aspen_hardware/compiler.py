@@ -33,6 +33,7 @@ def compile(
     calibration: Sample | None = None,
     threshold_groups: int | None = None,
     profile: DialProfile | None = None,
+    input_peak: int = 1,
 ) -> Deployment:
     """Put ``network`` into the integers of a chip.
 
@@ -58,6 +59,7 @@ def compile(
             moved into the weights, where a neuron has its own and is no output; else it is lost, and reported.
         profile: the dial that will turn the thresholds. Neurons that it moves alike are then scaled alike, so that a
             core stores no more different thresholds than the dial needs anyway.
+        input_peak: largest magnitude of an analog input's integers; see :func:`aspen_hardware.graded.grade_input`.
 
     Raises:
         ChipError: the network does not fit; the message names the population, the limit and a remedy.
@@ -87,7 +89,9 @@ def compile(
         profile.check(network)
         max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
-    return _compile(network, description, Options(max_threshold_scale, netx, threshold_groups, classes), calibration)
+    return _compile(
+        network, description, Options(max_threshold_scale, netx, threshold_groups, classes, input_peak), calibration
+    )
 
 
 def _compile(network: Network, description: Chip, options: Options, sample: Sample | None) -> Deployment:

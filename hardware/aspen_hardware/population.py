@@ -28,6 +28,7 @@ class Options:
     netx: bool = False
     threshold_groups: int | None = None
     classes: Mapping[str, Array] = field(default_factory=dict)
+    input_peak: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,17 @@ def quantize_population(
     else:
         integer = [quantize.quantize_weight(c.weight, per_unit) for c in floats.connections]
     unshifted = [c.with_integers(weight, 0) for c, weight in zip(incoming, integer, strict=True)]
-    current = worst_case_current(unshifted, lif.alpha)
+    current = worst_case_current(unshifted, lif.alpha, {network.input.name: options.input_peak})
     exponent = _exponent(population.name, floats, lif, per_unit, largest, current, options, choice)
     neuron = _quantize_neuron(lif, floats, per_unit * 2.0**exponent, NETX_BIAS_EXPONENT if options.netx else None)
     connections = [c.with_integers(c.weight, exponent) for c in unshifted]
     return Quantized(neuron, connections, _report(lif, neuron, floats, connections, per_unit, current))
 
 
-def worst_case_current(connections: list[Connection], alpha: Array) -> float:
-    """Largest current with exponent 0, in state units: every input of one sign spikes at every step."""
-    matrices = [c.synapses().astype(np.int64) for c in connections]
+def worst_case_current(connections: list[Connection], alpha: Array, peaks: Mapping[str, int] | None = None) -> float:
+    """Largest current with exponent 0, in state units: every input of one sign spikes at every step, or has the peak
+    value of its source where that is not 1."""
+    matrices = [c.synapses().astype(np.int64) * (peaks or {}).get(c.source, 1) for c in connections]
     excitation = sum(m.maximum(0).sum(axis=1) for m in matrices)
     inhibition = sum((-m).maximum(0).sum(axis=1) for m in matrices)
     gain = 1 / np.maximum(1 - alpha.astype(np.float64).reshape(-1), 1 / 4096)

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
+from aspen._arrays import Array
 from aspen.calibration import OperatingPoint
+from aspen.data import Dataset
 from aspen.files import write_atomically
-from aspen.network import load_network
-from aspen.profiles import load_profile
+from aspen.network import Network, load_network
+from aspen.profiles import DialProfile, load_profile
 from aspen_emulator.engines import run
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.sweeps import sweep
-from aspen_hardware import compile
+from aspen_hardware import Deployment, compile
+from aspen_hardware.graded import grade_input
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
@@ -41,11 +44,25 @@ def measure(
             network, profile = load_network(file), load_profile(file) if cell == DIAL else None
             settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
             for arithmetic in ARITHMETICS:
-                target = compile(network, problem.chip, profile=profile) if arithmetic == "integers" else network
-                found = sweep(target, spikes, labels, settings, on=problem.chip, profile=profile)
+                target: Network | Deployment = network
+                given = spikes
+                if arithmetic == "integers":
+                    target, given = _on_chip(problem, network, profile, data, spikes)
+                found = sweep(target, given, labels, settings, on=problem.chip, profile=profile)
                 points[f"{stem(cell, seed)}/{arithmetic}"] = found
             report(stem(cell, seed))
     return points
+
+
+def _on_chip(
+    problem: Problem, network: Network, profile: DialProfile | None, data: Dataset, spikes: Array
+) -> tuple[Deployment, Array]:
+    """The network in the chip's integers with its input: a current as graded spikes of 8 bits, whose range is that of
+    the training data."""
+    if not network.input.current:
+        return compile(network, problem.chip, profile=profile), spikes
+    network, graded = grade_input(network, float(np.abs(data.spikes("train")).max()))
+    return compile(network, problem.chip, profile=profile, input_peak=graded.largest), graded.encode(spikes)
 
 
 @dataclass(frozen=True)
@@ -67,15 +84,16 @@ class Spent:
 
 def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, part: str) -> Spent:
     """Run the dialled networks of all seeds at each knob setting, and count."""
-    spikes = problem.load(path).spikes(part)
+    data = problem.load(path)
+    spikes = data.spikes(part)
     events, first, analog = 0.0, 0.0, False
     populations: dict[str, list[float]] = {}
     for seed in range(seeds):
         file = folder / f"{stem(DIAL, seed)}.aspen"
         network, profile = load_network(file), load_profile(file)
-        target = compile(network, problem.chip, profile=profile)
+        target, given = _on_chip(problem, network, profile, data, spikes)
         for number, knob in enumerate(KNOBS):
-            record = run(target, spikes, profile.scale(knob))
+            record = run(target, given, profile.scale(knob))
             for name in network.hidden:
                 mean_spikes = populations.setdefault(name, [0.0] * len(KNOBS))
                 mean_spikes[number] += float(record.spikes[name].sum()) / record.batch / seeds
@@ -83,7 +101,7 @@ def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, 
         counts = record.multiply_accumulates or record.synaptic_operations
         first_layer = [c.name for c in network.connections if c.source == network.input.name]
         first += sum(int(counts[name].sum()) for name in first_layer) / record.batch / seeds
-        events += np.count_nonzero(spikes) / record.batch / seeds
+        events += np.count_nonzero(given) / record.batch / seeds
     return Spent(events, first, analog, populations)
 
 
