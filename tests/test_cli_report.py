@@ -64,6 +64,20 @@ def test_the_knob_moves_the_hidden_part(aspen: Aspen, files: tuple[Path, Path]) 
     assert dynamic[1] < dynamic[0]
 
 
+def test_an_ann_of_the_same_shape_stands_beside_it(aspen: Aspen, files: tuple[Path, Path]) -> None:
+    network, spikes = files
+    code, out, _ = aspen("report", network, "--input", spikes, "--chip", "generic-45nm", "--ann", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [chip["chip"] for chip in found["chips"]] == ["generic-45nm"]
+    best, same, each = found["ann"]
+    assert best["ratio"]["typical"] > same["ratio"]["typical"] > 0
+    assert each["ratio"]["typical"] == pytest.approx(best["ratio"]["typical"] / 6)
+    code, out, _ = aspen("report", network, "--input", spikes, "--ann")
+    assert code == 0
+    assert out.count("int8 ANN") >= 3
+
+
 def test_what_does_not_go_together_is_refused(aspen: Aspen, files: tuple[Path, Path], tmp_path: Path) -> None:
     network, spikes = files
     code, _, err = aspen("report", network)

@@ -59,8 +59,8 @@ def grade_input(network: Network, peak: float, bits: int = 8) -> tuple[Network, 
     given = network.input
     if network.is_integer or not given.current or given.neuron is not None:
         raise NetworkError(
-            f"graded input: found a network that takes spikes or is in integers, allowed is one in floating point "
-            f"with an analog input; compile it as it is"
+            "graded input: found a network that takes spikes or is in integers, allowed is one in floating point "
+            "with an analog input; compile it as it is"
         )
     if not (np.isfinite(peak) and peak > 0) or not 2 <= bits <= 16:
         raise InputError(f"graded input: found peak={peak} and bits={bits}, allowed is a peak above 0 and 2 to 16 bits")

@@ -25,6 +25,7 @@ from aspen_emulator.cli.common import (
 )
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
+from aspen_hardware.baseline import BreakEven, ann_baseline, break_even
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.energy import EnergyReport, energy_model
 
@@ -49,6 +50,9 @@ from aspen_hardware.energy import EnergyReport, energy_model
               help="Each step takes the chip's step time, or only as long as its work.")  # fmt: skip
 @click.option("--step-time", type=click.FloatRange(0, min_open=True), help="Seconds of a step, instead of the chip's.")
 @click.option("--clock", type=click.FloatRange(0, min_open=True), help="MHz, for chips whose power rises with it.")
+@click.option(
+    "--ann", is_flag=True, help="Beside it: an int8 ANN of the same shape, on generic-45nm, and the break-even."
+)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the first chip's energy as PNG.")
 @json_option
 def report_command(
@@ -64,6 +68,7 @@ def report_command(
     time: str,
     step_time: float | None,
     clock: float | None,
+    ann: bool,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -85,18 +90,29 @@ def report_command(
     reports = [_priced(record, one, time, step_time, clock) for one in chips]
     if plot is not None:
         reports[0].plot(plot)
+    rivals = _rivals(record) if ann else []
     if as_json:
-        click.echo(json.dumps([report.to_dict() for report in reports]))
+        plain = [report.to_dict() for report in reports]
+        click.echo(json.dumps(plain if not ann else {"chips": plain, "ann": [one.to_dict() for one in rivals]}))
         return
     arithmetic = "floating point" if on is None else f"{on.name} integers"
     hidden = record.hidden_spikes.mean()
     click.echo(f"{network.name}, {arithmetic}: {hidden:.1f} hidden spikes per inference\n")
-    click.echo("\n\n".join(str(report) for report in reports))
+    click.echo("\n\n".join(str(part) for part in (*reports, *rivals)))
 
 
 def _priced(record: Record, one: Chip, time: str, step_time: float | None, clock: float | None) -> EnergyReport:
     own = clock if "per_megahertz" in one.statics else None
     return energy_model(record, one, step_time=step_time, time=time, clock=own)
+
+
+def _rivals(record: Record) -> list[BreakEven]:
+    """The run beside the ANN at its best, with the spikes' own traffic, and evaluated at every time step."""
+    ways = ((1, "register"), (1, "memory"), (record.steps, "register"))
+    return [
+        break_even(record.network, record, ann_baseline(record.network, frames=frames, partial_sums=sums))
+        for frames, sums in ways
+    ]
 
 
 def _samples(source: Path | None, data: str | None, path: Path | None, part: str) -> Array:
