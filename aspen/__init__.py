@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from aspen.calibration import save_table as save_table
     from aspen.confidence import EarlyStop as EarlyStop
     from aspen.confidence import calibrate_early as calibrate_early
+    from aspen.control import AccuracyFloor as AccuracyFloor
+    from aspen.control import Battery as Battery
+    from aspen.control import Budget as Budget
+    from aspen.control import Manual as Manual
     from aspen.dialing import learn_dial as learn_dial
     from aspen.errors import AspenError as AspenError
     from aspen.exporting import export as export
@@ -42,7 +46,10 @@ if TYPE_CHECKING:
     from aspen.training import fit as fit
 
 _HOMES = {
+    "AccuracyFloor": "aspen.control",
     "AspenError": "aspen.errors",
+    "Battery": "aspen.control",
+    "Budget": "aspen.control",
     "CalibrationTable": "aspen.calibration",
     "Conv": "aspen.network",
     "Dense": "aspen.network",
@@ -50,6 +57,7 @@ _HOMES = {
     "EarlyStop": "aspen.confidence",
     "FixedLif": "aspen.network",
     "Lif": "aspen.network",
+    "Manual": "aspen.control",
     "Network": "aspen.network",
     "Perturbation": "aspen.perturbation",
     "Population": "aspen.network",

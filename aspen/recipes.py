@@ -30,7 +30,7 @@ class DialTraining:
     """
 
     low_price: float = 0.001
-    high_price: float = 30.0
+    high_price: float = 10.0
     slope: float = 2.0
     offset: float = -0.2
     jitter: float = 0.1
@@ -41,7 +41,7 @@ class DialTraining:
         if not 0 < self.low_price <= self.high_price < float("inf"):
             raise InputError(
                 f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high; e.g. "
-                f"0.001 and 30"
+                f"0.001 and 10"
             )
 
 
