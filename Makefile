@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LAVA = lava-nc==0.10.0
+NEUROBENCH = neurobench==2.3.0
 CODE = aspen hardware emulator examples benchmarks tests
 
 .PHONY: demo test bench lint format clean
@@ -29,12 +30,14 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-# Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check (docs/dependencies.md).
+# Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check. NeuroBench's counters are tested
+# against; the data loaders that it requires are not needed for that (both: docs/dependencies.md).
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,lava,dev]"
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
 		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)
+	$(BIN)/pip install --quiet --no-deps $(NEUROBENCH)
 	touch $@
 
 clean:

@@ -27,6 +27,8 @@ class DialTraining:
         rate: learning rate of slopes and offsets, in units of the recipe's.
         groups: most different slopes in a layer, found among those of the stage before; ``None`` for one per neuron. A
             chip's core stores few different thresholds: 8 on Loihi.
+        frozen: leave the network's weights, decays and BatchNorm alone and learn the dial only: quick, good at the
+            accurate end, and no match for a network that learned with its dial at the sparse one.
     """
 
     low_price: float = 0.001
@@ -36,6 +38,7 @@ class DialTraining:
     jitter: float = 0.1
     rate: float = 3.0
     groups: int | None = None
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.low_price <= self.high_price < float("inf"):

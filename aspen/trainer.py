@@ -110,7 +110,9 @@ class Stage:
                 begin=before,
                 seed=0,
             )
-        groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
+        self.frozen = recipe.dial is not None and recipe.dial.frozen
+        own = [] if self.frozen else list(model.parameters())
+        groups: list[dict[str, Any]] = [{"params": own, "lr": recipe.learning_rate}]
         if self.dial is not None and recipe.dial is not None:
             rate = recipe.learning_rate * recipe.dial.rate
             groups.append({"params": list(self.dial.parameters()), "lr": rate, "weight_decay": 0.0})
@@ -133,7 +135,7 @@ class Stage:
         order = rng.permutation(len(self.data.train))
         torch.manual_seed(int(rng.integers(2**31)) + self.rank)
         losses: list[float] = []
-        self.model.train()
+        self._begin()
         with self._perturbed(int(rng.integers(2**31)) + self.rank):
             for number, part in enumerate(np.array_split(order, self.batches)):
                 try:
@@ -237,9 +239,16 @@ class Stage:
         if self.average is not None:
             self._restore(self.average)
 
+    def _begin(self) -> None:
+        """Training mode, but of BatchNorm in a frozen network."""
+        self.model.train()
+        for module in self.model.modules():
+            if self.frozen and isinstance(module, _BatchNorm):
+                module.eval()
+
     def _settle(self) -> None:
         """Take the statistics of BatchNorm anew: those of the training were of other weights, and fade."""
-        self.model.train()
+        self._begin()
         norms = [n for n in self.model.modules() if isinstance(n, _BatchNorm) and n.training and n.track_running_stats]
         if not norms:
             return

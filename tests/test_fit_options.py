@@ -79,6 +79,18 @@ def test_batch_norm_of_each_step_alone_is_not_fused_unasked() -> None:
         fit(normed(), DATA, QUICK, fused=True)
 
 
+def test_a_dial_of_a_frozen_network_is_learned_alone() -> None:
+    net = normed()
+    fit(net, DATA, QUICK, seed=2, batch_norm="over_time")
+    kept = {name: values.clone() for name, values in net.state_dict().items()}
+    alone = replace(QUICK, dial=DialTraining(high_price=1.0, frozen=True), epochs=4)
+    fitted = fit(net, DATA, alone, seed=2, batch_norm="over_time")
+    assert all(torch.equal(values, kept[name]) for name, values in net.state_dict().items())
+    assert fitted.profile is not None
+    assert np.ptp(fitted.profile.slopes["lif1"]) > 0.01
+    assert fitted.history[-1].spikes[2] < fitted.history[-1].spikes[0]
+
+
 def test_only_the_training_data_is_augmented_and_anew_in_each_epoch() -> None:
     seen: list[float] = []
 
