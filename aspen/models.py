@@ -24,6 +24,11 @@ FIRST_BETAS = (0.5, 0.95)
 """Between these the learned decays start, evenly spread at random."""
 
 
+def normalises_over_time(model: nn.Module) -> bool:
+    """Whether the model's own loop takes BatchNorm's statistics over time and batch, as those of this module do."""
+    return isinstance(model, _Chain)
+
+
 class _Chain(nn.Module):
     """What the models share: the blocks, one after the other, and the loop over time.
 

@@ -166,7 +166,7 @@ RECIPES = {
 """``plain``: nothing but accuracy. ``l1``, ``l2``: a price on spikes, in two stages. ``perturbed``: thresholds moved at
 random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron, whose slopes are at last
 brought together into eight for each layer, as many thresholds as a core of Loihi stores. ``aspen-norm``: the same for
-networks with BatchNorm and a linear read-out, to be trained with ``batch_norm="over_time"``."""
+networks with BatchNorm and a linear read-out."""
 
 
 def recipe(name: str) -> Recipe:

@@ -20,9 +20,11 @@ from aspen.errors import InputError, ModelError, TrainingError
 from aspen.fused import fuse
 from aspen.layers import hidden_layers
 from aspen.logs import Logs
+from aspen.models import normalises_over_time
 from aspen.profiles import DialProfile
 from aspen.ranks import begin_alike, first_says, rank_and_world
-from aspen.recipes import Recipe, recipe
+from aspen.recipes import Recipe
+from aspen.recipes import recipe as find_recipe
 from aspen.spikes import count_spikes
 from aspen.thresholds import get_threshold_scale, set_threshold_scale
 from aspen.trainer import SILENT_EPOCHS, Epoch, Progress, Report, Stage, scores_of
@@ -65,12 +67,12 @@ class Fitted:
 def fit(
     model: nn.Module,
     data: Dataset,
-    how: Recipe | str = "aspen",
+    recipe: Recipe | str = "aspen",
     *,
     seed: int = 0,
     epochs: int | None = None,
     fused: bool | None = None,
-    batch_norm: str = "refuse",
+    batch_norm: str | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     log: str | Path | None = None,
@@ -89,15 +91,16 @@ def fit(
     Args:
         model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode.
         data: what to learn.
-        how: a recipe or its name.
+        recipe: how to train, or the name of one of :data:`aspen.recipes.RECIPES`.
         seed: of the order of samples, the encoding, the perturbation, jitter and dropout. The weights are the caller's:
             seed torch before the model is made.
         epochs: instead of the recipe's, in each of its stages.
         fused: whether the model runs all time steps at once (:func:`aspen.fuse`), which is several times faster and
             computes the same; ``None``: where it can be, which a rehearsal finds out before the training.
-        batch_norm: as in :func:`aspen.fuse`. ``"over_time"`` trains fused or not at all, unless ``fused=False``: then
-            the model's own loop decides, and those of :mod:`aspen.models` take the statistics over time too. At the end
-            of each stage the statistics are taken anew, over the training data with the weights that are kept.
+        batch_norm: as in :func:`aspen.fuse`; ``None``: as the model's own loop takes the statistics, which is over
+            time in :mod:`aspen.models` and at each step elsewhere. ``"over_time"`` trains fused or not at all, unless
+            ``fused=False``: then the model's own loop decides. At the end of each stage the statistics are taken anew,
+            over the training data with the weights that are kept.
         checkpoint: a file that is written after each epoch.
         resume: go on from ``checkpoint``, if it is there; on a CPU to the bit what an undisturbed training gives.
         log: a folder for ``epochs.csv``, and for TensorBoard where that is installed.
@@ -111,7 +114,7 @@ def fit(
         ModelError: the model cannot be trained like this.
         TrainingError: no finite loss, or a network that says nothing. The last good weights remain.
     """
-    chosen = recipe(how) if isinstance(how, str) else how
+    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     stages = [stage if epochs is None else _with_epochs(stage, epochs) for stage in chosen.stages]
     _check_data(data)
     _check_ranks(stages, data)
@@ -254,16 +257,17 @@ def _check_ranks(stages: list[Recipe], data: Dataset) -> None:
             )
 
 
-def _runner(model: nn.Module, sample: Tensor, fused: bool | None, batch_norm: str) -> nn.Module:
+def _runner(model: nn.Module, sample: Tensor, fused: bool | None, batch_norm: str | None) -> nn.Module:
     """The model, or its fused self."""
     if fused is False:
         return model
     was_training = model.training
     model.train()
     try:
-        return fuse(model, sample, batch_norm=batch_norm)
+        own = "over_time" if normalises_over_time(model) else "refuse"
+        return fuse(model, sample, batch_norm=own if batch_norm is None else batch_norm)
     except ModelError:
-        if fused or batch_norm != "refuse":
+        if fused or batch_norm == "over_time":
             raise
         return model
     finally:

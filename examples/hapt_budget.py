@@ -96,7 +96,7 @@ def train(data: Dataset, path: Path, seed: int, epochs: int | None, max_loss: fl
     """Train, compile and calibrate; everything goes into one file."""
     torch.manual_seed(seed)
     model = DenseNet((*data.input_shape, 128, 128, ACTIVITIES), batch_norm=True, learn_beta=True, readout="linear")
-    fitted = aspen.fit(model, data, method(epochs), seed=seed, batch_norm="over_time")
+    fitted = aspen.fit(model, data, method(epochs), seed=seed)
     network = aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
     assert fitted.profile is not None  # the recipe learns one
     network, profile = fitted.profile.folded(network)

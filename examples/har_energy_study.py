@@ -60,15 +60,7 @@ def main() -> None:
                 ", ".join(f"{a:.1%} {s:.0f}" for a, s in zip(entry.accuracy, entry.spikes, strict=True))
             )
 
-        fitted = aspen.fit(
-            model,
-            data,
-            chosen,
-            seed=options.seed,
-            epochs=options.epochs,
-            batch_norm="over_time" if normed else "refuse",
-            progress=progress,
-        )
+        fitted = aspen.fit(model, data, chosen, seed=options.seed, epochs=options.epochs, progress=progress)
     assert fitted.profile is not None  # both recipes learn a dial
 
     network = aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())

@@ -27,7 +27,7 @@ def train(path: Path, epochs: int) -> None:
     data = digits()
     model = ConvNet((1, 8, 8), (16, 32), (64,), 10, batch_norm=True, learn_beta=True, readout="linear")
     recipe = replace(RECIPES["perturbed"], scores="mean")  # a read-out that is no spikes
-    aspen.fit(model, data, recipe, epochs=epochs, batch_norm="over_time")
+    aspen.fit(model, data, recipe, epochs=epochs)
     network = aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
     network.save(path)
     save_encoder(data.encoder, path)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import snntorch
 import torch
+from torch import Tensor, nn
 
+from aspen import training
 from aspen.data import Samples
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
@@ -28,6 +31,24 @@ DIALLED = replace(QUICK, then=replace(QUICK, dial=DialTraining(high_price=1.0), 
 def normed() -> DenseNet:
     torch.manual_seed(0)
     return DenseNet((8, 12, 10, 2), batch_norm=True, learn_beta=True, readout="linear")
+
+
+class StepByStep(nn.Module):
+    """A user's own loop, whose BatchNorm takes the statistics of each step alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1, self.norm1, self.fc2 = nn.Linear(8, 12, bias=False), nn.BatchNorm1d(12), nn.Linear(12, 2)
+        self.lif1, self.lif2 = snntorch.Leaky(0.9), snntorch.Leaky(0.9)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first, second, answers = self.lif1.init_leaky(), self.lif2.init_leaky(), []
+        for step in inputs:
+            hidden, first = self.lif1(self.norm1(self.fc1(step)), first)
+            answer, second = self.lif2(self.fc2(hidden), second)
+            answers.append(answer)
+        return torch.stack(answers)
 
 
 @pytest.mark.parametrize("recipe", [QUICK, DIALLED], ids=["one stage", "with a dial"])
@@ -55,6 +76,24 @@ def test_batch_norm_over_time_learns_and_resumes_to_the_bit(tmp_path: Path, reci
     assert all(torch.equal(values, whole[name]) for name, values in net.state_dict().items())
 
 
+def test_unless_told_otherwise_batch_norm_is_treated_as_the_model_itself_treats_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def asking(model: nn.Module, *given: Any, batch_norm: str) -> nn.Module:
+        asked.append(batch_norm)
+        return fuse(model, *given, batch_norm=batch_norm)
+
+    monkeypatch.setattr(training, "fuse", asking)
+    ours, named = normed(), normed()
+    fit(ours, DATA, QUICK, seed=2)
+    fit(named, DATA, QUICK, seed=2, batch_norm="over_time")
+    assert all(torch.equal(values, named.state_dict()[name]) for name, values in ours.state_dict().items())
+    fit(StepByStep(), DATA, replace(QUICK, epochs=1))
+    assert asked == ["over_time", "over_time", "refuse"]
+
+
 def test_the_statistics_are_those_of_the_training_data_with_the_weights_that_are_kept() -> None:
     net = normed()
     fit(net, DATA, replace(QUICK, batch_size=len(DATA.train)), seed=2, batch_norm="over_time")
@@ -76,7 +115,7 @@ def test_a_trained_network_with_batch_norm_is_exported_with_the_same_answers() -
 
 def test_batch_norm_of_each_step_alone_is_not_fused_unasked() -> None:
     with pytest.raises(ModelError, match="batch_norm='over_time'"):
-        fit(normed(), DATA, QUICK, fused=True)
+        fit(StepByStep(), DATA, QUICK, fused=True)
 
 
 def test_a_dial_of_a_frozen_network_is_learned_alone() -> None:

@@ -197,8 +197,6 @@ def train_network(
     torch.manual_seed(seed)
     model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate)
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
-    if chosen.batch_norm:
-        options["batch_norm"] = "over_time"
     total = len(method.stages) * epochs if epochs else sum(stage.epochs for stage in method.stages)
     with tqdm(total=total, desc=f"train {how}, seed {seed}", unit="epoch", dynamic_ncols=True, delay=0.2) as bar:
 

@@ -43,9 +43,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     if before is not None:
         model.load_state_dict(torch.load(folder / f"{stem(before, seed)}.pt", weights_only=True))
     checkpoint = folder / f"{stem(cell, seed)}.checkpoint"
-    fitted = fit(
-        model, data, chosen.recipe(cell), seed=seed, batch_norm=chosen.batch_norm, checkpoint=checkpoint, resume=True
-    )
+    fitted = fit(model, data, chosen.recipe(cell), seed=seed, checkpoint=checkpoint, resume=True)
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     write_atomically(folder / f"{stem(cell, seed)}.pt", buffer.getvalue())

@@ -67,11 +67,6 @@ class Problem:
         return DenseNet(self.sizes, **self.model)  # type: ignore[arg-type]
 
     @property
-    def batch_norm(self) -> str:
-        """How :func:`aspen.fit` is to treat BatchNorm."""
-        return "over_time" if self.model.get("batch_norm") else "refuse"
-
-    @property
     def cells(self) -> tuple[str, ...]:
         """Names of the networks of one seed, in the order in which they are trained."""
         last = ("plain", "perturbed") if self.perturbed else ("plain",)
