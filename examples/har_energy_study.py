@@ -46,12 +46,12 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
 
     data = load_dataset(INPUTS[options.input], options.path)
-    normed = options.input != "delta"
+    features = options.input != "delta"
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
     sizes = (*data.input_shape, 128, 128, data.classes)
-    model = DenseNet(sizes, batch_norm=normed, learn_beta=normed, readout="linear" if normed else "spikes")
-    chosen = recipe("aspen-norm" if normed else "aspen")
+    model = DenseNet(sizes, batch_norm=True, learn_beta=features, readout="linear" if features else "spikes")
+    chosen = recipe("aspen-norm" if features else "aspen")
     with tqdm(total=sum(stage.epochs if options.epochs is None else options.epochs for stage in chosen.stages)) as bar:
 
         def progress(entry: Epoch, total: int) -> None:

@@ -174,8 +174,9 @@ def test_sweep_prints_writes_and_draws(aspen: Aspen, files: Path) -> None:
 
 def test_train_then_export_give_the_same_network(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = aspen(
-        "train", "--output", tmp_path / "a.aspen", "--hidden", "10", "--epochs", "1", "--state-dict", tmp_path / "w.pt"
-    )
+        "train", "--recipe", "perturbed", "--output", tmp_path / "a.aspen", "--hidden", "10", "--epochs", "1",
+        "--state-dict", tmp_path / "w.pt",
+    )  # fmt: skip
     assert code == 0
     assert "saved:" in out
     (tmp_path / "mymodels.py").write_text(

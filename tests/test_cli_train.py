@@ -32,10 +32,11 @@ def test_every_model_is_trained_and_its_file_takes_raw_values(
     path = tmp_path / "net.aspen"
     code, out, _ = aspen("train", "--model", model, *SMALL, *options, "--output", path)
     assert code == 0
-    assert out.splitlines()[-1] == f"saved: {path}, with its encoder"
+    assert out.splitlines()[-1] == f"saved: {path}, with its dial and its encoder"
     network = load_network(path)
     assert network.provenance["training"] == {
-        "data": "digits", "recipe": "perturbed", "epochs": 1, "seed": 0, "model": model, "hidden": [12, 10],
+        "data": "digits", "recipe": "aspen-norm" if options else "aspen", "epochs": 3, "seed": 0,
+        "model": model, "hidden": [12, 10],
         "channels": [4], "batch_norm": bool(options), "learn_beta": bool(options),
         "readout": "linear" if options else "spikes",
     }  # fmt: skip

@@ -50,9 +50,10 @@ class Number(click.FloatRange):
 @click.option("--data", type=click.Choice(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
               help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
-@click.option("--recipe", type=click.Choice(list(RECIPES)), default="perturbed", show_default=True,
-              help="aspen: a dial for every neuron; perturbed: thresholds moved at random, spikes priced; "
-                   "l1, l2: spikes priced; plain: nothing but accuracy.")  # fmt: skip
+@click.option("--recipe", type=click.Choice(list(RECIPES)),
+              help="aspen: a dial for every neuron; aspen-norm: the same with prices for a linear read-out; perturbed: "
+                   "thresholds moved at random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  "
+                   "[default: aspen, or aspen-norm with --readout linear]")  # fmt: skip
 @click.option("--model", type=click.Choice(MODEL_KINDS), default="dense", show_default=True,
               help="conv: strided convolutions over an image, or over the last samples of a signal.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="128,64", show_default=True,
@@ -72,13 +73,15 @@ class Number(click.FloatRange):
 @click.option("--log", type=click.Path(file_okay=False, path_type=Path),
               help="Folder for epochs.csv, and for TensorBoard where that is installed.")  # fmt: skip
 @click.option(
-    "--state-dict", type=click.Path(dir_okay=False, path_type=Path), help="Also save the PyTorch weights here."
+    "--state-dict",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also save the PyTorch weights here, without the dial.",
 )
 def train_command(
     output: Path,
     data: str,
     data_path: Path | None,
-    recipe: str,
+    recipe: str | None,
     model: str,
     hidden: tuple[int, ...],
     channels: tuple[int, ...],
@@ -101,8 +104,9 @@ def train_command(
     if resume and checkpoint is None:
         raise click.UsageError("found --resume without --checkpoint, allowed is both; name the checkpoint")
     architecture = Architecture(model, hidden, channels, batch_norm, learn_beta, readout)
+    chosen = recipe or ("aspen-norm" if readout == "linear" else "aspen")
     trained = train_network(
-        recipe, data=data, data_path=data_path, architecture=architecture, epochs=epochs, spike_price=spike_price,
+        chosen, data=data, data_path=data_path, architecture=architecture, epochs=epochs, spike_price=spike_price,
         learning_rate=learning_rate, seed=seed, state_dict=state_dict, checkpoint=checkpoint, resume=resume, log=log,
     )  # fmt: skip
     trained.save(output)
