@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,16 @@ from safetensors.numpy import save as encode_tensors
 from aspen._arrays import Array
 from aspen.connections import CONNECTION_KINDS
 from aspen.errors import AspenError, FileFormatError, InputError
+from aspen.graded import GradedInput
 from aspen.network import Network, Population
 from aspen.neurons import NEURON_KINDS
 
 FORMAT = "aspen"
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 """What reading values of the wrong type or size raises."""
-VERSION = 3
-"""2: as 3, but all read-outs are on spikes. 1: as 2, but without populations that take a current."""
+VERSION = 4
+"""3: as 4, but without the range of analog input.
+2: as 3, but all read-outs are on spikes. 1: as 2, but without populations that take a current."""
 NETWORK_SECTION = "network"
 
 
@@ -176,6 +178,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
             "name": population.name,
             "shape": list(population.shape),
             "current": population.current,
+            "graded": None if population.graded is None else asdict(population.graded),
             "neuron": None
             if population.neuron is None
             else describe(population.neuron, f"populations/{population.name}"),
@@ -208,6 +211,7 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
                 if entry["neuron"] is None
                 else _build(NEURON_KINDS, entry["neuron"], tensors, f"populations/{entry['name']}"),
                 bool(entry.get("current", False)),
+                None if entry.get("graded") is None else GradedInput(**entry["graded"]),
             )
             for entry in header["populations"]
         ]

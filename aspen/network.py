@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import NetworkError
+from aspen.graded import GradedInput
 from aspen.neurons import FixedLif, Lif, Neuron
 
 __all__ = ["Conv", "Dense", "FixedLif", "Lif", "Network", "Population", "Sparse", "load_network"]
@@ -31,14 +32,17 @@ class Population:
         shape: shape of the population, without time and batch; ``(n,)`` for a dense layer.
         neuron: what the neurons do; ``None`` for an input population, which passes on what it is given.
         current: this population is the input and takes a direct current instead of spikes: without ``neuron`` any
-            analog values, which its connections weigh (in floating point only); with one, a current that is added to
-            the membrane at each step, in units of the membrane or, in integers, of the bias mantissa.
+            analog values, which its connections weigh; with one, a current that is added to the membrane at each step,
+            in units of the membrane or, in integers, of the bias mantissa.
+        graded: of analog values: their range, which a chip needs. Networks in integers take the values as they are
+            and make graded spikes of them; in floating point it changes nothing.
     """
 
     name: str
     shape: tuple[int, ...]
     neuron: Neuron | None = None
     current: bool = False
+    graded: GradedInput | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -51,11 +55,21 @@ class Population:
         object.__setattr__(self, "shape", shape)
         if self.neuron is not None:
             self.neuron.check(self.name, shape)
+        if self.graded is not None and not self.is_analog:
+            raise NetworkError(
+                f"{self.name}: found the range of an analog input, allowed where the input takes a current and has no "
+                f"neurons; leave it out"
+            )
 
     @property
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)
+
+    @property
+    def is_analog(self) -> bool:
+        """Whether this population passes on analog values."""
+        return self.current and self.neuron is None
 
     @property
     def is_input(self) -> bool:
@@ -194,6 +208,25 @@ class Network:
         """Synapses with a weight other than zero."""
         return sum(int(connection.fan_out().sum()) for connection in self.connections)
 
+    def with_input_peak(self, peak: float, bits: int = 8) -> Network:
+        """The same network, which knows the range of its analog input: what compiling to a chip needs.
+
+        Args:
+            peak: largest magnitude of the input in training data; larger values are clipped.
+            bits: of the chip's integers, the sign included; 2 to 16.
+
+        Raises:
+            NetworkError: the network takes spikes, or is in integers already.
+            InputError: peak or bits are not allowed.
+        """
+        if self.is_integer or not self.input.is_analog:
+            raise NetworkError(
+                "input: found a network that takes spikes or is in integers, allowed is one in floating point with an "
+                "analog input; compile it as it is"
+            )
+        known = replace(self.input, graded=GradedInput(peak, bits))
+        return replace(self, populations=tuple(known if p is self.input else p for p in self.populations))
+
     def save(self, path: str | Path) -> None:
         """Write the network to an ``.aspen`` file: to a temporary name first, then moved into place."""
         from aspen.files import save_network
@@ -206,6 +239,8 @@ class Network:
         for population in self.populations:
             role = "input" if population.neuron is None else population.neuron.reset
             role += ", takes a current" if population.current else ""
+            if population.graded is not None:
+                role += f" up to {population.graded.peak:.3g}, in {population.graded.bits} bits on a chip"
             mark = f" (output: {self.readout})" if population.name == self.output else ""
             lines.append(f"  {population.name} {population.shape}: {role}{mark}")
         lines += [f"  {c.name}: {c.kind}, {int(c.fan_out().sum())} synapses, delay {c.delay}" for c in self.connections]

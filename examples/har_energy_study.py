@@ -17,7 +17,6 @@ import torch
 from tqdm import tqdm
 
 import aspen
-from aspen._arrays import Array
 from aspen.calibration import pareto_front
 from aspen.data import load_dataset
 from aspen.models import DenseNet
@@ -28,7 +27,6 @@ from aspen_emulator import run, sweep
 from aspen_emulator.plots import plot_dial
 from aspen_emulator.sweeps import table
 from aspen_hardware import chip, compile, energy_model, place
-from aspen_hardware.graded import grade_input
 
 KNOBS = [k / 20 for k in range(21)]
 INPUTS = {"levels": "har-levels", "current": "har-current", "delta": "har"}
@@ -67,15 +65,10 @@ def main() -> None:
     network, dial = fitted.profile.folded(network)
     network.save(options.output / "network.aspen")
     save_profile(dial, options.output / "network.aspen")
-    graded = None
-    if network.input.current:  # graded spikes of 8 bits, as Loihi 2 has them
-        network, graded = grade_input(network, float(abs(data.spikes("train")).max()))
-    deployment = compile(network, options.chip, profile=dial, input_peak=graded.largest if graded else 1)
-
-    def given(part: str) -> Array:
-        return graded.encode(data.spikes(part)) if graded else data.spikes(part)
-
-    points = sweep(deployment, given("validation"), data.validation.labels, KNOBS, profile=dial)
+    if network.input.is_analog:  # graded spikes of 8 bits, as Loihi 2 has them
+        network = network.with_input_peak(float(abs(data.spikes("train")).max()))
+    deployment = compile(network, options.chip, profile=dial)
+    points = sweep(deployment, data.spikes("validation"), data.validation.labels, KNOBS, profile=dial)
     print(table(points))
     name = f"UCI HAR, {options.input}, validation data, {options.chip} integers"
     plot_dial({"learned dial": [points]}, options.output / "dial.png", name)
@@ -84,7 +77,7 @@ def main() -> None:
     frugal = next(point for point in kept if point.accuracy >= kept[-1].accuracy - 0.03)
     placement = place(deployment.network, chip(options.chip))
     for what, point in (("accurate", kept[-1]), ("frugal, within 3 points", frugal)):
-        record = run(deployment, given("test"), dial.scale(point.threshold_scale), record="spikes")
+        record = run(deployment, data.spikes("test"), dial.scale(point.threshold_scale), record="spikes")
         accuracy = (record.predictions == data.test.labels).mean()
         spikes = record.hidden_spikes.mean()
         print(f"\n{what}: knob {point.threshold_scale:g}, {spikes:.0f} hidden spikes; test data {accuracy:.1%} correct")

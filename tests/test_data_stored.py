@@ -179,13 +179,14 @@ def test_a_header_nested_too_deep_is_refused(tmp_path: Path) -> None:
         load_encoder(path)
 
 
-def test_a_current_of_fractions_is_for_networks_in_floating_point(aspen: Aspen, tmp_path: Path) -> None:
+def test_a_current_of_fractions_becomes_graded_spikes_where_a_chip_has_them(aspen: Aspen, tmp_path: Path) -> None:
     path = tmp_path / "net.aspen"
-    small(2, current=True).save(path)
+    small(2, current=True).with_input_peak(1.5).save(path)
     save_encoder(CurrentEncoder((0.0, 0.0), (0.5, 0.5)), path)
     np.save(tmp_path / "values.npy", signals())
     command = ("run", path, "--values", tmp_path / "values.npy", "--output", tmp_path / "out.npy")
     code, _, err = aspen(*command)
-    assert (code, "or run the network in floating point" in err) == (1, True)
-    assert aspen(*command, "--float")[0] == 0
-    assert np.load(tmp_path / "out.npy").shape == (20, 5, 3)
+    assert (code, "graded spikes of 8 bits, loihi1 allows spikes of 1; encode the data" in err) == (1, True)
+    for where in (("--float",), ("--chip", "loihi2")):
+        assert aspen(*command, *where)[0] == 0
+        assert np.load(tmp_path / "out.npy").shape == (20, 5, 3)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from aspen.errors import InputError, NetworkError
-from aspen.network import Dense, Lif, Network, Population
-from aspen_emulator import run
-from aspen_hardware import compile
-from aspen_hardware.graded import GradedInput, grade_input
+from aspen.errors import ChipError, InputError, NetworkError
+from aspen.graded import GradedInput
+from aspen.network import Dense, Lif, Network, Population, load_network
+from aspen_emulator import run, session
+from aspen_hardware import compile, load_deployment, store_deployment
+from tests.test_cli import Aspen, aspen
+
+__all__ = ["aspen"]
 
 
 def analog(threshold: float = 1.0) -> Network:
@@ -27,42 +32,82 @@ def currents(seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1.0, (20, 16, 40)).astype(np.float32)
 
 
-def test_the_graded_network_does_the_same_in_floating_point() -> None:
-    network, values = analog(), currents()
-    graded_network, graded = grade_input(network, float(np.abs(values).max()), bits=16)
-    one = run(network, values, record="spikes")
-    two = run(graded_network, graded.encode(values).astype(np.float64), record="spikes")
-    differ = np.mean(one.rasters["hidden"] != two.rasters["hidden"])
-    assert one.spikes["hidden"].sum() > 200
-    assert differ < 2e-3
+def peak() -> float:
+    return float(np.abs(currents()).max())
+
+
+def test_the_range_of_the_input_changes_nothing_in_floating_point() -> None:
+    one = run(analog(), currents(), record="membranes")
+    two = run(analog().with_input_peak(0.1), currents(), record="membranes")
+    np.testing.assert_array_equal(one.membranes["hidden"], two.membranes["hidden"])
 
 
 @pytest.mark.parametrize("bits", [6, 8])
 def test_few_bits_keep_the_spikes_in_integers(bits: int) -> None:
     network, values = analog(), currents()
-    graded_network, graded = grade_input(network, float(np.abs(values).max()), bits)
-    deployment = compile(graded_network, "loihi2", input_peak=graded.largest)
+    deployment = compile(network.with_input_peak(peak(), bits), "loihi2")
     whole = run(network, values, record="spikes").rasters["hidden"]
-    found = run(deployment, graded.encode(values), record="spikes").rasters["hidden"]
+    record = run(deployment, values, record="spikes")
+    found = record.rasters["hidden"]
+    assert np.count_nonzero(whole) > 200
     assert np.mean(whole != found) < 0.04
     assert np.count_nonzero(found) == pytest.approx(np.count_nonzero(whole), rel=0.05)
-    record = run(deployment, graded.encode(values))
-    reached = np.count_nonzero(graded.encode(values)) * 30  # no weight rounds to zero here
-    assert record.multiply_accumulates["input->hidden"].sum() <= reached
+    graded = GradedInput(peak(), bits).encode(values)
+    assert record.multiply_accumulates["input->hidden"].sum() <= np.count_nonzero(graded) * 30
     assert not record.spikes["input"].any()  # values are no spikes
 
 
-def test_the_peak_makes_room_for_the_current() -> None:
-    graded_network, graded = grade_input(analog(0.02), 4.0)
-    exponents = [
-        compile(graded_network, "loihi2", input_peak=peak).network.connections[0].exponent
-        for peak in (1, graded.largest)
-    ]
-    assert exponents[1] < exponents[0]
+def test_values_and_their_integers_are_the_same_input_to_every_engine_and_session() -> None:
+    deployment, values = compile(analog().with_input_peak(peak()), "loihi2"), currents()[:, :3]
+    graded = GradedInput(peak()).encode(values)
+    whole = run(deployment, values, record="membranes")
+    for engine, given in (("fast", graded), ("reference", values), ("reference", graded)):
+        again = run(deployment, given, engine=engine, record="membranes")
+        np.testing.assert_array_equal(again.membranes["output"], whole.membranes["output"])
+        assert again.multiply_accumulates["input->hidden"].sum() == whole.multiply_accumulates["input->hidden"].sum()
+    with session(deployment, batch=3) as running:
+        np.testing.assert_array_equal([running.step(step) for step in values], whole.output)
+    graded[3, 1, 2] = -128
+    with pytest.raises(InputError, match="found values up to 128, allowed are graded spikes, up to 127; give the valu"):
+        run(deployment, graded)
+
+
+def test_the_range_makes_room_for_the_current() -> None:
+    few, many = (compile(analog(0.02).with_input_peak(4.0, bits), "loihi2") for bits in (2, 12))
+    assert many.network.connections[0].exponent < few.network.connections[0].exponent
+
+
+def test_the_range_is_kept_in_the_file_and_with_the_integers(tmp_path: Path) -> None:
+    network, path = analog().with_input_peak(3.5, 6), tmp_path / "net.aspen"
+    network.save(path)
+    store_deployment(compile(network, "loihi2"), path)
+    assert load_network(path).input.graded == GradedInput(3.5, 6)
+    assert "takes a current up to 3.5, in 6 bits on a chip" in str(load_network(path))
+    stored = load_deployment(path, "loihi2")
+    np.testing.assert_array_equal(run(stored, currents()).output, run(compile(network, "loihi2"), currents()).output)
+
+
+def test_a_chip_must_know_the_range(aspen: Aspen, tmp_path: Path) -> None:
+    with pytest.raises(ChipError, match=r"range is not known.*network.with_input_peak\(4.0\).*--input-peak 4"):
+        compile(analog(), "loihi2")
+    path, source = tmp_path / "net.aspen", tmp_path / "x.npy"
+    analog().save(path)
+    np.save(source, currents())
+    run_it = ("run", path, "--chip", "loihi2", "--input", source, "--output", tmp_path / "y.npy")
+    code, _, err = aspen(*run_it)
+    assert (code, "range is not known" in err) == (1, True)
+    code, _, err = aspen("compile", path, "--input-peak", "2", "--chip", "loihi1")
+    assert (code, "loihi1 allows spikes of 1; encode the data as spikes, or take a chip with" in err) == (1, True)
+    code, _, err = aspen("compile", path, "--chip", "loihi2", "--input-bits", "6")
+    assert (code, "found --input-bits alone" in err) == (2, True)
+    assert aspen("compile", path, "--chip", "loihi2", "--input-peak", peak(), "--input-bits", "6")[0] == 0
+    assert aspen(*run_it)[0] == 0
+    expected = run(compile(analog().with_input_peak(peak(), 6), "loihi2"), currents())
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected.output)
 
 
 def test_values_are_rounded_and_clipped() -> None:
-    graded = GradedInput(10.0, 4)
+    graded = GradedInput(0.7, 4)
     np.testing.assert_array_equal(graded.encode(np.array([0.0, 0.26, -0.31, 9.0, -9.0])), [0, 3, -3, 7, -7])
     assert graded.encode(np.zeros(2, np.float32)).dtype == np.int32
     with pytest.raises(InputError, match="current: found NaN or infinity"):
@@ -72,8 +117,11 @@ def test_values_are_rounded_and_clipped() -> None:
 def test_what_cannot_be_graded_is_refused() -> None:
     spiking = Network((Population("input", (2,)), Population("output", (1,), Lif(1.0, 0.5))),
                       (Dense("input", "output", np.ones((1, 2))),))  # fmt: skip
-    with pytest.raises(NetworkError, match="found a network that takes spikes or is in integers"):
-        grade_input(spiking, 1.0)
-    for peak, bits in ((0.0, 8), (float("nan"), 8), (1.0, 1), (1.0, 17)):
-        with pytest.raises(InputError, match=f"found peak={peak} and bits={bits}"):
-            grade_input(analog(), peak, bits)
+    for network in (spiking, compile(analog().with_input_peak(1.0), "loihi2").network):
+        with pytest.raises(NetworkError, match="found a network that takes spikes or is in integers"):
+            network.with_input_peak(1.0)
+    with pytest.raises(NetworkError, match="input: found the range of an analog input"):
+        Population("input", (2,), graded=GradedInput(1.0))
+    for size, bits in ((0.0, 8), (float("nan"), 8), (1.0, 1), (1.0, 17)):
+        with pytest.raises(InputError, match=f"found peak={size} and bits={bits}"):
+            GradedInput(size, bits)

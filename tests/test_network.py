@@ -200,7 +200,7 @@ def test_a_newer_version_asks_for_a_newer_aspen(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("aspen.files.VERSION", 99)
     parts().save(tmp_path / "a.aspen")
     monkeypatch.undo()
-    with pytest.raises(FileFormatError, match="found format version 99, this ASPEN reads up to 3; install a newer"):
+    with pytest.raises(FileFormatError, match="found format version 99, this ASPEN reads up to 4; install a newer"):
         load_network(tmp_path / "a.aspen")
 
 

@@ -45,6 +45,12 @@ def floats(sizes: list[int], density: float = 1.0, seed: int = 0, **neuron: Any)
     return Network(tuple(populations), tuple(connections))
 
 
+def analog(bits: int) -> Network:
+    """Two values into one neuron, as graded spikes of so many bits."""
+    populations = (Population("input", (2,), current=True), Population("output", (1,), Lif(1.0, 0.9)))
+    return Network(populations, (Dense("input", "output", np.ones((1, 2))),)).with_input_peak(2.0, bits)
+
+
 def integers(weight: Any = 2, **neuron: Any) -> Network:
     """One neuron in integers, driven by two inputs."""
     options = {"threshold": 100, "voltage_decay": 400, **neuron}
@@ -253,6 +259,13 @@ BROKEN: list[tuple[str, Callable[[], Network], Chip, str, str]] = [
         LOIHI1,
         "warning",
         r"^input->output: found a delay of 9 steps, loihi1 always has 8 and up to 62 only",
+    ),
+    (
+        "spikes_carry_the_input",
+        lambda: analog(9),
+        with_figures(LOIHI1, spike_bits=8),
+        "error",
+        r"^input: found an analog input, graded spikes of 9 bits, loihi1 allows spikes of 8; encode the data as spikes",
     ),
     (
         "threshold_in_range",

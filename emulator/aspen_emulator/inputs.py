@@ -18,26 +18,34 @@ def check_input(network: Network, values: object) -> Array:
     """What a run is given, checked: spikes (see :func:`check_spikes`), or the current where the input takes one.
 
     Returns:
-        (steps, batch, *shape): uint8 spikes; a current as float64, or int64 (bias mantissas) in integer networks.
+        (steps, batch, *shape): uint8 spikes; a current as float64, or int64 in integer networks: bias mantissas, or
+        the graded spikes that the values of a :class:`~aspen.graded.GradedInput` become. Integers are these already.
 
     Raises:
         InputError: wrong type, shape or values.
     """
     if not network.input.current:
         return check_spikes(network, values)
-    array = np.asarray(values)
+    array, graded = np.asarray(values), network.input.graded
     _check_shape(network, array, "current")
+    if graded is not None and network.is_integer and array.dtype.kind == "f":
+        return graded.encode(array).astype(np.int64)
     allowed = "iu" if network.is_integer else "fiu"
     if array.dtype.kind not in allowed or not np.isfinite(array).all():
         kinds = "integers (bias mantissas)" if network.is_integer else "finite numbers"
         remedy = "convert the data, or run the network in floating point" if network.is_integer else "convert the data"
         raise InputError(f"current: found {array.dtype} values or NaN, allowed are {kinds}; {remedy}")
-    if network.is_integer and array.size and np.abs(array.astype(np.int64)).max() > 4096:
-        raise InputError(
-            f"current: found values up to {np.abs(array.astype(np.int64)).max()}, allowed are 13-bit bias mantissas, "
-            f"-4096 to 4095; scale the data"
-        )
+    if network.is_integer:
+        _check_integers(array.astype(np.int64), 4096 if graded is None else graded.largest, graded is not None)
     return array.astype(np.int64 if network.is_integer else np.float64, copy=False)
+
+
+def _check_integers(array: Array, largest: int, graded: bool) -> None:
+    found = int(np.abs(array).max(initial=0))
+    if found > largest:
+        kind = "graded spikes" if graded else "13-bit bias mantissas"
+        remedy = "give the values as floats, or clip them" if graded else "scale the data"
+        raise InputError(f"current: found values up to {found}, allowed are {kind}, up to {largest}; {remedy}")
 
 
 def _check_shape(network: Network, array: Array, what: str) -> None:

@@ -146,7 +146,7 @@ class Session:
         self._backend = self._open(engine)
         given = self.network.input
         self._output_shape = (batch, *self.network[self.network.output].shape)
-        self._shape, self._analog = (batch, *given.shape), given.current and given.neuron is None
+        self._shape, self._analog = (batch, *given.shape), given.is_analog
         self.latency, self.depths = self._backend.latency, self._backend.depths
         self.spikes = dict.fromkeys(self.network.names, 0)
 

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset, save_encoder
@@ -220,6 +221,8 @@ def train_network(
         torch.save(model.state_dict(), buffer)
         write_atomically(state_dict, buffer.getvalue())
     network = export(model, torch.from_numpy(dataset.spikes("validation")[:, :2]).float())
+    if network.input.is_analog:
+        network = network.with_input_peak(float(np.abs(dataset.spikes("train")).max()))
     profile = fitted.profile
     if profile is not None:
         network, profile = profile.folded(network)

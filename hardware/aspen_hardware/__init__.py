@@ -14,8 +14,6 @@ from aspen_hardware.deployment import load_deployment as load_deployment
 from aspen_hardware.deployment import store_deployment as store_deployment
 from aspen_hardware.energy import EnergyReport as EnergyReport
 from aspen_hardware.energy import energy_model as energy_model
-from aspen_hardware.graded import GradedInput as GradedInput
-from aspen_hardware.graded import grade_input as grade_input
 from aspen_hardware.placement import place as place
 from aspen_hardware.rules import check as check
 
@@ -23,7 +21,6 @@ __all__ = [
     "Chip",
     "Deployment",
     "EnergyReport",
-    "GradedInput",
     "ann_baseline",
     "break_even",
     "check",
@@ -32,7 +29,6 @@ __all__ = [
     "compile",
     "energy_model",
     "energy_of_counts",
-    "grade_input",
     "load_deployment",
     "place",
     "store_deployment",

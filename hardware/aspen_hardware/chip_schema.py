@@ -91,8 +91,10 @@ KEYS: dict[str, dict[str, Collection[str]]] = {
 OPTIONAL: dict[str, dict[str, Collection[str]]] = {
     "energies": {"multiply_accumulate": ENERGY},
     "statics": {"per_megahertz": POWER_PER_CLOCK},
+    "formats": {"spike_bits": ["bits"]},
 }
-"""As :data:`KEYS`, but may be left out: a synapse weighing an analog input, and power that rises with the clock."""
+"""As :data:`KEYS`, but may be left out: a synapse weighing an analog input, power that rises with the clock, and the
+width of what a spike carries."""
 
 RESETS_KEY = "formats.resets"
 """The one entry that is no figure: its ``value`` is a list of reset modes. It cannot be missing."""

@@ -7,6 +7,9 @@ from dataclasses import replace
 from functools import cache
 from math import inf
 
+import numpy as np
+
+from aspen.connections import Connection
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
 from aspen.profiles import DialProfile
@@ -33,7 +36,6 @@ def compile(
     calibration: Sample | None = None,
     threshold_groups: int | None = None,
     profile: DialProfile | None = None,
-    input_peak: int = 1,
 ) -> Deployment:
     """Put ``network`` into the integers of a chip.
 
@@ -59,10 +61,10 @@ def compile(
             moved into the weights, where a neuron has its own and is no output; else it is lost, and reported.
         profile: the dial that will turn the thresholds. Neurons that it moves alike are then scaled alike, so that a
             core stores no more different thresholds than the dial needs anyway.
-        input_peak: largest magnitude of an analog input's integers; see :func:`aspen_hardware.graded.grade_input`.
 
     Raises:
-        ChipError: the network does not fit; the message names the population, the limit and a remedy.
+        ChipError: the network does not fit, or its analog input has no range (:meth:`Network.with_input_peak`); the
+            message names the population, the limit and a remedy.
         InputError: ``max_threshold_scale`` is not at least 1 and finite, ``threshold_groups`` is less than 1, or an
             integer network is to be calibrated or grouped, or the profile does not fit the network.
     """
@@ -89,9 +91,27 @@ def compile(
         profile.check(network)
         max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
-    return _compile(
-        network, description, Options(max_threshold_scale, netx, threshold_groups, classes, input_peak), calibration
-    )
+    options = Options(max_threshold_scale, netx, threshold_groups, classes)
+    return _compile(_graded(network), description, options, calibration)
+
+
+def _graded(network: Network) -> Network:
+    """The network for graded spikes, where its input is analog: weights of the input are divided by the scale."""
+    if not network.input.is_analog:
+        return network
+    if network.input.graded is None:
+        raise ChipError(
+            f"{network.input.name}: found an analog input whose range is not known, allowed is one with a peak; give "
+            f"the largest magnitude in the training data: network.with_input_peak(4.0), or aspen compile --input-peak 4"
+        )
+    scale = network.input.graded.scale
+    scaled = (_divided(c, scale) if c.source == network.input.name else c for c in network.connections)
+    return replace(network, connections=tuple(scaled))
+
+
+def _divided(connection: Connection, scale: float) -> Connection:
+    """A connection with its weights divided; its bias is no product with the input and stays."""
+    return replace(connection, weight=connection.weight.astype(np.float64) / scale)  # type: ignore[type-var]
 
 
 def _compile(network: Network, description: Chip, options: Options, sample: Sample | None) -> Deployment:

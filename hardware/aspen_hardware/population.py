@@ -28,7 +28,6 @@ class Options:
     netx: bool = False
     threshold_groups: int | None = None
     classes: Mapping[str, Array] = field(default_factory=dict)
-    input_peak: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,9 @@ def quantize_population(
     else:
         integer = [quantize.quantize_weight(c.weight, per_unit) for c in floats.connections]
     unshifted = [c.with_integers(weight, 0) for c, weight in zip(incoming, integer, strict=True)]
-    current = worst_case_current(unshifted, lif.alpha, {network.input.name: options.input_peak})
+    graded = network.input.graded
+    peaks = {} if graded is None else {network.input.name: graded.largest}
+    current = worst_case_current(unshifted, lif.alpha, peaks)
     exponent = _exponent(population.name, floats, lif, per_unit, largest, current, options, choice)
     neuron = _quantize_neuron(lif, floats, per_unit * 2.0**exponent, NETX_BIAS_EXPONENT if options.netx else None)
     connections = [c.with_integers(c.weight, exponent) for c in unshifted]

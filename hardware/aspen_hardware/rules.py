@@ -89,6 +89,20 @@ def reset_supported(network: Network, chip: Chip, placement: Placement | None) -
             )
 
 
+def spikes_carry_the_input(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Analog values fit into the chip's spikes."""
+    given, allowed = network.input, chip.formats.spike_bits
+    if not given.is_analog or allowed is None:
+        return
+    bits = 8 if given.graded is None else given.graded.bits
+    if bits > allowed:
+        yield _error(
+            given.name,
+            f"found an analog input, graded spikes of {bits} bits, {chip.name} allows spikes of {allowed}; encode the "
+            f"data as spikes, or take a chip with graded spikes such as loihi2",
+        )
+
+
 def delay_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
     """No delay is longer than the chip's longest; those beyond what it always has are pointed out."""
     figure = chip.figures.get("limits.max_delay")
@@ -202,6 +216,7 @@ def threshold_configurations(network: Network, chip: Chip, placement: Placement 
 
 RULES: list[Rule] = [
     reset_supported,
+    spikes_carry_the_input,
     delay_supported,
     threshold_in_range,
     decay_in_range,

@@ -38,6 +38,10 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
               help="Largest knob setting that must fit the chip's threshold registers.")  # fmt: skip
 @click.option("--calibrate", "sample", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Sample input, .npy: choose weight scales by the spikes that survive on it.")  # fmt: skip
+@click.option("--input-peak", type=click.FloatRange(0, min_open=True),
+              help="Of an analog input: largest magnitude in training.  [default: what aspen train found]")  # fmt: skip
+@click.option("--input-bits", type=click.IntRange(2, 16),
+              help="Of an analog input on the chip, the sign included.  [default: 8]")  # fmt: skip
 @click.option("--threshold-groups", type=click.IntRange(min=1),
               help="Most different thresholds in a population, as a core stores few.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
@@ -50,6 +54,8 @@ def compile_command(
     target: Chip,
     max_threshold_scale: float,
     sample: Path | None,
+    input_peak: float | None,
+    input_bits: int | None,
     threshold_groups: int | None,
     output: Path | None,
     form: str,
@@ -59,7 +65,7 @@ def compile_command(
     check_writable(output)
     if output is None and (form == "netx" or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
-    trained = read_network(network)
+    trained = _with_range(read_network(network), input_peak, input_bits)
     profile = dial_of(network, trained)
     deployment = compile(
         trained,
@@ -76,6 +82,20 @@ def compile_command(
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
         return
     click.echo(f"{deployment}\n\n{placement}\nStored in {stored}")
+
+
+def _with_range(network: Network, peak: float | None, bits: int | None) -> Network:
+    """The network with the range of its analog input as the options have it, where they are given."""
+    if peak is None and bits is None:
+        return network
+    known = network.input.graded
+    if known is not None:
+        return network.with_input_peak(peak or known.peak, bits or known.bits)
+    if peak is None:
+        raise click.UsageError(
+            "found --input-bits alone, allowed with --input-peak; give the input's largest magnitude"
+        )
+    return network.with_input_peak(peak, bits or 8)
 
 
 def _store(trained: Network, deployment: Deployment, source: Path, output: Path | None, form: str) -> Path:

@@ -29,7 +29,7 @@ def check_network(network: Network) -> dict[str, int]:
         EngineError: the network has cycles faster than Lava, weights that Lava would change, or an analog input
             in integers.
     """
-    if network.is_integer and is_analog(network):
+    if network.is_integer and network.input.is_analog:
         raise EngineError(
             f"{network.input.name}: found an input of analog values in an integer network, allowed on Lava are spikes, "
             "or a current into a population with neurons; run it in floating point, or use engine='fast'"
@@ -38,11 +38,6 @@ def check_network(network: Network) -> dict[str, int]:
         if connection.is_integer:
             _check_weights(connection)
     return _depths(network)
-
-
-def is_analog(network: Network) -> bool:
-    """Whether the input passes on analog values instead of spikes."""
-    return network.input.current and network.input.neuron is None
 
 
 def longest_delay(network: Network) -> int:

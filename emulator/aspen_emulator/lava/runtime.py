@@ -19,7 +19,7 @@ from aspen._arrays import Array
 from aspen.connections import Connection
 from aspen.errors import EngineError
 from aspen.network import Network
-from aspen_emulator.lava.layout import is_analog, longest_delay, waiting_steps
+from aspen_emulator.lava.layout import longest_delay, waiting_steps
 from aspen_emulator.lava.plan import Setup, ThresholdChange
 from aspen_emulator.lava.processes import (
     DelayLine,
@@ -71,7 +71,7 @@ class LavaNetwork:
         self._models: dict[Any, Any] = {}
         self._sources: dict[str, Any] = {}
         if network.input.neuron is None:
-            model = PyAnalogSource if is_analog(network) else PySpikeSource
+            model = PyAnalogSource if network.input.is_analog else PySpikeSource
             self._sources[network.input.name] = self._on(model, Source(data=self.inputs, name=network.input.name))
         self._neurons = {name: self._neuron(name) for name in network.order}
         self._sources |= self._neurons
@@ -110,7 +110,7 @@ class LavaNetwork:
         process.a_out.connect(self._neurons[connection.target].a_in)
 
     def _carries_analog(self, name: str) -> bool:
-        return name == self.network.input.name and is_analog(self.network)
+        return name == self.network.input.name and self.network.input.is_analog
 
     def _delayed(self, name: str, steps: int) -> Any:
         """The process that emits the spikes of population ``name`` ``steps`` steps late; one for all who need it."""

@@ -84,7 +84,7 @@ class Events:
 
     def record(self, network: Network) -> Record:
         """As one sample, for :func:`aspen_hardware.energy_model`; the output's spikes are left out."""
-        analog = {c.name for c in network.connections if c.source == network.input.name and is_analog(network)}
+        analog = {c.name for c in network.connections if c.source == network.input.name and network.input.is_analog}
         shape = (self.steps, 1, *network[network.output].shape)
 
         def as_arrays(counts: Mapping[str, int]) -> dict[str, Array]:
@@ -107,11 +107,6 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def is_analog(network: Network) -> bool:
-    """Whether the network takes values that its first connections weigh."""
-    return network.input.neuron is None and network.input.current
-
-
 class Tally:
     """Counts the steps of a session, window by window.
 
@@ -127,7 +122,7 @@ class Tally:
         self._session, self._network = session, session.network
         self._past = 1 + max(c.delay for c in self._network.connections) + max(session.depths.values())
         self._fan_out = {c.name: c.fan_out() for c in self._network.connections}
-        self._from_events = session.engine == "fast" and not is_analog(self._network)
+        self._from_events = session.engine == "fast" and not self._network.input.is_analog
         self.start()
 
     def start(self) -> None:
@@ -160,7 +155,7 @@ class Tally:
             if not 0 <= when < last:
                 continue
             busy = rasters[name] != 0
-            if name != network.input.name or not is_analog(network):
+            if name != network.input.name or not network.input.is_analog:
                 window.spikes[name] += int(np.count_nonzero(busy))
             for connection in network.connections:
                 if connection.source == name:

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen._arrays import Array
 from aspen.calibration import OperatingPoint
 from aspen.data import Dataset
 from aspen.files import write_atomically
 from aspen.network import Network, load_network
 from aspen.profiles import DialProfile, load_profile
 from aspen_emulator.engines import run
+from aspen_emulator.inputs import check_input
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.sweeps import sweep
 from aspen_hardware import Deployment, compile
-from aspen_hardware.graded import grade_input
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
@@ -44,25 +43,19 @@ def measure(
             network, profile = load_network(file), load_profile(file) if cell == DIAL else None
             settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
             for arithmetic in ARITHMETICS:
-                target: Network | Deployment = network
-                given = spikes
-                if arithmetic == "integers":
-                    target, given = _on_chip(problem, network, profile, data, spikes)
-                found = sweep(target, given, labels, settings, on=problem.chip, profile=profile)
+                on_chip = arithmetic == "integers"
+                target = _on_chip(problem, network, profile, data) if on_chip else network
+                found = sweep(target, spikes, labels, settings, on=problem.chip, profile=profile)
                 points[f"{stem(cell, seed)}/{arithmetic}"] = found
             report(stem(cell, seed))
     return points
 
 
-def _on_chip(
-    problem: Problem, network: Network, profile: DialProfile | None, data: Dataset, spikes: Array
-) -> tuple[Deployment, Array]:
-    """The network in the chip's integers with its input: a current as graded spikes of 8 bits, whose range is that of
-    the training data."""
-    if not network.input.current:
-        return compile(network, problem.chip, profile=profile), spikes
-    network, graded = grade_input(network, float(np.abs(data.spikes("train")).max()))
-    return compile(network, problem.chip, profile=profile, input_peak=graded.largest), graded.encode(spikes)
+def _on_chip(problem: Problem, network: Network, profile: DialProfile | None, data: Dataset) -> Deployment:
+    """The network in the chip's integers; a current becomes graded spikes of 8 bits, in the range of training data."""
+    if network.input.is_analog:
+        network = network.with_input_peak(float(np.abs(data.spikes("train")).max()))
+    return compile(network, problem.chip, profile=profile)
 
 
 @dataclass(frozen=True)
@@ -91,9 +84,10 @@ def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, 
     for seed in range(seeds):
         file = folder / f"{stem(DIAL, seed)}.aspen"
         network, profile = load_network(file), load_profile(file)
-        target, given = _on_chip(problem, network, profile, data, spikes)
+        target = _on_chip(problem, network, profile, data)
+        given = check_input(target.network, spikes)
         for number, knob in enumerate(KNOBS):
-            record = run(target, given, profile.scale(knob))
+            record = run(target, spikes, profile.scale(knob))
             for name in network.hidden:
                 mean_spikes = populations.setdefault(name, [0.0] * len(KNOBS))
                 mean_spikes[number] += float(record.spikes[name].sum()) / record.batch / seeds
