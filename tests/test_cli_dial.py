@@ -126,7 +126,7 @@ def test_the_front_rises_and_choices_are_made_on_it() -> None:
     assert best[0] == "b"
     assert best_within([("a", validation[0])], 200) is None
     test = [point(0.0, 310, 0.95), point(0.5, 90, 0.86), point(0.75, 60, 0.8), point(1.0, 30, 0.88)]
-    facts = dial_facts(validation, test)
+    facts = dial_facts(pareto_front(validation), test)
     assert facts.accurate == (pytest.approx(86), 90)
     assert facts.span_kept == 3.0
     assert facts.span == facts.span_close == 1.0  # the best setting stands alone

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen.calibration import OperatingPoint
+from aspen.calibration import OperatingPoint, thin
 from aspen.data import Dataset
 from aspen.files import write_atomically
 from aspen.network import Network, load_network
@@ -18,8 +18,9 @@ from aspen_emulator.engines import run
 from aspen_emulator.inputs import check_input
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
-from aspen_emulator.sweeps import sweep
-from aspen_hardware import Deployment, compile
+from aspen_emulator.sweeps import Bench
+from aspen_emulator.sweeps import measure as measure_settings
+from aspen_hardware import Deployment, chip, compile
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
@@ -31,7 +32,10 @@ Points = Mapping[str, Sequence[OperatingPoint]]
 def measure(
     problem: Problem, path: str | None, folder: Path, seeds: int, part: str, report: Callable[[str], None]
 ) -> dict[str, list[OperatingPoint]]:
-    """Operating points of all networks on a part of the data, in integers on loihi1 and in floating point."""
+    """Operating points of all networks on a part of the data, in the chip's integers and in floating point.
+
+    Of a dial on validation data also those that a calibration keeps, under :func:`kept_key`.
+    """
     data = problem.load(path)
     spikes, labels = data.spikes(part), data.part(part).labels
     points: dict[str, list[OperatingPoint]] = {}
@@ -45,10 +49,19 @@ def measure(
             for arithmetic in ARITHMETICS:
                 on_chip = arithmetic == "integers"
                 target = _on_chip(problem, network, profile, data) if on_chip else network
-                found = sweep(target, spikes, labels, settings, on=problem.chip, profile=profile)
-                points[f"{stem(cell, seed)}/{arithmetic}"] = found
+                bench = Bench(target, [spikes], labels, [chip(problem.chip)], profile=profile)
+                found = measure_settings(bench, settings)
+                key = f"{stem(cell, seed)}/{arithmetic}"
+                points[key] = found.points[problem.chip]
+                if cell == DIAL and part == "validation":
+                    points[kept_key(key)] = thin(points[key], found.correct)
             report(stem(cell, seed))
     return points
+
+
+def kept_key(key: str) -> str:
+    """Where the settings are that a calibration keeps."""
+    return f"{key}/kept"
 
 
 def _on_chip(problem: Problem, network: Network, profile: DialProfile | None, data: Dataset) -> Deployment:

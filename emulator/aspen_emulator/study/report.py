@@ -7,7 +7,7 @@ from importlib import resources
 from statistics import mean
 
 from aspen_emulator.study.cells import stem
-from aspen_emulator.study.measuring import ARITHMETICS, Points, Spent
+from aspen_emulator.study.measuring import ARITHMETICS, Points, Spent, kept_key
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.study.results import DialFacts, Spread, at, budget_row, dial_facts
 
@@ -85,7 +85,7 @@ def _networks_table(problem: Problem, test: Points, seeds: int, arithmetic: str)
 def facts(problem: Problem, validation: Points, test: Points, seeds: int, arithmetic: str) -> list[DialFacts]:
     """The dial's facts, one entry for each seed."""
     names = [f"{stem(DIAL, seed)}/{arithmetic}" for seed in range(seeds)]
-    return [dial_facts(validation[name], test[name]) for name in names]
+    return [dial_facts(validation[kept_key(name)], test[name]) for name in names]
 
 
 def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arithmetic: str) -> list[str]:

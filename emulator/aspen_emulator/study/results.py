@@ -12,7 +12,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from aspen.calibration import OperatingPoint, pareto_front
+from aspen.calibration import OperatingPoint
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.measuring import Points
 from aspen_emulator.study.problems import DIAL, WARM, Problem
@@ -137,11 +137,10 @@ class DialFacts:
     worst_drop: float
 
 
-def dial_facts(validation: Sequence[OperatingPoint], test: Sequence[OperatingPoint]) -> DialFacts:
-    """The facts of one seed."""
-    kept = pareto_front(validation)
-    found = [at(test, point.threshold_scale) for point in kept]  # cheapest first
-    top = at(test, max(kept, key=lambda point: point.accuracy).threshold_scale)
+def dial_facts(kept: Sequence[OperatingPoint], test: Sequence[OperatingPoint]) -> DialFacts:
+    """The facts of one seed; ``kept`` are the settings that a calibration on validation data keeps."""
+    found = [at(test, point.threshold_scale) for point in kept]  # cheapest first, the most accurate last
+    top = found[-1]
     drop, highest = 0.0, 0.0
     for point in found:
         drop, highest = max(drop, highest - point.accuracy), max(highest, point.accuracy)
