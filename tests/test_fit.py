@@ -192,6 +192,10 @@ def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
         fit(model(), DATA, QUICK, seed=1, checkpoint=path, resume=True)
     with pytest.raises(InputError, match="differs in recipe"):
         fit(model(), DATA, replace(QUICK, clip=2.0), checkpoint=path, resume=True)
+    swapped = replace(DATA.train, labels=1 - DATA.train.labels)
+    for other in (bad(encoder=RateEncoder(7)), bad(train=swapped)):
+        with pytest.raises(InputError, match="differs in input;"):
+            fit(model(), other, QUICK, checkpoint=path, resume=True)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FileFormatError, match="not a readable checkpoint"):
         fit(model(), DATA, QUICK, checkpoint=path, resume=True)
