@@ -81,7 +81,7 @@ class Result:
 
 def method(epochs: int | None) -> Recipe:
     """The recipe ``aspen`` for a read-out that does not spike, with prices that leave the sparse end usable."""
-    light, dial, groups = recipe("aspen").stages
+    light, dial, groups = (replace(stage, batch_size=128) for stage in recipe("aspen").stages)
     prices = {"low_price": 0.005, "high_price": 2.0}
     last = replace(groups, epochs=epochs or 16, scores="mean", dial=DialTraining(groups=8, **prices))
     learned = replace(dial, epochs=epochs or 36, scores="mean", dial=DialTraining(**prices), then=last)
