@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aspen.errors import ChipError, InputError, NetworkError
+from aspen.exchange.nir import load_nir, save_nir
 from aspen.graded import GradedInput
 from aspen.network import Dense, Lif, Network, Population, load_network
 from aspen_emulator import run, session
@@ -85,6 +86,12 @@ def test_the_range_is_kept_in_the_file_and_with_the_integers(tmp_path: Path) -> 
     assert "takes a current up to 3.5, in 6 bits on a chip" in str(load_network(path))
     stored = load_deployment(path, "loihi2")
     np.testing.assert_array_equal(run(stored, currents()).output, run(compile(network, "loihi2"), currents()).output)
+
+
+def test_the_range_goes_through_nir(tmp_path: Path) -> None:
+    pytest.importorskip("nir")
+    save_nir(analog().with_input_peak(3.5, 6), tmp_path / "net.nir")
+    assert load_nir(tmp_path / "net.nir").input.graded == GradedInput(3.5, 6)
 
 
 def test_a_chip_must_know_the_range(aspen: Aspen, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from aspen._arrays import Array
 from aspen.connections import CONNECTION_KINDS, Connection, Conv, Dense
 from aspen.errors import FileFormatError
 from aspen.exchange.nir.linear import identity, written_out
+from aspen.graded import GradedInput
 from aspen.network import Network, Population
 from aspen.neurons import Lif
 
@@ -41,6 +42,7 @@ def describe(network: Network, dt: float, native: set[str], sources: Mapping[str
     for i, population in enumerate(network.populations):
         neuron = population.neuron
         entry = {"name": population.name, "shape": list(population.shape), "current": population.current}
+        entry["graded"] = None if population.graded is None else asdict(population.graded)
         entry |= {"input": sources.get(population.name), "reset": neuron.reset if neuron else None}
         populations.append(entry)
         arrays |= {f"p{i}.{name}": getattr(neuron, name) for name in Lif.array_fields if neuron is not None}
@@ -150,7 +152,8 @@ def _restore_population(population: Population, entry: Mapping[str, Any], arrays
     current = bool(entry["current"])
     neuron = population.neuron
     if not isinstance(neuron, Lif):
-        return Population(population.name, shape, None, current)
+        graded = entry.get("graded")
+        return Population(population.name, shape, None, current, None if graded is None else GradedInput(**graded))
     exact = {name: _closest(getattr(neuron, name), arrays.get(f"p{i}.{name}"), shape) for name in Lif.array_fields}
     return Population(population.name, shape, Lif(**exact, reset=entry["reset"]), population.current)
 
