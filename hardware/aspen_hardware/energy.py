@@ -127,13 +127,15 @@ class EnergyReport:
         time = "unknown time" if self.seconds is None else f"{self.seconds:.6g} s"
         time += ", as fast as the work allows" if self.timing == "work" else ""
         head = f"Energy on {self.chip}: {self.samples} samples of {self.steps} steps, {time}, {self.cores_used} cores"
-        parts = self.per_inference
-        lines = [head, f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}"]
-        lines += [_row(name, getattr(parts, name)) for name in ("dynamic", "static", "total")]
-        first = self.input_energy
-        lines += [_row("of dynamic: the input's synapses", first.times(1 / self.samples))] if first else []
-        lines += [f"{'whole run':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}"]
-        lines += [_row(f"{e.where}: {WORDS[e.event]}", e.joules) + f"{e.count:>16,}" for e in self.entries if e.count]
+        parts, first = self.per_inference, self.input_energy
+        events = {f"{e.where}: {WORDS[e.event]}": e for e in self.entries if e.count}
+        wide = max([40, *map(len, events)])
+        columns = f"{'typical':>12}{'low':>12}{'high':>12}"
+        lines = [head, f"{'per inference':<{wide + 2}}{columns}"]
+        lines += [_row(name, getattr(parts, name), wide) for name in ("dynamic", "static", "total")]
+        lines += [_row("of dynamic: the input's synapses", first.times(1 / self.samples), wide)] if first else []
+        lines += [f"{'whole run':<{wide + 2}}{columns}{'count':>16}"]
+        lines += [_row(name, e.joules, wide) + f"{e.count:>16,}" for name, e in events.items()]
         lines += [f"{self.operations_per_synapse:.3g} synaptic operations per synapse and inference"]
         lines += [f"no figure for {text}" for text in self.missing]
         return "\n".join([*lines, *(f"not covered: {text}" for text in self.not_covered)])
@@ -314,10 +316,10 @@ def _plain(energy: Range | None) -> dict[str, float] | None:
     return None if energy is None else asdict(energy)
 
 
-def _row(name: str, energy: Range | None) -> str:
+def _row(name: str, energy: Range | None, wide: int) -> str:
     if energy is None:
-        return f"  {name:<40}{'unknown':>12}{'':>24}"
-    return f"  {name:<40}" + "".join(f"{format_joules(x):>12}" for x in (energy.typical, energy.low, energy.high))
+        return f"  {name:<{wide}}{'unknown':>12}{'':>24}"
+    return f"  {name:<{wide}}" + "".join(f"{format_joules(x):>12}" for x in (energy.typical, energy.low, energy.high))
 
 
 def format_joules(joules: float) -> str:
