@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aspen.data import RateEncoder, save_encoder
+from aspen.network import Dense, Lif, Network, Population
 from tests.networks import float_network, random_spikes
 from tests.test_cli import Aspen, aspen
 
@@ -89,3 +91,13 @@ def test_what_does_not_go_together_is_refused(aspen: Aspen, files: tuple[Path, P
     assert not (tmp_path / "e.png").exists()
     code, _, err = aspen("report", network, "--input", spikes, "--chip", "xylo", "--time", "work")
     assert (code, "whose file has no times of operations" in err) == (1, True)
+
+
+def test_a_data_set_is_encoded_as_the_file_says(aspen: Aspen, tmp_path: Path) -> None:
+    path = tmp_path / "net.aspen"
+    parts = (Population("input", (64,)), Population("output", (10,), Lif(1.0, 0.9)))
+    Network(parts, (Dense("input", "output", np.ones((10, 64))),)).save(path)
+    save_encoder(RateEncoder(5), path)
+    code, out, _ = aspen("report", path, "--data", "digits", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["steps"] == 5

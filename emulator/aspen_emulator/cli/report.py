@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aspen._arrays import Array
-from aspen.data import DATASETS, load_dataset
+from aspen.data import DATASETS
 from aspen.knob import ThresholdScale
 from aspen.record import Record
 from aspen_emulator.cli.common import (
@@ -23,6 +23,7 @@ from aspen_emulator.cli.common import (
     prepare,
     scales_to_knob,
 )
+from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
 from aspen_hardware.baseline import BreakEven, ann_baseline, break_even
@@ -80,7 +81,7 @@ def report_command(
     if dial is not None and scales:
         raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
     chips = targets or (chip(DEFAULT_CHIP),)
-    spikes = _samples(source, data, data_path, part)
+    spikes = _samples(network, source, data, data_path, part)
     runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
     program, on = prepare(network, runs_on, floating)
     knob: ThresholdScale = scales_to_knob(program, scales)
@@ -115,8 +116,8 @@ def _rivals(record: Record) -> list[BreakEven]:
     ]
 
 
-def _samples(source: Path | None, data: str | None, path: Path | None, part: str) -> Array:
+def _samples(network: Path, source: Path | None, data: str | None, path: Path | None, part: str) -> Array:
     if (source is None) == (data is None):
         found = "both --input and --data" if source is not None else "neither --input nor --data"
         raise click.UsageError(f"found {found}, allowed is one of them; say what to run")
-    return load_spikes(source) if source is not None else load_dataset(str(data), path).spikes(part)
+    return load_spikes(source) if source is not None else dataset_for(network, str(data), path).spikes(part)

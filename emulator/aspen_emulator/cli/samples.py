@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aspen._arrays import Array
-from aspen.data import DATASETS, load_dataset
+from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.stored import find_encoder
 from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, load_dial, prepare
 from aspen_emulator.inputs import load_spikes
@@ -88,9 +88,7 @@ def read_samples(
         return Labelled([load_spikes(source)], load_spikes(labels), source.name)
     if source is not None or labels is not None:
         raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
-    dataset = load_dataset(data, path)
-    stored = find_encoder(network) if network.suffix == ".aspen" else None
-    dataset = dataset if stored is None else replace(dataset, encoder=stored)
+    dataset = dataset_for(network, data, path)
     random = bool(getattr(dataset.encoder, "random", False))
     if seeds > 1 and not random:
         raise click.UsageError(
@@ -104,6 +102,13 @@ def read_samples(
     return Labelled(
         [dataset.spikes(part), *again], dataset.part(part).labels, name, random, subjects if people > 1 else None
     )
+
+
+def dataset_for(network: Path, data: str, path: Path | None) -> Dataset:
+    """The data set, encoded by the encoder in the network's file, if there is one."""
+    dataset = load_dataset(data, path)
+    stored = find_encoder(network) if network.suffix == ".aspen" else None
+    return dataset if stored is None else replace(dataset, encoder=stored)
 
 
 def read_settings(text: str | None, dial: bool) -> list[float]:
