@@ -208,7 +208,7 @@ class Network:
         """Synapses with a weight other than zero."""
         return sum(int(connection.fan_out().sum()) for connection in self.connections)
 
-    def with_input_peak(self, peak: float, bits: int = 8) -> Network:
+    def with_input_peak(self, peak: float, bits: int = GradedInput.bits) -> Network:
         """The same network, which knows the range of its analog input: what compiling to a chip needs.
 
         Args:

@@ -66,7 +66,7 @@ def main() -> None:
     network.save(options.output / "network.aspen")
     save_profile(dial, options.output / "network.aspen")
     if network.input.is_analog:  # graded spikes of 8 bits, as Loihi 2 has them
-        network = network.with_input_peak(float(abs(data.spikes("train")).max()))
+        network = network.with_input_peak(data.input_peak)
     deployment = compile(network, options.chip, profile=dial)
     points = sweep(deployment, data.spikes("validation"), data.validation.labels, KNOBS, profile=dial)
     print(table(points))

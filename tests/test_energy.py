@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from aspen._arrays import Array
+from aspen.control.units import format_energy
 from aspen.errors import InputError
 from aspen.network import Dense, Lif, Network, Population
 from aspen.record import Record, record_from_rasters
 from aspen_hardware.chips import Chip, chip
-from aspen_hardware.energy import NOT_COVERED, EnergyReport, energy_model, format_joules
+from aspen_hardware.energy import NOT_COVERED, EnergyReport, energy_model
 from aspen_hardware.placement import place
 
 LOIHI1 = chip("loihi1")
@@ -256,8 +257,8 @@ def test_to_dict_is_json_in_joules() -> None:
     ("joules", "text"),
     [(0.0, "0 pJ"), (23.6e-12, "23.6 pJ"), (1.5e-9, "1.5 nJ"), (0.82e-6, "820 nJ"), (3.26e-6, "3.26 uJ"), (2.0, "2 J")],
 )
-def test_format_joules(joules: float, text: str) -> None:
-    assert format_joules(joules) == text
+def test_format_energy(joules: float, text: str) -> None:
+    assert format_energy(joules) == text
 
 
 def test_the_published_orders_of_magnitude_of_loihi1() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aspen.calibration_table import CalibrationTable
-from aspen.control.spending import Decision, Spent, State, Steering, flag, number, part, sparsest_worth_running
+from aspen.control.spending import Decision, Spent, State, Steering, flag, number, part
 from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
 
@@ -51,9 +51,7 @@ class Battery:
         self.capacity, self.charge, self.time = joules, joules, seconds
         self._even = (joules - static_watts * seconds) / seconds  # watts beside the static power, spent evenly
         self.window_seconds, self.worst_step, self.static_watts = window_seconds, worst_step, static_watts
-        self.steering = Steering(
-            table, sparsest_worth_running(table) if sparsest is None else sparsest, agility, max_change
-        )
+        self.steering = Steering(table, sparsest, agility, max_change)
         self._run = True
         self._aim()
 

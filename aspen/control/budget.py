@@ -6,7 +6,7 @@ from typing import Any
 
 from aspen.calibration_table import CalibrationTable
 from aspen.control.ledger import HOUR, Ledger
-from aspen.control.spending import Decision, Spent, State, Steering, flag, part, sparsest_worth_running
+from aspen.control.spending import Decision, Spent, State, Steering, flag, part
 from aspen.control.units import format_energy, format_power
 from aspen.errors import InputError
 
@@ -76,9 +76,7 @@ class Budget:
         self.window_seconds, self.worst_step, self.patience = window_seconds, worst_step, patience
         self.count_static = count_static
         self.ledger = Ledger(PACE * free, free * HOUR, keep * free * HOUR, least)
-        self.steering = Steering(
-            table, sparsest_worth_running(table) if sparsest is None else sparsest, agility, max_change
-        )
+        self.steering = Steering(table, sparsest, agility, max_change)
         self._run = True
         self._aim()
 

@@ -90,12 +90,16 @@ class Steering:
 
     Args:
         table: with energies.
-        sparsest: the knob beyond which there is no saving; one of the range of the table.
+        sparsest: the knob beyond which there is no saving; one of the range of the table. Default:
+            :func:`sparsest_worth_running`.
         agility: 0 to 1.
         max_change: share of the range, above 0.
     """
 
-    def __init__(self, table: CalibrationTable, sparsest: float, agility: float = 0.3, max_change: float = 0.3) -> None:
+    def __init__(
+        self, table: CalibrationTable, sparsest: float | None = None, agility: float = 0.3, max_change: float = 0.3
+    ) -> None:
+        sparsest = sparsest_worth_running(table) if sparsest is None else sparsest
         if not (0 < agility <= 1 and 0 < max_change <= 1):
             raise InputError(
                 f"agility, max_change: found {agility} and {max_change}, allowed is more than 0 and at most 1"

@@ -91,6 +91,11 @@ class Dataset:
         return self.encoder.encode(self.train.values[:1], 0).shape[2:]
 
     @cached_property
+    def input_peak(self) -> float:
+        """Largest magnitude in the encoded training data, as :meth:`aspen.Network.with_input_peak` wants it."""
+        return float(np.abs(self.spikes("train")).max())
+
+    @cached_property
     def _encoded(self) -> dict[str, Array]:
         return {}
 

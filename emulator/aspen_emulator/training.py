@@ -10,7 +10,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset, save_encoder
@@ -222,7 +221,7 @@ def train_network(
         write_atomically(state_dict, buffer.getvalue())
     network = export(model, torch.from_numpy(dataset.spikes("validation")[:, :2]).float())
     if network.input.is_analog:
-        network = network.with_input_peak(float(np.abs(dataset.spikes("train")).max()))
+        network = network.with_input_peak(dataset.input_peak)
     profile = fitted.profile
     if profile is not None:
         network, profile = profile.folded(network)

@@ -38,12 +38,13 @@ from typing import Any
 
 import numpy as np
 
+from aspen.control.units import format_energy
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
 from aspen.record import Record
 from aspen_hardware.chips import Chip, Range
 from aspen_hardware.chips import chip as read_chip
-from aspen_hardware.energy import EnergyReport, energy_model, format_joules
+from aspen_hardware.energy import EnergyReport, energy_model
 
 PARTIAL_SUMS = ("register", "memory")
 """Where the ANN's partial sums are while they grow; see the head of this module."""
@@ -317,5 +318,5 @@ def _three(numbers: Range) -> str:
 
 
 def _row(name: str, energy: Range) -> str:
-    values = "".join(f"{format_joules(x):>12}" for x in (energy.typical, energy.low, energy.high))
+    values = "".join(f"{format_energy(x):>12}" for x in (energy.typical, energy.low, energy.high))
     return f"  {name:<40}{values}"

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
+from aspen.control.units import format_energy
 from aspen.errors import InputError
 from aspen.record import Record
 from aspen_hardware.chips import Chip, Range
@@ -319,12 +320,4 @@ def _plain(energy: Range | None) -> dict[str, float] | None:
 def _row(name: str, energy: Range | None, wide: int) -> str:
     if energy is None:
         return f"  {name:<{wide}}{'unknown':>12}{'':>24}"
-    return f"  {name:<{wide}}" + "".join(f"{format_joules(x):>12}" for x in (energy.typical, energy.low, energy.high))
-
-
-def format_joules(joules: float) -> str:
-    """An energy with three digits and the unit that suits it, from pJ to J."""
-    for unit, factor in (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6), ("nJ", 1e-9)):
-        if joules >= factor:
-            return f"{joules / factor:.3g} {unit}"
-    return f"{joules / 1e-12:.3g} pJ"
+    return f"  {name:<{wide}}" + "".join(f"{format_energy(x):>12}" for x in (energy.typical, energy.low, energy.high))

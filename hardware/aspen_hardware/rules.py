@@ -13,6 +13,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.errors import ChipError
+from aspen.graded import GradedInput
 from aspen.network import Network
 from aspen.neurons import FixedLif
 from aspen_hardware.chips import Chip
@@ -94,7 +95,7 @@ def spikes_carry_the_input(network: Network, chip: Chip, placement: Placement | 
     given, allowed = network.input, chip.formats.spike_bits
     if not given.is_analog or allowed is None:
         return
-    bits = 8 if given.graded is None else given.graded.bits
+    bits = GradedInput.bits if given.graded is None else given.graded.bits
     if bits > allowed:
         yield _error(
             given.name,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from aspen.files import read_container, write_container
+from aspen.graded import GradedInput
 from aspen.network import Network
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
@@ -41,7 +42,7 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
 @click.option("--input-peak", type=click.FloatRange(0, min_open=True),
               help="Of an analog input: largest magnitude in training.  [default: what aspen train found]")  # fmt: skip
 @click.option("--input-bits", type=click.IntRange(2, 16),
-              help="Of an analog input on the chip, the sign included.  [default: 8]")  # fmt: skip
+              help=f"Of an analog input on the chip, the sign included.  [default: {GradedInput.bits}]")  # fmt: skip
 @click.option("--threshold-groups", type=click.IntRange(min=1),
               help="Most different thresholds in a population, as a core stores few.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
@@ -95,7 +96,7 @@ def _with_range(network: Network, peak: float | None, bits: int | None) -> Netwo
         raise click.UsageError(
             "found --input-bits alone, allowed with --input-peak; give the input's largest magnitude"
         )
-    return network.with_input_peak(peak, bits or 8)
+    return network.with_input_peak(peak, bits or GradedInput.bits)
 
 
 def _store(trained: Network, deployment: Deployment, source: Path, output: Path | None, form: str) -> Path:

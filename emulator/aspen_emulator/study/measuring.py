@@ -67,7 +67,7 @@ def kept_key(key: str) -> str:
 def _on_chip(problem: Problem, network: Network, profile: DialProfile | None, data: Dataset) -> Deployment:
     """The network in the chip's integers; a current becomes graded spikes of 8 bits, in the range of training data."""
     if network.input.is_analog:
-        network = network.with_input_peak(float(np.abs(data.spikes("train")).max()))
+        network = network.with_input_peak(data.input_peak)
     return compile(network, problem.chip, profile=profile)
 
 
