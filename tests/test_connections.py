@@ -64,6 +64,18 @@ def test_a_sparse_connection_is_the_dense_one_of_the_same_matrix(exponent: int) 
     np.testing.assert_array_equal(sparse.synapses().toarray(), matrix)
 
 
+def test_places_beyond_32_bits_are_told_apart() -> None:
+    """2**16 rows further down in a matrix of 2**16 columns is 2**32 places on."""
+    sparse = Sparse("a", "b", [1.0, 2.0], [0, 2**16], [3, 3], (2**16 + 1, 2**16))
+    spikes = np.zeros((1, 2**16), np.uint8)
+    spikes[0, 3] = 1
+    driven = sparse.drive(spikes)
+    assert driven[0, [0, 2**16]].tolist() == [1.0, 2.0]
+    assert np.count_nonzero(driven) == 2
+    with pytest.raises(NetworkError, match="found two weights at one place"):
+        Sparse("a", "b", [1.0, 2.0], [2**16, 2**16], [3, 3], (2**16 + 1, 2**16))
+
+
 def conv_network(integer: bool = False) -> Network:
     rng = np.random.default_rng(3)
     if integer:

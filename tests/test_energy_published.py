@@ -12,6 +12,7 @@ from aspen_hardware import chip, compile, place
 from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
 from aspen_hardware.energy import energy_model
 from aspen_hardware.hops import hops
+from tests.test_placement import with_figures
 
 LOIHI1, TRUENORTH, ODIN = chip("loihi1"), chip("truenorth"), chip("odin")
 
@@ -124,6 +125,24 @@ def test_work_takes_the_published_times_of_the_busiest_core() -> None:
         energy_model(record, ODIN, time="work")
     with pytest.raises(InputError, match=r"allowed is step, or work without a step time"):
         energy_model(record, LOIHI1, time="work", step_time=1e-3)
+
+
+def test_tiles_stand_in_rows_of_eight() -> None:
+    """One neuron to a core, four cores to a tile: 40 neurons on tiles 0 to 9, the output on tile 10."""
+    populations = (Population("input", (1,)), *(Population(k, (m,), Lif(1.0, 0.5)) for k, m in (("a", 40), ("b", 1))))
+    network = Network(populations, (Dense("input", "a", np.ones((40, 1))), Dense("a", "b", np.ones((1, 40)))))
+    placement = place(network, with_figures(LOIHI1, neurons_per_core=1))
+    east_west, north_south = hops(network, "a", placement)
+    np.testing.assert_array_equal(east_west[::4], [2, 1, 0, 1, 2, 3, 4, 5, 2, 1])  # to the third tile of the second row
+    np.testing.assert_array_equal(north_south[::4], [1] * 8 + [0] * 2)
+
+
+def test_power_of_the_clock_is_spent_by_every_chip() -> None:
+    one, two = (static_power(ODIN, chips=chips, clock=10.0) for chips in (1, 2))
+    assert one is not None
+    assert one.typical == pytest.approx((27.3 + 1.78 * 10) * 1e-6)
+    assert two == one.times(2)
+    assert static_power(ODIN) == static_power(ODIN, clock=ODIN.clock)
 
 
 def test_packets_hop_from_tile_to_tile() -> None:

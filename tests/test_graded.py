@@ -78,6 +78,25 @@ def test_the_range_makes_room_for_the_current() -> None:
     assert many.network.connections[0].exponent < few.network.connections[0].exponent
 
 
+@pytest.mark.parametrize("bits", [2, 4, 6])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_values_up_to_the_peak_in_either_sign_stay_within_24_bits(bits: int, alpha: float) -> None:
+    """Values that follow the signs of a neuron's weights, for long: what is reported is reached, and wraps nowhere."""
+    weight = np.random.default_rng(2).normal(0, 1, (8, 20))
+    populations = (Population("input", (20,), current=True), Population("out", (8,), Lif(0.05, 0.0, alpha)))
+    network = Network(populations, (Dense("input", "out", weight),)).with_input_peak(2.0, bits)
+    deployment = compile(network, "loihi2")
+    (entry,) = deployment.rounding.values()
+    neuron, (stored,) = deployment.network["out"].neuron, deployment.network.connections
+    current = GradedInput(2.0, bits).largest * np.abs(stored.weight).sum(axis=1) * 2.0 ** (stored.exponent + 6)
+    assert entry.worst_case_current == pytest.approx(current.max() / (1 - alpha) / 2**23)
+    assert entry.worst_case_current <= 1
+    assert neuron.threshold.max() * 4 <= 2**17
+    aligned = np.broadcast_to(2.0 * np.sign(weight)[None], (40, 8, 20))  # sample k drives neuron k
+    assert run(deployment, aligned).output[:, range(8), range(8)].all()
+    assert not run(deployment, -aligned).output[:, range(8), range(8)].any()
+
+
 def test_the_range_is_kept_in_the_file_and_with_the_integers(tmp_path: Path) -> None:
     network, path = analog().with_input_peak(3.5, 6), tmp_path / "net.aspen"
     network.save(path)

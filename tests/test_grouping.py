@@ -71,6 +71,18 @@ def test_balanced_neurons_fill_the_range_and_no_more() -> None:
     assert np.abs(few.connections[0].weight).max() == 1
 
 
+def test_neurons_of_a_class_are_scaled_alike_and_stay_within_the_range() -> None:
+    weight = np.array([[1.0, -0.5], [0.25, 0.1], [0.01, 0.0], [0.5, 0.5]])
+    threshold = np.array([2.0, 3.0, 3.0, 2.0])
+    made = balance([Dense("input", "a", weight)], np.ones(4), threshold, 0, np.array([0, 1, 1, 0]))
+    np.testing.assert_allclose(made.factor, [1, 4, 4, 1])  # what the largest weight of the class leaves room for
+    np.testing.assert_allclose(made.threshold, threshold * made.factor)
+    np.testing.assert_allclose(made.bias, made.factor)
+    np.testing.assert_allclose(made.connections[0].weight, weight * made.factor[:, None])
+    mixed = balance([drive("conv", np.random.default_rng(0))], np.zeros((3, 4)), np.asarray(1.0), 0, np.arange(12))
+    np.testing.assert_array_equal(mixed.factor, 1)  # a channel's neurons share their weights
+
+
 def test_what_cannot_be_balanced_is_left_alone() -> None:
     rng = np.random.default_rng(0)
     within = rng.uniform(0.5, 1, (3, 4))

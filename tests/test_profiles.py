@@ -69,6 +69,17 @@ def test_the_uniform_profile_is_the_plain_knob() -> None:
     assert list(uniform.slopes) == NETWORK.hidden
 
 
+@pytest.mark.parametrize(("slope", "offset"), [(3.0, 0.0), (-3.0, 3.0), (0.1, 0.0)])
+def test_integers_leave_room_for_the_largest_factor_of_the_dial(slope: float, offset: float) -> None:
+    steep = DialProfile({"layer1": slope, "layer2": 0.5}, {"layer1": offset})
+    assert steep.largest_factor == pytest.approx(max(np.exp(3.0) if abs(slope) == 3 else 0, np.exp(0.5)))
+    deployment = compile(NETWORK, "loihi1", profile=steep)
+    needed = max(steep.largest_factor, 4.0)  # the default of max_threshold_scale
+    assert all(needed <= entry.largest_scale for entry in deployment.rounding.values())
+    for knob in (0.0, 1.0):
+        run(deployment, SPIKES, steep.scale(knob))
+
+
 def test_a_profile_is_saved_with_the_network(tmp_path: Path) -> None:
     path = tmp_path / "net.aspen"
     NETWORK.save(path)

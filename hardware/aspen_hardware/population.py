@@ -87,13 +87,21 @@ def quantize_population(
 
 
 def worst_case_current(connections: list[Connection], alpha: Array, peaks: Mapping[str, int] | None = None) -> float:
-    """Largest current with exponent 0, in state units: every input of one sign spikes at every step, or has the peak
-    value of its source where that is not 1."""
-    matrices = [c.synapses().astype(np.int64) * (peaks or {}).get(c.source, 1) for c in connections]
-    excitation = sum(m.maximum(0).sum(axis=1) for m in matrices)
-    inhibition = sum((-m).maximum(0).sum(axis=1) for m in matrices)
+    """Largest current with exponent 0, in state units: every input whose weight has one sign spikes at every step.
+
+    Sources in ``peaks`` are graded: their values, up to the peak, have either sign, so that all weights can push alike.
+    """
+    excitation, inhibition = (sum(side) for side in zip(*(_pushes(c, peaks or {}) for c in connections), strict=True))
     gain = 1 / np.maximum(1 - alpha.astype(np.float64).reshape(-1), 1 / 4096)
     return float((np.maximum(excitation, inhibition) * gain).max() * 2**FixedLif.SHIFT)
+
+
+def _pushes(connection: Connection, peaks: Mapping[str, int]) -> tuple[Array, Array]:
+    """Twice (n,) int64: how far one step can push each target neuron up, and down, in units of the weights."""
+    matrix = connection.synapses().astype(np.int64)
+    up, down = matrix.maximum(0).sum(axis=1), (-matrix).maximum(0).sum(axis=1)
+    peak = peaks.get(connection.source)
+    return (up, down) if peak is None else (peak * (up + down), peak * (up + down))
 
 
 def _worst_case_membrane(lif: Lif, current: float, bias: float) -> float:
