@@ -7,9 +7,42 @@ from typing import Any
 
 import numpy as np
 
-from aspen.errors import NetworkError
+from aspen.errors import InputError, NetworkError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def as_array(what: str, values: object, remedy: str = "pass an array of numbers") -> Array:
+    """``values`` as an array of real numbers: an array, nested lists, or tensors on any device.
+
+    Args:
+        what: their name in messages.
+        values: the numbers; what is an array already is not copied.
+        remedy: how to mend what is refused, for the message.
+
+    Raises:
+        InputError: text, objects, complex numbers, lists of different lengths, or a tensor without values.
+    """
+    if isinstance(values, (list, tuple)) and values and hasattr(values[0], "detach"):
+        values = [_from_tensor(what, value) for value in values]
+    try:
+        array = np.asarray(_from_tensor(what, values))
+    except (TypeError, ValueError) as error:  # lists of different lengths
+        reason = str(error).split(". ")[0]
+        raise InputError(f"{what}: found {type(values).__name__} that is no array ({reason}); {remedy}") from error
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{what}: found values of type {array.dtype}, allowed are real numbers; {remedy}")
+    return array
+
+
+def _from_tensor(what: str, values: Any) -> Any:
+    """A tensor's values as NumPy takes them, without importing torch; anything else as it is."""
+    if not hasattr(values, "detach"):
+        return values
+    if values.is_meta:
+        raise InputError(f"{what}: found a tensor on the device 'meta', which holds no values; pass one that does")
+    held = values.detach().cpu()
+    return (held.float() if str(held.dtype) == "torch.bfloat16" else held).numpy()  # NumPy has no bfloat16
 
 
 def frozen(what: str, values: object, kind: str, infinite: bool = False) -> Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from aspen.data import DATASETS, Samples, load_dataset, split_stratified, split_subjects, ts_archive
 from aspen.errors import InputError
@@ -83,6 +84,25 @@ def test_samples_that_do_not_fit_their_labels_are_refused() -> None:
         Samples(np.zeros((2, 1)), np.zeros(3, np.int64))
     with pytest.raises(InputError, match="subjects: found 1 beside 3 labels"):
         Samples(np.zeros((3, 1)), np.zeros(3, np.int64), np.zeros(1))
+    with pytest.raises(InputError, match="values: found one number beside 3 labels"):
+        Samples(np.float32(1), np.zeros(3, np.int64))  # type: ignore[arg-type]
+
+
+def test_samples_may_be_lists_or_tensors() -> None:
+    for values, labels in (
+        ([[0.5], [0.25]], [0, 1]),
+        (torch.tensor([[0.5], [0.25]], requires_grad=True), torch.tensor([0.0, 1.0])),
+    ):
+        samples = Samples(values, labels)  # type: ignore[arg-type]
+        assert isinstance(samples.values, np.ndarray)
+        np.testing.assert_array_equal(samples.values, [[0.5], [0.25]])
+        assert (samples.labels.dtype, samples.labels.tolist()) == (np.int64, [0, 1])
+    with pytest.raises(InputError, match="labels: found values of type <U4"):
+        Samples(np.zeros((2, 1)), ["walk", "sit"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="values: found list that is no array"):
+        Samples([[1.0], [1.0, 2.0]], [0, 1])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="values: found values of type <U1"):
+        Samples([["a"], ["b"]], [0, 1])  # type: ignore[arg-type]
 
 
 def test_data_sets_by_name_take_a_path_where_they_need_one(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._arrays import Array, as_array
+from aspen._labels import as_labels
 from aspen.data.encoders import Encoder, StoredEncoder
 from aspen.errors import InputError
 
@@ -17,12 +18,15 @@ _SEEDS = {"train": 1, "validation": 2, "test": 3}
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Part of a data set.
+    """Part of a data set. Lists, and tensors on any device, become arrays.
 
     Args:
         values: (n, *shape) float32; of signals over time (n, time, channels).
-        labels: (n,) int64, from 0.
+        labels: (n,) whole numbers from 0, kept as int64.
         subjects: (n,) int64: who each sample is from; ``None`` where that is not known.
+
+    Raises:
+        InputError: values that are no numbers, labels that name no classes, or not as many of each.
     """
 
     values: Array
@@ -30,9 +34,16 @@ class Samples:
     subjects: Array | None = None
 
     def __post_init__(self) -> None:
-        for name, array in (("values", self.values), ("subjects", self.subjects)):
-            if array is not None and len(array) != len(self.labels):
-                raise InputError(f"{name}: found {len(array)} beside {len(self.labels)} labels, allowed are as many")
+        object.__setattr__(self, "labels", as_labels("labels", self.labels))
+        for name in ("values", "subjects"):
+            given = getattr(self, name)
+            if given is None and name == "subjects":
+                continue
+            array = as_array(name, given)
+            if array.ndim == 0 or len(array) != len(self.labels):
+                found = "one number" if array.ndim == 0 else len(array)
+                raise InputError(f"{name}: found {found} beside {len(self.labels)} labels, allowed are as many")
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._arrays import Array, as_array
 from aspen.errors import InputError
 
 LARGEST, SMALLEST = 1e15, 1e-15
@@ -119,7 +119,7 @@ class StoredEncoder:
         Raises:
             InputError: the values are not allowed, or there are too few time steps for one step of the result.
         """
-        array = np.asarray(values)
+        array = as_array("values", values)
         stream = self.stream(seed)
         if not self.temporal:
             return stream.step(array)
