@@ -1,6 +1,6 @@
 """How fast does the fast engine run a network? Beside Lava, the reference, snnTorch and the matrix products alone.
 
-    python benchmarks/emulation.py [--output FOLDER] [--quick] [--repeats N]
+    python benchmarks/emulation.py [--output FOLDER] [--quick | --tiny] [--repeats N]
 
 The network is dense, 18-128-128-6, with random weights that keep 5 to 10 % of the hidden neurons firing, compiled for
 loihi1; 128 steps, 1024 samples, 10 % of the inputs spike, counts are recorded. Everything goes through
@@ -17,9 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import machine
+from peak_memory import peak_memory
 
 from aspen._arrays import Array
 from aspen.files import write_atomically
@@ -52,6 +50,16 @@ IN_A_ROW = 20
 """Runs of one sample, one after the other: a stream of samples, not one after a pause."""
 PAUSE = 0.25
 """Seconds before each measurement: the threads of OpenMP and BLAS keep the processors busy for a while after work."""
+TINY = 16
+"""With ``--tiny``, hidden layers and runs are this much smaller."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How often the contenders take turns, after one turn that is not counted, and the seconds before each of them."""
+
+    count: int
+    pause: float = PAUSE
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,12 @@ class Setting:
 
     def __str__(self) -> str:
         return f"{'-'.join(map(str, self.sizes))}, batch {self.batch}, {self.steps} steps, input {self.density:.0%}"
+
+    def shrunk(self, by: int) -> Setting:
+        """Hidden layers, batch and steps smaller by this factor; at least two of each."""
+        hidden = (max(n // by, 2) for n in self.sizes[1:-1])
+        sizes = (self.sizes[0], *hidden, self.sizes[-1])
+        return replace(self, sizes=sizes, batch=max(self.batch // by, 2), steps=max(self.steps // by, 2))
 
     def spikes(self) -> Array:
         """Random spikes (steps, batch, inputs) uint8."""
@@ -117,12 +131,12 @@ def checked(target: Any, spikes: Array) -> Record:
     return record
 
 
-def measure(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each, in turns; one turn before is not counted."""
+def measure(steps: dict[str, Step], rounds: Rounds) -> dict[str, list[float]]:
+    """Seconds of each, in turns."""
     taken: dict[str, list[float]] = {name: [] for name in steps}
-    for round_ in range(repeats + 1):
+    for round_ in range(rounds.count + 1):
         for name, step in steps.items():
-            time.sleep(PAUSE)
+            time.sleep(rounds.pause)
             start = time.perf_counter()
             step()
             if round_:
@@ -177,16 +191,16 @@ def lava_seconds(network: Network, spikes: Array, samples: int) -> float:
     return (taken[2] - taken[1]) / samples
 
 
-def float_ratio(setting: Setting, batch: int, repeats: int) -> float:
+def float_ratio(setting: Setting, batch: int, rounds: Rounds) -> float:
     """How many times as long snnTorch's loop takes as float mode, for a smaller batch; the spikes are the same."""
     smaller = replace(setting, batch=min(batch, setting.batch))
     network, spikes = smaller.network(), smaller.spikes()
     loop = snntorch_loop(smaller, network, spikes)
     np.testing.assert_array_equal(run(network, spikes).output, loop())
-    return ratio(measure({"fast": lambda: run(network, spikes), "loop": loop}, repeats), "loop", "fast")
+    return ratio(measure({"fast": lambda: run(network, spikes), "loop": loop}, rounds), "loop", "fast")
 
 
-def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any]:
+def headline(setting: Setting, rounds: Rounds, lava_samples: int) -> dict[str, Any]:
     """The network of the targets against everything."""
     network, spikes = setting.network(), setting.spikes()
     integers = compile(network, "loihi1").network
@@ -207,7 +221,7 @@ def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any
             "reference": lambda: run(integers, spikes[:, few], engine="reference"),
             "one sample": lambda: [run(integers, one) for _ in range(IN_A_ROW)],
         },
-        repeats,
+        rounds,
     )
     taken["one sample"] = [seconds / IN_A_ROW for seconds in taken["one sample"]]
     scale = setting.batch / (few.stop - few.start)
@@ -219,7 +233,7 @@ def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any
         "fast_dense_over_products": ratio(taken, "fast, dense input", "products"),
         "reference_over_fast": scale * ratio(taken, "reference", "fast"),
         "snntorch_over_float": ratio(taken, "snntorch", "fast, float"),
-        "snntorch_over_float_by_batch": {n: float_ratio(setting, n, repeats) for n in FLOAT_BATCHES},
+        "snntorch_over_float_by_batch": {n: float_ratio(setting, n, rounds) for n in FLOAT_BATCHES},
         "stream_us": stream(integers, one),
     }
     if lava_samples:
@@ -229,6 +243,11 @@ def headline(setting: Setting, repeats: int, lava_samples: int) -> dict[str, Any
         result["lava_over_one_sample"] = seconds / median(taken["one sample"])
     assert record.steps == setting.steps
     return result
+
+
+def on_loihi1(setting: Setting) -> tuple[Network, Array]:
+    """The network in loihi1's integers, and its input."""
+    return compile(setting.network(), "loihi1").network, setting.spikes()
 
 
 def stream(integers: Network, one: Array, rounds: int = 20) -> float:
@@ -266,13 +285,13 @@ def pilotnet(side: tuple[int, int] = (66, 200)) -> Network:
     return Network(tuple(populations), tuple(connections))
 
 
-def convolutions(steps: int, batch: int, repeats: int, lava_samples: int, side: tuple[int, int]) -> dict[str, Any]:
+def convolutions(steps: int, batch: int, rounds: Rounds, lava_samples: int, side: tuple[int, int]) -> dict[str, Any]:
     """The convolutional network against Lava."""
     network = pilotnet(side)
     spikes = (np.random.default_rng(3).random((steps, batch, *network.input.shape)) < 0.1).astype(np.uint8)
     record = run(network, spikes)
     assert_same(record, run(network, spikes[:, :1], engine="reference"))
-    taken = measure({"fast": lambda: run(network, spikes)}, repeats)
+    taken = measure({"fast": lambda: run(network, spikes)}, rounds)
     result: dict[str, Any] = {
         "synapses": network.n_synapses,
         "neurons": network.n_neurons,
@@ -287,12 +306,18 @@ def convolutions(steps: int, batch: int, repeats: int, lava_samples: int, side: 
     return result
 
 
-def growth(repeats: int, smaller: int) -> dict[str, list[dict[str, Any]]]:
-    """Time against batch, steps, width, depth and density, beside the matrix products alone."""
+def growth(rounds: Rounds, smaller: int, shrink: int = 1) -> dict[str, list[dict[str, Any]]]:
+    """Time against batch, steps, width, depth and density, beside the matrix products alone.
+
+    Args:
+        rounds: of measuring.
+        smaller: by this factor are the batches.
+        shrink: by this factor is everything smaller (:meth:`Setting.shrunk`).
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for what, settings in GROWTH.items():
         for full in settings:
-            setting = replace(full, batch=max(full.batch // smaller, 8))
+            setting = replace(full, batch=max(full.batch // smaller, 8)).shrunk(shrink)
             network, spikes = compile(setting.network(), "loihi2").network, setting.spikes()
             checked(network, spikes)
             rasters = run(network, spikes, record="spikes")
@@ -300,7 +325,7 @@ def growth(repeats: int, smaller: int) -> dict[str, list[dict[str, Any]]]:
                 "fast": lambda n=network, s=spikes: run(n, s),  # type: ignore[misc]
                 "products": products(network, rasters, spikes),
             }
-            taken = measure(steps, repeats)
+            taken = measure(steps, rounds)
             row = {"setting": str(setting), "at": size_of(what, setting)}
             row |= {f"{name}_ms": 1e3 * median(times) for name, times in taken.items()}
             found.setdefault(what, []).append(row | {"products_over_fast": ratio(taken, "products", "fast")})
@@ -311,44 +336,6 @@ def size_of(what: str, setting: Setting) -> float:
     """The number on the axis."""
     values = {"width": setting.sizes[1], "depth": len(setting.sizes) - 2}
     return float(values.get(what, getattr(setting, what, 0)))
-
-
-PEAK = """
-import sys
-from pathlib import Path
-import numpy as np
-from aspen.network import load_network
-from aspen_emulator import run
-def peak():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
-network, spikes = load_network(sys.argv[1]), np.load(sys.argv[2], mmap_mode="r")
-run(network, spikes[:2, :2])
-before = peak()
-record = run(network, spikes)
-kept = record.output.nbytes + sum(a.nbytes for f in (record.spikes, record.synaptic_operations, record.active_updates)
-                                  for a in f.values())
-print(before, peak(), kept)
-"""
-
-
-def peak_memory(setting: Setting) -> dict[str, float]:
-    """MiB that a process needs for a run on a memory-mapped input, beside what it needs to start and what it returns.
-
-    Pages of the file that the system keeps in memory while there is room are counted too. Linux only.
-    """
-    if not Path("/proc/self/status").exists():
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        network, spikes = compile(setting.network(), "loihi1").network, setting.spikes()
-        network.save(Path(folder) / "network.aspen")
-        np.save(Path(folder) / "spikes.npy", spikes)
-        command = [sys.executable, "-c", PEAK, f"{folder}/network.aspen", f"{folder}/spikes.npy"]
-        before, peak, kept = map(
-            int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        )
-    mib = 2**20
-    return {"input": spikes.nbytes / mib, "record": kept / mib, "run": (peak - before - kept) / mib}
 
 
 def print_results(results: dict[str, Any]) -> None:
@@ -404,21 +391,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=0, help="rounds; default 9, quick 3")
     options = parser.parse_args(arguments)
     small = options.quick or options.tiny
-    repeats = options.repeats or (1 if options.tiny else 3 if options.quick else 9)
-    with_lava = lava_available() and not options.tiny
-    setting = replace(BASE, batch=16, steps=8) if options.tiny else BASE
+    shrink = TINY if options.tiny else 1
+    rounds = Rounds(options.repeats or (1 if options.tiny else 3 if options.quick else 9), 0 if options.tiny else PAUSE)
+    setting = BASE.shrunk(shrink)
     described = machine()
+    samples = (1 if options.tiny else 2 if small else 8) if lava_available() else 0
     results: dict[str, Any] = {
         "machine": described,
         "setting": str(setting),
-        "repeats": repeats,
-        "headline": headline(setting, repeats, (2 if small else 8) if with_lava else 0),
+        "repeats": rounds.count,
+        "headline": headline(setting, rounds, samples),
         "convolutions": convolutions(
-            4 if small else 16, 2 if small else 8, min(repeats, 3), int(with_lava and not small),
-            (66, 80) if small else (66, 200),
+            4 if small else 16, 2 if small else 8, replace(rounds, count=min(rounds.count, 3)),
+            int(lava_available() and not small), (66, 80) if small else (66, 200),
         ),
-        "growth": growth(1 if small else 3, 512 if options.tiny else 16 if small else 1),
-        "memory": peak_memory(replace(BASE, batch=16) if small else replace(BASE, batch=16384)),
+        "growth": growth(Rounds(1, rounds.pause) if small else Rounds(3), 16 if small else 1, shrink),
+        "memory": peak_memory(*on_loihi1(replace(BASE, batch=16 if small else 16384))),
     }  # fmt: skip
     print_results(results)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aspen_emulator.lava.shim import lava_available
 from tests.scripts import load_benchmark
 
 
@@ -15,7 +16,10 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     module = load_benchmark("emulation", monkeypatch)
     module.main(["--tiny", "--output", str(tmp_path)])
     results = json.loads((tmp_path / "emulation.json").read_text())
-    assert set(results["growth"]) == {"batch", "steps", "width", "depth", "density"}
+    assert {what: len(rows) for what, rows in results["growth"].items()} == {
+        what: len(settings) for what, settings in module.GROWTH.items()
+    }
+    assert ("lava_over_fast" in results["headline"]) == lava_available()
     assert results["headline"]["spikes_equal_to_snntorch"] == 1
     assert min(results["headline"]["ms"].values()) > 0
     assert (tmp_path / "emulation.png").stat().st_size > 1000
