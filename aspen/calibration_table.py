@@ -232,6 +232,11 @@ def _check_point(point: OperatingPoint, table: CalibrationTable) -> None:
             f"accuracy: found {point.accuracy} in {point.accuracy_low} to {point.accuracy_high}, allowed are "
             f"fractions within their interval; measure again"
         )
+    if point.accuracy + point.unanswered > 1 + 1e-9:
+        raise InputError(
+            f"unanswered: found {point.unanswered} beside {point.accuracy} correct, allowed are shares of the samples "
+            f"that add up to 1 at most; measure again"
+        )
     if table.dial == "scale" and point.threshold_scale <= 0:
         raise InputError(f"threshold_scale: found {point.threshold_scale}, allowed are factors above 0; measure again")
     first = table.points[0]

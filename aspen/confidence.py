@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._labels import as_labels
 from aspen.errors import InputError
 from aspen.network import READOUTS
+from aspen.readout import accumulated, answers, running_scores
 from aspen.record import Record
 
 LEVELS = 300
@@ -89,7 +91,10 @@ class EarlyStop:
         now, values = self._now, np.asarray(scores).reshape(-1)
         if now["taken"] >= self.steps:
             raise InputError(f"update: found {self.steps} steps taken, allowed are {self.steps}; call start() first")
-        totals = values if now["totals"] is None else _accumulated(self.readout, now["totals"], values)
+        before = now["totals"]
+        if before is not None and before.shape != values.shape:
+            raise InputError(f"update: found {values.size} outputs, allowed are {before.size} as in the step before")
+        totals = accumulated(self.readout, before, values)
         taken = now["taken"] + 1
         doubt = float(self.doubt(totals, taken))
         now.update(totals=totals.astype(np.float64), taken=taken, doubt=doubt)
@@ -115,14 +120,14 @@ class EarlyStop:
 
     @property
     def prediction(self) -> int:
-        """The present answer: the output with the highest score; the first of equals.
+        """The present answer, -1 for none; see :func:`aspen.readout.answers`.
 
         Raises:
             InputError: there was no step yet.
         """
         if self._now["totals"] is None:
             raise InputError("prediction: found no step since start(), allowed is after one; call update() first")
-        return int(self._now["totals"].argmax())
+        return int(answers(self._now["totals"]))
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments as plain values; the present inference is left out."""
@@ -156,12 +161,7 @@ class EarlyStop:
 
 def scores_over_time(record: Record) -> Array:
     """(steps, batch, n): the scores after each step as far as the run had come; the last are ``record.scores``."""
-    readout = record.network.readout
-    each = record.output.astype(np.int64) if readout == "spikes" else record.membranes[record.network.output]
-    each = each.reshape(record.steps, record.batch, -1)
-    if readout == "membrane-last":
-        return each
-    return np.asarray(np.maximum.accumulate(each) if readout == "membrane-max" else each.cumsum(axis=0))
+    return running_scores(record.network.readout, record.readings)
 
 
 def calibrate_early(
@@ -186,8 +186,7 @@ def calibrate_early(
         InputError: something does not fit, or so few samples cannot show a loss that small.
     """
     runs = {float(knob): np.asarray(scores[knob]) for knob in sorted(scores)}
-    labels = np.asarray(labels)
-    _check_runs(runs, labels, readout)
+    labels = _check_runs(runs, labels)
     if not 0 < max_loss < 1 or not 0 <= guard < inf:
         raise InputError(
             f"max_loss, guard: found {max_loss} and {guard}, allowed are a fraction and a number from 0; e.g. 0.005, 1"
@@ -200,7 +199,7 @@ def calibrate_early(
     steps = len(next(iter(runs.values())))
     gain, power = _fit(np.concatenate(list(runs.values()), axis=1), np.tile(labels, len(runs)))
     open_stop = EarlyStop(gain, power, tuple(runs), (0.0,) * len(runs), readout, steps, max_loss)
-    doubts = [_level(open_stop.doubts_over_time(run), run.argmax(axis=2) == labels, max_loss, guard)
+    doubts = [_level(open_stop.doubts_over_time(run), answers(run) == labels, max_loss, guard)
               for run in runs.values()]  # fmt: skip
     return EarlyStop(gain, power, tuple(runs), tuple(doubts), readout, steps, max_loss)
 
@@ -247,14 +246,6 @@ def _fit(scores: Array, labels: Array) -> tuple[float, float]:
     return float(np.exp(best[0]) / size), float(best[1])
 
 
-def _accumulated(readout: str, before: Array, now: Array) -> Array:
-    if before.shape != now.shape:
-        raise InputError(f"update: found {now.size} outputs, allowed are {before.size} as in the step before")
-    if readout == "membrane-last":
-        return now
-    return np.maximum(before, now) if readout == "membrane-max" else before + now
-
-
 def _number(what: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         raise InputError(f"{what}: found {value!r}, allowed are finite numbers; correct the value")
@@ -278,14 +269,13 @@ def _check(stop: EarlyStop) -> None:
         raise InputError(f"doubts: found {min(doubts)} to {max(doubts)}, allowed are 0 to 1; calibrate again")
 
 
-def _check_runs(runs: Mapping[float, Array], labels: Array, readout: str) -> None:
+def _check_runs(runs: Mapping[float, Array], labels: Array) -> Array:
+    """The labels, checked against runs that are checked to be alike."""
     shapes = {run.shape for run in runs.values()}
-    fits = len(shapes) == 1 and all(len(shape) == 3 and shape[1] == len(labels) and 0 not in shape for shape in shapes)
-    if not fits or labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if len(shapes) != 1 or any(len(shape) != 3 or 0 in shape for shape in shapes):
         raise InputError(
-            f"scores: found shapes {sorted(shapes)} and labels {labels.dtype} {labels.shape}, allowed is one shape "
-            f"(steps, batch, n) for all settings, and (batch,) integers"
+            f"scores: found shapes {sorted(shapes)}, allowed is one shape (steps, batch, n) for all settings; measure "
+            f"the same samples at each"
         )
-    outputs = next(iter(shapes))[2]
-    if labels.min() < 0 or labels.max() >= outputs:
-        raise InputError(f"labels: found {labels.min()} to {labels.max()}, allowed are 0 to {outputs - 1}")
+    steps, samples, outputs = next(iter(shapes))
+    return as_labels("labels", labels, samples, outputs, steps=steps)

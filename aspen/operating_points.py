@@ -31,6 +31,7 @@ class OperatingPoint:
         dynamic_nj: dynamic energy per inference, nJ.
         static_nj: static energy per inference, nJ.
         samples: number of samples measured.
+        unanswered: fraction of samples without an answer (:func:`aspen.readout.answers`); they are not correct.
     """
 
     threshold_scale: float
@@ -43,6 +44,7 @@ class OperatingPoint:
     dynamic_nj: float | None
     static_nj: float | None
     samples: int
+    unanswered: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.network import Network
+from aspen.readout import NO_ANSWER, answers, final_scores
 
 RECORDS = ("counts", "spikes", "membranes")
 """What a run can be asked to keep: counts only, the spikes of every population too, their membranes too."""
@@ -61,8 +62,13 @@ class Record:
 
     @property
     def predictions(self) -> Array:
-        """(batch,) int64: the output neuron with the highest score; the lowest index where several have it."""
-        return np.asarray(self.scores.argmax(axis=1))
+        """(batch,) int64: the answers, -1 for a sample without one; see :func:`aspen.readout.answers`."""
+        return answers(self.scores)
+
+    @property
+    def unanswered(self) -> float:
+        """Share of the samples without an answer, 0 to 1."""
+        return float((self.predictions == NO_ANSWER).mean())
 
     @property
     def scores(self) -> Array:
@@ -71,13 +77,13 @@ class Record:
         ``spikes``: how often it fired. ``membrane``: its membrane summed over time; ``membrane-last``: at the last
         step; ``membrane-max``: at its highest.
         """
-        readout = self.network.readout
-        if readout == "spikes":
-            return np.asarray(self.output.sum(axis=0, dtype=np.int64).reshape(self.batch, -1))
-        membranes = self.membranes[self.network.output].reshape(self.steps, self.batch, -1)
-        if readout == "membrane-last":
-            return membranes[-1]
-        return np.asarray(membranes.sum(axis=0) if readout == "membrane" else membranes.max(axis=0))
+        return final_scores(self.network.readout, self.readings)
+
+    @property
+    def readings(self) -> Array:
+        """(steps, batch, n): what the read-out goes by at each step, the outputs' spikes or their membranes."""
+        shown = self.output if self.network.readout == "spikes" else self.membranes[self.network.output]
+        return shown.reshape(self.steps, self.batch, -1)
 
     @property
     def hidden_spikes(self) -> Array:
@@ -116,6 +122,7 @@ class Record:
             "populations": populations,
             "connections": connections,
             "predictions": self.predictions.tolist(),
+            "unanswered": self.unanswered,
         }
 
     def _update_counts(self, name: str) -> dict[str, int]:

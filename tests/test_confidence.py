@@ -178,7 +178,7 @@ def test_calibration_refuses_what_does_not_fit() -> None:
         calibrate_early({1.0: scores, 2.0: scores[:-1]}, labels, max_loss=0.1)
     with pytest.raises(InputError, match="allowed is one shape"):
         calibrate_early({}, labels, max_loss=0.1)
-    with pytest.raises(InputError, match="labels: found 0 to 5"):
+    with pytest.raises(InputError, match="labels: found labels 0 to 5"):
         calibrate_early({1.0: scores}, labels + 5 * (labels == 2) - 2 * (labels == 2), max_loss=0.1)
     with pytest.raises(InputError, match="max_loss, guard: found 0"):
         calibrate_early({1.0: scores}, labels, max_loss=0)

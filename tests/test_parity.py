@@ -110,7 +110,7 @@ def test_the_report_is_kept_with_the_network(tmp_path: Path) -> None:
 
 def test_wrong_labels_and_models_are_refused() -> None:
     model, network, _ = trained()
-    with pytest.raises(InputError, match=r"labels: found shape \(3,\), allowed is \(6,\)"):
+    with pytest.raises(InputError, match=r"labels: found 3 for 6 samples, allowed is one"):
         parity(model, network, None, SPIKES, np.zeros(3, int))
     with pytest.raises(ModelError, match="the model has the spiking layers"):
         parity(model, float_network(0), None, SPIKES)

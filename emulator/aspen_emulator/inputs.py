@@ -27,7 +27,7 @@ def check_input(network: Network, values: object) -> Array:
     if not network.input.current:
         return check_spikes(network, values)
     array, graded = np.asarray(values), network.input.graded
-    _check_shape(network, array, "current")
+    check_shape(network, array)
     if graded is not None and network.is_integer and array.dtype.kind == "f":
         return graded.encode(array).astype(np.int64)
     allowed = "iu" if network.is_integer else "fiu"
@@ -48,10 +48,17 @@ def _check_integers(array: Array, largest: int, graded: bool) -> None:
         raise InputError(f"current: found values up to {found}, allowed are {kind}, up to {largest}; {remedy}")
 
 
-def _check_shape(network: Network, array: Array, what: str) -> None:
+def check_shape(network: Network, array: Array) -> tuple[int, int]:
+    """Steps and samples of spikes or a current (time, batch, *shape).
+
+    Raises:
+        InputError: another shape.
+    """
+    what = "current" if network.input.current else "spikes"
     wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
     if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
         raise InputError(f"{what}: found shape {array.shape}, allowed is {wanted}; time comes first, then the batch")
+    return array.shape[0], array.shape[1]
 
 
 def check_spikes(network: Network, spikes: object) -> Array:
@@ -64,7 +71,7 @@ def check_spikes(network: Network, spikes: object) -> Array:
     if array.dtype.kind not in "bui":
         found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
         raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; encode the data")
-    _check_shape(network, array, "spikes")
+    check_shape(network, array)
     if array.dtype != bool and (array.max() > 1 or (array.dtype.kind == "i" and array.min() < 0)):
         raise InputError(
             f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.errors import InputError
+from aspen._labels import as_labels
 from aspen.files import read_container, write_container
 from aspen.network import Network
 from aspen.record import Record
@@ -80,13 +80,15 @@ class Health:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """What :func:`parity` found; ``accuracy`` by stage where labels were given."""
+    """What :func:`parity` found; ``accuracy`` by stage where labels were given, ``unanswered`` the share of samples
+    without an answer by stage."""
 
     differences: tuple[Difference, ...]
     health: tuple[Health, ...]
     accuracy: Mapping[str, float]
     steps: int
     samples: int
+    unanswered: Mapping[str, float]
 
     def between(self, before: str, after: str) -> list[Difference]:
         """The comparison of two stages, one entry for each population."""
@@ -105,6 +107,9 @@ class ParityReport:
             )
         lines += [_warn(h) for h in self.health if h.dead or h.saturated or h.wrapped]
         lines += [f"accuracy, {stage}: {value:.1%}" for stage, value in self.accuracy.items()]
+        lines += [
+            f"no answer, {stage}: {value:.1%} of the samples" for stage, value in self.unanswered.items() if value
+        ]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,10 +150,12 @@ def parity(
         lava: run the last stage on the real Lava runtime too.
 
     Raises:
-        InputError: the labels do not fit the spikes.
+        InputError: the spikes do not fit the network, or the labels the spikes or its outputs.
         ModelError: the model has other spiking layers than the network has populations.
     """
     values = check_input(network, spikes)
+    if labels is not None:
+        labels = as_labels("labels", labels, values.shape[1], network[network.output].size, steps=len(values))
     stages: dict[str, Record] = {}
     if model is not None:
         stages["snntorch"] = torch_record(model, network, values)
@@ -165,8 +172,9 @@ def parity(
         for before, after in pairwise(names)
         for population in network.order
     ]
-    accuracy = {} if labels is None else _accuracies(stages, np.asarray(labels))
-    return ParityReport(tuple(differences), health, accuracy, values.shape[0], values.shape[1])
+    accuracy = {} if labels is None else {stage: _accuracy(record, labels) for stage, record in stages.items()}
+    unanswered = {stage: record.unanswered for stage, record in stages.items()}
+    return ParityReport(tuple(differences), health, accuracy, values.shape[0], values.shape[1], unanswered)
 
 
 def _compare(population: str, before: str, after: str, a: Array, b: Array) -> Difference:
@@ -201,11 +209,8 @@ def _is_read_by_membranes(network: Network, name: str) -> bool:
     return name == network.output and network.readout != "spikes"
 
 
-def _accuracies(stages: Mapping[str, Record], labels: Array) -> dict[str, float]:
-    samples = next(iter(stages.values())).batch
-    if labels.shape != (samples,):
-        raise InputError(f"labels: found shape {labels.shape}, allowed is ({samples},), one class for each sample")
-    return {stage: float((record.predictions == labels).mean()) for stage, record in stages.items()}
+def _accuracy(record: Record, labels: Array) -> float:
+    return float((record.predictions == labels).mean())
 
 
 def store_parity(report: ParityReport, path: str | Path) -> None:

@@ -12,6 +12,7 @@ from statistics import mean
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._labels import as_labels
 from aspen.calibration import CalibrationTable, EarlyPoint, thin
 from aspen.calibration import OperatingPoint as OperatingPoint
 from aspen.confidence import EarlyStop, calibrate_early, scores_over_time
@@ -21,11 +22,12 @@ from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen.operating_points import wilson
 from aspen.profiles import DialProfile
+from aspen.readout import NO_ANSWER, answers
 from aspen.record import Record
 from aspen_emulator.early import ended_early
 from aspen_emulator.engines import network_of, run
 from aspen_emulator.fast import run_dials
-from aspen_emulator.inputs import check_input, thresholds_for
+from aspen_emulator.inputs import check_input, check_shape, thresholds_for
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.deployment import Deployment
 from aspen_hardware.energy import energy_model
@@ -33,7 +35,7 @@ from aspen_hardware.energy import energy_model
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
 GROUP_BYTES = 2**28
 """Memory for the counts of the settings that are run together."""
-_MEANS = ("hidden_spikes", "synaptic_operations", "hidden_synaptic_operations", "dynamic_nj", "static_nj")
+_MEANS = ("hidden_spikes", "synaptic_operations", "hidden_synaptic_operations", "dynamic_nj", "static_nj", "unanswered")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +61,11 @@ class Bench:
     subjects: Array | None = None
 
     def __post_init__(self) -> None:
-        labels = np.asarray(self.labels)
+        network = network_of(self.target)
         for spikes in self.encodings:
-            samples = np.asarray(spikes).shape[1]
-            if labels.ndim != 1 or labels.shape[0] != samples or labels.dtype.kind not in "iu":
-                raise InputError(
-                    f"labels: found {labels.dtype} of shape {labels.shape}, allowed are {samples} integers, one for "
-                    f"each sample"
-                )
+            steps, samples = check_shape(network, np.asarray(spikes))
+            labels = as_labels("labels", self.labels, samples, network[network.output].size, steps=steps)
+            object.__setattr__(self, "labels", labels)
 
     @property
     def steps(self) -> int:
@@ -109,24 +108,24 @@ def measure(
         early: ends inferences early; spikes and energies are then those of the steps taken.
         progress: called with the points of each run as soon as it is measured.
     """
-    labels = np.asarray(bench.labels)
+    labels = bench.labels
     runs: list[list[Mapping[str | None, OperatingPoint]]] = [[] for _ in knobs]
     correct, taken = np.zeros((len(knobs), len(labels))), np.zeros(len(knobs))
     for encoding in range(len(bench.encodings)):
         for k, record in enumerate(bench.records(knobs, encoding)):
-            answers, steps = record.predictions, np.full(len(labels), record.steps)
+            found, steps = record.predictions, np.full(len(labels), record.steps)
             if early is not None:
                 scores = scores_over_time(record)
                 steps = early.stops(scores, knobs[k])
-                answers = scores[steps - 1, np.arange(len(labels))].argmax(axis=1)
+                found = answers(scores[steps - 1, np.arange(len(labels))])
                 record = ended_early(record, steps)
-            correct[k] += (answers == labels) / len(bench.encodings)
+            correct[k] += (found == labels) / len(bench.encodings)
             taken[k] += steps.mean() / len(bench.encodings)
-            runs[k].append({_name(c): _point(record, answers == labels, knobs[k], c) for c in bench.chips})
+            runs[k].append({_name(c): _point(record, found, labels, knobs[k], c) for c in bench.chips})
             if progress is not None:
                 progress(runs[k][-1])
     points = {
-        name: [_mean([r[name] for r in found], correct[k], bench.subjects) for k, found in enumerate(runs)]
+        name: [_mean([r[name] for r in each], correct[k], bench.subjects) for k, each in enumerate(runs)]
         for name in map(_name, bench.chips)
     }
     return Measured(points, correct, taken.tolist())
@@ -140,7 +139,7 @@ def calibrate_stop(bench: Bench, knobs: Sequence[float], max_loss: float) -> Ear
             scores = scores_over_time(record)
             found[knob].append(scores.astype(np.int32) if scores.dtype.kind == "i" and scores.max() < 2**31 else scores)
     scores_by_knob = {knob: np.concatenate(each, axis=1) for knob, each in found.items()}
-    labels, readout = np.tile(np.asarray(bench.labels), len(bench.encodings)), network_of(bench.target).readout
+    labels, readout = np.tile(bench.labels, len(bench.encodings)), network_of(bench.target).readout
     guard = len(bench.encodings) ** 0.5  # one standard error, were all encodings of a sample right or wrong together
     return calibrate_early(scores_by_knob, labels, readout=readout, max_loss=max_loss, guard=guard)
 
@@ -238,9 +237,9 @@ def _records(
         yield from run_dials(network, checked, group)
 
 
-def _point(record: Record, correct: Array, knob: float, description: Chip | None) -> OperatingPoint:
-    """One run as a point; ``correct`` (samples,) says how many inferences there were."""
-    network, samples = record.network, len(correct)
+def _point(record: Record, found: Array, labels: Array, knob: float, description: Chip | None) -> OperatingPoint:
+    """One run as a point; the answers ``found`` and ``labels`` (samples,) say how many inferences there were."""
+    network, samples, correct = record.network, len(labels), found == labels
     low, high = wilson(int(correct.sum()), samples)
     first = [c.name for c in network.connections if c.source == network.input.name]
     operations = {name: int(n.sum()) for name, n in record.synaptic_operations.items()}
@@ -258,6 +257,7 @@ def _point(record: Record, correct: Array, knob: float, description: Chip | None
         dynamic_nj=None if dynamic is None else dynamic.typical / samples * 1e9,
         static_nj=None if static is None else static.typical / samples * 1e9,
         samples=samples,
+        unanswered=float((found == NO_ANSWER).mean()),
     )
 
 
@@ -314,14 +314,16 @@ def points_to_rows(points: Sequence[OperatingPoint], **extra: object) -> list[di
 
 
 def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None) -> str:
-    """The points as a readable table, with the steps taken where they are given."""
+    """The points as a readable table, with the steps taken where they are given, and what got no answer, if any."""
     head = "  scale   accuracy (95 % interval)   hidden spikes   synaptic ops   dynamic nJ   static nJ"
-    lines = [head if taken is None else f"{head}   steps"]
+    silent = any(point.unanswered for point in points)
+    lines = [head + "   steps" * (taken is not None) + "   no answer" * silent]
     for k, p in enumerate(points):
         energy = "".join(f"{'-' if e is None else f'{e:.1f}':>12}" for e in (p.dynamic_nj, p.static_nj))
         lines.append(
             f"{p.threshold_scale:7.2f}   {p.accuracy:7.1%} ({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"
             f"{p.hidden_spikes:16.1f}{p.synaptic_operations:15.0f} {energy}"
             + ("" if taken is None else f"{taken[k]:8.1f}")
+            + (f"{p.unanswered:12.1%}" if silent else "")
         )
     return "\n".join(lines)

@@ -14,7 +14,14 @@ from aspen.calibration_table import NO_CHIP
 from aspen.choosing import SURE, Battery, Choice, Chooser, Demand
 from aspen.control.units import format_duration, format_energy, parse_battery, parse_energy
 from aspen.errors import InputError
-from aspen_emulator.cli.common import chip_option, engine_option, float_option, json_option, network_argument
+from aspen_emulator.cli.common import (
+    chip_option,
+    engine_option,
+    float_option,
+    json_option,
+    network_argument,
+    warn_unanswered,
+)
 from aspen_emulator.cli.samples import (
     early_option,
     make_bench,
@@ -124,6 +131,7 @@ def calibrate_command(
         if as_json
         else _text(network, found, choice, asked, early=early, dynamic=dynamic)
     )
+    warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.threshold_scale:g}, which was chosen: ")
 
 
 def _asked(
@@ -175,9 +183,9 @@ def _plain(found: CalibrationTable, choice: Choice, asked: Asked, early: bool) -
         "asked": asked.words, "chip": found.chip, "dial": found.dial, "knob": choice.point.threshold_scale,
         "early": early, "steps": choice.steps, "accuracy": choice.point.accuracy, "accuracy_low": choice.low,
         "accuracy_high": choice.high, "sure": SURE, "settings": choice.settings, "samples": choice.point.samples,
-        "data": found.data, "hidden_spikes": choice.point.hidden_spikes, "dynamic_nj": choice.dynamic_nj,
-        "static_nj": choice.static_nj, "total_nj": choice.total_nj, "lasts_s": choice.lasts,
-        "points": [asdict(point) for point in found.points],
+        "data": found.data, "unanswered": choice.point.unanswered, "hidden_spikes": choice.point.hidden_spikes,
+        "dynamic_nj": choice.dynamic_nj, "static_nj": choice.static_nj, "total_nj": choice.total_nj,
+        "lasts_s": choice.lasts, "points": [asdict(point) for point in found.points],
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from aspen.files import write_atomically
 from aspen.knob import check_scale
 from aspen.network import Network, load_network
 from aspen.profiles import DialProfile, find_profile, load_profile
+from aspen.readout import FREQUENT
 from aspen_emulator.engines import ENGINES, network_of
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.compiler import compile
@@ -142,8 +143,28 @@ def load_dial(path: Path, target: Network | Deployment, on: Chip | None) -> Dial
     profile = load_profile(path)
     if on is not None:
         for message in dial_findings(network_of(target), profile, on):
-            click.echo(f"warning: {message}", err=True)
+            warn(message)
     return profile
+
+
+def warn(message: str) -> None:
+    """Say something on standard error that the user should know, where the work goes on."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def warn_unanswered(share: float, what: str = "samples", where: str = "") -> None:
+    """Warn where answers are missing too often.
+
+    Args:
+        share: of ``what``, without an answer, 0 to 1.
+        what: samples, windows.
+        where: at which setting of the knob, with a colon, if there are several.
+    """
+    if share > FREQUENT:
+        warn(
+            f"{where}{share:.1%} of the {what} got no answer, as nothing reached the outputs, allowed without a "
+            f"warning is {FREQUENT:.0%}; they count as wrong: turn the knob to more spikes, or train for longer"
+        )
 
 
 def save_array(path: Path, array: Array) -> None:

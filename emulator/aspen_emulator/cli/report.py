@@ -22,6 +22,7 @@ from aspen_emulator.cli.common import (
     network_argument,
     prepare,
     scales_to_knob,
+    warn_unanswered,
 )
 from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines import run
@@ -92,13 +93,15 @@ def report_command(
     if plot is not None:
         reports[0].plot(plot)
     rivals = _rivals(record) if ann else []
+    warn_unanswered(record.unanswered)
     if as_json:
-        plain = [report.to_dict() for report in reports]
+        plain = [{**report.to_dict(), "unanswered": record.unanswered} for report in reports]
         click.echo(json.dumps(plain if not ann else {"chips": plain, "ann": [one.to_dict() for one in rivals]}))
         return
     arithmetic = "floating point" if on is None else f"{on.name} integers"
     hidden = record.hidden_spikes.mean()
-    click.echo(f"{network.name}, {arithmetic}: {hidden:.1f} hidden spikes per inference\n")
+    silent = f", no answer for {record.unanswered:.1%} of the samples" if record.unanswered else ""
+    click.echo(f"{network.name}, {arithmetic}: {hidden:.1f} hidden spikes per inference{silent}\n")
     click.echo("\n\n".join(str(part) for part in (*reports, *rivals)))
 
 

@@ -26,6 +26,7 @@ from aspen_emulator.cli.common import (
     prepare,
     save_array,
     scales_to_knob,
+    warn_unanswered,
 )
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
@@ -120,6 +121,7 @@ def run_command(
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
     click.echo(json.dumps(summary) if as_json else _text(summary, output))
+    warn_unanswered(record.unanswered)
 
 
 def _given(network: Path, source: Path | None, values: Path | None, seed: int) -> Array:
@@ -156,4 +158,6 @@ def _text(summary: dict[str, Any], output: Path) -> str:
         lines.append(f"  {name}: {counts['spikes']} spikes by {counts['neurons']} neurons")
     operations = sum(entry["synaptic_operations"] for entry in summary["connections"].values())
     lines.append(f"  {operations} synaptic operations")
+    if summary["unanswered"]:
+        lines.append(f"  no answer for {summary['unanswered']:.1%} of the samples")
     return "\n".join([*lines, f"Output spikes: {output}"])

@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
+from aspen._labels import NO_LABEL
 from aspen.calibration import CalibrationTable, load_table
 from aspen.control import AccuracyFloor, Battery, Budget, Controller, Manual, ended_early
 from aspen.control.units import format_duration, format_energy, format_power, parse_battery, parse_duration, parse_rate
@@ -23,13 +24,23 @@ from aspen.errors import FileFormatError
 from aspen.files import write_atomically
 from aspen.network import Network
 from aspen.profiles import load_profile
-from aspen_emulator.cli.common import check_writable, chip_option, float_option, json_option, network_argument, prepare
+from aspen.readout import NO_ANSWER
+from aspen_emulator.cli.common import (
+    check_writable,
+    chip_option,
+    float_option,
+    json_option,
+    network_argument,
+    prepare,
+    warn_unanswered,
+)
 from aspen_emulator.engines import network_of
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.streaming import Meter, Stream, Window
 from aspen_emulator.streaming.plot import plot_stream
 from aspen_emulator.streaming.sources import Source, from_hapt, from_spikes, from_values
 from aspen_hardware.chips import Chip, chip
+from aspen_hardware.deployment import Deployment
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -157,7 +168,7 @@ def stream_command(
     table = _table(network, on, dial)
     given = _source(network, network_of(program), table, source, values_path, data_path)
     if labels_path is not None:
-        given = replace(given, labels=load_spikes(labels_path))
+        given = given.labelled(load_spikes(labels_path), _outputs(program))
     seconds = given.window_seconds if window_time is None else parse_duration(window_time)
     meter = Meter.of(program, on, table.steps, None if seconds is None else seconds / table.steps)
     stream = Stream(
@@ -177,6 +188,7 @@ def stream_command(
         title = f"{network.stem} on {on.name}"
         plot_stream(kept.windows, plot_path, title, goal.dynamic_per_window(meter), labels, names)
     click.echo(json.dumps(summary) if as_json else _text(summary))
+    warn_unanswered(stream.unanswered / max(stream.windows - stream.skipped, 1), "windows that ran")
 
 
 @dataclass
@@ -208,7 +220,7 @@ def _replay(
                 write(window)
                 if keep:
                     kept.windows.append(window)
-                if given.labels is not None and number < len(given.labels) and given.labels[number] >= 0:
+                if given.labels is not None and given.labels[number] != NO_LABEL:
                     kept.labelled += 1
                     kept.right += int(window.prediction == given.labels[number])
                 bar.set_postfix_str(_now(window, stream), refresh=False)
@@ -238,7 +250,11 @@ def _now(window: Window, stream: Stream) -> str:
     power = (window.dynamic + window.static) / stream.meter.window_seconds
     left = "" if window.left is None else f", left {format_energy(window.left)}"
     doing = f"knob {window.knob:.2f}, {window.hidden_spikes} spikes" if window.ran else "skipped"
-    return f"{format_power(power)}{left}, {doing}, answer {window.prediction}{window.alarm and ' !'}"
+    return f"{format_power(power)}{left}, {doing}, {_answer(window)}{window.alarm and ' !'}"
+
+
+def _answer(window: Window) -> str:
+    return "no answer" if window.prediction == NO_ANSWER else f"answer {window.prediction}"
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -261,6 +277,7 @@ def _summary(stream: Stream, goal: Goal, kept: _Kept) -> dict[str, Any]:
         "skipped": stream.skipped,
         "cut_short": stream.cut,
         "unusual": stream.alarms,
+        "unanswered": stream.unanswered,
         "seconds": stream.seconds,
         "dynamic_j": stream.dynamic,
         "static_j": stream.static,
@@ -283,7 +300,7 @@ def _text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['windows']} windows, {format_duration(found['seconds'])}: {found['windows'] - found['skipped']} run, "
         f"{found['skipped']} skipped ({found['skipped'] / windows:.1%}), {found['cut_short']} cut short, "
-        f"{found['unusual']} with unusual input",
+        f"{found['unusual']} with unusual input, {found['unanswered']} without an answer",
         *(
             f"{part}: {format_energy(found[f'{part}_j'])}, {format_energy(found[f'{part}_per_window_j'])} a window"
             for part in ("dynamic", "static")
@@ -309,6 +326,11 @@ def _table(path: Path, on: Chip, dial: bool) -> CalibrationTable:
     if path.suffix != ".aspen":
         raise click.UsageError(f"{path}: found {path.suffix or 'no suffix'}, allowed is .aspen, which holds the table")
     return load_table(path, on.name, "profile" if dial else None)
+
+
+def _outputs(program: Network | Deployment) -> int:
+    network = network_of(program)
+    return network[network.output].size
 
 
 def _source(

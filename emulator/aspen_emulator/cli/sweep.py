@@ -11,7 +11,15 @@ from tqdm import tqdm
 
 from aspen.calibration import CalibrationTable, load_table, save_table
 from aspen.confidence import EarlyStop
-from aspen_emulator.cli.common import check_writable, engine_option, float_option, json_option, network_argument
+from aspen.readout import FREQUENT
+from aspen_emulator.cli.common import (
+    check_writable,
+    engine_option,
+    float_option,
+    json_option,
+    network_argument,
+    warn_unanswered,
+)
 from aspen_emulator.cli.samples import (
     KNOBS,
     chips_option,
@@ -107,6 +115,7 @@ def sweep_command(
         first = next(iter(measured.points.values()))
         plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial")
     click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
+    warn_of_silence([each for each in (measured, ended) if each is not None])
     for found in tables:
         click.echo(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
 
@@ -116,6 +125,15 @@ def run_settings(bench: Bench, settings: Sequence[float], stop: EarlyStop | None
     total = len(settings) * len(bench.encodings)
     with tqdm(total=total, desc="sweep", unit="setting", leave=False, dynamic_ncols=True) as bar:
         return measure(bench, settings, early=stop, progress=lambda _: bar.update(1))
+
+
+def warn_of_silence(runs: Sequence[Measured]) -> None:
+    """Warn, in one line, of the settings at which answers are missing too often."""
+    points = [point for measured in runs for point in next(iter(measured.points.values()))]
+    silent = [point for point in points if point.unanswered > FREQUENT]
+    if silent:
+        knobs = listed(sorted({point.threshold_scale for point in silent}))
+        warn_unanswered(max(point.unanswered for point in silent), where=f"knob at {knobs}: up to ")
 
 
 def load_stop(network: Path, bench: Bench) -> EarlyStop:

@@ -10,6 +10,8 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen._figures import new_figure, save_figure
+from aspen._labels import NO_LABEL
+from aspen.readout import NO_ANSWER
 from aspen_emulator.streaming.stream import Window
 
 SMOOTH = 10
@@ -49,9 +51,12 @@ def plot_stream(
     panels[2].legend(loc="upper right", fontsize=8)
     answers = np.array([window.prediction for window in windows])
     if labels is not None:
-        known = labels[: len(answers)] >= 0
+        known = labels[: len(answers)] != NO_LABEL
         panels[3].plot(minutes[known], labels[: len(answers)][known], "_", color="#4f7942", markersize=8, label="true")
-    panels[3].plot(minutes, answers, ".", markersize=3, color="#1f6f78", label="answer")
+    silent = answers == NO_ANSWER
+    panels[3].plot(minutes[~silent], answers[~silent], ".", markersize=3, color="#1f6f78", label="answer")
+    if silent.any():
+        panels[3].plot(minutes[silent], answers[silent], "|", color="#bbbbbb", markersize=8, label="no answer")
     alarms = np.array([bool(window.alarm) for window in windows])
     if alarms.any():
         panels[3].plot(minutes[alarms], answers[alarms], "x", color="#b5482a", markersize=4, label="unusual input")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._labels import NO_LABEL, as_labels
 from aspen.data import hapt_recordings
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import InputError
@@ -38,6 +39,15 @@ class Source:
 
     def __len__(self) -> int:
         return sum(len(part) // self.size for part in self.parts)
+
+    def labelled(self, labels: object, classes: int) -> Source:
+        """The same with labels, (windows,): from 0 to ``classes`` - 1, or -1 for none.
+
+        Raises:
+            InputError: they are something else.
+        """
+        checked = as_labels("labels", labels, len(self), classes, unknown=True, each="window")
+        return replace(self, labels=checked)
 
     def windows(self, first: int = 0) -> Iterator[Array]:
         """Windows from number ``first`` on, as the network takes them: (steps, *input_shape)."""
@@ -90,7 +100,7 @@ def from_hapt(path: str | Path, encoder: StoredEncoder, steps: int, classes: int
     for recording in recordings:
         each = recording.labels[: len(recording) // size * size].reshape(-1, size)
         single = (each == each[:, :1]).all(axis=1) & (each[:, 0] < classes)
-        labels.append(np.where(single, each[:, 0], -1))
+        labels.append(np.where(single, each[:, 0], NO_LABEL))
     parts = tuple(recording.values for recording in recordings)
     return Source(parts, size, encoder, np.concatenate(labels), size / HAPT_RATE)
 

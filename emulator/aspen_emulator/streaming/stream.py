@@ -17,6 +17,7 @@ from aspen.control.spending import number
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen.profiles import DialProfile
+from aspen.readout import NO_ANSWER, accumulated, answers
 from aspen_emulator.engines import network_of
 from aspen_emulator.sessions import session
 from aspen_emulator.streaming.counting import Events, Tally
@@ -37,7 +38,8 @@ class Window:
         steps: time steps that the network took.
         cut: whether it was stopped because the budget did not cover another step.
         knob: setting of the dial.
-        prediction: the answer; that of the last window that ran where this one was skipped, -1 before there is any.
+        prediction: the answer, -1 for none (:func:`aspen.readout.answers`); that of the window before where this one
+            was skipped, or was stopped before its first step.
         margin: how clear the answer is, 0 to 1: its calibrated confidence where there is one (an early end in the
             table), else :func:`aspen.control.margins`; None where the window was skipped.
         input_spikes, hidden_spikes, operations: counts.
@@ -84,7 +86,8 @@ class Stream:
 
     Attributes:
         totals: exact counts of all windows so far.
-        windows, skipped, cut, alarms: how many there were; of these, skipped, stopped for the budget, unusual.
+        windows, skipped, cut, alarms, unanswered: how many there were; of these, skipped, stopped for the budget,
+            unusual, run without an answer.
 
     Raises:
         InputError: something does not fit.
@@ -116,8 +119,8 @@ class Stream:
         self._watch = None if table is None else Watch(table, meter)
         self._sure = None if table is None else table.early
         self.totals = Events.none(self.network)
-        self.windows = self.skipped = self.cut = self.alarms = 0
-        self._prediction = -1
+        self.windows = self.skipped = self.cut = self.alarms = self.unanswered = 0
+        self._prediction = NO_ANSWER
         self._now = 0
         self._totals: Array | None = None
         self._decision: Decision = controller.decision
@@ -210,7 +213,7 @@ class Stream:
         if self._made <= self._session.latency:
             return  # the result of an earlier step than the window's first
         scores = output if self.network.readout == "spikes" else self._session.membranes
-        self._totals = _accumulated(self.network.readout, self._totals, scores.reshape(-1))
+        self._totals = accumulated(self.network.readout, self._totals, scores.reshape(-1))
         if self.early is not None and self.early.update(scores.reshape(-1)):
             self._running = False
 
@@ -219,7 +222,8 @@ class Stream:
         ran = self._decision.run
         margin = None
         if self._totals is not None:
-            self._prediction, margin = int(self._totals.argmax()), self._margin(self._totals, events.steps)
+            self._prediction, margin = int(answers(self._totals)), self._margin(self._totals, events.steps)
+            self.unanswered += self._prediction == NO_ANSWER
         dynamic = meter.joules(events)
         static = meter.static_watts * meter.window_seconds
         alarm = "" if self._watch is None or not ran else self._watch(self._decision.knob, events)
@@ -286,14 +290,15 @@ class Stream:
         if controller.get("kind") != kind:
             raise InputError(f"state: found one of the controller {controller.get('kind')!r}, allowed is {kind}")
         counts = {name: _count(state, name) for name in _COUNTERS}
-        prediction = _count(state, "prediction", least=-1)
+        prediction = _count(state, "prediction", least=NO_ANSWER)
         usual = number(state, "usual")
         totals = Events.from_dict(state.get("totals") or {}, self.network)
         self.controller.load_state_dict(controller)
         self.totals, self._prediction = totals, prediction
         if self._watch is not None:
             self._watch.mean = usual
-        self.windows, self.skipped, self.cut, self.alarms = (counts[name] for name in _COUNTERS)
+        for name, count in counts.items():
+            setattr(self, name, count)
         self._decision = self.controller.decision
 
     def _identity(self) -> dict[str, Any]:
@@ -320,12 +325,4 @@ def _count(state: Mapping[str, Any], name: str, least: int = 0) -> int:
     return value
 
 
-_COUNTERS = ("windows", "skipped", "cut", "alarms")
-
-
-def _accumulated(readout: str, before: Array | None, now: Array) -> Array:
-    """The scores so far: spikes and membranes added up, the last membrane, or the largest."""
-    values = now.astype(np.int64) if now.dtype == np.uint8 else now
-    if before is None or readout == "membrane-last":
-        return values
-    return np.maximum(before, values) if readout == "membrane-max" else before + values
+_COUNTERS = ("windows", "skipped", "cut", "alarms", "unanswered")
