@@ -61,7 +61,7 @@ def crowded(seed: int) -> Network:
     return Network(tuple(populations), (first, Dense("layer1", "layer2", rng.normal(0.2, 0.5, (5, 5)))))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seeds)
 def test_on_its_sample_it_never_overflows_and_never_loses_spikes(seed: int) -> None:
     network, spikes = crowded(seed), random_spikes(seed, 20, 3, 80, 0.9)
@@ -129,14 +129,16 @@ def test_clipped_weights_are_counted(fill: float) -> None:
 
 
 def test_room_is_left_for_the_sample_not_for_the_worst_case() -> None:
-    """2000 inputs of which few spike: the worst case asks for the exponent 0, the sample allows finer thresholds."""
-    populations = (Population("input", (2000,)), Population("out", (1,), Lif(0.3, 0.9)))
-    network = Network(populations, (Dense("input", "out", np.random.default_rng(0).normal(0, 0.1, (1, 2000))),))
-    spikes = random_spikes(0, 40, 20, 2000, 0.004)
+    """600 inputs of which few spike: the worst case asks for the exponent 0, the sample allows finer thresholds."""
+    rng = np.random.default_rng(0)
+    populations = (Population("input", (600,)), Population("out", (8,), Lif(rng.uniform(0.1, 0.3, 8), 0.9)))
+    network = Network(populations, (Dense("input", "out", rng.normal(0, 0.1, (8, 600))),))
+    spikes = random_spikes(0, 40, 20, 600, 0.013)
     plain = compile(network, "loihi1")
     calibrated = compile(network, "loihi1", calibration=observe(network, spikes))
     assert plain.rounding["out"].weight_exponent == 0
-    assert different(network, calibrated.network, spikes) <= different(network, plain.network, spikes)
+    assert calibrated.rounding["out"].weight_exponent > 0
+    assert different(network, calibrated.network, spikes) < different(network, plain.network, spikes)
     assert not any("would reach" in text for text in calibrated.warnings)
 
 

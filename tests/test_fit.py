@@ -103,8 +103,9 @@ def test_a_killed_process_resumes_to_the_bit(tmp_path: Path) -> None:
     """SIGKILL, at moments that differ; what is left is resumed until it is done."""
     command = [sys.executable, "-c", SCRIPT]
     root = Path(__file__).parent.parent
-    whole = subprocess.run([*command, tmp_path / "a", tmp_path / "a.out"], cwd=root, timeout=120, capture_output=True)
-    assert whole.returncode == 0, whole.stderr.decode()
+    whole = subprocess.Popen(
+        [*command, tmp_path / "a", tmp_path / "a.out"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )  # beside the others
     rng = np.random.default_rng(0)
     for kills in (1, 3):
         with subprocess.Popen(
@@ -117,7 +118,9 @@ def test_a_killed_process_resumes_to_the_bit(tmp_path: Path) -> None:
             os.kill(process.pid, signal.SIGKILL)
     last = subprocess.run([*command, tmp_path / "b", tmp_path / "b.out"], cwd=root, timeout=120, capture_output=True)
     assert last.returncode == 0
-    assert 0 < last.stdout.count(b"epoch") < whole.stdout.count(b"epoch")
+    epochs, trouble = whole.communicate(timeout=120)
+    assert whole.returncode == 0, trouble.decode()
+    assert 0 < last.stdout.count(b"epoch") < epochs.count(b"epoch")
     one, two = (torch.load(tmp_path / f"{name}.out", weights_only=True) for name in "ab")
     assert all(torch.equal(one[key], two[key]) for key in one)
 
