@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.errors import MissingDependencyError
+from aspen._packages import needed_for
 from aspen.files import write_atomically
 
 
@@ -19,12 +19,8 @@ def new_figure(size: tuple[float, float], rows: int, columns: int) -> tuple[Any,
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
+    with needed_for("plots"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib: not installed, needed for plots; pip install 'aspen-snn[plot]'"
-        ) from error
     figure = Figure(figsize=size, layout="constrained", dpi=110)
     return figure, np.ravel(figure.subplots(rows, columns))
 

@@ -33,7 +33,16 @@ def did_you_mean(found: object, allowed: Iterable[str], otherwise: str = "choose
     return f"did you mean {' or '.join(map(repr, close))}?" if close else otherwise
 
 
-def unknown_name(what: str, found: object, allowed: Iterable[str], otherwise: str = "choose one of these") -> str:
-    """The whole message: ``"chip: found 'loihi', allowed are loihi1, loihi2; did you mean 'loihi1' or 'loihi2'?"``."""
+def unknown_name(
+    what: str, found: object, allowed: Iterable[str], otherwise: str = "choose one of these", kind: str = ""
+) -> str:
+    """The whole message: ``"chip: found 'loihi', allowed are loihi1, loihi2; did you mean 'loihi1' or 'loihi2'?"``.
+
+    Args:
+        what: the argument.
+        found, allowed, otherwise: as for :func:`did_you_mean`.
+        kind: of what it is a name, where the argument does not say it: ``found population 'x'``.
+    """
     names = list(allowed)
-    return f"{what}: found {found!r}, allowed are {', '.join(names)}; {did_you_mean(found, names, otherwise)}"
+    shown = f"{kind} {found!r}".lstrip()
+    return f"{what}: found {shown}, allowed are {', '.join(names)}; {did_you_mean(found, names, otherwise)}"

@@ -18,6 +18,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen._labels import as_labels
+from aspen._names import unknown_name
 from aspen.errors import InputError
 from aspen.network import READOUTS
 from aspen.readout import accumulated, answers, running_scores
@@ -254,7 +255,7 @@ def _number(what: str, value: object) -> float:
 
 def _check(stop: EarlyStop) -> None:
     if stop.readout not in READOUTS:
-        raise InputError(f"readout: found {stop.readout!r}, allowed are {', '.join(READOUTS)}; choose one of these")
+        raise InputError(unknown_name("readout", stop.readout, READOUTS))
     if isinstance(stop.steps, bool) or not isinstance(stop.steps, int) or stop.steps < 1:
         raise InputError(f"steps: found {stop.steps!r}, allowed are whole numbers from 1; calibrate again")
     if _number("gain", stop.gain) <= 0 or abs(_number("power", stop.power)) > 16:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from aspen._names import unknown_name
 from aspen.errors import InputError, ModelError
 from aspen.layers import show
 
@@ -138,7 +139,7 @@ def make_distribution(
 
 def _check_choice(what: str, found: object, allowed: tuple[str, ...]) -> None:
     if not isinstance(found, str) or found not in allowed:
-        raise InputError(f"{what}: found {found!r}, allowed: {', '.join(map(repr, allowed))}; choose one of them")
+        raise InputError(unknown_name(what, found, allowed))
 
 
 def _parameter(name: str, key: str, value: float | None) -> float:

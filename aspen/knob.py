@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._names import unknown_name
 from aspen.errors import InputError
 from aspen.network import Network
 
@@ -52,9 +53,7 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
     if isinstance(scale, Mapping):
         for name in scale:
             if name not in network.order:
-                raise InputError(
-                    f"threshold_scale: found population {name!r}, allowed are {network.order}; check the spelling"
-                )
+                raise InputError(unknown_name("threshold_scale", name, network.order, kind="population"))
         wanted: Mapping[str, object] = scale
     else:
         wanted = dict.fromkeys(network.hidden, scale)

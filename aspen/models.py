@@ -15,6 +15,7 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
+from aspen._names import unknown_name
 from aspen.errors import InputError
 
 READOUTS = ("spikes", "linear")
@@ -59,7 +60,7 @@ class _Chain(nn.Module):
     ) -> None:
         super().__init__()
         if readout not in READOUTS:
-            raise InputError(f"readout: found {readout!r}, allowed are {', '.join(READOUTS)}; choose one of these")
+            raise InputError(unknown_name("readout", readout, READOUTS))
         self.depth = 0
         self.batch_norm = batch_norm
         self._beta, self._learn_beta = beta, learn_beta

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from aspen._names import unknown_name
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import NetworkError
 from aspen.graded import GradedInput
@@ -113,9 +114,7 @@ class Network:
         if self.output not in names or self[self.output].neuron is None:
             raise NetworkError(f"output: found {self.output!r}, allowed is a population with neurons; choose one")
         if self.readout not in READOUTS:
-            raise NetworkError(
-                f"readout: found {self.readout!r}, allowed is one of {', '.join(READOUTS)}; choose one of these"
-            )
+            raise NetworkError(unknown_name("readout", self.readout, READOUTS))
         self._check_connections()
         self._check_one_arithmetic()
         self.order  # noqa: B018 - raises on a cycle

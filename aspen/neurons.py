@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aspen._arrays import Array, check_range, check_shape, frozen
+from aspen._names import unknown_name
 from aspen.errors import NetworkError
 
 RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", "subtract-guarded", "none")
@@ -24,7 +25,7 @@ _FORGET: Any = 4095
 
 def _check_reset(reset: str) -> None:
     if reset not in RESETS:
-        raise NetworkError(f"reset: found {reset!r}, allowed is one of {', '.join(RESETS)}; choose one of these")
+        raise NetworkError(unknown_name("reset", reset, RESETS))
 
 
 @dataclass(frozen=True, eq=False)

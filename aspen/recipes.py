@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
+from aspen._names import unknown_name
 from aspen.errors import InputError
 
 PENALTIES = ("l1", "l2")
@@ -106,7 +107,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for what, allowed in (("penalty", PENALTIES), ("cost", COSTS), ("scores", SCORES)):
             if getattr(self, what) not in allowed:
-                raise InputError(f"{what}: found {getattr(self, what)!r}, allowed are {', '.join(allowed)}; choose one")
+                raise InputError(unknown_name(what, getattr(self, what), allowed))
         if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
             raise InputError(
                 f"{self.name}: found epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience}, "
@@ -176,5 +177,5 @@ def recipe(name: str) -> Recipe:
         InputError: there is none.
     """
     if name not in RECIPES:
-        raise InputError(f"recipe: found {name!r}, allowed are {', '.join(RECIPES)}; choose one of these")
+        raise InputError(unknown_name("recipe", name, RECIPES))
     return RECIPES[name]

@@ -188,8 +188,14 @@ def test_own_file_by_path(tmp_path: Path) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(ChipError, match=r"found 'loihi3', allowed are generic-45nm, loihi1, .*, xylo; .* \.toml file"):
+    with pytest.raises(
+        ChipError, match=r"found 'loihi3', allowed are .*, loihi1, .*; did you mean 'loihi1' or 'loihi2'"
+    ):
         chip("loihi3")
+    with pytest.raises(
+        ChipError, match=r"found .abc., allowed are .*, xylo; choose one of these, or give .* \.toml file"
+    ):
+        chip("abc")
 
 
 @pytest.mark.parametrize("name", ["no/such.toml", "absent.toml"])

@@ -242,7 +242,7 @@ def test_the_help_needs_no_torch() -> None:
         ({"options": ["--threshold-scale", "nan"]}, 2, "found 'nan', allowed is a number above 0"),
         ({"options": ["--threshold-scale", "lif9=1"]}, 2, "found population 'lif9', allowed are layer1, layer2"),
         ({"options": ["--threshold-scale", "1e9"]}, 1, "17-bit thresholds allow about"),
-        ({"options": ["--engine", "magic"]}, 2, "'magic' is not one of 'reference', 'fast', 'lava'"),
+        ({"options": ["--engine", "magic"]}, 2, "found 'magic', allowed are reference, fast, lava"),
         ({"options": ["--chip", "loihi9"]}, 2, "loihi9"),
         ({"options": ["--chip", "gone.toml"]}, 2, "gone.toml"),
         ({"options": ["--float", "--chip", "loihi1"]}, 2, "found both --float and --chip"),
@@ -339,7 +339,7 @@ def test_without_lava_its_engine_says_how_to_install_it(
     monkeypatch.setattr("aspen_emulator.lava.shim.lava_available", lambda: False)
     code, out, err = aspen(*run_arguments(files, "--engine", "lava"))
     assert (code, out) == (1, "")
-    assert "engine 'lava': lava-nc is not installed; pip install" in err
+    assert "engine 'lava': lava-nc is not installed; run pip install" in err
     assert err.count("\n") == 1
     assert not (files / "out.npy").exists()
     assert "lava          engine 'lava': lava-nc is not installed" in aspen("doctor")[1]

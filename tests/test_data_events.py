@@ -89,7 +89,7 @@ def test_unknown_names_and_a_missing_tonic_are_refused(tmp_path: Path, monkeypat
     with pytest.raises(InputError, match="events: found 'mnist', allowed are shd, nmnist, dvs-gesture"):
         tonic_events("mnist", tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "tonic", None)
-    with pytest.raises(MissingDependencyError, match=r"not installed, .*pip install 'aspen-snn\[events\]'"):
+    with pytest.raises(MissingDependencyError, match=r'not installed, .*pip install "\.\[events\]"'):
         tonic_events("shd", tmp_path)
 
 
@@ -116,7 +116,7 @@ def write_shd(folder: Path) -> dict[str, tuple[Any, Any]]:
 
 
 def test_shd_is_read_through_tonic_and_split_by_speaker(tmp_path: Path) -> None:
-    pytest.importorskip("tonic", reason="tonic is not installed; pip install 'aspen-snn[events]'")
+    pytest.importorskip("tonic", reason="tonic is not installed; pip install .[events]")
     written = write_shd(tmp_path)
     data = tonic_events("shd", tmp_path, validation_subjects=1)
     assert (len(data.train), len(data.validation), len(data.test)) == (8, 4, 4)
@@ -134,7 +134,7 @@ def test_shd_is_read_through_tonic_and_split_by_speaker(tmp_path: Path) -> None:
 
 
 def test_dvs_gesture_is_read_through_tonic_and_split_by_person(tmp_path: Path) -> None:
-    pytest.importorskip("tonic", reason="tonic is not installed; pip install 'aspen-snn[events]'")
+    pytest.importorskip("tonic", reason="tonic is not installed; pip install .[events]")
     root = tmp_path / "DVSGesture"
     for part, people in (("ibmGestureTrain", range(1, 11)), ("ibmGestureTest", range(11, 21))):
         for person in people:

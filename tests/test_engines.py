@@ -186,7 +186,7 @@ GOOD = random_spikes(0, 5, 2, 6)
         (GOOD, np.nan, {}, "found nan"),
         (GOOD, np.inf, {}, "found inf"),
         (GOOD, "high", {}, "found 'high', allowed are numbers above 0"),
-        (GOOD, {"layer9": 1.0}, {}, r"found population 'layer9', allowed are \['layer1', 'layer2'\]"),
+        (GOOD, {"layer9": 1.0}, {}, r"found population 'layer9', allowed are layer1, layer2"),
         (GOOD, np.ones(4), {}, r"found shape \(4,\), allowed is a number, \(5,\) for each step"),
         (GOOD, 1000.0, {}, "17-bit thresholds allow about"),
         (GOOD, 1e-6, {}, "17-bit thresholds allow about"),

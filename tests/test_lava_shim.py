@@ -34,7 +34,7 @@ def test_a_missing_lava_is_said_with_how_to_install_it(
         lambda: LavaSession(NETWORK),
     ]
     for call in calls:
-        with pytest.raises(MissingDependencyError, match=r'pip install "aspen-snn\[lava\]"') as caught:
+        with pytest.raises(MissingDependencyError, match=r'pip install "\.\[lava\]"') as caught:
             call()
         assert ("--no-deps --ignore-requires-python lava-nc==0.10.0" in str(caught.value)) == second_command
 

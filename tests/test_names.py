@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 from aspen._names import close_names, did_you_mean, unknown_name
+from aspen.data import digits, load_dataset, tonic_events
+from aspen.errors import AspenError
+from aspen.neurons import FixedLif
+from aspen.recipes import Recipe, recipe
+from aspen_emulator import run
+from aspen_emulator.cli import main
+from aspen_emulator.cli.doctor import tiny_network
+from aspen_emulator.training import Architecture
+from aspen_hardware import chip
 
 
 @pytest.mark.parametrize(
@@ -35,3 +47,50 @@ def test_the_whole_message():
     names = (name for name in ("loihi1", "loihi2"))
     wanted = "chip: found 'loihi', allowed are loihi1, loihi2; did you mean 'loihi1' or 'loihi2'?"
     assert unknown_name("chip", "loihi", names) == wanted
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        (lambda: recipe("pertubed"), "recipe: found 'pertubed', allowed are .*; did you mean 'perturbed'"),
+        (lambda: chip("loihi"), "chip: found 'loihi', allowed are .*; did you mean 'loihi1' or 'loihi2'"),
+        (lambda: load_dataset("digist"), "data: found 'digist', allowed are .*; did you mean 'digits'"),
+        (lambda: tonic_events("nmist", "data"), "events: found 'nmist', .*; did you mean 'nmnist'"),
+        (lambda: digits().part("tests"), "part: found 'tests', .*; did you mean 'test'"),
+        (lambda: tiny_run(engine="fst"), "engine: found 'fst', allowed are .*; did you mean 'fast'"),
+        (lambda: tiny_run(record="spike"), "record: found 'spike', allowed are .*; did you mean 'spikes'"),
+        (lambda: tiny_run({"ouput": 2}), "found population 'ouput', .*; did you mean 'output'"),
+        (lambda: Architecture("desne"), "model: found 'desne', allowed are .*; did you mean 'dense'"),
+        (lambda: Recipe("own", penalty="L1"), "penalty: found 'L1', allowed are .*; did you mean 'l1'"),
+        (lambda: FixedLif(1, 0, reset="substract"), "reset: found 'substract', .*; did you mean 'subtract'"),
+    ],
+)
+def test_names_in_python_that_are_nearly_right(call, meant):
+    with pytest.raises(AspenError, match=meant):
+        call()
+
+
+def tiny_run(threshold_scale=1.0, **options):
+    return run(tiny_network(), np.zeros((1, 1, 2), np.uint8), threshold_scale, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["swep", "net.aspen"], "aspen: command: found 'swep', allowed are demo, .*; did you mean 'sweep'"),
+        (["trian"], "did you mean 'train'"),
+        (["xyz"], "command: found 'xyz', allowed are demo, .*; choose one of these"),
+        (["chips", "loihi"], "did you mean 'loihi1' or 'loihi2'"),
+        (["train", "--output", "x.aspen", "--data", "digist"], "found 'digist', .*; did you mean 'digits'"),
+        (["train", "--output", "x.aspen", "--recipe", "apsen"], "found 'apsen', .*; did you mean 'aspen'"),
+        (["train", "--output", "x.aspen", "--sed", "1"], "--sed.*Did you mean.*--seed"),
+        (["doctor", "--jsno"], "--jsno.*Did you mean.*--json"),
+    ],
+)
+def test_names_on_the_command_line_that_are_nearly_right(arguments, meant, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    told = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert re.search(meant, told), told
+    assert told.count("\n") == 1

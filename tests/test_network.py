@@ -93,7 +93,7 @@ def test_networks_are_immutable() -> None:
         (lambda: parts([[1, 2]]), "found both floating-point and integer parts"),
         (lambda: Lif(0.0, 0.9), "threshold: found 0, allowed is above 0"),
         (lambda: Lif(1.0, 1.1), "beta: found 1.1, allowed is 0 to 1"),
-        (lambda: Lif(1.0, 0.9, reset="hard"), "reset: found 'hard', allowed is one of zero, zero-delayed"),
+        (lambda: Lif(1.0, 0.9, reset="hard"), "reset: found 'hard', allowed are zero, zero-delayed"),
         (lambda: Lif(np.nan, 0.9), "threshold: found NaN or infinity"),
         (lambda: Lif(np.inf, 0.9), "infinity with reset .zero., allowed is reset=.none."),
         (lambda: parts(neuron=Lif([1.0, 1.0], 0.9)), r"out.threshold: found shape \(2,\), allowed is \(\) or \(1,\)"),

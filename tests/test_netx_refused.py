@@ -169,7 +169,7 @@ def test_what_is_no_file_of_this_kind_is_named(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(FileFormatError, match="layer/0: found nothing"):
         load_netx(tmp_path / "a.net")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'aspen-snn\[exchange\]'"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "\.\[exchange\]"'):
         load_netx(tmp_path / "a.net")
 
 

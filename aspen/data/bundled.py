@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from aspen._packages import needed_for
 from aspen.data.datasets import Dataset, Samples
 from aspen.data.encoders import RateEncoder
-from aspen.errors import MissingDependencyError
 
 
 def digits(seed: int = 0, steps: int = 25) -> Dataset:
@@ -18,13 +18,9 @@ def digits(seed: int = 0, steps: int = 25) -> Dataset:
     Raises:
         MissingDependencyError: scikit-learn is not installed.
     """
-    try:
+    with needed_for("the digits"):
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
-    except ImportError as error:
-        raise MissingDependencyError(
-            "scikit-learn: not installed, needed for the digits; pip install 'aspen-snn[train]'"
-        ) from error
     images, labels = load_digits(return_X_y=True)
     values, labels = (images / 16).astype(np.float32), labels.astype(np.int64)
     kept, test, kept_labels, test_labels = train_test_split(

@@ -10,6 +10,7 @@ import numpy as np
 
 from aspen._arrays import Array, as_array
 from aspen._labels import as_labels
+from aspen._names import unknown_name
 from aspen.data.encoders import Encoder, StoredEncoder
 from aspen.errors import InputError
 
@@ -82,7 +83,7 @@ class Dataset:
     def part(self, name: str) -> Samples:
         """The samples called ``train``, ``validation`` or ``test``."""
         if name not in _SEEDS:
-            raise InputError(f"part: found {name!r}, allowed are {', '.join(_SEEDS)}; choose one of these")
+            raise InputError(unknown_name("part", name, _SEEDS))
         samples: Samples = getattr(self, name)
         return samples
 

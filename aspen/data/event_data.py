@@ -10,10 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._names import unknown_name
+from aspen._packages import needed_for
 from aspen.data.datasets import Dataset, Samples, split_stratified, split_subjects
 from aspen.data.encoders import check_integer, check_number
 from aspen.data.temporal import SpikeEncoder
-from aspen.errors import InputError, MissingDependencyError
+from aspen.errors import InputError
 
 TONIC = {"shd": "SHD", "nmnist": "NMNIST", "dvs-gesture": "DVSGesture"}
 """Name here -> class in ``tonic.datasets``."""
@@ -156,13 +158,9 @@ def tonic_events(name: str, path: str | Path, **options: Any) -> Dataset:
         MissingDependencyError: ``tonic`` is not installed.
     """
     if name not in TONIC:
-        raise InputError(f"events: found {name!r}, allowed are {', '.join(TONIC)}; for others use aspen.data.events")
-    try:
+        raise InputError(unknown_name("events", name, TONIC, "for others use aspen.data.events"))
+    with needed_for("event data", "tonic"):
         datasets = importlib.import_module("tonic.datasets")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{error.name}: not installed, needed for event data; pip install 'aspen-snn[events]'"
-        ) from error
     train, test = (getattr(datasets, TONIC[name])(save_to=str(path), train=part) for part in (True, False))
     known: dict[str, Any] = {"sensor_size": train.sensor_size, "classes": len(train.classes)}
     people = getattr(train, "speaker", getattr(train, "users", None))

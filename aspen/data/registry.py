@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from aspen._names import unknown_name
 from aspen.data.bundled import digits
 from aspen.data.datasets import Dataset
 from aspen.data.event_data import tonic_events
@@ -95,5 +96,5 @@ def load_dataset(name: str, path: str | Path | None = None, *, seed: int = 0) ->
         FileFormatError: the files are not what they should be.
     """
     if name not in DATASETS:
-        raise InputError(f"data: found {name!r}, allowed are {', '.join(DATASETS)}; choose one of these")
+        raise InputError(unknown_name("data", name, DATASETS))
     return DATASETS[name](path, seed=seed)

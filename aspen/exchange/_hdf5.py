@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.errors import AspenError, FileFormatError, InputError, MissingDependencyError
+from aspen._packages import needed_for
+from aspen.errors import AspenError, FileFormatError, InputError
 
 MAX_NEURONS = 2**22
 """Neurons of one layer: four times a Loihi 2 chip. A file that claims more is taken for damaged."""
@@ -37,12 +38,8 @@ def require_h5py() -> ModuleType:
     Raises:
         MissingDependencyError: it is not installed.
     """
-    try:
+    with needed_for("netx files"):
         import h5py  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingDependencyError(
-            "netx files: found no h5py, which reads and writes HDF5; run pip install 'aspen-snn[exchange]'"
-        ) from error
     module: ModuleType = h5py
     return module
 

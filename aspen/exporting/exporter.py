@@ -11,6 +11,7 @@ import snntorch
 from torch import Tensor, nn
 
 from aspen._arrays import Array
+from aspen._names import unknown_name
 from aspen._version import __version__
 from aspen.connections import Connection
 from aspen.errors import InputError, ModelError
@@ -64,7 +65,7 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
         InputError: the sample has too few steps or dimensions, or numbers that are not finite; an unknown readout.
     """
     if readout not in (None, *READOUTS):
-        raise InputError(f"readout: found {readout!r}, allowed are None, {', '.join(READOUTS)}; choose one of these")
+        raise InputError(unknown_name("readout", readout, ("None", *READOUTS)))
     if not isinstance(sample, Tensor) or sample.ndim < 3 or sample.shape[0] < 2:
         found = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
         raise InputError(f"sample: found {found}, allowed is a tensor (time, batch, *shape) of 2 steps or more")

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from aspen._names import unknown_name
 from aspen.errors import InputError, ModelError
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
@@ -56,9 +57,7 @@ def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "r
     if isinstance(model, Fused):
         raise InputError("model: found a fused model, allowed is a plain one; use it as it is, or unfuse() it")
     if batch_norm not in _BATCH_NORMS:
-        raise InputError(
-            f"batch_norm: found {batch_norm!r}, allowed are {', '.join(_BATCH_NORMS)}; choose one of these"
-        )
+        raise InputError(unknown_name("batch_norm", batch_norm, _BATCH_NORMS))
     fused = Fused(model, batch_norm)
     if sample is not None:
         fused.check(sample)

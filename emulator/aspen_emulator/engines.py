@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from aspen._arrays import Array
+from aspen._names import unknown_name
 from aspen.errors import InputError
 from aspen.knob import ThresholdScale
 from aspen.network import Network
@@ -45,7 +46,7 @@ ENGINES: dict[str, Engine] = {
 def check_engine(engine: str) -> None:
     """Raise InputError unless ``engine`` is known."""
     if engine not in ENGINES:
-        raise InputError(f"engine: found {engine!r}, allowed are {', '.join(ENGINES)}; choose one of these")
+        raise InputError(unknown_name("engine", engine, ENGINES))
 
 
 def network_of(target: Network | Deployment) -> Network:
@@ -83,7 +84,7 @@ def run(
     """
     check_engine(engine)
     if record not in RECORDS:
-        raise InputError(f"record: found {record!r}, allowed are {', '.join(RECORDS)}; choose one of these")
+        raise InputError(unknown_name("record", record, RECORDS))
     network = network_of(target)
     checked = check_input(network, spikes)
     thresholds = thresholds_for(network, threshold_scale, *checked.shape[:2])

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from aspen._names import unknown_name
+from aspen._packages import needed_for
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset, save_encoder
-from aspen.errors import InputError, MissingDependencyError, TrainingError
+from aspen.errors import InputError, TrainingError
 from aspen.files import write_atomically
 from aspen.network import Network
 from aspen.profiles import DialProfile, save_profile
@@ -49,7 +51,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if self.model not in MODEL_KINDS:
-            raise InputError(f"model: found {self.model!r}, allowed are {', '.join(MODEL_KINDS)}; choose one of these")
+            raise InputError(unknown_name("model", self.model, MODEL_KINDS))
 
     def fitting(self, dataset: Dataset) -> Dataset:
         """The data as this model takes them: for a convolution in time, as windows of the last samples.
@@ -182,15 +184,11 @@ def train_network(
         InputError: the data are not there, or are not for this kind of network.
         TrainingError: as :func:`aspen.fit`, or the trained network says nothing.
     """
-    try:
-        import snntorch  # noqa: F401 - only to say clearly what is missing
+    with needed_for("training"):
         import torch
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{error.name}: not installed, needed to train; pip install 'aspen-snn[train]'"
-        ) from error
-    from aspen.exporting import export
-    from aspen.training import fit
+
+        from aspen.exporting import export
+        from aspen.training import fit
 
     chosen = architecture or Architecture()
     dataset = chosen.fitting(load_dataset(data, data_path))

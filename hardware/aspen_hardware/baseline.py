@@ -38,6 +38,7 @@ from typing import Any
 
 import numpy as np
 
+from aspen._names import unknown_name
 from aspen.control.units import format_energy
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
@@ -140,9 +141,7 @@ def ann_baseline(
     if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 1:
         raise InputError(f"frames: found {frames!r}, allowed are whole numbers from 1; give 1, or the number of steps")
     if partial_sums not in PARTIAL_SUMS:
-        raise InputError(
-            f"partial_sums: found {partial_sums!r}, allowed are {', '.join(PARTIAL_SUMS)}; choose one of these"
-        )
+        raise InputError(unknown_name("partial_sums", partial_sums, PARTIAL_SUMS))
     synapses = network.n_synapses
     if synapses == 0:
         raise InputError("network: found no weight other than zero, allowed is at least one; train the network first")

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from aspen._names import unknown_name
 from aspen.errors import ChipError, InputError
 from aspen_hardware.chip_schema import FACTORS, TRUST, check_chip_table, iter_figures
 
@@ -208,10 +209,8 @@ def chip(name_or_path: str | Path) -> Chip:
     if isinstance(name_or_path, Path) or path.suffix == ".toml" or len(path.parts) > 1:
         return _parse(_read(path), path.name)
     if name_or_path not in chip_names():
-        raise ChipError(
-            f"chip: found {name_or_path!r}, allowed are {', '.join(chip_names())}; "
-            f"choose one of these, or give the path of your own .toml file"
-        )
+        otherwise = "choose one of these, or give the path of your own .toml file"
+        raise ChipError(unknown_name("chip", name_or_path, chip_names(), otherwise))
     file = resources.files("aspen_hardware").joinpath("chips", f"{name_or_path}.toml")
     return _parse(file.read_bytes(), f"{name_or_path}.toml")
 

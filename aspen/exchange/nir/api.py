@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from aspen._names import unknown_name
 from aspen.errors import AspenError, FileFormatError, InputError, NetworkError
 from aspen.exchange.nir.files import exchange_package, read_graph
 from aspen.exchange.nir.metadata import read_header, restore
@@ -84,7 +85,7 @@ def from_nir(graph: Any, dt: float | None = None, *, reset: str = "zero", curren
     if dt is not None:
         _check_step(dt)
     if reset not in RESETS:
-        raise InputError(f"reset: found {reset!r}, allowed is one of {', '.join(RESETS)}; choose one of these")
+        raise InputError(unknown_name("reset", reset, RESETS))
     header, arrays = read_header(graph)
     step = header.get("dt", TIME_STEP) if dt is None else dt
     try:

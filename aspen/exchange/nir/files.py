@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from aspen.errors import AspenError, FileFormatError, InputError, MissingDependencyError
+from aspen._packages import needed_for
+from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.exchange.nir.text import Heap
 
 MAX_BYTES = 2**31
@@ -30,12 +31,8 @@ def exchange_package(name: str) -> Any:
     Raises:
         MissingDependencyError: it is not installed.
     """
-    try:
+    with needed_for("NIR files"):
         return import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"NIR: the package {name} is not installed; install it with: pip install 'aspen-snn[exchange]'"
-        ) from error
 
 
 @dataclass

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._names import did_you_mean, unknown_name
 from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.files import write_atomically
 from aspen.knob import check_scale
@@ -39,6 +40,16 @@ class ChipParameter(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class OneOf(click.Choice[str]):
+    """One of some names; one that is nearly right is told apart from one that is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            close = did_you_mean(value, self.choices)
+            self.fail(f"found {value!r}, allowed are {', '.join(self.choices)}; {close}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class ScaleParameter(click.ParamType):
     """``1.5`` for all hidden populations, or ``NAME=1.5`` for one."""
 
@@ -58,7 +69,7 @@ class ScaleParameter(click.ParamType):
 
 network_argument = click.argument("network", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 engine_option = click.option(
-    "--engine", type=click.Choice(list(ENGINES)), default="fast", show_default=True, help="What runs the network."
+    "--engine", type=OneOf(list(ENGINES)), default="fast", show_default=True, help="What runs the network."
 )
 chip_option = click.option(
     "--chip", "target", type=ChipParameter(), help=f"Chip name or file.  [default: {DEFAULT_CHIP}]"
@@ -129,9 +140,7 @@ def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float]
     knob: dict[str, float] = {}
     for name, scale in scales:
         if name and name not in network.order:
-            raise click.UsageError(
-                f"--threshold-scale: found population {name!r}, allowed are {', '.join(network.order)}"
-            )
+            raise click.UsageError(unknown_name("--threshold-scale", name, network.order, kind="population"))
         knob.update({name: scale} if name else dict.fromkeys(network.hidden, scale))
     return knob
 

@@ -13,6 +13,7 @@ from aspen.network import Network
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
+    OneOf,
     check_writable,
     dial_of,
     json_option,
@@ -47,7 +48,7 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
               help="Most different thresholds in a population, as a core stores few.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write here instead of into NETWORK (.aspen), or with --to.")  # fmt: skip
-@click.option("--to", "form", type=click.Choice(["aspen", "netx"]), default="aspen", show_default=True,
+@click.option("--to", "form", type=OneOf(["aspen", "netx"]), default="aspen", show_default=True,
               help="netx: what lava-dl's loader reads; needs --output.")  # fmt: skip
 @json_option
 def compile_command(

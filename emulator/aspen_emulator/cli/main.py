@@ -9,6 +9,8 @@ from importlib import import_module
 
 import click
 
+from aspen._names import unknown_name
+from aspen._packages import needed_for
 from aspen._version import __version__
 from aspen.errors import AspenError
 
@@ -42,6 +44,13 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"aspen_emulator.cli.{COMMANDS[name]}"), f"{name}_command")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(unknown_name("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="aspen")
@@ -65,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        result = aspen.main([a for a in arguments if a != "--debug"], prog_name="aspen", standalone_mode=False)
+        with needed_for("this command"):
+            result = aspen.main([a for a in arguments if a != "--debug"], prog_name="aspen", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

@@ -14,6 +14,7 @@ from aspen.record import Record
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
+    OneOf,
     ScaleParameter,
     check_writable,
     float_option,
@@ -36,10 +37,10 @@ from aspen_hardware.energy import EnergyReport, energy_model
 @network_argument
 @click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Spikes, .npy: (time, samples, *shape).")  # fmt: skip
-@click.option("--data", type=click.Choice(list(DATASETS)), help="A data set instead of --input.")
+@click.option("--data", type=OneOf(list(DATASETS)), help="A data set instead of --input.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
               help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
-@click.option("--part", type=click.Choice(["train", "validation", "test"]), default="validation", show_default=True,
+@click.option("--part", type=OneOf(["train", "validation", "test"]), default="validation", show_default=True,
               help="Part of the data set.")  # fmt: skip
 @click.option("--chip", "targets", type=ChipParameter(), multiple=True,
               help=f"Chip name or file; several: run on the first that networks compile to, priced on all.  "
@@ -48,7 +49,7 @@ from aspen_hardware.energy import EnergyReport, energy_model
 @click.option("--threshold-scale", "scales", multiple=True, type=ScaleParameter(),
               help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
 @click.option("--dial", type=float, help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse).")
-@click.option("--time", type=click.Choice(["step", "work"]), default="step", show_default=True,
+@click.option("--time", type=OneOf(["step", "work"]), default="step", show_default=True,
               help="Each step takes the chip's step time, or only as long as its work.")  # fmt: skip
 @click.option("--step-time", type=click.FloatRange(0, min_open=True), help="Seconds of a step, instead of the chip's.")
 @click.option("--clock", type=click.FloatRange(0, min_open=True), help="MHz, for chips whose power rises with it.")

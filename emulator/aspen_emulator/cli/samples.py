@@ -12,7 +12,7 @@ import click
 from aspen._arrays import Array
 from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.stored import find_encoder
-from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, load_dial, prepare
+from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, OneOf, load_dial, prepare
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.sweeps import SCALES, Bench
 from aspen_hardware.chips import Chip
@@ -24,10 +24,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
     click.option("--input", "source", type=_FILE, help="Spikes, .npy: (time, samples, *shape)."),
     click.option("--labels", "labels_path", type=_FILE, help="Classes, .npy: (samples,) integers."),
-    click.option("--data", type=click.Choice(list(DATASETS)), help="A data set instead of --input and --labels."),
+    click.option("--data", type=OneOf(list(DATASETS)), help="A data set instead of --input and --labels."),
     click.option("--data-path", type=click.Path(exists=True, path_type=Path),
                  help="Where the data lie, folder or zip as published; digits need none."),
-    click.option("--part", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
+    click.option("--part", type=OneOf(["validation", "test"]), default="validation", show_default=True,
                  help="Part of the data set; choose settings on validation data."),
     click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
                  help="Encodings of each sample that are averaged, where the encoder is random."),

@@ -26,6 +26,7 @@ from aspen.network import Network
 from aspen.profiles import load_profile
 from aspen.readout import NO_ANSWER
 from aspen_emulator.cli.common import (
+    OneOf,
     check_writable,
     chip_option,
     float_option,
@@ -113,7 +114,7 @@ class Goal:
 @click.option("--dial", is_flag=True, help="Turn the learned dial; needed where NETWORK has tables for both.")
 @click.option("--early", is_flag=True, help="End inferences early, as the calibration table says.")
 @click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
-@click.option("--engine", type=click.Choice(ENGINES), default="fast", show_default=True, help="What runs the network.")
+@click.option("--engine", type=OneOf(ENGINES), default="fast", show_default=True, help="What runs the network.")
 @chip_option
 @float_option
 @click.option("--real-time", is_flag=True, help="Wait for each window as long as it takes in the recording.")

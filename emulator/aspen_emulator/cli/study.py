@@ -8,7 +8,7 @@ import click
 from tqdm import tqdm
 
 from aspen.files import write_atomically
-from aspen_emulator.cli.common import check_writable
+from aspen_emulator.cli.common import OneOf, check_writable
 from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.figures import plot
 from aspen_emulator.study.measuring import (
@@ -24,7 +24,7 @@ from aspen_emulator.study.report import document, markdown
 
 
 @click.command("study")
-@click.argument("names", nargs=-1, required=True, type=click.Choice(list(PROBLEMS)))
+@click.argument("names", nargs=-1, required=True, type=OneOf(list(PROBLEMS)))
 @click.option("--data-path", type=click.Path(exists=True, path_type=str),
               help="Where a data set lies that does not ship: UCI HAR, folder or zip.")  # fmt: skip
 @click.option("--folder", default="runs/study", show_default=True, type=click.Path(file_okay=False, path_type=Path),

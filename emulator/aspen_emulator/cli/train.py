@@ -10,7 +10,7 @@ import click
 
 from aspen.data import DATASETS
 from aspen.recipes import RECIPES
-from aspen_emulator.cli.common import check_writable
+from aspen_emulator.cli.common import OneOf, check_writable
 from aspen_emulator.training import MODEL_KINDS, Architecture, train_network
 
 LARGEST_LAYER = 2**20
@@ -47,21 +47,21 @@ class Number(click.FloatRange):
 @click.option(
     "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .aspen file to write."
 )
-@click.option("--data", type=click.Choice(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
+@click.option("--data", type=OneOf(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
               help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
-@click.option("--recipe", type=click.Choice(list(RECIPES)),
+@click.option("--recipe", type=OneOf(list(RECIPES)),
               help="aspen: a dial for every neuron; aspen-norm: the same with prices for a linear read-out; perturbed: "
                    "thresholds moved at random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  "
                    "[default: aspen, or aspen-norm with --readout linear]")  # fmt: skip
-@click.option("--model", type=click.Choice(MODEL_KINDS), default="dense", show_default=True,
+@click.option("--model", type=OneOf(MODEL_KINDS), default="dense", show_default=True,
               help="conv: strided convolutions over an image, or over the last samples of a signal.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="128,64", show_default=True,
               help="Sizes of the hidden layers; of a conv model, those after the convolutions.")  # fmt: skip
 @click.option("--channels", type=Sizes(), default="16,32", show_default=True, help="Of a conv model's convolutions.")
 @click.option("--batch-norm", is_flag=True, help="Normalise over time and batch; it becomes part of the weights.")
 @click.option("--learn-beta", is_flag=True, help="Learn a membrane decay for each neuron.")
-@click.option("--readout", type=click.Choice(["spikes", "linear"]), default="spikes", show_default=True,
+@click.option("--readout", type=OneOf(["spikes", "linear"]), default="spikes", show_default=True,
               help="linear: the answer is a weighted sum of the last hidden layer's spikes.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip

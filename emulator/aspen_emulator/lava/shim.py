@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from aspen._packages import how_to_install
 from aspen.errors import MissingDependencyError
 
 LAVA_VERSION = "0.10.0"
@@ -49,7 +50,7 @@ def require_lava() -> None:
     """Raise MissingDependencyError, which says how to install it, unless Lava is installed."""
     if lava_available():
         return
-    install = 'pip install "aspen-snn[lava]"'
+    install = how_to_install("lava")
     if sys.version_info >= (3, 11):
         install += f" and then pip install --no-deps --ignore-requires-python lava-nc=={LAVA_VERSION}"
     raise MissingDependencyError(f"engine 'lava': lava-nc is not installed; {install}, or use engine='fast'")

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
-from aspen.errors import InputError, MissingDependencyError
+from aspen._packages import needed_for
+from aspen.errors import InputError
 from aspen.files import write_atomically
 from aspen_emulator.study.problems import Problem
 
@@ -101,12 +102,8 @@ def _pool(workers: int | str) -> Iterator[Executor]:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             yield pool
         return
-    try:
+    with needed_for("a Dask scheduler"):
         from distributed import Client
-    except ImportError as error:
-        raise MissingDependencyError(
-            "distributed: not installed, needed for a Dask scheduler; pip install 'aspen-snn[cluster]'"
-        ) from error
     try:
         client = Client(workers, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
