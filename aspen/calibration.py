@@ -15,7 +15,7 @@ from aspen.calibration_table import NO_CHIP
 from aspen.calibration_table import CalibrationTable as CalibrationTable
 from aspen.confidence import EarlyStop
 from aspen.errors import FileFormatError, InputError
-from aspen.files import MALFORMED, NETWORK_SECTION, Container, digest, one_line, read_container, write_container
+from aspen.files import MALFORMED, NETWORK_SECTION, Container, digest, one_line, read_container, update_container
 from aspen.operating_points import EarlyPoint as EarlyPoint
 from aspen.operating_points import OperatingPoint as OperatingPoint
 from aspen.operating_points import pareto_front as pareto_front
@@ -33,16 +33,19 @@ def save_table(table: CalibrationTable, path: str | Path) -> None:
     Raises:
         InputError: there is no such file, or the table is of a learned dial and the file has none.
     """
-    container = read_container(path)
-    if table.dial == "profile" and DIAL_SECTION not in container.headers:
-        raise InputError(
-            f"{path}: found no learned dial for the table {table.key}, allowed is a file with one; save the dial first"
-        )
-    mark = _fingerprint(container)
-    kept = _headers(container, path) if SECTION in container.headers else {}
-    kept = {key: entry for key, entry in kept.items() if isinstance(entry, dict) and entry.get("network") == mark}
-    container.put(SECTION, {"tables": {**kept, table.key: {**_entry(table), "network": mark}}}, {})
-    write_container(container, path)
+
+    def put(container: Container) -> None:
+        if table.dial == "profile" and DIAL_SECTION not in container.headers:
+            raise InputError(
+                f"{path}: found no learned dial for the table {table.key}, allowed is a file with one; save the dial "
+                f"first"
+            )
+        mark = _fingerprint(container)
+        kept = _headers(container, path) if SECTION in container.headers else {}
+        kept = {key: entry for key, entry in kept.items() if isinstance(entry, dict) and entry.get("network") == mark}
+        container.put(SECTION, {"tables": {**kept, table.key: {**_entry(table), "network": mark}}}, {})
+
+    update_container(path, put)
 
 
 def _entry(table: CalibrationTable) -> dict[str, Any]:

@@ -6,6 +6,8 @@ Each class also derives from ``ValueError`` (the caller's values are wrong) or `
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class AspenError(Exception):
     """Base of all errors that ASPEN raises on purpose."""
@@ -13,6 +15,18 @@ class AspenError(Exception):
 
 class InputError(AspenError, ValueError):
     """A value, array or setting given by the caller is not allowed."""
+
+
+class UnwrittenError(InputError):
+    """A file cannot be written; what it should have held is not lost yet.
+
+    Attributes:
+        path: the file.
+        data: what it should have held; None where it was to go into a device or a pipe.
+    """
+
+    path: Path = Path()
+    data: bytes | None = None
 
 
 class ModelError(AspenError, ValueError):

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,8 @@ from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.graded import GradedInput
 from aspen.network import Network, Population
 from aspen.neurons import NEURON_KINDS
+from aspen.storage.writing import update
+from aspen.storage.writing import write_atomically as write_atomically
 
 FORMAT = "aspen"
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
@@ -68,37 +68,6 @@ class Container:
         return self.headers[section], tensors
 
 
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write ``data`` to a temporary file beside ``path`` and move it into place, so that no half-written file is left.
-
-    Raises:
-        InputError: the folder does not exist or cannot be written to.
-    """
-    path = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot write there ({error.strerror}); choose an existing folder that you may write to"
-        ) from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot write there ({error.strerror}); choose another name") from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def digest(headers: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
     """SHA-256 over headers and tensors, as hexadecimal digits."""
     made = hashlib.sha256(json.dumps(headers, sort_keys=True).encode())
@@ -109,15 +78,41 @@ def digest(headers: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
     return made.hexdigest()
 
 
-def write_container(container: Container, path: str | Path) -> None:
-    """Write an ``.aspen`` file atomically."""
+def encode_container(container: Container) -> bytes:
+    """The bytes of an ``.aspen`` file."""
     header = {
         "format": FORMAT,
         "version": VERSION,
         "sections": container.headers,
         "sha256": digest(container.headers, container.tensors),
     }
-    write_atomically(path, encode_tensors(container.tensors, metadata={FORMAT: json.dumps(header, sort_keys=True)}))
+    return bytes(encode_tensors(container.tensors, metadata={FORMAT: json.dumps(header, sort_keys=True)}))
+
+
+def write_container(container: Container, path: str | Path) -> None:
+    """Write an ``.aspen`` file atomically."""
+    write_atomically(path, encode_container(container))
+
+
+def update_container(path: str | Path, change: Callable[[Container], None]) -> None:
+    """Read the ``.aspen`` file at ``path``, change it and write it, so that no other writer's sections are lost.
+
+    Args:
+        path: an existing file.
+        change: puts sections into what was read; raises where it does not fit, and the file stays as it was. May be
+            called more than once, each time with what the file holds then.
+
+    Raises:
+        InputError: there is no such file, or it cannot be written.
+        FileFormatError: it is damaged.
+    """
+
+    def changed(file: Path) -> bytes:
+        container = read_container(file)
+        change(container)
+        return encode_container(container)
+
+    update(path, changed)
 
 
 def read_container(path: str | Path) -> Container:
@@ -241,9 +236,14 @@ def _build(kinds: Mapping[str, Any], entry: Mapping[str, Any], tensors: Mapping[
 
 def save_network(network: Network, path: str | Path) -> None:
     """Write ``network`` as a new ``.aspen`` file; see :meth:`aspen.Network.save`."""
+    write_container(network_container(network), path)
+
+
+def network_container(network: Network) -> Container:
+    """The parts of a new ``.aspen`` file with ``network`` alone."""
     container = Container()
     container.put(NETWORK_SECTION, *network_to_section(network))
-    write_container(container, path)
+    return container
 
 
 def load_network(path: str | Path) -> Network:

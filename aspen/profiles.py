@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from aspen._arrays import Array, frozen
 from aspen.connections import Connection, Conv, Sparse
 from aspen.errors import FileFormatError, InputError, NetworkError
-from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, write_container
+from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, update_container
 from aspen.network import Network
 from aspen.neurons import Lif
 
@@ -159,13 +159,16 @@ def save_profile(profile: DialProfile, path: str | Path) -> None:
     Raises:
         InputError: it does not fit the network in the file, or there is no such file.
     """
-    container = read_container(path)
+    update_container(path, lambda container: put_profile(profile, container))
+
+
+def put_profile(profile: DialProfile, container: Container) -> None:
+    """Put ``profile`` beside the network in ``container``; see :func:`save_profile`."""
     profile.check(network_from_section(*container.get(NETWORK_SECTION)))
     tensors = {
         f"{part}/{name}": array for part in ("slopes", "offsets") for name, array in getattr(profile, part).items()
     }
     container.put(SECTION, {"low": profile.low, "high": profile.high}, tensors)
-    write_container(container, path)
 
 
 def find_profile(path: str | Path) -> DialProfile | None:

@@ -353,7 +353,7 @@ def test_an_output_that_cannot_be_written_loses_nothing(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")  # what a read-only folder answers to anybody but root
 
-    monkeypatch.setattr("aspen.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("aspen.storage.writing.begin", refuse)
     code, _, err = aspen(*run_arguments(files))
     assert code == 1
     assert "out.npy: cannot write there (Permission denied)" in err

@@ -228,7 +228,7 @@ def test_a_read_only_folder_is_named_and_left_as_it_was(tmp_path: Path, monkeypa
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")  # what a read-only folder answers to anybody but root
 
-    monkeypatch.setattr("aspen.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("aspen.storage.writing.begin", refuse)
     with pytest.raises(
         InputError, match=r"a.aspen: cannot write there \(Permission denied\); choose an existing folder"
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 from aspen.data.encoder_values import encoder_from_dict
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import FileFormatError, InputError
-from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, write_container
+from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, update_container
 
 SECTION = "encoder"
 
@@ -20,14 +20,17 @@ def save_encoder(encoder: StoredEncoder, path: str | Path) -> None:
             other way round, or there is no such file.
         FileFormatError: the file is damaged.
     """
+    update_container(path, lambda container: put_encoder(encoder, container))
+
+
+def put_encoder(encoder: StoredEncoder, container: Container) -> None:
+    """Put ``encoder`` beside the network in ``container``; see :func:`save_encoder`."""
     if not isinstance(encoder, StoredEncoder):
         raise InputError(
             f"encoder: found {type(encoder).__name__}, allowed are those of aspen.data, whose settings a file can hold"
         )
-    container = read_container(path)
     _check_kind(encoder, container)
     container.put(SECTION, encoder.to_dict(), {})
-    write_container(container, path)
 
 
 def find_encoder(path: str | Path) -> StoredEncoder | None:

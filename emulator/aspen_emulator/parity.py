@@ -12,7 +12,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen._labels import as_labels
-from aspen.files import read_container, write_container
+from aspen.files import update_container
 from aspen.network import Network
 from aspen.record import Record
 from aspen_emulator.engines import network_of, run
@@ -215,6 +215,4 @@ def _accuracy(record: Record, labels: Array) -> float:
 
 def store_parity(report: ParityReport, path: str | Path) -> None:
     """Keep the report in the ``.aspen`` file at ``path``, beside the network."""
-    container = read_container(path)
-    container.put(SECTION, report.to_dict(), {})
-    write_container(container, path)
+    update_container(path, lambda container: container.put(SECTION, report.to_dict(), {}))

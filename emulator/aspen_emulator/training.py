@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from aspen._names import unknown_name
 from aspen._packages import needed_for
-from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset, save_encoder
+from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
+from aspen.data.stored import put_encoder
 from aspen.errors import InputError, TrainingError
-from aspen.files import write_atomically
+from aspen.files import network_container, write_atomically, write_container
 from aspen.network import Network
-from aspen.profiles import DialProfile, save_profile
+from aspen.profiles import DialProfile, put_profile
 from aspen.recipes import Recipe, recipe
 
 if TYPE_CHECKING:
@@ -122,12 +123,13 @@ class Trained:
     dead: float
 
     def save(self, path: Path) -> None:
-        """Write an ``.aspen`` file: the network with its dial and its encoder."""
-        self.network.save(path)
+        """Write an ``.aspen`` file: the network with its dial and its encoder, all of it or nothing."""
+        container = network_container(self.network)
         if self.profile is not None:
-            save_profile(self.profile, path)
+            put_profile(self.profile, container)
         if self.encoder is not None:
-            save_encoder(self.encoder, path)
+            put_encoder(self.encoder, container)
+        write_container(container, path)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ from typing import Any
 from aspen.errors import AspenError, FileFormatError
 from aspen.files import (
     MALFORMED,
+    Container,
     network_from_section,
     network_to_section,
     one_line,
     read_container,
-    write_container,
+    update_container,
 )
 from aspen.network import Network
 
@@ -116,10 +117,13 @@ def _section(chip: str) -> str:
 
 def store_deployment(deployment: Deployment, path: str | Path) -> None:
     """Add ``deployment`` to the ``.aspen`` file at ``path``, replacing one for the same chip, atomically."""
-    container = read_container(path)
+    update_container(path, lambda container: put_deployment(deployment, container))
+
+
+def put_deployment(deployment: Deployment, container: Container) -> None:
+    """Put ``deployment`` into ``container``; see :func:`store_deployment`."""
     header, tensors = network_to_section(deployment.network)
     container.put(_section(deployment.chip), {"network": header, **deployment.to_dict()}, tensors)
-    write_container(container, path)
 
 
 def stored_chips(path: str | Path) -> list[str]:

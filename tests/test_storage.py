@@ -1,0 +1,333 @@
+"""Files: whole or not at all, into what was named, and no writer loses what another wrote."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aspen.errors import InputError, UnwrittenError
+from aspen.files import Container, read_container, update_container, write_atomically, write_container
+from aspen.storage import locks, temporaries
+from aspen.storage.locks import locked, try_lock
+
+posix = pytest.mark.skipif(os.name != "posix", reason="pipes, links and locks of POSIX")
+pytestmark = posix
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_keeps_its_permissions_and_a_new_one_follows_the_umask(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.touch()
+    old.chmod(0o640)
+    before = os.umask(0o027)
+    try:
+        write_atomically(old, b"a")
+        write_atomically(new, b"b")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (old, new)] == [0o640, 0o640]
+    old.chmod(0o604)
+    write_atomically(old, b"c")
+    assert stat.S_IMODE(old.stat().st_mode) == 0o604
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files to others")
+def test_a_file_keeps_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.touch()
+    os.chown(path, 12345, 23456)
+    write_atomically(path, b"a")
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_links_are_followed(tmp_path: Path, exists: bool) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "first").symlink_to("second")
+    (tmp_path / "second").symlink_to(folder / "file")
+    if exists:
+        (folder / "file").write_bytes(b"old")
+    write_atomically(tmp_path / "first", b"new")
+    assert [path.is_symlink() for path in (tmp_path / "first", tmp_path / "second")] == [True, True]
+    assert ((folder / "file").read_bytes(), names(folder)) == (b"new", ["file"])
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    path, data = tmp_path / "pipe", bytes(range(256)) * 1000  # more than a pipe holds
+    os.mkfifo(path)
+    (tmp_path / "link").symlink_to(path)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(path.read_bytes)
+        write_atomically(tmp_path / "link", data)
+        assert found.result(10) == data
+    assert (stat.S_ISFIFO(path.lstat().st_mode), names(tmp_path)) == (True, ["link", "pipe"])
+
+
+def test_a_device_is_written_to_and_stays() -> None:
+    terminal, device = os.openpty()
+    try:
+        path = Path(os.ttyname(device))
+        before = path.stat()
+        write_atomically(path, b"told")
+        assert os.read(terminal, 100) == b"told"
+        assert (stat.S_ISCHR(path.lstat().st_mode), path.stat().st_ino) == (True, before.st_ino)
+    finally:
+        os.close(terminal)
+        os.close(device)
+
+
+def test_standard_output_is_written_to(tmp_path: Path) -> None:
+    program = "from aspen.files import write_atomically; print('text'); write_atomically('/dev/stdout', b'data')"
+    assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout == b"text\ndata"
+    with (tmp_path / "out").open("wb") as file:  # where it is a file, which is not replaced
+        subprocess.run([sys.executable, "-c", program], stdout=file, check=True)
+    assert (tmp_path / "out").read_bytes() == b"text\ndata"
+
+
+def test_what_cannot_be_written_is_named_and_kept_with_the_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, message in (
+        (tmp_path / "nowhere" / "a", r"nowhere/a: cannot write there \(No such file.*\); choose an existing folder"),
+        (tmp_path / "file" / "a", r"file/a: cannot write there \(Not a directory\); choose an existing folder"),
+        (tmp_path, r"cannot write there \(Is a directory\); add the name of a file"),
+    ):
+        with pytest.raises(UnwrittenError, match=message) as caught:
+            write_atomically(path, b"data")
+        assert (caught.value.path, caught.value.data) == (path, b"data")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_atomically(path, b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(UnwrittenError, match=r"cannot write there \(File too large\); raise the limit"):
+            write_atomically(path, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (path.read_bytes(), names(tmp_path)) == (b"old", ["a"])
+
+
+KILLED = """
+import os, signal, sys
+from aspen.files import write_atomically
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)  # all is written, nothing is moved into place
+write_atomically(sys.argv[1], bytes(100))
+"""
+
+
+def test_what_a_killed_writer_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 250)  # as long as names may nearly be
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", KILLED, str(path)]).returncode == -signal.SIGKILL
+        assert (len(names(tmp_path)), path.exists()) == (1, False)
+    write_atomically(path, b"new")
+    assert names(tmp_path) == [path.name]
+
+
+def test_temporaries_of_living_writers_and_of_other_files_stay(tmp_path: Path) -> None:
+    path, other = tmp_path / "a", tmp_path / "a.b"
+    handle, living = temporaries.begin(path, 0o666)
+    closing_other, of_another = temporaries.begin(other, 0o666)
+    os.close(closing_other)
+    write_atomically(path, b"new")
+    assert names(tmp_path) == sorted([living.name, of_another.name, "a"])
+    os.close(handle)
+    write_atomically(path, b"newer")
+    assert names(tmp_path) == sorted([of_another.name, "a"])
+
+
+def test_what_may_be_another_machines_is_removed_only_when_it_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporaries.platform, "node", lambda: "elsewhere")
+    handle, left = temporaries.begin(tmp_path / "a", 0o666)
+    os.close(handle)
+    monkeypatch.undo()
+    write_atomically(tmp_path / "a", b"new")
+    assert left.exists()
+    old = time.time() - temporaries.OLD - 60
+    os.utime(left, (old, old))
+    write_atomically(tmp_path / "a", b"newer")
+    assert names(tmp_path) == ["a"]
+
+
+def test_without_locks_nothing_counts_as_dead_before_it_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "fcntl", None)
+    handle, left = temporaries.begin(tmp_path / "a", 0o666)
+    os.close(handle)
+    write_atomically(tmp_path / "a", b"new")
+    assert left.exists()
+
+
+def test_a_writer_whose_temporary_was_taken_for_a_dead_ones_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sweep_first(handle: int) -> bool | None:
+        monkeypatch.undo()
+        temporaries.remove_abandoned(tmp_path / "a")  # another writer, between creation and lock
+        return try_lock(handle)
+
+    monkeypatch.setattr(temporaries, "try_lock", sweep_first)
+    write_atomically(tmp_path / "a", b"new")
+    assert ((tmp_path / "a").read_bytes(), names(tmp_path)) == (b"new", ["a"])
+
+
+def section(name: str) -> Callable[[Container], None]:
+    return lambda container: container.put(name, {"made": name}, {"values": np.arange(3)})
+
+
+ADDS = """
+import sys
+from aspen.files import update_container
+for number in range(8):
+    update_container(sys.argv[1], lambda container: container.put(f"{sys.argv[2]}-{number}", {}, {}))
+"""
+
+
+def test_sections_that_processes_add_at_once_are_all_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.aspen"
+    write_container(Container(), path)
+    writers = [subprocess.Popen([sys.executable, "-c", ADDS, str(path), name]) for name in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert sorted(read_container(path).headers) == [f"{name}-{number}" for name in "abc" for number in range(8)]
+    assert names(tmp_path) == ["a.aspen"]
+
+
+def test_sections_that_threads_add_at_once_are_all_there(tmp_path: Path) -> None:
+    path, together = tmp_path / "a.aspen", threading.Barrier(4)
+    write_container(Container(), path)
+
+    def add(number: int) -> None:
+        def slowly(container: Container) -> None:
+            time.sleep(0.02)
+            section(f"s{number}")(container)
+
+        together.wait(10)
+        update_container(path, slowly)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert sorted(read_container(path).headers) == ["s0", "s1", "s2", "s3"]
+
+
+def test_a_new_file_waits_for_an_update_that_would_undo_it(tmp_path: Path) -> None:
+    path, reading = tmp_path / "a.aspen", threading.Event()
+    write_container(Container({"old": {}}), path)
+
+    def slowly(container: Container) -> None:
+        reading.set()
+        time.sleep(0.1)
+        section("added")(container)
+
+    with ThreadPoolExecutor(1) as pool:
+        update = pool.submit(update_container, path, slowly)
+        assert reading.wait(10)
+        write_container(Container({"new": {}}), path)
+        update.result(10)
+    assert list(read_container(path).headers) == ["new"]
+
+
+def test_waiting_has_an_end_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.aspen"
+    write_container(Container(), path)
+    monkeypatch.setattr(locks, "PATIENCE", 0.02)
+    with locked(path):
+        with pytest.raises(UnwrittenError, match=r"another writer has held it for 0.02 s\); wait for it"):
+            write_atomically(path, b"new")
+        with pytest.raises(UnwrittenError, match="another writer") as caught:
+            update_container(path, section("mine"))
+    assert caught.value.data is not None
+    path.write_bytes(caught.value.data)
+    assert list(read_container(path).headers) == ["mine"]
+
+
+def test_an_update_without_locks_is_made_again_where_another_was_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, others = tmp_path / "a.aspen", ["first", "second"]
+    write_container(Container(), path)
+    monkeypatch.setattr(locks, "fcntl", None)
+
+    def overtaken(container: Container) -> None:
+        if others:
+            write_container(Container({**container.headers, others.pop(0): {}}), path)
+        section("mine")(container)
+
+    update_container(path, overtaken)
+    assert sorted(read_container(path).headers) == ["first", "mine", "second"]
+
+
+def test_an_update_without_locks_gives_up_when_others_are_always_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.aspen"
+    write_container(Container(), path)
+    monkeypatch.setattr(locks, "fcntl", None)
+    with pytest.raises(InputError, match="other writers were faster 20 times"):
+        update_container(path, lambda container: write_container(Container({"other": {}}), path))
+    assert list(read_container(path).headers) == ["other"]
+
+
+def test_a_refused_change_leaves_the_file_and_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.aspen"
+    write_container(Container(), path)
+    before = path.read_bytes()
+
+    def refuse(container: Container) -> None:
+        raise InputError("does not fit")
+
+    with pytest.raises(InputError, match="does not fit"):
+        update_container(path, refuse)
+    assert path.read_bytes() == before
+    update_container(path, section("next"))
+
+
+def test_an_update_of_no_file_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone.aspen: no such file"):
+        update_container(tmp_path / "gone.aspen", section("a"))
+    assert names(tmp_path) == []
+
+
+def test_a_section_is_replaced_without_its_namesakes() -> None:
+    container = Container()
+    for name in ("deployment/loihi1", "deployment/loihi1b"):
+        section(name)(container)
+    container.put("deployment/loihi1", {}, {})
+    assert list(container.tensors) == ["deployment/loihi1b:values"]
+    assert container.get("deployment/loihi1") == ({}, {})
+
+
+def test_a_lock_counts_only_on_the_file_that_stands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    (tmp_path / "new").write_bytes(b"new")
+
+    def replace_first(handle: int) -> bool | None:
+        monkeypatch.undo()
+        os.replace(tmp_path / "new", path)  # another writer, between opening and locking
+        return try_lock(handle)
+
+    monkeypatch.setattr(locks, "try_lock", replace_first)
+    with locked(path):
+        handle = os.open(path, os.O_RDWR)
+        assert try_lock(handle) is False
+        os.close(handle)
