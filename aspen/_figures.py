@@ -1,4 +1,4 @@
-"""Plots as PNG files, without a display; matplotlib is imported only when one is drawn."""
+"""Plots as files, without a display; matplotlib is imported only when one is drawn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen._packages import needed_for
-from aspen.files import write_atomically
+from aspen.storage.outputs import PICTURES, form_of
+from aspen.storage.writing import write_atomically
 
 
 def new_figure(size: tuple[float, float], rows: int, columns: int) -> tuple[Any, Array]:
@@ -26,7 +27,12 @@ def new_figure(size: tuple[float, float], rows: int, columns: int) -> tuple[Any,
 
 
 def save_figure(figure: Any, path: str | Path) -> None:
-    """Write a figure as PNG, atomically."""
+    """Write a figure atomically, as PNG, PDF or SVG: the suffix decides.
+
+    Raises:
+        InputError: another suffix, or the file cannot be written.
+    """
+    form = form_of(path, PICTURES)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format=form.lstrip("."))
     write_atomically(path, buffer.getvalue())

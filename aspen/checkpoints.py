@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from aspen.errors import FileFormatError, InputError
-from aspen.files import one_line, write_atomically
+from aspen.files import one_line
+from aspen.storage.writing import write_atomically
 
 VERSION = 1
 _KEYS = (

@@ -25,8 +25,7 @@ from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.graded import GradedInput
 from aspen.network import Network, Population
 from aspen.neurons import NEURON_KINDS
-from aspen.storage.writing import update
-from aspen.storage.writing import write_atomically as write_atomically
+from aspen.storage.writing import update, write_atomically
 
 FORMAT = "aspen"
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)

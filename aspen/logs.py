@@ -8,7 +8,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aspen.files import write_atomically
+from aspen.storage.outputs import make_folder
+from aspen.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from aspen.trainer import Epoch
@@ -22,7 +23,7 @@ class Logs:
         self._board: Any = None
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 

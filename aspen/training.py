@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil
@@ -17,7 +18,7 @@ from aspen._arrays import Array
 from aspen.checkpoints import read_checkpoint, write_checkpoint
 from aspen.data import Dataset
 from aspen.dialing import LearnedDial
-from aspen.errors import InputError, ModelError, TrainingError
+from aspen.errors import InputError, ModelError, TrainingError, UnwrittenError
 from aspen.fused import fuse
 from aspen.layers import hidden_layers
 from aspen.logs import Logs
@@ -27,6 +28,7 @@ from aspen.ranks import begin_alike, first_says, rank_and_world
 from aspen.recipes import Recipe
 from aspen.recipes import recipe as find_recipe
 from aspen.spikes import count_spikes
+from aspen.storage.outputs import check_output
 from aspen.thresholds import get_threshold_scale, set_threshold_scale
 from aspen.trainer import SILENT_EPOCHS, Epoch, Progress, Report, Stage, scores_of
 
@@ -102,9 +104,9 @@ def fit(
             time in :mod:`aspen.models` and at each step elsewhere. ``"over_time"`` trains fused or not at all, unless
             ``fused=False``: then the model's own loop decides. At the end of each stage the statistics are taken anew,
             over the training data with the weights that are kept.
-        checkpoint: a file that is written after each epoch.
+        checkpoint: a file that is written after each epoch; where that fails, the training goes on, with a warning.
         resume: go on from ``checkpoint``, if it is there; on a CPU to the bit what an undisturbed training gives.
-        log: a folder for ``epochs.csv``, and for TensorBoard where that is installed.
+        log: a folder for ``epochs.csv``, and for TensorBoard where that is installed; as with checkpoints.
         progress: called after each epoch with what was measured, and the number of epochs of all stages.
 
     Returns:
@@ -123,6 +125,8 @@ def fit(
     sample = torch.from_numpy(data.encoder.encode(data.train.values[:1], seed=0))
     sample = sample.to(next(model.parameters()))
     hidden_layers(model)
+    if checkpoint is not None:
+        check_output(checkpoint)
     settings = _settings(stages, data, model, seed)
     state = None
     if resume and checkpoint is not None and Path(checkpoint).is_file():
@@ -182,13 +186,21 @@ def _run_stage(
             )
         _keep_best(stage, done)
         if stage.rank == 0:
-            logs.write(done.history)
+            _unless_unwritten(logs.write, done.history)
         if checkpoint is not None and not silent and stage.rank == 0:  # what it holds is worth going on with
-            _save(stage, done, settings, checkpoint)
+            _unless_unwritten(_save, stage, done, settings, checkpoint)
         if progress is not None and stage.rank == 0:
             progress(entry, total)
     stage.finish(None if done.best is None else done.best["weights"])
     done.stage, done.epoch, done.best = done.stage + 1, 0, None
+
+
+def _unless_unwritten(write: Callable[..., None], *arguments: object) -> None:
+    """Write, and where that fails warn and go on: what is being learned is worth more than a log or a checkpoint."""
+    try:
+        write(*arguments)
+    except UnwrittenError as error:
+        warnings.warn(f"{error}; the training goes on without it", RuntimeWarning, stacklevel=3)
 
 
 def _keep_best(stage: Stage, done: Progress) -> None:

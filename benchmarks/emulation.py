@@ -30,10 +30,10 @@ from common import machine
 from peak_memory import peak_memory
 
 from aspen._arrays import Array
-from aspen.files import write_atomically
 from aspen.models import DenseNet
 from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population
 from aspen.record import Record
+from aspen.storage.writing import write_atomically
 from aspen_emulator import run, session
 from aspen_emulator.inputs import thresholds_for
 from aspen_emulator.lava.engine import run_on

@@ -33,10 +33,10 @@ from tqdm import tqdm
 
 import aspen
 from aspen.data import Dataset, DeltaEncoder, WindowEncoder, digits, har
-from aspen.files import write_atomically
 from aspen.models import DenseNet
 from aspen.network import Network, load_network
 from aspen.recipes import RECIPES
+from aspen.storage.writing import write_atomically
 from aspen_emulator import observe, run
 from aspen_emulator.parity import parity
 from aspen_hardware import Deployment, compile, load_deployment, store_deployment

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import aspen
-from aspen.files import write_atomically
 from aspen.models import DenseNet
+from aspen.storage.writing import write_atomically
 
 Step = Callable[[], object]
 LOOP, FUSED, PERTURBED, PRODUCTS = "snnTorch loop", "fused", "fused, perturbed", "products"

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from aspen.errors import InputError, UnwrittenError
-from aspen.files import Container, read_container, update_container, write_atomically, write_container
+from aspen.files import Container, read_container, update_container, write_container
 from aspen.storage import locks, temporaries
 from aspen.storage.locks import locked, try_lock
+from aspen.storage.writing import write_atomically
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, links and locks of POSIX")
 pytestmark = posix
@@ -93,7 +94,9 @@ def test_a_device_is_written_to_and_stays() -> None:
 
 
 def test_standard_output_is_written_to(tmp_path: Path) -> None:
-    program = "from aspen.files import write_atomically; print('text'); write_atomically('/dev/stdout', b'data')"
+    program = (
+        "from aspen.storage.writing import write_atomically; print('text'); write_atomically('/dev/stdout', b'data')"
+    )
     assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout == b"text\ndata"
     with (tmp_path / "out").open("wb") as file:  # where it is a file, which is not replaced
         subprocess.run([sys.executable, "-c", program], stdout=file, check=True)
@@ -128,7 +131,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 
 KILLED = """
 import os, signal, sys
-from aspen.files import write_atomically
+from aspen.storage.writing import write_atomically
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)  # all is written, nothing is moved into place
 write_atomically(sys.argv[1], bytes(100))
 """

@@ -12,9 +12,9 @@ from aspen._arrays import Array
 from aspen.connections import Connection, Conv, Dense
 from aspen.errors import NetworkError
 from aspen.exchange._hdf5 import require_h5py
-from aspen.files import write_atomically
 from aspen.network import Network, Population
 from aspen.neurons import FixedLif
+from aspen.storage.writing import write_atomically
 
 BIAS_EXPONENT = 6
 """netx has no exponent for biases: its loader gives all of them this one."""

@@ -46,10 +46,10 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """
     target = destination(path)
     if is_stream(target):
-        with _told(path, None):
+        with naming(path):
             _pour(target, data)
         return
-    with _told(path, data), locked(target):
+    with naming(path, data), locked(target):
         _replace(target, data)
 
 
@@ -71,7 +71,7 @@ def update(path: str | Path, change: Callable[[Path], bytes]) -> None:
             with locked(target):
                 before = _identity(target)
                 data = change(Path(path))
-                with _told(path, data):
+                with naming(path, data):
                     if _replace(target, data, before):
                         return
     except OSError as error:  # as it could not be locked
@@ -143,8 +143,8 @@ def _identity(path: Path) -> Identity | None:
 
 
 @contextmanager
-def _told(path: str | Path, data: bytes | None) -> Iterator[None]:
-    """Say which file could not be written, why, and what to do."""
+def naming(path: str | Path, data: bytes | None = None) -> Iterator[None]:
+    """Say which file could not be written, why, and what to do; ``data`` is what it should have held."""
     try:
         yield
     except OSError as error:

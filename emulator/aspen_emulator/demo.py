@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from aspen._arrays import Array
 from aspen.errors import InputError, MissingDependencyError
-from aspen.files import write_atomically
+from aspen.storage.outputs import make_folder
+from aspen.storage.writing import write_atomically
 from aspen_emulator.engines import run
 from aspen_emulator.lava.shim import require_lava
 from aspen_emulator.plots import Runs, plot_dial, spread
@@ -60,10 +61,7 @@ def run_demo(
         raise InputError(f"seeds: found {seeds}, allowed is 1 and more")
     if lava:
         _require_lava()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot make this folder ({error.strerror}); choose another --output") from error
+    make_folder(folder)
     from aspen.data import digits
 
     data = digits()

@@ -13,6 +13,9 @@ from aspen.network import Network
 from aspen.neurons import FixedLif
 from aspen_emulator.lif import scaled_threshold
 
+STANDARD_INPUT = Path("/dev/stdin")
+"""What ``-`` stands for as an input; read through this process's own stream, on every system."""
+
 
 def check_input(network: Network, values: object) -> Array:
     """What a run is given, checked: spikes (see :func:`check_spikes`), or the current where the input takes one.

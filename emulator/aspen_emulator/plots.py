@@ -24,12 +24,12 @@ def spread(runs: Runs, value: Callable[[OperatingPoint], float]) -> tuple[Array,
 
 
 def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
-    """Draw accuracy over the knob, accuracy over spikes, and energy over the knob; write a PNG.
+    """Draw accuracy over the knob, accuracy over spikes, and energy over the knob.
 
     Args:
         sweeps: network's name -> its sweeps, one for each seed. Lines are means, bands reach from the lowest to the
             highest seed.
-        path: the PNG file.
+        path: a ``.png``, ``.pdf`` or ``.svg`` file.
         title: what is shown.
     """
     figure, panels = new_figure((15, 5), 1, 3)

@@ -17,13 +17,13 @@ from aspen.calibration import CalibrationTable, EarlyPoint, thin
 from aspen.calibration import OperatingPoint as OperatingPoint
 from aspen.confidence import EarlyStop, calibrate_early, scores_over_time
 from aspen.errors import InputError
-from aspen.files import write_atomically
 from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen.operating_points import wilson
 from aspen.profiles import DialProfile
 from aspen.readout import NO_ANSWER, answers
 from aspen.record import Record
+from aspen.storage.writing import write_atomically
 from aspen_emulator.early import ended_early
 from aspen_emulator.engines import network_of, run
 from aspen_emulator.fast import run_dials

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import prod
@@ -17,10 +17,11 @@ from aspen._packages import needed_for
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.data.stored import put_encoder
 from aspen.errors import InputError, TrainingError
-from aspen.files import network_container, write_atomically, write_container
+from aspen.files import network_container, write_container
 from aspen.network import Network
 from aspen.profiles import DialProfile, put_profile
 from aspen.recipes import Recipe, recipe
+from aspen.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from torch import nn
@@ -166,10 +167,10 @@ def train_network(
     spike_price: float | None = None,
     learning_rate: float | None = None,
     seed: int = 0,
-    state_dict: Path | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     log: Path | None = None,
+    finished: Callable[[nn.Module], None] | None = None,
 ) -> Trained:
     """Train a model with a recipe, show a progress bar, and export it; the network says how it was trained.
 
@@ -179,7 +180,7 @@ def train_network(
         architecture: what to train; default: a dense network.
         spike_price, learning_rate: instead of the recipe's, as in :func:`adapted`.
         epochs, seed, checkpoint, resume, log: as for :func:`aspen.fit`.
-        state_dict: where the weights are to be saved too.
+        finished: given the trained model, before it is exported.
 
     Raises:
         MissingDependencyError: torch, snnTorch or scikit-learn is missing.
@@ -215,10 +216,8 @@ def train_network(
                     f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
                     f"for more epochs, or with a lower spike price"
                 )
-    if state_dict is not None:
-        buffer = io.BytesIO()
-        torch.save(model.state_dict(), buffer)
-        write_atomically(state_dict, buffer.getvalue())
+    if finished is not None:
+        finished(model)
     network = export(model, torch.from_numpy(dataset.spikes("validation")[:, :2]).float())
     if network.input.is_analog:
         network = network.with_input_peak(dataset.input_peak)
@@ -231,6 +230,15 @@ def train_network(
     network = replace(network, provenance={**network.provenance, "training": trained})
     encoder = dataset.encoder if isinstance(dataset.encoder, StoredEncoder) else None
     return Trained(network, profile, encoder, tuple(_points(last)), last.dead)
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write the model's ``state_dict``, all of it or nothing."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def _points(entry: Epoch) -> Iterator[tuple[float, float, float]]:

@@ -142,10 +142,14 @@ class EnergyReport:
         return "\n".join([*lines, *(f"not covered: {text}" for text in self.not_covered)])
 
     def plot(self, path: str | Path) -> None:
-        """Draw the energy of an inference as PNG: dynamic, stacked by kind of event; static beside it, never merged.
+        """Draw the energy of an inference: dynamic, stacked by kind of event; static beside it, never merged.
+
+        Args:
+            path: a ``.png``, ``.pdf`` or ``.svg`` file.
 
         Raises:
-            InputError: the chip has no figure for any event: there is nothing to draw.
+            InputError: the chip has no figure for any event, so that there is nothing to draw, or the suffix is another
+                one, or the file cannot be written.
             MissingDependencyError: matplotlib is not installed.
         """
         from aspen_hardware.energy_plot import draw

@@ -25,7 +25,7 @@ _COLOURS = {
 
 
 def draw(report: EnergyReport, path: str | Path) -> None:
-    """Write the PNG: dynamic energy by place and kind of event on the left, dynamic and static apart on the right.
+    """Draw dynamic energy by place and kind of event on the left, dynamic and static apart on the right.
 
     Raises:
         InputError: the chip has no figure for any event.

@@ -17,9 +17,9 @@ from aspen.exchange.nir.files import exchange_package, read_graph
 from aspen.exchange.nir.metadata import read_header, restore
 from aspen.exchange.nir.read import read_network
 from aspen.exchange.nir.write import write_graph
-from aspen.files import write_atomically
 from aspen.network import Network
 from aspen.neurons import RESETS
+from aspen.storage.writing import write_atomically
 
 TIME_STEP = 1e-4
 """Seconds: what snnTorch takes, and what is taken for files that do not say."""

@@ -22,6 +22,7 @@ from aspen_emulator.cli.common import (
     network_argument,
     warn_unanswered,
 )
+from aspen_emulator.cli.files import FileCommand, check_section, saving
 from aspen_emulator.cli.samples import (
     early_option,
     make_bench,
@@ -43,7 +44,7 @@ class Asked:
     words: str
 
 
-@click.command("calibrate")
+@click.command("calibrate", cls=FileCommand)
 @network_argument
 @click.option("--max-energy", help="At most this energy per inference, such as 5uJ: dynamic and static together.")
 @click.option("--min-accuracy", type=float, help="At least this accuracy, such as 0.9, as cheaply as possible.")
@@ -103,6 +104,7 @@ def calibrate_command(
         raise click.UsageError(
             f"{network}: found {network.suffix or 'no suffix'}, allowed is .aspen, which can hold it"
         )
+    check_section(network)
     asked = _asked(max_energy, min_accuracy, battery, hours, rate, gated=gated, dynamic=dynamic, sure=sure)
     if stored:
         if data is not None or source is not None or scales is not None:
@@ -125,12 +127,14 @@ def calibrate_command(
         (found,) = make_tables(bench, measured, samples.name, max_loss=max_loss / 100 if early else None)
         settings = len(knobs)
     choice = asked.demand(Chooser(found, early=early, dynamic=dynamic, settings=settings))
-    save_table(replace(found, chosen=choice.point.threshold_scale), network)
-    click.echo(
-        json.dumps(_plain(found, choice, asked, early))
-        if as_json
-        else _text(network, found, choice, asked, early=early, dynamic=dynamic)
-    )
+    with saving() as outcome:
+        save_table(replace(found, chosen=choice.point.threshold_scale), network)
+    if as_json:
+        click.echo(json.dumps(_plain(found, choice, asked, early)))
+    else:
+        click.echo(_text(found, choice, asked, early=early, dynamic=dynamic))
+    if not as_json and not outcome.failed:
+        click.echo(_ending(network, found, choice, early))
     warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.threshold_scale:g}, which was chosen: ")
 
 
@@ -189,33 +193,35 @@ def _plain(found: CalibrationTable, choice: Choice, asked: Asked, early: bool) -
     }  # fmt: skip
 
 
-def _text(network: Path, found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool, dynamic: bool) -> str:
+def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool, dynamic: bool) -> str:
     point = choice.point
     points = [each.point for each in found.early_points] if early else list(found.points)
     taken = [each.steps for each in found.early_points] if early else None
     where = "on no chip" if found.chip is None else f"on {found.chip}"
-    turn = (
-        f"--dial {point.threshold_scale:g}"
-        if found.dial == "profile"
-        else f"--threshold-scale {point.threshold_scale:g}"
-    )
     lines = [
         f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: settings kept",
         table(points, taken),
         f"asked:    {asked.words}",
-        f"chosen:   {turn}{f', inferences end early, after {choice.steps:.1f} steps' * early}",
+        f"chosen:   {_turn(found, choice)}{f', inferences end early, after {choice.steps:.1f} steps' * early}",
         f"expected: {choice.low:.1%} to {choice.high:.1%} correct on unseen data drawn like these; here "
         f"{point.accuracy:.1%} ({SURE:.0%} sure for {choice.settings} settings at once, as they were chosen from here)",
         f"energy:   {_energy(choice, dynamic)}",
     ]
     if choice.lasts is not None:
         lines.append(f"battery:  lasts {format_duration(choice.lasts)}")
+    return "\n".join(lines)
+
+
+def _turn(found: CalibrationTable, choice: Choice) -> str:
+    """The option that turns the network to the choice."""
+    return f"--{'dial' if found.dial == 'profile' else 'threshold-scale'} {choice.point.threshold_scale:g}"
+
+
+def _ending(network: Path, found: CalibrationTable, choice: Choice, early: bool) -> str:
     on = "--float" if found.chip is None else f"--chip {found.chip}"
-    run = f"aspen run {network} {turn} {on} --input X.npy --output Y.npy"
-    ending = f"saved in {network}; run it: {run}"
-    if early:
-        ending += f"\nthat takes all steps; aspen stream {network} --early ends inferences early"
-    return "\n".join([*lines, ending])
+    run = f"aspen run {network} {_turn(found, choice)} {on} --input X.npy --output Y.npy"
+    more = f"\nthat takes all steps; aspen stream {network} --early ends inferences early" if early else ""
+    return f"saved in {network}; run it: {run}{more}"
 
 
 def _energy(choice: Choice, dynamic: bool) -> str:

@@ -13,11 +13,13 @@ import numpy as np
 from aspen._arrays import Array
 from aspen._names import did_you_mean, unknown_name
 from aspen.errors import AspenError, FileFormatError, InputError
-from aspen.files import write_atomically
 from aspen.knob import check_scale
 from aspen.network import Network, load_network
 from aspen.profiles import DialProfile, find_profile, load_profile
 from aspen.readout import FREQUENT
+from aspen.storage.outputs import NETWORKS, form_of
+from aspen.storage.writing import write_atomically
+from aspen_emulator.cli.files import InputFile
 from aspen_emulator.engines import ENGINES, network_of
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.compiler import compile
@@ -67,7 +69,7 @@ class ScaleParameter(click.ParamType):
         return name, scale
 
 
-network_argument = click.argument("network", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+network_argument = click.argument("network", type=InputFile())
 engine_option = click.option(
     "--engine", type=OneOf(list(ENGINES)), default="fast", show_default=True, help="What runs the network."
 )
@@ -101,14 +103,12 @@ def read_network(path: Path) -> Network:
 
 def write_network(network: Network, path: Path) -> None:
     """Write a network as ``.aspen`` or, in floating point, as NIR (``.nir``)."""
-    if path.suffix == ".nir":
-        from aspen.exchange.nir import save_nir
-
-        save_nir(network, path)
-    elif path.suffix == ".aspen":
+    if form_of(path, NETWORKS) == ".aspen":
         network.save(path)
-    else:
-        raise click.UsageError(f"{path}: found {path.suffix or 'no suffix'}, allowed are .aspen and .nir; rename it")
+        return
+    from aspen.exchange.nir import save_nir
+
+    save_nir(network, path)
 
 
 def prepare(path: Path, target: Chip | None, floating: bool) -> tuple[Network | Deployment, Chip | None]:
@@ -181,10 +181,3 @@ def save_array(path: Path, array: Array) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_atomically(path, buffer.getvalue())
-
-
-def check_writable(*paths: Path | None) -> None:
-    """Fail before the work, not after it, where an output's folder does not exist."""
-    for path in paths:
-        if path is not None and not path.parent.is_dir():
-            raise click.UsageError(f"{path}: the folder {path.parent} does not exist; create it first")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from aspen_emulator.cli.files import FileCommand, OutputFolder
 
-@click.command("demo")
-@click.option("--output", default="runs/demo", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+
+@click.command("demo", cls=FileCommand)
+@click.option("--output", default="runs/demo", show_default=True, type=OutputFolder(),
               help="Folder for the results.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Networks of each kind.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Training epochs.  [default: the recipes']")

@@ -7,38 +7,42 @@ from pathlib import Path
 
 import click
 
-from aspen.files import read_container, write_container
+from aspen.files import network_container, read_container, write_container
 from aspen.graded import GradedInput
 from aspen.network import Network
+from aspen.storage.outputs import is_same_file
+from aspen.storage.writing import is_stream
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
     OneOf,
-    check_writable,
     dial_of,
     json_option,
     network_argument,
     read_network,
 )
+from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, check_section
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.observing import observe
 from aspen_emulator.parity import parity
 from aspen_hardware.chips import Chip
 from aspen_hardware.compiler import MAX_THRESHOLD_SCALE, compile
-from aspen_hardware.deployment import Deployment, store_deployment
+from aspen_hardware.deployment import Deployment, put_deployment, store_deployment
 from aspen_hardware.placement import place
 from aspen_hardware.rules import check
 
+FORMS = {"aspen": ".aspen", "netx": ".net"}
+"""What a deployment is written as, and the suffix that says so."""
 on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT_CHIP, show_default=True,
                        help="Chip name or file.")  # fmt: skip
 
 
-@click.command("compile")
+@click.command("compile", cls=FileCommand)
 @network_argument
 @on_chip
 @click.option("--max-threshold-scale", type=click.FloatRange(min=1), default=MAX_THRESHOLD_SCALE, show_default=True,
               help="Largest knob setting that must fit the chip's threshold registers.")  # fmt: skip
-@click.option("--calibrate", "sample", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--calibrate", "sample", type=ARRAY_INPUT,
               help="Sample input, .npy: choose weight scales by the spikes that survive on it.")  # fmt: skip
 @click.option("--input-peak", type=click.FloatRange(0, min_open=True),
               help="Of an analog input: largest magnitude in training.  [default: what aspen train found]")  # fmt: skip
@@ -46,10 +50,10 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
               help=f"Of an analog input on the chip, the sign included.  [default: {GradedInput.bits}]")  # fmt: skip
 @click.option("--threshold-groups", type=click.IntRange(min=1),
               help="Most different thresholds in a population, as a core stores few.")  # fmt: skip
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write here instead of into NETWORK (.aspen), or with --to.")  # fmt: skip
-@click.option("--to", "form", type=OneOf(["aspen", "netx"]), default="aspen", show_default=True,
-              help="netx: what lava-dl's loader reads; needs --output.")  # fmt: skip
+@click.option("--output", type=OutputFile(tuple(FORMS.values()), adds_to="network"),
+              help="Write here instead of into NETWORK: .aspen, or .net for lava-dl's loader.")  # fmt: skip
+@click.option("--to", "form", type=OneOf(list(FORMS)),
+              help="netx needs --output.  [default: what the suffix of --output says]")  # fmt: skip
 @json_option
 def compile_command(
     network: Path,
@@ -60,13 +64,15 @@ def compile_command(
     input_bits: int | None,
     threshold_groups: int | None,
     output: Path | None,
-    form: str,
+    form: str | None,
     as_json: bool,
 ) -> None:
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
-    check_writable(output)
+    form = _form(output, form)
     if output is None and (form == "netx" or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
+    if output is None:
+        check_section(network)
     trained = _with_range(read_network(network), input_peak, input_bits)
     profile = dial_of(network, trained)
     deployment = compile(
@@ -84,6 +90,18 @@ def compile_command(
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
         return
     click.echo(f"{deployment}\n\n{placement}\nStored in {stored}")
+
+
+def _form(output: Path | None, asked: str | None) -> str:
+    """What is written, a key of :data:`FORMS`: as asked, or as the suffix says."""
+    if output is None or is_stream(output):
+        return asked or "aspen"
+    said = next(form for form, suffix in FORMS.items() if suffix == output.suffix)
+    if asked not in (None, said):
+        raise click.UsageError(
+            f"{output}: found {output.suffix} with --to {asked}, allowed is {FORMS[asked]}; rename it"
+        )
+    return said
 
 
 def _with_range(network: Network, peak: float | None, bits: int | None) -> Network:
@@ -106,20 +124,22 @@ def _store(trained: Network, deployment: Deployment, source: Path, output: Path 
 
         save_netx(deployment.network, output)
         return output
-    if output is not None and source.suffix == ".aspen":
-        write_container(read_container(source), output)  # the dial, the encoder and all else that is beside the network
-    elif output is not None:
-        trained.save(output)
-    store_deployment(deployment, output or source)
-    return output or source
+    if output is None or is_same_file(output, source):
+        store_deployment(deployment, source)
+        return source
+    # the dial, the encoder and all else that is beside the network comes along
+    container = read_container(source) if source.suffix == ".aspen" else network_container(trained)
+    put_deployment(deployment, container)
+    write_container(container, output)
+    return output
 
 
-@click.command("check")
+@click.command("check", cls=FileCommand)
 @network_argument
 @on_chip
-@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--input", "source", type=ARRAY_INPUT,
               help="Sample input, .npy: also compare each population's spikes before and after rounding.")  # fmt: skip
-@click.option("--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--labels", "labels_path", type=ARRAY_INPUT,
               help="Classes of the samples, .npy: also compare the accuracy.")  # fmt: skip
 @click.option("--lava", is_flag=True, help="Also run the integers on the real Lava runtime.")
 @json_option

@@ -12,20 +12,21 @@ import click
 from aspen._arrays import Array
 from aspen.errors import ChipError
 from aspen.network import Network
-from aspen_emulator.cli.common import DEFAULT_CHIP, check_writable, write_network
+from aspen.storage.outputs import NETWORKS
+from aspen.storage.writing import is_stream
+from aspen_emulator.cli.common import DEFAULT_CHIP, write_network
+from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, InputFile, OutputFile, saving
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.parity import ParityReport, parity, store_parity
 from aspen_hardware.compiler import compile
 
 
-@click.command("export")
+@click.command("export", cls=FileCommand)
 @click.argument("model")
-@click.option("--sample", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--sample", required=True, type=ARRAY_INPUT,
               help="Sample input, .npy: (time, batch, *shape).")  # fmt: skip
-@click.option(
-    "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .aspen or .nir file to write."
-)
-@click.option("--state-dict", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--output", required=True, type=OutputFile(NETWORKS), help="The .aspen or .nir file to write.")
+@click.option("--state-dict", type=InputFile(),
               help="PyTorch weights to load into the model first: a state_dict, nothing else.")  # fmt: skip
 def export_command(model: str, sample: Path, output: Path, state_dict: Path | None) -> None:
     """Export MODEL, given as MODULE:NAME, to an .aspen or .nir file.
@@ -34,7 +35,6 @@ def export_command(model: str, sample: Path, output: Path, state_dict: Path | No
     so executed, from the current folder or the Python path. Example: aspen export mymodels:make_net --sample x.npy
     --state-dict weights.pt --output net.aspen
     """
-    check_writable(output)
     import torch
 
     from aspen.exporting import export
@@ -42,12 +42,17 @@ def export_command(model: str, sample: Path, output: Path, state_dict: Path | No
     made = load_model(model)
     if state_dict is not None:
         load_weights(made, state_dict)
-    network = export(made, torch.from_numpy(load_spikes(sample)).float())
-    write_network(network, output)
-    report = _compare(made, network, load_spikes(sample))
-    if output.suffix == ".aspen":
-        store_parity(report, output)
-    click.echo(f"{network}\n\n{report}\nsaved: {output}")
+    spikes = load_spikes(sample)
+    network = export(made, torch.from_numpy(spikes).float())
+    with saving() as outcome:
+        write_network(network, output)
+    report = _compare(made, network, spikes)
+    if output.suffix == ".aspen" and not outcome.failed and not is_stream(output):
+        with saving() as outcome:
+            store_parity(report, output)
+    click.echo(f"{network}\n\n{report}")
+    if not outcome.failed:
+        click.echo(f"saved: {output}")
 
 
 def _compare(model: Any, network: Network, sample: Array) -> ParityReport:

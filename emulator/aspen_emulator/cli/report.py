@@ -16,7 +16,6 @@ from aspen_emulator.cli.common import (
     ChipParameter,
     OneOf,
     ScaleParameter,
-    check_writable,
     float_option,
     json_option,
     load_dial,
@@ -25,6 +24,7 @@ from aspen_emulator.cli.common import (
     scales_to_knob,
     warn_unanswered,
 )
+from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, saving
 from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
@@ -33,9 +33,9 @@ from aspen_hardware.chips import Chip, chip
 from aspen_hardware.energy import EnergyReport, energy_model
 
 
-@click.command("report")
+@click.command("report", cls=FileCommand)
 @network_argument
-@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--input", "source", type=ARRAY_INPUT,
               help="Spikes, .npy: (time, samples, *shape).")  # fmt: skip
 @click.option("--data", type=OneOf(list(DATASETS)), help="A data set instead of --input.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
@@ -56,7 +56,7 @@ from aspen_hardware.energy import EnergyReport, energy_model
 @click.option(
     "--ann", is_flag=True, help="Beside it: an int8 ANN of the same shape, on generic-45nm, and the break-even."
 )
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the first chip's energy as PNG.")
+@click.option("--plot", type=PICTURE_OUTPUT, help="Draw the first chip's energy: .png, .pdf or .svg.")
 @json_option
 def report_command(
     network: Path,
@@ -79,7 +79,6 @@ def report_command(
 
     Every figure has a source: aspen chips NAME shows it.
     """
-    check_writable(plot)
     if dial is not None and scales:
         raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
     chips = targets or (chip(DEFAULT_CHIP),)
@@ -92,7 +91,8 @@ def report_command(
     record = run(program, spikes, knob, record="spikes")
     reports = [_priced(record, one, time, step_time, clock) for one in chips]
     if plot is not None:
-        reports[0].plot(plot)
+        with saving():
+            reports[0].plot(plot)
     rivals = _rivals(record) if ann else []
     warn_unanswered(record.unanswered)
     if as_json:

@@ -11,12 +11,12 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.data import load_encoder
-from aspen.files import write_atomically
 from aspen.knob import ThresholdScale
 from aspen.record import Record
+from aspen.storage.outputs import RECORDS
+from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import (
     ScaleParameter,
-    check_writable,
     chip_option,
     engine_option,
     float_option,
@@ -28,6 +28,7 @@ from aspen_emulator.cli.common import (
     scales_to_knob,
     warn_unanswered,
 )
+from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, FileCommand, OutputFile, saving, say
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
 from aspen_hardware.chips import Chip
@@ -36,7 +37,7 @@ from aspen_hardware.energy import energy_model
 SCALE_OPTION = "--threshold-scale"
 
 
-class ScalesCommand(click.Command):
+class ScalesCommand(FileCommand):
     """Lets ``--threshold-scale A=1 B=2`` stand for ``--threshold-scale A=1 --threshold-scale B=2``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -60,14 +61,15 @@ def _names_a_scale(argument: str) -> bool:
 
 @click.command("run", cls=ScalesCommand)
 @network_argument
-@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Spikes, .npy: (time, batch, *shape), 0 and 1.")  # fmt: skip
-@click.option("--values", "values_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--input", "source", type=ARRAY_INPUT,
+              help="Spikes, .npy: (time, batch, *shape), 0 and 1; - for standard input.")  # fmt: skip
+@click.option("--values", "values_path", type=ARRAY_INPUT,
               help="Raw values instead, .npy: (batch, *shape) as in the data set, or (batch, time, *shape) of signals; "
                    "the encoder in the .aspen file makes spikes of them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the encoder, where it draws at random.")
-@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="Where the output population's spikes go, .npy: (time, batch, *shape).")  # fmt: skip
+@click.option("--output", required=True, type=ARRAY_OUTPUT,
+              help="Where the output population's spikes go, .npy: (time, batch, *shape); - for standard output."
+              )  # fmt: skip
 @engine_option
 @chip_option
 @float_option
@@ -75,9 +77,9 @@ def _names_a_scale(argument: str) -> bool:
               help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
 @click.option("--dial", type=float, help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse).")
 @click.option("--steps", type=click.IntRange(min=1), help="Run so many time steps: cuts the input, or adds silence.")
-@click.option("--record", "record_path", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the counts (spikes, synaptic operations, updates) and energy as JSON.")  # fmt: skip
-@click.option("--membranes", "membranes_path", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("--record", "record_path", type=OutputFile(RECORDS),
+              help="Write the counts (spikes, synaptic operations, updates) and energy, .json.")  # fmt: skip
+@click.option("--membranes", "membranes_path", type=ARRAY_OUTPUT,
               help="Write the output's membranes before each reset, .npy: (time, batch, *shape).")  # fmt: skip
 @json_option
 def run_command(
@@ -100,7 +102,6 @@ def run_command(
 
     A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
     """
-    check_writable(output, record_path, membranes_path)
     if dial is not None and scales:
         raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
     spikes = fit_steps(_given(network, source, values_path, seed), steps)
@@ -115,12 +116,14 @@ def run_command(
         **({"threshold_scale": knob} if dial is None else {"dial": dial}),
         **_energy(record, on),
     }
-    save_array(output, record.output)
+    with saving() as outcome:
+        save_array(output, record.output)
     if membranes_path is not None:
-        save_array(membranes_path, record.membranes[record.network.output])
+        with saving():
+            save_array(membranes_path, record.membranes[record.network.output])
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
-    click.echo(json.dumps(summary) if as_json else _text(summary, output))
+    say(json.dumps(summary) if as_json else _text(summary, None if outcome.failed else output), output, membranes_path)
     warn_unanswered(record.unanswered)
 
 
@@ -150,7 +153,7 @@ def _energy(record: Record, on: Chip | None) -> dict[str, Any]:
     return {"chip": on.name, "energy": energy_model(record, on).to_dict()}
 
 
-def _text(summary: dict[str, Any], output: Path) -> str:
+def _text(summary: dict[str, Any], output: Path | None) -> str:
     lines = [
         f"{summary['samples']} samples, {summary['steps']} steps, engine {summary['engine']}, chip {summary['chip']}"
     ]
@@ -160,4 +163,4 @@ def _text(summary: dict[str, Any], output: Path) -> str:
     lines.append(f"  {operations} synaptic operations")
     if summary["unanswered"]:
         lines.append(f"  no answer for {summary['unanswered']:.1%} of the samples")
-    return "\n".join([*lines, f"Output spikes: {output}"])
+    return "\n".join([*lines, *([] if output is None else [f"Output spikes: {output}"])])

@@ -13,6 +13,7 @@ from aspen._arrays import Array
 from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.stored import find_encoder
 from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, OneOf, load_dial, prepare
+from aspen_emulator.cli.files import ARRAY_INPUT
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.sweeps import SCALES, Bench
 from aspen_hardware.chips import Chip
@@ -20,10 +21,9 @@ from aspen_hardware.chips import Chip
 ENOUGH = 1000
 """Inferences from which on :meth:`Labelled.advise_seeds` is silent."""
 KNOBS = tuple(k / 10 for k in range(11))
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
-    click.option("--input", "source", type=_FILE, help="Spikes, .npy: (time, samples, *shape)."),
-    click.option("--labels", "labels_path", type=_FILE, help="Classes, .npy: (samples,) integers."),
+    click.option("--input", "source", type=ARRAY_INPUT, help="Spikes, .npy: (time, samples, *shape)."),
+    click.option("--labels", "labels_path", type=ARRAY_INPUT, help="Classes, .npy: (samples,) integers."),
     click.option("--data", type=OneOf(list(DATASETS)), help="A data set instead of --input and --labels."),
     click.option("--data-path", type=click.Path(exists=True, path_type=Path),
                  help="Where the data lie, folder or zip as published; digits need none."),

@@ -21,13 +21,14 @@ from aspen.control.units import format_duration, format_energy, format_power, pa
 from aspen.data.hapt_recordings import HAPT_CLASSES
 from aspen.data.stored import load_encoder
 from aspen.errors import FileFormatError
-from aspen.files import write_atomically
 from aspen.network import Network
 from aspen.profiles import load_profile
 from aspen.readout import NO_ANSWER
+from aspen.storage.growing import GrowingFile
+from aspen.storage.outputs import RECORDS, TABLES
+from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import (
     OneOf,
-    check_writable,
     chip_option,
     float_option,
     json_option,
@@ -35,6 +36,7 @@ from aspen_emulator.cli.common import (
     prepare,
     warn_unanswered,
 )
+from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, OutputFile, saving
 from aspen_emulator.engines import network_of
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.streaming import Meter, Stream, Window
@@ -43,8 +45,6 @@ from aspen_emulator.streaming.sources import Source, from_hapt, from_spikes, fro
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.deployment import Deployment
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NEW = click.Path(dir_okay=False, path_type=Path)
 ENGINES = ("fast", "reference", "lava")
 
 
@@ -96,14 +96,14 @@ class Goal:
         return (self.watts(meter) - (0.0 if self.dynamic else meter.static_watts)) * meter.window_seconds
 
 
-@click.command("stream")
+@click.command("stream", cls=FileCommand)
 @network_argument
-@click.option("--input", "source", type=_FILE, help="Spikes or a current, .npy: (time, *shape).")
-@click.option("--values", "values_path", type=_FILE,
+@click.option("--input", "source", type=ARRAY_INPUT, help="Spikes or a current, .npy: (time, *shape).")
+@click.option("--values", "values_path", type=ARRAY_INPUT,
               help="A sensor's values instead, .npy: (time, channels); encoded by the encoder in NETWORK.")  # fmt: skip
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
               help="HAPT's raw recordings instead, folder or zip as published.")  # fmt: skip
-@click.option("--labels", "labels_path", type=_FILE, help="Classes, .npy: one for each window, -1 for none.")
+@click.option("--labels", "labels_path", type=ARRAY_INPUT, help="Classes, .npy: one for each window, -1 for none.")
 @click.option("--budget", help="Energy that may be spent: 2uJ/window, or 10mJ/h.")
 @click.option("--battery", help="Charge that must last for --hours: 100mAh@3.7V, or 5kJ.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="With --battery.")
@@ -119,10 +119,14 @@ class Goal:
 @float_option
 @click.option("--real-time", is_flag=True, help="Wait for each window as long as it takes in the recording.")
 @click.option("--windows", "most", type=click.IntRange(min=1), help="Stop after so many.")
-@click.option("--log", "log_path", type=_NEW, help="Write a line for each window, CSV.")
-@click.option("--plot", "plot_path", type=_NEW, help="Draw energy, knob and answers over time, PNG.")
+@click.option("--log", "log_path", type=OutputFile(TABLES), help="Write a line for each window, .csv.")
+@click.option("--plot", "plot_path", type=PICTURE_OUTPUT,
+              help="Draw energy, knob and answers over time: .png, .pdf or .svg.")  # fmt: skip
 @click.option(
-    "--state", "state_path", type=_NEW, help="Go on from this file if it is there, and leave the state in it."
+    "--state",
+    "state_path",
+    type=OutputFile(RECORDS),
+    help="Go on from this file, .json, if it is there, and leave the state in it.",
 )
 @json_option
 def stream_command(
@@ -163,7 +167,6 @@ def stream_command(
     """
     goal = Goal(budget, battery, hours, confidence, knob, dynamic)
     goal.check()
-    check_writable(log_path, plot_path, state_path)
     program, on = prepare(network, target, floating)
     on = on or target or chip("loihi1")
     table = _table(network, on, dial)
@@ -187,7 +190,8 @@ def stream_command(
         names = HAPT_CLASSES[:6] if data_path is not None else ()
         labels = None if given.labels is None else given.labels[first:]
         title = f"{network.stem} on {on.name}"
-        plot_stream(kept.windows, plot_path, title, goal.dynamic_per_window(meter), labels, names)
+        with saving():
+            plot_stream(kept.windows, plot_path, title, goal.dynamic_per_window(meter), labels, names)
     click.echo(json.dumps(summary) if as_json else _text(summary))
     warn_unanswered(stream.unanswered / max(stream.windows - stream.skipped, 1), "windows that ran")
 
@@ -209,7 +213,7 @@ def _replay(
     last = len(given) if most is None else min(len(given), first + most)
     began = time.monotonic()
     try:
-        with _rows(log, first > 0) as write, tqdm(
+        with saving(), _rows(log, first > 0) as write, tqdm(
             total=last, initial=first, desc="stream", unit="window", dynamic_ncols=True, leave=False
         ) as bar:  # fmt: skip
             for number, values in zip(range(first, last), given.windows(first), strict=False):
@@ -228,7 +232,8 @@ def _replay(
                 bar.update(1)
     finally:
         if saved is not None:
-            write_atomically(saved, json.dumps(state).encode())
+            with saving():
+                write_atomically(saved, json.dumps(state).encode())
     return kept
 
 
@@ -239,7 +244,7 @@ def _rows(path: Path | None, append: bool) -> Iterator[Callable[[Window], None]]
         yield lambda window: None
         return
     append = append and path.is_file()
-    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
+    with GrowingFile(path, append=append) as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Window)], lineterminator="\n")
         if not append:
             writer.writeheader()

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from aspen.files import write_atomically
-from aspen_emulator.cli.common import OneOf, check_writable
+from aspen.storage.outputs import REPORTS, make_folder
+from aspen.storage.writing import write_atomically
+from aspen_emulator.cli.common import OneOf
+from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder
 from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.figures import plot
 from aspen_emulator.study.measuring import (
@@ -23,19 +25,19 @@ from aspen_emulator.study.problems import PROBLEMS, Problem
 from aspen_emulator.study.report import document, markdown
 
 
-@click.command("study")
+@click.command("study", cls=FileCommand)
 @click.argument("names", nargs=-1, required=True, type=OneOf(list(PROBLEMS)))
 @click.option("--data-path", type=click.Path(exists=True, path_type=str),
               help="Where a data set lies that does not ship: UCI HAR, folder or zip.")  # fmt: skip
-@click.option("--folder", default="runs/study", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+@click.option("--folder", default="runs/study", show_default=True, type=OutputFolder(),
               help="Networks and results; what is there is not trained again.")  # fmt: skip
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Networks of each kind.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Trainings at a time.")
 @click.option("--scheduler", metavar="ADDRESS",
               help="Train on the workers of this Dask scheduler, which must see --data-path and --folder.")  # fmt: skip
 @click.option("--final", is_flag=True, help="Measure the test data, once: after all choices are made.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write all tables into one Markdown file; plots go into the folder images beside it.")  # fmt: skip
+@click.option("--report", type=OutputFile(REPORTS),
+              help="Write all tables into one Markdown file; plots go into images/ beside it.")  # fmt: skip
 def study_command(
     names: tuple[str, ...],
     data_path: str | None,
@@ -50,14 +52,13 @@ def study_command(
 
     May be broken off at any time and started again. Without --final everything is measured on validation data.
     """
-    check_writable(report)
     chosen = list(dict.fromkeys(names))
     texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, scheduler or processes, final) for name in chosen]
     click.echo("\n".join(texts))
     if report is None:
         return
     part = "test" if final else "validation"
-    (report.parent / "images").mkdir(exist_ok=True)
+    make_folder(report.parent / "images")
     for name in chosen:
         image = (folder / name / f"dial-{part}.png").read_bytes()
         write_atomically(report.parent / "images" / f"study-{name}.png", image)

@@ -12,14 +12,15 @@ from tqdm import tqdm
 from aspen.calibration import CalibrationTable, load_table, save_table
 from aspen.confidence import EarlyStop
 from aspen.readout import FREQUENT
+from aspen.storage.outputs import TABLES
 from aspen_emulator.cli.common import (
-    check_writable,
     engine_option,
     float_option,
     json_option,
     network_argument,
     warn_unanswered,
 )
+from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, check_section, saving
 from aspen_emulator.cli.samples import (
     KNOBS,
     chips_option,
@@ -45,7 +46,7 @@ from aspen_emulator.sweeps import (
 from aspen_hardware.chips import Chip
 
 
-@click.command("sweep")
+@click.command("sweep", cls=FileCommand)
 @network_argument
 @sample_options
 @click.option("--scales", help=f"Knob settings.  [default: {listed(SCALES)}, or {listed(KNOBS)} with --dial]")
@@ -58,8 +59,8 @@ from aspen_hardware.chips import Chip
 @chips_option
 @float_option
 @click.option("--save", is_flag=True, help="Keep the settings worth having in NETWORK, as its calibration table.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the points as CSV.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the dial as PNG.")
+@click.option("--output", type=OutputFile(TABLES), help="Write the points, .csv.")
+@click.option("--plot", type=PICTURE_OUTPUT, help="Draw the dial: .png, .pdf or .svg.")
 @json_option
 def sweep_command(
     network: Path,
@@ -86,11 +87,12 @@ def sweep_command(
     With --early each setting is also measured with inferences that end early: how early is found on validation data,
     or taken from the calibration table of NETWORK on test data.
     """
-    check_writable(output, plot)
     if save and (part == "test" or network.suffix != ".aspen"):
         raise click.UsageError(
             "found --save, allowed with an .aspen file and validation data; test data is for the end"
         )
+    if save:
+        check_section(network)
     settings = read_settings(scales, dial)
     samples = read_samples(network, source, labels_path, data, data_path, part, seeds)
     bench = make_bench(network, samples, targets, floating=floating, dial=dial, engine=engine)
@@ -105,19 +107,20 @@ def sweep_command(
         ended = run_settings(bench, settings, stop)
         rows += _rows(ended, early=True)
     tables = make_tables(bench, measured, samples.name, max_loss=max_loss / 100 if early else None) if save else []
+    click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
+    warn_of_silence([each for each in (measured, ended) if each is not None])
     for found in tables:
-        save_table(found, network)
+        with saving():
+            save_table(found, network)
+            click.echo(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
     if output is not None:
-        write_csv(output, rows)
+        with saving():
+            write_csv(output, rows)
     if plot is not None:
         from aspen_emulator.plots import plot_dial
 
         first = next(iter(measured.points.values()))
         plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial")
-    click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
-    warn_of_silence([each for each in (measured, ended) if each is not None])
-    for found in tables:
-        click.echo(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
 
 
 def run_settings(bench: Bench, settings: Sequence[float], stop: EarlyStop | None = None) -> Measured:

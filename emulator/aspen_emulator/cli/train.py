@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aspen.data import DATASETS
 from aspen.recipes import RECIPES
-from aspen_emulator.cli.common import OneOf, check_writable
-from aspen_emulator.training import MODEL_KINDS, Architecture, train_network
+from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
+from aspen_emulator.cli.common import OneOf
+from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
+from aspen_emulator.training import MODEL_KINDS, Architecture, save_weights, train_network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LARGEST_LAYER = 2**20
 
@@ -43,10 +48,8 @@ class Number(click.FloatRange):
         return number
 
 
-@click.command("train")
-@click.option(
-    "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .aspen file to write."
-)
+@click.command("train", cls=FileCommand)
+@click.option("--output", required=True, type=OutputFile((".aspen",)), help="The .aspen file to write.")
 @click.option("--data", type=OneOf(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
               help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
@@ -68,14 +71,14 @@ class Number(click.FloatRange):
 @click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
 @click.option("--learning-rate", type=Number(min=0, max=1e3, min_open=True), help="Instead of the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, encoding and perturbation.")
-@click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="Written after each epoch.")
+@click.option("--checkpoint", type=OutputFile(CHECKPOINTS), help="Written after each epoch, .pt or .ckpt.")
 @click.option("--resume", is_flag=True, help="Go on from --checkpoint, if it is there.")
-@click.option("--log", type=click.Path(file_okay=False, path_type=Path),
+@click.option("--log", type=OutputFolder(),
               help="Folder for epochs.csv, and for TensorBoard where that is installed.")  # fmt: skip
 @click.option(
     "--state-dict",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also save the PyTorch weights here, without the dial.",
+    type=OutputFile(WEIGHTS),
+    help="Also save the PyTorch weights here, .pt, without the dial.",
 )
 def train_command(
     output: Path,
@@ -98,21 +101,26 @@ def train_command(
     state_dict: Path | None,
 ) -> None:
     """Train a network on a data set, and export it to an .aspen file, with its dial and its encoder."""
-    check_writable(output, state_dict, checkpoint)
-    if output.suffix != ".aspen":
-        raise click.UsageError(f"{output}: found {output.suffix or 'no suffix'}, allowed is .aspen; rename it")
     if resume and checkpoint is None:
         raise click.UsageError("found --resume without --checkpoint, allowed is both; name the checkpoint")
     architecture = Architecture(model, hidden, channels, batch_norm, learn_beta, readout)
     chosen = recipe or ("aspen-norm" if readout == "linear" else "aspen")
     trained = train_network(
         chosen, data=data, data_path=data_path, architecture=architecture, epochs=epochs, spike_price=spike_price,
-        learning_rate=learning_rate, seed=seed, state_dict=state_dict, checkpoint=checkpoint, resume=resume, log=log,
+        learning_rate=learning_rate, seed=seed, checkpoint=checkpoint, resume=resume, log=log,
+        finished=None if state_dict is None else lambda model: _save_weights(model, state_dict),
     )  # fmt: skip
-    trained.save(output)
+    with saving() as outcome:
+        trained.save(output)
     for setting, accuracy, spikes in trained.points:
         click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spikes:.0f} hidden spikes per inference")
     click.echo(f"{trained.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
     parts = {"dial": trained.profile, "encoder": trained.encoder}
-    kept = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
-    click.echo(f"saved: {output}{kept and ', with '}{kept}")
+    beside = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
+    if not outcome.failed:
+        click.echo(f"saved: {output}{beside and ', with '}{beside}")
+
+
+def _save_weights(model: nn.Module, path: Path) -> None:
+    with saving():
+        save_weights(model, path)

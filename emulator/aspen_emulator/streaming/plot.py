@@ -26,11 +26,11 @@ def plot_stream(
     labels: Array | None = None,
     names: Sequence[str] = (),
 ) -> None:
-    """Draw energy, knob and answers over time; write a PNG.
+    """Draw energy, knob and answers over time.
 
     Args:
         windows: of the stream, in order.
-        path: the PNG file.
+        path: a ``.png``, ``.pdf`` or ``.svg`` file.
         title: what is shown.
         allowed: joules of dynamic energy per window that the budget allows, if there is one.
         labels: (windows,) classes, -1 where there is none.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -13,8 +12,10 @@ from pathlib import Path
 
 from aspen._packages import needed_for
 from aspen.errors import InputError
-from aspen.files import write_atomically
+from aspen.storage.outputs import make_folder
+from aspen.storage.writing import write_atomically
 from aspen_emulator.study.problems import Problem
+from aspen_emulator.training import save_weights
 
 PATIENCE = 10
 """Seconds to wait for a scheduler."""
@@ -45,9 +46,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
         model.load_state_dict(torch.load(folder / f"{stem(before, seed)}.pt", weights_only=True))
     checkpoint = folder / f"{stem(cell, seed)}.checkpoint"
     fitted = fit(model, data, chosen.recipe(cell), seed=seed, checkpoint=checkpoint, resume=True)
-    buffer = io.BytesIO()
-    torch.save(model.state_dict(), buffer)
-    write_atomically(folder / f"{stem(cell, seed)}.pt", buffer.getvalue())
+    save_weights(model, folder / f"{stem(cell, seed)}.pt")
     network = export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
     profile = fitted.profile
     if profile is not None:
@@ -82,7 +81,7 @@ def train_all(
         AspenError: a training failed; the others that were running are finished first.
         MissingDependencyError: Dask's scheduler was asked for, and it is not installed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     jobs = [(cell, seed) for seed in range(seeds) for cell in chosen.cells]
     first = [job for job in jobs if chosen.begins_with(job[0]) is None]
     for group in (first, [job for job in jobs if job not in first]):

@@ -20,7 +20,7 @@ _COLOURS = {DIAL: "#1f6f78", "perturbed": "#b5482a", "plain": "#bbbbbb"}
 
 
 def plot(problem: Problem, test: Points, spent: Spent, seeds: int, path: Path) -> None:
-    """Accuracy over hidden spikes and over energy, accuracy and spikes over the knob; integers; write a PNG.
+    """Accuracy over hidden spikes and over energy, accuracy and spikes over the knob; integers.
 
     Where the chip has no published energies, synaptic operations of the hidden layers stand for them.
     """

@@ -11,9 +11,9 @@ import numpy as np
 
 from aspen.calibration import OperatingPoint, thin
 from aspen.data import Dataset
-from aspen.files import write_atomically
 from aspen.network import Network, load_network
 from aspen.profiles import DialProfile, load_profile
+from aspen.storage.writing import write_atomically
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import check_input
 from aspen_emulator.study.cells import stem
