@@ -12,7 +12,8 @@ from torch import Tensor, nn
 def count_spikes(layers: dict[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
     """Collect the spikes of spiking layers while the block runs: name -> list of (batch, *shape), one for each step.
 
-    A fused model (:func:`aspen.fuse`) adds all steps of a layer at once, (time x batch, *shape).
+    These are what the neurons fire, whatever other hooks make of it. A fused model (:func:`aspen.fuse`) adds all steps
+    of a layer at once, (time x batch, *shape).
     """
     spikes: dict[str, list[Tensor]] = {name: [] for name in layers}
 
@@ -22,7 +23,7 @@ def count_spikes(layers: dict[str, nn.Module]) -> Iterator[dict[str, list[Tensor
 
         return hook
 
-    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    handles = [layer.register_forward_hook(keep(name), prepend=True) for name, layer in layers.items()]
     try:
         yield spikes
     finally:

@@ -304,6 +304,14 @@ def find_guard(module: nn.Module, kind: type[Any]) -> Any:
     return guard if isinstance(guard, kind) else None
 
 
+def has_own_forward(module: nn.Module) -> bool:
+    """Whether somebody put another ``forward`` on this very module than the guards of this package."""
+    inner = vars(module).get("forward")
+    while isinstance(inner, ForwardGuard):
+        inner = inner.replaced
+    return inner is not None
+
+
 def control_of(module: nn.Module, name: str) -> NeuronControl:
     """Return the control of a spiking layer, installed under ``name`` if there is none yet."""
     return find_guard(module, NeuronControl) or NeuronControl(module, name)

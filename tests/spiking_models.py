@@ -72,7 +72,7 @@ def record_model(model: nn.Module, run_model: Callable[[], Any]) -> tuple[dict[s
             if getattr(module, "reset_delay", True) or module.reset_mechanism == "none":
                 membranes.setdefault(name, []).append(module.mem.numpy().copy())
 
-        handles.append(layer.register_forward_hook(hook))
+        handles.append(layer.register_forward_hook(hook, prepend=True))
     with torch.no_grad():
         run_model()
     for handle in handles:

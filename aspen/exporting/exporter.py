@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from math import prod
-from typing import Any
 
 import numpy as np
 import snntorch
@@ -30,6 +28,7 @@ from aspen.exporting.readout import (
     membrane_readout,
 )
 from aspen.exporting.tracing import Call, Trace
+from aspen.exporting.verifying import Wired, Wiring, copy_of, verify
 from aspen.layers import spiking_layers
 from aspen.network import READOUTS, Network, Population
 
@@ -39,12 +38,15 @@ _INPUT = "input"
 def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Network:
     """Describe a trained snnTorch model as a network that spikes alike.
 
-    The model runs on the sample, in ``eval()`` mode and on a copy, to see what feeds what. It may loop over time, do
-    one step (keeping its states, or taking and returning them), or repeat one input for a number of steps of its own;
-    the network is then given that input at every step. Neurons are ``Leaky``, ``Synaptic``, ``RLeaky``, ``RSynaptic``
-    and ``Lapicque``; between them lie linear layers, sums and concatenations, of spikes of this step or of earlier
-    ones. Thresholds are exported as trained; the run-time knob of the model (:func:`aspen.set_threshold_scale`) is not
-    part of them.
+    The model runs on the sample, in ``eval()`` mode and on a copy, to see what feeds what; then again, on the sample
+    and on random input and spikes, to see that the network's connections give its neurons the same. What hooks make of
+    a layer's values is part of the network.
+
+    The model may loop over time, do one step (keeping its states, or taking and returning them), or repeat one input
+    for a number of steps of its own; the network is then given that input at every step. Neurons are ``Leaky``,
+    ``Synaptic``, ``RLeaky``, ``RSynaptic`` and ``Lapicque``; between them lie linear layers, sums and concatenations,
+    of spikes of this step or of earlier ones. Thresholds are exported as trained; the run-time knob of the model
+    (:func:`aspen.set_threshold_scale`) is not part of them.
 
     Args:
         model: the trained model.
@@ -71,23 +73,17 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
         raise InputError(f"sample: found {found}, allowed is a tensor (time, batch, *shape) of 2 steps or more")
     if not bool(sample.isfinite().all()):
         raise InputError("sample: found NaN or infinity, allowed are finite numbers; clean the data")
-    twin = _copy(model).eval()
+    twin = copy_of(model).eval()
     spiking = spiking_layers(twin)
     for name, layer in spiking.items():
         check_neuron(name, layer)
     leaves = leaf_modules(twin)
     traced = record(twin, sample, leaves, spiking)
-    return _Builder(twin, sample, leaves, traced, readout).build()
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    """A copy of the model; membranes still in an autograd graph, which torch cannot copy, are detached."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for value in (*module._buffers.values(), *vars(module).values()):
-            if isinstance(value, Tensor) and not value.is_leaf:
-                memo[id(value)] = value.detach().clone()
-    return copy.deepcopy(model, memo)
+    builder = _Builder(twin, sample, leaves, traced, readout)
+    network = builder.build()
+    output = next(module for module, population in builder.names.items() if population == network.output)
+    verify(model, sample, Wiring(builder.wired, builder.names, traced.form, output))
+    return network
 
 
 class _Builder:
@@ -107,6 +103,7 @@ class _Builder:
         self.names = {"": _INPUT} | {name: population_name(name) for name in self.calls}
         self.doubles = Doubles()
         self.steps = max(len(own) for own in self.calls.values())
+        self.wired: dict[str, Wired] = {}
         self.parameters = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
     def build(self) -> Network:
@@ -132,7 +129,9 @@ class _Builder:
     def _incoming(self, name: str, mapped: dict[str, Mapped]) -> list[Connection]:
         last, population, shape = self.calls[name][-1], self.names[name], self.shapes[name]
         folder = self._folder(name, population, shape, last.call, mapped[name].scale, mapped)
-        return merge(folder.fold(last.node) + recurrence(name, population, self.leaves[name], shape, mapped[name]))
+        made = folder.fold(last.node)
+        self.wired[name] = Wired(tuple(made), np.broadcast_to(mapped[name].scale, shape).reshape(-1))
+        return merge(made + recurrence(name, population, self.leaves[name], shape, mapped[name]))
 
     def _folder(
         self, name: str, population: str, shape: tuple[int, ...], call: int, scale: Array, mapped: dict[str, Mapped]
@@ -143,8 +142,12 @@ class _Builder:
     def _fold_readout(self, last: ReadOut, population: str, mapped: dict[str, Mapped]) -> list[Connection]:
         folder = self._folder(last.module, population, last.shape, self.steps - 1, np.ones(()), mapped)
         if len(last.calls) > 1 or last.keep == 0:
-            return merge(folder.fold(last.calls[-1]))
-        return fold_over_time(folder, last.calls[0], self.steps)
+            made, when = merge(folder.fold(last.calls[-1])), "step" if len(last.calls) > 1 else "last"
+        else:
+            made, when = fold_over_time(folder, last.calls[0], self.steps), "sum"
+        self.names[last.module] = population
+        self.wired[last.module] = Wired(tuple(made), np.ones(prod(last.shape)), when)
+        return made
 
     def _check_expressions(self) -> ReadOut | None:
         """Every neuron's input is linear in spikes and input, and made in the same way at every step.

@@ -22,6 +22,7 @@ from aspen._arrays import Array
 from aspen.connections import MAX_DELAY, Connection, Conv, Dense, Sparse
 from aspen.errors import ModelError
 from aspen.exporting.expressions import atoms, compute, key, operations, widest
+from aspen.exporting.forms import line
 from aspen.exporting.layers import CONVS, NORMS, RESHAPING, Doubles
 from aspen.exporting.neurons import numpy, times
 from aspen.exporting.nodes import EVERY_STEP, RESHAPES, SUMS, Node
@@ -63,6 +64,17 @@ class Folder:
 
     def fold(self, node: Node) -> list[Connection]:
         """The connections that carry the expression ``node``."""
+        try:
+            return self._fold(node)
+        except ModelError:
+            raise
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:  # of somebody's hooks
+            raise ModelError(
+                f"{self.module}: what makes its input fails when it is computed again: {line(error)}; look for hooks "
+                f"that remember what they were given"
+            ) from error
+
+    def _fold(self, node: Node) -> list[Connection]:
         made: list[Connection] = []
         rest: list[Node] = []
         for term in _terms(node):

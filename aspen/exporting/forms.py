@@ -23,9 +23,9 @@ def record(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiki
         ModelError: it is none of these, a neuron is not called once per step, or its state is tampered with.
     """
     if "" in spiking:
-        raise ModelError(f"{_title(model)}: found a neuron alone, allowed is a model of layers; use nn.Sequential")
+        raise ModelError(f"{title(model)}: found a neuron alone, allowed is a model of layers; use nn.Sequential")
     traced = _looping(model, sample, leaves, spiking) or _single(model, sample, leaves, spiking)
-    counts = {name: sum(call.module == name for call in traced.calls) for name in spiking}
+    counts = {name: sum(made.module == name for made in traced.calls) for name in spiking}
     steps = sample.shape[0] if traced.stepped else max(counts.values())
     for name, found in counts.items():
         if found != steps:
@@ -33,13 +33,36 @@ def record(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiki
                 f"{name}: called {found} times for {steps} time steps, allowed is once per step; "
                 f"let forward() loop over the first dimension, or let it do one step"
             )
-    for call in traced.calls:
-        if call.problem:
+    for made in traced.calls:
+        if made.problem:
             raise ModelError(
-                f"{call.module}: at step {call.call} it {call.problem}, allowed is its own state of the step before, "
+                f"{made.module}: at step {made.call} it {made.problem}, allowed is its own state of the step before, "
                 f"zero at first; pass the states on as they are and reset them only before the first step"
             )
     return traced
+
+
+def call(model: nn.Module, inputs: list[Tensor], form: str) -> Any:
+    """What the model returns for inputs in one of the forms of :func:`aspen.exporting.tracing.trace`.
+
+    Where it is given one step after the other, that is a list of what it returned at each, without its states.
+    """
+    if form == "whole":
+        return model(inputs[0])
+    given = [torch.zeros(0, dtype=inputs[0].dtype, device=inputs[0].device)] * _required_states(model)
+    if form == "static":
+        return model(inputs[0], *given)
+    answers: list[Tensor] = []
+    for step in inputs:
+        made = parts(model(step, *given), Tensor)
+        if len(made) < len(given):
+            raise ModelError(
+                f"{title(model)}.forward() takes {len(given)} states and returns {len(made)} tensors, allowed is "
+                f"to return all states, last and in the order in which they are taken"
+            )
+        answers += made[: len(made) - len(given)]
+        given = made[len(made) - len(given) :]
+    return answers
 
 
 def _reset(spiking: dict[str, nn.Module]) -> None:
@@ -68,50 +91,32 @@ def _looping(
     if not traced.stepped and (error is not None or not _steps_over(traced, sample)):
         return None  # this model was not meant to be given all steps at once
     if error is not None:
-        raise ModelError(f"{_title(model)}.forward() failed on the sample: {_line(error)}; correct one of them")
+        raise ModelError(f"{title(model)}.forward() failed on the sample: {line(error)}; correct one of them")
     return traced
 
 
 def _steps_over(traced: Trace, sample: Tensor) -> bool:
     """Whether the neurons were given one step after the other, though not the sample's own."""
     steps, batch = sample.shape[:2]
-    shapes = {call.node.shape[:1] for call in traced.calls}
-    return steps != batch and shapes == {(batch,)} and max(call.call for call in traced.calls) == steps - 1
+    shapes = {made.node.shape[:1] for made in traced.calls}
+    return steps != batch and shapes == {(batch,)} and max(made.call for made in traced.calls) == steps - 1
 
 
 def _single(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]) -> Trace:
     """The trace of a model that is given one step at a time, or one step that it repeats itself."""
-    states = [torch.zeros(0, dtype=sample.dtype, device=sample.device)] * _required_states(model)
     steps = list(sample)
-
-    def repeated() -> Any:
-        return model(steps[0], *states)
-
-    def stepwise() -> list[Tensor]:
-        given, answers = states, []
-        for step in steps:
-            made = parts(model(step, *given), Tensor)
-            if len(made) < len(given):
-                raise ModelError(
-                    f"{_title(model)}.forward() takes {len(given)} states and returns {len(made)} tensors, allowed is "
-                    f"to return all states, last and in the order in which they are taken"
-                )
-            answers += made[: len(made) - len(given)]
-            given = made[len(made) - len(given) :]
-        return answers
-
     _reset(spiking)
     try:
-        traced = trace(repeated, steps[:1], leaves, "static")
-        if any(call.call for call in traced.calls):
+        traced = trace(lambda: call(model, steps[:1], "static"), steps[:1], leaves, "static")
+        if any(made.call for made in traced.calls):
             return traced
         _reset(spiking)
-        traced = trace(stepwise, steps, leaves, "steps")
+        traced = trace(lambda: call(model, steps, "steps"), steps, leaves, "steps")
     except ModelError:
         raise
     except Exception as error:
         raise ModelError(
-            f"{_title(model)}.forward() takes neither the sample (time first) nor one step of it: {_line(error)}; "
+            f"{title(model)}.forward() takes neither the sample (time first) nor one step of it: {line(error)}; "
             f"give a sample (time, batch, *shape) that fits"
         ) from error
     traced.stepped = traced.outside = True
@@ -125,9 +130,11 @@ def _required_states(model: nn.Module) -> int:
     return max(sum(p.kind in positional and p.default is inspect.Parameter.empty for p in parameters) - 1, 0)
 
 
-def _title(model: nn.Module) -> Any:
+def title(model: nn.Module) -> str:
+    """A model's name in messages."""
     return type(model).__name__
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
+    """What an error says, on one line."""
     return " ".join(str(error).split())[:200]

@@ -43,6 +43,8 @@ def check_layer(name: str, layer: nn.Module) -> None:
     if not isinstance(layer, LAYERS):
         remedy = next((text for part, text in _REMEDIES.items() if part in type(layer).__name__), "replace it")
         raise ModelError(f"{title} cannot be exported, allowed between neurons are {_ALLOWED}; {remedy}")
+    if "forward" in vars(layer):
+        raise ModelError(f"{title} has a forward() of its own, allowed is the class's; remove it, or register a hook")
     if isinstance(layer, NORMS) and layer.running_mean is None:
         raise ModelError(
             f"{title} has track_running_stats=False and so depends on the batch; train with track_running_stats=True"

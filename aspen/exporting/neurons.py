@@ -14,6 +14,7 @@ from aspen._arrays import Array
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import ModelError
 from aspen.neurons import Lif
+from aspen.thresholds import has_own_forward
 
 NEURONS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynaptic, snntorch.Lapicque)
 _RESET_FUNCTIONS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
@@ -37,6 +38,8 @@ def check_neuron(name: str, layer: Any) -> None:
     if type(layer) not in NEURONS:
         allowed = ", ".join(neuron.__name__ for neuron in NEURONS)
         raise ModelError(f"{kind} cannot be exported, allowed are {allowed}; use one of these")
+    if has_own_forward(layer):
+        raise ModelError(f"{kind} has a forward() of its own, allowed is snnTorch's; remove what was put around it")
     if layer.inhibition:
         raise ModelError(f"{kind} has inhibition=True, which no LIF population does; train with inhibition=False")
     if layer.state_quant:

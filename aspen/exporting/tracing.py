@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from aspen.errors import ModelError
+from aspen.exporting.layers import IDENTITIES
 from aspen.exporting.nodes import (
     DROPOUTS,
     EVERY_STEP,
@@ -60,6 +61,7 @@ class Trace:
         returned: what the model returned, as far as it depends on the input.
         stepped: whether the sample was read step by step.
         outside: whether the model was called once for each step.
+        form: how the model was called, as in :func:`trace`.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Trace:
     returned: list[Node] = field(default_factory=list)
     stepped: bool = False
     outside: bool = False
+    form: str = "whole"
 
 
 class _Watcher(TorchFunctionMode):
@@ -182,7 +185,7 @@ def trace(run: Callable[[], Any], inputs: list[Tensor], leaves: dict[str, nn.Mod
         form: ``whole`` (one tensor, time first), ``steps`` (a tensor for each time step) or ``static`` (one tensor,
             the same at every step).
     """
-    traced = Trace()
+    traced = Trace(form=form)
     watcher = _Watcher(traced)
     for step, tensor in enumerate(inputs):
         shape = tuple(tensor.shape)
@@ -200,9 +203,11 @@ def trace(run: Callable[[], Any], inputs: list[Tensor], leaves: dict[str, nn.Mod
 def _hooks(leaves: dict[str, nn.Module], watcher: _Watcher) -> Iterator[None]:
     handles = []
     for name, leaf in leaves.items():
-        hooks = (_NeuronHooks if type(leaf).__name__ in STATES else _LayerHooks)(name, watcher)
-        handles.append(leaf.register_forward_pre_hook(hooks.before, with_kwargs=True))
-        handles.append(leaf.register_forward_hook(hooks.after, with_kwargs=True))
+        neuron = type(leaf).__name__ in STATES
+        hooks = (_NeuronHooks if neuron else _LayerHooks)(name, watcher)
+        # what others' hooks do belongs to a layer, and is followed as operations before and after a neuron
+        handles.append(leaf.register_forward_pre_hook(hooks.before, with_kwargs=True, prepend=not neuron))
+        handles.append(leaf.register_forward_hook(hooks.after, with_kwargs=True, prepend=neuron))
     try:
         yield
     finally:
@@ -211,24 +216,26 @@ def _hooks(leaves: dict[str, nn.Module], watcher: _Watcher) -> Iterator[None]:
 
 
 class _LayerHooks:
-    """Notes what a layer made of what."""
+    """Notes what a layer, its hooks included, made of what."""
 
     def __init__(self, name: str, watcher: _Watcher) -> None:
         self.name, self.watcher = name, watcher
+        self.given: Any = ((), {})
+        self.same: Any = None
 
     def before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.given, self.same = self.watcher.symbolic((tuple(args), kwargs)), args[0] if args else None
         self.watcher.inside += 1
         self.watcher.trace.ran[self.name] = None
 
     def after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        symbolic = self.watcher.symbolic((tuple(args), kwargs))
         made_here = self.watcher.trace.layers.setdefault(self.name, [])
         for item, tensor in enumerate(parts(output, Tensor)):
-            if isinstance(module, (nn.Identity, nn.modules.dropout._DropoutNd)):
-                node = self.watcher.node(args[0])
+            if tensor is self.same and isinstance(module, IDENTITIES):
+                node = self.watcher.node(tensor)
             else:
                 pick = None if isinstance(output, Tensor) else item
-                made, options = symbolic
+                made, options = self.given
                 node = Node("apply", tuple(tensor.shape), self.name, 0, self.name, module, made, options, pick)
             self.watcher.mark(tensor, node)
             made_here += [node] if item == 0 else []
