@@ -12,7 +12,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 from tests.mutant_operators import OWN, is_code
-from tests.mutants import ROOT, TESTS, interval, modules, mutants, operators, sample, files_of
+from tests.mutants import ROOT, TESTS, files_of, interval, modules, mutants, operators, sample
 
 
 @pytest.mark.parametrize("kind", OWN)
