@@ -53,5 +53,9 @@ class TrainingError(AspenError, RuntimeError):
     """A training failed: no finite loss, or a network that says nothing. The last good weights remain."""
 
 
+class TrainingWarning(UserWarning):
+    """A training ended with a network that can be used in part of its knob's range only, or not at all."""
+
+
 class MissingDependencyError(AspenError, RuntimeError):
     """An optional package that this call needs is not installed."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -14,29 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aspen._arrays import Array
+from aspen._labels import as_labels
 from aspen.checkpoints import read_checkpoint, write_checkpoint
 from aspen.data import Dataset
 from aspen.dialing import LearnedDial
-from aspen.errors import InputError, ModelError, TrainingError, UnwrittenError
+from aspen.errors import InputError, ModelError, TrainingError, TrainingWarning, UnwrittenError
 from aspen.fused import fuse
+from aspen.knob_range import KnobRange, find_knob_range
 from aspen.layers import hidden_layers
 from aspen.logs import Logs
+from aspen.measuring import evaluate as evaluate
+from aspen.measuring import measure
 from aspen.models import normalises_over_time
 from aspen.profiles import DialProfile
 from aspen.ranks import begin_alike, first_says, rank_and_world
 from aspen.recipes import Recipe
 from aspen.recipes import recipe as find_recipe
-from aspen.spikes import count_spikes
 from aspen.storage.outputs import check_output
-from aspen.thresholds import get_threshold_scale, set_threshold_scale
-from aspen.trainer import SILENT_EPOCHS, Epoch, Progress, Report, Stage, scores_of
-
-SCALES = (1.0, 0.7, 1.5)
-KNOBS = (0.0, 0.5, 1.0)
-VALIDATION_SAMPLES = 512
-"""Validation samples that are tried after each epoch; the same ones each time."""
-_CHUNK = 256
+from aspen.trainer import SILENT_EPOCHS, Epoch, Progress, Report, Stage
 
 
 @dataclass
@@ -46,10 +40,12 @@ class Fitted:
     Args:
         history: one entry for each epoch.
         profile: the learned dial, where the recipe has one; knob 0 is its accurate end.
+        knob_range: whether the network can be used, and in which part of its knob's range.
     """
 
     history: list[Epoch] = field(default_factory=list)
     profile: DialProfile | None = None
+    knob_range: KnobRange | None = None
 
     @property
     def loss(self) -> list[float]:
@@ -112,6 +108,10 @@ def fit(
     Returns:
         what was measured, and the dial where one was learned.
 
+    Warns:
+        TrainingWarning: the network ended at chance, or its knob is at chance in part of its range; ``knob_range`` of
+            what is returned has the figures.
+
     Raises:
         InputError: the data or a setting is not allowed.
         ModelError: the model cannot be trained like this.
@@ -122,7 +122,7 @@ def fit(
     _check_data(data)
     _check_ranks(stages, data)
     begin_alike(model)
-    sample = torch.from_numpy(data.encoder.encode(data.train.values[:1], seed=0))
+    sample = torch.from_numpy(data.encode(data.train.values[:1], seed=0))
     sample = sample.to(next(model.parameters()))
     hidden_layers(model)
     if checkpoint is not None:
@@ -150,11 +150,16 @@ def fit(
                 _run_stage(stage, done, settings, checkpoint, logs, progress, total)
                 if dial is not None:
                     result.profile = dial.profile()
+                if index == len(stages) - 1:
+                    result.knob_range = first_says(find_knob_range(stage))
+                if dial is not None:
                     dial.remove()
         finally:
             if dial is not None:
                 dial.remove()
             model.eval()
+    if result.knob_range is not None and result.knob_range.warning and rank_and_world()[0] == 0:
+        warnings.warn(result.knob_range.warning, TrainingWarning, stacklevel=2)
     return result
 
 
@@ -258,13 +263,10 @@ def _check_data(data: Dataset) -> None:
     for name in ("train", "validation"):
         if len(data.part(name)) == 0:
             raise InputError(f"{name}: found no samples, allowed is at least one; split the data otherwise")
+        as_labels(f"{name} labels", data.part(name).labels, classes=data.classes)
     labels = np.unique(data.train.labels)
     if len(labels) < 2:
         raise InputError(f"train: found the one class {labels.tolist()}, allowed are two or more; split otherwise")
-    if labels.min() < 0 or labels.max() >= data.classes:
-        raise InputError(
-            f"train: found labels {labels.min()} to {labels.max()}, allowed is 0 to {data.classes - 1}; renumber them"
-        )
 
 
 def _check_ranks(stages: list[Recipe], data: Dataset) -> None:
@@ -293,66 +295,3 @@ def _runner(model: nn.Module, sample: Tensor, fused: bool | None, batch_norm: st
         return model
     finally:
         model.train(was_training)
-
-
-def measure(stage: Stage, loss: float, epoch: int) -> Epoch:
-    """Validation accuracy and spikes at three knob settings, with the averaged weights."""
-    data = stage.data
-    chosen = np.random.default_rng(0).permutation(len(data.validation))[:VALIDATION_SAMPLES]
-    inputs, labels = data.spikes("validation")[:, chosen], data.validation.labels[chosen]
-    settings = KNOBS if stage.dial is not None else SCALES
-    accuracy, spikes, dead = [], [], 0.0
-    with stage.averaged():
-        for setting in settings:
-            with _dialled(stage, setting):
-                found, counts = _count(stage.model, stage.runner, inputs, labels)
-            accuracy.append(found)
-            spikes.append(float(sum(float(count.sum()) for count in counts.values())) / len(labels))
-            if setting == settings[0]:
-                neurons = torch.cat([count.reshape(-1) for count in counts.values()])
-                dead = float((neurons == 0).double().mean())
-    return Epoch(stage.index, epoch, loss, list(settings), accuracy, spikes, dead)
-
-
-@contextmanager
-def _dialled(stage: Stage, setting: float) -> Iterator[None]:
-    """The dial, or the knob of all hidden layers, at ``setting`` for as long as the block runs."""
-    if stage.dial is not None:
-        stage.dial.turn(setting)
-        yield
-        return
-    before = get_threshold_scale(stage.model)
-    set_threshold_scale(stage.model, {name: before[name] * setting for name in stage.hidden})
-    try:
-        yield
-    finally:
-        set_threshold_scale(stage.model, before)
-
-
-def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) -> tuple[float, dict[str, Tensor]]:
-    """Accuracy, and spikes of each hidden neuron in all samples together, in eval mode."""
-    was_training = model.training
-    model.eval()
-    like = next(model.parameters())
-    hidden = hidden_layers(model)
-    correct, counts = 0, dict[str, Tensor]()
-    try:
-        for start in range(0, len(labels), _CHUNK):
-            part = torch.from_numpy(np.ascontiguousarray(inputs[:, start : start + _CHUNK])).to(like.device, like.dtype)
-            with torch.no_grad(), count_spikes(hidden) as spikes:
-                scores = scores_of(runner(part))
-            wanted = torch.from_numpy(labels[start : start + _CHUNK]).to(scores.device)
-            correct += int((scores.argmax(dim=1) == wanted).sum())
-            for name, steps in spikes.items():
-                total = sum(step.sum(dim=0) for step in steps)
-                counts[name] = counts.get(name, 0) + total.double().cpu()  # type: ignore[union-attr]
-    finally:
-        model.train(was_training)
-    return correct / len(labels), counts
-
-
-def evaluate(model: nn.Module, data: Dataset, part: str) -> tuple[float, float]:
-    """Accuracy (0 to 1) and hidden spikes per inference of a snnTorch model on a part of the data, in eval mode."""
-    labels = data.part(part).labels
-    accuracy, counts = _count(model, model, data.spikes(part), labels)
-    return accuracy, float(sum(float(count.sum()) for count in counts.values())) / len(labels)

@@ -175,7 +175,7 @@ def bad(**change: Any) -> Dataset:
     [
         (bad(train=DATA.train.select(np.arange(0))), QUICK, InputError, "train: found no samples"),
         (bad(train=DATA.train.select(DATA.train.labels == 1)), QUICK, InputError, r"train: found the one class \[1\]"),
-        (bad(classes=1), QUICK, InputError, "train: found labels 0 to 1, allowed is 0 to 0"),
+        (bad(classes=1), QUICK, InputError, "train labels: found labels 0 to 1, allowed are 0 to 0"),
         (DATA, replace(QUICK, spike_price=1e4, epochs=12, warm_up=0.0), TrainingError, "no hidden spike on validation"),
         (DATA, replace(QUICK, spike_price=float("nan")), TrainingError, "loss: found nan in epoch 1"),
     ],

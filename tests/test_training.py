@@ -31,8 +31,8 @@ def small() -> Dataset:
 
 
 def brisk(name: str) -> Recipe:
-    """A recipe with more steps per epoch."""
-    return replace(RECIPES[name], batch_size=8)
+    """A recipe with more steps per epoch, and a price at which both classes keep an answer."""
+    return replace(RECIPES[name], batch_size=8, spike_price=min(RECIPES[name].spike_price, 0.05))
 
 
 def model(seed: int = 0) -> DenseNet:

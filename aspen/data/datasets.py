@@ -90,8 +90,24 @@ class Dataset:
     def spikes(self, part: str) -> Array:
         """(time, n, *shape): a part encoded once, always with the same seed; uint8 spikes, or a float32 current."""
         if part not in self._encoded:
-            self._encoded[part] = self.encoder.encode(self.part(part).values, _SEEDS[part])
+            self._encoded[part] = self.encode(self.part(part).values, _SEEDS[part])
         return self._encoded[part]
+
+    def encode(self, values: Array, seed: int) -> Array:
+        """(time, n, *shape): what the encoder makes of values (n, *shape).
+
+        Raises:
+            InputError: another number of samples, as where an encoder gives the batch first.
+        """
+        encoded = self.encoder.encode(values, seed)
+        if encoded.ndim < 2 or encoded.shape[1] != len(values):
+            first = encoded.ndim > 1 and encoded.shape[0] == len(values)
+            remedy = "it looks as if the batch came first: swap its axes 0 and 1" if first else "correct the encoder"
+            raise InputError(
+                f"{self.name}: found an encoder that gives {encoded.shape} for a batch of {len(values)}, allowed is "
+                f"(time, {len(values)}, *shape); {remedy}"
+            )
+        return encoded
 
     def with_encoder(self, encoder: StoredEncoder) -> Dataset:
         """The same samples with another encoder, fitted on the training samples."""
@@ -100,7 +116,7 @@ class Dataset:
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one encoded time step of one sample: what the network's input population needs."""
-        return self.encoder.encode(self.train.values[:1], 0).shape[2:]
+        return self.encode(self.train.values[:1], 0).shape[2:]
 
     @cached_property
     def input_peak(self) -> float:

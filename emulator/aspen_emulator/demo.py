@@ -73,6 +73,8 @@ def run_demo(
     for name in RECIPES:
         for seed in range(seeds):
             trained = train_network(name, seed=seed, epochs=epochs)
+            if trained.warning:
+                say(f"     {name}, seed {seed}: {trained.warning}")
             deployment = compile(trained.network, CHIP)
             if name == "perturbed" and kept is None:
                 kept = deployment
@@ -210,6 +212,7 @@ def _mean_points(runs: Runs) -> list[OperatingPoint]:
             hidden_synaptic_operations=mean([p.hidden_synaptic_operations for p in points]),
             dynamic_nj=mean([p.dynamic_nj for p in points]),
             static_nj=mean([p.static_nj for p in points]),
+            unanswered=mean([p.unanswered for p in points]),
         )
         for points in zip(*runs, strict=True)
     ]
@@ -242,12 +245,13 @@ def summary(result: DemoResult) -> str:
 def _table(runs: Runs) -> list[str]:
     low, high = (spread(runs, lambda p: p.accuracy)[i] for i in (1, 2))
     rows = [
-        "| knob | accuracy (seeds) | hidden spikes | synaptic operations (hidden) | dynamic nJ | static nJ |",
-        "|---:|---:|---:|---:|---:|---:|",
+        "| knob | accuracy (seeds) | no answer | spikes | synaptic operations (hidden) | dynamic nJ | static nJ |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for i, p in enumerate(_mean_points(runs)):
         rows.append(
-            f"| {p.threshold_scale:g} | {p.accuracy:.1%} ({low[i]:.1%} to {high[i]:.1%}) | {p.hidden_spikes:.1f} | "
+            f"| {p.threshold_scale:g} | {p.accuracy:.1%} ({low[i]:.1%} to {high[i]:.1%}) | {p.unanswered:.1%} | "
+            f"{p.hidden_spikes:.1f} | "
             f"{p.synaptic_operations:.0f} ({p.hidden_synaptic_operations:.0f}) | "
             f"{p.dynamic_nj:.1f} | {p.static_nj:.0f} |"
         )

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ from aspen._names import unknown_name
 from aspen._packages import needed_for
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.data.stored import put_encoder
-from aspen.errors import InputError, TrainingError
+from aspen.errors import InputError, TrainingError, TrainingWarning
 from aspen.files import network_container, write_container
 from aspen.network import Network
 from aspen.profiles import DialProfile, put_profile
@@ -115,6 +116,7 @@ class Trained:
         encoder: what turned the data into spikes or a current, where a file can hold it.
         points: knob setting, accuracy and hidden spikes per inference.
         dead: fraction of the hidden neurons that never spiked at the first setting.
+        warning: what of the knob's range cannot be used, in a sentence; empty where all can.
     """
 
     network: Network
@@ -122,6 +124,7 @@ class Trained:
     encoder: StoredEncoder | None
     points: tuple[tuple[float, float, float], ...]
     dead: float
+    warning: str = ""
 
     def save(self, path: Path) -> None:
         """Write an ``.aspen`` file: the network with its dial and its encoder, all of it or nothing."""
@@ -205,11 +208,13 @@ def train_network(
             shown = ", ".join(
                 f"{setting:g}: {accuracy:.1%} {spikes:.0f}" for setting, accuracy, spikes in _points(entry)
             )
-            bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}")
+            bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}", refresh=False)
             bar.update(1)
 
         with _one_thread(), _remembered(checkpoint):
-            fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
+            with catch_warnings():
+                simplefilter("ignore", TrainingWarning)  # whoever called says it in words of its own
+                fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
             last = fitted.history[-1]
             if not any(last.spikes):
                 raise TrainingError(
@@ -229,7 +234,8 @@ def train_network(
     trained |= {name: value for name, value in changed.items() if value is not None}
     network = replace(network, provenance={**network.provenance, "training": trained})
     encoder = dataset.encoder if isinstance(dataset.encoder, StoredEncoder) else None
-    return Trained(network, profile, encoder, tuple(_points(last)), last.dead)
+    warning = "" if fitted.knob_range is None else fitted.knob_range.warning
+    return Trained(network, profile, encoder, tuple(_points(last)), last.dead, warning)
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

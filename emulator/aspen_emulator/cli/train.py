@@ -11,7 +11,7 @@ import click
 from aspen.data import DATASETS
 from aspen.recipes import RECIPES
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
-from aspen_emulator.cli.common import OneOf
+from aspen_emulator.cli.common import OneOf, warn
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.training import MODEL_KINDS, Architecture, save_weights, train_network
 
@@ -115,6 +115,8 @@ def train_command(
     for setting, accuracy, spikes in trained.points:
         click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spikes:.0f} hidden spikes per inference")
     click.echo(f"{trained.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
+    if trained.warning:
+        warn(trained.warning)
     parts = {"dial": trained.profile, "encoder": trained.encoder}
     beside = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
     if not outcome.failed:
