@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from math import exp, isfinite, log
 
+from aspen._numbers import as_float
 from aspen.confidence import EarlyStop
 from aspen.errors import InputError
 from aspen.operating_points import EarlyPoint, OperatingPoint, cost_of
@@ -169,7 +170,7 @@ def _interpolated(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(as_float(value)):
         raise InputError(f"{what}: found {value!r}, allowed are finite numbers; correct the value")
     return float(value)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
+from aspen._numbers import real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
@@ -91,8 +92,10 @@ class Chooser:
         """The most accurate point that takes at most so many joules per inference.
 
         Raises:
-            InputError: there is none, or the energies are unknown; says what would be possible.
+            InputError: there is none, or the energies are unknown; says what would be possible. Or ``joules`` is no
+                number above 0.
         """
+        joules = real("max-energy", joules, 0.0, above=True)
         cheapest = min(self.offers, key=self._cost)
         if joules < 1e-9 * self._cost(cheapest):
             static = 1e-9 * (self._static(cheapest) or 0.0)

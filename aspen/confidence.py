@@ -19,6 +19,7 @@ import numpy as np
 from aspen._arrays import Array
 from aspen._labels import as_labels
 from aspen._names import unknown_name
+from aspen._numbers import as_float
 from aspen.errors import InputError
 from aspen.network import READOUTS
 from aspen.readout import accumulated, answers, running_scores
@@ -248,7 +249,7 @@ def _fit(scores: Array, labels: Array) -> tuple[float, float]:
 
 
 def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(as_float(value)):
         raise InputError(f"{what}: found {value!r}, allowed are finite numbers; correct the value")
     return float(value)
 

@@ -45,6 +45,12 @@ def test_the_most_accurate_within_an_energy(nanojoules: float, dynamic: bool, ea
     assert choice.steps == (10.0 if early else 20)
 
 
+@pytest.mark.parametrize("joules", [float("nan"), float("inf"), 0.0, -1.0, None])
+def test_an_energy_is_a_number(joules: Any) -> None:
+    with pytest.raises(InputError, match=r"max-energy: found .*, allowed is a number above 0"):
+        Chooser(made()).within_energy(joules)
+
+
 @given(st.floats(1e-3, 59.99), st.floats(0.0, 1.0), st.floats(0.1, 1e3), st.booleans(), st.booleans())
 def test_what_a_refusal_offers_is_there(asked: float, shift: float, static: float, dynamic: bool, early: bool) -> None:
     points = [replace(p, dynamic_nj=(p.dynamic_nj or 0) * (1 + shift), static_nj=static) for p in made().points]

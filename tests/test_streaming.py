@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
 from collections.abc import Callable
@@ -22,8 +23,10 @@ from aspen.profiles import DialProfile
 from aspen_emulator import run, session
 from aspen_emulator.early import ended_early
 from aspen_emulator.streaming import Events, Meter, Stream
+from aspen_emulator.streaming.watch import Watch
 from aspen_emulator.sweeps import Bench, make_tables, measure
 from aspen_hardware import Chip, chip, energy_model
+from tests.control_tables import made_table
 from tests.networks import fixed_network, float_network, random_spikes
 
 STEPS = 8
@@ -239,12 +242,13 @@ def test_many_steps_take_constant_memory_and_the_account_does_not_drift() -> Non
             joules += sum(w.dynamic for w in found)
             counted.add(recounted(network, spikes, found))
             del found
+            gc.collect()  # Python's lists of free tuples too, which fill up to thousands
             memory.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
     assert stream.totals == counted
     assert 0 < stream.skipped < stream.windows == 3500
     assert stream.dynamic == pytest.approx(joules, rel=1e-12)
-    assert max(memory[10:]) - memory[9] < 20_000  # by then Python's lists of free tuples are full
+    assert max(memory[10:]) - memory[9] < 20_000
 
 
 def recounted(network: Network, spikes: Array, found: list[Any]) -> Events:
@@ -320,6 +324,76 @@ def test_windows_and_states_that_do_not_fit_are_refused() -> None:
             pytest.raises(InputError, match="state: found"),
         ):
             stream.load_state_dict({**state, **damage})
+
+
+def test_a_refused_state_of_a_stream_leaves_nothing_behind() -> None:
+    network = float_network(6)
+    table, spikes = bench(network)
+    meter = Meter.of(network, loihi(), STEPS)
+    with Stream(network, meter, controllers(table, meter)["budget"], table=table) as stream:
+        list(stream.run(windows_of(spikes)[:20]))
+        state = stream.state_dict()
+        list(stream.run(windows_of(spikes)[20:]))
+        before = stream.state_dict()
+        inner = state["controller"]["state"]
+        for damage in (
+            {"skipped": 21}, {"cut": -1}, {"alarms": 1.5}, {"prediction": 4}, {"usual": float("nan")}, {"usual": -1.0},
+            {"usual": 4.0}, {"totals": None}, {"totals": {**state["totals"], "steps": -1}}, {"more": 1},
+            {"controller": {"kind": "Budget", "state": {}}}, {"controller": {"kind": "Budget"}}, {"controller": None},
+            {"controller": {"kind": "Budget", "state": {**inner, "run": 1}}},
+            {"controller": {"kind": "Budget", "state": {**inner, "steering": {"knob": 99.0, "log_factor": 0.0}}}},
+        ):  # fmt: skip
+            with pytest.raises(InputError, match="state: found"):
+                stream.load_state_dict({**state, **damage})
+            assert stream.state_dict() == before, damage
+        for name in state:
+            with pytest.raises(InputError, match="state: found"):
+                stream.load_state_dict({key: value for key, value in state.items() if key != name})
+        with pytest.raises(InputError, match="state: found"):
+            stream.load_state_dict([])  # type: ignore[arg-type]
+        assert stream.state_dict() == before
+
+
+def test_scores_that_are_no_finite_numbers_have_no_margin() -> None:
+    network = float_network(1)
+    with Stream(network, Meter.of(network, loihi(), STEPS), Manual(1.0)) as stream:
+        assert stream._margin(np.array([3.0, 1.0]), STEPS) == 0.5
+        for scores in ([np.inf, 1.0], [np.nan, 1.0], [-np.inf, -np.inf]):
+            assert stream._margin(np.array(scores), STEPS) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "behind", "alarm"),
+    [
+        (24, 0, ""),
+        (25, 0, "input denser than calibrated"),
+        (24, 96, ""),
+        (24, 97, "more activity than calibrated"),
+        (25, 97, "input denser than calibrated and more activity than calibrated"),
+    ],
+)
+def test_a_window_is_unusual_beyond_3_times_the_calibrated_operations(given: int, behind: int, alarm: str) -> None:
+    """At the knob of the one point: 8 operations of the input and 32 behind it in 8 steps."""
+    network = float_network(1)
+    point = replace(made_table().best, threshold_scale=1.0, synaptic_operations=40.0, hidden_synaptic_operations=32.0)
+    watch = Watch(made_table("scale", points=(point,), steps=STEPS), Meter.of(network, loihi(), STEPS))
+    first, second = network.connections
+    events = Events.none(network)
+    events.steps = STEPS
+    events.operations |= {first.name: given, second.name: behind}
+    assert watch(1.0, events) == alarm
+    assert watch.mean == pytest.approx(1 + 0.1 * (min(behind / 32, 3.0) - 1))
+
+
+def test_a_while_of_more_activity_is_unusual_where_no_window_is() -> None:
+    network = float_network(1)
+    point = replace(made_table().best, threshold_scale=1.0, synaptic_operations=40.0, hidden_synaptic_operations=32.0)
+    watch = Watch(made_table("scale", points=(point,), steps=STEPS), Meter.of(network, loihi(), STEPS))
+    events = Events.none(network)
+    events.steps = STEPS
+    events.operations |= {network.connections[1].name: 64}  # twice the usual: 1.75 is reached after 14 windows
+    found = [watch(1.0, events) for _ in range(20)]
+    assert found == [""] * 13 + ["more activity than calibrated for a while"] * 7
 
 
 def test_sessions_say_what_a_step_counted() -> None:

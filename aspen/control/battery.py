@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from aspen._numbers import real
 from aspen.calibration_table import CalibrationTable
-from aspen.control.spending import Decision, Spent, State, Steering, flag, number, part
+from aspen.control.spending import Decision, Spent, Steering, check_table
+from aspen.control.states import State, check_keys, number, part, truth
 from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
 
@@ -31,7 +33,8 @@ class Battery:
         time: seconds left.
 
     Raises:
-        InputError: static power alone empties the battery before the deadline.
+        InputError: static power alone empties the battery before the deadline, or a setting is no number or out of
+            range.
     """
 
     def __init__(
@@ -47,10 +50,13 @@ class Battery:
         agility: float = 0.3,
         max_change: float = 0.3,
     ) -> None:
-        _check_deadline(table, joules, seconds, window_seconds, static_watts)
-        self.capacity, self.charge, self.time = joules, joules, seconds
-        self._even = (joules - static_watts * seconds) / seconds  # watts beside the static power, spent evenly
-        self.window_seconds, self.worst_step, self.static_watts = window_seconds, worst_step, static_watts
+        check_table(table)
+        self.capacity, self.seconds = real("joules", joules, 0, above=True), real("seconds", seconds, 0, above=True)
+        self.window_seconds = real("window_seconds", window_seconds, 0, above=True)
+        self.worst_step, self.static_watts = real("worst_step", worst_step, 0), real("static_watts", static_watts, 0)
+        _check_deadline(table, self.capacity, self.seconds, self.window_seconds, self.static_watts)
+        self.charge, self.time = self.capacity, self.seconds
+        self._even = self.free / self.seconds  # watts beside the static power, spent evenly
         self.steering = Steering(table, sparsest, agility, max_change)
         self._run = True
         self._aim()
@@ -95,9 +101,12 @@ class Battery:
         return {"charge": self.charge, "time": self.time, "run": self._run, "steering": self.steering.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on exactly there."""
-        self.charge, self.time, self._run = number(state, "charge"), number(state, "time"), flag(state, "run")
+        """Go on exactly there; see :class:`Controller`."""
+        check_keys(state, "charge", "time", "run", "steering")
+        charge, time = number(state, "charge", high=self.capacity), number(state, "time", high=self.seconds)
+        run = truth(state, "run")
         self.steering.load_state_dict(part(state, "steering"))
+        self.charge, self.time, self._run = charge, time, run
 
 
 ROOM = 8
@@ -107,9 +116,6 @@ ROOM = 8
 def _check_deadline(
     table: CalibrationTable, joules: float, seconds: float, window_seconds: float, static_watts: float
 ) -> None:
-    for what, value in (("joules", joules), ("seconds", seconds), ("window_seconds", window_seconds)):
-        if not value > 0:
-            raise InputError(f"{what}: found {value}, allowed is more than 0")
     if joules > static_watts * seconds:
         return
     cheapest = static_watts + table.dynamic_nj(table.cheapest.threshold_scale) * 1e-9 / window_seconds

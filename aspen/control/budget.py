@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
+from aspen._numbers import flag, real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.ledger import HOUR, Ledger
-from aspen.control.spending import Decision, Spent, State, Steering, flag, part
+from aspen.control.spending import Decision, Spent, Steering, check_table
+from aspen.control.states import State, check_keys, part, truth
 from aspen.control.units import format_energy, format_power
 from aspen.errors import InputError
 
@@ -21,6 +24,9 @@ MOST_REPAID, MOST_CAUGHT_UP = 0.5, 0.15
 
 class Budget:
     """Holds a mean power, and no more than an hour's worth of it in any hour.
+
+    A window's energy is dated at its start, also where windows take different times: an hour takes what the windows
+    that began in it cost. By the clock, a window that reaches into an hour can bring at most its own energy more.
 
     Each window aims at what is earned in a window, corrected by a part of how far the ledger is from what it holds
     back: this is integral feedback, and as the ledger keeps no more than its capacity it does not wind up. The table
@@ -43,7 +49,8 @@ class Budget:
         agility, max_change: see :class:`Steering`.
 
     Raises:
-        InputError: the budget is below the static power, or an hour of it covers only few windows.
+        InputError: the budget is below the static power, an hour of it covers only few windows, or a setting is no
+            number or out of range.
     """
 
     def __init__(
@@ -61,21 +68,14 @@ class Budget:
         agility: float = 0.3,
         max_change: float = 0.3,
     ) -> None:
-        self._static = static_watts if count_static else 0.0
-        free = check_power(table, watts, self._static, window_seconds)
-        if not 0 < keep <= 0.5 or patience < 1:
-            raise InputError(f"keep, patience: found {keep} and {patience}, allowed are 0 to 0.5, and 1 and more")
-        least = worst_step + costliest(table)
-        if least > HELD_BACK * keep * free * HOUR:
-            raise InputError(
-                f"budget: found {format_energy(free * HOUR)} an hour for all but static power, allowed is "
-                f"{format_energy(least / (HELD_BACK * keep))} and more, as a window costs "
-                f"{format_energy(least - worst_step)} and a time step up to {format_energy(worst_step)}; raise the "
-                f"budget"
-            )
-        self.window_seconds, self.worst_step, self.patience = window_seconds, worst_step, patience
-        self.count_static = count_static
-        self.ledger = Ledger(PACE * free, free * HOUR, keep * free * HOUR, least)
+        check_table(table)
+        watts, static_watts = real("watts", watts, 0, above=True), real("static_watts", static_watts, 0)
+        self.window_seconds = real("window_seconds", window_seconds, 0, above=True)
+        self.worst_step, self.patience = real("worst_step", worst_step, 0), real("patience", patience, 1)
+        self.count_static, keep = flag("count_static", count_static), real("keep", keep, 0, 0.5, above=True)
+        self._static = static_watts if self.count_static else 0.0
+        free = check_power(table, watts, self._static, self.window_seconds)
+        self.ledger = _filled(table, free, keep, self.worst_step)
         self.steering = Steering(table, sparsest, agility, max_change)
         self._run = True
         self._aim()
@@ -112,10 +112,29 @@ class Budget:
         return {"ledger": self.ledger.state_dict(), "run": self._run, "steering": self.steering.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on exactly there."""
-        self.ledger.load_state_dict(part(state, "ledger"))
-        self._run = flag(state, "run")
-        self.steering.load_state_dict(part(state, "steering"))
+        """Go on exactly there; see :class:`Controller`."""
+        check_keys(state, "ledger", "run", "steering")
+        run, ledger = truth(state, "run"), copy(self.ledger)
+        ledger.load_state_dict(part(state, "ledger"))
+        self.steering.load_state_dict(part(state, "steering"))  # the last that can be refused
+        self.ledger, self._run = ledger, run
+
+
+def _filled(table: CalibrationTable, watts: float, keep: float, worst_step: float) -> Ledger:
+    """The ledger of a budget; at the start it covers one window at the costliest point.
+
+    Raises:
+        InputError: it can keep too little for a window.
+    """
+    hourly = watts * HOUR
+    least = worst_step + costliest(table)
+    if least > HELD_BACK * keep * hourly:
+        raise InputError(
+            f"budget: found {format_energy(hourly)} an hour for all but static power, allowed is "
+            f"{format_energy(least / (HELD_BACK * keep))} and more, as a window costs "
+            f"{format_energy(least - worst_step)} and a time step up to {format_energy(worst_step)}; raise the budget"
+        )
+    return Ledger(PACE * watts, hourly, keep * hourly, least)
 
 
 def costliest(table: CalibrationTable) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._numbers import as_float, real
 from aspen.calibration_table import CalibrationTable
-from aspen.control.spending import Decision, Spent, State, number
+from aspen.control.spending import Decision, Spent, check_table
+from aspen.control.states import State, check_keys, number
 from aspen.errors import InputError
 
 
@@ -18,18 +19,21 @@ class AccuracyFloor:
     """Holds the mean margin of the answers at a level, with the sparsest setting that does.
 
     Integral control: the dial's place between its most accurate point (0) and the cheapest (1) moves by ``gain`` times
-    the margin's distance from the level, and stays within them, so that it does not wind up.
+    the margin's distance from the level, and stays within them, so that it does not wind up. Windows that were skipped,
+    or have no margin, move nothing.
 
     Args:
         table: whose range the knob has.
         level: margin to be held, 0 to 1; :func:`margin_for` finds it.
         gain: part of the range per unit of margin and window.
+
+    Raises:
+        InputError: a setting is no number, or out of range.
     """
 
     def __init__(self, table: CalibrationTable, level: float, gain: float = 0.2) -> None:
-        if not 0 <= level <= 1 or not gain > 0:
-            raise InputError(f"level, gain: found {level} and {gain}, allowed are 0 to 1, and more than 0")
-        self.table, self.level, self.gain = table, level, gain
+        check_table(table)
+        self.table, self.level, self.gain = table, real("level", level, 0, 1), real("gain", gain, 0, above=True)
         self.place = 0.0
 
     @property
@@ -56,15 +60,23 @@ class AccuracyFloor:
         return {"place": self.place}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on exactly there."""
-        self.place = number(state, "place")
+        """Go on exactly there; see :class:`Controller`."""
+        check_keys(state, "place")
+        self.place = number(state, "place", 0.0, 1.0)
 
 
 def margins(scores: Array) -> Array:
-    """(...): how clear answers are, 0 to 1, from scores (..., n): best less second best, over their magnitudes."""
-    values = np.asarray(scores, np.float64)
-    if values.shape[-1] < 2:
-        raise InputError(f"scores: found {values.shape[-1]} outputs, allowed are 2 and more")
+    """(...): how clear answers are, 0 to 1, from scores (..., n): best less second best, over their magnitudes.
+
+    Raises:
+        InputError: there are less than two outputs, or the scores are no finite numbers.
+    """
+    given = np.asarray(scores)
+    if given.dtype.kind not in "biuf" or not np.isfinite(given).all():
+        raise InputError(f"scores: found {given.dtype} values, NaN or infinity, allowed are finite numbers")
+    if given.ndim < 1 or given.shape[-1] < 2:
+        raise InputError(f"scores: found {given.shape[-1] if given.ndim else 'no'} outputs, allowed are 2 and more")
+    values = given.astype(np.float64)
     ordered = np.sort(values, axis=-1)
     best, second = ordered[..., -1], ordered[..., -2]
     size = np.abs(best) + np.abs(second)
@@ -82,8 +94,9 @@ def margin_for(accuracy: float, points: Sequence[tuple[float, float]]) -> float:
     Raises:
         InputError: no setting reaches the accuracy; the message says which is possible.
     """
-    if not points or not all(isfinite(value) for point in points for value in point):
-        raise InputError("points: found none or some that are no numbers, allowed is one and more")
+    if not points or not all(0 <= as_float(value) <= 1 for point in points for value in point):
+        raise InputError("points: found none or some that are not from 0 to 1, allowed is one and more")
+    accuracy = real("accuracy", accuracy, 0.0, 1.0)
     ordered = sorted(points)
     reached = [each[0] for each in ordered]
     levels = np.maximum.accumulate([each[1] for each in ordered])

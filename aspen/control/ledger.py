@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from aspen.control.spending import State, number
+from aspen._numbers import real
+from aspen.control.states import State, check_keys, count, number
 from aspen.errors import InputError
 
 HOUR = 3600.0
 BINS = 360
 """Parts of an hour in which spending is remembered: an hour is guaranteed as one of ``BINS`` + 1 of them."""
 
+_MOST = 1e40
+"""Joules of an entry: static power that was not foreseen, over a long time, may be beyond what a setting may be."""
+
 
 class Ledger:
     """A token bucket that also knows the last hour. Memory and time per entry are constant.
 
     What is earned and not spent is kept, up to a capacity; and no hour, wherever it begins, takes more than its
-    allowance, as long as nothing is bought that :attr:`left` does not cover.
+    allowance, as long as nothing is bought that :attr:`left` does not cover. What an entry spends is dated at the
+    moment at which its time begins, however long it is: an hour takes what the entries that began in it spent.
 
     Args:
         watts: what is earned.
@@ -26,10 +31,15 @@ class Ledger:
 
     Attributes:
         balance: joules in the bucket.
+
+    Raises:
+        InputError: a setting is no number, or out of range.
     """
 
     def __init__(self, watts: float, hourly: float, capacity: float, balance: float) -> None:
-        self.watts, self.hourly, self.capacity, self.balance = watts, hourly, capacity, balance
+        self.watts, self.hourly = real("watts", watts, 0.0), real("hourly", hourly, 0.0)
+        self.capacity = real("capacity", capacity, 0.0)
+        self.balance = real("balance", balance, high=self.capacity)
         self._bins = [0.0] * (BINS + 1)
         self._now, self._time = 0, 0.0
         self._past = 0.0
@@ -45,7 +55,12 @@ class Ledger:
         return self._past + self._bins[self._now]
 
     def book(self, seconds: float, joules: float) -> None:
-        """Pay ``joules``, and earn for the ``seconds`` in which they were spent."""
+        """Pay ``joules`` now, and earn for the ``seconds`` that follow, until the next entry.
+
+        Raises:
+            InputError: one is no number, or out of range; nothing was booked.
+        """
+        seconds, joules = real("seconds", seconds, 0.0), real("joules", joules, -_MOST, _MOST)
         self.balance = min(self.balance + self.watts * seconds - joules, self.capacity)
         self._bins[self._now] += joules
         self._time += seconds
@@ -67,11 +82,17 @@ class Ledger:
         return {"balance": self.balance, "bins": list(self._bins), "now": self._now, "time": self._time}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on exactly there."""
-        bins, now = state.get("bins"), state.get("now")
-        if not isinstance(bins, list) or len(bins) != BINS + 1 or not (isinstance(now, int) and 0 <= now <= BINS):
+        """Go on exactly there; what is above this ledger's capacity is not kept.
+
+        Raises:
+            InputError: it is damaged, or of a ledger of another kind; then nothing has changed.
+        """
+        check_keys(state, "balance", "bins", "now", "time")
+        bins = state["bins"]
+        if not isinstance(bins, list) or len(bins) != BINS + 1:
             raise InputError(f"state: found a ledger of another kind, allowed is one of {BINS + 1} parts of an hour")
-        self.balance, self._time = number(state, "balance"), number(state, "time")
-        self._bins = [number({"bins": spent}, "bins") for spent in bins]
-        self._now = now
-        self._past = sum(spent for place, spent in enumerate(self._bins) if place != now)
+        spent = [number({"bins": each}, "bins") for each in bins]
+        balance, now = number(state, "balance"), count(state, "now", high=BINS)
+        self._time = number(state, "time", 0.0, HOUR / BINS)
+        self._bins, self._now, self.balance = spent, now, min(balance, self.capacity)
+        self._past = sum(joules for place, joules in enumerate(spent) if place != now)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from math import floor, isfinite
+from math import floor
 from typing import Any
 
-from aspen.control.spending import Decision, Spent, State, number
-from aspen.errors import InputError
+from aspen._numbers import real
+from aspen.control.spending import Decision, Spent
+from aspen.control.states import State, check_keys, count, number
 
 
 class Manual:
@@ -15,14 +16,14 @@ class Manual:
     Args:
         knob: where it stands.
         duty: share of the windows that are run, evenly spread; the others are skipped.
+
+    Raises:
+        InputError: one is no number, or out of range.
     """
 
     def __init__(self, knob: float, duty: float = 1.0) -> None:
-        if not isfinite(knob) or not 0 < duty <= 1:
-            raise InputError(
-                f"knob, duty: found {knob!r} and {duty!r}, allowed are a finite number and a share above 0 to 1"
-            )
-        self.knob, self.duty, self._count = knob, duty, 0
+        self.knob, self.duty = real("knob", knob), real("duty", duty, 0.0, 1.0, above=True)
+        self._count = 0
 
     @property
     def decision(self) -> Decision:
@@ -42,8 +43,10 @@ class Manual:
 
     def state_dict(self) -> dict[str, Any]:
         """The knob, and how many windows there were."""
-        return {"knob": self.knob, "count": self._count}
+        return {"knob": real("knob", self.knob), "count": self._count}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on exactly there."""
-        self.knob, self._count = number(state, "knob"), int(number(state, "count"))
+        """Go on exactly there; see :class:`Controller`."""
+        check_keys(state, "knob", "count")
+        knob = number(state, "knob")
+        self.knob, self._count = knob, count(state, "count")

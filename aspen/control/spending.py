@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import exp, isfinite, log
-from typing import Any, Protocol, TypeAlias
+from math import exp, log
+from typing import Any, Protocol
 
+from aspen._numbers import flag, real, shown
 from aspen.calibration_table import CalibrationTable
+from aspen.control.states import State, check_keys, number
 from aspen.errors import InputError
 from aspen.operating_points import OperatingPoint, cost_of, pareto_front
-
-State: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Spent:
-    """A window that is over.
+    """A window that is over. Numbers of any type, NumPy's too, become Python's.
 
     Args:
         seconds: how long it took, whether or not the network ran.
         dynamic, static: energy in joules.
         ran: whether the network ran; otherwise the window was skipped.
-        margin: how clear the answer was, 0 to 1; None where there is none.
+        margin: how clear the answer was, 0 to 1; None where there is none, as where scores were no finite numbers.
+
+    Raises:
+        InputError: a value is no number, such as NaN, or out of range: no controller ever hears of it.
     """
 
     seconds: float
@@ -33,29 +35,43 @@ class Spent:
 
     def __post_init__(self) -> None:
         for name in ("seconds", "dynamic", "static"):
-            value = getattr(self, name)
-            if not (value >= 0 and isfinite(value)):
-                raise InputError(f"{name}: found {value}, allowed is a finite number from 0")
+            object.__setattr__(self, name, real(name, getattr(self, name), 0.0))
+        object.__setattr__(self, "ran", flag("ran", self.ran))
+        if self.margin is not None:
+            object.__setattr__(self, "margin", real("margin", self.margin, 0.0, 1.0))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the next window is run with.
+    """What the next window is run with. Numbers of any type, NumPy's too, become Python's.
 
     Args:
         knob: a factor on the thresholds, or the knob of a learned dial.
         run: whether the network is run at all; False: the window is skipped and the last answer stands.
         limit: joules that the window may take, without its static part: the network is stopped before a step that
             might exceed it. None: no limit.
+
+    Raises:
+        InputError: a value is no number, such as NaN, or out of range.
     """
 
     knob: float
     run: bool = True
     limit: float | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knob", real("knob", self.knob))
+        object.__setattr__(self, "run", flag("run", self.run))
+        if self.limit is not None:
+            object.__setattr__(self, "limit", real("limit", self.limit, 0.0))
+
 
 class Controller(Protocol):
-    """Turns the knob from window to window. Deterministic; each step takes the same time and memory."""
+    """Turns the knob from window to window. Deterministic; each step takes the same time and memory.
+
+    Any class with these members is one. A subclass of one of ours that keeps more puts it into the state beside the
+    rest, and takes it out again before it hands the rest on: keys that a class does not know are refused.
+    """
 
     @property
     def decision(self) -> Decision:
@@ -72,11 +88,15 @@ class Controller(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes, as plain values."""
+        """Everything that changes, as plain values: what JSON can hold."""
         ...
 
     def load_state_dict(self, state: State) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
+        """Go on exactly where :meth:`state_dict` was taken.
+
+        Raises:
+            InputError: it is damaged, or of another kind; then nothing has changed.
+        """
         ...
 
 
@@ -94,27 +114,31 @@ class Steering:
             :func:`sparsest_worth_running`.
         agility: 0 to 1.
         max_change: share of the range, above 0.
+
+    Attributes:
+        knob: where it stands.
+        low, high: between which it stays.
+
+    Raises:
+        InputError: a setting is no number or out of range, or the table has no energies.
     """
 
     def __init__(
         self, table: CalibrationTable, sparsest: float | None = None, agility: float = 0.3, max_change: float = 0.3
     ) -> None:
-        sparsest = sparsest_worth_running(table) if sparsest is None else sparsest
-        if not (0 < agility <= 1 and 0 < max_change <= 1):
-            raise InputError(
-                f"agility, max_change: found {agility} and {max_change}, allowed is more than 0 and at most 1"
-            )
-        if not table.low <= sparsest <= table.high:
-            raise InputError(
-                f"sparsest: found {sparsest}, allowed is {table.low:g} to {table.high:g}, the range of the table"
-            )
-        table.dynamic_nj(sparsest)  # says clearly where there are no energies
-        self.table, self.sparsest, self.agility = table, sparsest, agility
+        check_table(table)
+        self.agility, most = (
+            real("agility", agility, 0, 1, above=True),
+            real("max_change", max_change, 0, 1, above=True),
+        )
+        wanted = sparsest_worth_running(table) if sparsest is None else sparsest
+        self.sparsest = real("sparsest, within the table", wanted, table.low, table.high)
+        table.dynamic_nj(self.sparsest)  # says clearly where there are no energies
+        self.table = table
         self._log = table.dial == "scale"
-        ends = (self._place(table.best.threshold_scale), self._place(sparsest))
-        self._low, self._high = min(ends), max(ends)
-        self._most = max_change * (self._high - self._low)
-        self.knob = table.best.threshold_scale
+        self.knob = float(table.best.threshold_scale)
+        self.low, self.high = sorted((self.knob, self.sparsest))
+        self._most = most * (self._place(self.high) - self._place(self.low))
         self.log_factor = 0.0
 
     @property
@@ -127,19 +151,22 @@ class Steering:
         return self.table.dynamic_nj(knob) * 1e-9 * self.factor
 
     def observe(self, knob: float, joules: float) -> None:
-        """Learn from a window that ran at ``knob``."""
-        ratio = log(max(joules * 1e9, _LEAST_NJ) / self.table.dynamic_nj(knob))
+        """Learn from a window that ran at ``knob``.
+
+        Raises:
+            InputError: the energy is no number or below 0; nothing was learned from it.
+        """
+        ratio = log(max(real("joules", joules, 0.0) * 1e9, _LEAST_NJ) / self.table.dynamic_nj(knob))
         ratio = min(max(ratio, -_LARGEST_LOG), _LARGEST_LOG)
         off = ratio - self.log_factor
         self.log_factor += min(max(self.agility, abs(off) / _SUDDEN), 1.0) * off
 
     def steer(self, joules: float) -> float:
         """Move the knob towards where a window costs ``joules``; returns it."""
-        wanted = self.table.knob_for(max(joules, 0.0) * 1e9 / self.factor) if joules > 0 else self.sparsest
+        wanted = self.table.knob_for(joules * 1e9 / self.factor) if joules > 0 else self.sparsest
         place, now = self._place(wanted), self._place(self.knob)
         place = min(max(place, now - self._most), now + self._most)
-        place = min(max(place, self._low), self._high)
-        self.knob = exp(place) if self._log else place
+        self.knob = min(max(exp(place) if self._log else place, self.low), self.high)
         return self.knob
 
     def _place(self, knob: float) -> float:
@@ -150,8 +177,10 @@ class Steering:
         return {"knob": self.knob, "log_factor": self.log_factor}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on exactly there."""
-        self.knob, self.log_factor = number(state, "knob"), number(state, "log_factor")
+        """Go on exactly there; see :class:`Controller`."""
+        check_keys(state, "knob", "log_factor")
+        knob = number(state, "knob", self.low, self.high)
+        self.knob, self.log_factor = knob, number(state, "log_factor", -_LARGEST_LOG, _LARGEST_LOG)
 
 
 _LEAST_NJ = 1e-6
@@ -159,6 +188,18 @@ _SUDDEN = 1.5
 """Logarithm of a factor by which a window may be off before it is believed outright: what moves so far has changed."""
 _LARGEST_LOG = 4.0
 """A window is not taken to cost more than e^4 times, or less than e^-4 of, what the table says: a limit on windup."""
+
+
+def check_table(table: CalibrationTable) -> None:
+    """Raise unless ``table`` is one.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(table, CalibrationTable):
+        raise InputError(
+            f"table: found {shown(table)}, allowed is a CalibrationTable; see aspen.calibration.load_table"
+        )
 
 
 def ended_early(table: CalibrationTable) -> CalibrationTable:
@@ -179,43 +220,8 @@ def ended_early(table: CalibrationTable) -> CalibrationTable:
 
 def sparsest_worth_running(table: CalibrationTable, give: float = 0.02) -> float:
     """The knob of the cheapest point that is at most ``give`` less accurate than the best."""
+    real("give", give, 0.0, 1.0)
     for point in table.points:
         if point.accuracy >= table.best.accuracy - give:
             return point.threshold_scale
     return table.best.threshold_scale
-
-
-def number(state: State, name: str) -> float:
-    """A finite number of a saved state.
-
-    Raises:
-        InputError: it is missing, or no such number.
-    """
-    value = state.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-        raise InputError(f"state: found {name}={value!r}, allowed is a finite number; use what state_dict() gave")
-    return float(value)
-
-
-def flag(state: State, name: str) -> bool:
-    """A truth value of a saved state.
-
-    Raises:
-        InputError: it is missing, or none.
-    """
-    value = state.get(name)
-    if not isinstance(value, bool):
-        raise InputError(f"state: found {name}={value!r}, allowed is true or false; use what state_dict() gave")
-    return value
-
-
-def part(state: State, name: str) -> State:
-    """A part of a saved state.
-
-    Raises:
-        InputError: it is missing.
-    """
-    value = state.get(name)
-    if not isinstance(value, Mapping):
-        raise InputError(f"state: found {name}={value!r}, allowed is a mapping; use what state_dict() gave")
-    return value

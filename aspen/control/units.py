@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import isfinite
 
+from aspen._names import did_you_mean
+from aspen._numbers import LARGEST, real, shown
 from aspen.errors import InputError
 
 JOULES = {"pJ": 1e-12, "nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "μJ": 1e-6, "mJ": 1e-3, "J": 1.0, "kJ": 1e3, "Wh": 3600.0}
@@ -22,14 +23,28 @@ class Rate:
     Args:
         joules: how much.
         per: ``window`` (an inference) or ``h`` (an hour).
+
+    Raises:
+        InputError: the energy is no number above 0, or ``per`` is neither.
     """
 
     joules: float
     per: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "joules", real("budget", self.joules, 0.0, above=True))
+        if self.per not in PERIODS:
+            raise InputError(f"per: found {shown(self.per)}, allowed are {' and '.join(PERIODS)}; choose one of these")
+
     def watts(self, window_seconds: float) -> float:
-        """The mean power that this allows where a window comes every ``window_seconds``."""
-        return self.joules / (window_seconds if self.per == "window" else 3600.0)
+        """The mean power that this allows where a window comes every ``window_seconds``.
+
+        Raises:
+            InputError: the time is no number above 0.
+        """
+        if self.per == "h":
+            return self.joules / 3600.0
+        return self.joules / real("window_seconds", window_seconds, 0.0, above=True)
 
 
 def parse_rate(text: str) -> Rate:
@@ -38,11 +53,11 @@ def parse_rate(text: str) -> Rate:
     Raises:
         InputError: it is not of this form, or not above 0.
     """
-    energy, slash, per = text.partition("/")
+    energy, slash, per = _text("budget", text, "2uJ/window").partition("/")
     if not slash or per.strip() not in PERIODS:
         raise InputError(
             f"budget: found {text!r}, allowed is an energy per window or hour, such as 2uJ/window or 10mJ/h; "
-            f"say what it is for"
+            f"{did_you_mean(per.strip(), PERIODS, 'say what it is for')}"
         )
     return Rate(_quantity("budget", energy, JOULES, "2uJ/window"), per.strip())
 
@@ -71,10 +86,11 @@ def parse_battery(text: str) -> float:
     Raises:
         InputError: it is neither, or not above 0.
     """
-    charge, at, voltage = text.partition("@")
+    charge, at, voltage = _text("battery", text, "100mAh@3.7V").partition("@")
     if at:
         volts = _quantity("battery", voltage, {"V": 1.0, "mV": 1e-3}, "100mAh@3.7V")
-        return _quantity("battery", charge, AMPERE_HOURS, "100mAh@3.7V") * 3600 * volts
+        joules = _quantity("battery", charge, AMPERE_HOURS, "100mAh@3.7V") * 3600 * volts
+        return _in_range("battery", joules, text, "100mAh@3.7V")
     if re.fullmatch(rf"\s*{_NUMBER}\s*m?Ah\s*", text):
         raise InputError(f"battery: found {text!r}, allowed is a charge at a voltage; write e.g. {text.strip()}@3.7V")
     return _quantity("battery", text, JOULES, "100mAh@3.7V or 5kJ")
@@ -102,14 +118,24 @@ def format_duration(seconds: float) -> str:
 
 
 def _quantity(what: str, text: str, units: dict[str, float], example: str) -> float:
-    match = re.fullmatch(rf"\s*{_NUMBER}\s*([^\d\s.]*)\s*", text)
+    match = re.fullmatch(rf"\s*{_NUMBER}\s*([^\d\s.]*)\s*", _text(what, text, example))
     if match is None:
         raise InputError(f"{what}: found {text!r}, allowed is a number with its unit; write e.g. {example}")
     number, unit = float(match[1]), match[2]
     if unit not in units:
         found = f"no unit in {text!r}" if not unit else f"the unit {unit!r}"
-        raise InputError(f"{what}: found {found}, allowed are {', '.join(units)}; write e.g. {example}")
-    value = number * units[unit]
-    if not (value > 0 and isfinite(value)):
-        raise InputError(f"{what}: found {text!r}, allowed is more than 0; write e.g. {example}")
+        remedy = did_you_mean(unit, units, f"write e.g. {example}")
+        raise InputError(f"{what}: found {found}, allowed are {', '.join(units)}; {remedy}")
+    return _in_range(what, number * units[unit], text, example)
+
+
+def _text(what: str, text: str, example: str) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"{what}: found {shown(text)}, allowed is a text with a unit; write e.g. {example!r}")
+    return text
+
+
+def _in_range(what: str, value: float, text: str, example: str) -> float:
+    if not 0 < value <= LARGEST:
+        raise InputError(f"{what}: found {text!r}, allowed is more than 0, and up to {LARGEST:g}; write e.g. {example}")
     return value

@@ -13,7 +13,7 @@ from aspen._arrays import Array
 from aspen.calibration_table import CalibrationTable
 from aspen.confidence import EarlyStop
 from aspen.control import Controller, Decision, Spent, margins
-from aspen.control.spending import number
+from aspen.control.states import check_keys, count, number, part
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen.profiles import DialProfile
@@ -22,7 +22,7 @@ from aspen_emulator.engines import network_of
 from aspen_emulator.sessions import session
 from aspen_emulator.streaming.counting import Events, Tally
 from aspen_emulator.streaming.meter import Meter
-from aspen_emulator.streaming.watch import Watch
+from aspen_emulator.streaming.watch import HIDDEN, Watch
 from aspen_hardware.deployment import Deployment
 from aspen_hardware.energy import EnergyReport
 
@@ -41,7 +41,8 @@ class Window:
         prediction: the answer, -1 for none (:func:`aspen.readout.answers`); that of the window before where this one
             was skipped, or was stopped before its first step.
         margin: how clear the answer is, 0 to 1: its calibrated confidence where there is one (an early end in the
-            table), else :func:`aspen.control.margins`; None where the window was skipped.
+            table), else :func:`aspen.control.margins`; None where the window was skipped, or its scores are no finite
+            numbers.
         input_spikes, hidden_spikes, operations: counts.
         dynamic, static: joules.
         left: joules that the controller has left; None where it has no budget.
@@ -252,8 +253,10 @@ class Stream:
             alarm=alarm,
         )
 
-    def _margin(self, totals: Array, steps: int) -> float:
-        """How sure the answer is, where an early end was calibrated; otherwise how far it is ahead."""
+    def _margin(self, totals: Array, steps: int) -> float | None:
+        """How sure the answer is, where an early end was calibrated; otherwise how far it is ahead; None: unknown."""
+        if not np.isfinite(totals).all():
+            return None
         stop = self.early if self._sure is None else self._sure
         return float(margins(totals)) if stop is None else 1 - float(stop.doubt(totals, steps))
 
@@ -265,40 +268,41 @@ class Stream:
         """
         if self._now:
             raise InputError(f"state: found step {self._now} of a window, allowed is between windows; finish it first")
-        counts = {name: getattr(self, name) for name in _COUNTERS}
+        counts = {name: getattr(self, name) for name in ("windows", *_COUNTERS)}
         return {
             "stream": self._identity(),
             **counts,
             "prediction": self._prediction,
             "usual": 1.0 if self._watch is None else self._watch.mean,
             "totals": self.totals.to_dict(),
-            "controller": {"kind": type(self.controller).__name__, **self.controller.state_dict()},
+            "controller": {"kind": type(self.controller).__name__, "state": self.controller.state_dict()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken; between windows only.
 
         Raises:
-            InputError: it is of another stream, or damaged.
+            InputError: it is of another stream, or damaged; then nothing has changed.
         """
-        kind = type(self.controller).__name__
-        controller = state.get("controller")
-        if self._now or state.get("stream") != self._identity() or not isinstance(controller, Mapping):
-            raise InputError(
-                f"state: found one of {state.get('stream')!r}, allowed is one of {self._identity()!r}, between windows"
-            )
+        stream = state.get("stream") if isinstance(state, Mapping) else None
+        if self._now or stream != self._identity():
+            raise InputError(f"state: found one of {stream!r}, allowed is one of {self._identity()!r}, between windows")
+        check_keys(state, "stream", "windows", *_COUNTERS, "prediction", "usual", "totals", "controller")
+        controller, kind = part(state, "controller"), type(self.controller).__name__
         if controller.get("kind") != kind:
             raise InputError(f"state: found one of the controller {controller.get('kind')!r}, allowed is {kind}")
-        counts = {name: _count(state, name) for name in _COUNTERS}
-        prediction = _count(state, "prediction", least=NO_ANSWER)
-        usual = number(state, "usual")
-        totals = Events.from_dict(state.get("totals") or {}, self.network)
-        self.controller.load_state_dict(controller)
+        windows = count(state, "windows")
+        counts = {name: count(state, name, 0, windows) for name in _COUNTERS}
+        prediction = count(state, "prediction", NO_ANSWER, self.network[self.network.output].size - 1)
+        usual = number(state, "usual", 0.0, HIDDEN)
+        totals = Events.from_dict(part(state, "totals"), self.network)
+        self.controller.load_state_dict(part(controller, "state"))  # the last that can be refused
         self.totals, self._prediction = totals, prediction
         if self._watch is not None:
             self._watch.mean = usual
-        for name, count in counts.items():
-            setattr(self, name, count)
+        self.windows = windows
+        for name, found in counts.items():
+            setattr(self, name, found)
         self._decision = self.controller.decision
 
     def _identity(self) -> dict[str, Any]:
@@ -318,11 +322,5 @@ class Stream:
         self.close()
 
 
-def _count(state: Mapping[str, Any], name: str, least: int = 0) -> int:
-    value = state.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"state: found {name}={value!r}, allowed is a whole number from {least}")
-    return value
-
-
-_COUNTERS = ("windows", "skipped", "cut", "alarms", "unanswered")
+_COUNTERS = ("skipped", "cut", "alarms", "unanswered")
+"""Beside the windows, of which they count some."""
