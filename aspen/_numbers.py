@@ -62,7 +62,7 @@ def as_float(value: object) -> float:
     try:
         return float(value)
     except OverflowError:
-        return inf if value > 0 else -inf
+        return -inf if value < 0 else inf
 
 
 def shown(value: object) -> str:
