@@ -225,12 +225,12 @@ def try_module(bench: Bench, path: str, chosen: list[Mutant]) -> Counter[str]:
     if bench.run(files_of(path)) != "passed":
         raise SystemExit(f"{path}: its tests fail without a mutant:\n{(bench.folder / OUTPUT).read_text()[-2000:]}")
     most = 60 + PATIENCE * (time.monotonic() - start)
-    found: Counter[str] = Counter()
+    found, source = Counter[str](), (bench.folder / path).read_text()
     for mutant in chosen:
         verdict = bench.verdict(mutant, most)
         found[verdict] += 1
         if verdict == "survived":
-            print(f"{mutant.shown((ROOT / path).read_text())}", flush=True)
+            print(mutant.shown(source), flush=True)
     seconds = time.monotonic() - start
     print(f"{path}: {dict(found)} of {len(mutants(path))} mutants, {seconds:.0f} s", flush=True)
     return found

@@ -127,6 +127,30 @@ def test_work_takes_the_published_times_of_the_busiest_core() -> None:
         energy_model(record, LOIHI1, time="work", step_time=1e-3)
 
 
+def test_the_time_of_a_step_is_that_of_its_slowest_population_on_its_cores_and_a_barrier() -> None:
+    """Analog input, neurons that rest, steps that differ, several cores and tiles: as added up by hand."""
+    populations = (
+        Population("input", (4,), current=True),
+        *(Population(k, (n,), Lif(1.0, 0.5)) for k, n in (("hidden", 8), ("output", 2))),
+    )
+    network = Network(populations, (Dense("input", "hidden", np.ones((8, 4))), Dense("hidden", "output", np.eye(2, 8))))
+    given = np.zeros((3, 2, 4))
+    given[0, 0], given[1, 1, :2] = 1.0, 0.1  # four values that make all hidden neurons fire, and two that do not
+    record = run(network, given, record="spikes")
+    assert record.spikes["hidden"].tolist() == [[8, 0], [0, 0], [0, 0]]
+    macs, operations = record.multiply_accumulates["input->hidden"], record.synaptic_operations["hidden->output"]
+    assert macs.tolist() == [[32, 0], [0, 16], [0, 0]]
+    for chip_, cores, barrier in ((LOIHI1, 1, 113), (with_figures(LOIHI1, neurons_per_core=1), 8, 465)):
+        placement, seconds = place(network, chip_), 0.0
+        assert [len(placement.of(name)) for name in ("hidden", "output")] == [cores, min(cores, 2)]
+        for now in np.ndindex(3, 2):
+            active = {name: int(record.active_updates[name][now]) for name in network.order}
+            hidden = macs[now] * 3.5 + active["hidden"] * 8.4 + (8 - active["hidden"]) * 5.3
+            output = operations[now] * 3.5 + active["output"] * 8.4 + (2 - active["output"]) * 5.3
+            seconds += max(hidden / cores, output / min(cores, 2)) + barrier
+        assert work_seconds(record, chip_, placement) == pytest.approx(seconds * 1e-9)
+
+
 def test_tiles_stand_in_rows_of_eight() -> None:
     """One neuron to a core, four cores to a tile: 40 neurons on tiles 0 to 9, the output on tile 10."""
     populations = (Population("input", (1,)), *(Population(k, (m,), Lif(1.0, 0.5)) for k, m in (("a", 40), ("b", 1))))
@@ -142,6 +166,10 @@ def test_power_of_the_clock_is_spent_by_every_chip() -> None:
     assert one is not None
     assert one.typical == pytest.approx((27.3 + 1.78 * 10) * 1e-6)
     assert two == one.times(2)
+    core = static_power(LOIHI1)
+    assert core == LOIHI1.statics["core"].si
+    assert core is not None
+    assert static_power(LOIHI1, cores=3, chips=2) == core.times(3)
     assert static_power(ODIN) == static_power(ODIN, clock=ODIN.clock)
 
 

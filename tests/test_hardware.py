@@ -147,6 +147,59 @@ def test_voltage_decays(beta: float, dv: int) -> None:
     assert quantize.quantize_voltage_decay(np.array(beta)) == dv
 
 
+@settings(max_examples=200, deadline=None)
+@given(seeds)
+def test_the_weight_exponent_is_the_largest_that_fits(seed: int) -> None:
+    """A chip holds 17 bits of threshold, a bias of 4095 * 2^7 and states below 2^23; these ask for no less than 0."""
+    rng = np.random.default_rng(seed)
+    per_unit, threshold, bias, state = 10.0 ** rng.uniform([0, -2, -3, 0], [3, 3, 3, 8])
+    headroom = rng.uniform(1, 10)
+
+    def fits(exponent: int) -> bool:
+        units = per_unit * 2.0**exponent
+        return threshold * units * headroom <= 131071 and 64 * bias * units <= 4095 * 128
+
+    found = quantize.choose_exponent(per_unit, threshold, bias, headroom, 0.0)
+    assert -9 <= found <= 7
+    assert found == -9 or fits(found)
+    assert found == 7 or not fits(found + 1)
+    held = quantize.choose_exponent(per_unit, threshold, bias, headroom, state)
+    if found <= 0:
+        assert held == found
+    else:
+        assert held == 0 or state * 2.0**held < 2**23
+        assert held == found or state * 2.0 ** (held + 1) >= 2**23
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds)
+def test_biases_use_all_bits_of_their_mantissas(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bias = rng.normal(size=5) * 10.0 ** rng.uniform(-3, 5)
+    mantissas, exponent = quantize.quantize_bias(bias, 3.0)
+    assert np.abs(mantissas).max() <= 4095
+    assert exponent == 0 or np.abs(mantissas).max() >= 2047
+    np.testing.assert_allclose(mantissas * 2.0**exponent, 3 * bias, atol=2.0**exponent / 2)
+    fixed = quantize.quantize_bias(bias, 3.0, 6)
+    assert fixed[1] == 6
+    np.testing.assert_allclose(fixed[0] * 64.0, 3 * bias, atol=32)
+
+
+@pytest.mark.parametrize(
+    ("weight", "lowest", "highest", "step"),
+    [([-1.0, 2.0], -254, 254, 2), ([0.0, 2.0], 0, 255, 1), ([-1.0, 0.0], -255, 0, 1), ([0.0, 0.0], 0, 0, 1)],
+)
+def test_weights_take_no_sign_that_their_matrix_has_not(
+    weight: list[float], lowest: int, highest: int, step: int
+) -> None:
+    array = np.array(weight)
+    assert quantize.weight_range(array) == (lowest, highest)
+    assert quantize.weight_step(array) == step
+    far = quantize.quantize_weight(array, 1e6)
+    assert far.tolist() == [lowest if w < 0 else highest if w > 0 else 0 for w in weight]
+    assert far.dtype == np.int32
+
+
 def test_membranes_that_are_never_reset_get_head_room() -> None:
     """A clipped membrane comes back too soon; with head room the integers keep counting as the floats do."""
     network = one_layer([[1.0] * 8], reset="none", beta=0.96875)

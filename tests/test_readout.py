@@ -87,7 +87,7 @@ def test_the_readout_is_saved(tmp_path: Path) -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(NetworkError, match="readout: found 'votes', allowed is one of spikes, membrane"):
+    with pytest.raises(NetworkError, match="readout: found 'votes', allowed are spikes, membrane"):
         integrating("votes")
     with pytest.raises(NetworkError, match="infinity with reset 'zero', allowed is reset='none'"):
         Lif(threshold=np.inf, beta=0.5)
