@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from aspen._arrays import Array
+from aspen._arrays import Array, as_array
 from aspen.data import Dataset
 from aspen.dialing import LearnedDial, learn_dial
-from aspen.errors import TrainingError
+from aspen.errors import InputError, ModelError, TrainingError
 from aspen.layers import hidden_layers
 from aspen.penalties import SpikePenalty, operation_costs
 from aspen.perturbation import perturb_thresholds
@@ -157,7 +157,13 @@ class Stage:
         """The training data, made and encoded anew only where that is random."""
         encoder, augment = self.data.encoder, self.data.augment
         if augment is not None:
-            return encoder.encode(augment(self.data.train, np.random.default_rng(seed)), seed=seed)
+            made = as_array("augment", augment(self.data.train, np.random.default_rng(seed)), "return values alone")
+            if made.ndim == 0 or len(made) != len(self.data.train):
+                raise InputError(
+                    f"augment: found values of shape {made.shape} for {len(self.data.train)} samples, allowed is one "
+                    f"for each; return as many"
+                )
+            return encoder.encode(made, seed=seed)
         if getattr(encoder, "random", True):
             return encoder.encode(self.data.train.values, seed=seed)
         return self.data.spikes("train")
@@ -187,7 +193,7 @@ class Stage:
         labels = torch.from_numpy(self.data.train.labels[part[mine]]).to(batch.device)
         price = self._price(done, len(part), rng, mine).to(batch.device, batch.dtype)
         with count_spikes(self.hidden) as spikes:
-            scores = scores_of(self.runner(batch), mean=self.recipe.scores == "mean")
+            scores = scores_of(self.runner(batch), self.recipe.scores == "mean", len(labels))
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=smoothing)
         if bool(price.any()):
@@ -335,19 +341,30 @@ def price_of(dial: DialTraining, knobs: Tensor) -> Tensor:
     return dial.low_price * (dial.high_price / dial.low_price) ** knobs
 
 
-def scores_of(answer: Any, mean: bool = False) -> Tensor:
+def scores_of(answer: Any, mean: bool = False, batch: int | None = None) -> Tensor:
     """(batch, classes) of what a model returns: (time, batch, classes) summed or averaged, or (batch, classes).
 
-    Of a tuple, the first part counts.
+    Of a tuple or a list, the first part counts.
+
+    Args:
+        answer: what the model returned.
+        mean: whether the mean over time is taken, not the sum.
+        batch: number of samples; ``None``: as many as the answer has.
 
     Raises:
-        TrainingError: it is something else.
+        ModelError: it is something else, or of another number of samples.
     """
-    first = answer if isinstance(answer, Tensor) else answer[0]
+    first = answer[0] if isinstance(answer, (tuple, list)) and answer else answer
     if not isinstance(first, Tensor) or first.ndim not in (2, 3):
         found = tuple(first.shape) if isinstance(first, Tensor) else type(first).__name__
-        raise TrainingError(
-            f"model: found an answer {found}, allowed is (time, batch, classes) or (batch, classes); flatten it"
+        raise ModelError(
+            f"model: found an answer {found}, allowed is (time, batch, classes) or (batch, classes), alone or first "
+            f"in a tuple; return it like that"
+        )
+    if batch is not None and first.shape[-2] != batch:
+        raise ModelError(
+            f"model: found an answer of shape {tuple(first.shape)} for {batch} samples, allowed is (time, {batch}, "
+            f"classes) or ({batch}, classes); transpose it"
         )
     if first.ndim == 2:
         return first

@@ -18,6 +18,7 @@ from aspen.checkpoints import read_checkpoint, write_checkpoint
 from aspen.data import Dataset
 from aspen.dialing import LearnedDial
 from aspen.errors import InputError, ModelError, TrainingError, TrainingWarning, UnwrittenError
+from aspen.fit_checks import check_answer, check_model, check_types
 from aspen.fused import fuse
 from aspen.knob_range import KnobRange, find_knob_range
 from aspen.layers import hidden_layers
@@ -117,14 +118,16 @@ def fit(
         ModelError: the model cannot be trained like this.
         TrainingError: no finite loss, or a network that says nothing. The last good weights remain.
     """
-    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    check_types(model, data)
+    chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
     stages = [stage if epochs is None else _with_epochs(stage, epochs) for stage in chosen.stages]
     _check_data(data)
     _check_ranks(stages, data)
+    check_model(model, stages)
+    check_answer(model, data)
     begin_alike(model)
     sample = torch.from_numpy(data.encode(data.train.values[:1], seed=0))
     sample = sample.to(next(model.parameters()))
-    hidden_layers(model)
     if checkpoint is not None:
         check_output(checkpoint)
     settings = _settings(stages, data, model, seed)

@@ -12,6 +12,7 @@ from aspen._arrays import Array
 from aspen._names import unknown_name
 from aspen._version import __version__
 from aspen.connections import Connection
+from aspen.copying import copy_of
 from aspen.errors import InputError, ModelError
 from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
 from aspen.exporting.folding import Folder, merge
@@ -28,7 +29,7 @@ from aspen.exporting.readout import (
     membrane_readout,
 )
 from aspen.exporting.tracing import Call, Trace
-from aspen.exporting.verifying import Wired, Wiring, copy_of, verify
+from aspen.exporting.verifying import Wired, Wiring, verify
 from aspen.layers import spiking_layers
 from aspen.network import READOUTS, Network, Population
 

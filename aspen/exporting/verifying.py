@@ -8,7 +8,6 @@ current, and every value of a linear read-out, must be what the network's connec
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from aspen._arrays import Array
 from aspen.connections import Connection
+from aspen.copying import copy_of
 from aspen.errors import ModelError
 from aspen.exporting.forms import call, line, title
 from aspen.exporting.neurons import numpy
@@ -61,16 +61,6 @@ class Wiring:
     names: Mapping[str, str]
     form: str
     output: str
-
-
-def copy_of(model: nn.Module) -> nn.Module:
-    """A copy of the model; membranes still in an autograd graph, which torch cannot copy, are detached."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for value in (*module._buffers.values(), *vars(module).values()):
-            if isinstance(value, Tensor) and not value.is_leaf:
-                memo[id(value)] = value.detach().clone()
-    return copy.deepcopy(model, memo)
 
 
 def verify(model: nn.Module, sample: Tensor, wiring: Wiring) -> None:

@@ -9,7 +9,6 @@ answers are random and have nothing to do with the input.
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from aspen.copying import copy_of
 from aspen.errors import ModelError
 from aspen.exporting.nodes import DROPOUTS, LOOKS, operation_name, parts
 from aspen.fused.neurons import Neuron
@@ -285,12 +285,7 @@ def _sample(inputs: Tensor, steps: int) -> Tensor:
 
 def _copy(model: nn.Module) -> nn.Module:
     """A copy without hooks that look at what modules make, and with BatchNorm as it is after training."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for value in parts((module._buffers, dict(vars(module))), Tensor):
-            if not value.is_leaf:  # left from an earlier pass; torch does not copy such
-                memo[id(value)] = value.detach().clone()
-    twin = copy.deepcopy(model, memo)
+    twin = copy_of(model)
     for module in twin.modules():
         module._forward_hooks.clear()
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

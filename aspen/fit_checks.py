@@ -1,0 +1,139 @@
+"""What :func:`aspen.fit` looks at before it begins, so that what cannot be trained is said at once and by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aspen._names import unknown_name
+from aspen.copying import copy_of
+from aspen.data import Dataset, Samples
+from aspen.errors import AspenError, InputError, ModelError
+from aspen.layers import hidden_layers, spiking_layers
+from aspen.perturbation import perturb_thresholds
+from aspen.recipes import Recipe
+from aspen.trainer import scores_of
+
+_STATES = frozenset({"mem", "syn", "spk"})
+_OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+"""What a model raises on an input that does not fit it."""
+
+
+def check_types(model: object, data: object) -> None:
+    """Refuse what is no model or no data set.
+
+    Raises:
+        InputError: as above.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: found {type(model).__name__}, allowed is a snnTorch model; pass a torch.nn.Module")
+    remedy = "make one: aspen.data.Dataset(name, train, validation, test, encoder, classes) of aspen.data.Samples"
+    if not isinstance(data, Dataset):
+        raise InputError(f"data: found {type(data).__name__}, allowed is aspen.data.Dataset; {remedy}")
+    for part in ("train", "validation"):
+        if not isinstance(data.part(part), Samples):
+            found = type(data.part(part)).__name__
+            raise InputError(f"data: found {found} as {part} samples, allowed are aspen.data.Samples; {remedy}")
+    if isinstance(data.classes, bool) or not isinstance(data.classes, (int, np.integer)):
+        raise InputError(f"data: found classes={data.classes!r}, allowed is a whole number; give the number of classes")
+
+
+def check_model(model: nn.Module, stages: Sequence[Recipe]) -> None:
+    """Refuse weights that hold nothing, no numbers, or cannot be learned, and recipes for other layers.
+
+    Raises:
+        InputError: a recipe names layers or settings that there are not.
+        ModelError: the weights cannot be trained.
+    """
+    if not torch.is_grad_enabled():
+        raise ModelError(
+            "fit: found gradients switched off, allowed is a training outside of torch.no_grad() and "
+            "torch.inference_mode(); call it there"
+        )
+    _check_weights(model)
+    spiking_layers(model)
+    learned = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if not learned and any(stage.dial is None for stage in stages):
+        raise ModelError(
+            "model: found no weights that can be trained (requires_grad is False for all), allowed is one or more; "
+            "call model.requires_grad_(), or take a recipe that learns the dial alone, DialTraining(frozen=True)"
+        )
+    for stage in stages:
+        _check_layers(stage, list(hidden_layers(model)))
+
+
+def _check_weights(model: nn.Module) -> None:
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    if not any(True for _ in model.parameters()):
+        raise ModelError("model: found no weights, allowed is a model with layers such as nn.Linear; add one")
+    for name, values in named.items():
+        if nn.parameter.is_lazy(values):
+            raise ModelError(f"{name}: found a lazy layer that has not run, allowed are weights; run the model once")
+        if values.is_meta:
+            raise ModelError(
+                f"{name}: found on the device 'meta', which holds no values, allowed is a model with weights; make it "
+                f"on the CPU, or call model.to_empty(device='cpu') and fill the weights"
+            )
+        if values.is_inference():
+            raise ModelError(
+                f"{name}: found a tensor made in torch.inference_mode(), which cannot be trained; make the model "
+                f"outside of it"
+            )
+        if name.rpartition(".")[2] not in _STATES and not bool(torch.isfinite(values).all()):
+            raise ModelError(f"{name}: found NaN or infinity, allowed are finite weights; make or load the model anew")
+
+
+def _check_layers(stage: Recipe, hidden: list[str]) -> None:
+    """The layers and settings that a recipe names."""
+    for name in stage.prices:
+        if name not in hidden:
+            raise InputError(unknown_name(f"{stage.name}: prices", name, hidden, kind="layer"))
+    allowed = [name for name in inspect.signature(perturb_thresholds).parameters if name not in ("model", "seed")]
+    for name in stage.perturbation or {}:
+        if name not in allowed:
+            raise InputError(unknown_name(f"{stage.name}: perturbation", name, allowed, kind="setting"))
+
+
+def check_answer(model: nn.Module, data: Dataset) -> None:
+    """Run a copy of the model on a few samples, in ``eval()`` mode, and see that it answers for every class.
+
+    Raises:
+        ModelError: it fails on the data, or its answer cannot be learned from.
+    """
+    values = data.train.values
+    inputs = torch.from_numpy(data.encode(values[:1], seed=0))
+    size = next(n for n in (2, 3, 4) if n not in (len(inputs), data.classes))  # which tells the axes apart
+    inputs = inputs.repeat_interleave(size, dim=1)
+    twin = copy_of(model).eval()
+    try:
+        answer = twin(inputs.to(next(twin.parameters())))
+    except _OF_THE_MODEL as error:
+        if isinstance(error, AspenError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{type(model).__name__}.forward() fails on the encoded data, (time, batch, *shape) = "
+            f"{tuple(inputs.shape)}: {reason}; let it take {tuple(inputs.shape[2:])} values at each step, or encode "
+            f"the data otherwise"
+        ) from error
+    scores = scores_of(answer, batch=inputs.shape[1])
+    _check_scores(scores, data.classes, any(parameter.requires_grad for parameter in model.parameters()))
+
+
+def _check_scores(scores: Tensor, classes: int, learns: bool) -> None:
+    if scores.shape[1] < classes:
+        raise ModelError(
+            f"model: found {scores.shape[1]} outputs for {classes} classes, allowed is one for each class or more; "
+            f"widen the last layer"
+        )
+    if learns and not scores.requires_grad:
+        raise ModelError(
+            f"model: found an answer without a gradient ({scores.dtype}), allowed is one that the loss can be taken "
+            f"back from; return it without detach(), and not as integers"
+        )
+    if not bool(scores.isfinite().all()):
+        raise ModelError("model: found NaN or infinity in its answer, allowed are finite scores; look at what it adds")

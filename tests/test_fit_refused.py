@@ -1,0 +1,184 @@
+"""What cannot be trained is refused by name before anything is done, and what can sensibly be taken is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from aspen.data import Dataset, Samples
+from aspen.errors import AspenError, InputError, ModelError
+from aspen.models import DenseNet
+from aspen.recipes import DialTraining
+from aspen.training import fit
+from tests.test_fit import DATA, QUICK, model
+
+ONE = replace(QUICK, epochs=1)
+ALONE = replace(ONE, dial=DialTraining(frozen=True), spike_price=0.0)
+
+
+def relabelled(change: Callable[[Any], Any]) -> Dataset:
+    parts = (DATA.train, DATA.validation)
+    train, validation = (Samples(part.values, change(part.labels)) for part in parts)
+    return replace(DATA, train=train, validation=validation)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        relabelled(lambda labels: labels.tolist()),
+        relabelled(lambda labels: labels.astype(np.float32)),
+        relabelled(lambda labels: labels.astype(np.int32)),
+        relabelled(torch.from_numpy),
+        replace(DATA, train=Samples(DATA.train.values.tolist(), DATA.train.labels)),
+        replace(DATA, train=Samples(torch.from_numpy(DATA.train.values), DATA.train.labels)),  # type: ignore[arg-type]
+    ],
+    ids=["lists", "floats", "int32", "tensors", "values in lists", "values in tensors"],
+)
+def test_labels_and_values_in_other_forms_train_alike(data: Dataset) -> None:
+    one, other = model(), model()
+    fit(one, DATA, ONE, seed=3)
+    fit(other, data, ONE, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+class Answering(nn.Module):
+    """A model whose answer ``answer`` changes."""
+
+    def __init__(self, answer: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.net, self.answer = model(), answer
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.answer(self.net(inputs))
+
+
+def frozen() -> nn.Module:
+    return model().requires_grad_(False)
+
+
+def spoilt(name: str, value: float) -> nn.Module:
+    net = DenseNet((8, 12, 2), batch_norm=True)
+    with torch.no_grad():
+        net.state_dict()[name][0] = value
+    return net
+
+
+def made_for_inference() -> nn.Module:
+    with torch.inference_mode():
+        return model()
+
+
+class Bare(nn.Module):
+    """No weights at all."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs
+
+
+MODELS: dict[str, tuple[Callable[[], Any], type[AspenError], str]] = {
+    "no model": (lambda: "model", InputError, "model: found str, allowed is a snnTorch model"),
+    "no weights": (Bare, ModelError, "model: found no weights, allowed is a model with layers"),
+    "meta": (lambda: model().to("meta"), ModelError, "fc1.weight: found on the device 'meta', which holds no values"),
+    "lazy": (lambda: nn.Sequential(nn.LazyLinear(2)), ModelError, "0.weight: found a lazy layer that has not run"),
+    "inference": (made_for_inference, ModelError, r"fc1.weight: found a tensor made in torch.inference_mode\(\)"),
+    "NaN": (lambda: spoilt("fc1.weight", np.nan), ModelError, "fc1.weight: found NaN or infinity"),
+    "infinite statistics": (lambda: spoilt("norm1.running_var", np.inf), ModelError, "norm1.running_var: found NaN or"),
+    "frozen": (frozen, ModelError, "model: found no weights that can be trained .requires_grad is False for all."),
+    "too few outputs": (lambda: DenseNet((8, 12, 1)), ModelError, "model: found 1 outputs for 2 classes"),
+    "wrong width": (
+        lambda: DenseNet((9, 12, 2)),
+        ModelError,
+        r"DenseNet.forward\(\) fails on the encoded data, \(time, batch, \*shape\) = \(12, 3, 8\): mat1 and mat2",
+    ),
+    "nothing": (lambda: Answering(lambda made: None), ModelError, "model: found an answer NoneType, allowed is"),
+    "a dict": (lambda: Answering(lambda made: {"out": made}), ModelError, "model: found an answer dict"),
+    "an empty tuple": (lambda: Answering(lambda made: ()), ModelError, "model: found an answer tuple"),
+    "one number": (lambda: Answering(lambda made: made.sum()), ModelError, r"model: found an answer \(\), allowed"),
+    "batch first": (
+        lambda: Answering(lambda made: made.transpose(0, 1)),
+        ModelError,
+        r"found an answer of shape \(3, 12, 2\) for 3 samples, allowed is \(time, 3, classes\) or \(3, classes\)",
+    ),
+    "time last": (lambda: Answering(lambda made: made.permute(1, 2, 0)), ModelError, r"of shape \(3, 2, 12\) for 3"),
+    "no gradient": (lambda: Answering(lambda made: made.detach()), ModelError, "an answer without a gradient"),
+    "integers": (lambda: Answering(lambda made: made.long()), ModelError, r"without a gradient \(torch.int64\)"),
+    "infinity": (lambda: Answering(lambda made: made / 0), ModelError, "model: found NaN or infinity in its answer"),
+}
+
+
+@pytest.mark.parametrize(("make", "error", "message"), MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("fused", [None, False])
+def test_models_that_cannot_be_trained_are_refused(
+    make: Callable[[], Any], error: type[AspenError], message: str, fused: bool | None
+) -> None:
+    with pytest.raises(error, match=message):
+        fit(make(), DATA, ONE, fused=fused)
+
+
+def test_answers_that_can_be_learned_from_are_taken() -> None:
+    for answer in (lambda made: (made, made, made), lambda made: [made], lambda made: made.sum(dim=0)):
+        assert fit(Answering(answer), DATA, ONE).loss
+    assert fit(DenseNet((8, 12, 5)), DATA, ONE).loss  # more outputs than classes
+    part = model()
+    part.fc1.requires_grad_(False)
+    assert fit(part, DATA, ONE).loss
+    assert fit(frozen(), DATA, ALONE).profile is not None
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_training_without_gradients_is_refused(mode: Callable[[], Any]) -> None:
+    net = model()
+    with mode(), pytest.raises(ModelError, match="fit: found gradients switched off, allowed is a training outside of"):
+        fit(net, DATA, ONE)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((DATA.train.values, DATA.train.labels), "data: found tuple, allowed is aspen.data.Dataset; make one"),
+        (replace(DATA, validation=None), "data: found NoneType as validation samples, allowed are aspen.data.Samples"),
+        (replace(DATA, classes=2.5), "data: found classes=2.5, allowed is a whole number"),
+        (replace(DATA, classes=True), "data: found classes=True"),
+        (replace(DATA, augment=lambda samples, rng: None), "augment: found values of type object"),
+        (
+            replace(DATA, augment=lambda samples, rng: samples.values[1:]),
+            r"augment: found values of shape \(79, 8\) for 80 samples, allowed is one for each",
+        ),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_refused(data: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        fit(model(), data, ONE)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (replace(ONE, prices={"lif3": 2.0}), "quick: prices: found layer 'lif3', allowed are lif1, lif2"),
+        (replace(ONE, perturbation={"lo": 2.0}), "quick: perturbation: found setting 'lo', .* did you mean 'low'"),
+        (replace(ONE, perturbation={"seed": 2}), "quick: perturbation: found setting 'seed', allowed are distribution"),
+        (None, "recipe: found None, allowed are plain, l1"),
+    ],
+)
+def test_recipes_for_something_else_are_refused(recipe: Any, message: str) -> None:
+    net = model()
+    with pytest.raises(InputError, match=message):
+        fit(net, DATA, recipe)
+    assert "forward" not in vars(net)
+
+
+def test_what_is_refused_leaves_the_model_as_it_was() -> None:
+    net = Answering(lambda made: made.transpose(0, 1))
+    net.eval()
+    before = {name: values.clone() for name, values in net.state_dict().items()}
+    with pytest.raises(ModelError):
+        fit(net, DATA, ONE)
+    assert not net.training
+    assert before.keys() == net.state_dict().keys()
+    assert all(torch.equal(values, before[name]) for name, values in net.state_dict().items())
