@@ -21,7 +21,6 @@ from aspen.errors import InputError, ModelError, TrainingError, TrainingWarning,
 from aspen.fit_checks import check_answer, check_model, check_types
 from aspen.fused import fuse
 from aspen.knob_range import KnobRange, find_knob_range
-from aspen.layers import hidden_layers
 from aspen.logs import Logs
 from aspen.measuring import evaluate as evaluate
 from aspen.measuring import measure
