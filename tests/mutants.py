@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
+from aspen.operating_points import wilson
 from tests.mutant_operators import CHOSEN, OWN, is_code
 
 ROOT = Path(__file__).parents[1]
@@ -212,13 +212,6 @@ def run_tests(folder: Path, tests: list[str], cache: Path | None) -> None:
     os._exit(int(pytest.main([*options, *tests])))
 
 
-def interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval."""
-    z = 1.96
-    middle, width = share + z * z / (2 * n), z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle - width) / (1 + z * z / n), (middle + width) / (1 + z * z / n)
-
-
 def try_module(bench: Bench, path: str, chosen: list[Mutant]) -> Counter[str]:
     """Try the mutants of one module; print those that survive."""
     start = time.monotonic()
@@ -255,7 +248,7 @@ def main() -> None:
         for path, some in chosen.items():
             found += try_module(bench, path, some)
     n = found.total()
-    low, high = interval(1 - found["survived"] / n, n)
+    low, high = wilson(n - found["survived"], n)
     print(f"{n - found['survived']} of {n} killed: {1 - found['survived'] / n:.1%} ({low:.1%} to {high:.1%})")
 
 
