@@ -43,7 +43,15 @@ OUTPUT = "output.txt"
 PATIENCE = 3.0
 """A run is given up after this many times what the tests of the module take, and a minute for compiling."""
 
-FAST = ["test_fast", "test_fast_stepper", "test_engines", "test_connections", "test_readout", "test_profiles"]
+FAST = [
+    "test_record",
+    "test_fast",
+    "test_fast_stepper",
+    "test_engines",
+    "test_connections",
+    "test_readout",
+    "test_profiles",
+]
 COMPILED = [
     "test_hardware",
     "test_grouping",
@@ -53,7 +61,7 @@ COMPILED = [
     "test_energy_published",
 ]
 ENERGY = ["test_energy", "test_energy_published", "test_energy_baseline"]
-CONTROL = ["test_control", "test_control_units", "test_streaming"]
+CONTROL = ["test_control", "test_control_units", "test_controllers", "test_streaming"]
 TABLES = ["test_calibration_table", "test_choosing", "test_sweeps", "test_cli_calibrate"]
 TESTS: dict[str, list[str]] = {
     "emulator/aspen_emulator/lif.py": ["test_lif", "test_engines", *FAST],
@@ -66,7 +74,7 @@ TESTS: dict[str, list[str]] = {
     "hardware/aspen_hardware/hops.py": ENERGY,
     "hardware/aspen_hardware/energy.py": ENERGY,
     "hardware/aspen_hardware/costs.py": ENERGY,
-    "aspen/record.py": ["test_engines", "test_energy", "test_readout", "test_fast"],
+    "aspen/record.py": ["test_record", "test_engines", "test_energy", "test_readout", "test_answers"],
     "aspen/profiles.py": ["test_profiles", "test_dialing"],
     "aspen/knob.py": ["test_engines", "test_profiles", "test_torch_knob"],
     "aspen/calibration.py": TABLES,
