@@ -53,6 +53,7 @@ FAST = [
     "test_profiles",
 ]
 COMPILED = [
+    "test_rounding",
     "test_hardware",
     "test_grouping",
     "test_graded",
