@@ -59,7 +59,7 @@ def test_the_report_is_what_the_integers_say(seed: int) -> None:
     assert entry.bias_error == pytest.approx((np.abs(chips_bias - bias) / lif.threshold).max(), abs=1e-12)
     assert entry.largest_scale == pytest.approx(131071 / neuron.threshold.max())
     assert entry.thresholds == len(np.unique(neuron.threshold))
-    both = np.hstack([integers for _, integers in pairs]) * 2.0 ** (6 + exponent) / (1 - lif.alpha)
+    both = np.hstack([integers for _, integers in pairs]) * 2.0 ** (6 + exponent) * 4096 / (1 + neuron.current_decay)
     sides = np.maximum(both.clip(min=0).sum(axis=1), (-both).clip(min=0).sum(axis=1))
     assert entry.worst_case_current == pytest.approx(sides.max() / 2**23)
     assert (entry.weights_clipped, entry.largest_factor, entry.compensated) == (0, 1, False)
@@ -73,9 +73,9 @@ def test_currents_and_membranes_of_the_worst_input_stay_within_24_bits_where_the
     weight = rng.normal(0.2, 1, (6, 12)) * np.exp(rng.normal(0, 1, (6, 12)))
     lif = Lif(
         threshold=10.0 ** rng.uniform(-2, 0),
-        beta=rng.uniform(0, 0.95),
+        beta=rng.uniform(0.5, 0.99, 6) if seed % 4 < 2 else 0.0,
         alpha=0.0 if seed % 2 else rng.uniform(0, 0.9),
-        bias=rng.normal(0, 1, 6) * (seed % 2),
+        bias=rng.normal(0, 1, 6) * (seed % 2) * 10.0 ** rng.uniform(0, 3),
         reset="none",
     )
     made = Network((Population("in", (12,)), Population("out", (6,), lif)), (Dense("in", "out", weight),))
@@ -83,10 +83,22 @@ def test_currents_and_membranes_of_the_worst_input_stay_within_24_bits_where_the
     entry = deployment.rounding["out"]
     stepper = Stepper(deployment.network, 12, watch=True)
     thresholds = {name: values[0] for name, values in thresholds_for(deployment.network, 1.0, 1, 1).items()}
-    for _ in range(120):
+    for _ in range(300):
         stepper.step(np.concatenate([weight > 0, weight < 0]).astype(np.uint8), thresholds)
     wrapped, clipped = stepper.overflows["out"]
     if entry.weight_exponent > 0:
         assert (wrapped, clipped) == (0, 0)
     assert wrapped == 0 or entry.worst_case_current > 1
     assert ("would reach" in "".join(deployment.warnings)) == (entry.worst_case_current > 1)
+
+
+def test_the_worst_membrane_is_that_of_the_decay_as_it_is_stored() -> None:
+    """1 - beta is 159.45 / 4096, of which a chip keeps 159: with exponent 1 that makes the difference at 24 bits."""
+    lif = Lif(threshold=0.01, beta=1 - 159.45 / 4096, reset="none")
+    made = Network((Population("in", (10,)), Population("out", (1,), lif)), (Dense("in", "out", np.ones((1, 10))),))
+    integers = compile(made, "loihi1").network
+    stepper = Stepper(integers, 1, watch=True)
+    for _ in range(400):
+        stepper.step(np.ones((1, 10), np.uint8), {"out": np.ones((1, 1))})
+    assert stepper.overflows["out"] == (0, 0)
+    assert stepper.membranes["out"][0, 0] > 2**21

@@ -92,7 +92,7 @@ def worst_case_current(connections: list[Connection], alpha: Array, peaks: Mappi
     Sources in ``peaks`` are graded: their values, up to the peak, have either sign, so that all weights can push alike.
     """
     excitation, inhibition = (sum(side) for side in zip(*(_pushes(c, peaks or {}) for c in connections), strict=True))
-    gain = 1 / np.maximum(1 - alpha.astype(np.float64).reshape(-1), 1 / 4096)
+    gain = 4096 / (1 + quantize.quantize_current_decay(alpha).astype(np.float64).reshape(-1))
     return float((np.maximum(excitation, inhibition) * gain).max() * 2**FixedLif.SHIFT)
 
 
@@ -107,8 +107,8 @@ def _pushes(connection: Connection, peaks: Mapping[str, int]) -> tuple[Array, Ar
 def _worst_case_membrane(lif: Lif, current: float, bias: float) -> float:
     """Largest membrane with exponent 0, in state units, if no reset came. Beyond 24 bits a membrane is clipped: one
     that is not reset, or strongly inhibited, then comes back too soon."""
-    keep = float(lif.beta.max())
-    return (current + bias * 2**FixedLif.SHIFT) / max(1 - keep, 1 / 4096)
+    slowest = max(int(quantize.quantize_voltage_decay(lif.beta).min()), 1)
+    return (current + bias * 2**FixedLif.SHIFT) * 4096 / slowest
 
 
 def _bias(population: Population, lif: Lif, incoming: list[Connection]) -> Array:
