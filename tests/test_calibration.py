@@ -182,6 +182,13 @@ def test_netx_keeps_one_exponent_and_the_thresholds_as_they_are() -> None:
     deployment = compile(network, "loihi1", netx=True, calibration=observe(network, spikes))
     assert all(connection.exponent == 0 for connection in deployment.network.connections)
     assert all(entry.thresholds == 1 for entry in deployment.rounding.values())
+    small = np.geomspace(1, 0.1, 40)  # scaled up, these neurons would all have one threshold and finer weights
+    hidden = replace(network["layer1"], neuron=Lif(0.5 * small, 0.9))
+    first = replace(network.connections[0], weight=network.connections[0].weight * small[:, None])
+    spread = Network((network.input, hidden, network["layer2"]), (first, network.connections[1]))
+    kept = compile(spread, "loihi1", netx=True, calibration=observe(spread, spikes)).rounding["layer1"]
+    assert (kept.thresholds, kept.largest_factor) == (40, 1.0)
+    assert compile(spread, "loihi1", calibration=observe(spread, spikes)).rounding["layer1"].largest_factor > 2
 
 
 def test_what_cannot_be_avoided_is_said() -> None:

@@ -77,6 +77,14 @@ def test_the_knob_reaches_the_promised_scale_and_says_where_it_ends() -> None:
         run(deployment, np.ones((2, 1, 1), np.uint8), {"out": 1e4})
 
 
+def test_a_knob_of_4_is_possible_without_being_asked_for() -> None:
+    for threshold in np.geomspace(0.1, 1, 9):
+        network = one_layer([[1.0]], threshold=threshold, beta=0.0)
+        found, asked = compile(network, "loihi1"), compile(network, "loihi1", max_threshold_scale=4.0)
+        assert found.rounding == asked.rounding
+        assert found.rounding["out"].largest_scale >= 4
+
+
 def test_a_worst_case_that_could_wrap_is_said() -> None:
     deployment = compile(one_layer(np.ones((1, 4000))), "loihi1")
     assert deployment.rounding["out"].worst_case_current > 1
@@ -110,6 +118,11 @@ def test_what_does_not_fit_is_refused_with_a_remedy(network: Network, options: d
     with pytest.raises(error, match=message) as caught:
         compile(network, "loihi1", **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_bias_of_zero_is_none_before_a_synaptic_neuron() -> None:
+    with_zero, without = (compile(one_layer([[1.0, 0.5]], bias=b, alpha=0.5), "loihi1") for b in ([0.0], None))
+    assert with_zero.rounding == without.rounding
 
 
 def test_loihi2_takes_the_resets_that_loihi1_lacks() -> None:
