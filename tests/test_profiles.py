@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import FileFormatError, InputError
 from aspen.files import read_container, write_container
+from aspen.network import Lif, Network, Population
 from aspen.profiles import DialProfile, load_profile, save_profile
 from aspen_emulator import run, session
 from aspen_hardware import compile, load_deployment
@@ -60,6 +62,73 @@ def test_offsets_fold_into_the_thresholds() -> None:
     one, two = run(NETWORK, SPIKES, profile().scale(0.5)), run(folded, SPIKES, rest.scale(0.5))
     np.testing.assert_array_equal(one.output, two.output)
     assert not rest.offsets
+
+
+def varied(kind: str) -> tuple[Network, str]:
+    """A network with biases everywhere, in which one population is folded in the way that ``kind`` asks for."""
+    rng = np.random.default_rng(5)
+    current = kind == "current"
+    first = Lif(rng.uniform(0.5, 1, 6), 0.5, bias=0.125) if current else None
+    shape = (1, 6) if kind == "conv" else (6,)
+    weight, bias = rng.integers(-2, 4, (4, 6)) / 4, rng.integers(-2, 3, 4) / 8
+    second: Connection = Dense("input", "layer1", weight, bias)
+    if kind == "sparse":
+        second = Sparse.from_matrix("input", "layer1", weight, bias)
+    if kind == "conv":
+        second = Conv("input", "layer1", rng.integers(-1, 4, (2, 1, 5)) / 4, (1, 6), bias[:2])
+    lif = Lif(rng.uniform(0.5, 1, (2, 2)), 0.5, bias=rng.integers(-1, 2, (2, 2)) / 8)
+    populations = (
+        Population("input", shape, first, current),
+        Population("layer1", (2, 2), lif),
+        Population("out", (3,), Lif(0.7, 0.5)),
+    )
+    last = Dense("layer1", "out", rng.integers(-2, 4, (3, 4)) / 4, [0.125, 0.0, -0.125])
+    readout = "membrane" if kind in ("read out", "behind") else "spikes"
+    made = Network(populations, (second, last), output="out", readout=readout)
+    return made, {"current": "input", "read out": "out"}.get(kind, "layer1")
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "conv", "current", "read out", "behind"])
+def test_a_folded_network_does_the_same_and_stores_thresholds_only_where_it_must(kind: str) -> None:
+    network, name = varied(kind)
+    n = network[name].size
+    powers = np.log(2.0) * np.resize([1.0, -1.0, 2.0], n).reshape(network[name].shape)  # exact when divided by
+    steep = DialProfile({name: np.full(network[name].shape, 0.3)}, {name: powers}, low=-1.0, high=3.0)
+    folded, rest = steep.folded(network)
+    assert (rest.low, rest.high, dict(rest.offsets)) == (-1.0, 3.0, {})
+    spikes = random_spikes(2, 25, 4, 6).reshape(25, 4, *network.input.shape)
+    for knob in (-1.0, 0.0, 3.0):
+        one = run(network, spikes, steep.scale(knob), record="membranes")
+        two = run(folded, spikes, rest.scale(knob), record="membranes")
+        for population in network.names:
+            np.testing.assert_array_equal(one.rasters[population], two.rasters[population])
+        np.testing.assert_array_equal(one.membranes["out"], two.membranes["out"])
+        assert one.rasters["layer1"].any()
+    before, after = network[name].neuron, folded[name].neuron
+    stored = kind in ("conv", "current", "read out")
+    assert isinstance(before, Lif)
+    assert isinstance(after, Lif)
+    np.testing.assert_allclose(after.threshold, before.threshold * (np.exp(powers) if stored else 1))
+    assert all(
+        (a is b) == (stored or a.target != name) for a, b in zip(network.connections, folded.connections, strict=True)
+    )
+
+
+def test_the_range_of_a_dial_may_be_any(tmp_path: Path) -> None:
+    wide = DialProfile({"layer1": 0.5, "layer2": -1.0}, {"layer2": 0.25}, low=-2.0, high=1.5)
+    assert wide.largest_factor == pytest.approx(np.exp(0.25 + 2.0))
+    for knob in (-2.0, -0.5, 1.5):
+        scale = wide.scale(knob)
+        np.testing.assert_allclose(scale["layer1"], [[[np.exp(0.5 * knob)]]])
+        np.testing.assert_allclose(scale["layer2"], [[[np.exp(0.25 - knob)]]])
+    for knob in (-2.01, 1.51):
+        with pytest.raises(InputError, match=f"knob: found {knob}, allowed is a number from -2 to 1.5"):
+            wide.scale(knob)
+    NETWORK.save(tmp_path / "net.aspen")
+    save_profile(wide, tmp_path / "net.aspen")
+    back = load_profile(tmp_path / "net.aspen")
+    assert (back.low, back.high) == (-2.0, 1.5)
+    assert back.scale(1.5) == wide.scale(1.5)
 
 
 def test_the_uniform_profile_is_the_plain_knob() -> None:
