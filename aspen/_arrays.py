@@ -10,6 +10,8 @@ import numpy as np
 from aspen.errors import InputError, NetworkError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest magnitude in a network in floating point, that of float32: in float64 then no sum or product overflows."""
 
 
 def as_array(what: str, values: object, remedy: str = "pass an array of numbers") -> Array:
@@ -46,7 +48,8 @@ def _from_tensor(what: str, values: Any) -> Any:
 
 
 def frozen(what: str, values: object, kind: str, infinite: bool = False) -> Array:
-    """A read-only copy of ``values`` as a float (``kind="float"``) or int32 (``kind="int"``) array; finite.
+    """A read-only copy of ``values`` as a float (``kind="float"``) or int32 (``kind="int"``) array; finite, and floats
+    within :data:`LARGEST`.
 
     ``infinite`` allows infinity, but not NaN, among floats.
 
@@ -63,8 +66,19 @@ def frozen(what: str, values: object, kind: str, infinite: bool = False) -> Arra
             raise NetworkError(
                 f"{what}: found NaN or infinity, allowed are finite numbers; look for a diverged training"
             )
+        _check_magnitude(what, array)
     array.flags.writeable = False
     return array
+
+
+def _check_magnitude(what: str, array: Array) -> None:
+    finite = array[np.isfinite(array)] if array.dtype == np.float64 else array[:0]  # float32 cannot be larger
+    largest = float(np.abs(finite).max(initial=0.0))
+    if largest > LARGEST:
+        raise NetworkError(
+            f"{what}: found magnitudes up to {largest:.3g}, allowed are those of float32, up to {LARGEST:.3g}; look "
+            f"for a diverged training"
+        )
 
 
 def _as_int32(what: str, array: Array) -> Array:

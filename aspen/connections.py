@@ -7,6 +7,7 @@ weights the sum of the arriving weights is then shifted by the exponent, as Lava
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -106,6 +107,12 @@ class Connection:
         """Sums of integer weights as int64, shifted by the exponent."""
         integers = total.astype(np.int64)
         return integers << self.exponent if self.exponent >= 0 else integers >> -self.exponent
+
+    @cached_property
+    def largest_sum(self) -> float:
+        """Largest magnitude of a sum of weights: all sources of one target send 1, with the signs of the weights."""
+        magnitudes = np.abs(self.weight.astype(np.float64))
+        return float(magnitudes.reshape(len(magnitudes), -1).sum(axis=1).max(initial=0.0))
 
     def with_integers(self, weight: Array, exponent: int) -> Self:
         """The same connection with a chip's integer weights, and without the bias."""
@@ -239,6 +246,11 @@ class Sparse(Connection):
             )
         if self.bias is not None:
             check_shape(f"{self.name}.bias", self.bias, [(prod(target_shape),)])
+
+    @cached_property
+    def largest_sum(self) -> float:
+        """See :attr:`Connection.largest_sum`."""
+        return float(np.bincount(self.rows, np.abs(self.weight.astype(np.float64)), minlength=1).max())
 
     def accumulate(self, values: Array) -> Array:
         """See :meth:`Connection.accumulate`."""

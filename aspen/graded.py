@@ -10,6 +10,9 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.errors import InputError
 
+LARGEST_CURRENT = 4096
+"""Largest magnitude of a current in integers that are no graded spikes: bias mantissas of 13 bits."""
+
 
 @dataclass(frozen=True)
 class GradedInput:

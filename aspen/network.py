@@ -13,7 +13,7 @@ from typing import Any
 from aspen._names import unknown_name
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import NetworkError
-from aspen.graded import GradedInput
+from aspen.graded import LARGEST_CURRENT, GradedInput
 from aspen.neurons import FixedLif, Lif, Neuron
 
 __all__ = ["Conv", "Dense", "FixedLif", "Lif", "Network", "Population", "Sparse", "load_network"]
@@ -21,6 +21,9 @@ __all__ = ["Conv", "Dense", "FixedLif", "Lif", "Network", "Population", "Sparse"
 READOUTS = ("spikes", "membrane", "membrane-last", "membrane-max")
 """What decides: the output population's spikes, or its membranes summed over time, at the last step, or at their
 highest; see :attr:`aspen.record.Record.scores`."""
+MAX_CURRENT = 2**51
+"""Currents of integer networks stay below this: their product with a 12-bit decay then fits 64 bits, and every sum of
+weights float64."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -73,6 +76,13 @@ class Population:
         return self.current and self.neuron is None
 
     @property
+    def peak(self) -> int:
+        """Largest magnitude that a neuron passes on in a chip's integers: 1 for a spike."""
+        if not self.is_analog:
+            return 1
+        return LARGEST_CURRENT if self.graded is None else self.graded.largest
+
+    @property
     def is_input(self) -> bool:
         """Whether this population is fed from outside."""
         return self.neuron is None or self.current
@@ -117,6 +127,7 @@ class Network:
             raise NetworkError(unknown_name("readout", self.readout, READOUTS))
         self._check_connections()
         self._check_one_arithmetic()
+        self._check_currents()
         self.order  # noqa: B018 - raises on a cycle
 
     def _check_connections(self) -> None:
@@ -146,6 +157,15 @@ class Network:
             raise NetworkError(
                 "network: found both floating-point and integer parts, allowed is one kind; compile the whole network"
             )
+
+    def _check_currents(self) -> None:
+        for name in self.names if self.is_integer else ():
+            if (current := self.largest_current(name)) >= MAX_CURRENT:
+                raise NetworkError(
+                    f"{name}: found weights that add up to currents of {current:.3g} where all inputs are at their "
+                    f"largest, allowed are currents below {MAX_CURRENT:.3g} (a chip's have 24 bits); use smaller "
+                    f"weights or exponents, a faster current decay, or fewer bits for the input"
+                )
 
     def __contains__(self, name: str) -> bool:
         return any(population.name == name for population in self.populations)
@@ -196,6 +216,17 @@ class Network:
             for name in ready:
                 del waiting[name]
         return [name for name in done if self[name].neuron is not None]
+
+    def largest_current(self, name: str) -> float:
+        """A bound on the current of population ``name`` in an integer network, in units of the membrane: all sources
+        send the largest values that they can, with the signs of the weights, at every step."""
+        neuron, incoming = self[name].neuron, self.incoming(name)
+        sums = sum(c.largest_sum * self[c.source].peak * 2.0**c.exponent for c in incoming)
+        rounded = sum(c.exponent < 0 for c in incoming)  # shifting right rounds down
+        drive = (sums + rounded) * 2**FixedLif.SHIFT
+        if not isinstance(neuron, FixedLif) or drive <= 2 * FixedLif.STATE_LIMIT:
+            return FixedLif.STATE_LIMIT  # wrapping around once brings back what is left of a current, and this drive
+        return drive * 4096 / (1 + int(neuron.current_decay.min()))
 
     @property
     def n_neurons(self) -> int:

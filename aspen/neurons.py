@@ -117,6 +117,8 @@ class FixedLif:
     MAX_THRESHOLD: ClassVar[int] = 2**17 - 1
     SHIFT: ClassVar[int] = 6
     """Bits by which thresholds and synaptic input are shifted left against the 24-bit state."""
+    STATE_LIMIT: ClassVar[int] = 2**23
+    """Currents and membranes are numbers of 24 bits: magnitudes up to this."""
 
     threshold: Array
     voltage_decay: Array

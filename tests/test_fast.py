@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.network import READOUTS, Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen.network import READOUTS, Lif, Network, Population, Sparse
 from aspen.record import RECORDS, Record
 from aspen_emulator import run
 from aspen_emulator.fast import chunk, engine, run_dials, run_fast, stages
 from aspen_emulator.fast.kernels import compiled
 from aspen_emulator.inputs import thresholds_for
 from aspen_emulator.reference import run_reference
-from tests.fast_networks import Array, Maker, convolutional, dial_for, mixed, spikes_for
+from tests.fast_networks import INPUTS, Array, convolutional, dial_for, input_for, mixed, network_for
 from tests.networks import fixed_network, float_network, seeds
 
 STEPS, BATCH = 11, 5
+kinds = st.sampled_from(INPUTS)
 FIELDS = ("spikes", "synaptic_operations", "active_updates", "rasters", "multiply_accumulates", "membranes")
 
 
@@ -42,146 +43,66 @@ def compare(network: Network, spikes: Array, thresholds: dict[str, Array], recor
     assert_same(run_fast(network, spikes, thresholds, record), run_reference(network, spikes, thresholds, record))
 
 
-@settings(max_examples=150)
-@given(seeds, st.booleans(), st.booleans())
-def test_any_network_of_dense_and_sparse_connections(seed: int, integer: bool, extreme: bool) -> None:
-    network = mixed(seed, integer, extreme)
-    compare(network, spikes_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
+@settings(max_examples=200)
+@given(seeds, st.booleans(), st.booleans(), kinds)
+def test_any_network_of_dense_and_sparse_connections(seed: int, integer: bool, extreme: bool, kind: str) -> None:
+    network = mixed(seed, integer, extreme, kind)
+    compare(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
 
 
-@settings(max_examples=80)
-@given(seeds, st.booleans(), st.booleans())
-def test_any_convolution(seed: int, integer: bool, extreme: bool) -> None:
-    network = convolutional(seed, integer, extreme)
-    compare(network, spikes_for(seed, network, STEPS, 3), dial_for(seed, network, STEPS, 3))
+@settings(max_examples=100)
+@given(seeds, st.booleans(), st.booleans(), kinds)
+def test_any_convolution(seed: int, integer: bool, extreme: bool, kind: str) -> None:
+    network = convolutional(seed, integer, extreme, kind)
+    compare(network, input_for(seed, network, STEPS, 3), dial_for(seed, network, STEPS, 3))
 
 
-@settings(max_examples=40)
-@given(seeds, st.booleans(), st.integers(1, 40_000))
-def test_chunks_of_any_size(seed: int, integer: bool, size: int) -> None:
-    network = (convolutional if seed % 3 == 0 else mixed)(seed, integer)
+@settings(max_examples=60)
+@given(seeds, st.booleans(), kinds, st.integers(1, 40_000))
+def test_chunks_of_any_size(seed: int, integer: bool, kind: str, size: int) -> None:
+    network = network_for(seed, integer, seed % 2 == 0, kind)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "CHUNK_BYTES", size)
         patch.setattr(engine, "LEAST_STEPS", 1 + seed % 4)
         patch.setattr(chunk, "WORTH_THREADS", 0)
-        compare(network, spikes_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
+        compare(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
 
 
-@settings(max_examples=60)
-@given(seeds, st.booleans(), st.integers(1, 40_000))
-def test_matrix_products_wherever_they_are_possible(seed: int, integer: bool, size: int) -> None:
-    network = (convolutional if seed % 3 == 0 else mixed)(seed, integer)
+@settings(max_examples=80)
+@given(seeds, st.booleans(), kinds, st.integers(1, 40_000))
+def test_matrix_products_wherever_they_are_possible(seed: int, integer: bool, kind: str, size: int) -> None:
+    network = network_for(seed, integer, seed % 2 == 0, kind)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "CHUNK_BYTES", size)
         patch.setattr(stages, "ROW_NS", 1e9)
         patch.setattr(stages, "FIRST_SAMPLES", 2)
-        compare(network, spikes_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
+        compare(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
 
 
-@settings(max_examples=40)
-@given(seeds, st.booleans(), st.sampled_from(RECORDS))
-def test_several_dials_in_one_go(seed: int, integer: bool, record: str) -> None:
-    network = (convolutional if seed % 3 == 0 else mixed)(seed, integer)
-    spikes = spikes_for(seed, network, STEPS, BATCH)
+@settings(max_examples=60)
+@given(seeds, st.booleans(), kinds, st.sampled_from(RECORDS))
+def test_several_dials_in_one_go(seed: int, integer: bool, kind: str, record: str) -> None:
+    network = network_for(seed, integer, seed % 2 == 0, kind)
+    spikes = input_for(seed, network, STEPS, BATCH)
     dials = [dial_for(seed + k, network, STEPS, BATCH) for k in range(3)]
     for found, dial in zip(run_dials(network, spikes, dials, record), dials, strict=True):
         assert_same(found, run_reference(network, spikes, dial, record))
 
 
-@settings(max_examples=30)
-@given(seeds, st.booleans(), st.sampled_from(RECORDS), st.sampled_from(READOUTS))
-def test_what_is_kept(seed: int, integer: bool, record: str, readout: str) -> None:
-    made = mixed(seed, integer)
+@settings(max_examples=40)
+@given(seeds, st.booleans(), kinds, st.sampled_from(RECORDS), st.sampled_from(READOUTS))
+def test_what_is_kept(seed: int, integer: bool, kind: str, record: str, readout: str) -> None:
+    made = mixed(seed, integer, kind=kind)
     network = Network(made.populations, made.connections, made.output, readout=readout)
-    compare(network, spikes_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH), record)
+    compare(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH), record)
 
 
 def test_counts_hold_no_rasters_of_hidden_populations() -> None:
     network = mixed(3, integer=True)
-    spikes = spikes_for(3, network, STEPS, BATCH)
+    spikes = input_for(3, network, STEPS, BATCH)
     record = run_fast(network, spikes, thresholds_for(network, 1.0, STEPS, BATCH), "counts")
     assert record.rasters == {}
     assert record.engine == "fast"
-
-
-def current_network(seed: int, integer: bool, loop: bool) -> Network:
-    """A population that takes a current and fires, and one behind it."""
-    make = Maker(seed, integer)
-    size = int(make.rng.choice([3, 70]))
-    populations = (
-        Population("in", (size,), make.neuron((size,)), current=True),
-        Population("out", (5,), make.neuron((5,))),
-    )
-    connections = [make.dense("in", "out", size, 5, make.delay())]
-    if loop:
-        connections += [make.sparse("out", "in", 5, size, 2), make.dense("in", "in", size, size, 1)]
-    return Network(populations, tuple(connections))
-
-
-@settings(max_examples=40)
-@given(seeds, st.booleans(), st.booleans(), st.integers(1, 10_000))
-def test_a_current_into_neurons(seed: int, integer: bool, loop: bool, size: int) -> None:
-    network = current_network(seed, integer, loop)
-    rng = np.random.default_rng(seed)
-    current = rng.integers(-900, 900, (STEPS, BATCH, *network.input.shape))
-    given_current = current if integer else current / 64
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "CHUNK_BYTES", size)
-        compare(network, given_current, dial_for(seed, network, STEPS, BATCH))
-
-
-def analog_network(seed: int) -> Network:
-    """Values into two populations, at once and late."""
-    make = Maker(seed, integer=False)
-    populations = (
-        Population("in", (4,), current=True),
-        Population("a", (7,), make.neuron((7,))),
-        Population("out", (5,), make.neuron((5,))),
-    )
-    connections = (
-        make.dense("in", "a", 4, 7, int(make.rng.choice([0, 1, 3]))),
-        make.dense("a", "out", 7, 5, make.delay()),
-        make.sparse("in", "out", 4, 5, make.delay()),
-        make.dense("a", "a", 7, 7, 1),
-    )
-    return Network(populations, connections)
-
-
-@settings(max_examples=40)
-@given(seeds, st.integers(1, 10_000))
-def test_analog_values_into_weights(seed: int, size: int) -> None:
-    network, rng = analog_network(seed), np.random.default_rng(seed)
-    values = rng.integers(-64, 64, (STEPS, BATCH, 4)) / 32
-    values[rng.random(values.shape) < 0.3] = 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "CHUNK_BYTES", size)
-        compare(network, values, dial_for(seed, network, STEPS, BATCH))
-
-
-@pytest.mark.parametrize("reset", ["zero", "subtract", "subtract-delayed", "subtract-guarded", "zero-delayed", "none"])
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_at_the_edges_of_24_bits(reset: str, sign: int) -> None:
-    """Sums that wrap the current around and clip the membrane, in 32 and in 64 bits."""
-    for n in (1024, 1100):  # the first still fits 32 bits: 1024 * 256 << 6 is 2^24
-        neuron = FixedLif(threshold=131071, voltage_decay=0, current_decay=0, bias_mantissa=sign * 4095,
-                          bias_exponent=7, reset=reset)  # fmt: skip
-        populations = (Population("in", (n,)), Population("out", (3,), neuron))
-        weights = np.full((3, n), sign * 256) if n == 1024 else np.full((3, n), sign * 255)
-        network = Network(populations, (Dense("in", "out", weights),))
-        spikes = np.zeros((12, 4, n), np.uint8)
-        for sample, count in enumerate((n // 4, n // 2, n // 2 + 1, n)):
-            spikes[::2, sample, :count] = 1
-        compare(network, spikes, thresholds_for(network, 1.0, 12, 4))
-
-
-def test_sums_beyond_float32_are_exact() -> None:
-    """70000 weights of 255 sum up beyond 2^24."""
-    neuron = FixedLif(threshold=100, voltage_decay=4095)
-    populations = (Population("in", (70_000,)), Population("out", (2,), neuron))
-    weights = np.full((2, 70_000), 255)
-    weights[1, ::2] = -255
-    network = Network(populations, (Dense("in", "out", weights, exponent=-8),))
-    compare(network, np.ones((2, 1, 70_000), np.uint8), thresholds_for(network, 1.0, 2, 1))
 
 
 @pytest.mark.parametrize("integer", [True, False])
@@ -203,7 +124,7 @@ def test_on_all_threads_at_the_size_of_the_benchmark(integer: bool) -> None:
 
 def test_bools() -> None:
     network = mixed(5, integer=True)
-    spikes = spikes_for(5, network, STEPS, BATCH)
+    spikes = input_for(5, network, STEPS, BATCH)
     found = run(network, spikes.astype(bool), record="spikes")
     assert_same(found, run(network, spikes, record="spikes", engine="reference"))
 
@@ -217,7 +138,7 @@ def test_code_that_cannot_be_kept_is_compiled_all_the_same() -> None:
 
 def test_a_memory_mapped_file(tmp_path: Path) -> None:
     network = mixed(5, integer=True)
-    spikes = spikes_for(5, network, STEPS, BATCH)
+    spikes = input_for(5, network, STEPS, BATCH)
     np.save(tmp_path / "spikes.npy", spikes)
     mapped = np.load(tmp_path / "spikes.npy", mmap_mode="r")
     compare(network, mapped, thresholds_for(network, 1.0, STEPS, BATCH))
@@ -225,7 +146,7 @@ def test_a_memory_mapped_file(tmp_path: Path) -> None:
 
 def test_input_that_is_not_contiguous() -> None:
     network = mixed(6, integer=True)
-    spikes = spikes_for(6, network, STEPS, 2 * BATCH)[:, ::2]
+    spikes = input_for(6, network, STEPS, 2 * BATCH)[:, ::2]
     compare(network, spikes, thresholds_for(network, 1.0, STEPS, BATCH))
 
 

@@ -11,16 +11,17 @@ from aspen.network import Network
 from aspen_emulator import session
 from aspen_emulator.fast import FastStepper
 from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.reference import Stepper
-from tests.fast_networks import Array, convolutional, dial_for, mixed, spikes_for
+from aspen_emulator.reference import Stepper, run_reference
+from tests.fast_networks import INPUTS, Array, dial_for, input_for, mixed, network_for
 from tests.networks import seeds
-from tests.test_fast import analog_network, current_network
 
 STEPS, BATCH = 9, 3
 
 
 def assert_same_stream(network: Network, values: Array, dial: dict[str, Array]) -> None:
     fast, reference = FastStepper(network, values.shape[1]), Stepper(network, values.shape[1])
+    record = run_reference(network, values, dial)
+    operations = {**record.synaptic_operations, **record.multiply_accumulates}
     for _ in range(2):  # the second time after a reset
         fast.reset()
         reference.reset()
@@ -33,34 +34,23 @@ def assert_same_stream(network: Network, values: Array, dial: dict[str, Array]) 
             output = network.output
             np.testing.assert_array_equal(fast.membranes[output], reference.membranes[output])
             assert fast.membranes[output].dtype == reference.membranes[output].dtype
+            events = fast.events()
+            assert fast.counted() == events.spikes == {n: count[t].sum() for n, count in record.spikes.items()}
+            assert events.operations == {name: count[t].sum() for name, count in operations.items()}
+            active = {name: events.active[name] for name in network.order}
+            assert active == {name: count[t].sum() for name, count in record.active_updates.items()}
 
 
-@settings(max_examples=60)
-@given(seeds, st.booleans(), st.booleans())
-def test_any_network(seed: int, integer: bool, extreme: bool) -> None:
-    network = (convolutional if seed % 3 == 0 else mixed)(seed, integer, extreme)
-    assert_same_stream(network, spikes_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
-
-
-@settings(max_examples=20)
-@given(seeds, st.booleans(), st.booleans())
-def test_a_current_into_neurons(seed: int, integer: bool, loop: bool) -> None:
-    network = current_network(seed, integer, loop)
-    current = np.random.default_rng(seed).integers(-900, 900, (STEPS, BATCH, *network.input.shape))
-    assert_same_stream(network, current if integer else current / 64, dial_for(seed, network, STEPS, BATCH))
-
-
-@settings(max_examples=20)
-@given(seeds)
-def test_analog_values(seed: int) -> None:
-    network = analog_network(seed)
-    values = np.random.default_rng(seed).integers(-64, 64, (STEPS, BATCH, 4)) / 32
-    assert_same_stream(network, values, dial_for(seed, network, STEPS, BATCH))
+@settings(max_examples=100)
+@given(seeds, st.booleans(), st.booleans(), st.sampled_from(INPUTS))
+def test_any_network(seed: int, integer: bool, extreme: bool, kind: str) -> None:
+    network = network_for(seed, integer, extreme, kind)
+    assert_same_stream(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
 
 
 def test_steps_given_out_stay_as_they_were() -> None:
     network = mixed(4, integer=True)
-    spikes, dial = spikes_for(4, network, STEPS, BATCH), dial_for(4, network, 1, BATCH)
+    spikes, dial = input_for(4, network, STEPS, BATCH), dial_for(4, network, 1, BATCH)
     stepper, thresholds = FastStepper(network, BATCH), {name: array[0] for name, array in dial.items()}
     kept, copies = [], []
     for step in spikes:
@@ -75,7 +65,7 @@ def test_steps_given_out_stay_as_they_were() -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.bool_, np.int64])
 def test_a_session_counts_the_spikes(engine: str, kind: type) -> None:
     network = mixed(4, integer=True)
-    spikes = spikes_for(4, network, STEPS, BATCH)
+    spikes = input_for(4, network, STEPS, BATCH)
     expected = dict.fromkeys(network.names, 0)
     stepper = Stepper(network, BATCH)
     dial = {name: array[0] for name, array in thresholds_for(network, 1.0, 1, BATCH).items()}
@@ -89,7 +79,7 @@ def test_a_session_counts_the_spikes(engine: str, kind: type) -> None:
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_analog_values_are_no_spikes(engine: str) -> None:
-    network = analog_network(1)
+    network = mixed(1, integer=False, kind="values")
     with session(network, engine=engine, batch=BATCH) as live:
-        live.step(np.full((BATCH, 4), 2.5))
-        assert live.spikes["in"] == 0
+        live.step(np.full((BATCH, *network.input.shape), 2.5))
+        assert live.spikes["input"] == 0

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._arrays import LARGEST, Array
 from aspen.errors import InputError
+from aspen.graded import LARGEST_CURRENT
 from aspen.knob import ThresholdScale, resolve_scale
 from aspen.network import Network
-from aspen.neurons import FixedLif
+from aspen.neurons import FixedLif, Lif
 from aspen_emulator.lif import scaled_threshold
 
 STANDARD_INPUT = Path("/dev/stdin")
@@ -38,17 +39,18 @@ def check_input(network: Network, values: object) -> Array:
         kinds = "integers (bias mantissas)" if network.is_integer else "finite numbers"
         remedy = "convert the data, or run the network in floating point" if network.is_integer else "convert the data"
         raise InputError(f"current: found {array.dtype} values or NaN, allowed are {kinds}; {remedy}")
-    if network.is_integer:
-        _check_integers(array.astype(np.int64), 4096 if graded is None else graded.largest, graded is not None)
+    largest = (LARGEST_CURRENT if graded is None else graded.largest) if network.is_integer else LARGEST
+    _check_magnitude(array, largest, graded is not None)
     return array.astype(np.int64 if network.is_integer else np.float64, copy=False)
 
 
-def _check_integers(array: Array, largest: int, graded: bool) -> None:
-    found = int(np.abs(array).max(initial=0))
+def _check_magnitude(array: Array, largest: float, graded: bool) -> None:
+    found = max(array.max().item(), -array.min().item())
     if found > largest:
         kind = "graded spikes" if graded else "13-bit bias mantissas"
+        kind = "magnitudes of float32" if largest == LARGEST else kind
         remedy = "give the values as floats, or clip them" if graded else "scale the data"
-        raise InputError(f"current: found values up to {found}, allowed are {kind}, up to {largest}; {remedy}")
+        raise InputError(f"current: found values up to {found:.9g}, allowed are {kind}, up to {largest:.9g}; {remedy}")
 
 
 def check_shape(network: Network, array: Array) -> tuple[int, int]:
@@ -112,7 +114,8 @@ def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: i
         population -> (steps or 1, batch or 1, n or 1), in units of the membrane.
 
     Raises:
-        InputError: the scale is not allowed, or a dialled threshold does not fit the chip's integers.
+        InputError: the scale is not allowed, or a dialled threshold does not fit the chip's integers, or is beyond
+            float32's in floating point.
     """
     thresholds = {}
     for name, factors in resolve_scale(network, scale, steps, batch).items():
@@ -121,6 +124,8 @@ def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: i
         thresholds[name] = scaled_threshold(neuron, factors)
         if isinstance(neuron, FixedLif):
             _check_mantissas(name, thresholds[name] >> FixedLif.SHIFT, neuron, factors)
+        else:
+            _check_floats(name, thresholds[name], neuron, factors)
     return thresholds
 
 
@@ -131,4 +136,19 @@ def _check_mantissas(name: str, mantissas: Array, neuron: FixedLif, factors: Arr
     raise InputError(
         f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, the chip's 17-bit thresholds allow "
         f"about {low:.3g} to {high:.3g}; compile with a larger max_threshold_scale"
+    )
+
+
+def _check_floats(name: str, scaled: Array, neuron: Lif, factors: Array) -> None:
+    """Thresholds stay positive and within float32, but for those that were infinite before."""
+    finite = neuron.threshold[np.isfinite(neuron.threshold)].astype(np.float64)
+    if not finite.size:
+        return
+    kept = scaled if finite.size == neuron.threshold.size else np.where(np.isinf(neuron.threshold.ravel()), 1, scaled)
+    if kept.min() >= 1 / LARGEST and kept.max() <= LARGEST:
+        return
+    low, high = (1 / LARGEST) / float(finite.min()), LARGEST / float(finite.max())
+    raise InputError(
+        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, thresholds of float32 allow "
+        f"{low:.3g} to {high:.3g}; give a scale in this range"
     )

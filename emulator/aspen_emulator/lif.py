@@ -12,8 +12,7 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.neurons import FixedLif, Lif, Neuron
 
-LIMIT = 2**23
-"""Membranes and currents are 24-bit numbers on Loihi: magnitudes up to this."""
+LIMIT = FixedLif.STATE_LIMIT
 DECAY_BITS = 12
 
 
@@ -67,7 +66,8 @@ def lif_step(
         decay(x, k) = sign(x) * (|x| * k >> 12)
         wrap24(x): 2^24 is subtracted once above 2^23, and added once at or below -2^23
 
-    and ``threshold`` is the mantissa shifted left by 6.
+    and ``threshold`` is the mantissa shifted left by 6. As in Lava, the current wraps around once only: a drive beyond
+    24 bits leaves a current beyond 24 bits, which decays from there.
 
     Args:
         state: the population's state.
@@ -144,18 +144,19 @@ def _reset(state: LifState, spike: Array, threshold: Array, reset: str) -> None:
     if reset == "zero":
         state.v = np.where(spike, 0, state.v)
     elif reset == "subtract":
-        state.v = state.v - spike * threshold
+        state.v = state.v - np.where(spike, threshold, 0)  # a product would make NaN of an infinite threshold
     elif reset in ("subtract-delayed", "zero-delayed"):
-        state.owed = spike * threshold
+        state.owed = np.where(spike, threshold, 0)
     elif reset == "subtract-guarded":
-        state.v = state.v - (spike * threshold - state.owed)
-        state.owed = (state.v > threshold) * threshold
+        state.v = state.v - (np.where(spike, threshold, 0) - state.owed)
+        state.owed = np.where(state.v > threshold, threshold, 0)
 
 
 def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
     """The threshold that ``scale`` asks for, in units of the membrane.
 
-    In integers the chip stores a mantissa, so the scaled mantissa is rounded to the nearest integer (halves up).
+    In integers the chip stores a mantissa, so the scaled mantissa is rounded to the nearest integer (halves up). What
+    is out of range comes out beyond the largest mantissa, or as 0 or infinity, for the caller to refuse.
 
     Args:
         neuron: parameters of the population.
@@ -164,8 +165,9 @@ def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
     Returns:
         thresholds, shape of ``scale`` broadcast against (n,) or a scalar threshold.
     """
-    threshold = _flat(neuron.threshold)
+    with np.errstate(over="ignore"):
+        scaled: Array = _flat(neuron.threshold).astype(np.float64) * scale
     if isinstance(neuron, Lif):
-        return threshold.astype(np.float64) * scale
-    mantissa = np.floor(threshold * scale + 0.5).astype(np.int64)
+        return scaled
+    mantissa = np.floor(np.minimum(scaled, FixedLif.MAX_THRESHOLD + 1) + 0.5).astype(np.int64)
     return mantissa << FixedLif.SHIFT

@@ -13,7 +13,7 @@ from aspen.neurons import FixedLif
 
 WEIGHT_LIMIT = 255
 WEIGHT_EXPONENTS = range(-8, 8)
-STATE_LIMIT = 2**23
+STATE_LIMIT = FixedLif.STATE_LIMIT
 BIAS_LIMIT = 4095 << 7
 """Largest bias in state units: a 13-bit mantissa shifted by a 3-bit exponent."""
 

@@ -22,14 +22,12 @@ class Synapses:
         weights: flat, or (n_source, n_target).
         index: two flat tables: where each source's synapses are, and where they lead; see the core's functions.
         fan_out: (n_source,) synapses other than zero.
-        largest: the largest magnitude that any sum of the weights can have.
     """
 
     kind: int
     weights: Array
     index: tuple[Array, Array]
     fan_out: Array
-    largest: float
 
 
 def synapses_of(connection: Connection, source_order: Array, target_order: Array) -> Synapses:
@@ -41,9 +39,8 @@ def synapses_of(connection: Connection, source_order: Array, target_order: Array
     """
     if isinstance(connection, Dense):
         weights = connection.weight[target_order][:, source_order].T
-        largest = float(np.abs(connection.weight.astype(np.float64)).sum(axis=1).max())
         empty = np.zeros(0, np.int64)
-        return Synapses(DENSE, weights, (empty, empty), np.count_nonzero(weights, axis=1), largest)
+        return Synapses(DENSE, weights, (empty, empty), np.count_nonzero(weights, axis=1))
     if isinstance(connection, Conv) and connection.weight.shape[0] > connection.groups:
         return _rows_of(connection, source_order)
     return _single_synapses_of(connection, source_order, target_order)
@@ -53,8 +50,7 @@ def _single_synapses_of(connection: Connection, source_order: Array, target_orde
     matrix = connection.synapses()[target_order][:, source_order].tocsc()
     matrix.eliminate_zeros()
     fan_out = np.diff(matrix.indptr).astype(np.int64)
-    largest = float(abs(matrix.astype(np.float64)).sum(axis=1).max()) if matrix.nnz else 0.0
-    return Synapses(SINGLE, matrix.data, (matrix.indptr, matrix.indices), fan_out, largest)
+    return Synapses(SINGLE, matrix.data, (matrix.indptr, matrix.indices), fan_out)
 
 
 def _rows_of(connection: Conv, source_order: Array) -> Synapses:
@@ -88,9 +84,7 @@ def _rows_of(connection: Conv, source_order: Array) -> Synapses:
     table = np.concatenate([ends + (size + 1 + 2) // 3, np.zeros(-(size + 1) % 3, np.int64), runs.ravel()])
     counts = np.count_nonzero(weights, axis=2)  # (channels in, taps)
     fan_out = (inside.astype(np.int64) @ counts.T.astype(np.int64))[spot, channel]
-    magnitudes = np.abs(connection.weight.astype(np.float64))
-    largest = float(magnitudes.sum(axis=tuple(range(1, magnitudes.ndim))).max())
-    return Synapses(ROWS, weights.ravel(), (own.ravel(), table), fan_out, largest)
+    return Synapses(ROWS, weights.ravel(), (own.ravel(), table), fan_out)
 
 
 def _tap_order(connection: Conv) -> list[tuple[int, ...]]:

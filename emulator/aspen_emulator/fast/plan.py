@@ -46,7 +46,6 @@ class Plan:
         slots: names of the populations in the order of the tables; the input comes first.
         connections: in the order of the tables: by target.
         tables: for the compiled core.
-        largest: connection -> the largest magnitude of any sum of its weights.
     """
 
     def __init__(self, network: Network) -> None:
@@ -60,26 +59,11 @@ class Plan:
         self.connections: list[Connection] = [c for name in self.slots for c in self.incoming[name]]
         self.position = {connection.name: c for c, connection in enumerate(self.connections)}
         synapses = {c.name: synapses_of(c, self.orders[c.source], self.orders[c.target]) for c in self.connections}
-        self.largest = {name: each.largest for name, each in synapses.items()}
         self.fan_out = {name: each.fan_out for name, each in synapses.items()}
         self.padded = {name: -(-self.populations[name].size // core.PAD) * core.PAD for name in self.slots}
-        self.state_type, self.sum_type = self._types()
+        self.state_type, self.sum_type = _types(network)
         self.tables = self._tables(synapses)
         self._matrices: dict[str, Array] = {}
-
-    def _types(self) -> tuple[type[Any], type[Any]]:
-        """The smallest types that hold every state and every sum of weights without loss."""
-        if not self.is_integer:
-            return np.float64, np.float64
-        drives, sums = [0.0], [0.0]
-        for name in self.slots:
-            incoming = self.incoming[name]
-            drives.append(sum(self.largest[c.name] * 2.0**c.exponent + 1 for c in incoming))
-            sums.append(sum(self.largest[c.name] for c in incoming))
-        # a current of 24 bits, decayed, and at most this drive is brought back into 24 bits by wrapping around once
-        if max(drives) * 2**FixedLif.SHIFT > 2 * core.LIMIT:
-            return np.int64, np.int64
-        return np.int32, np.int16 if max(sums) < 2**15 else np.int32
 
     def _groups(self) -> tuple[list[Group], int]:
         groups, first = [], 0
@@ -195,7 +179,7 @@ class Plan:
 
     def exact_type(self, connection: Connection) -> type[Any]:
         """The smallest float that holds every sum of the connection's weights exactly; float64 for float weights."""
-        return np.float32 if self.is_integer and self.largest[connection.name] < 2**24 else np.float64
+        return np.float32 if self.is_integer and connection.largest_sum < 2**24 else np.float64
 
     def matrix(self, connection: Connection) -> Array:
         """The weights of a dense connection for a matrix product, (n_source, n_target) in the core's order."""
@@ -234,6 +218,19 @@ class Plan:
             return values.reshape(*values.shape[:-1], *shape)
         channels_last = values.reshape(*values.shape[:-1], *shape[1:], shape[0])
         return np.moveaxis(channels_last, -1, values.ndim - 1)
+
+
+def _types(network: Network) -> tuple[type[Any], type[Any]]:
+    """The smallest types that hold every state, and every sum of weights that the core adds up, without loss.
+
+    The core adds up weights of spikes; analog values are weighed outside of it, and reach it as drives only.
+    """
+    if not network.is_integer:
+        return np.float64, np.float64
+    if max(network.largest_current(name) for name in network.order) > core.LIMIT:
+        return np.int64, np.int64
+    sums = [sum(c.largest_sum for c in network.incoming(name)) for name in network.order]
+    return np.int32, np.int16 if max(sums) < 2**15 else np.int32
 
 
 def _keep(neuron: Neuron) -> tuple[Array, Array]:

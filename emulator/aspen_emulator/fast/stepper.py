@@ -72,7 +72,8 @@ class FastStepper:
             ),
             outside=np.zeros(
                 sum(batch * sizes[c.target] for c in self._analog),
-                np.float64 if self.plan.state_type is np.float64 else np.float32,
+                # weighed values are doubles; where there are none, what a run of spikes has: one machine code for both
+                np.float64 if self._analog or not network.is_integer else np.float32,
             ),
             outside_at=self._outside_at(sizes),
             thresholds=flat,
@@ -157,8 +158,11 @@ class FastStepper:
 
     def _weigh(self, values: Array) -> None:
         self._past.appendleft(np.asarray(values, np.float64))
+        busy = (values != 0).astype(np.int64)
         for connection in self._analog:
-            first = self._stage.outside_at[self.plan.position[connection.name], 0]
+            position = self.plan.position[connection.name]
+            self._counts.operations[0, position, 0] = busy @ self.plan.fan_out[connection.name]
+            first = self._stage.outside_at[position, 0]
             size = self.batch * self.plan.populations[connection.target].size
             drive = self._stage.outside[first : first + size]
             drive[:] = 0

@@ -13,8 +13,7 @@ from math import prod
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen.connections import Connection, Conv, Sparse
+from aspen.connections import Connection, Conv
 from aspen.errors import EngineError
 from aspen.network import Network
 
@@ -105,18 +104,8 @@ def _check_weights(connection: Connection) -> None:
             f"{connection.name}: found {found}, allowed on Lava are {even}integers from {low} to {high} where signs "
             f"are {sign_mode}; compile the network for loihi1, or use engine='fast'"
         )
-    largest = int(_largest_sums(connection).max(initial=0)) << max(connection.exponent, 0)
+    largest = int(connection.largest_sum) << max(connection.exponent, 0)
     if largest >= 2**31:
         raise EngineError(
             f"{connection.name}: found sums up to {largest}, allowed on Lava are 32 bits; use engine='fast'"
         )
-
-
-def _largest_sums(connection: Connection) -> Array:
-    """What all synapses of a target neuron can add up to, as a magnitude; of a convolution, for every channel."""
-    weight = np.abs(connection.weight.astype(np.int64))
-    if isinstance(connection, Sparse):
-        sums = np.zeros(connection.shape[0], np.int64)
-        np.add.at(sums, connection.rows, weight)
-        return sums
-    return np.asarray(weight.reshape(len(weight), -1).sum(axis=1))

@@ -29,6 +29,8 @@ from aspen_emulator.lava.shim import require_lava
 
 EXTENSION = ("utils.loihi2_profiler", "proc.embedded_io.spike")
 """Modules below ``lava`` that Intel's extension brings; Lava itself asks for the first to know whether it is there."""
+MAX_CURRENT = 2**30
+"""Lava's stock neurons hold currents in 32 bits, beside membrane and bias, and let them overflow without a word."""
 HARDWARE_SECONDS = 600.0
 """Added to the time-out on hardware: waiting for a board, and loading it."""
 
@@ -110,8 +112,8 @@ def check_stock(network: Network, thresholds: Mapping[str, Array], record: str =
     """Whether Lava's stock processes can hold the network, and the threshold mantissa of every population.
 
     They hold integers with reset to zero, one threshold and one pair of decays per population, connections without
-    delay that skip no layer, and loops of one step per connection, then without biases. Thresholds stay as they are
-    during the run.
+    delay that skip no layer, and loops of one step per connection, then without biases. Currents fit 32 bits, and
+    thresholds stay as they are during the run.
 
     Raises:
         EngineError: they cannot; the message names the population or connection, and a remedy.
@@ -124,6 +126,10 @@ def check_stock(network: Network, thresholds: Mapping[str, Array], record: str =
         raise _refused(kept[0], "membranes to be read", "spikes only", "record spikes, and read the output's spikes")
     check_names(network, thresholds, complete=True)
     depths = check_network(network)
+    for name in network.order:
+        if (current := network.largest_current(name)) >= MAX_CURRENT:
+            found = f"currents of up to {current:.3g}"
+            raise _refused(name, found, f"32 bits, up to {MAX_CURRENT:.3g}", "use smaller weights or exponents")
     for connection in network.connections:
         if waiting_steps(connection, depths):
             found = f"{waiting_steps(connection, depths) + 1} steps from {connection.source} to {connection.target}"

@@ -122,7 +122,6 @@ class Tally:
         self._session, self._network = session, session.network
         self._past = 1 + max(c.delay for c in self._network.connections) + max(session.depths.values())
         self._fan_out = {c.name: c.fan_out() for c in self._network.connections}
-        self._from_events = session.engine == "fast" and not self._network.input.is_analog
         self.start()
 
     def start(self) -> None:
@@ -134,7 +133,7 @@ class Tally:
     def step(self, last: int) -> None:
         """Count the step that the session has just made; ``last`` is the number of steps of the window."""
         self.window.steps = min(self.window.steps + 1, last)
-        events = self._session.events if self._from_events else None
+        events = self._session.events
         if events is None:
             self._count_rasters(last)
             return
