@@ -72,8 +72,7 @@ def frozen(what: str, values: object, kind: str, infinite: bool = False) -> Arra
 
 
 def _check_magnitude(what: str, array: Array) -> None:
-    finite = array[np.isfinite(array)] if array.dtype == np.float64 else array[:0]  # float32 cannot be larger
-    largest = float(np.abs(finite).max(initial=0.0))
+    largest = float(np.abs(array).max(initial=0.0, where=np.isfinite(array)))
     if largest > LARGEST:
         raise NetworkError(
             f"{what}: found magnitudes up to {largest:.3g}, allowed are those of float32, up to {LARGEST:.3g}; look "
