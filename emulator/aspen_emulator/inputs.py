@@ -16,6 +16,8 @@ from aspen_emulator.lif import scaled_threshold
 
 STANDARD_INPUT = Path("/dev/stdin")
 """What ``-`` stands for as an input; read through this process's own stream, on every system."""
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""Least threshold in floating point that a scale may ask for."""
 
 
 def check_input(network: Network, values: object) -> Array:
@@ -114,8 +116,8 @@ def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: i
         population -> (steps or 1, batch or 1, n or 1), in units of the membrane.
 
     Raises:
-        InputError: the scale is not allowed, or a dialled threshold does not fit the chip's integers, or is beyond
-            float32's in floating point.
+        InputError: the scale is not allowed, or a dialled threshold does not fit the chip's integers or, in floating
+            point, is 0 or beyond float32's largest.
     """
     thresholds = {}
     for name, factors in resolve_scale(network, scale, steps, batch).items():
@@ -140,15 +142,15 @@ def _check_mantissas(name: str, mantissas: Array, neuron: FixedLif, factors: Arr
 
 
 def _check_floats(name: str, scaled: Array, neuron: Lif, factors: Array) -> None:
-    """Thresholds stay positive and within float32, but for those that were infinite before."""
+    """Thresholds stay positive and within float32's largest, but for those that were infinite before."""
     finite = neuron.threshold[np.isfinite(neuron.threshold)].astype(np.float64)
     if not finite.size:
         return
     kept = scaled if finite.size == neuron.threshold.size else np.where(np.isinf(neuron.threshold.ravel()), 1, scaled)
-    if kept.min() >= 1 / LARGEST and kept.max() <= LARGEST:
+    if kept.min() >= SMALLEST and kept.max() <= LARGEST:
         return
-    low, high = (1 / LARGEST) / float(finite.min()), LARGEST / float(finite.max())
+    low, high = SMALLEST / float(finite.min()), LARGEST / float(finite.max())
     raise InputError(
-        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, thresholds of float32 allow "
-        f"{low:.3g} to {high:.3g}; give a scale in this range"
+        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, its thresholds allow {low:.3g} to "
+        f"{high:.3g}, so that they stay numbers above 0 and up to {LARGEST:.3g}; give a scale in this range"
     )
