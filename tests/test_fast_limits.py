@@ -155,10 +155,35 @@ def test_at_the_edges_of_24_bits(reset: str, sign: int) -> None:
         assert types(network)[0] is kind
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(("more", "kind"), [(0, np.int32), (1, np.int64)])
+def test_currents_at_the_edge_of_32_bits(sign: int, more: int, kind: type) -> None:
+    """What is forgotten at once may drive by 2^30: with bias, direct current and membrane it still fits 32 bits."""
+    neuron = FixedLif(131071, 0, bias_mantissa=4095 * sign, bias_exponent=7, reset="subtract-delayed")
+    populations = (Population("in", (4,), neuron, current=True), Population("out", (2,), neuron))
+    weight = sign * np.array([[2**24 - 2**17 + more, 2**17, 0, 0], [2**24 - 1, 0, 0, 1]])
+    loop = Dense("in", "in", sign * np.eye(4, dtype=int), delay=1)
+    network = Network(populations, (Dense("in", "out", weight), loop))
+    assert types(network)[0] is kind
+    compare(network, np.full((9, 2, 4), sign * 4096), thresholds_for(network, 1.0, 9, 2))
+
+
+@pytest.mark.parametrize(("more", "kind"), [(-1, np.int32), (0, np.int64)])
+def test_sums_that_are_shifted_right_at_the_edge_of_32_bits(more: int, kind: type) -> None:
+    network = one_layer([[2**31 - 1, 1 + more]], exponent=-8)
+    compare(network, constant(network, 3), thresholds_for(network, 1.0, 3, 2))
+    assert types(network)[0] is kind
+    network = one_layer([[65538, 2, 2 + more]], 16, exponent=-8)  # 32767 * 65542 is 2^31 + 2^17 - 6
+    compare(network, constant(network, 3, 32767), thresholds_for(network, 1.0, 3, 2))
+    assert types(network)[0] is np.int64
+
+
 def test_graded_values_decide_the_type_of_the_state() -> None:
-    """8 inputs of 7 and weights of 255 drive by at most 2^20; with 16 bits they need 64."""
+    """8 inputs of 7 and weights of 255 drive by at most 2^20, of 32767 by 2^32; of 511 by 2^26, which adds up."""
     assert types(one_layer([[255] * 8], 4)) == (np.int32, np.int16)
     assert types(one_layer([[255] * 8], 16)) == (np.int64, np.int64)
+    assert types(one_layer([[255] * 8], 10, current_decay=4000)) == (np.int32, np.int16)
+    assert types(one_layer([[255] * 8], 10, current_decay=40)) == (np.int64, np.int64)
 
 
 @pytest.mark.parametrize("bias", range(253, 258))

@@ -12,6 +12,8 @@ from aspen.exchange.nir import load_nir, save_nir
 from aspen.graded import GradedInput
 from aspen.network import Dense, Lif, Network, Population, load_network
 from aspen_emulator import run, session
+from aspen_emulator.inputs import thresholds_for
+from aspen_emulator.reference import Stepper
 from aspen_hardware import compile, load_deployment, store_deployment
 from tests.test_cli import Aspen, aspen
 
@@ -95,6 +97,29 @@ def test_values_up_to_the_peak_in_either_sign_stay_within_24_bits(bits: int, alp
     aligned = np.broadcast_to(2.0 * np.sign(weight)[None], (40, 8, 20))  # sample k drives neuron k
     assert run(deployment, aligned).output[:, range(8), range(8)].all()
     assert not run(deployment, -aligned).output[:, range(8), range(8)].any()
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_the_worst_case_is_the_largest_value_with_the_signs_of_the_weights(bits: int) -> None:
+    """It is said how large the current then is; where that is below 24 bits, it does not wrap around, else it does."""
+    deployment = compile(analog(0.02).with_input_peak(4.0, bits), "loihi2")
+    network, said = deployment.network, deployment.rounding["hidden"].worst_case_current
+    first, largest = network.connections[0], 2 ** (bits - 1) - 1
+    stepper = Stepper(network, 60, watch=True)
+    aligned = largest * np.sign(np.concatenate([first.weight, -first.weight]))
+    stepper.step(aligned, {name: array[0] for name, array in thresholds_for(network, 1.0, 1, 1).items()})
+    sums = first.accumulate(aligned.astype(np.float64))
+    assert said == np.abs(sums).max() * 2.0**first.exponent * 2**6 / 2**23
+    assert (stepper.overflows["hidden"][0] > 0) == (said > 1)
+    assert said < 1 or first.exponent <= 0
+
+
+def test_spikes_behind_a_graded_input_count_as_spikes() -> None:
+    """And help with one sign only."""
+    deployment = compile(analog().with_input_peak(4.0, 16), "loihi2")
+    second = deployment.network.connections[1]
+    helping = max(second.weight.clip(0).sum(axis=1).max(), -second.weight.clip(None, 0).sum(axis=1).min())
+    assert deployment.rounding["output"].worst_case_current == helping * 2.0**second.exponent * 2**6 / 2**23
 
 
 def test_the_range_is_kept_in_the_file_and_with_the_integers(tmp_path: Path) -> None:

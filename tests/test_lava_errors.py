@@ -55,6 +55,7 @@ FIXED = FixedLif(threshold=10, voltage_decay=100)
         (two([[0, 256], [2, 2]], FIXED), "from 0 to 255 where signs are excitatory"),
         (two([[-256, 0], [-2, -2]], FIXED), "from -255 to 0 where signs are inhibitory"),
         (sparse([3, -2]), "in->a: found the odd weight 3, allowed on Lava are even integers"),
+        (sparse([4, -3]), "in->a: found the odd weight -3, allowed on Lava are even integers"),
         (sparse([3, 300]), "in->a: found weights from 0 to 300, allowed on Lava are integers from 0 to 255"),
         (
             Network(

@@ -158,6 +158,12 @@ def too_large() -> Network:
     return replace(network, connections=(*network.connections[:2], Dense("b", "c", np.full((5, 7), 300))))
 
 
+def overflowing(exponent: int) -> Network:
+    """1100 inputs whose weights add up to 2^31 in units of the membrane, with exponent 7."""
+    populations = (Population("input", (1100,)), Population("out", (1,), FixedLif(1000, 100)))
+    return Network(populations, (Dense("input", "out", np.full((1, 1100), 255), exponent=exponent),))
+
+
 PLAIN = deep(0, bias=False)
 
 
@@ -175,6 +181,7 @@ PLAIN = deep(0, bias=False)
         (changed(looped(0), "a", bias_mantissa=3), "a: found a bias in a network with delays"),
         (replace(PLAIN, readout="membrane"), "c: found membranes to be read"),
         (too_large(), "b->c: found weights from 0 to 300"),
+        (overflowing(7), r"out: found currents of up to 2.3e\+09, allowed .* is 32 bits, up to 1.07e\+09; use smaller"),
     ],
 )  # fmt: skip
 def test_what_stock_processes_cannot_hold_is_refused_with_a_remedy(network: Network, message: str) -> None:
@@ -182,6 +189,11 @@ def test_what_stock_processes_cannot_hold_is_refused_with_a_remedy(network: Netw
         check_stock(network, thresholds_for(network, 1.0, 3, 2))
     assert "engine='lava'" in str(caught.value) or "engine='fast'" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_currents_just_within_32_bits_are_taken() -> None:
+    """What Lava's stock neurons do beyond: see ``test_lava_stock``."""
+    check_stock(overflowing(5), thresholds_for(overflowing(5), 1.0, 3, 2))
 
 
 def test_thresholds_hold_for_the_whole_run() -> None:

@@ -117,7 +117,9 @@ def random_input(rng: np.random.Generator, network: Network, steps: int, batch: 
     shape = (steps, batch, *network.input.shape)
     if not network.input.current:
         return (rng.random(shape) < 0.4).astype(np.uint8)
-    return rng.integers(-200, 400, shape) if network.is_integer else rng.integers(-10, 30, shape) / 16
+    if network.is_integer:  # small ones, or up to the limit and mostly there
+        return np.clip(rng.integers(*rng.choice([(-200, 400), (-9000, 9000)]), shape), -4096, 4096)
+    return rng.integers(-10, 30, shape) / 16
 
 
 def assert_reference(lava: RunLava, network: Network, given: Array, thresholds: dict[str, Array]) -> dict[str, Array]:

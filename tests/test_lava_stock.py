@@ -30,6 +30,7 @@ pytestmark = [
 Array = np.ndarray[Any, np.dtype[Any]]
 Case = tuple[FixedLif, Dense]
 STEPS, INPUTS, N = 50, 12, 5
+LINGERING = FixedLif(threshold=131071, current_decay=600, voltage_decay=100, bias_mantissa=1000, reset="none")
 
 
 def lif(threshold: int = 131071, du: int = 0, dv: int = 0, bias: int = 0, exponent: int = 0) -> FixedLif:
@@ -151,6 +152,29 @@ def run_lava_processes(cases: dict[str, Case], spikes: Array) -> dict[str, dict[
         source.stop()
 
 
+def drives_beyond_24_bits() -> Array:
+    """(STEPS, N) int32: what graded spikes may add up to; half of the neurons are driven one way all the time."""
+    drawn = np.random.default_rng(13).integers(-(2**22), 2**22, (STEPS, N), np.int32)
+    drawn[:, :3] = np.abs(drawn[:, :3]) * [1, -1, 1]
+    return drawn
+
+
+def run_stock_arithmetic(drives: Array) -> Array:
+    """(STEPS, 2, N): current and membrane of the stock ``LIF``'s own arithmetic, without a runtime."""
+    from lava.proc.lif.models import PyLifModelBitAcc
+
+    model: Any = PyLifModelBitAcc({})
+    model.u, model.v = np.zeros((2, N), np.int32)
+    model.du, model.dv = LINGERING.current_decay, LINGERING.voltage_decay
+    model.bias_mant, model.bias_exp = np.full(N, LINGERING.bias_mantissa, np.int16), np.zeros(N, np.int16)
+    model.scale_bias()
+    states = []
+    for drive in drives:
+        model.subthr_dynamics(drive)
+        states.append(np.stack([model.u, model.v]))
+    return np.stack(states)
+
+
 def in_own_process(result: Path, script: str = __file__) -> None:
     """Run a file of tests as a script; end all that it has started."""
     command = [sys.executable, script, str(result)]
@@ -198,8 +222,28 @@ def test_the_edges_are_reached(traces: dict[str, dict[str, Array]]) -> None:
     assert traces["v saturates above"]["our s"].any()
     assert not traces["at the threshold"]["our s"].any()
     assert traces["just above"]["our s"].all()
-    assert all(found["our u"].any() or found["our v"].any() or found["our s"].any() for found in traces.values())
+    cases = [traces[name] for name in make_cases()]
+    assert all(found["our u"].any() or found["our v"].any() or found["our s"].any() for found in cases)
+
+
+def test_currents_beyond_24_bits_wrap_around_once_as_in_lava(traces: dict[str, dict[str, Array]]) -> None:
+    state, found = LifState.zeros(1, N, LINGERING), traces["arithmetic"]["states"]
+    for t, drive in enumerate(drives_beyond_24_bits()):
+        lif_step(state, drive[None].astype(np.int64), np.array(LINGERING.threshold), LINGERING)
+        np.testing.assert_array_equal(found[t], [state.u[0], state.v[0]], err_msg=f"step {t}")
+    assert np.abs(found[:, 0]).max() > 100 * LIMIT
+
+
+def test_beyond_32_bits_the_stock_lif_overflows(traces: dict[str, dict[str, Array]]) -> None:
+    """Why the ``loihi`` engine refuses such networks. Should this test fail with a newer Lava, it need not."""
+    assert (traces["arithmetic"]["overflow"][0, 0] < 0).all()
+
+
+def stock_arithmetic() -> dict[str, Array]:
+    overflow = run_stock_arithmetic(np.full((1, N), 2**25, np.int32))
+    return {"states": run_stock_arithmetic(drives_beyond_24_bits()), "overflow": overflow}
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_bytes(pickle.dumps(run_lava_processes(make_cases(), make_spikes())))
+    found = run_lava_processes(make_cases(), make_spikes()) | {"arithmetic": stock_arithmetic()}
+    Path(sys.argv[1]).write_bytes(pickle.dumps(found))

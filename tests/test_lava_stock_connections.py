@@ -112,6 +112,37 @@ def run_stock_conv() -> dict[str, Array]:
     return {"function": function.transpose(2, 1, 0), "model": sent[1].transpose(2, 1, 0), "wrapped": wrapped}
 
 
+_WEIGHT = 2 * np.random.default_rng(33).integers(-128, 128, (6, N))
+GRADED = {exponent: Dense("in", "a", _WEIGHT, exponent=exponent) for exponent in (-8, 0, 3)}
+"""Weights for :func:`graded_values`, with sums that fit Lava's 32 bits."""
+
+
+def graded_values() -> Array:
+    """(STEPS, N): up to 16 bits, and with the signs of some weights."""
+    values = np.random.default_rng(34).integers(-32767, 32768, (STEPS, N))
+    values[:6] = 32767 * np.sign(GRADED[0].weight)
+    return values
+
+
+def run_stock_graded() -> dict[str, Array]:
+    """What the model of the stock ``Dense`` makes of graded spikes, without a runtime."""
+    from types import SimpleNamespace
+
+    from lava.proc.dense.models import PyDenseModelBitAcc
+
+    answers = {}
+    for exponent, connection in GRADED.items():
+        sent: list[Array] = []
+        model: Any = PyDenseModelBitAcc({"weight_exp": exponent})
+        given = iter([*graded_values().astype(np.int32), np.zeros(N, np.int32)])
+        model.s_in, model.a_out = SimpleNamespace(recv=lambda it=given: next(it)), SimpleNamespace(send=sent.append)
+        model.weights, model.num_message_bits, model.a_buff = connection.weight.copy(), np.array([24]), np.zeros(6)
+        for _ in range(STEPS + 1):
+            model.run_spk()
+        answers[f"graded, exponent {exponent}"] = np.stack(sent[1:])
+    return answers
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Array]:
     from tests.test_lava_stock import in_own_process  # out of reach of the script
@@ -133,6 +164,11 @@ def test_stock_processes_compute_what_connections_mean(answers: dict[str, Array]
     assert np.abs(wanted).max() > 0
 
 
+@pytest.mark.parametrize("exponent", GRADED)
+def test_the_stock_dense_weighs_graded_spikes_as_connections_do(answers: dict[str, Array], exponent: int) -> None:
+    np.testing.assert_array_equal(answers[f"graded, exponent {exponent}"], GRADED[exponent].drive(graded_values()))
+
+
 def test_the_stock_conv_of_lava_ignores_its_weight_exponent_and_wraps_at_24_bits(answers: dict[str, Array]) -> None:
     """Why convolutions run on the stock ``Sparse``. Should this test fail with a newer Lava, ``Conv`` may be tried."""
     connection = make_cases()["conv, exponent 7"][0]
@@ -145,4 +181,4 @@ def test_the_stock_conv_of_lava_ignores_its_weight_exponent_and_wraps_at_24_bits
 
 if __name__ == "__main__":
     import_lava()
-    Path(sys.argv[1]).write_bytes(pickle.dumps(run_stock_processes() | run_stock_conv()))
+    Path(sys.argv[1]).write_bytes(pickle.dumps(run_stock_processes() | run_stock_conv() | run_stock_graded()))

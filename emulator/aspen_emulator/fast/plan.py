@@ -27,6 +27,8 @@ RESETS = {
 }
 NEVER = 2**30
 """A threshold that no 24-bit membrane reaches."""
+MAX_CURRENT = 2**30
+"""Currents up to this fit 32 bits, with a membrane, a bias, a direct current and a reset."""
 
 
 @dataclass(frozen=True)
@@ -223,14 +225,16 @@ class Plan:
 def _types(network: Network) -> tuple[type[Any], type[Any]]:
     """The smallest types that hold every state, and every sum of weights that the core adds up, without loss.
 
-    The core adds up weights of spikes; analog values are weighed outside of it, and reach it as drives only.
+    The core adds up weights of spikes. Analog values are weighed outside of it; it shifts what comes of them.
     """
     if not network.is_integer:
         return np.float64, np.float64
-    if max(network.largest_current(name) for name in network.order) > core.LIMIT:
+    into = {name: network.incoming(name) for name in network.order}
+    given = max(sum(c.largest_sum * network[c.source].peak for c in incoming) for incoming in into.values())
+    if given >= 2**31 or max(network.largest_current(name) for name in into) > MAX_CURRENT:
         return np.int64, np.int64
-    sums = [sum(c.largest_sum for c in network.incoming(name)) for name in network.order]
-    return np.int32, np.int16 if max(sums) < 2**15 else np.int32
+    added = max(sum(c.largest_sum for c in incoming) for incoming in into.values())
+    return np.int32, np.int16 if added < 2**15 else np.int32
 
 
 def _keep(neuron: Neuron) -> tuple[Array, Array]:
