@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +115,16 @@ def test_the_worst_case_is_the_largest_value_with_the_signs_of_the_weights(bits:
     assert said < 1 or first.exponent <= 0
 
 
-def test_spikes_behind_a_graded_input_count_as_spikes() -> None:
-    """And help with one sign only."""
-    deployment = compile(analog().with_input_peak(4.0, 16), "loihi2")
-    second = deployment.network.connections[1]
-    helping = max(second.weight.clip(0).sum(axis=1).max(), -second.weight.clip(None, 0).sum(axis=1).min())
-    assert deployment.rounding["output"].worst_case_current == helping * 2.0**second.exponent * 2**6 / 2**23
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_spikes_behind_a_graded_input_help_with_one_sign_only(sign: int) -> None:
+    network = analog()
+    second = replace(network.connections[1], weight=sign * (network.connections[1].weight + 0.1))
+    network = replace(network, connections=(network.connections[0], second))
+    deployment = compile(network.with_input_peak(4.0, 16), "loihi2")
+    stored = deployment.network.connections[1]
+    helping = (sign * stored.weight).clip(0).sum(axis=1).max()
+    assert helping > (-sign * stored.weight).clip(0).sum(axis=1).max()
+    assert deployment.rounding["output"].worst_case_current == helping * 2.0**stored.exponent * 2**6 / 2**23
 
 
 def test_the_range_is_kept_in_the_file_and_with_the_integers(tmp_path: Path) -> None:
