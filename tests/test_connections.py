@@ -50,6 +50,9 @@ def test_a_convolution_is_that_of_torch_and_that_of_its_synapses(conv: Conv) -> 
     np.testing.assert_array_equal(conv.drive(flat), flat.astype(np.int64) @ matrix.T)
     assert (matrix.data != 0).all()
     np.testing.assert_array_equal(conv.fan_out(), (matrix.toarray() != 0).sum(axis=0))
+    one_by_one = abs(matrix).sum(axis=1).max()  # padding may leave no place where the whole kernel lies inside
+    assert conv.largest_sum == max(np.abs(kernel).sum() for kernel in conv.weight) >= one_by_one
+    assert conv.largest_sum == one_by_one or any(conv.padding)
 
 
 @pytest.mark.parametrize("exponent", [-3, 0, 4])
@@ -62,6 +65,7 @@ def test_a_sparse_connection_is_the_dense_one_of_the_same_matrix(exponent: int) 
     np.testing.assert_array_equal(sparse.drive(spikes), dense.drive(spikes))
     np.testing.assert_array_equal(sparse.fan_out(), dense.fan_out())
     np.testing.assert_array_equal(sparse.synapses().toarray(), matrix)
+    assert sparse.largest_sum == dense.largest_sum == np.abs(matrix).sum(axis=1).max()
 
 
 def test_places_beyond_32_bits_are_told_apart() -> None:
