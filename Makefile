@@ -1,20 +1,26 @@
 # make demo: the whole way in a few minutes.   make test: linter, type checker and tests.   make bench: speed.
+# make plain-install: builds the wheel and uses it in a fresh environment elsewhere, as a user would.
 # Another Python: make test PYTHON=python3.12 VENV=.venv312
+# Another torch than PyPI's: make demo TORCH="what pip install is given for it" (README, "Installing by hand")
 
 PYTHON ?= python3
 VENV ?= .venv
+TORCH ?=
 BIN = $(VENV)/bin
 LAVA = lava-nc==0.10.0
 NEUROBENCH = neurobench==2.3.0
-CODE = aspen hardware emulator examples benchmarks tests
+CODE = aspen hardware emulator examples benchmarks tests setup.py setup_editable.py
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test plain-install bench lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/aspen demo
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest
+
+plain-install:
+	$(PYTHON) tests/plain_install.py --torch "$(TORCH)"
 
 # Ratios against Lava and snnTorch, measured in one run: tables and plots in runs/bench.
 bench: $(VENV)/installed
@@ -32,8 +38,9 @@ format: $(VENV)/installed
 
 # Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check. NeuroBench's counters are tested
 # against; the data loaders that it requires are not needed for that (both: docs/dependencies.md).
-$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+$(VENV)/installed: setup.cfg setup.py setup_editable.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,lava,dev]"
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
 		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)

@@ -2,8 +2,7 @@
 
 from setuptools import find_packages, setup
 
-ROOTS = {"aspen": ".", "aspen_hardware": "hardware", "aspen_emulator": "emulator"}
-"""Package -> the folder that it lies in."""
+from setup_editable import ROOTS
 
 setup(
     package_dir={name: f"{root}/{name}" for name, root in ROOTS.items()},

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from aspen._labels import as_labels
+from aspen._progress import check_progress, reporting
 from aspen.checkpoints import read_checkpoint, write_checkpoint
 from aspen.data import Dataset
 from aspen.dialing import LearnedDial
@@ -75,7 +76,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     log: str | Path | None = None,
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
 ) -> Fitted:
     """Train ``model`` on ``data.train``; the test data is not touched.
 
@@ -103,7 +104,8 @@ def fit(
         checkpoint: a file that is written after each epoch; where that fails, the training goes on, with a warning.
         resume: go on from ``checkpoint``, if it is there; on a CPU to the bit what an undisturbed training gives.
         log: a folder for ``epochs.csv``, and for TensorBoard where that is installed; as with checkpoints.
-        progress: called after each epoch with what was measured, and the number of epochs of all stages.
+        progress: whether a progress bar is shown; ``None``: in a terminal and in a notebook. Instead of a bar something
+            that is called after each epoch with what was measured, and the number of epochs of all stages.
 
     Returns:
         what was measured, and the dial where one was learned.
@@ -120,6 +122,7 @@ def fit(
     check_types(model, data)
     chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
     stages = [stage if epochs is None else _with_epochs(stage, epochs) for stage in chosen.stages]
+    check_progress(progress)
     _check_data(data)
     _check_ranks(stages, data)
     check_model(model, stages)
@@ -141,7 +144,9 @@ def fit(
     total = sum(stage.epochs for stage in stages)
     logs = Logs(log)
     dial: LearnedDial | None = None
-    with torch.random.fork_rng(devices=[]):
+    shown = progress if callable(progress) or rank_and_world()[0] == 0 else False
+    bar = reporting(shown, total, f"train {chosen.name}", len(done.history))
+    with torch.random.fork_rng(devices=[]), bar as report:
         try:
             for index in range(done.stage, len(stages)):
                 stage = Stage(model, runner, data, stages[index], sample, seed, index, result.profile)
@@ -149,7 +154,7 @@ def fit(
                 if state is not None:
                     stage.load(state)
                     done.best, state = state["best"], None
-                _run_stage(stage, done, settings, checkpoint, logs, progress, total)
+                _run_stage(stage, done, settings, checkpoint, logs, report, total)
                 if dial is not None:
                     result.profile = dial.profile()
                 if index == len(stages) - 1:

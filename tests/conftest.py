@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -16,3 +17,11 @@ def pytest_configure(config: pytest.Config) -> None:
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("default", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _silent_compiling() -> Iterator[None]:
+    """Whether machine code was on disk before is no part of what a command prints in a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aspen._compiling.tell", lambda line: None)
+        yield

@@ -12,6 +12,7 @@ import pytest
 
 from aspen.errors import MissingDependencyError
 from aspen.network import Dense, Lif, Network, Population
+from aspen_emulator.cli import main
 from aspen_emulator.lava import shim
 from aspen_emulator.lava.engine import LavaSession, run_lava
 
@@ -89,6 +90,53 @@ from lava.magma.core.run_conditions import RunSteps
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+@needs_lava
+@pytest.mark.lava
+@pytest.mark.timeout(120)
+def test_the_documented_first_line_is_all_that_a_program_on_lava_needs() -> None:
+    code = f"""
+{shim.FIRST_LINE}
+from lava.proc.lif.process import LIF
+from lava.proc.dense.process import Dense
+from lava.magma.core.run_configs import Loihi2SimCfg
+import multiprocessing, threading
+assert LIF(shape=(2,)).vth.shape == (1,)
+assert not multiprocessing.active_children()
+assert threading.active_count() == 1
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+@needs_lava
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Lava's own Python needs no line")
+@pytest.mark.timeout(120)
+def test_without_the_documented_line_lava_cannot_be_imported() -> None:
+    code = "from lava.proc.lif.process import LIF"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert "ValueError: mutable default" in done.stderr
+
+
+def test_the_first_line_stands_in_the_readme() -> None:
+    readme = Path(__file__).parents[1] / "README.md"
+    if not readme.is_file():
+        pytest.skip("not in a clone; run from the repository")
+    assert f"    {shim.FIRST_LINE}\n" in readme.read_text()
+
+
+@pytest.mark.parametrize(("version", "told"), [((3, 10), False), ((3, 11), True), ((3, 13), True)])
+def test_the_doctor_says_the_first_line_where_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], version: tuple[int, int], told: bool
+) -> None:
+    monkeypatch.setattr("aspen_emulator.cli.doctor.self_test", lambda engine: "ok")
+    monkeypatch.setattr("aspen_emulator.cli.doctor._installed", lambda package: "1.0")
+    monkeypatch.setattr(sys, "version_info", version)
+    for arguments in ([], ["--json"]):
+        with pytest.raises(SystemExit):
+            main(["doctor", *arguments])
+        assert (shim.FIRST_LINE in capsys.readouterr().out) == told
 
 
 def test_nothing_of_the_package_imports_lava() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from aspen._arrays import Array
+from aspen._compiling import tell_of_compiling
 
 SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET = range(4)
 """Resets: what fired loses its threshold; its membrane is set to 0 before it decays, or after its input; none."""
@@ -21,6 +22,7 @@ TABLE, ATAN, FAST_SIGMOID, STRAIGHT = range(4)
 """Surrogate derivatives: given for each place, or computed."""
 BLOCK = 2048
 
+tell_of_compiling(__name__)
 # division by zero and the like give what IEEE says, as in torch; without the releases of the lock, threads would wait
 _compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
 # values are loaded before it is decided whether they are needed: only so do the loops become vector instructions

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
-from tqdm import tqdm
-
 from aspen._names import unknown_name
 from aspen._packages import needed_for
+from aspen._progress import epoch_bar
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.data.stored import put_encoder
 from aspen.errors import InputError, TrainingError, TrainingWarning
@@ -202,25 +201,16 @@ def train_network(
     model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate)
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
     total = len(method.stages) * epochs if epochs else sum(stage.epochs for stage in method.stages)
-    with tqdm(total=total, desc=f"train {how}, seed {seed}", unit="epoch", dynamic_ncols=True, delay=0.2) as bar:
-
-        def progress(entry: Epoch, total: int) -> None:
-            shown = ", ".join(
-                f"{setting:g}: {accuracy:.1%} {spikes:.0f}" for setting, accuracy, spikes in _points(entry)
+    with epoch_bar(total, f"train {how}, seed {seed}") as progress, _one_thread(), _remembered(checkpoint):
+        with catch_warnings():
+            simplefilter("ignore", TrainingWarning)  # whoever called says it in words of its own
+            fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
+        last = fitted.history[-1]
+        if not any(last.spikes):
+            raise TrainingError(
+                f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
+                f"for more epochs, or with a lower spike price"
             )
-            bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}", refresh=False)
-            bar.update(1)
-
-        with _one_thread(), _remembered(checkpoint):
-            with catch_warnings():
-                simplefilter("ignore", TrainingWarning)  # whoever called says it in words of its own
-                fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
-            last = fitted.history[-1]
-            if not any(last.spikes):
-                raise TrainingError(
-                    f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
-                    f"for more epochs, or with a lower spike price"
-                )
     if finished is not None:
         finished(model)
     network = export(model, torch.from_numpy(dataset.spikes("validation")[:, :2]).float())

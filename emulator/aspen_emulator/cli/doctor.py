@@ -17,6 +17,7 @@ from aspen.network import Dense, FixedLif, Network, Population
 from aspen_emulator.cli.common import json_option
 from aspen_emulator.engines import run
 from aspen_emulator.lava.loihi import loihi_available
+from aspen_emulator.lava.shim import FIRST_LINE
 
 PACKAGES = {
     "numpy": "everything",
@@ -66,11 +67,12 @@ def doctor_command(as_json: bool) -> None:
     engines = {engine: self_test(engine) for engine in ("reference", "fast", "lava")}
     extension = loihi_available()
     failed = [name for name, answer in engines.items() if answer != "ok" and (name != "lava" or found["lava-nc"])]
+    first_line = FIRST_LINE if found["lava-nc"] and sys.version_info >= (3, 11) else None
     if as_json:
         report = {"aspen": __version__, "python": platform.python_version(), "packages": found, "engines": engines}
-        click.echo(json.dumps({**report, "loihi_extension": extension}))
+        click.echo(json.dumps({**report, "loihi_extension": extension, "lava_first_line": first_line}))
     else:
-        click.echo("\n".join([*_lines(found, engines), _on_chip(extension)]))
+        click.echo("\n".join([*_lines(found, engines), _on_chip(extension), *_in_programs(first_line)]))
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -81,6 +83,14 @@ def _on_chip(extension: bool) -> str:
         "found, not tested here" if extension else "missing: only members of Intel's research community (INRC) get it"
     )
     return f"Intel's extension of Lava, for the loihi engine: {told}"
+
+
+def _in_programs(first_line: str | None) -> list[str]:
+    """What a program that imports Lava itself needs on this Python, if anything."""
+    if first_line is None:
+        return []
+    why = f"your own programs on Lava: Python {platform.python_version()} needs this line before they import it"
+    return [why, f"  {first_line}"]
 
 
 def _lines(found: dict[str, str | None], engines: dict[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ import click
 
 from aspen._names import unknown_name
 from aspen._packages import needed_for
+from aspen._progress import telling
 from aspen._version import __version__
 from aspen.errors import AspenError
 
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        with needed_for("this command"):
+        with needed_for("this command"), telling():
             result = aspen.main([a for a in arguments if a != "--debug"], prog_name="aspen", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:

@@ -20,6 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic as typed_intrinsic
 from numba.extending import overload
 
+from aspen._compiling import tell_of_compiling
 from aspen_emulator.fast.arrays import Counts, Stage, State, Tables
 
 intrinsic: Callable[[Callable[..., Any]], Any] = typed_intrinsic  # called without its first argument
@@ -38,6 +39,8 @@ SIDE_BY_SIDE = 8
 """Samples that go through time together: their counts and inputs of a step share cache lines."""
 SMALL = 4096
 """Most neurons, over all dials, with which that many samples' states still fit a cache close by."""
+
+tell_of_compiling(__name__)
 
 
 def compiled(function: Callable[..., Any]) -> Any:

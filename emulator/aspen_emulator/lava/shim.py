@@ -24,6 +24,8 @@ from aspen.errors import MissingDependencyError
 
 LAVA_VERSION = "0.10.0"
 """The release that ASPEN agrees with."""
+FIRST_LINE = "from aspen_emulator.lava.shim import import_lava; import_lava()"
+"""What stands before all imports of Lava in a program of one's own, on Python 3.11 and later."""
 
 _lock = threading.Lock()
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen._closed import Closed
 from aspen.calibration_table import CalibrationTable
 from aspen.confidence import EarlyStop
 from aspen.control import Controller, Decision, Spent, margins
@@ -71,7 +70,7 @@ class Window:
         return asdict(self)
 
 
-class Stream(Closed):
+class Stream:
     """Runs windows of a stream one after the other; a context manager.
 
     A window is an inference: the network begins it at rest, as it was trained. So a skipped window leaves nothing
