@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
+from aspen._closed import Closed
 from aspen._numbers import real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.units import format_duration, format_energy, format_power
@@ -63,7 +64,7 @@ class Choice:
         return None if self.dynamic_nj is None or self.static_nj is None else self.dynamic_nj + self.static_nj
 
 
-class Chooser:
+class Chooser(Closed):
     """Chooses from the points of a table.
 
     Args:

@@ -1,7 +1,8 @@
 """The errors that ASPEN raises on purpose.
 
 Every message says what is wrong, what was found, what is allowed and how to mend it, in one line.
-Each class also derives from ``ValueError`` (the caller's values are wrong) or ``RuntimeError`` (the work failed).
+Each class also derives from ``ValueError`` (the caller's values are wrong), ``AttributeError`` (a name is) or
+``RuntimeError`` (the work failed).
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class UnwrittenError(InputError):
 
 class ModelError(AspenError, ValueError):
     """A PyTorch model cannot be perturbed, dialled or exported."""
+
+
+class UnknownAttributeError(AspenError, AttributeError):
+    """An object was given an attribute that it does not have, and that would do nothing."""
 
 
 class NetworkError(AspenError, ValueError):

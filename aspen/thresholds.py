@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from aspen._closed import Closed
 from aspen.distributions import MIN_FACTOR
 from aspen.errors import InputError, ModelError
 from aspen.knob import check_scale
@@ -85,7 +86,7 @@ class DrawSource(Protocol):
         """Return the draw of ``layer`` for a membrane of shape ``state``, or ``None`` if it is not perturbed."""
 
 
-class Attachment:
+class Attachment(Closed):
     """A source of factors that is attached to a model until it is removed; copies and pickles with it."""
 
     _guard: ForwardGuard | None

@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
+from aspen.operating_points import wilson
 from tests.mutant_operators import CHOSEN, OWN, is_code
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,15 @@ OUTPUT = "output.txt"
 PATIENCE = 3.0
 """A run is given up after this many times what the tests of the module take, and a minute for compiling."""
 
-FAST = ["test_fast", "test_fast_stepper", "test_engines", "test_connections", "test_readout", "test_profiles"]
+FAST = [
+    "test_record",
+    "test_fast",
+    "test_fast_stepper",
+    "test_engines",
+    "test_connections",
+    "test_readout",
+    "test_profiles",
+]
 COMPILED = [
     "test_rounding",
     "test_hardware",
@@ -54,7 +62,7 @@ COMPILED = [
     "test_energy_published",
 ]
 ENERGY = ["test_energy", "test_energy_published", "test_energy_baseline"]
-CONTROL = ["test_control", "test_control_units", "test_streaming"]
+CONTROL = ["test_control", "test_control_units", "test_controllers", "test_streaming"]
 TABLES = ["test_calibration_table", "test_choosing", "test_sweeps", "test_cli_calibrate"]
 TESTS: dict[str, list[str]] = {
     "emulator/aspen_emulator/lif.py": ["test_lif", "test_engines", *FAST],
@@ -67,7 +75,7 @@ TESTS: dict[str, list[str]] = {
     "hardware/aspen_hardware/hops.py": ENERGY,
     "hardware/aspen_hardware/energy.py": ENERGY,
     "hardware/aspen_hardware/costs.py": ENERGY,
-    "aspen/record.py": ["test_engines", "test_energy", "test_readout", "test_fast"],
+    "aspen/record.py": ["test_record", "test_engines", "test_energy", "test_readout", "test_answers"],
     "aspen/profiles.py": ["test_profiles", "test_dialing"],
     "aspen/knob.py": ["test_engines", "test_profiles", "test_torch_knob"],
     "aspen/calibration.py": TABLES,
@@ -213,13 +221,6 @@ def run_tests(folder: Path, tests: list[str], cache: Path | None) -> None:
     os._exit(int(pytest.main([*options, *tests])))
 
 
-def interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval."""
-    z = 1.96
-    middle, width = share + z * z / (2 * n), z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle - width) / (1 + z * z / n), (middle + width) / (1 + z * z / n)
-
-
 def try_module(bench: Bench, path: str, chosen: list[Mutant]) -> Counter[str]:
     """Try the mutants of one module; print those that survive."""
     start = time.monotonic()
@@ -256,7 +257,7 @@ def main() -> None:
         for path, some in chosen.items():
             found += try_module(bench, path, some)
     n = found.total()
-    low, high = interval(1 - found["survived"] / n, n)
+    low, high = wilson(n - found["survived"], n)
     print(f"{n - found['survived']} of {n} killed: {1 - found['survived'] / n:.1%} ({low:.1%} to {high:.1%})")
 
 

@@ -377,3 +377,14 @@ def test_an_absurd_matrix_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sample_of_the_wrong_form_is_refused(sample: Any) -> None:
     with pytest.raises(InputError, match=r"sample: found .*, allowed is a tensor \(time, batch, \*shape\)"):
         export(DenseNet((6, 5, 3)), sample)
+
+
+def test_a_silent_sample_is_refused() -> None:
+    """Zeros could be spikes or the values of a current."""
+    silent = torch.zeros(10, 4, 6)
+    with pytest.raises(InputError, match=r"sample: found zeros alone in \(10, 4, 6\), allowed is input as the model"):
+        export(DenseNet((6, 5, 3)), silent)
+    silent[3, 2, 1] = 1.0
+    assert not export(DenseNet((6, 5, 3)), silent).input.current
+    silent[3, 2, 1] = -0.5
+    assert export(DenseNet((6, 5, 3)), silent).input.current

@@ -12,7 +12,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 from tests.mutant_operators import OWN, is_code
-from tests.mutants import ROOT, TESTS, files_of, interval, modules, mutants, operators, sample
+from tests.mutants import ROOT, TESTS, files_of, modules, mutants, operators, sample
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -67,9 +67,3 @@ def test_modules_and_their_tests_are_there() -> None:
     for place in TESTS:
         assert (ROOT / place).exists(), place
     assert all((ROOT / test).is_file() for path in modules([]) for test in files_of(path))
-
-
-def test_the_interval_is_wilsons() -> None:
-    """Newcombe 1998, table I: 81 of 263, and none of 20."""
-    assert interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert interval(0.0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aspen._closed import Closed
 from aspen._numbers import real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.spending import Decision, Spent, Steering, check_table
@@ -12,7 +13,7 @@ from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
 
 
-class Battery:
+class Battery(Closed):
     """Spends a battery evenly until a deadline, and never more than leaves enough for static power until then.
 
     After each window the power that may be spent is what is left over the time that is left; less static power, that

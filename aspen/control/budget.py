@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
+from aspen._closed import Closed
 from aspen._numbers import flag, real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.ledger import HOUR, Ledger
@@ -22,7 +23,7 @@ MOST_REPAID, MOST_CAUGHT_UP = 0.5, 0.15
 """Part of what is earned in a window by which it aims lower where the ledger is low, higher where it is high."""
 
 
-class Budget:
+class Budget(Closed):
     """Holds a mean power, and no more than an hour's worth of it in any hour.
 
     A window's energy is dated at its start, also where windows take different times: an hour takes what the windows

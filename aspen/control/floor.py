@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._closed import Closed
 from aspen._numbers import as_float, real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.spending import Decision, Spent, check_table
@@ -15,7 +16,7 @@ from aspen.control.states import State, check_keys, number
 from aspen.errors import InputError
 
 
-class AccuracyFloor:
+class AccuracyFloor(Closed):
     """Holds the mean margin of the answers at a level, with the sparsest setting that does.
 
     Integral control: the dial's place between its most accurate point (0) and the cheapest (1) moves by ``gain`` times

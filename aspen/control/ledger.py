@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aspen._closed import Closed
 from aspen._numbers import real
 from aspen.control.states import State, check_keys, count, number
 from aspen.errors import InputError
@@ -16,7 +17,7 @@ _MOST = 1e40
 """Joules of an entry: static power that was not foreseen, over a long time, may be beyond what a setting may be."""
 
 
-class Ledger:
+class Ledger(Closed):
     """A token bucket that also knows the last hour. Memory and time per entry are constant.
 
     What is earned and not spent is kept, up to a capacity; and no hour, wherever it begins, takes more than its

@@ -5,12 +5,13 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
+from aspen._closed import Closed
 from aspen._numbers import real
 from aspen.control.spending import Decision, Spent
 from aspen.control.states import State, check_keys, count, number
 
 
-class Manual:
+class Manual(Closed):
     """Leaves the knob where it is put.
 
     Args:

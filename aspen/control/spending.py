@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import exp, log
 from typing import Any, Protocol
 
+from aspen._closed import Closed
 from aspen._numbers import flag, real, shown
 from aspen.calibration_table import CalibrationTable
 from aspen.control.states import State, check_keys, number
@@ -100,7 +101,7 @@ class Controller(Protocol):
         ...
 
 
-class Steering:
+class Steering(Closed):
     """From a wanted energy to a knob: feed-forward by the calibration table, corrected by what windows really cost.
 
     What windows cost at a knob is taken as the table's energy times a factor. Its logarithm follows the windows with a

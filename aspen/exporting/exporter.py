@@ -65,7 +65,8 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
 
     Raises:
         ModelError: something in the model cannot be mapped; the message names the module, the reason and a remedy.
-        InputError: the sample has too few steps or dimensions, or numbers that are not finite; an unknown readout.
+        InputError: the sample has too few steps or dimensions, numbers that are not finite, or zeros alone; an unknown
+            readout.
     """
     if readout not in (None, *READOUTS):
         raise InputError(unknown_name("readout", readout, ("None", *READOUTS)))
@@ -74,6 +75,11 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
         raise InputError(f"sample: found {found}, allowed is a tensor (time, batch, *shape) of 2 steps or more")
     if not bool(sample.isfinite().all()):
         raise InputError("sample: found NaN or infinity, allowed are finite numbers; clean the data")
+    if not bool(sample.any()):
+        raise InputError(
+            f"sample: found zeros alone in {tuple(sample.shape)}, allowed is input as the model will see it: spikes, "
+            f"or the values of a current, of which silence tells neither; give a few real samples"
+        )
     twin = copy_of(model).eval()
     spiking = spiking_layers(twin)
     for name, layer in spiking.items():

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._closed import Closed
 from aspen.errors import InputError
 from aspen.knob import ThresholdScale
 from aspen.network import Network
@@ -121,7 +122,7 @@ class _Lava:
         self._session.close()
 
 
-class Session:
+class Session(Closed):
     """A running network: feed it step by step, turn :attr:`threshold_scale` at any time; a context manager.
 
     Attributes:
@@ -129,7 +130,13 @@ class Session:
             connection on the way, as on a chip.
         depths: population -> time steps by which it is late, 0 but on Lava.
         spikes: population -> spikes since the start or the last reset, as an integer.
+
+    Raises:
+        UnknownAttributeError: something else than ``threshold_scale`` was set.
     """
+
+    settable = ("threshold_scale",)
+    remedy = "set that, for the knob of a learned dial to profile.scale(knob)"
 
     def __init__(self, target: Network | Deployment, threshold_scale: ThresholdScale, engine: str, batch: int) -> None:
         check_engine(engine)
@@ -223,7 +230,7 @@ class Session:
     def reset(self) -> None:
         """Back to the state at the start of a sample; the knob stays where it is."""
         self._backend.reset()
-        self.spikes = dict.fromkeys(self.network.names, 0)
+        self.spikes.update(dict.fromkeys(self.spikes, 0))
 
     def close(self) -> None:
         """End the session; on Lava, stop its runtime."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._closed import Closed
 from aspen.calibration_table import CalibrationTable
 from aspen.confidence import EarlyStop
 from aspen.control import Controller, Decision, Spent, margins
@@ -70,7 +71,7 @@ class Window:
         return asdict(self)
 
 
-class Stream:
+class Stream(Closed):
     """Runs windows of a stream one after the other; a context manager.
 
     A window is an inference: the network begins it at rest, as it was trained. So a skipped window leaves nothing
