@@ -45,7 +45,9 @@ PATIENCE = 3.0
 
 FAST = [
     "test_record",
+    "test_fast_stages",
     "test_fast",
+    "test_fast_limits",
     "test_fast_stepper",
     "test_engines",
     "test_connections",
