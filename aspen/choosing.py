@@ -15,6 +15,8 @@ from aspen.operating_points import EarlyPoint, OperatingPoint, stretched
 
 SURE = 0.95
 """How sure the expected interval is."""
+ROUNDING = 1e-12
+"""How far below a cost a budget may lie and still cover it: no more than arithmetic rounds."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Chooser(Closed):
         """
         joules = real("max-energy", joules, 0.0, above=True)
         cheapest = min(self.offers, key=self._cost)
-        if joules < 1e-9 * self._cost(cheapest):
+        if not self._affords(joules, cheapest):
             static = 1e-9 * (self._static(cheapest) or 0.0)
             alone = f"; static alone takes {format_energy(static)}" if not self.dynamic and joules < static else ""
             raise InputError(
@@ -106,7 +108,7 @@ class Chooser(Closed):
                 f"{_energy(1e-9 * self._cost(cheapest))} ({self._parts(cheapest)}){alone}; allow as much, or train a "
                 f"sparser network"
             )
-        return self._choice(self._best([o for o in self.offers if 1e-9 * self._cost(o) <= joules]))
+        return self._choice(self._best([o for o in self.offers if self._affords(joules, o)]))
 
     def with_accuracy(self, minimum: float, *, sure: bool = False) -> Choice:
         """The cheapest point that is accurate enough.
@@ -174,6 +176,10 @@ class Chooser(Closed):
                 f"that has them, e.g. loihi1; ask for an accuracy instead, or name another --chip"
             )
         return offer.point.dynamic_nj + (self._static(offer) or 0.0)
+
+    def _affords(self, joules: float, offer: EarlyPoint) -> bool:
+        """Whether a point takes at most ``joules``, which may be a decimal that was rounded to the double below."""
+        return 1e-9 * self._cost(offer) <= joules * (1 + ROUNDING)
 
     def _static(self, offer: EarlyPoint) -> float | None:
         if self.dynamic:

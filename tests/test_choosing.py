@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aspen.calibration import CalibrationTable, EarlyPoint
@@ -51,6 +51,7 @@ def test_an_energy_is_a_number(joules: Any) -> None:
         Chooser(made()).within_energy(joules)
 
 
+@example(asked=1.0, shift=0.0, static=1000.0, dynamic=False, early=False)  # 1.01 uJ is not 1e-9 * 1010
 @given(st.floats(1e-3, 59.99), st.floats(0.0, 1.0), st.floats(0.1, 1e3), st.booleans(), st.booleans())
 def test_what_a_refusal_offers_is_there(asked: float, shift: float, static: float, dynamic: bool, early: bool) -> None:
     points = [replace(p, dynamic_nj=(p.dynamic_nj or 0) * (1 + shift), static_nj=static) for p in made().points]

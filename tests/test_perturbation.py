@@ -200,9 +200,9 @@ def test_repr_says_what_is_attached():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"distribution": "cauchy"}, "distribution: found 'cauchy', allowed: 'log-uniform'"),
+        ({"distribution": "cauchy"}, "distribution: found 'cauchy', allowed are log-uniform, uniform"),
         ({"distribution": None}, "distribution: found None"),
-        ({"mode": "subtractive"}, "mode: found 'subtractive', allowed: 'multiplicative', 'additive'"),
+        ({"mode": "subtractive"}, "mode: found 'subtractive', allowed are multiplicative, additive"),
         ({"mode": "additive"}, "'log-uniform' gives factors, found mode='additive'.*use 'gaussian' or 'uniform'"),
         ({"distribution": "log-normal", "sigma": 1, "mode": "additive"}, "'log-normal' gives factors"),
         ({"low": 0.0}, "low: found 0, allowed: above 0"),

@@ -43,7 +43,8 @@ def check_output(path: str | Path, suffixes: Sequence[str] = ()) -> None:
     if target.is_dir():
         raise InputError(f"{path}: found a folder, allowed is a file; add its name")
     if not target.parent.is_dir():
-        raise InputError(f"{path}: the folder {target.parent} does not exist; create it first")
+        named = target.parent if path.is_symlink() else path.parent
+        raise InputError(f"{path}: the folder {named} does not exist; create it first")
     if target.exists():
         _check_access(path)
     _check_room(path, target.parent)
