@@ -27,6 +27,7 @@ def test_our_own_kinds_do_what_their_examples_say(kind: type) -> None:
         ("a = b - c * d", ["a = b", "a = b - c", "a = b - d"]),
         ("a = (b +\n c)", ["a = (b)", "a = (c)"]),
         ("f(x, *y, k=1, **z)", ["f(x, *y, **z)"]),
+        ("zip(x, y, strict=True)", []),
         ("@d(k=1)\ndef f(k=2): pass", []),
         ("raise E(f'{a + b}', k=c + d)", []),
         ("if TYPE_CHECKING:\n    x = a + b", []),
