@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aspen._arrays import Array
+from aspen._labels import as_labels
 from aspen.data import Dataset
 from aspen.layers import hidden_layers
 from aspen.readout import NO_ANSWER, answers
@@ -116,6 +117,11 @@ def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) ->
 
 
 def evaluate(model: nn.Module, data: Dataset, part: str) -> tuple[float, float]:
-    """Accuracy (0 to 1) and hidden spikes per inference of a snnTorch model on a part of the data, in eval mode."""
-    found = _count(model, model, data.spikes(part), data.part(part).labels)
+    """Accuracy (0 to 1) and hidden spikes per inference of a snnTorch model on a part of the data, in eval mode.
+
+    Raises:
+        InputError: there is no such part, or its labels or encoded samples do not fit.
+    """
+    labels = as_labels(f"{part} labels", data.part(part).labels, classes=data.classes)
+    found = _count(model, model, data.spikes(part), labels)
     return found.accuracy, found.spikes

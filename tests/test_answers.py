@@ -17,6 +17,7 @@ from aspen.files import read_container, write_container
 from aspen.network import READOUTS
 from aspen.readout import NO_ANSWER, accumulated, answers, final_scores, running_scores
 from aspen_emulator import run, sweep
+from aspen_emulator.cli.common import warn_unanswered
 from aspen_emulator.parity import parity
 from aspen_emulator.streaming import Meter, Stream
 from aspen_emulator.streaming.plot import plot_stream
@@ -180,6 +181,13 @@ def test_run_and_report_say_so(aspen: Aspen, spoken: Path) -> None:
         shown = json.loads(out)
         assert (shown if isinstance(shown, dict) else shown[0])["unanswered"] == 1 / 16
         assert WARNING.format("samples") in err
+
+
+def test_one_in_twenty_is_not_frequent(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_unanswered(1 / 20)
+    assert capsys.readouterr().err == ""
+    warn_unanswered(1 / 19, "windows", "knob at 2: ")
+    assert capsys.readouterr().err.startswith("warning: knob at 2: 5.3% of the windows got no answer")
 
 
 def test_sweep_says_so_at_which_settings(aspen: Aspen, spoken: Path) -> None:

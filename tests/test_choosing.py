@@ -97,6 +97,45 @@ def test_the_interval_allows_for_all_settings() -> None:
     assert choices[2].low < choices[1].low < 0.8 < choices[1].high < choices[2].high
 
 
+def ending_early(*figures: tuple[float, float, float]) -> CalibrationTable:
+    """The table of three points with early ends of these accuracies, dynamic and static energies."""
+    table = with_early()
+    points = [
+        EarlyPoint(replace(early.point, accuracy=accuracy, accuracy_low=0.0, accuracy_high=1.0, dynamic_nj=dynamic,
+                           static_nj=static), early.steps)
+        for early, (accuracy, dynamic, static) in zip(table.early_points, figures, strict=True)
+    ]  # fmt: skip
+    return replace(table, early_points=tuple(points))
+
+
+def test_of_equally_accurate_points_the_cheaper_is_taken() -> None:
+    """Ended early, a costlier setting need not be more accurate."""
+    for figures, knob in (
+        (((0.8, 10.0, 20.0), (0.8, 5.0, 20.0), (0.8, 8.0, 20.0)), 1.5),
+        (((0.8, 5.0, 20.0), (0.8, 8.0, 20.0), (0.8, 10.0, 20.0)), 3.0),
+        (((0.8, 10.0, 20.0), (0.8, 8.0, 20.0), (0.8, 5.0, 20.0)), 0.5),
+        (((0.8, 10.0, 10.0), (0.8, 5.0, 20.0), (0.7, 1.0, 1.0)), 3.0),
+    ):
+        chooser = Chooser(ending_early(*figures), early=True)
+        assert chooser.within_energy(1e-6).point.threshold_scale == knob
+        assert chooser.with_accuracy(0.8).point.threshold_scale == knob
+        assert chooser.on_battery(Battery(1e6, 1.0, 1.0)).point.threshold_scale == knob
+
+
+def test_static_energy_does_not_decide_where_only_dynamic_is_asked_for() -> None:
+    table = ending_early((0.8, 10.0, 90.0), (0.8, 20.0, 10.0), (0.7, 30.0, 10.0))
+    assert Chooser(table, early=True, dynamic=True).with_accuracy(0.8).point.threshold_scale == 3.0
+    assert Chooser(table, early=True).with_accuracy(0.8).point.threshold_scale == 1.5
+
+
+def test_without_energies_spikes_decide() -> None:
+    spiking = [replace(point(knob, None, 0.1 + knob / 10, None), hidden_spikes=100 * knob) for knob in (1.0, 2.0, 3.0)]
+    ended = [EarlyPoint(replace(each, hidden_spikes=400 - each.hidden_spikes), 10.0) for each in spiking]
+    table = made(chip=None, points=tuple(spiking), early=with_early().early, early_points=tuple(ended))
+    assert Chooser(table).with_accuracy(0.25).point.threshold_scale == 2.0
+    assert Chooser(table, early=True).with_accuracy(0.25).point.threshold_scale == 3.0
+
+
 def test_a_battery_carries_static_power_all_the_time_unless_gated() -> None:
     # 50 nJ in 20 steps of 1 ms: 2.5 uW of static power, all the time
     chooser = Chooser(made())

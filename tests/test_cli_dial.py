@@ -15,6 +15,7 @@ from aspen.profiles import DialProfile, load_profile, save_profile
 from aspen_emulator import run
 from aspen_emulator.study import problems
 from aspen_emulator.study.cells import train_cell
+from aspen_emulator.study.report import silence
 from aspen_emulator.study.results import Spread, best_within, dial_facts, setting_within, span
 from aspen_hardware import chip, compile, load_deployment
 from aspen_hardware.dials import dial_classes, dial_findings
@@ -141,6 +142,17 @@ def test_the_front_rises_and_choices_are_made_on_it() -> None:
     assert span([point(1.0, 0, 0.5)], 0.03) == 1.0
     assert facts.worst_drop == pytest.approx(2.0)
     assert str(Spread.of([1.0, 2.0, 3.0])) == "2.0 ± 2.5"  # 4.303 * 1 / sqrt(3)
+
+
+def test_a_study_names_what_often_has_no_answer() -> None:
+    small = replace(problems.PROBLEMS["digits"], prices=(), perturbed=False)
+    loud, quiet = point(0.0, 300, 0.5), replace(point(0.5, 100, 0.5), unanswered=0.2)
+    test = {f"{cell}-seed{seed}/float": [loud, quiet if cell == "dial" and seed else replace(quiet, unanswered=0.0)]
+            for cell in ("dial", "plain") for seed in range(2)}  # fmt: skip
+    assert silence(small, test, 2, "float") == [
+        "- No answer for more than 5% of the samples: dial at 0.5 (up to 10%)."
+    ]  # 20 % in one of two seeds
+    assert silence(small, test, 1, "float") == []
 
 
 def test_a_study_from_training_to_tables(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,22 @@ def test_the_loss_is_held_on_new_samples() -> None:
     assert all(a <= b for a, b in zip(stricter.doubts, one.doubts, strict=True))
 
 
+@pytest.mark.parametrize(("max_loss", "ends"), [(0.024, 3), (0.0245, 1)])
+def test_one_loss_is_counted_as_one_and_the_error_of_two(max_loss: float, ends: int) -> None:
+    """Of 100 samples half are sure, and right, at once; one is less sure, and wrong until the last step.
+
+    To end it early costs 0.01, with a standard error of sqrt(1 + 1) / 100: 0.0241 together.
+    """
+    labels = np.zeros(100, np.int64)
+    scores = np.zeros((3, 100, 2))
+    scores[:, :50, 0] = 20.0
+    scores[:2, 50, 1], scores[2, 50, 0] = 12.0, 12.0
+    scores[:, 51:, 0] = np.array([0.0, 0.0, 20.0])[:, None]
+    taken = calibrate_early({1.0: scores}, labels, readout="membrane-last", max_loss=max_loss).stops(scores, 1.0)
+    assert (taken[:50] == 1).all()
+    assert taken[50] == ends
+
+
 def test_where_every_step_counts_it_never_stops() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=300)

@@ -78,6 +78,23 @@ def test_a_delay_of_two_steps_arrives_two_steps_later() -> None:
         assert run(network, spikes, engine=engine).output.ravel().tolist() == [0, 0, 1, 0, 1, 1]
 
 
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+@pytest.mark.parametrize("steps", [1, 3, 4, 5, 6])
+def test_what_a_delay_brings_after_the_end_is_not_counted(engine: str, steps: int) -> None:
+    """An input that arrives five steps later, at one of three neurons, beside one that arrives at once at another."""
+    populations = (Population("in", (2,)), Population("out", (3,), Lif(1.0, 0.5)))
+    late, prompt = [[1.5, 0.0], [0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.5], [0.0, 0.0]]
+    network = Network((*populations, Population("more", (3,), Lif(1.0, 0.5))), (
+        Dense("in", "out", late, delay=5), Dense("in", "more", prompt), Dense("out", "more", np.eye(3)),
+    ), output="more")  # fmt: skip
+    record = run(network, np.ones((steps, 1, 2), np.uint8), engine=engine)
+    arrives = (np.arange(steps) >= 5).astype(int)
+    assert record.active_updates["out"].ravel().tolist() == arrives.tolist()
+    assert record.active_updates["more"].ravel().tolist() == (1 + arrives).tolist()
+    assert record.spikes["out"].sum() == max(steps - 5, 0)
+    assert record.synaptic_operations["in->out"].sum() == steps  # counted where the spike is emitted
+
+
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 @pytest.mark.parametrize("delay", [True, False])
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.6])

@@ -78,6 +78,24 @@ def test_a_session_counts_the_spikes(engine: str, kind: type) -> None:
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_a_reset_begins_counts_and_state_anew_and_leaves_the_knob(engine: str) -> None:
+    network = mixed(4, integer=True)
+    first, second = (input_for(seed, network, STEPS, BATCH) for seed in (4, 5))
+    with session(network, 1.25, engine=engine, batch=BATCH) as live, session(
+        network, 1.25, engine=engine, batch=BATCH
+    ) as fresh:  # fmt: skip
+        for step in first:
+            live.step(step)
+        assert sum(live.spikes.values()) > 0
+        live.reset()
+        assert live.spikes == dict.fromkeys(network.names, 0)
+        assert live.threshold_scale == 1.25
+        for step in second:
+            np.testing.assert_array_equal(live.step(step), fresh.step(step))
+        assert live.spikes == fresh.spikes
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_analog_values_are_no_spikes(engine: str) -> None:
     network = mixed(1, integer=False, kind="values")
     with session(network, engine=engine, batch=BATCH) as live:

@@ -179,6 +179,8 @@ def test_validation_labels_beyond_the_classes_are_refused() -> None:
         data = replace(DATA, validation=replace(DATA.validation, labels=labels))
         with pytest.raises(InputError, match=f"validation labels: found labels 0 to {wrong}, allowed are 0 to 1"):
             fit(model(), data, QUICK)
+        with pytest.raises(InputError, match=f"validation labels: found labels 0 to {wrong}, allowed are 0 to 1"):
+            evaluate(model(), data, "validation")
 
 
 class _BatchFirst:

@@ -79,6 +79,12 @@ def test_spikes_with_the_batch_first_are_found_out(caller: str) -> None:
         CALLERS[caller](np.zeros(STEPS, np.int64))
 
 
+def test_subjects_are_as_many_as_samples() -> None:
+    Bench(echo(), [SPIKES], RIGHT, subjects=RIGHT)
+    with pytest.raises(InputError, match=r"subjects: found shape \(7,\) for 8 samples, allowed is one for each"):
+        Bench(echo(), [SPIKES], RIGHT, subjects=RIGHT[:-1])
+
+
 def test_spikes_of_a_wrong_shape_are_blamed_before_the_labels() -> None:
     with pytest.raises(InputError, match=r"spikes: found shape \(8, 6, 5\), allowed is \(time, batch, 3\)"):
         sweep(echo(), np.zeros((8, 6, 5), np.uint8), RIGHT, [1.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aspen._arrays import Array
-from aspen.confidence import EarlyStop, scores_over_time
+from aspen.confidence import EarlyStop, calibrate_early, scores_over_time
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen.operating_points import wilson
@@ -117,6 +117,20 @@ def test_tables_hold_thinned_points_with_and_without_an_early_end(network: Netwo
     assert [early.point for early in one.early_points] == again.points["loihi1"]
     assert [early.steps for early in one.early_points] == again.taken
     assert make_tables(bench, measured, "random")[0].early is None
+
+
+def test_an_early_stop_from_several_encodings_allows_for_samples_that_go_together() -> None:
+    """Each sample counts once: the standard error of the loss is that of all encodings together, times their root."""
+    network = float_network(1, bias=False)
+    encodings, labels = [spikes_of(network, seed, 300) for seed in range(4)], labels_of(network, 300)
+    found = calibrate_stop(Bench(network, encodings, labels), [1.0, 1.5], 0.05)
+    scores = {
+        knob: np.concatenate([scores_over_time(run(network, spikes, knob)) for spikes in encodings], axis=1)
+        for knob in (1.0, 1.5)
+    }
+    wanted, laxer = (calibrate_early(scores, np.tile(labels, 4), max_loss=0.05, guard=guard) for guard in (2.0, 1.0))
+    assert found == wanted
+    assert sum(wanted.doubts) < sum(laxer.doubts)
 
 
 def test_samples_of_a_few_subjects_count_as_few() -> None:

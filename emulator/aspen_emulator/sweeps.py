@@ -66,6 +66,11 @@ class Bench:
             steps, samples = check_shape(network, np.asarray(spikes))
             labels = as_labels("labels", self.labels, samples, network[network.output].size, steps=steps)
             object.__setattr__(self, "labels", labels)
+            if self.subjects is not None and np.shape(self.subjects) != (samples,):
+                raise InputError(
+                    f"subjects: found shape {np.shape(self.subjects)} for {samples} samples, allowed is one for each; "
+                    f"pass as many, or none"
+                )
 
     @property
     def steps(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from statistics import mean
 
+from aspen.readout import FREQUENT
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.measuring import ARITHMETICS, Points, Spent, kept_key
 from aspen_emulator.study.problems import DIAL, WARM, Problem
@@ -88,6 +89,18 @@ def facts(problem: Problem, validation: Points, test: Points, seeds: int, arithm
     return [dial_facts(validation[kept_key(name)], test[name]) for name in names]
 
 
+def silence(problem: Problem, test: Points, seeds: int, arithmetic: str) -> list[str]:
+    """A line on the networks that often have no answer, means over seeds; none where all answer."""
+    found = []
+    for cell in problem.cells:
+        runs = [] if cell == WARM else [test[f"{stem(cell, seed)}/{arithmetic}"] for seed in range(seeds)]
+        shares = {points[0].threshold_scale: mean(p.unanswered for p in points) for points in zip(*runs, strict=True)}
+        silent = [knob for knob, share in shares.items() if share > FREQUENT]
+        if silent:
+            found.append(f"{cell} at {', '.join(f'{knob:g}' for knob in silent)} (up to {max(shares.values()):.0%})")
+    return [f"- No answer for more than {FREQUENT:.0%} of the samples: {'; '.join(found)}."] if found else []
+
+
 def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arithmetic: str) -> list[str]:
     found = facts(problem, validation, test, seeds, arithmetic)
     plain = [at(test[f"{stem('plain', seed)}/{arithmetic}"], 1.0) for seed in range(seeds)]
@@ -105,4 +118,5 @@ def _facts(problem: Problem, validation: Points, test: Points, seeds: int, arith
         f"points: {Spread.of([fact.span_close for fact in found])} times the hidden spikes.",
         f"- Kept settings that are worse than a cheaper one: by {max(fact.worst_drop for fact in found):.1f} points at "
         f"most (mean over seeds of the worst: {mean(fact.worst_drop for fact in found):.1f}).",
+        *silence(problem, test, seeds, arithmetic),
     ]
