@@ -68,7 +68,8 @@ def epoch_bar(total: int, title: str, done: int = 0) -> Iterator[Report]:
             shown = ", ".join(f"{knob:g}: {accuracy:.1%} {spikes:.0f}" for knob, accuracy, spikes in measured)
             bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}", refresh=False)
             bar.update(1)
-            if bar.n == total:  # the end is shown however soon it comes
+            if bar.n == total:  # the end is shown however soon it comes, and its line ended
+                bar.delay = 0.0
                 bar.refresh()
 
         yield report
