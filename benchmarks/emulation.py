@@ -30,6 +30,7 @@ from common import machine
 from peak_memory import peak_memory
 
 from aspen._arrays import Array
+from aspen._figures import save_figure
 from aspen.models import DenseNet
 from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population
 from aspen.record import Record
@@ -379,7 +380,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
         axes.set(xlabel=what, ylabel="ms" if what == "batch" else "")
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import aspen
+from aspen._figures import save_figure
 from aspen.models import DenseNet
 from aspen.storage.writing import write_atomically
 
@@ -243,7 +244,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(results), figsize=(4 * len(results), 3.6), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(results), figsize=(4 * len(results), 3.6), dpi=120, sharey=True, squeeze=False)
     for axis, (what, rows) in zip(axes[0], results.items(), strict=True):
         for name, style in ((LOOP, "o-"), (FUSED, "s-"), (PRODUCTS, "^:")):
             axis.plot([row["at"] for row in rows], [row["ms"][name] for row in rows], style, label=name)
@@ -252,7 +253,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     axes[0][0].set_ylabel("training step (ms)")
     axes[0][0].legend()
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
     plt.close(figure)
 
 

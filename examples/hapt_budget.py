@@ -35,6 +35,7 @@ from aspen.data import (
 )
 from aspen.models import DenseNet
 from aspen.recipes import DialTraining, Recipe, recipe
+from aspen.storage.writing import write_atomically
 from aspen_emulator.streaming import Meter, Stream, Window
 from aspen_emulator.sweeps import Bench, make_tables, measure
 from aspen_hardware import Deployment, chip, compile, load_deployment, store_deployment
@@ -312,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "jump": jump(setup), "drain": drained(setup),
         })  # fmt: skip
         print(json.dumps(found[-1], indent=1))
-    (options.output / "results.json").write_text(json.dumps(found, indent=1))
+    write_atomically(options.output / "results.json", json.dumps(found, indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ from aspen.graded import LARGEST_CURRENT
 from aspen.knob import ThresholdScale, resolve_scale
 from aspen.network import Network
 from aspen.neurons import FixedLif, Lif
+from aspen.storage.reading import opened
 from aspen_emulator.lif import scaled_threshold
 
-STANDARD_INPUT = Path("/dev/stdin")
-"""What ``-`` stands for as an input; read through this process's own stream, on every system."""
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Least threshold in floating point that a scale may ask for."""
 
@@ -92,18 +91,16 @@ def _has_fractions(array: Array) -> bool:
 
 
 def load_spikes(path: str | Path) -> Array:
-    """The array in a ``.npy`` file; never unpickles.
+    """The array in a ``.npy`` file, or out of a pipe; never unpickles.
 
     Raises:
         InputError: no such file, or not a readable ``.npy`` file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path}: not a readable .npy array ({error}); save it with numpy.save") from error
+    with opened(path, b"\x93NUMPY") as (stream, _):
+        try:
+            loaded = np.load(stream, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path}: not a readable .npy array ({error}); save it with numpy.save") from error
     if not isinstance(loaded, np.ndarray):
         raise InputError(f"{path}: found an .npz archive, allowed is a .npy file with one array; use numpy.save")
     return loaded

@@ -125,8 +125,8 @@ def _store(trained: Network, deployment: Deployment, source: Path, output: Path 
         save_netx(deployment.network, output)
         return output
     if output is None or is_same_file(output, source):
-        store_deployment(deployment, source)
-        return source
+        store_deployment(deployment, output or source)
+        return output or source
     # the dial, the encoder and all else that is beside the network comes along
     container = read_container(source) if source.suffix == ".aspen" else network_container(trained)
     put_deployment(deployment, container)

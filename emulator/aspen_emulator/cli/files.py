@@ -13,8 +13,8 @@ import click
 
 from aspen.errors import InputError, UnwrittenError
 from aspen.storage.outputs import ARRAYS, PICTURES, check_folder, check_output, is_same_file, rescue
+from aspen.storage.reading import STANDARD_INPUT
 from aspen.storage.writing import STANDARD_OUTPUT
-from aspen_emulator.inputs import STANDARD_INPUT
 
 _UNWRITTEN = "aspen.unwritten"
 
