@@ -24,6 +24,7 @@ PACKAGES = ("aspen", "hardware/aspen_hardware", "emulator/aspen_emulator")
 FILES = ("setup.cfg", "setup.py", "setup_editable.py", "pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 EXTRAS = "train,plot,exchange,lava"
 LAVA = "lava-nc==0.10.0"
+COMPILING = "aspen: compiling machine code for this machine, once"
 PERSONS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """What would let the environment see other code than its own."""
 MAKE_FILES = """
@@ -60,7 +61,7 @@ class Environment:
         self.do("python", "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
 
     def do(self, program: str, *arguments: str, code: int = 0, says: str = "", where: Path | None = None) -> str:
-        """Run a program of the environment; what it printed.
+        """Run a program of the environment, with pipes; what it printed on standard output and error.
 
         Raises:
             Failed: it ended with another code than ``code``, or did not print ``says``.
@@ -102,7 +103,9 @@ def check_without_extras(environment: Environment) -> None:
     do("python", "-I", "-c", MAKE_FILES)
     do("python", "-I", str(ROOT / "tests" / "every_module.py"), says="without torch: ")
     do("aspen", "--help", says="sweep")
-    do("aspen", "doctor", says="torch         missing")
+    do("aspen", "doctor", says=COMPILING)
+    if COMPILING in do("aspen", "doctor", says="torch         missing"):
+        raise Failed("machine code is compiled again")
     do("aspen", "run", "tiny.aspen", "--input", "tiny.npy", "--output", "out.npy")
     do("aspen", "compile", "tiny.aspen", "--chip", "loihi1")
     do("aspen", "sweep", "tiny.aspen", "--input", "tiny.npy", "--labels", "labels.npy")
@@ -114,8 +117,8 @@ def check_with_extras(environment: Environment) -> None:
     """The way of a newcomer."""
     do = environment.do
     print(do("python", "-I", str(ROOT / "tests" / "every_module.py"), says="imported ").strip())
-    do("aspen", "doctor", says="lava          ok")
-    do("aspen", "train", "--output", "net.aspen", "--epochs", "2", says="saved: net.aspen")
+    print(do("aspen", "doctor", says="lava          ok").strip())
+    do("aspen", "train", "--output", "net.aspen", "--epochs", "2", says=COMPILING)
     do("aspen", "compile", "net.aspen", "--chip", "loihi1")
     do("aspen", "run", "net.aspen", "--input", "spikes.npy", "--output", "out.npy")
     do("aspen", "sweep", "net.aspen", "--data", "digits", "--plot", "dial.png")
