@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from aspen.exporting.nodes import parts
-
 
 def copy_of(model: nn.Module) -> nn.Module:
     """A copy of the model, its hooks included.
 
     Membranes left in an autograd graph by an earlier pass, which torch cannot copy, are detached.
     """
+    from aspen.exporting.nodes import parts  # not above: exporting copies models
+
     memo: dict[int, Any] = {}
     for module in model.modules():
         for value in parts((module._buffers, dict(vars(module))), Tensor):

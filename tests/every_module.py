@@ -1,10 +1,11 @@
-"""Import every module of the installed ASPEN: ``python -I tests/every_module.py``.
+"""Import every module of the installed ASPEN, each as the first: ``python -I tests/every_module.py``.
 
 Prints the modules that were left out because the optional package that they need is not installed.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def module_names(package: str) -> list[str]:
 
 
 def lacks(name: str) -> str:
-    """Import one module; the optional package that it lacks, or nothing."""
+    """Import one module as if none of ours were; the optional package that it lacks, or nothing."""
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] in PACKAGES]:
+        del sys.modules[loaded]
     try:
         import_module(name)
     except ModuleNotFoundError as error:
