@@ -8,13 +8,14 @@ snnTorch writes it, with the same operations in the same order and precision, so
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from aspen._arrays import Array
 from aspen._compiling import tell_of_compiling
+from aspen._compiled import compiled
 
 SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET = range(4)
 """Resets: what fired loses its threshold; its membrane is set to 0 before it decays, or after its input; none."""
@@ -24,7 +25,7 @@ BLOCK = 2048
 
 tell_of_compiling(__name__)
 # division by zero and the like give what IEEE says, as in torch; without the releases of the lock, threads would wait
-_compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
+_compiled: Any = partial(compiled, error_model="numpy")
 # values are loaded before it is decided whether they are needed: only so do the loops become vector instructions
 
 

@@ -21,6 +21,7 @@ from numba.extending import intrinsic as typed_intrinsic
 from numba.extending import overload
 
 from aspen._compiling import tell_of_compiling
+from aspen._compiled import compiled
 from aspen_emulator.fast.arrays import Counts, Stage, State, Tables
 
 intrinsic: Callable[[Callable[..., Any]], Any] = typed_intrinsic  # called without its first argument
@@ -41,15 +42,6 @@ SMALL = 4096
 """Most neurons, over all dials, with which that many samples' states still fit a cache close by."""
 
 tell_of_compiling(__name__)
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """``function`` compiled at its first call; the machine code is kept on disk where there is a place for it."""
-    try:
-        made = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written: compile once per process
-        made = numba.njit(nogil=True)(function)
-    return made
 
 
 def inlined(function: Callable[..., Any]) -> Any:

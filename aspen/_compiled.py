@@ -1,0 +1,102 @@
+"""Machine code that is kept on disk: numba's cache, made proof against damage and full disks.
+
+numba trusts its files: one that a crash cut short makes every later run fail, a flipped bit runs as machine code, and a
+disk that is full ends a run whose work is done. Here a checksum stands with the code, what is damaged is compiled
+anew, and what cannot be written is done without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.serialize import dumps
+
+_DAMAGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    ImportError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    OSError,
+)
+"""What reading a damaged pickle raises."""
+
+
+class _Checked(CompileResultCacheImpl):
+    """Compiled code as (SHA-256, pickle)."""
+
+    def reduce(self, cres: Any) -> tuple[bytes, bytes]:
+        payload = dumps(super().reduce(cres))
+        return hashlib.sha256(payload).digest(), payload
+
+    def rebuild(self, target_context: Any, reduced_data: tuple[bytes, bytes]) -> Any:
+        digest, payload = reduced_data
+        if hashlib.sha256(payload).digest() != digest:
+            raise ValueError("the code does not match its checksum")
+        return super().rebuild(target_context, pickle.loads(payload))
+
+
+class _Cache(FunctionCache):
+    """numba's cache of one function. Its files are pickles, in a folder of this user's or of this installation."""
+
+    _impl_class = _Checked
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except _DAMAGE:
+            _say(f"{self.cache_path}: the stored machine code is damaged; compiling it anew")
+            self._empty()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            self._give_up(error)
+
+    def _empty(self) -> None:
+        try:
+            self.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        _say(f"{self.cache_path}: cannot keep machine code there ({error.strerror}); it will be compiled again")
+        self.disable()
+
+
+_SAID: set[str] = set()
+
+
+def _say(line: str) -> None:
+    """Once for each process and folder: there are dozens of functions."""
+    if line not in _SAID:
+        _SAID.add(line)
+        print(f"aspen: {line}", file=sys.stderr)
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """``function`` compiled at its first call; the machine code is kept on disk where there is a place for it.
+
+    Args:
+        function: of a module in a file; its arguments and results as numba takes them.
+        options: of ``numba.njit``.
+    """
+    made = numba.njit(nogil=True, **options)(function)
+    # where neither the package's folder nor the user's cache can be written, it is compiled once per process
+    with suppress(RuntimeError):
+        made._cache = _Cache(function)  # as its own enable_caching() does
+    return made

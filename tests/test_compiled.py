@@ -1,0 +1,94 @@
+"""Stored machine code: what is damaged is compiled anew, and what cannot be kept is done without; one line says so."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from aspen import _compiled
+
+SOURCE = "from aspen._compiled import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n"
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Iterator[Callable[[], ModuleType]]:
+    """Imports a module with a compiled function anew, as another process would."""
+    path = tmp_path / "doubling.py"
+    path.write_text(SOURCE)
+
+    def loaded() -> ModuleType:
+        _compiled._SAID.clear()
+        spec = importlib.util.spec_from_file_location("doubling", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield loaded
+    sys.modules.pop("doubling", None)
+
+
+def stored(folder: Path, suffix: str) -> Path:
+    (path,) = (folder / "__pycache__").glob(f"doubling.double*{suffix}")
+    return path
+
+
+def outcome(module: ModuleType) -> tuple[int, int]:
+    """The result of the function for 21, and how often it was compiled."""
+    found: Any = module.double
+    return found(21), sum(found.stats.cache_misses.values())
+
+
+def test_code_is_compiled_once(load: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
+    assert [outcome(load()), outcome(load())] == [(42, 1), (42, 0)]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "text", "a folder"])
+def test_damaged_code_is_compiled_anew(
+    tmp_path: Path, load: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str], suffix: str, damage: str
+) -> None:
+    outcome(load())
+    path = stored(tmp_path, suffix)
+    data = path.read_bytes()
+    if damage == "a folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        middle = len(data) // 2
+        flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+        bad = {"cut": data[:-7], "emptied": b"", "flipped": flipped, "text": b"not a pickle"}
+        path.write_bytes(bad[damage])
+    assert outcome(load()) == (42, 1)
+    err = capsys.readouterr().err
+    assert err.count("\n") in ((0, 1) if (damage, suffix) == ("flipped", ".nbi") else (1, 2))
+    if damage != "a folder":
+        assert outcome(load()) == (42, 0)
+        assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_costs_the_cache_only(
+    load: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        assert outcome(module) == (42, 1)
+        assert module.double(1.5) == 3.0
+    err = capsys.readouterr().err
+    assert "cannot keep machine code there (No space left on device); it will be compiled again" in err
+    assert err.count("\n") == 1
+    assert outcome(load()) == (42, 1)
