@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode_tensors
 
 from aspen._arrays import Array
+from aspen._json import parse_json
 from aspen.connections import CONNECTION_KINDS
 from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.graded import GradedInput
@@ -34,6 +35,8 @@ VERSION = 4
 """3: as 4, but without the range of analog input.
 2: as 3, but all read-outs are on spikes. 1: as 2, but without populations that take a current."""
 NETWORK_SECTION = "network"
+_DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
+"""Types of safetensors that NumPy has too."""
 
 
 def one_line(error: Exception) -> str:
@@ -127,8 +130,8 @@ def read_container(path: str | Path) -> Container:
     try:
         with safe_open(path, framework="np") as stream:
             metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+            tensors = {name: _tensor(stream, name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, *MALFORMED) as error:
         raise FileFormatError(
             f"{path}: not a readable .aspen file ({one_line(error)}); save or copy it again"
         ) from error
@@ -141,15 +144,23 @@ def read_container(path: str | Path) -> Container:
     return container
 
 
+def _tensor(stream: Any, name: str) -> Array:
+    kind = stream.get_slice(name).get_dtype()
+    if kind not in _DTYPES:
+        raise ValueError(f"{name}: found values of type {kind}, allowed are {', '.join(_DTYPES)}")
+    return np.asarray(stream.get_tensor(name))
+
+
 def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        header = json.loads(metadata[FORMAT])
+        header = parse_json(metadata[FORMAT])
         version, sections = header["version"], header["sections"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(
             f"{path}: found a safetensors file without an ASPEN header; pass a file made by `aspen export`"
         ) from error
-    if header.get("format") != FORMAT or not isinstance(version, int) or not isinstance(sections, dict):
+    named = isinstance(sections, dict) and all(isinstance(section, dict) for section in sections.values())
+    if header.get("format") != FORMAT or type(version) is not int or not named:
         raise FileFormatError(f"{path}: found a malformed ASPEN header; save or copy the file again")
     if not 1 <= version <= VERSION:
         raise FileFormatError(
@@ -200,11 +211,11 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
         populations = [
             Population(
                 entry["name"],
-                tuple(entry["shape"]),
+                entry["shape"],
                 None
                 if entry["neuron"] is None
                 else _build(NEURON_KINDS, entry["neuron"], tensors, f"populations/{entry['name']}"),
-                bool(entry.get("current", False)),
+                entry.get("current", False),
                 None if entry.get("graded") is None else GradedInput(**entry["graded"]),
             )
             for entry in header["populations"]

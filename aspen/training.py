@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from aspen._labels import as_labels
 from aspen._progress import check_progress, reporting
 from aspen.checkpoints import read_checkpoint, write_checkpoint
+from aspen.checkpoints import check_stage, read_checkpoint, write_checkpoint
 from aspen.data import Dataset
 from aspen.dialing import LearnedDial
 from aspen.errors import InputError, ModelError, TrainingError, TrainingWarning, UnwrittenError
@@ -151,7 +152,8 @@ def fit(
             for index in range(done.stage, len(stages)):
                 stage = Stage(model, runner, data, stages[index], sample, seed, index, result.profile)
                 dial = stage.dial
-                if state is not None:
+                if state is not None and checkpoint is not None:
+                    check_stage(checkpoint, state, stage)
                     stage.load(state)
                     done.best, state = state["best"], None
                 _run_stage(stage, done, settings, checkpoint, logs, report, total)

@@ -11,7 +11,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.data.datasets import Dataset, Samples, split_stratified
-from aspen.data.encoders import StoredEncoder
+from aspen.data.encoders import LARGEST, StoredEncoder
 from aspen.data.sources import Source
 from aspen.data.temporal import DeltaEncoder
 from aspen.errors import FileFormatError
@@ -102,8 +102,10 @@ def _numbers(dimensions: list[str], where: str) -> Array:
             f"{where}: found dimensions of unequal length or no numbers ({error}), allowed are plain numbers; "
             f"fill gaps first"
         ) from error
-    if not np.isfinite(values).all():
-        raise FileFormatError(f"{where}: found NaN or infinity, allowed are finite numbers; fill gaps first")
+    if not (np.abs(values) <= LARGEST).all():
+        raise FileFormatError(
+            f"{where}: found NaN, infinity or numbers beyond {LARGEST:g}, allowed are finite numbers; fill gaps first"
+        )
     return values.T.astype(np.float32)
 
 

@@ -33,9 +33,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from math import isfinite
 from typing import Any
 
+from aspen._checks import as_number, shown
 from aspen.errors import ChipError
 from aspen.neurons import RESETS
 
@@ -47,6 +47,9 @@ TIME = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 POWER_PER_CLOCK = {"mW/MHz": 1e-3, "uW/MHz": 1e-6, "nW/MHz": 1e-9}
 FACTORS = {**ENERGY, **POWER, **TIME, **POWER_PER_CLOCK}
 """Unit -> what one of it is in joules, watts or seconds, or watts per MHz. Other units count things."""
+
+LARGEST = 1e18
+"""The largest figure: a chip's counts then fit 64 bits."""
 
 TRUST = {
     "P": "seen in the paper's own abstract or table, or in a repository file",
@@ -117,17 +120,17 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     """
     _check_keys(table, file, "", _TOP_NEEDED, _TOP_EXTRA)
     ours = type(table["format"]) is int and table["format"] == FORMAT
-    _expect(ours, file, "format", repr(table["format"]), str(FORMAT), "use a matching ASPEN release")
+    _expect(ours, file, "format", shown(table["format"]), str(FORMAT), "use a matching ASPEN release")
     name = table["name"]
     named = isinstance(name, str) and _NAME.fullmatch(name) is not None
-    _expect(named, file, "name", repr(name), "lower-case letters, digits, '.', '_' and '-'", "rename the chip")
+    _expect(named, file, "name", shown(name), "lower-case letters, digits, '.', '_' and '-'", "rename the chip")
     _check_text(table["title"], file, "title")
     for key in ("sources", "missing", *KEYS, *OPEN_SECTIONS):
         _check_table(table.get(key, {}), file, key)
     for key, citation in table["sources"].items():
         _check_text(citation, file, f"sources.{key}")
     lines = table.get("not_covered", [])
-    _expect(isinstance(lines, list), file, "not_covered", repr(lines), "a list of texts", 'write ["...", "..."]')
+    _expect(isinstance(lines, list), file, "not_covered", shown(lines), "a list of texts", 'write ["...", "..."]')
     for line in lines:
         _check_text(line, file, "not_covered")
     if "energy_only" in table:
@@ -149,6 +152,8 @@ def _check_sections(table: Mapping[str, Any], file: str) -> None:
         given = {key: figure for key, figure in table[section].items() if key not in others}
         absent = {key: reason for key, reason in missing.get(section, {}).items() if key not in others}
         _check_present(given, absent, list(allowed), file, f"{section}.")
+        for key in set(missing.get(section, {})) & set(others):
+            _check_text(missing[section][key], file, f"missing.{section}.{key}")
     for key, figure, units in iter_figures(table):
         _check_figure(figure, file, key, units, table["sources"])
     _check_resets(table["formats"].get("resets", {}), file, table["sources"])
@@ -192,7 +197,7 @@ def _check_figure(figure: Any, file: str, key: str, units: Collection[str], sour
         if field in figure:
             _check_number(figure[field], file, f"{key}.{field}", whole)
     unit = figure["unit"]
-    _expect(unit in list(units), file, f"{key}.unit", repr(unit), ", ".join(units), "convert the figure")
+    _expect(unit in list(units), file, f"{key}.unit", shown(unit), ", ".join(units), "convert the figure")
     low, value, high = figure.get("low", figure["value"]), figure["value"], figure.get("high", figure["value"])
     _expect(low <= high, file, key, f"low {low:g} above high {high:g}", "low <= high", "swap them")
     between = low <= value <= high
@@ -222,35 +227,36 @@ def _check_resets(entry: Any, file: str, sources: Mapping[str, str]) -> None:
     _check_keys(entry, file, key, ("value", "source", "trust"), ("note",))
     names = entry["value"]
     known = isinstance(names, list) and bool(names) and all(name in RESETS for name in names)
-    _expect(known, file, f"{key}.value", repr(names), f"a list from {', '.join(RESETS)}", "correct the names")
+    _expect(known, file, f"{key}.value", shown(names), f"a list from {', '.join(RESETS)}", "correct the names")
     _check_source(entry["source"], file, f"{key}.source", sources)
     _check_trust(entry["trust"], file, f"{key}.trust")
+    if "note" in entry:
+        _check_text(entry["note"], file, f"{key}.note")
 
 
 def _check_source(source: Any, file: str, key: str, sources: Mapping[str, str]) -> None:
     known = isinstance(source, str) and source.split(":")[0] in sources
     allowed = f"{', '.join(sources) or 'a key of [sources]'}, then ': place'"
-    _expect(known, file, key, repr(source), allowed, "add the citation to [sources]")
+    _expect(known, file, key, shown(source), allowed, "add the citation to [sources]")
 
 
 def _check_trust(mark: Any, file: str, key: str) -> None:
     known = isinstance(mark, str) and mark in TRUST
-    _expect(known, file, key, repr(mark), ", ".join(TRUST), "say how far the figure can be trusted")
+    _expect(known, file, key, shown(mark), ", ".join(TRUST), "say how far the figure can be trusted")
 
 
 def _check_number(value: Any, file: str, key: str, whole: bool) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    _expect(number and value >= 0, file, key, repr(value), "a finite number from 0", "correct the figure")
+    as_number(f"{file}: {key}", value, 0, LARGEST, error=ChipError, remedy="correct the figure")
     if whole:
-        _expect(value == int(value), file, key, repr(value), "a whole number", "round it down")
+        _expect(value == int(value), file, key, shown(value), "a whole number", "round it down")
 
 
 def _check_text(text: Any, file: str, key: str) -> None:
-    _expect(isinstance(text, str) and bool(text.strip()), file, key, repr(text), "a text", "write one in quotes")
+    _expect(isinstance(text, str) and bool(text.strip()), file, key, shown(text), "a text", "write one in quotes")
 
 
 def _check_table(entry: Any, file: str, key: str) -> None:
-    _expect(isinstance(entry, Mapping), file, key, repr(entry), "a table", f"write [{key}]")
+    _expect(isinstance(entry, Mapping), file, key, shown(entry), "a table", f"write [{key}]")
 
 
 def _check_keys(

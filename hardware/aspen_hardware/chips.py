@@ -225,7 +225,7 @@ def _read(path: Path) -> bytes:
 def _parse(data: bytes, file: str) -> Chip:
     try:
         table = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of UTF-8 or TOML, of integers too long, or of nesting too deep
         raise ChipError(f"{file}: found no valid TOML ({error}), allowed is a UTF-8 TOML file; correct it") from error
     check_chip_table(table, file)
     return Chip(

@@ -11,6 +11,7 @@ import click
 
 from aspen._arrays import Array
 from aspen.errors import ChipError
+from aspen.files import MALFORMED
 from aspen.network import Network
 from aspen.storage.outputs import NETWORKS
 from aspen.storage.writing import is_stream
@@ -87,21 +88,12 @@ def load_model(where: str) -> Any:
 
 def load_weights(model: Any, path: Path) -> None:
     """Load a state_dict, with PyTorch's safe loader."""
-    import pickle
+    from aspen.checkpoints import load_tensors
 
-    import torch
-
+    weights = load_tensors(path)
     try:
-        model.load_state_dict(torch.load(path, weights_only=True))
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        EOFError,
-    ) as error:
+        model.load_state_dict(weights)
+    except (RuntimeError, *MALFORMED) as error:
         raise click.ClickException(
             f"{path}: does not fit the model ({error}); save it with torch.save(model.state_dict())"
         ) from error

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from aspen._json import parse_json
 from aspen._labels import NO_LABEL
 from aspen.calibration import CalibrationTable, load_table
 from aspen.control import AccuracyFloor, Battery, Budget, Controller, Manual, ended_early
@@ -265,7 +266,7 @@ def _answer(window: Window) -> str:
 
 def _read_state(path: Path) -> dict[str, Any]:
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = parse_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise FileFormatError(f"{path}: found no state of a stream ({error}); remove it to begin anew") from error
     if not isinstance(state, dict):

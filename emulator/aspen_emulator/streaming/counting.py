@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import shown
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen.record import Record
@@ -58,6 +59,8 @@ class Events:
         Raises:
             InputError: it is not of this network.
         """
+        if not isinstance(values, Mapping):
+            raise InputError(f"state: found totals={shown(values)}, allowed is a mapping; use what state_dict() gave")
         found = cls.none(network)
         for part in _PARTS:
             counts = values.get(part)
@@ -70,7 +73,7 @@ class Events:
                 raise InputError(f"state: found {part} of another network, allowed are counts of {', '.join(wanted)}")
             wanted.update(counts)
         if not _is_count(values.get("steps")):
-            raise InputError(f"state: found steps={values.get('steps')!r}, allowed is a whole number from 0")
+            raise InputError(f"state: found steps={shown(values.get('steps'))}, allowed is a whole number from 0")
         found.steps = int(values["steps"])
         return found
 
@@ -104,7 +107,7 @@ _PARTS = ("spikes", "active", "operations")
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 class Tally:

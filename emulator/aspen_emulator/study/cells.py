@@ -30,6 +30,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     """Train one network on one thread, and write ``.pt`` (weights), ``.aspen`` (network and dial) and ``.json``."""
     import torch
 
+    from aspen.checkpoints import load_tensors
     from aspen.exporting import export
     from aspen.profiles import save_profile
     from aspen.training import fit
@@ -43,7 +44,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     model = chosen.network()
     before = chosen.begins_with(cell)
     if before is not None:
-        model.load_state_dict(torch.load(folder / f"{stem(before, seed)}.pt", weights_only=True))
+        model.load_state_dict(load_tensors(folder / f"{stem(before, seed)}.pt"))
     checkpoint = folder / f"{stem(cell, seed)}.checkpoint"
     fitted = fit(model, data, chosen.recipe(cell), seed=seed, checkpoint=checkpoint, resume=True)
     save_weights(model, folder / f"{stem(cell, seed)}.pt")

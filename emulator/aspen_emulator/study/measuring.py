@@ -6,11 +6,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
+from aspen._checks import as_flag, as_number, as_numbers
+from aspen._json import parse_json
 from aspen.calibration import OperatingPoint, thin
 from aspen.data import Dataset
+from aspen.errors import FileFormatError
+from aspen.files import MALFORMED, one_line
 from aspen.network import Network, load_network
 from aspen.profiles import DialProfile, load_profile
 from aspen.storage.writing import write_atomically
@@ -25,6 +30,7 @@ from aspen_hardware import Deployment, chip, compile
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
 ARITHMETICS = ("integers", "float")
+Kept = TypeVar("Kept")
 Points = Mapping[str, Sequence[OperatingPoint]]
 """``cell-seed/arithmetic`` -> operating points, one for each knob setting."""
 
@@ -87,6 +93,13 @@ class Spent:
     analog: bool
     populations: dict[str, list[float]]
 
+    def __post_init__(self) -> None:
+        as_number("input_events", self.input_events, 0)
+        as_number("first_layer", self.first_layer, 0)
+        as_flag("analog", self.analog)
+        for name, spikes in self.populations.items():
+            as_numbers(name, spikes, 0)
+
 
 def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, part: str) -> Spent:
     """Run the dialled networks of all seeds at each knob setting, and count."""
@@ -120,7 +133,7 @@ def write_points(points: Points, path: Path) -> None:
 
 def read_points(path: Path) -> dict[str, list[OperatingPoint]]:
     """What :func:`write_points` wrote."""
-    return {name: [OperatingPoint(**p) for p in found] for name, found in json.loads(path.read_text()).items()}
+    return _read(path, lambda kept: {name: [OperatingPoint(**p) for p in found] for name, found in kept.items()})
 
 
 def write_spent(spent: Spent, path: Path) -> None:
@@ -130,4 +143,11 @@ def write_spent(spent: Spent, path: Path) -> None:
 
 def read_spent(path: Path) -> Spent:
     """What :func:`write_spent` wrote."""
-    return Spent(**json.loads(path.read_text()))
+    return _read(path, lambda kept: Spent(**kept))
+
+
+def _read(path: Path, build: Callable[[Any], Kept]) -> Kept:
+    try:
+        return build(parse_json(path.read_text(encoding="utf-8")))
+    except (OSError, *MALFORMED) as error:
+        raise FileFormatError(f"{path}: not readable ({one_line(error)}); remove it and measure again") from error
