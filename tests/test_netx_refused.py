@@ -16,7 +16,7 @@ from aspen.connections import Conv, Dense, Sparse
 from aspen.errors import AspenError, FileFormatError, InputError, MissingDependencyError, NetworkError
 from aspen.exchange.netx import load_netx, save_netx
 from aspen.network import FixedLif, Network, Population
-from tests.fuzz import damaged_bytes
+from tests.damage import damaged_bytes
 from tests.networks import float_network
 from tests.netx_files import CUBA, Layer, conv, dense, flatten, h5py, image, lif, networks, spiking, weights, write
 
