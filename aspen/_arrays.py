@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,16 @@ from aspen.errors import InputError, NetworkError
 Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST = float(np.finfo(np.float32).max)
 """Largest magnitude in a network in floating point, that of float32: in float64 then no sum or product overflows."""
+
+
+class Rebuilt:
+    """Base of data classes of read-only arrays: copies and unpickled instances are made anew from the arguments, as
+    NumPy's own copies could be written to."""
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        itself: Any = self
+        values = [getattr(self, each.name) for each in fields(itself) if each.init]
+        return type(self), tuple(dict(value) if isinstance(value, MappingProxyType) else value for value in values)
 
 
 def as_array(what: str, values: object, remedy: str = "pass an array of numbers") -> Array:
@@ -47,6 +59,14 @@ def _from_tensor(what: str, values: Any) -> Any:
     return (held.float() if str(held.dtype) == "torch.bfloat16" else held).numpy()  # NumPy has no bfloat16
 
 
+def as_parameters(what: str, values: object) -> Array:
+    """As :func:`as_array`, for parts of a network: what is refused is a NetworkError."""
+    try:
+        return as_array(what, values, "convert them first")
+    except InputError as error:
+        raise NetworkError(str(error)) from error
+
+
 def frozen(what: str, values: object, kind: str, infinite: bool = False) -> Array:
     """A read-only copy of ``values`` as a float (``kind="float"``) or int32 (``kind="int"``) array; finite, and floats
     within :data:`LARGEST`.
@@ -55,9 +75,7 @@ def frozen(what: str, values: object, kind: str, infinite: bool = False) -> Arra
 
     float32 stays float32 (it is what the network was trained in); every other real type becomes float64.
     """
-    array = np.asarray(values)
-    if array.dtype == object or array.dtype.kind not in "fiub":
-        raise NetworkError(f"{what}: found {array.dtype} values, allowed are real numbers; convert them first")
+    array = as_parameters(what, values)
     if kind == "int":
         array = _as_int32(what, array)
     else:
@@ -84,7 +102,7 @@ def _as_int32(what: str, array: Array) -> Array:
     if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
         raise NetworkError(f"{what}: found fractions, allowed are integers; compile the network for a chip")
     limits = np.iinfo(np.int32)
-    if array.size and (array.min() < limits.min or array.max() > limits.max):
+    if array.size and (array.min().item() < limits.min or array.max().item() > limits.max):
         raise NetworkError(f"{what}: found values beyond 32 bits, allowed is {limits.min}..{limits.max}")
     return array.astype(np.int32)
 

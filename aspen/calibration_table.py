@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
-from math import exp, isfinite, log
+from math import exp, log
+from typing import Any
 
-from aspen._numbers import as_float
+from aspen._checks import as_integer, as_name, as_number, shown
 from aspen.confidence import EarlyStop
 from aspen.errors import InputError
 from aspen.operating_points import EarlyPoint, OperatingPoint, cost_of
@@ -52,8 +53,8 @@ class CalibrationTable:
     early_points: tuple[EarlyPoint, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "points", tuple(self.points))
-        object.__setattr__(self, "early_points", tuple(self.early_points))
+        for name, value in _plain(self).items():
+            object.__setattr__(self, name, value)
         _check_table(self)
 
     @property
@@ -117,7 +118,7 @@ class CalibrationTable:
             InputError: the knob is not a number, or no energies are known.
         """
         knobs, energies = self._curve
-        place = self._position(_number("knob", min(max(knob, self.low), self.high)))
+        place = self._position(as_number("knob", min(max(knob, self.low), self.high)))
         return exp(_interpolated(place, knobs, energies))
 
     def knob_for(self, dynamic_nj: float) -> float:
@@ -127,7 +128,7 @@ class CalibrationTable:
             InputError: the energy is not a number, or no energies are known.
         """
         knobs, energies = self._curve
-        if _number("dynamic_nj", dynamic_nj) <= exp(energies[0]):
+        if as_number("dynamic_nj", dynamic_nj) <= exp(energies[0]):
             return self.cheapest.threshold_scale
         if dynamic_nj >= exp(energies[-1]):
             return self.best.threshold_scale
@@ -137,7 +138,7 @@ class CalibrationTable:
 
     def accuracy(self, knob: float) -> float:
         """Expected accuracy at ``knob``, which is clipped to the table's range; linear like the dynamic energy."""
-        place = self._position(_number("knob", min(max(knob, self.low), self.high)))
+        place = self._position(as_number("knob", min(max(knob, self.low), self.high)))
         return _interpolated(place, self._places, [point.accuracy for point in self.points])
 
     def _position(self, knob: float) -> float:
@@ -169,27 +170,29 @@ def _interpolated(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
     return ys[right - 1] + share * (ys[right] - ys[right - 1])
 
 
-def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(as_float(value)):
-        raise InputError(f"{what}: found {value!r}, allowed are finite numbers; correct the value")
-    return float(value)
-
-
-def _whole(what: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{what}: found {value!r}, allowed are whole numbers from 1; measure again")
+def _plain(table: CalibrationTable) -> dict[str, Any]:
+    """The arguments as plain values, or an InputError."""
+    again, seconds = "measure again", table.step_time
+    found: dict[str, Any] = {
+        "dial": as_name("dial", table.dial, DIALS),
+        "chip": None if table.chip is None else as_name("chip", table.chip),
+        "data": as_name("data", table.data),
+        "steps": as_integer("steps", table.steps, 1, remedy=again),
+        "seeds": as_integer("seeds", table.seeds, 1, remedy=again),
+        "step_time": None if seconds is None else as_number("step_time", seconds, 0, above=True, unit=" s"),
+        "chosen": None if table.chosen is None else as_number("chosen", table.chosen),
+    }
+    for field, kind in (("points", OperatingPoint), ("early_points", EarlyPoint)):
+        found[field] = tuple(getattr(table, field))
+        for part in found[field]:
+            if not isinstance(part, kind):
+                raise InputError(f"{field}: found {shown(part)}, allowed are of {kind.__name__}; {again}")
+    if table.early is not None and not isinstance(table.early, EarlyStop):
+        raise InputError(f"early: found {shown(table.early)}, allowed is an EarlyStop or None; calibrate again")
+    return found
 
 
 def _check_table(table: CalibrationTable) -> None:
-    if table.dial not in DIALS:
-        raise InputError(f"dial: found {table.dial!r}, allowed are {' and '.join(DIALS)}; choose one of these")
-    for what, text in (("chip", table.chip), ("data", table.data)):
-        if not (isinstance(text, str) and text) and not (what == "chip" and text is None):
-            raise InputError(f"{what}: found {text!r}, allowed is a name; give it one")
-    _whole("steps", table.steps)
-    _whole("seeds", table.seeds)
-    if table.step_time is not None and _number("step_time", table.step_time) <= 0:
-        raise InputError(f"step_time: found {table.step_time}, allowed are seconds above 0; give e.g. 1e-3")
     if not table.points:
         raise InputError("points: found none, allowed is one and more; measure some settings first")
     for point in table.points:
@@ -202,7 +205,7 @@ def _check_table(table: CalibrationTable) -> None:
     if not (_rising(knobs) or _rising(knobs[::-1])):
         raise InputError(f"points: found knobs {_listed(knobs)}, allowed are rising or falling ones; see thin()")
     if table.chosen is not None:
-        table.point(_number("chosen", table.chosen))
+        table.point(table.chosen)
     _check_early(table)
 
 
@@ -218,16 +221,14 @@ def _check_early(table: CalibrationTable) -> None:
         )
     for early in table.early_points:
         _check_point(early.point, table)
-        if not 0 < _number("steps", early.steps) <= table.steps:
-            raise InputError(f"steps: found {early.steps}, allowed are more than 0 and at most {table.steps}")
+        as_number("steps", early.steps, 0, table.steps, above=True)
 
 
 def _check_point(point: OperatingPoint, table: CalibrationTable) -> None:
     for name in _POINT_FIELDS:
-        value, optional = getattr(point, name), name in ("dynamic_nj", "static_nj")
-        if not (optional and value is None) and _number(name, value) < 0 and name != "threshold_scale":
-            raise InputError(f"{name}: found {value}, allowed are numbers from 0; measure again")
-    _whole("samples", point.samples)
+        if getattr(point, name) is not None and name != "threshold_scale":
+            as_number(name, getattr(point, name), 0, remedy="measure again")
+    as_integer("samples", point.samples, 1, remedy="measure again")
     if not point.accuracy_low <= point.accuracy <= point.accuracy_high <= 1:
         raise InputError(
             f"accuracy: found {point.accuracy} in {point.accuracy_low} to {point.accuracy_high}, allowed are "

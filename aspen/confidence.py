@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import as_integer, as_name, as_number, as_numbers
 from aspen._labels import as_labels
-from aspen._names import unknown_name
-from aspen._numbers import as_float
 from aspen.errors import InputError
 from aspen.network import READOUTS
 from aspen.readout import accumulated, answers, running_scores
@@ -57,9 +56,8 @@ class EarlyStop:
     _now: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "knobs", tuple(self.knobs))
-        object.__setattr__(self, "doubts", tuple(self.doubts))
-        _check(self)
+        for name, value in _checked(self).items():
+            object.__setattr__(self, name, value)
         self.start()
 
     def level(self, knob: float | None = None) -> float:
@@ -70,7 +68,7 @@ class EarlyStop:
         """
         if knob is None:
             return min(self.doubts)
-        right = int(np.searchsorted(self.knobs, _number("knob", knob)))
+        right = int(np.searchsorted(self.knobs, as_number("knob", knob)))
         last = len(self.knobs) - 1
         if right <= last and self.knobs[right] == knob:
             return self.doubts[right]
@@ -248,27 +246,24 @@ def _fit(scores: Array, labels: Array) -> tuple[float, float]:
     return float(np.exp(best[0]) / size), float(best[1])
 
 
-def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(as_float(value)):
-        raise InputError(f"{what}: found {value!r}, allowed are finite numbers; correct the value")
-    return float(value)
-
-
-def _check(stop: EarlyStop) -> None:
-    if stop.readout not in READOUTS:
-        raise InputError(unknown_name("readout", stop.readout, READOUTS))
-    if isinstance(stop.steps, bool) or not isinstance(stop.steps, int) or stop.steps < 1:
-        raise InputError(f"steps: found {stop.steps!r}, allowed are whole numbers from 1; calibrate again")
-    if _number("gain", stop.gain) <= 0 or abs(_number("power", stop.power)) > 16:
-        raise InputError(f"gain, power: found {stop.gain}, {stop.power}, allowed are a gain above 0 and -16 to 16")
-    if not 0 < _number("max_loss", stop.max_loss) < 1:
-        raise InputError(f"max_loss: found {stop.max_loss}, allowed is a fraction such as 0.005")
-    numbers = [_number("knob", knob) for knob in stop.knobs]
-    doubts = [_number("doubt", doubt) for doubt in stop.doubts]
-    if not numbers or len(doubts) != len(numbers) or numbers != sorted(set(numbers)):
-        raise InputError(f"knobs: found {len(numbers)} knobs and {len(doubts)} doubts, allowed are as many, rising")
-    if not all(0 <= doubt <= 1 for doubt in doubts):
-        raise InputError(f"doubts: found {min(doubts)} to {max(doubts)}, allowed are 0 to 1; calibrate again")
+def _checked(stop: EarlyStop) -> dict[str, Any]:
+    """The arguments as plain values, or an InputError."""
+    again = "calibrate again"
+    knobs, doubts = as_numbers("knobs", stop.knobs), as_numbers("doubts", stop.doubts, 0, 1)
+    if not knobs or len(doubts) != len(knobs) or list(knobs) != sorted(set(knobs)):
+        raise InputError(f"knobs: found {len(knobs)} knobs and {len(doubts)} doubts, allowed are as many, rising")
+    loss = as_number("max_loss", stop.max_loss, 0, above=True, remedy=again)
+    if loss >= 1:
+        raise InputError(f"max_loss: found {loss:g}, allowed is a fraction such as 0.005; {again}")
+    return {
+        "gain": as_number("gain", stop.gain, 0, above=True, remedy=again),
+        "power": as_number("power", stop.power, -16, 16, remedy=again),
+        "knobs": knobs,
+        "doubts": doubts,
+        "readout": as_name("readout", stop.readout, READOUTS),
+        "steps": as_integer("steps", stop.steps, 1, remedy=again),
+        "max_loss": loss,
+    }
 
 
 def _check_runs(runs: Mapping[float, Array], labels: Array) -> Array:

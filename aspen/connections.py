@@ -16,7 +16,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from scipy.sparse import coo_array, csr_array
 
-from aspen._arrays import Array, check_range, check_shape, frozen
+from aspen._arrays import Array, Rebuilt, as_parameters, check_range, check_shape, frozen
+from aspen._checks import as_integer, as_integers, as_name
+from aspen._memory import MAX_NEURONS, check_memory, check_neurons
 from aspen.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ MAX_DELAY = 63
 """Longest delay in time steps: Loihi's is 6 bit."""
 
 
-class Connection:
+class Connection(Rebuilt):
     """What all kinds share. A kind adds its parameters, ``_check_weight``, ``check``, ``accumulate`` and ``synapses``.
 
     Args:
@@ -50,8 +52,11 @@ class Connection:
     exponent: int
 
     def __post_init__(self) -> None:
-        kind = "int" if np.asarray(self.weight).dtype.kind in "iu" else "float"
-        object.__setattr__(self, "weight", frozen(f"{self.name}.weight", self.weight, kind))
+        for end in ("source", "target"):
+            object.__setattr__(self, end, as_name(f"connection's {end}", getattr(self, end), error=NetworkError))
+        weight = as_parameters(f"{self.name}.weight", self.weight)
+        kind = "int" if weight.dtype.kind in "iu" else "float"
+        object.__setattr__(self, "weight", frozen(f"{self.name}.weight", weight, kind))
         self._check_weight()
         if self.bias is not None:
             if kind == "int":
@@ -59,8 +64,19 @@ class Connection:
                     f"{self.name}.bias: found a bias beside integer weights; put it into the target's bias mantissa"
                 )
             object.__setattr__(self, "bias", frozen(f"{self.name}.bias", self.bias, "float"))
-        check_range(f"{self.name}.delay", np.asarray(self.delay), 0, MAX_DELAY, " steps")
-        check_range(f"{self.name}.exponent", np.asarray(self.exponent), -8, 7 if kind == "int" else 0)
+        self._set_integer("delay", 0, MAX_DELAY, " steps")
+        self._set_integer("exponent", -8, 7 if kind == "int" else 0)
+
+    def _set_integer(self, field: str, low: int, high: float, unit: str = "") -> None:
+        value = as_integer(f"{self.name}.{field}", getattr(self, field), low, high, unit, NetworkError)
+        object.__setattr__(self, field, value)
+
+    def _set_integers(self, field: str, low: int, count: int, default: tuple[int, ...] = ()) -> None:
+        """``count`` integers; the default where none are given."""
+        given = getattr(self, field)
+        unset = isinstance(given, (tuple, list)) and not given
+        value = default if unset else as_integers(f"{self.name}.{field}", given, low, MAX_NEURONS, count, NetworkError)
+        object.__setattr__(self, field, value)
 
     @property
     def name(self) -> str:
@@ -85,6 +101,11 @@ class Connection:
         ``values`` are floats; integer weights give exact sums as long as these stay below 2^24 (float32) or 2^53.
         """
         raise AssertionError("every kind sums its inputs")
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses with a weight other than zero."""
+        return int(np.count_nonzero(self.weight))
 
     def synapses(self) -> csr_array:
         """The same map as a sparse matrix (n_target, n_source); weights of zero are no synapses and not stored."""
@@ -227,7 +248,9 @@ class Sparse(Connection):
         return cls(source, target, entries.data, entries.row, entries.col, (n_target, n_source), bias, delay)
 
     def _check_weight(self) -> None:
-        object.__setattr__(self, "shape", (int(self.shape[0]), int(self.shape[1])))
+        self._set_integers("shape", 1, 2)
+        for size in self.shape:
+            check_neurons(f"{self.name}.shape", (size,))
         for field, limit in (("rows", self.shape[0]), ("columns", self.shape[1])):
             indices = frozen(f"{self.name}.{field}", getattr(self, field), "int")
             check_range(f"{self.name}.{field}", indices, 0, limit - 1)
@@ -262,6 +285,10 @@ class Sparse(Connection):
         matrix = coo_array((self.weight, (self.rows, self.columns)), self.shape).tocsr()
         matrix.eliminate_zeros()
         return matrix
+
+    def fan_out(self) -> Array:
+        """See :meth:`Connection.fan_out`."""
+        return np.bincount(self.columns[self.weight != 0], minlength=self.shape[1]).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,20 +339,19 @@ class Conv(Connection):
         ) -> None: ...
 
     def _check_weight(self) -> None:
-        size, kernel = tuple(self.input_shape)[1:], self.weight.shape[2:]
+        shape = as_integers(f"{self.name}.input_shape", self.input_shape, 1, error=NetworkError)
+        size, kernel = shape[1:], self.weight.shape[2:]
         if len(size) not in (1, 2) or len(kernel) != len(size):
             raise NetworkError(
-                f"{self.name}: found an input of shape {tuple(self.input_shape)} and a weight of shape "
-                f"{self.weight.shape}, allowed are (channels, length) or (channels, height, width), and its kernel"
+                f"{self.name}: found an input of shape {shape} and a weight of shape {self.weight.shape}, allowed are "
+                f"(channels, length) or (channels, height, width), and its kernel"
             )
-        object.__setattr__(self, "input_shape", tuple(int(n) for n in self.input_shape))
+        object.__setattr__(self, "input_shape", shape)
         for field, default, low in (("stride", 1, 1), ("padding", 0, 0), ("dilation", 1, 1)):
-            value = tuple(int(n) for n in getattr(self, field)) or (default,) * len(size)
-            if len(value) != len(size) or min(value) < low:
-                raise NetworkError(f"{self.name}.{field}: found {value}, allowed are {len(size)} numbers from {low}")
-            object.__setattr__(self, field, value)
+            self._set_integers(field, low, len(size), (default,) * len(size))
+        self._set_integer("groups", 1, MAX_NEURONS)
         channels_out, channels = self.weight.shape[0], self.input_shape[0]
-        if self.groups < 1 or channels % self.groups or channels_out % self.groups:
+        if channels % self.groups or channels_out % self.groups:
             raise NetworkError(
                 f"{self.name}.groups: found {self.groups}, allowed is a divisor of {channels} and {channels_out}"
             )
@@ -336,6 +362,9 @@ class Conv(Connection):
             )
         if min(self.output_shape) < 1:
             raise NetworkError(f"{self.name}: the kernel is larger than the padded input; make the kernel smaller")
+        padded = (n + 2 * p for n, p in zip(size, self.padding, strict=True))
+        check_neurons(f"{self.name}: input with its padding", (channels, *padded))
+        check_neurons(f"{self.name}: target", self.output_shape)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -369,6 +398,8 @@ class Conv(Connection):
     def accumulate(self, values: Array) -> Array:
         """See :meth:`Connection.accumulate`."""
         batch = len(values)
+        size = batch * prod(self.output_shape[1:]) * prod(self.weight.shape[1:]) * self.groups * values.itemsize
+        check_memory(f"{self.name}: inputs of a step", size, "run fewer samples at a time")
         windows = self._windows(values.reshape(batch, *self.input_shape), 0)
         patches = np.moveaxis(windows, 1, 1 + len(self.stride)).reshape(
             batch * prod(self.output_shape[1:]), self.groups, -1
@@ -378,17 +409,56 @@ class Conv(Connection):
         sums = sums.reshape(batch, *self.output_shape[1:], -1)
         return np.moveaxis(sums, -1, 1).reshape(batch, -1)
 
+    def _taps(self) -> Array:
+        """(channels_in, *kernel): synapses of a source neuron by place in the kernel, were it far from the edges."""
+        shape = (self.groups, -1, *self.weight.shape[1:])
+        return np.count_nonzero(self.weight.reshape(shape), axis=1).reshape(self.input_shape[0], *self.weight.shape[2:])
+
+    def _hit(self, axis: int, tap: Array) -> tuple[Array, Array]:
+        """For places ``tap`` of the kernel along an axis: the first source that they meet, and how many they meet."""
+        size, stride = self.input_shape[1 + axis], self.stride[axis]
+        offset = tap.astype(np.int64) * self.dilation[axis] - self.padding[axis]
+        first = np.maximum(-(offset // stride), 0)
+        last = np.minimum((size - 1 - offset) // stride, self.output_shape[1 + axis] - 1)
+        return first * stride + offset, np.maximum(last - first + 1, 0)
+
+    @property
+    def n_synapses(self) -> int:
+        """See :attr:`Connection.n_synapses`; counted without writing them out."""
+        total = self._taps().sum(axis=0)
+        for axis in range(len(self.stride)):
+            total = np.tensordot(self._hit(axis, np.arange(total.shape[0]))[1], total, axes=1)
+        return int(total)
+
+    def fan_out(self) -> Array:
+        """See :meth:`Connection.fan_out`."""
+        taps, total = self._taps(), np.zeros(self.input_shape, np.int64)
+        dims = tuple(range(1, taps.ndim))
+        for tap in np.argwhere(taps.any(axis=0)):
+            places = [slice(None)]
+            for axis, (first, count) in enumerate(self._hit(axis, tap[axis]) for axis in range(len(tap))):
+                places.append(slice(int(first), int(first + count * self.stride[axis]), self.stride[axis]))
+            total[tuple(places)] += np.expand_dims(taps[(slice(None), *tap)], dims)
+        return total.reshape(-1)
+
     def synapses(self) -> csr_array:
-        """See :meth:`Connection.synapses`."""
+        """See :meth:`Connection.synapses`.
+
+        Raises:
+            InputError: they do not fit in memory.
+        """
         n_source, n_target, places = prod(self.input_shape), prod(self.output_shape), prod(self.output_shape[1:])
-        indices = np.arange(n_source, dtype=np.float64).reshape(1, *self.input_shape)
+        size = n_target * prod(self.weight.shape[1:]) * (16 + 2 * self.weight.itemsize)  # indices and values, twice
+        check_memory(f"{self.name}: its synapses one by one", size, "make the convolution smaller")
+        indices = np.arange(n_source, dtype=np.int32).reshape(1, *self.input_shape)
         windows = np.moveaxis(self._windows(indices, -1)[0], 0, len(self.stride))  # (*size, channels, *kernel)
-        sources = windows.reshape(places, self.groups, -1).astype(np.int64)
+        sources = windows.reshape(places, self.groups, -1)
         weight = self.weight.reshape(self.groups, -1, sources.shape[2])  # (groups, channels out per group, fan-in)
         per_group = weight.shape[1]
         columns = np.broadcast_to(sources[:, :, None, :], (places, self.groups, per_group, sources.shape[2]))
-        channels = np.arange(self.groups * per_group).reshape(1, self.groups, per_group, 1)
-        rows = np.broadcast_to(channels * places + np.arange(places).reshape(-1, 1, 1, 1), columns.shape)
+        channels = np.arange(self.groups * per_group, dtype=np.int32).reshape(1, self.groups, per_group, 1)
+        place = np.arange(places, dtype=np.int32).reshape(-1, 1, 1, 1)
+        rows = np.broadcast_to(channels * np.int32(places) + place, columns.shape)
         values = np.broadcast_to(weight[None], columns.shape)
         inside = (columns >= 0) & (values != 0)
         return coo_array((values[inside], (rows[inside], columns[inside])), (n_target, n_source)).tocsr()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import as_integer, as_number
 from aspen.errors import InputError
 
 LARGEST_CURRENT = 4096
@@ -32,11 +32,9 @@ class GradedInput:
     bits: int = 8
 
     def __post_init__(self) -> None:
-        if not 0 < self.peak < inf or self.bits not in range(2, 17):
-            raise InputError(
-                f"graded input: found peak={self.peak} and bits={self.bits}, allowed is a finite peak above 0 and 2 to "
-                f"16 bits; give the largest magnitude in the training data"
-            )
+        remedy = "give the largest magnitude in the training data, and 2 to 16 bits"
+        object.__setattr__(self, "peak", as_number("graded input: peak", self.peak, 0, above=True, remedy=remedy))
+        object.__setattr__(self, "bits", as_integer("graded input: bits", self.bits, 2, 16, remedy=remedy))
 
     @property
     def largest(self) -> int:

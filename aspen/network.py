@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from aspen._names import unknown_name
+import numpy as np
+
+from aspen._checks import as_flag, as_integers, as_name, shown
+from aspen._memory import check_neurons
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import NetworkError
 from aspen.graded import LARGEST_CURRENT, GradedInput
@@ -53,10 +57,14 @@ class Population:
             raise NetworkError(
                 f"population name: found {self.name!r}, allowed are letters, digits, '_', '.' and '-'; rename it"
             )
-        shape = (self.shape,) if isinstance(self.shape, int) else tuple(int(size) for size in self.shape)
-        if not shape or min(shape) < 1:
-            raise NetworkError(f"{self.name}.shape: found {shape}, allowed are sizes of 1 and more")
+        given = (self.shape,) if isinstance(self.shape, (int, np.integer)) else self.shape
+        shape = as_integers(f"{self.name}.shape", given, low=1, error=NetworkError)
+        if not shape:
+            raise NetworkError(f"{self.name}.shape: found (), allowed are sizes of 1 and more; give e.g. (n,)")
+        check_neurons(f"{self.name}.shape", shape)
         object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "current", as_flag(f"{self.name}.current", self.current, NetworkError))
+        self._check_kinds()
         if self.neuron is not None:
             self.neuron.check(self.name, shape)
         if self.graded is not None and not self.is_analog:
@@ -64,6 +72,15 @@ class Population:
                 f"{self.name}: found the range of an analog input, allowed where the input takes a current and has no "
                 f"neurons; leave it out"
             )
+
+    def _check_kinds(self) -> None:
+        for part, kinds in (("neuron", (Lif, FixedLif)), ("graded", (GradedInput,))):
+            value = getattr(self, part)
+            if value is not None and not isinstance(value, kinds):
+                raise NetworkError(
+                    f"{self.name}.{part}: found {shown(value)}, allowed is {' or '.join(k.__name__ for k in kinds)} "
+                    f"or None; make one"
+                )
 
     @property
     def size(self) -> int:
@@ -107,9 +124,7 @@ class Network:
     readout: str = "spikes"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "populations", tuple(self.populations))
-        object.__setattr__(self, "connections", tuple(self.connections))
-        object.__setattr__(self, "provenance", dict(self.provenance))
+        self._set_parts()
         names = [population.name for population in self.populations]
         if len(set(names)) != len(names):
             raise NetworkError(
@@ -120,15 +135,37 @@ class Network:
             raise NetworkError(
                 f"populations: found the inputs {inputs} among {names}, allowed is one input and at least one other"
             )
-        object.__setattr__(self, "output", self.output or names[-1])
+        object.__setattr__(self, "output", as_name("output", self.output or names[-1], error=NetworkError))
         if self.output not in names or self[self.output].neuron is None:
             raise NetworkError(f"output: found {self.output!r}, allowed is a population with neurons; choose one")
-        if self.readout not in READOUTS:
-            raise NetworkError(unknown_name("readout", self.readout, READOUTS))
+        as_name("readout", self.readout, READOUTS, NetworkError)
         self._check_connections()
         self._check_one_arithmetic()
         self._check_currents()
         self.order  # noqa: B018 - raises on a cycle
+
+    def _set_parts(self) -> None:
+        for name, kind in (("populations", Population), ("connections", Connection)):
+            parts = tuple(getattr(self, name))
+            for part in parts:
+                if not isinstance(part, kind):
+                    raise NetworkError(f"{name}: found {shown(part)}, allowed are those of aspen.network; make one")
+            object.__setattr__(self, name, parts)
+        self._set_provenance()
+        total = sum(population.size for population in self.populations)
+        check_neurons("populations", (total,))
+
+    def _set_provenance(self) -> None:
+        if not isinstance(self.provenance, Mapping):
+            raise NetworkError(f"provenance: found {shown(self.provenance)}, allowed is a mapping of JSON values")
+        try:
+            json.dumps(dict(self.provenance))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise NetworkError(
+                f"provenance: found values that JSON cannot hold ({error}), allowed are numbers, text, lists and "
+                f"mappings; convert them"
+            ) from error
+        object.__setattr__(self, "provenance", dict(self.provenance))
 
     def _check_connections(self) -> None:
         seen = set()
@@ -236,7 +273,7 @@ class Network:
     @property
     def n_synapses(self) -> int:
         """Synapses with a weight other than zero."""
-        return sum(int(connection.fan_out().sum()) for connection in self.connections)
+        return sum(connection.n_synapses for connection in self.connections)
 
     def with_input_peak(self, peak: float, bits: int = GradedInput.bits) -> Network:
         """The same network, which knows the range of its analog input: what compiling to a chip needs.
@@ -273,7 +310,7 @@ class Network:
                 role += f" up to {population.graded.peak:.3g}, in {population.graded.bits} bits on a chip"
             mark = f" (output: {self.readout})" if population.name == self.output else ""
             lines.append(f"  {population.name} {population.shape}: {role}{mark}")
-        lines += [f"  {c.name}: {c.kind}, {int(c.fan_out().sum())} synapses, delay {c.delay}" for c in self.connections]
+        lines += [f"  {c.name}: {c.kind}, {c.n_synapses} synapses, delay {c.delay}" for c in self.connections]
         return "\n".join(lines)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aspen._arrays import Array, check_range, check_shape, frozen
-from aspen._names import unknown_name
+from aspen._arrays import Array, Rebuilt, check_range, check_shape, frozen
+from aspen._checks import as_name
 from aspen.errors import NetworkError
 
 RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", "subtract-guarded", "none")
@@ -23,13 +23,8 @@ _ZERO: Any = 0  # defaults, made into arrays with all other arguments
 _FORGET: Any = 4095
 
 
-def _check_reset(reset: str) -> None:
-    if reset not in RESETS:
-        raise NetworkError(unknown_name("reset", reset, RESETS))
-
-
 @dataclass(frozen=True, eq=False)
-class Lif:
+class Lif(Rebuilt):
     """A leaky integrate-and-fire neuron in floating point (snnTorch's ``Leaky``; with ``alpha`` > 0 ``Synaptic``).
 
     Args:
@@ -72,7 +67,7 @@ class Lif:
             raise NetworkError(
                 f"threshold: found {self.threshold.min():g}, allowed is above 0; train with positive thresholds"
             )
-        _check_reset(self.reset)
+        as_name("reset", self.reset, RESETS, NetworkError)
         if np.isinf(self.threshold).any() and self.reset != "none":
             raise NetworkError(
                 f"threshold: found infinity with reset {self.reset!r}, allowed is reset='none': what never fires is "
@@ -91,7 +86,7 @@ class Lif:
 
 
 @dataclass(frozen=True, eq=False)
-class FixedLif:
+class FixedLif(Rebuilt):
     """A LIF neuron in Loihi's integers (Lava 0.10's bit-accurate model; Davies et al., IEEE Micro 38(1), 2018).
 
     Args:
@@ -147,7 +142,7 @@ class FixedLif:
         check_range("voltage_decay", self.voltage_decay, 0, 4095)
         check_range("bias_mantissa", self.bias_mantissa, -4096, 4095)
         check_range("bias_exponent", self.bias_exponent, 0, 7)
-        _check_reset(self.reset)
+        as_name("reset", self.reset, RESETS, NetworkError)
 
     @property
     def bias(self) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import as_integer, as_number, shown
 from aspen.errors import InputError
 
 BELIEVED = 1.645
@@ -46,6 +47,13 @@ class OperatingPoint:
     samples: int
     unanswered: float = 0.0
 
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value, optional = getattr(self, each.name), each.name in ("dynamic_nj", "static_nj")
+            if not (optional and value is None):
+                check = as_integer if each.name == "samples" else as_number
+                object.__setattr__(self, each.name, check(each.name, value, remedy="measure again"))
+
 
 @dataclass(frozen=True)
 class EarlyPoint:
@@ -58,6 +66,11 @@ class EarlyPoint:
 
     point: OperatingPoint
     steps: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.point, OperatingPoint):
+            raise InputError(f"point: found {shown(self.point)}, allowed is an OperatingPoint; measure again")
+        object.__setattr__(self, "steps", as_number("steps", self.steps, remedy="measure again"))
 
 
 def wilson(correct: float, samples: float, sure: float = 0.95) -> tuple[float, float]:

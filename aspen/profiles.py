@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aspen._arrays import Array, frozen
+from aspen._arrays import Array, Rebuilt, frozen
+from aspen._checks import as_number, shown
 from aspen.connections import Connection, Conv, Sparse
 from aspen.errors import FileFormatError, InputError, NetworkError
 from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, update_container
@@ -24,7 +24,7 @@ _LARGEST_LOG = 20.0
 
 
 @dataclass(frozen=True, eq=False)
-class DialProfile:
+class DialProfile(Rebuilt):
     """What a knob value does to the thresholds.
 
     The threshold of neuron i of a population is multiplied by ``exp(offset_i + knob * slope_i)``. A knob of 0 is the
@@ -56,6 +56,8 @@ class DialProfile:
     def __post_init__(self) -> None:
         for part in ("slopes", "offsets"):
             given: Mapping[str, Any] = getattr(self, part)
+            if not isinstance(given, Mapping):
+                raise InputError(f"{part}: found {shown(given)}, allowed is a mapping from population to numbers")
             made = {name: frozen(f"{part} of {name}", values, "float") for name, values in given.items()}
             object.__setattr__(self, part, MappingProxyType(made))
         if not self.slopes or set(self.offsets) - set(self.slopes):
@@ -63,7 +65,9 @@ class DialProfile:
                 f"profile: found slopes of {sorted(self.slopes)} and offsets of {sorted(self.offsets)}, allowed are "
                 f"slopes of one population and more, and offsets of the same; give slopes, zeros where need be"
             )
-        if not (isfinite(self.low) and isfinite(self.high) and self.low < self.high):
+        for end in ("low", "high"):
+            object.__setattr__(self, end, as_number(f"profile: {end}", getattr(self, end)))
+        if not self.low < self.high:
             raise InputError(f"profile: found the range {self.low} to {self.high}, allowed is low < high, both finite")
         for knob in (self.low, self.high):
             for name in self.slopes:
@@ -97,9 +101,8 @@ class DialProfile:
         Raises:
             InputError: the knob is out of range.
         """
-        if isinstance(knob, bool) or not self.low <= knob <= self.high:
-            raise InputError(f"knob: found {knob!r}, allowed is a number from {self.low:g} to {self.high:g}")
-        return {name: np.exp(self._logarithm(name, float(knob))).reshape(1, 1, -1) for name in self.slopes}
+        place = as_number("knob", knob, self.low, self.high, remedy="turn it less")
+        return {name: np.exp(self._logarithm(name, place)).reshape(1, 1, -1) for name in self.slopes}
 
     @property
     def largest_factor(self) -> float:
@@ -193,7 +196,7 @@ def _from_container(container: Container, path: str | Path) -> DialProfile:
         for key, array in tensors.items():
             part, _, name = key.partition("/")
             parts[part][name] = array
-        profile = DialProfile(parts["slopes"], parts["offsets"], float(header["low"]), float(header["high"]))
+        profile = DialProfile(parts["slopes"], parts["offsets"], header["low"], header["high"])
         profile.check(network_from_section(*container.get(NETWORK_SECTION)))
     except (InputError, NetworkError, LookupError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path}: the dial profile is malformed ({error}); save it again") from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
 
+from aspen._checks import as_flag, as_integer, as_name, as_number
 from aspen._names import unknown_name
 from aspen.errors import InputError
 
@@ -42,7 +42,12 @@ class DialTraining:
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.low_price <= self.high_price < float("inf"):
+        for what in ("low_price", "high_price", "slope", "offset", "jitter", "rate"):
+            object.__setattr__(self, what, as_number(f"dial: {what}", getattr(self, what)))
+        if self.groups is not None:
+            object.__setattr__(self, "groups", as_integer("dial: groups", self.groups, 1))
+        object.__setattr__(self, "frozen", as_flag("dial: frozen", self.frozen))
+        if not 0 < self.low_price <= self.high_price:
             raise InputError(
                 f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high; e.g. "
                 f"0.001 and 10"
@@ -106,23 +111,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for what, allowed in (("penalty", PENALTIES), ("cost", COSTS), ("scores", SCORES)):
-            if getattr(self, what) not in allowed:
-                raise InputError(unknown_name(what, getattr(self, what), allowed))
-        if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
-            raise InputError(
-                f"{self.name}: found epochs={self.epochs}, batch_size={self.batch_size}, patience={self.patience}, "
-                f"allowed is 1 and more"
-            )
+            as_name(what, getattr(self, what), allowed)
+        for what in ("epochs", "batch_size", "patience"):
+            if what != "patience" or self.patience is not None:
+                object.__setattr__(self, what, as_integer(f"{self.name}: {what}", getattr(self, what), 1))
         below_1 = 1.0 - 1e-9
         limits = {"warm_up": 1.0, "average_from": 1.0, "average": below_1, "target": 100.0, "rise": 1.0}
         limits |= {"weight_decay": 1.0, "label_smoothing": below_1}
         for what, top in limits.items():
-            if not 0 <= getattr(self, what) <= top:
-                raise InputError(f"{what}: found {getattr(self, what)}, allowed is 0 to {top:g}")
-        numbers = {"learning_rate": self.learning_rate, "clip": self.clip}
-        for what, number in numbers.items():
-            if not (number > 0 and isfinite(number)):
-                raise InputError(f"{what}: found {number}, allowed are finite numbers above 0")
+            object.__setattr__(self, what, as_number(what, getattr(self, what), 0, top))
+        for what in ("learning_rate", "clip"):
+            object.__setattr__(self, what, as_number(what, getattr(self, what), 0, above=True))
+        object.__setattr__(self, "spike_price", as_number("spike_price", self.spike_price))
         if self.dial is not None and self.perturbation is not None:
             raise InputError(f"{self.name}: found a perturbation beside a dial, allowed is one; a dial has its jitter")
 

@@ -324,7 +324,7 @@ def test_export_refuses_weights_that_are_no_state_dict(
     Path("w.pt").write_text("hello")
     code, _, err = aspen("export", "own:net", "--sample", "x.npy", "--output", "b.aspen", "--state-dict", "w.pt")
     assert code == 1
-    assert "w.pt: does not fit the model" in err
+    assert "w.pt: not readable as tensors" in err
 
 
 def test_the_file_holds_no_pickle(files: Path) -> None:

@@ -166,7 +166,7 @@ def test_currents_of_the_wrong_kind_are_refused() -> None:
         ),
         (
             lambda: Conv("a", "b", np.ones((2, 1, 3)), (1, 4), stride=(0,)),
-            "a->b.stride: found .0,., allowed are 1 numbers",
+            "a->b.stride: found 0, allowed is an integer from 1",
         ),
         (lambda: Sparse("a", "b", [1.0], [2], [0], (2, 2)), "a->b.rows: found 2, allowed is 0 to 1"),
         (lambda: Sparse("a", "b", [1.0, 2.0], [0, 0], [1, 1], (2, 2)), "a->b: found two weights at one place"),

@@ -57,7 +57,7 @@ def test_events_of_an_ear_are_flat_and_late_ones_are_left_out() -> None:
         (np.zeros((3, 4)), (8, 8, 2), r"events: found float64 of shape \(3, 4\), allowed is a structured array"),
         (np.zeros(3, EAR), (8, 8, 2), "with the fields t, x, y, p"),
         (camera(side=9), (8, 8, 2), "events: found x from 0 to 8, allowed is 0 to 7"),
-        (camera(), (8, 8), r"sensor_size: found \(8, 8\), allowed is"),
+        (camera(), (8, 8), r"sensor_size: found \(8, 8\), allowed are 3 integers"),
         (camera(), (8, 8, 10**6), "sensor_size: found"),
     ],
 )

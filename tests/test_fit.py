@@ -177,7 +177,7 @@ def bad(**change: Any) -> Dataset:
         (bad(train=DATA.train.select(DATA.train.labels == 1)), QUICK, InputError, r"train: found the one class \[1\]"),
         (bad(classes=1), QUICK, InputError, "train labels: found labels 0 to 1, allowed are 0 to 0"),
         (DATA, replace(QUICK, spike_price=1e4, epochs=12, warm_up=0.0), TrainingError, "no hidden spike on validation"),
-        (DATA, replace(QUICK, spike_price=float("nan")), TrainingError, "loss: found nan in epoch 1"),
+        (DATA, replace(QUICK, spike_price=1e38, warm_up=0.0), TrainingError, "loss: found inf in epoch 1"),
     ],
 )
 def test_bad_data_and_lost_trainings_stop_with_an_error(data: Any, recipe: Any, error: Any, message: str) -> None:
@@ -200,7 +200,7 @@ def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="differs in input;"):
             fit(model(), other, QUICK, checkpoint=path, resume=True)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(FileFormatError, match="not a readable checkpoint"):
+    with pytest.raises(FileFormatError, match="not readable as tensors"):
         fit(model(), DATA, QUICK, checkpoint=path, resume=True)
     torch.save({"x": 1}, path)
     with pytest.raises(FileFormatError, match="found no checkpoint of this ASPEN"):
@@ -220,7 +220,7 @@ def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
 def test_bad_recipes_are_refused(settings: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Recipe("bad", **settings)
-    with pytest.raises(InputError, match="found prices from 2 to 1"):
+    with pytest.raises(InputError, match=r"found prices from 2\.0 to 1\.0"):
         DialTraining(low_price=2, high_price=1)
 
 

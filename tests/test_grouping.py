@@ -183,5 +183,5 @@ def test_the_remedy_of_the_warning_works() -> None:
 
 
 def test_groups_are_at_least_one() -> None:
-    with pytest.raises(InputError, match="threshold_groups: found 0, allowed are whole numbers from 1"):
+    with pytest.raises(InputError, match="threshold_groups: found 0, allowed is an integer from 1"):
         compile(network("dense", 0, 1.0), "loihi1", threshold_groups=0)

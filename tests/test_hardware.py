@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 
 from aspen.errors import ChipError, FileFormatError, InputError
-from aspen.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population
 from aspen_emulator import run
-from aspen_hardware import compile, load_deployment, quantize, store_deployment
+from aspen_hardware import chip, compile, load_deployment, quantize, store_deployment
 from aspen_hardware.deployment import stored_chips
+from aspen_hardware.placement import least_cores, place
+from aspen_hardware.rules import check
 from tests.networks import fixed_network, float_network, random_spikes, seeds
 
 
@@ -138,8 +141,8 @@ def test_an_integer_network_is_kept_as_it_is() -> None:
 def test_deployments_live_beside_the_network_in_the_file(tmp_path: Path) -> None:
     path, network = tmp_path / "net.aspen", float_network(1, bias=False)
     network.save(path)
-    for chip in ("loihi1", "loihi2", "loihi1"):
-        store_deployment(compile(network, chip), path)
+    for name in ("loihi1", "loihi2", "loihi1"):
+        store_deployment(compile(network, name), path)
     assert stored_chips(path) == ["loihi1", "loihi2"]
     spikes = random_spikes(0, 10, 4, 6)
     loaded, fresh = load_deployment(path, "loihi1"), compile(network, "loihi1")
@@ -221,3 +224,18 @@ def test_membranes_that_are_never_reset_get_head_room() -> None:
     float_spikes = int(run(network, spikes).output.sum())
     assert 180 < float_spikes < 200
     assert abs(int(run(compile(network, "loihi1"), spikes).output.sum()) - float_spikes) <= 1
+
+
+def test_what_is_far_too_large_is_refused_without_writing_out_its_synapses() -> None:
+    wide = Conv("input", "out", np.ones((1, 1, 40, 40)), (1, 1000, 1000), padding=(20, 20))
+    populations = (Population("input", wide.input_shape), Population("out", wide.output_shape, Lif(1.0, 0.5)))
+    network = Network(populations, (wide,))
+    tracemalloc.start()
+    with pytest.raises(ChipError, match=r"network: found at least [0-9]+ cores needed, loihi1 has 128; use smaller"):
+        compile(network, "loihi1")
+    assert [finding.where for finding in check(network, chip("loihi2")) if finding.level == "error"] == ["network"]
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+    small = one_layer(np.ones((3, 4)))
+    needed = least_cores(small, chip("loihi1"))
+    assert needed == 1 <= place(small, chip("loihi1")).cores_used

@@ -89,7 +89,7 @@ def test_networks_are_immutable() -> None:
         (lambda: parts([[1.0, np.nan]]), "weight: found NaN or infinity"),
         (lambda: parts([[1.0]]), r"input->out.weight: found shape \(1, 1\), allowed is \(1, 2\)"),
         (lambda: parts([1.0, 2.0]), r"found shape \(2,\), allowed is \(n_target, n_source\)"),
-        (lambda: parts([["a", "b"]]), "weight: found <U1 values, allowed are real numbers"),
+        (lambda: parts([["a", "b"]]), "weight: found values of type <U1, allowed are real numbers"),
         (lambda: parts([[1, 2]]), "found both floating-point and integer parts"),
         (lambda: Lif(0.0, 0.9), "threshold: found 0, allowed is above 0"),
         (lambda: Lif(1.0, 1.1), "beta: found 1.1, allowed is 0 to 1"),
@@ -107,7 +107,7 @@ def test_networks_are_immutable() -> None:
         (lambda: Population("a", ()), r"a.shape: found \(\)"),
         (
             lambda: Dense("a", "b", [[1.0]], delay=64),
-            "a->b.delay: found 64 steps, allowed is 0 to 63 steps",
+            "a->b.delay: found 64 steps, allowed is an integer from 0 to 63 steps",
         ),
         (lambda: Dense("a", "b", [[1]], bias=[1.0]), "found a bias beside integer weights"),
         (lambda: Dense("a", "b", [[1]], exponent=9), "a->b.exponent: found 9"),

@@ -154,7 +154,7 @@ def test_an_interrupted_training_leaves_a_plain_model(small: Dataset) -> None:
 def test_wrong_recipes_models_and_sizes_are_refused(small: Dataset) -> None:
     with pytest.raises(InputError, match="recipe: found 'best', allowed are plain, l1, l2, perturbed, aspen"):
         fit(model(), small, "best")
-    with pytest.raises(InputError, match="found epochs=0"):
+    with pytest.raises(InputError, match="epochs: found 0"):
         fit(model(), small, "plain", epochs=0)
     with pytest.raises(ModelError, match="found no spiking layer"):
         fit(nn.Linear(8, 2), small, "plain", epochs=1)

@@ -15,10 +15,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from aspen._arrays import Array, as_array
+from aspen._checks import as_flag, as_integer, as_number, shown
+from aspen._memory import check_memory
 from aspen.errors import InputError
 
 LARGEST, SMALLEST = 1e15, 1e-15
 """Range of the magnitudes of settings and values, 0 beside it: the arithmetic then stays within float32."""
+_FEWER = "encode fewer samples at a time"
 
 
 class Encoder(Protocol):
@@ -105,6 +108,11 @@ class StoredEncoder:
     temporal: ClassVar[bool] = False
     random: ClassVar[bool] = False
 
+    def _set(self, **settings: object) -> None:
+        """Keep settings as they were checked."""
+        for name, value in settings.items():
+            object.__setattr__(self, name, value)
+
     def fit(self, values: Array) -> StoredEncoder:
         """The same encoder with the settings that depend on data, learned from training ``values`` (n, ...)."""
         return self
@@ -127,7 +135,11 @@ class StoredEncoder:
             raise InputError(
                 f"values: found shape {array.shape}, allowed is (batch, time, channels) without an empty axis"
             )
-        steps = [stream.step(array[:, t]) for t in range(array.shape[1])]
+        steps, size = list[Array](), 0
+        for t in range(array.shape[1]):
+            steps.append(stream.step(array[:, t]))
+            size += steps[-1].nbytes
+            check_memory("values: what they become", size, _FEWER)  # as much again when they are put together
         encoded = np.concatenate(steps)
         if not len(encoded):
             raise InputError(
@@ -142,29 +154,31 @@ class StoredEncoder:
         return {"kind": self.kind, **values}
 
 
-def check_integer(what: str, value: object, low: int, high: int = 2**20) -> None:
-    """Raise unless ``value`` is an integer from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InputError(f"{what}: found {value!r}, allowed is an integer from {low} to {high}")
+def check_integer(what: str, value: object, low: int, high: int = 2**20) -> int:
+    """``value`` as an int, or an InputError unless it is one from ``low`` to ``high``."""
+    return as_integer(what, value, low, high)
 
 
-def check_number(what: str, value: object, low: float = -inf, *, above: bool = False) -> None:
-    """Raise unless ``value`` is a number that float32 can hold, at least ``low`` (with ``above``: more than that)."""
-    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else inf
-    size = abs(number)
-    if not (size == 0 or SMALLEST <= size <= LARGEST) or number < low or (above and number == low):
+def check_number(what: str, value: object, low: float = -inf, *, above: bool = False) -> float:
+    """``value`` as a float, or an InputError unless it is a number that float32 can hold, at least ``low`` (with
+    ``above``: more than that)."""
+    try:
+        number = as_number(what, value, low, LARGEST, above=above)
+    except InputError:
+        number = inf
+    if not (number == 0 or SMALLEST <= abs(number) <= LARGEST):
         bound = "" if low == -inf else f" {'above' if above else 'from'} {low:g}"
         raise InputError(
-            f"{what}: found {value!r}, allowed is a number{bound}, 0 or of size {SMALLEST:g} to {LARGEST:g}"
+            f"{what}: found {shown(value)}, allowed is a number{bound}, 0 or of size {SMALLEST:g} to {LARGEST:g}"
         )
+    return number
 
 
-def check_numbers(what: str, values: object, low: float = -inf, *, above: bool = False) -> None:
-    """Raise unless ``values`` is a tuple of such numbers, one for each channel."""
+def check_numbers(what: str, values: object, low: float = -inf, *, above: bool = False) -> tuple[float, ...]:
+    """``values`` as floats, or an InputError unless it is a tuple of such numbers, one for each channel."""
     if not isinstance(values, tuple) or not values:
-        raise InputError(f"{what}: found {values!r}, allowed is a tuple of numbers, one for each channel")
-    for value in values:
-        check_number(what, value, low, above=above)
+        raise InputError(f"{what}: found {shown(values)}, allowed is a tuple of numbers, one for each channel")
+    return tuple(check_number(what, value, low, above=above) for value in values)
 
 
 def check_channels(what: str, sample: Array, numbers: tuple[float, ...]) -> None:
@@ -191,12 +205,13 @@ class ScaledEncoder(StoredEncoder):
     clip: bool = False
 
     def __post_init__(self) -> None:
-        check_integer("steps", self.steps, 1)
-        check_number("low", self.low)
-        check_number("high", self.high)
+        self._set(
+            steps=check_integer("steps", self.steps, 1),
+            low=check_number("low", self.low),
+            high=check_number("high", self.high),
+            clip=as_flag("clip", self.clip),
+        )
         check_number("high - low", self.high - self.low, 0.0, above=True)
-        if not isinstance(self.clip, bool):
-            raise InputError(f"clip: found {self.clip!r}, allowed is true or false")
 
     def _fitted_range(self, values: Array) -> tuple[float, float]:
         array = as_values("values", values)
@@ -226,6 +241,8 @@ class ScaledEncoder(StoredEncoder):
         Raises:
             InputError: a value is NaN or out of range.
         """
+        size = self.steps * np.asarray(values).size * np.dtype(np.float32).itemsize
+        check_memory(f"values: {self.steps} steps of them", size, _FEWER)
         self.scaled(values)  # names the range where the stream would only speak of a number
         return self.stream(seed).step(values)
 
@@ -281,7 +298,7 @@ class LatencyEncoder(ScaledEncoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("silent", self.silent, 0.0)
+        self._set(silent=check_number("silent", self.silent, 0.0))
 
     def fit(self, values: Array) -> LatencyEncoder:
         """The range of the training values, over all of them; later values outside are clipped."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import as_integers
+from aspen._memory import check_memory
 from aspen._names import unknown_name
 from aspen._packages import needed_for
 from aspen.data.datasets import Dataset, Samples, split_stratified, split_subjects
@@ -17,6 +20,7 @@ from aspen.data.encoders import check_integer, check_number
 from aspen.data.temporal import SpikeEncoder
 from aspen.errors import InputError
 
+_FEWER = "take fewer or longer steps, or shrink the sensor"
 TONIC = {"shd": "SHD", "nmnist": "NMNIST", "dvs-gesture": "DVSGesture"}
 """Name here -> class in ``tonic.datasets``."""
 
@@ -61,7 +65,9 @@ def events_to_spikes(events: Array, sensor_size: Sequence[int], steps: int, step
         )
     columns = -(-width // shrink)
     rows = 1 if height == 1 else -(-height // shrink)
-    spikes = np.zeros((steps, polarities, rows, columns), np.uint8)
+    shape = (steps, polarities, rows, columns)
+    check_memory(f"events as spikes of shape {shape}", prod(shape), _FEWER)
+    spikes = np.zeros(shape, np.uint8)
     if len(array):
         x = _inside("x", array, width) // shrink
         y = _inside("y", array, height) // shrink if height > 1 else 0
@@ -75,10 +81,10 @@ def events_to_spikes(events: Array, sensor_size: Sequence[int], steps: int, step
 
 
 def _check_sensor(sensor_size: Sequence[int]) -> tuple[int, int, int]:
-    sizes = tuple(int(size) for size in sensor_size)
-    if len(sizes) != 3 or not all(1 <= size <= 4096 for size in sizes):
-        raise InputError(f"sensor_size: found {sizes}, allowed is (width, height, polarities), each 1 to 4096")
-    return sizes[0], sizes[1], sizes[2]
+    width, height, polarities = as_integers(
+        "sensor_size", sensor_size, 1, 4096, 3, remedy="give (width, height, polarities)"
+    )
+    return width, height, polarities
 
 
 def _inside(field: str, events: Array, size: int) -> Array:
@@ -128,6 +134,7 @@ def events(
         for i in range(len(part)):
             recording, label = part[i]
             spikes.append(events_to_spikes(recording, sensor_size, steps, step_us, shrink))
+            check_memory(f"{what}: {len(part)} recordings as spikes", (len(part) - i) * spikes[0].nbytes, _FEWER)
             labels.append(int(label))
         numbers = np.array(labels, np.int64)
         if numbers.min() < 0 or numbers.max() >= classes:

@@ -42,9 +42,11 @@ class HarFeatures(StoredEncoder):
     temporal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_number("acceleration", self.acceleration, 0.0, above=True)
-        check_number("rotation", self.rotation, 0.0, above=True)
-        check_numbers("gravity", self.gravity)
+        self._set(
+            acceleration=check_number("acceleration", self.acceleration, 0.0, above=True),
+            rotation=check_number("rotation", self.rotation, 0.0, above=True),
+            gravity=check_numbers("gravity", self.gravity),
+        )
         if len(self.gravity) != 3:
             raise InputError(f"gravity: found {len(self.gravity)} numbers, allowed are 3, one for each axis")
 

@@ -41,11 +41,12 @@ class LevelEncoder(StoredEncoder):
         usable = isinstance(inner, StoredEncoder) and inner.temporal and inner.gives == "current"
         if not usable or isinstance(inner, LevelEncoder) or inner.kind == "window":
             raise InputError(f"inner: found {inner!r}, allowed is an encoder of signals as a current, without a window")
-        check_integer("levels", self.levels, 2, 256)
-        check_integer("every", self.every, 1, 4096)
-        if self.edges == ():
+        self._set(
+            levels=check_integer("levels", self.levels, 2, 256), every=check_integer("every", self.every, 1, 4096)
+        )
+        if isinstance(self.edges, tuple) and not self.edges:
             return
-        check_numbers("edges", self.edges)
+        self._set(edges=check_numbers("edges", self.edges))
         if len(self.edges) % (self.levels - 1):
             raise InputError(
                 f"edges: found {len(self.edges)} numbers, allowed are {self.levels - 1} for each channel, as there are "

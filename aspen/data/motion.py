@@ -31,10 +31,10 @@ class MotionAugmentation:
     moving: int = 6
 
     def __post_init__(self) -> None:
-        check_number("rotation", self.rotation, 0.0)
-        check_number("scale", self.scale, 0.0)
-        check_integer("overlap", self.overlap, 0, 2**20)
-        check_integer("moving", self.moving, 0, 2**20)
+        for field in ("rotation", "scale"):
+            object.__setattr__(self, field, check_number(field, getattr(self, field), 0.0))
+        for field in ("overlap", "moving"):
+            object.__setattr__(self, field, check_integer(field, getattr(self, field), 0, 2**20))
 
     def __call__(self, samples: Samples, rng: np.random.Generator) -> Array:
         """New values (n, time, channels) float32; the samples stay as they are.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import as_flag
 from aspen.data.encoders import (
     StoredEncoder,
     Stream,
@@ -30,6 +31,11 @@ def check_series(values: Array) -> Array:
     if array.ndim != 3 or 0 in array.shape:
         raise InputError(f"values: found shape {array.shape}, allowed is (n, time, channels) without an empty axis")
     return array
+
+
+def _given(values: object) -> bool:
+    """Whether there is anything else than an empty tuple."""
+    return not (isinstance(values, tuple) and not values)
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,12 @@ class DeltaEncoder(StoredEncoder):
     temporal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_number("sensitivity", self.sensitivity, 0.0, above=True)
-        if self.thresholds != ():
-            check_numbers("thresholds", self.thresholds, 0.0, above=True)
-        if not isinstance(self.from_first, bool):
-            raise InputError(f"from_first: found {self.from_first!r}, allowed is true or false")
+        self._set(
+            sensitivity=check_number("sensitivity", self.sensitivity, 0.0, above=True),
+            from_first=as_flag("from_first", self.from_first),
+        )
+        if _given(self.thresholds):
+            self._set(thresholds=check_numbers("thresholds", self.thresholds, 0.0, above=True))
 
     def fit(self, values: Array) -> DeltaEncoder:
         """Thresholds from the standard deviation of each channel of ``values`` (n, time, channels).
@@ -108,10 +115,11 @@ class CurrentEncoder(StoredEncoder):
     temporal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.offset == () and self.scale == ():
+        if not _given(self.offset) and not _given(self.scale):
             return
-        check_numbers("offset", self.offset)
-        check_numbers("scale", self.scale, 0.0, above=True)
+        self._set(
+            offset=check_numbers("offset", self.offset), scale=check_numbers("scale", self.scale, 0.0, above=True)
+        )
         if len(self.offset) != len(self.scale):
             raise InputError(
                 f"scale: found {len(self.scale)} numbers beside {len(self.offset)} of offset; give as many"
@@ -193,10 +201,11 @@ class WindowEncoder(StoredEncoder):
         inner = self.inner
         if not isinstance(inner, StoredEncoder) or isinstance(inner, WindowEncoder) or not inner.temporal:
             raise InputError(f"inner: found {inner!r}, allowed is an encoder of signals over time, not a window")
-        check_integer("size", self.size, 1, 4096)
-        check_integer("every", self.every, 1, 4096)
-        if not isinstance(self.flat, bool):
-            raise InputError(f"flat: found {self.flat!r}, allowed is true or false")
+        self._set(
+            size=check_integer("size", self.size, 1, 4096),
+            every=check_integer("every", self.every, 1, 4096),
+            flat=as_flag("flat", self.flat),
+        )
 
     @property
     def gives(self) -> str:  # type: ignore[override]

@@ -12,7 +12,7 @@ from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen.record import RECORDS, Record
 from aspen_emulator.fast import run_fast
-from aspen_emulator.inputs import check_input, thresholds_for
+from aspen_emulator.inputs import check_input, check_size, thresholds_for
 from aspen_emulator.reference import run_reference
 from aspen_hardware.deployment import Deployment
 
@@ -87,5 +87,7 @@ def run(
         raise InputError(unknown_name("record", record, RECORDS))
     network = network_of(target)
     checked = check_input(network, spikes)
-    thresholds = thresholds_for(network, threshold_scale, *checked.shape[:2])
+    steps, batch = checked.shape[:2]
+    check_size(network, steps, batch, record)
+    thresholds = thresholds_for(network, threshold_scale, steps, batch)
     return ENGINES[engine](network, checked, thresholds, record)

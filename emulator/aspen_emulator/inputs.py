@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from aspen._arrays import LARGEST, Array
+from aspen._memory import check_memory
+from aspen._npy import MAGIC, read_npy
 from aspen.errors import InputError
 from aspen.graded import LARGEST_CURRENT
 from aspen.knob import ThresholdScale, resolve_scale
 from aspen.network import Network
 from aspen.neurons import FixedLif, Lif
+from aspen.record import kept_membranes
 from aspen.storage.reading import opened
 from aspen_emulator.lif import scaled_threshold
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Least threshold in floating point that a scale may ask for."""
+FEWER = "run fewer at a time, or step a session, which keeps nothing of the past"
 
 
 def check_input(network: Network, values: object) -> Array:
@@ -91,19 +95,41 @@ def _has_fractions(array: Array) -> bool:
 
 
 def load_spikes(path: str | Path) -> Array:
-    """The array in a ``.npy`` file, or out of a pipe; never unpickles.
+    """The array in a ``.npy`` file, or out of a pipe; see :func:`aspen._npy.read_npy`.
 
     Raises:
         InputError: no such file, or not a readable ``.npy`` file.
     """
-    with opened(path, b"\x93NUMPY") as (stream, _):
+    with opened(path, MAGIC) as (stream, size):
+        check_memory(str(path), size, FEWER)
         try:
-            loaded = np.load(stream, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+            return read_npy(stream, size)
+        except (ValueError, TypeError, OSError) as error:
             raise InputError(f"{path}: not a readable .npy array ({error}); save it with numpy.save") from error
-    if not isinstance(loaded, np.ndarray):
-        raise InputError(f"{path}: found an .npz archive, allowed is a .npy file with one array; use numpy.save")
-    return loaded
+
+
+def check_size(network: Network, steps: int, batch: int, record: str) -> None:
+    """Raise unless what a run keeps fits in memory, before anything of it is made.
+
+    Its input is left out: that is there already, perhaps in a memory-mapped file.
+
+    Args:
+        network: what is to run.
+        steps: length of the run in time steps.
+        batch: number of samples.
+        record: one of :data:`aspen.record.RECORDS`.
+
+    Raises:
+        InputError: it does not; the message names the bytes.
+    """
+    spikes = sum(network[name].size for name in ([network.output] if record == "counts" else network.order))
+    membranes = sum(network[name].size for name in kept_membranes(network, record))
+    counts = 2 * len(network.populations) + len(network.connections)
+    check_memory(
+        f"{steps} steps of {batch} samples",
+        steps * batch * (spikes + 8 * (membranes + counts)),
+        FEWER,
+    )
 
 
 def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: int) -> dict[str, Array]:

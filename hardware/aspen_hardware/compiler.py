@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from math import inf
 
 import numpy as np
 
+from aspen._checks import as_integer, as_number
 from aspen.connections import Connection
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
@@ -68,10 +68,9 @@ def compile(
         InputError: ``max_threshold_scale`` is not at least 1 and finite, ``threshold_groups`` is less than 1, or an
             integer network is to be calibrated or grouped, or the profile does not fit the network.
     """
-    if not 1 <= max_threshold_scale < inf:
-        raise InputError(f"max_threshold_scale: found {max_threshold_scale}, allowed is a number from 1; give e.g. 4")
-    if threshold_groups is not None and threshold_groups < 1:
-        raise InputError(f"threshold_groups: found {threshold_groups}, allowed are whole numbers from 1; give e.g. 8")
+    max_threshold_scale = as_number("max_threshold_scale", max_threshold_scale, 1, remedy="give e.g. 4")
+    if threshold_groups is not None:
+        threshold_groups = as_integer("threshold_groups", threshold_groups, 1, remedy="give e.g. 8")
     description = target if isinstance(target, Chip) else chip(target)
     if description.energy_only:
         raise ChipError(

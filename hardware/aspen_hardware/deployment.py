@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from aspen.errors import AspenError, FileFormatError
+from aspen._checks import as_flag, as_integer, as_name, as_number
+from aspen.errors import FileFormatError, InputError
 from aspen.files import (
     MALFORMED,
     Container,
@@ -64,6 +65,21 @@ class Rounding:
     kept_calibrated: float | None = None
     sample_peak: float | None = None
     compensated: bool = False
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name == "compensated":
+                as_flag(each.name, value)
+            elif each.name in ("weight_exponent", "thresholds"):
+                object.__setattr__(self, each.name, as_integer(each.name, value))
+            elif not (value is None and each.default is None):
+                object.__setattr__(self, each.name, as_number(each.name, value))
+        if len({value is None for value in (self.kept_uncalibrated, self.kept_calibrated, self.sample_peak)}) > 1:
+            raise InputError(
+                f"kept_calibrated: found {self.kept_calibrated} beside kept_uncalibrated={self.kept_uncalibrated} and "
+                f"sample_peak={self.sample_peak}, allowed are all three or none; compile again"
+            )
 
     @property
     def calibration(self) -> str:
@@ -146,8 +162,9 @@ def load_deployment(path: str | Path, chip: str) -> Deployment:
             for name, entry in header["rounding"].items()
         }
         network = network_from_section(header["network"], tensors)
-        return Deployment(network, header["chip"], rounding, tuple(header["warnings"]))
-    except AspenError:
+        warnings = tuple(as_name("warnings", text) for text in header["warnings"])
+        return Deployment(network, as_name("chip", header["chip"]), rounding, warnings)
+    except FileFormatError:
         raise
     except MALFORMED as error:
         raise FileFormatError(

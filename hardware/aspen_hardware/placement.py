@@ -177,6 +177,21 @@ def place(network: Network, chip: Chip) -> Placement:
     return Placement(chip.name, chip.limits, tuple(cores), orders)
 
 
+def least_cores(network: Network, chip: Chip) -> int:
+    """So many cores are needed at least, by the numbers of neurons and synapses alone; 0 where no limit is known."""
+    limits, cores = chip.limits, 0
+    if limits.neurons_per_core:
+        cores = sum(ceil(network[name].size / limits.neurons_per_core) for name in network.order)
+    if limits.synaptic_memory_bits_per_core:
+        cores = max(cores, ceil(network.n_synapses * _bits(chip) / limits.synaptic_memory_bits_per_core))
+    return cores
+
+
+def _bits(chip: Chip) -> int:
+    """Memory of one synapse."""
+    return (chip.formats.weight_bits or 0) + (chip.formats.synapse_overhead_bits or 0)
+
+
 def thresholds_of(population: Population) -> Array:
     """(n,) thresholds: of the neurons of a population that has some."""
     assert population.neuron is not None  # the input population is not placed
@@ -228,9 +243,8 @@ class _Costs:
         synapses = np.zeros(population.size, dtype=np.int64)
         for matrix in incoming:
             synapses += np.diff(matrix.indptr)
-        bits = (chip.formats.weight_bits or 0) + (chip.formats.synapse_overhead_bits or 0)
         threshold = thresholds_of(population)
-        return cls(population, incoming, synapses, bits, threshold if order is None else threshold[order])
+        return cls(population, incoming, synapses, _bits(chip), threshold if order is None else threshold[order])
 
     def core(self, start: int, stop: int, destinations: Array) -> Core:
         """A core with neurons ``start`` to ``stop - 1``."""

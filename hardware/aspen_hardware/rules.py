@@ -17,12 +17,12 @@ from aspen.graded import GradedInput
 from aspen.network import Network
 from aspen.neurons import FixedLif
 from aspen_hardware.chips import Chip
-from aspen_hardware.placement import Placement, place, thresholds_of
+from aspen_hardware.placement import Placement, least_cores, place, thresholds_of
 
 CLOSE = 0.8
 """Fraction of a limit above which a warning is given."""
-
-
+FAR = 2
+"""So many times a chip's cores are far too many."""
 NO_NEWS = ("cores", "threshold_configurations_per_core")
 """Limits that a single population may use up."""
 
@@ -46,13 +46,20 @@ Rule = Callable[[Network, Chip, "Placement | None"], Iterator[Finding]]
 
 
 def check(network: Network, chip: Chip) -> list[Finding]:
-    """Everything that keeps ``network`` off ``chip``, or comes close: errors first, then warnings."""
+    """Everything that keeps ``network`` off ``chip``, or comes close: errors first, then warnings.
+
+    A network that is far too large is not placed: its synapses need not be written out one by one for that.
+    """
     findings: list[Finding] = []
-    placement = None
-    try:
-        placement = place(network, chip)
-    except ChipError as error:
-        findings.append(Finding("error", str(error).split(":")[0], str(error)))
+    placement, least = None, least_cores(network, chip)
+    if chip.limits.cores is not None and least > FAR * chip.limits.cores:
+        found = f"found at least {least} cores needed, {chip.name} has {chip.limits.cores}; use smaller populations"
+        findings.append(_error("network", found))
+    else:
+        try:
+            placement = place(network, chip)
+        except ChipError as error:
+            findings.append(Finding("error", str(error).split(":")[0], str(error)))
     for rule in RULES:
         findings += rule(network, chip, placement)
     return sorted(findings, key=lambda finding: finding.level != "error")

@@ -15,12 +15,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aspen._arrays import Array
+from aspen._memory import MAX_NEURONS
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import FileFormatError, NetworkError
 from aspen.exchange.nir.neurons import read_field
 
-MAX_SIZE = 2**26
-"""Most neurons of a population, and most synapses that are written out one by one."""
+MAX_SYNAPSES = 2**26
+"""Most synapses that are written out one by one."""
 DENSE_FROM = 0.25
 """A folded map with at least this share of synapses other than zero becomes Dense, one with fewer Sparse."""
 
@@ -49,15 +50,15 @@ def read_sizes(where: str, values: Any) -> tuple[int, ...]:
         sizes = tuple(int(n) for n in array) if array.dtype.kind in "iuf" else ()
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise FileFormatError(f"{where}: found no shape ({error}); write the graph again") from error
-    if not sizes or len(sizes) > 8 or min(sizes) < 1 or prod(sizes) > MAX_SIZE:
-        raise FileFormatError(f"{where}: found shape {sizes[:8]}, allowed are sizes from 1, {MAX_SIZE} in all")
+    if not sizes or len(sizes) > 8 or min(sizes) < 1 or prod(sizes) > MAX_NEURONS:
+        raise FileFormatError(f"{where}: found shape {sizes[:8]}, allowed are sizes from 1, {MAX_NEURONS} in all")
     return sizes
 
 
 def _read_numbers(name: str, node: Any, field: str, count: int) -> tuple[int, ...]:
     """``count`` whole numbers; one stands for all."""
     array = np.atleast_1d(read_field(name, node, field)).reshape(-1)
-    if len(array) not in (1, count) or not (array == np.rint(array)).all() or np.abs(array).max() > MAX_SIZE:
+    if len(array) not in (1, count) or not (array == np.rint(array)).all() or np.abs(array).max() > MAX_NEURONS:
         raise FileFormatError(f"{name}.{field}: found {array[:4]}, allowed are {count} whole numbers")
     return tuple(int(n) for n in np.broadcast_to(array, count))
 
@@ -106,8 +107,8 @@ def _padding(name: str, node: Any, span: tuple[int, ...], stride: tuple[int, ...
 
 
 def _check_padded(name: str, size: tuple[int, ...], padding: tuple[int, ...], channels: int) -> None:
-    if min(padding) < 0 or channels * prod(n + 2 * p for n, p in zip(size, padding, strict=True)) > MAX_SIZE:
-        raise FileFormatError(f"{name}.padding: found {padding}, allowed is 0 and more, {MAX_SIZE} values in all")
+    if min(padding) < 0 or channels * prod(n + 2 * p for n, p in zip(size, padding, strict=True)) > MAX_NEURONS:
+        raise FileFormatError(f"{name}.padding: found {padding}, allowed is 0 and more, {MAX_NEURONS} values in all")
 
 
 def _need_dimensions(name: str, node: Any, shape: tuple[int, ...], dimensions: int) -> None:
@@ -146,7 +147,7 @@ def _pool(name: str, node: Any, shape: tuple[int, ...], dt: float) -> Operation:
     _need_dimensions(name, node, shape, 2)
     kernel, stride, padding = (_read_numbers(name, node, field, 2) for field in ("kernel_size", "stride", "padding"))
     _check_padded(name, shape[1:], padding, shape[0])
-    if min(kernel) < 1 or shape[0] * prod(kernel) > MAX_SIZE:
+    if min(kernel) < 1 or shape[0] * prod(kernel) > MAX_NEURONS:
         raise FileFormatError(f"{name}.kernel_size: found {kernel}, allowed are sizes from 1")
     value = 1.0 if type(node).__name__ == "SumPool2d" else 1.0 / prod(kernel)
     weight = np.full((shape[0], 1, *kernel), value)
@@ -197,8 +198,10 @@ def written_out(link: Connection) -> csr_array:
     """The map as a matrix, unless that is too large."""
     if isinstance(link, Conv):
         size = prod(link.output_shape) * prod(link.weight.shape[1:])
-        if size > MAX_SIZE:
-            raise NetworkError(f"{link.name}: folding needs {size} synapses, allowed are {MAX_SIZE}; spike in between")
+        if size > MAX_SYNAPSES:
+            raise NetworkError(
+                f"{link.name}: folding needs {size} synapses, allowed are {MAX_SYNAPSES}; spike in between"
+            )
     return link.synapses()
 
 
@@ -219,8 +222,10 @@ def chain(name: str, first: Connection | None, then: Connection | None) -> Conne
             return replace(first, weight=first.weight * factor)  # type: ignore[type-var]
     one, two = written_out(first), written_out(then)
     products = int(np.diff(one.indptr)[two.indices].sum())
-    if products > 4 * MAX_SIZE:
-        raise NetworkError(f"{name}: folding needs {products} products, allowed are {4 * MAX_SIZE}; spike in between")
+    if products > 4 * MAX_SYNAPSES:
+        raise NetworkError(
+            f"{name}: folding needs {products} products, allowed are {4 * MAX_SYNAPSES}; spike in between"
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         return from_matrix(name, two.astype(np.float64) @ one.astype(np.float64))
 

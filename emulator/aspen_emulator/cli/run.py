@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._memory import check_memory
 from aspen.data import load_encoder
 from aspen.knob import ThresholdScale
 from aspen.record import Record
@@ -29,8 +31,8 @@ from aspen_emulator.cli.common import (
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, FileCommand, OutputFile, saving, say
-from aspen_emulator.engines import run
-from aspen_emulator.inputs import load_spikes
+from aspen_emulator.engines import network_of, run
+from aspen_emulator.inputs import FEWER, check_size, load_spikes
 from aspen_hardware.chips import Chip
 from aspen_hardware.energy import energy_model
 
@@ -66,7 +68,9 @@ def _names_a_scale(argument: str) -> bool:
 @click.option("--values", "values_path", type=ARRAY_INPUT,
               help="Raw values instead, .npy: (batch, *shape) as in the data set, or (batch, time, *shape) of signals; "
                    "the encoder in the .aspen file makes spikes of them.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the encoder, where it draws at random.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the encoder, where it draws at random."
+)
 @click.option("--output", required=True, type=ARRAY_OUTPUT,
               help="Where the output population's spikes go, .npy: (time, batch, *shape); - for standard output."
               )  # fmt: skip
@@ -104,12 +108,15 @@ def run_command(
     """
     if dial is not None and scales:
         raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
-    spikes = fit_steps(_given(network, source, values_path, seed), steps)
+    given = _given(network, source, values_path, seed)
     program, on = prepare(network, target, floating)
+    keep = "counts" if membranes_path is None else "membranes"
+    if steps is not None and given.ndim > 1:
+        check_size(network_of(program), steps, given.shape[1], keep)
+    spikes = fit_steps(given, steps)
     knob: ThresholdScale = scales_to_knob(program, scales)
     if dial is not None:
         knob = load_dial(network, program, on).scale(dial)
-    keep = "counts" if membranes_path is None else "membranes"
     record = run(program, spikes, knob, engine=engine, record=keep)
     summary = {
         **record.summary(),
@@ -144,6 +151,7 @@ def fit_steps(spikes: Array, steps: int | None) -> Array:
     if steps is None or spikes.ndim == 0 or len(spikes) == steps:
         return spikes
     missing = max(steps - len(spikes), 0)
+    check_memory(f"--steps {steps}: an input as long", steps * prod(spikes.shape[1:]) * spikes.itemsize, FEWER)
     return np.concatenate([spikes[:steps], np.zeros((missing, *spikes.shape[1:]), spikes.dtype)])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from aspen._arrays import Array
+from aspen._memory import check_memory
 from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.stored import find_encoder
 from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, OneOf, load_dial, prepare
@@ -95,13 +96,13 @@ def read_samples(
             f"found --seeds {seeds}, allowed is 1: {type(dataset.encoder).__name__} encodes a sample the same each time"
         )
     values = dataset.part(part).values
+    first = dataset.spikes(part)
+    check_memory(f"--seeds {seeds}: as many encodings", seeds * first.nbytes, "measure fewer encodings")
     again = [dataset.encoder.encode(values, 1000 + seed) for seed in range(1, seeds)]
     subjects = dataset.part(part).subjects
     people = 0 if subjects is None else len(set(subjects.tolist()))
     name = f"{data} {part}{f' of {people} subjects' if people > 1 else ''}"
-    return Labelled(
-        [dataset.spikes(part), *again], dataset.part(part).labels, name, random, subjects if people > 1 else None
-    )
+    return Labelled([first, *again], dataset.part(part).labels, name, random, subjects if people > 1 else None)
 
 
 def dataset_for(network: Path, data: str, path: Path | None) -> Dataset:
