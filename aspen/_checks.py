@@ -6,16 +6,22 @@ NumPy's scalars are welcome; they become Python's own, which JSON can hold.
 from __future__ import annotations
 
 from collections.abc import Collection
-from math import inf
+from math import inf, nan
+from numbers import Integral, Real
 
 import numpy as np
 
 from aspen._names import unknown_name
 from aspen.errors import AspenError, InputError
 
+LARGEST = 1e18
+"""Of quantities in SI units: none is beyond it, and no sum or product of a few of them overflows."""
+
 
 def shown(value: object, most: int = 60) -> str:
     """``value`` for a message: on one line, not longer than ``most`` characters."""
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return str(value)  # NumPy's repr names the type
     try:
         text = " ".join(repr(value).split())
     except RecursionError:
@@ -39,7 +45,7 @@ def as_integer(
     Raises:
         error: it is something else; the message names it ``what``.
     """
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and low <= value <= high:
+    if isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high:
         return int(value)
     raise error(f"{what}: found {shown(value)}{unit}, allowed is an integer{_range(low, high)}{unit}; {remedy}")
 
@@ -60,21 +66,29 @@ def as_number(
     Raises:
         error: it is something else, or an integer beyond what floats hold; the message names it ``what``.
     """
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        number = _float(value)
-        if low <= number <= high and abs(number) < inf and not (above and number == low):
-            return number
-    allowed = _range(low, high)
+    number = as_float(value)
+    if low <= number <= high and abs(number) < inf and not (above and number == low):
+        return number
+    allowed = ("a number" if -inf < low <= high < inf else "a finite number") + _range(low, high)
     allowed = allowed.replace("from", "above", 1) if above else allowed
-    raise error(f"{what}: found {shown(value)}{unit}, allowed is a finite number{allowed}{unit}; {remedy}")
+    raise error(f"{what}: found {shown(value)}{unit}, allowed is {allowed}{unit}; {remedy}")
 
 
-def _float(value: int | float | np.integer | np.floating) -> float:
-    """NaN where it cannot be said."""
+def as_quantity(
+    what: str, value: object, low: float = -LARGEST, high: float = LARGEST, *, above: bool = False
+) -> float:
+    """As :func:`as_number`, of quantities in SI units: at most :data:`LARGEST`."""
+    return as_number(what, value, low, high, above=above)
+
+
+def as_float(value: object) -> float:
+    """Any real number as a float; NaN for what is none, infinity for what no float holds."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return nan
     try:
         return float(value)
     except OverflowError:
-        return float("nan")
+        return -inf if value < 0 else inf
 
 
 def _range(low: float, high: float) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
+from aspen._checks import as_quantity
 from aspen._closed import Closed
-from aspen._numbers import real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
@@ -98,7 +98,7 @@ class Chooser(Closed):
             InputError: there is none, or the energies are unknown; says what would be possible. Or ``joules`` is no
                 number above 0.
         """
-        joules = real("max-energy", joules, 0.0, above=True)
+        joules = as_quantity("max-energy", joules, 0.0, above=True)
         cheapest = min(self.offers, key=self._cost)
         if not self._affords(joules, cheapest):
             static = 1e-9 * (self._static(cheapest) or 0.0)

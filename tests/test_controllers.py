@@ -201,7 +201,7 @@ def test_windows_that_are_no_numbers_are_refused(setting: str) -> None:
             continue  # there is none
         with pytest.raises(InputError, match=f"{setting}: found .*, allowed is a number"):
             Spent(**{**usual, setting: value})
-    with pytest.raises(InputError, match="ran: found 1, allowed is True or False"):
+    with pytest.raises(InputError, match="ran: found 1, allowed is true or false"):
         Spent(1.0, 0.0, 0.0, 1)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"margin: found 1\.5, allowed is a number from 0 to 1"):
         Spent(1.0, 0.0, 0.0, True, 1.5)
@@ -214,7 +214,7 @@ def test_decisions_that_are_no_numbers_are_refused() -> None:
         if value is not None:  # no limit
             with pytest.raises(InputError, match=r"limit: found .*, allowed is a number"):
                 Decision(0.5, True, value)
-    with pytest.raises(InputError, match="run: found 'yes', allowed is True or False"):
+    with pytest.raises(InputError, match="run: found 'yes', allowed is true or false"):
         Decision(0.5, "yes")  # type: ignore[arg-type]
 
 

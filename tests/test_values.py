@@ -147,7 +147,7 @@ def test_the_checks_say_what_is_allowed() -> None:
         (lambda: as_integer("n", 7, 0, 5, " steps"), "n: found 7 steps, allowed is an integer from 0 to 5 steps; corr"),
         (lambda: as_integer("n", -1, 0), "n: found -1, allowed is an integer from 0; correct the value"),
         (lambda: as_integer("n", 2**40, high=2**20), "allowed is an integer up to 1048576"),
-        (lambda: as_number("x", 0, 0, 1, above=True), "x: found 0, allowed is a finite number above 0 to 1; correct"),
+        (lambda: as_number("x", 0, 0, 1, above=True), "x: found 0, allowed is a number above 0 to 1; correct"),
         (lambda: as_integers("n", (1, 2), count=3), r"n: found \(1, 2\), allowed are 3 integers"),
         (lambda: as_numbers("x", "12"), "x: found '12', allowed are numbers in a tuple"),
     ):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from aspen._checks import as_quantity
 from aspen._closed import Closed
-from aspen._numbers import real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.spending import Decision, Spent, Steering, check_table
 from aspen.control.states import State, check_keys, number, part, truth
@@ -52,9 +52,15 @@ class Battery(Closed):
         max_change: float = 0.3,
     ) -> None:
         check_table(table)
-        self.capacity, self.seconds = real("joules", joules, 0, above=True), real("seconds", seconds, 0, above=True)
-        self.window_seconds = real("window_seconds", window_seconds, 0, above=True)
-        self.worst_step, self.static_watts = real("worst_step", worst_step, 0), real("static_watts", static_watts, 0)
+        self.capacity, self.seconds = (
+            as_quantity("joules", joules, 0, above=True),
+            as_quantity("seconds", seconds, 0, above=True),
+        )
+        self.window_seconds = as_quantity("window_seconds", window_seconds, 0, above=True)
+        self.worst_step, self.static_watts = (
+            as_quantity("worst_step", worst_step, 0),
+            as_quantity("static_watts", static_watts, 0),
+        )
         _check_deadline(table, self.capacity, self.seconds, self.window_seconds, self.static_watts)
         self.charge, self.time = self.capacity, self.seconds
         self._even = self.free / self.seconds  # watts beside the static power, spent evenly

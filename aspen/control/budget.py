@@ -5,8 +5,8 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
+from aspen._checks import as_flag, as_quantity
 from aspen._closed import Closed
-from aspen._numbers import flag, real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.ledger import HOUR, Ledger
 from aspen.control.spending import Decision, Spent, Steering, check_table
@@ -70,10 +70,10 @@ class Budget(Closed):
         max_change: float = 0.3,
     ) -> None:
         check_table(table)
-        watts, static_watts = real("watts", watts, 0, above=True), real("static_watts", static_watts, 0)
-        self.window_seconds = real("window_seconds", window_seconds, 0, above=True)
-        self.worst_step, self.patience = real("worst_step", worst_step, 0), real("patience", patience, 1)
-        self.count_static, keep = flag("count_static", count_static), real("keep", keep, 0, 0.5, above=True)
+        watts, static_watts = as_quantity("watts", watts, 0, above=True), as_quantity("static_watts", static_watts, 0)
+        self.window_seconds = as_quantity("window_seconds", window_seconds, 0, above=True)
+        self.worst_step, self.patience = as_quantity("worst_step", worst_step, 0), as_quantity("patience", patience, 1)
+        self.count_static, keep = as_flag("count_static", count_static), as_quantity("keep", keep, 0, 0.5, above=True)
         self._static = static_watts if self.count_static else 0.0
         free = check_power(table, watts, self._static, self.window_seconds)
         self.ledger = _filled(table, free, keep, self.worst_step)

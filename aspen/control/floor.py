@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import as_float, as_quantity
 from aspen._closed import Closed
-from aspen._numbers import as_float, real
 from aspen.calibration_table import CalibrationTable
 from aspen.control.spending import Decision, Spent, check_table
 from aspen.control.states import State, check_keys, number
@@ -34,7 +34,11 @@ class AccuracyFloor(Closed):
 
     def __init__(self, table: CalibrationTable, level: float, gain: float = 0.2) -> None:
         check_table(table)
-        self.table, self.level, self.gain = table, real("level", level, 0, 1), real("gain", gain, 0, above=True)
+        self.table, self.level, self.gain = (
+            table,
+            as_quantity("level", level, 0, 1),
+            as_quantity("gain", gain, 0, above=True),
+        )
         self.place = 0.0
 
     @property
@@ -97,7 +101,7 @@ def margin_for(accuracy: float, points: Sequence[tuple[float, float]]) -> float:
     """
     if not points or not all(0 <= as_float(value) <= 1 for point in points for value in point):
         raise InputError("points: found none or some that are not from 0 to 1, allowed is one and more")
-    accuracy = real("accuracy", accuracy, 0.0, 1.0)
+    accuracy = as_quantity("accuracy", accuracy, 0.0, 1.0)
     ordered = sorted(points)
     reached = [each[0] for each in ordered]
     levels = np.maximum.accumulate([each[1] for each in ordered])

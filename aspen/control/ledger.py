@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from aspen._checks import as_quantity
 from aspen._closed import Closed
-from aspen._numbers import real
 from aspen.control.states import State, check_keys, count, number
 from aspen.errors import InputError
 
@@ -38,9 +38,9 @@ class Ledger(Closed):
     """
 
     def __init__(self, watts: float, hourly: float, capacity: float, balance: float) -> None:
-        self.watts, self.hourly = real("watts", watts, 0.0), real("hourly", hourly, 0.0)
-        self.capacity = real("capacity", capacity, 0.0)
-        self.balance = real("balance", balance, high=self.capacity)
+        self.watts, self.hourly = as_quantity("watts", watts, 0.0), as_quantity("hourly", hourly, 0.0)
+        self.capacity = as_quantity("capacity", capacity, 0.0)
+        self.balance = as_quantity("balance", balance, high=self.capacity)
         self._bins = [0.0] * (BINS + 1)
         self._now, self._time = 0, 0.0
         self._past = 0.0
@@ -61,7 +61,7 @@ class Ledger(Closed):
         Raises:
             InputError: one is no number, or out of range; nothing was booked.
         """
-        seconds, joules = real("seconds", seconds, 0.0), real("joules", joules, -_MOST, _MOST)
+        seconds, joules = as_quantity("seconds", seconds, 0.0), as_quantity("joules", joules, -_MOST, _MOST)
         self.balance = min(self.balance + self.watts * seconds - joules, self.capacity)
         self._bins[self._now] += joules
         self._time += seconds

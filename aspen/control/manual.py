@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
+from aspen._checks import as_quantity
 from aspen._closed import Closed
-from aspen._numbers import real
 from aspen.control.spending import Decision, Spent
 from aspen.control.states import State, check_keys, count, number
 
@@ -23,7 +23,7 @@ class Manual(Closed):
     """
 
     def __init__(self, knob: float, duty: float = 1.0) -> None:
-        self.knob, self.duty = real("knob", knob), real("duty", duty, 0.0, 1.0, above=True)
+        self.knob, self.duty = as_quantity("knob", knob), as_quantity("duty", duty, 0.0, 1.0, above=True)
         self._count = 0
 
     @property
@@ -44,7 +44,7 @@ class Manual(Closed):
 
     def state_dict(self) -> dict[str, Any]:
         """The knob, and how many windows there were."""
-        return {"knob": real("knob", self.knob), "count": self._count}
+        return {"knob": as_quantity("knob", self.knob), "count": self._count}
 
     def load_state_dict(self, state: State) -> None:
         """Go on exactly there; see :class:`Controller`."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from math import exp, log
 from typing import Any, Protocol
 
+from aspen._checks import as_flag, as_quantity, shown
 from aspen._closed import Closed
-from aspen._numbers import flag, real, shown
 from aspen.calibration_table import CalibrationTable
 from aspen.control.states import State, check_keys, number
 from aspen.errors import InputError
@@ -36,10 +36,10 @@ class Spent:
 
     def __post_init__(self) -> None:
         for name in ("seconds", "dynamic", "static"):
-            object.__setattr__(self, name, real(name, getattr(self, name), 0.0))
-        object.__setattr__(self, "ran", flag("ran", self.ran))
+            object.__setattr__(self, name, as_quantity(name, getattr(self, name), 0.0))
+        object.__setattr__(self, "ran", as_flag("ran", self.ran))
         if self.margin is not None:
-            object.__setattr__(self, "margin", real("margin", self.margin, 0.0, 1.0))
+            object.__setattr__(self, "margin", as_quantity("margin", self.margin, 0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Decision:
     limit: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "knob", real("knob", self.knob))
-        object.__setattr__(self, "run", flag("run", self.run))
+        object.__setattr__(self, "knob", as_quantity("knob", self.knob))
+        object.__setattr__(self, "run", as_flag("run", self.run))
         if self.limit is not None:
-            object.__setattr__(self, "limit", real("limit", self.limit, 0.0))
+            object.__setattr__(self, "limit", as_quantity("limit", self.limit, 0.0))
 
 
 class Controller(Protocol):
@@ -129,11 +129,11 @@ class Steering(Closed):
     ) -> None:
         check_table(table)
         self.agility, most = (
-            real("agility", agility, 0, 1, above=True),
-            real("max_change", max_change, 0, 1, above=True),
+            as_quantity("agility", agility, 0, 1, above=True),
+            as_quantity("max_change", max_change, 0, 1, above=True),
         )
         wanted = sparsest_worth_running(table) if sparsest is None else sparsest
-        self.sparsest = real("sparsest, within the table", wanted, table.low, table.high)
+        self.sparsest = as_quantity("sparsest, within the table", wanted, table.low, table.high)
         table.dynamic_nj(self.sparsest)  # says clearly where there are no energies
         self.table = table
         self._log = table.dial == "scale"
@@ -157,7 +157,7 @@ class Steering(Closed):
         Raises:
             InputError: the energy is no number or below 0; nothing was learned from it.
         """
-        ratio = log(max(real("joules", joules, 0.0) * 1e9, _LEAST_NJ) / self.table.dynamic_nj(knob))
+        ratio = log(max(as_quantity("joules", joules, 0.0) * 1e9, _LEAST_NJ) / self.table.dynamic_nj(knob))
         ratio = min(max(ratio, -_LARGEST_LOG), _LARGEST_LOG)
         off = ratio - self.log_factor
         self.log_factor += min(max(self.agility, abs(off) / _SUDDEN), 1.0) * off
@@ -221,7 +221,7 @@ def ended_early(table: CalibrationTable) -> CalibrationTable:
 
 def sparsest_worth_running(table: CalibrationTable, give: float = 0.02) -> float:
     """The knob of the cheapest point that is at most ``give`` less accurate than the best."""
-    real("give", give, 0.0, 1.0)
+    as_quantity("give", give, 0.0, 1.0)
     for point in table.points:
         if point.accuracy >= table.best.accuracy - give:
             return point.threshold_scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from aspen._numbers import as_float, flag, shown, whole
+from aspen._checks import as_flag, as_float, as_integer, shown
 from aspen.errors import InputError
 
 State: TypeAlias = Mapping[str, Any]
@@ -49,7 +49,7 @@ def count(state: State, name: str, low: int = 0, high: int = 2**63 - 1) -> int:
         InputError: it is missing, no whole number, or out of range.
     """
     try:
-        return whole(name, state.get(name), low, high)
+        return as_integer(name, state.get(name), low, high)
     except InputError as error:
         raise _refused(state, name, f"a whole number from {low} to {high}") from error
 
@@ -61,7 +61,7 @@ def truth(state: State, name: str) -> bool:
         InputError: it is missing, or none.
     """
     try:
-        return flag(name, state.get(name))
+        return as_flag(name, state.get(name))
     except InputError as error:
         raise _refused(state, name, "true or false") from error
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from aspen._checks import LARGEST, as_quantity, shown
 from aspen._names import did_you_mean
-from aspen._numbers import LARGEST, real, shown
 from aspen.errors import InputError
 
 JOULES = {"pJ": 1e-12, "nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "μJ": 1e-6, "mJ": 1e-3, "J": 1.0, "kJ": 1e3, "Wh": 3600.0}
@@ -32,7 +32,7 @@ class Rate:
     per: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "joules", real("budget", self.joules, 0.0, above=True))
+        object.__setattr__(self, "joules", as_quantity("budget", self.joules, 0.0, above=True))
         if self.per not in PERIODS:
             raise InputError(f"per: found {shown(self.per)}, allowed are {' and '.join(PERIODS)}; choose one of these")
 
@@ -44,7 +44,7 @@ class Rate:
         """
         if self.per == "h":
             return self.joules / 3600.0
-        return self.joules / real("window_seconds", window_seconds, 0.0, above=True)
+        return self.joules / as_quantity("window_seconds", window_seconds, 0.0, above=True)
 
 
 def parse_rate(text: str) -> Rate:
