@@ -10,8 +10,8 @@ MAX_DEPTH = 64
 """Lists and mappings within each other; deeper ones would exhaust the stack of whoever walks through them."""
 
 
-def parse_json(text: str | bytes) -> Any:
-    """The values of a JSON text, nested no deeper than :data:`MAX_DEPTH`.
+def parse_json(text: str | bytes, most: int = MAX_DEPTH) -> Any:
+    """The values of a JSON text, nested no deeper than ``most``.
 
     Raises:
         ValueError: it is none, or nested deeper.
@@ -19,14 +19,14 @@ def parse_json(text: str | bytes) -> Any:
     try:
         values = json.loads(text)
     except RecursionError as error:
-        raise ValueError(f"nested deeper than {MAX_DEPTH}") from error
+        raise ValueError(f"nested deeper than {most}") from error
     level = _containers([values])
-    for _ in range(MAX_DEPTH):
+    for _ in range(most):
         level = [
             inner for value in level for inner in _containers(value.values() if isinstance(value, dict) else value)
         ]
     if level:
-        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        raise ValueError(f"nested deeper than {most}")
     return values
 
 

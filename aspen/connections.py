@@ -346,6 +346,10 @@ class Conv(Connection):
                 f"{self.name}: found an input of shape {shape} and a weight of shape {self.weight.shape}, allowed are "
                 f"(channels, length) or (channels, height, width), and its kernel"
             )
+        if 0 in self.weight.shape:
+            raise NetworkError(
+                f"{self.name}.weight: found shape {self.weight.shape}, allowed are sizes from 1; give it a kernel"
+            )
         object.__setattr__(self, "input_shape", shape)
         for field, default, low in (("stride", 1, 1), ("padding", 0, 0), ("dilation", 1, 1)):
             self._set_integers(field, low, len(size), (default,) * len(size))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from aspen._checks import as_flag, as_integers, as_name, shown
+from aspen._json import MAX_DEPTH, parse_json
 from aspen._memory import check_neurons
 from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.errors import NetworkError
@@ -159,10 +160,10 @@ class Network:
         if not isinstance(self.provenance, Mapping):
             raise NetworkError(f"provenance: found {shown(self.provenance)}, allowed is a mapping of JSON values")
         try:
-            json.dumps(dict(self.provenance))
+            parse_json(json.dumps(dict(self.provenance)), MAX_DEPTH // 2)  # a file's header goes round it
         except (TypeError, ValueError, RecursionError) as error:
             raise NetworkError(
-                f"provenance: found values that JSON cannot hold ({error}), allowed are numbers, text, lists and "
+                f"provenance: found values that no file holds ({error}), allowed are numbers, text, lists and "
                 f"mappings; convert them"
             ) from error
         object.__setattr__(self, "provenance", dict(self.provenance))

@@ -11,6 +11,7 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
+from aspen._checks import as_integer
 from aspen.distributions import Distribution, PassDraws, make_distribution
 from aspen.errors import InputError, ModelError
 from aspen.layers import check_positive, select_layers, show, spiking_layers
@@ -214,9 +215,7 @@ def _make_generator(seed: int | None, generator: torch.Generator | None) -> torc
         return generator
     if generator is not None:
         raise InputError(f"seed: found {seed!r} beside a generator, allowed: one of the two; leave one out")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: found {seed!r}, allowed: a whole number from 0 to 2**63 - 1; pass one such as 0")
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(as_integer("seed", seed, 0, 2**63 - 1, remedy="pass one such as 0"))
 
 
 def _check_model(model: nn.Module, chosen: tuple[str, ...], axes: frozenset[str]) -> None:

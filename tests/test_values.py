@@ -13,17 +13,24 @@ import pytest
 from aspen._checks import as_integer, as_integers, as_number, as_numbers, shown
 from aspen.calibration import EarlyPoint, OperatingPoint
 from aspen.confidence import EarlyStop
-from aspen.data import DeltaEncoder, LatencyEncoder, RateEncoder, WindowEncoder
+from aspen.data import Dataset, DeltaEncoder, LatencyEncoder, RateEncoder, Samples, WindowEncoder
 from aspen.data.motion import MotionAugmentation
 from aspen.errors import AspenError, InputError, NetworkError
 from aspen.graded import GradedInput
+from aspen.models import DenseNet
 from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen.perturbation import perturb_thresholds
 from aspen.profiles import DialProfile
 from aspen.recipes import DialTraining, Recipe
+from aspen_emulator.streaming import Meter
+from aspen_hardware import chip
 from aspen_hardware.deployment import Rounding
+from tests.damage import nested
+from tests.networks import float_network
 
 POINT = OperatingPoint(1.0, 0.5, 0.4, 0.6, 10.0, 20.0, 5.0, 1.0, 2.0, 100)
 ROUNDING = Rounding(1.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.5)
+SAMPLES = Samples(np.zeros((2, 1)), np.array([0, 1]))
 NO_INTEGERS: tuple[Any, ...] = (1.5, 1.0, [1, 2], np.array([1]), np.array(1), "1", None, True, float("nan"), b"1", {})
 NO_NUMBERS: tuple[Any, ...] = ([1.0], np.array([1.0]), "1.0", True, float("nan"), float("inf"), 10**400, {}, 1j)
 
@@ -57,6 +64,9 @@ INTEGERS: dict[str, Callable[[Any], object]] = {
     "encoder steps": lambda value: RateEncoder(value),
     "size": lambda value: WindowEncoder(DeltaEncoder(), size=value),
     "overlap": lambda value: MotionAugmentation(overlap=value),
+    "seed": lambda value: perturb_thresholds(DenseNet((2, 3, 2)), low=0.5, high=2.0, seed=value or 1.5),
+    "window": lambda value: Meter.of(float_network(1), chip("loihi1"), value),
+    "classes": lambda value: Dataset("d", SAMPLES, SAMPLES, SAMPLES, RateEncoder(), value),
     "epochs": lambda value: Recipe("r", epochs=value),
     "batch_size": lambda value: Recipe("r", batch_size=value),
 }
@@ -134,7 +144,12 @@ def test_parts_of_a_network_are_what_they_should_be() -> None:
         (lambda: Network((one, two), (dense(),), output=2), "output: found 2, allowed is a name"),
         (lambda: Network((one, two), (dense(),), readout=["spikes"]), "readout: found"),
         (lambda: Network((one, two), (dense(),), provenance=[1]), "provenance: found"),
-        (lambda: Network((one, two), (dense(),), provenance={"x": np.ones(2)}), "provenance: found values that JSON"),
+        (lambda: Network((one, two), (dense(),), provenance={"x": np.ones(2)}), "provenance: found values that no"),
+        (lambda: Network((one, two), (dense(),), provenance={"x": nested(50)}), "found values that .* deeper than 32"),
+        (
+            lambda: Conv("a", "b", np.ones((1, 1, 0)), (1, 4)),
+            r"a->b.weight: found shape \(1, 1, 0\), allowed are sizes",
+        ),
     ):
         with pytest.raises(NetworkError, match=message):
             build()  # type: ignore[no-untyped-call]

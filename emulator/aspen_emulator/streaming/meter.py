@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from aspen._checks import as_integer
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen_emulator.engines import network_of
@@ -66,8 +67,7 @@ class Meter:
             InputError: the chip has no published energies, or a length is not allowed.
         """
         network, seconds = network_of(target), chip.step_time if step_time is None else step_time
-        if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-            raise InputError(f"window: found {window!r}, allowed is a whole number of time steps from 1")
+        window = as_integer("window", window, 1, unit=" steps")
         if seconds is None:
             raise InputError(
                 f"{chip.name}: found no length of a time step in its file, allowed is one; give step_time in seconds"
