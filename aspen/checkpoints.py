@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from itertools import pairwise
@@ -59,7 +60,9 @@ def load_tensors(path: str | Path) -> Any:
         FileFormatError: it is damaged, or holds anything else.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles: what is wrong with them is said below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (*_DAMAGE, *MALFORMED) as error:
         raise FileFormatError(f"{path}: not readable as tensors ({one_line(error)}); save or copy it again") from error
 

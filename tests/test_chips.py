@@ -237,6 +237,11 @@ MISTAKES = [
     ("value = 4", "value = -4", r"limits\.cores\.value: found -4, allowed is a number from 0"),
     ("value = 4", f"value = {10**400}", r"limits\.cores\.value: found 1000.*\.\.\., allowed is a number"),
     ("value = 4", f"value = {'9' * 5000}", r"found no valid TOML"),
+    (
+        "[energies.synaptic_operation]",
+        '[formats.spike_bits]\nvalue = 1e12\nunit = "bits"\nsource = "doe"\ntrust = "P"\n[energies.synaptic_operation]',
+        r"formats\.spike_bits\.value: found 1000000000000\.0, allowed is a number from 0 to 64",
+    ),
     ("value = 4", "value = 1979-05-27", r"limits\.cores\.value: found datetime\.date"),
     ("value = 4", f"value = {'[' * 5000}", r"found no valid TOML"),
     ('note = "in the middle"', "note = 1979-05-27", r"synaptic_operation\.note: found datetime\.date\(1979, 5, 27\)"),

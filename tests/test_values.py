@@ -13,7 +13,7 @@ import pytest
 from aspen._checks import as_integer, as_integers, as_number, as_numbers, shown
 from aspen.calibration import EarlyPoint, OperatingPoint
 from aspen.confidence import EarlyStop
-from aspen.data import Dataset, DeltaEncoder, LatencyEncoder, RateEncoder, Samples, WindowEncoder
+from aspen.data import DeltaEncoder, LatencyEncoder, RateEncoder, WindowEncoder
 from aspen.data.motion import MotionAugmentation
 from aspen.errors import AspenError, InputError, NetworkError
 from aspen.graded import GradedInput
@@ -30,7 +30,6 @@ from tests.networks import float_network
 
 POINT = OperatingPoint(1.0, 0.5, 0.4, 0.6, 10.0, 20.0, 5.0, 1.0, 2.0, 100)
 ROUNDING = Rounding(1.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.5)
-SAMPLES = Samples(np.zeros((2, 1)), np.array([0, 1]))
 NO_INTEGERS: tuple[Any, ...] = (1.5, 1.0, [1, 2], np.array([1]), np.array(1), "1", None, True, float("nan"), b"1", {})
 NO_NUMBERS: tuple[Any, ...] = ([1.0], np.array([1.0]), "1.0", True, float("nan"), float("inf"), 10**400, {}, 1j)
 
@@ -66,7 +65,6 @@ INTEGERS: dict[str, Callable[[Any], object]] = {
     "overlap": lambda value: MotionAugmentation(overlap=value),
     "seed": lambda value: perturb_thresholds(DenseNet((2, 3, 2)), low=0.5, high=2.0, seed=value or 1.5),
     "window": lambda value: Meter.of(float_network(1), chip("loihi1"), value),
-    "classes": lambda value: Dataset("d", SAMPLES, SAMPLES, SAMPLES, RateEncoder(), value),
     "epochs": lambda value: Recipe("r", epochs=value),
     "batch_size": lambda value: Recipe("r", batch_size=value),
 }

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 
 from aspen._arrays import Array, as_array
-from aspen._checks import as_integer
 from aspen._labels import as_labels
 from aspen._names import unknown_name
 from aspen.data.encoders import Encoder, StoredEncoder
@@ -80,9 +79,6 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     augment: Callable[[Samples, np.random.Generator], Array] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", as_integer("classes", self.classes, 1))
 
     def part(self, name: str) -> Samples:
         """The samples called ``train``, ``validation`` or ``test``."""

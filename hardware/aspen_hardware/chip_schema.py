@@ -50,6 +50,8 @@ FACTORS = {**ENERGY, **POWER, **TIME, **POWER_PER_CLOCK}
 
 LARGEST = 1e18
 """The largest figure: a chip's counts then fit 64 bits."""
+WIDEST = 64
+"""Bits of the widest number format."""
 
 TRUST = {
     "P": "seen in the paper's own abstract or table, or in a repository file",
@@ -246,7 +248,8 @@ def _check_trust(mark: Any, file: str, key: str) -> None:
 
 
 def _check_number(value: Any, file: str, key: str, whole: bool) -> None:
-    as_number(f"{file}: {key}", value, 0, LARGEST, error=ChipError, remedy="correct the figure")
+    most = WIDEST if key.startswith("formats.") else LARGEST
+    as_number(f"{file}: {key}", value, 0, most, error=ChipError, remedy="correct the figure")
     if whole:
         _expect(value == int(value), file, key, shown(value), "a whole number", "round it down")
 
