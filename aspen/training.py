@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from aspen._labels import as_labels
 from aspen._progress import check_progress, reporting
-from aspen.checkpoints import read_checkpoint, write_checkpoint
 from aspen.checkpoints import check_stage, read_checkpoint, write_checkpoint
 from aspen.data import Dataset
 from aspen.dialing import LearnedDial

@@ -20,8 +20,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic as typed_intrinsic
 from numba.extending import overload
 
-from aspen._compiling import tell_of_compiling
 from aspen._compiled import compiled
+from aspen._compiling import tell_of_compiling
 from aspen_emulator.fast.arrays import Counts, Stage, State, Tables
 
 intrinsic: Callable[[Callable[..., Any]], Any] = typed_intrinsic  # called without its first argument
