@@ -13,7 +13,7 @@ import pytest
 
 from aspen._npy import read_npy
 from aspen.errors import InputError
-from aspen_emulator.inputs import STANDARD_INPUT, load_spikes
+from aspen_emulator.inputs import load_spikes
 
 ARRAYS = [
     np.zeros((3, 4), np.uint8), np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.array(3), np.arange(5) > 2,
@@ -90,13 +90,3 @@ def test_an_archive_in_disguise_is_told(tmp_path: Path) -> None:
         archive.writestr("a", "b")
     with pytest.raises(InputError, match=r"found an \.npz archive, allowed is a .npy file with one array"):
         load_spikes(path)
-
-
-def test_an_array_on_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = io.BytesIO()
-    np.save(stream, np.arange(3))
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stream.getvalue())))
-    assert load_spikes(STANDARD_INPUT).tolist() == [0, 1, 2]
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello")))
-    with pytest.raises(InputError, match=r"stdin: not a readable \.npy array"):
-        load_spikes(STANDARD_INPUT)
