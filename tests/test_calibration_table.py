@@ -190,8 +190,10 @@ def test_a_table_of_another_network_is_refused_and_dropped(file: Path) -> None:
     assert [t.key for t in list_tables(file)] == ["profile@loihi1"]
 
 
-def test_a_table_of_a_dial_needs_the_dial(tmp_path: Path) -> None:
+def test_a_table_of_a_dial_needs_the_dial_and_another_does_not(tmp_path: Path) -> None:
     float_network(1, bias=False).save(tmp_path / "net.aspen")
+    save_table(made(), tmp_path / "net.aspen")
+    assert load_table(tmp_path / "net.aspen") == made()
     with pytest.raises(InputError, match="found no learned dial"):
         save_table(made("profile"), tmp_path / "net.aspen")
     with pytest.raises(InputError, match="no such file"):

@@ -186,6 +186,13 @@ def test_without_an_early_stop_there_is_none() -> None:
         Chooser(made(), **changed)
 
 
+def test_an_interval_ends_where_rates_do() -> None:
+    """Also where rounding would carry it a little beyond."""
+    for samples in range(1, 100):
+        assert wilson(0, samples)[0] == 0 < wilson(0, samples)[1] < 1
+        assert wilson(samples, samples)[1] == 1 > wilson(samples, samples)[0] > 0
+
+
 @given(st.integers(0, 300), st.integers(1, 300), st.floats(0.5, 0.9999))
 def test_an_interval_is_stretched_as_the_samples_would_have_it(right: int, more: int, sure: float) -> None:
     low, high = wilson(right, right + more - 1 or 1)
