@@ -68,6 +68,13 @@ def test_what_a_refusal_offers_is_there(asked: float, shift: float, static: floa
             chooser.within_energy(0.998 * least)
 
 
+def test_a_refusal_says_what_the_cheapest_takes() -> None:
+    with pytest.raises(InputError, match=r"10 nJ dynamic and 50 nJ static, 60\.0% correct, at knob 3\); static alone"):
+        Chooser(made()).within_energy(1e-8)
+    with pytest.raises(InputError, match=r"10 nJ dynamic, 60\.0% correct, at knob 3\); allow as much"):
+        Chooser(made(), dynamic=True).within_energy(1e-9)
+
+
 def test_the_cheapest_that_is_accurate_enough() -> None:
     chooser = Chooser(made())
     assert chooser.with_accuracy(0.8).point.threshold_scale == 1.5
