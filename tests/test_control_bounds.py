@@ -1,0 +1,67 @@
+"""Where the settings of controllers end: what lies on a bound is taken or refused as documented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from aspen.control import AccuracyFloor, Battery, Budget, Decision, Manual, Rate, Spent
+from aspen.control.spending import Steering, sparsest_worth_running
+from aspen.errors import InputError
+from tests.control_tables import WINDOW, made_table
+from tests.controllers import STEP
+
+TABLE = made_table()
+LITTLE = 1e-12
+BUDGET = {"watts": 500e-9 / WINDOW, "window_seconds": WINDOW, "worst_step": STEP}
+BATTERY = {"joules": 1.0, "seconds": 3600.0, "window_seconds": WINDOW, "worst_step": STEP}
+
+Make = Callable[..., object]
+MAKERS: dict[str, Make] = {
+    "budget": lambda **given: Budget(TABLE, **{**BUDGET, **given}),
+    "battery": lambda **given: Battery(TABLE, **{**BATTERY, **given}),
+    "steering": lambda **given: Steering(TABLE, **given),
+    "floor": lambda **given: AccuracyFloor(TABLE, **{"level": 0.5, **given}),
+    "manual": lambda **given: Manual(**{"knob": 0.5, **given}),
+    "spent": lambda **given: Spent(**{"seconds": 1.0, "dynamic": 0.0, "static": 0.0, **given}),
+    "decision": lambda **given: Decision(**{"knob": 0.5, **given}),
+    "rate": lambda budget: Rate(budget, "h"),
+    "sparsest": lambda **given: sparsest_worth_running(TABLE, **given),
+}
+TAKEN = [
+    *(("budget", name, value) for name, value in (
+        ("static_watts", 0.0), ("worst_step", 0.0), ("patience", 1.0), ("keep", 0.5), ("agility", 1.0),
+        ("max_change", 1.0), ("sparsest", TABLE.low), ("sparsest", TABLE.high),
+    )),
+    *(("battery", name, 0.0) for name in ("static_watts", "worst_step")),
+    *(("steering", name, 1.0) for name in ("agility", "max_change")),
+    ("floor", "level", 0.0), ("floor", "level", 1.0), ("manual", "duty", 1.0),
+    *(("spent", name, 0.0) for name in ("seconds", "dynamic", "static", "margin")), ("spent", "margin", 1.0),
+    ("decision", "limit", 0.0), ("decision", "knob", -1.0), ("sparsest", "give", 0.0), ("sparsest", "give", 1.0),
+]  # fmt: skip
+REFUSED = [
+    *(("budget", name, 0.0) for name in ("watts", "window_seconds", "keep", "agility", "max_change")),
+    *(("budget", name, -LITTLE) for name in ("static_watts", "worst_step")),
+    *(("budget", name, 1.0 + 1e-9) for name in ("agility", "max_change")),
+    ("budget", "patience", 1.0 - 1e-9), ("budget", "keep", 0.5 + 1e-9),
+    ("budget", "sparsest", TABLE.low - 1e-9), ("budget", "sparsest", TABLE.high + 1e-9),
+    *(("battery", name, 0.0) for name in ("joules", "seconds", "window_seconds")),
+    *(("battery", name, -LITTLE) for name in ("static_watts", "worst_step")),
+    *(("steering", name, value) for name in ("agility", "max_change") for value in (0.0, 1.0 + 1e-9)),
+    ("floor", "level", -LITTLE), ("floor", "level", 1.0 + 1e-9), ("floor", "gain", 0.0),
+    ("manual", "duty", 0.0), ("manual", "duty", 1.0 + 1e-9), ("rate", "budget", 0.0),
+    *(("spent", name, -LITTLE) for name in ("seconds", "dynamic", "static", "margin")), ("spent", "margin", 1.0 + 1e-9),
+    ("decision", "limit", -LITTLE), ("sparsest", "give", -LITTLE), ("sparsest", "give", 1.0 + 1e-9),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "setting", "value"), TAKEN)
+def test_a_value_on_its_bound_is_taken(name: str, setting: str, value: float) -> None:
+    MAKERS[name](**{setting: value})
+
+
+@pytest.mark.parametrize(("name", "setting", "value"), REFUSED)
+def test_a_value_beyond_its_bound_is_refused(name: str, setting: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{setting}.*: found"):
+        MAKERS[name](**{setting: value})
