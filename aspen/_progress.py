@@ -35,7 +35,7 @@ def is_watched() -> bool:
 
 def tell(line: str) -> None:
     """Write one line to standard error, above any progress bar, if it is seen or this is a command."""
-    if _always or is_watched():
+    if sys.stderr is not None and (_always or is_watched()):
         tqdm.write(line, file=sys.stderr)
 
 

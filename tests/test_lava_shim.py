@@ -111,6 +111,25 @@ assert threading.active_count() == 1
 
 
 @needs_lava
+@pytest.mark.lava
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("method", "error"), [("fork", ""), ("spawn", "RuntimeError: context has already been set")])
+def test_lava_can_be_imported_after_multiprocessing_was_used(method: str, error: str) -> None:
+    """As a progress bar uses it. A start method that Lava cannot work with stays its own error."""
+    code = f"""
+import multiprocessing
+multiprocessing.set_start_method({method!r})
+original = multiprocessing.set_start_method
+{shim.FIRST_LINE}
+import lava.magma.runtime.message_infrastructure.multiprocessing
+assert multiprocessing.set_start_method == original
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert error in done.stderr
+    assert done.returncode == bool(error), done.stderr
+
+
+@needs_lava
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Lava's own Python needs no line")
 @pytest.mark.timeout(120)
 def test_without_the_documented_line_lava_cannot_be_imported() -> None:

@@ -134,12 +134,16 @@ def test_a_notebook_is_told_from_other_shells(monkeypatch: pytest.MonkeyPatch, s
         assert is_watched() == notebook
 
 
-def test_no_notebook_and_no_standard_error_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_notebook_and_no_standard_error_at_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     assert not in_notebook()
     monkeypatch.setattr(sys, "stderr", None)
     assert not is_watched()
-    tell("nothing")
+    with telling():
+        tell("nothing")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture

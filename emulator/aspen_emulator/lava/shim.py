@@ -3,12 +3,14 @@
 Lava 0.10.0 is the last release and declares Python 3.10 only. On newer Pythons one thing breaks it: dataclasses with
 dataclass instances as defaults, which must be hashable there. Lava's dataclasses are therefore made hashable while it
 is imported. Importing Lava also fixes the start method of ``multiprocessing`` for the whole process, so ASPEN imports
-it in its worker process only (:mod:`aspen_emulator.lava.isolation`).
+it in its worker process only (:mod:`aspen_emulator.lava.isolation`). It insists on being the first to do so: a program
+that has shown a progress bar before could not import it, as that fixes the method too.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import sys
 import threading
 import warnings
@@ -70,7 +72,25 @@ def import_lava() -> None:
         if sys.version_info >= (3, 11):
             with _hashable_lava_dataclasses():
                 import_module("lava.magma.compiler.var_model")
+        with _start_method_agreed():
+            import_module("lava.magma.runtime.message_infrastructure.multiprocessing")
         import_module("lava.magma.core.process.process")
+
+
+@contextmanager
+def _start_method_agreed() -> Iterator[None]:
+    """While this lasts, the start method of ``multiprocessing`` may be set to what it is already."""
+    original = multiprocessing.set_start_method
+
+    def set_start_method(method: str | None, force: bool = False) -> None:
+        if method != multiprocessing.get_start_method(allow_none=True):
+            original(method, force)
+
+    multiprocessing.set_start_method = set_start_method
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method = original
 
 
 @contextmanager
