@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aspen.network import FixedLif, Lif
+from aspen.network import Dense, FixedLif, Lif, Network, Population
 from aspen_emulator.lif import LifState, lif_step, overflows, scaled_threshold
+from aspen_emulator.reference import Stepper
 
 
 def run_one(
@@ -90,6 +91,16 @@ def test_overflows_are_counted_before_they_happen() -> None:
     assert overflows(state, drive, neuron) == (2, 2)
     lif_step(state, drive, scaled_threshold(neuron, np.ones((1, 1))), neuron)
     assert overflows(state, np.zeros((1, 4), np.int64), neuron) == (0, 0)
+
+
+def test_a_stepper_adds_up_what_leaves_24_bits() -> None:
+    """Neuron 0's current wraps around at each of four steps, and pulls its membrane down; neuron 1 has just room."""
+    weight = 255 * np.array([[1, 1, 1, 1, 1], [-1, -1, -1, -1, 0]])
+    populations = (Population("in", (5,)), Population("out", (2,), FixedLif(131071, voltage_decay=0)))
+    stepper = Stepper(Network(populations, (Dense("in", "out", weight, exponent=7),)), 1, watch=True)
+    for found in ((1, 0), (2, 2), (3, 4), (4, 6)):  # from the second step on both membranes are clipped
+        stepper.step(np.ones((1, 5), np.uint8), {"out": np.full((1, 1), 2**23)})
+        assert stepper.overflows["out"] == found
 
 
 def test_late_reset_to_zero_discards_the_step_after_the_spike() -> None:
