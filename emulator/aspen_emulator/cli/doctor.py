@@ -21,6 +21,8 @@ from aspen_emulator.lava.shim import FIRST_LINE
 
 PACKAGES = {
     "numpy": "everything",
+    "numba": "the fast engine, fused training",
+    "scipy": "sparse connections, placement",
     "safetensors": "everything",
     "click": "the command line",
     "tqdm": "progress bars",
@@ -28,6 +30,9 @@ PACKAGES = {
     "snntorch": "training and export",
     "scikit-learn": "the digits",
     "matplotlib": "plots",
+    "h5py": "NIR and netx files",
+    "nir": "NIR files",
+    "tonic": "event data",
     "lava-nc": "the lava engine",
 }
 
