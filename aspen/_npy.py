@@ -33,11 +33,9 @@ def read_npy(stream: BinaryIO, size: int) -> Array:
         size: bytes in it.
 
     Raises:
-        ValueError: it is damaged, an archive, or holds anything else than real numbers or booleans.
+        ValueError: it is damaged, of another kind, or holds anything else than real numbers or booleans.
     """
     start = stream.read(len(MAGIC) + 2)
-    if start[:2] == b"PK":
-        raise ValueError("found an .npz archive, allowed is a .npy file with one array; use numpy.save")
     if start[: len(MAGIC)] != MAGIC or start[len(MAGIC) :] not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
         raise ValueError("found another kind of file, allowed is format 1 to 3 of numpy.save")
     width = 2 if start[len(MAGIC)] == 1 else 4

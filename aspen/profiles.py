@@ -186,7 +186,13 @@ def load_profile(path: str | Path) -> DialProfile:
     Raises:
         FileFormatError: there is none, or it is malformed.
     """
-    return _from_container(read_container(path), path)
+    container = read_container(path)
+    if SECTION not in container.headers:
+        raise FileFormatError(
+            f"{path}: found no dial, allowed is a file with one: `aspen train` makes one, and in Python aspen.fit with "
+            f"save_profile; without one all thresholds are turned together, by --threshold-scale or without --dial"
+        )
+    return _from_container(container, path)
 
 
 def _from_container(container: Container, path: str | Path) -> DialProfile:

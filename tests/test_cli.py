@@ -253,7 +253,7 @@ def test_the_help_needs_no_torch() -> None:
         ({"network": "cut.aspen"}, 1, "cut.aspen: not a readable .aspen file"),
         ({"network": "x.npy"}, 1, "x.npy: found .npy, allowed are .aspen, .nir and .net"),
         ({"input": "gone.npy"}, 2, "gone.npy' does not exist"),
-        ({"input": "text.npy"}, 1, "text.npy: not a readable .npy array"),
+        ({"input": "text.npy"}, 1, "text.npy: found text, as in a .csv file, allowed is a .npy file with one array"),
         ({"input": "pickle.npy"}, 1, "pickle.npy: not a readable .npy array"),
         ({"input": "wide.npy"}, 1, "spikes: found shape (20, 8, 7), allowed is (time, batch, 6)"),
         ({"input": "nan.npy"}, 1, "spikes: found NaN or fractions"),

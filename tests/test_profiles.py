@@ -164,7 +164,7 @@ def test_a_profile_is_saved_with_the_network(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="the dial profile is malformed"):
         load_profile(path)
     NETWORK.save(path)
-    with pytest.raises(FileFormatError, match="found none called 'dial'"):
+    with pytest.raises(FileFormatError, match="found no dial, allowed is a file with one: `aspen train` makes one"):
         load_profile(path)
     with pytest.raises(FileFormatError, match="deployment"):
         load_deployment(path, "loihi1")

@@ -51,7 +51,8 @@ class Named:
             return self.loader(seed=seed)
         if path is None:
             raise InputError(
-                f"{self.name}: found no path, allowed is that of its folder or zip; download it from {self.publisher}"
+                f"{self.name}: found no path, allowed is that of its folder or zip as published; download it from "
+                f"{self.publisher}, and name it by --data-path, in Python by path="
             )
         return self.loader(path, seed=seed)
 

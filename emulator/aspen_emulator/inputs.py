@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aspen._arrays import LARGEST, Array
+from aspen._kinds import HEAD, other_than_npy
 from aspen._memory import check_memory
 from aspen._npy import MAGIC, read_npy
 from aspen.errors import InputError
@@ -101,6 +102,10 @@ def load_spikes(path: str | Path) -> Array:
         InputError: no such file, or not a readable ``.npy`` file.
     """
     with opened(path, MAGIC) as (stream, size):
+        wrong = other_than_npy(Path(path), stream.read(HEAD))
+        if wrong is not None:
+            raise InputError(wrong)
+        stream.seek(0)
         check_memory(str(path), size, FEWER)
         try:
             return read_npy(stream, size)
