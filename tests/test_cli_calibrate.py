@@ -93,7 +93,7 @@ def test_sweep_averages_encodings(aspen: Aspen, file: Path) -> None:
     assert one["hidden_spikes"] != three["hidden_spikes"]
     assert three["hidden_spikes"] == pytest.approx(one["hidden_spikes"], rel=0.02)
     code, _, err = aspen("sweep", file, "--input", file, "--labels", file, "--seeds", 2)
-    assert (code, "found --seeds with --input" in err) == (2, True)
+    assert (code, "found --seeds without --data" in err) == (2, True)
     for text, message in (("1,x", "allowed are numbers"), ("1,1", "allowed is each setting once")):
         code, _, err = aspen("sweep", file, "--data", "digits", "--scales", text)
         assert (code, message in err) == (2, True)
@@ -162,7 +162,7 @@ def test_calibrate_without_a_chip(aspen: Aspen, file: Path) -> None:
         (["--stored", "--battery", "5kJ", "--hours", "1", "--rate", "1"], 1, "write e.g. 1/s or 20/min"),
         (["--stored", "--battery", "100mAh", "--hours", "1", "--rate", "1/s"], 1, "charge at a voltage"),
         (["--stored", "--max-energy", "5uJ"], 1, "found no calibration table"),
-        (["--stored", "--data", "digits", "--max-energy", "5uJ"], 2, "found --stored beside samples"),
+        (["--stored", "--data", "digits", "--max-energy", "5uJ"], 2, "found --stored beside --data"),
         (["--max-energy", "5uJ"], 2, "found no samples"),
         (["--data", "digits", "--scales", "1,2", "--max-energy", "1uJ"], 1, "static alone takes"),
         (["--data", "digits", "--scales", "1,2", "--min-accuracy", "0.999"], 1, "possible is up to 0."),

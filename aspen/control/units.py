@@ -13,7 +13,7 @@ JOULES = {"pJ": 1e-12, "nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "μJ": 1e-6, "mJ": 1
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 AMPERE_HOURS = {"mAh": 1e-3, "Ah": 1.0}
 PERIODS = ("window", "h")
-_NUMBER = r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+(?:[eE][+-]?\d+)?)"
+NUMBER = r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+(?:[eE][+-]?\d+)?)"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def parse_battery(text: str) -> float:
         volts = _quantity("battery", voltage, {"V": 1.0, "mV": 1e-3}, "100mAh@3.7V")
         joules = _quantity("battery", charge, AMPERE_HOURS, "100mAh@3.7V") * 3600 * volts
         return _in_range("battery", joules, text, "100mAh@3.7V")
-    if re.fullmatch(rf"\s*{_NUMBER}\s*m?Ah\s*", text):
+    if re.fullmatch(rf"\s*{NUMBER}\s*m?Ah\s*", text):
         raise InputError(f"battery: found {text!r}, allowed is a charge at a voltage; write e.g. {text.strip()}@3.7V")
     return _quantity("battery", text, JOULES, "100mAh@3.7V or 5kJ")
 
@@ -118,7 +118,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _quantity(what: str, text: str, units: dict[str, float], example: str) -> float:
-    match = re.fullmatch(rf"\s*{_NUMBER}\s*([^\d\s.]*)\s*", _text(what, text, example))
+    match = re.fullmatch(rf"\s*{NUMBER}\s*([^\d\s.]*)\s*", _text(what, text, example))
     if match is None:
         raise InputError(f"{what}: found {text!r}, allowed is a number with its unit; write e.g. {example}")
     number, unit = float(match[1]), match[2]

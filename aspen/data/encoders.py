@@ -133,7 +133,8 @@ class StoredEncoder:
             return stream.step(array)
         if array.ndim < 3 or 0 in array.shape:
             raise InputError(
-                f"values: found shape {array.shape}, allowed is (batch, time, channels) without an empty axis"
+                f"values: found shape {array.shape}, allowed is (batch, time, channels) without an empty axis; for one "
+                f"recording add the batch: values[None]"
             )
         steps, size = list[Array](), 0
         for t in range(array.shape[1]):

@@ -68,8 +68,22 @@ def check_shape(network: Network, array: Array) -> tuple[int, int]:
     what = "current" if network.input.current else "spikes"
     wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
     if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
-        raise InputError(f"{what}: found shape {array.shape}, allowed is {wanted}; time comes first, then the batch")
+        raise InputError(
+            f"{what}: found shape {array.shape}, allowed is {wanted}; {_remedy(what, array.shape, network.input.shape)}"
+        )
     return array.shape[0], array.shape[1]
+
+
+def _remedy(what: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """What probably went wrong with the shape of an input, (time, batch, *shape), and what to do."""
+    if found[1:] == shape and 0 not in found:
+        return f"for one sample add the batch: {what}[:, None]"
+    if len(shape) == 1 and len(found) == 3 and shape[0] in found[:2] and found[2] != shape[0]:
+        axis = found.index(shape[0])
+        return f"axis {axis} has the {shape[0]} inputs, which come last: np.moveaxis({what}, {axis}, 2)"
+    if 0 in found:
+        return "give at least one step and one sample"
+    return "time comes first, then the batch"
 
 
 def check_spikes(network: Network, spikes: object) -> Array:
@@ -80,8 +94,10 @@ def check_spikes(network: Network, spikes: object) -> Array:
     """
     array = np.asarray(spikes)
     if array.dtype.kind not in "bui":
-        found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
-        raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; encode the data")
+        found = "NaN or fractions" if _has_fractions(array) else f"{array.dtype} values"
+        floats = array.dtype.kind == "f" and bool(((array == 0) | (array == 1)).all())
+        remedy = "pass spikes.astype(np.uint8)" if floats else "encode the data (aspen run takes raw ones by --values)"
+        raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; {remedy}")
     check_shape(network, array)
     if array.dtype != bool and (array.max() > 1 or (array.dtype.kind == "i" and array.min() < 0)):
         raise InputError(

@@ -195,12 +195,8 @@ class Session(Closed):
         ready = isinstance(spikes, np.ndarray) and spikes.dtype == np.uint8 and spikes.shape == self._shape
         if ready and not self.network.input.current and np.maximum.reduce(spikes, axis=None) <= 1:
             return spikes  # most steps of a stream: nothing to convert, and microseconds count
-        checked = check_input(self.network, np.asarray(spikes)[None])[0]
-        if len(checked) != self.batch:
-            raise InputError(
-                f"spikes: found a batch of {len(checked)}, this session has {self.batch}; open another one"
-            )
-        return checked
+        check_step(np.asarray(spikes).shape, self._shape)
+        return check_input(self.network, np.asarray(spikes)[None])[0]
 
     @property
     def membranes(self) -> Array:
@@ -243,6 +239,25 @@ class Session(Closed):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_step(found: tuple[int, ...], allowed: tuple[int, ...]) -> None:
+    """Raise unless one time step of the input has the shape (batch, *input_shape) of a session.
+
+    Raises:
+        InputError: another one; says what it looks like, and the remedy.
+    """
+    if found == allowed:
+        return
+    if found[1:] == allowed:
+        remedy = "this looks like several steps: pass one after the other, as in `for step in spikes`"
+    elif found == allowed[1:]:
+        remedy = "for one sample add the batch: spikes[None]"
+    elif found[1:] == allowed[1:] and found[0]:
+        remedy = f"for {found[0]} samples side by side open a session with batch={found[0]}"
+    else:
+        remedy = "the batch comes first, then the shape of the input"
+    raise InputError(f"step: found shape {found}, allowed is {allowed}, one time step (batch, *input_shape); {remedy}")
 
 
 def session(

@@ -9,20 +9,24 @@ from pathlib import Path
 
 import click
 
+from aspen._numbers import LARGEST
 from aspen.calibration import CalibrationTable, load_table, save_table
 from aspen.calibration_table import NO_CHIP
 from aspen.choosing import SURE, Battery, Choice, Chooser, Demand
-from aspen.control.units import format_duration, format_energy, parse_battery, parse_energy
+from aspen.control.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
 from aspen.errors import InputError
 from aspen_emulator.cli.common import (
     chip_option,
     engine_option,
     float_option,
+    is_given,
     json_option,
     network_argument,
+    refuse_without,
     warn_unanswered,
 )
 from aspen_emulator.cli.files import FileCommand, check_section, saving
+from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import (
     early_option,
     make_bench,
@@ -47,9 +51,10 @@ class Asked:
 @click.command("calibrate", cls=FileCommand)
 @network_argument
 @click.option("--max-energy", help="At most this energy per inference, such as 5uJ: dynamic and static together.")
-@click.option("--min-accuracy", type=float, help="At least this accuracy, such as 0.9, as cheaply as possible.")
+@click.option("--min-accuracy", type=Number(0, 1, min_open=True),
+              help="At least this accuracy, such as 0.9, as cheaply as possible.")  # fmt: skip
 @click.option("--battery", help="Charge that must last: 100mAh@3.7V, or 5kJ; with --hours and --rate.")
-@click.option("--hours", type=float, help="With --battery: how long it must last.")
+@click.option("--hours", type=Number(0, min_open=True), help="With --battery: how long it must last.")
 @click.option("--rate", help="With --battery: inferences, such as 1/s, 20/min or 100/h.")
 @click.option("--gated", is_flag=True, help="With --battery: the chip is off between inferences, and leaks nothing.")
 @click.option("--dynamic/--total", default=False, help="Reckon with the dynamic energy alone.  [default: total]")
@@ -107,8 +112,11 @@ def calibrate_command(
     check_section(network)
     asked = _asked(max_energy, min_accuracy, battery, hours, rate, gated=gated, dynamic=dynamic, sure=sure)
     if stored:
-        if data is not None or source is not None or scales is not None:
-            raise click.UsageError("found --stored beside samples or --scales, allowed is one: measure, or choose anew")
+        beside = [option for name, option in _MEASURING.items() if is_given(name)]
+        if beside:
+            raise click.UsageError(
+                f"found --stored beside {', '.join(beside)}, allowed is one: measure, or choose anew"
+            )
         kind = "profile" if dial else None
         name = NO_CHIP if floating else None if target is None else target.name
         found, settings = load_table(network, name, kind), None
@@ -117,10 +125,12 @@ def calibrate_command(
             raise click.UsageError(
                 "found --part test, allowed is validation; test data is for the end, see aspen sweep"
             )
+        if not early:
+            refuse_without("--early", ["max_loss"])
         knobs = read_settings(scales, dial)
         samples = read_samples(network, source, labels_path, data, data_path, part, seeds)
         targets = [target] if target is not None else []
-        bench = make_bench(network, samples, targets, floating=floating, dial=dial, engine=engine)
+        bench = make_bench(network, samples, targets, knobs, floating=floating, dial=dial, engine=engine)
         if early:
             samples.advise_seeds()
         measured = run_settings(bench, knobs)
@@ -136,6 +146,13 @@ def calibrate_command(
     if not as_json and not outcome.failed:
         click.echo(_ending(network, found, choice, early))
     warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.threshold_scale:g}, which was chosen: ")
+
+
+_MEASURING = {
+    "source": "--input", "labels_path": "--labels", "data": "--data", "data_path": "--data-path", "part": "--part",
+    "seeds": "--seeds", "scales": "--scales", "max_loss": "--max-loss",
+}  # fmt: skip
+"""Parameters that say what is measured and how, and their options."""
 
 
 def _asked(
@@ -176,8 +193,8 @@ def parse_frequency(text: str) -> float:
     Raises:
         InputError: it is not a number above 0 per s, min or h.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*/\s*(s|min|h)\s*", text)
-    if match is None or float(match[1]) == 0:
+    match = re.fullmatch(rf"\s*{NUMBER}\s*/\s*(s|min|h)\s*", text)
+    if match is None or not 0 < float(match[1]) <= LARGEST:
         raise InputError(f"rate: found {text!r}, allowed are inferences per s, min or h; write e.g. 1/s or 20/min")
     return float(match[1]) / {"s": 1, "min": 60, "h": 3600}[match[2]]
 

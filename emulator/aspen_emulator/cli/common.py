@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
 from aspen._arrays import Array
 from aspen._names import did_you_mean, unknown_name
@@ -20,6 +21,7 @@ from aspen.readout import FREQUENT
 from aspen.storage.outputs import NETWORKS, form_of
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.files import InputFile
+from aspen_emulator.cli.numbers import Number
 from aspen_emulator.engines import ENGINES, network_of
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.compiler import compile
@@ -60,8 +62,10 @@ class ScaleParameter(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
         if isinstance(value, tuple):
             return value
-        name, _, number = str(value).rpartition("=")
+        name, named, number = str(value).rpartition("=")
         try:
+            if named and not name:
+                raise ValueError
             scale = float(number)
             check_scale("threshold scale", scale)
         except (ValueError, InputError):
@@ -78,6 +82,11 @@ chip_option = click.option(
 )
 float_option = click.option("--float", "floating", is_flag=True, help="Run the network in floating point, on no chip.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of text.")
+
+
+dial_knob_option = click.option(
+    "--dial", type=Number(), help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse)."
+)
 
 
 def read_network(path: Path) -> Network:
@@ -129,6 +138,28 @@ def prepare(path: Path, target: Chip | None, floating: bool) -> tuple[Network | 
     return compile(network, target, profile=dial_of(path, network)), target
 
 
+def is_given(name: str) -> bool:
+    """Whether a parameter of the present command was given, and is not its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not None and source is not ParameterSource.DEFAULT
+
+
+def refuse_without(what: str, names: Iterable[str]) -> None:
+    """Refuse options that would do nothing without another one.
+
+    Args:
+        what: that other one, which was not given.
+        names: parameters of the present command that need it.
+
+    Raises:
+        click.UsageError: one was given.
+    """
+    for name in names:
+        if is_given(name):
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"found {option} without {what}, allowed are both; leave it out, or add {what}")
+
+
 def dial_of(path: Path, network: Network) -> DialProfile | None:
     """The dial in the file of a trained network, if any."""
     return None if network.is_integer or path.suffix != ".aspen" else find_profile(path)
@@ -145,11 +176,17 @@ def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float]
     return knob
 
 
-def load_dial(path: Path, target: Network | Deployment, on: Chip | None) -> DialProfile:
-    """The dial in an ``.aspen`` file; says on standard error where a chip has too few thresholds for it."""
+def load_dial(path: Path, target: Network | Deployment, on: Chip | None, knobs: Iterable[float]) -> DialProfile:
+    """The dial in an ``.aspen`` file; says on standard error where a chip has too few thresholds for it.
+
+    Raises:
+        InputError: a knob is out of its range; nothing was said.
+    """
     if path.suffix != ".aspen":
         raise click.UsageError(f"{path}: found a dial asked for, allowed are .aspen files, which may hold one")
     profile = load_profile(path)
+    for knob in knobs:
+        profile.scale(knob)
     if on is not None:
         for message in dial_findings(network_of(target), profile, on):
             warn(message)

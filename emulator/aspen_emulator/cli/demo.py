@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from aspen_emulator.cli.files import FileCommand, OutputFolder
+from aspen_emulator.cli.numbers import Whole
 
 
 @click.command("demo", cls=FileCommand)
 @click.option("--output", default="runs/demo", show_default=True, type=OutputFolder(),
               help="Folder for the results.")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Networks of each kind.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Training epochs.  [default: the recipes']")
+@click.option("--seeds", type=Whole(min=1), default=3, show_default=True, help="Networks of each kind.")
+@click.option("--epochs", type=Whole(min=1), help="Training epochs.  [default: the recipes']")
 @click.option("--lava/--no-lava", default=True, show_default=True, help="Compare with the real Lava runtime.")
 def demo_command(output: Path, seeds: int, epochs: int | None, lava: bool) -> None:
     """Train a plain and a perturbed network on handwritten digits, compile both to loihi1, and turn the knob.

@@ -22,6 +22,7 @@ from aspen_emulator.cli.common import (
     read_network,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, check_section
+from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.observing import observe
 from aspen_emulator.parity import parity
@@ -40,15 +41,15 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
 @click.command("compile", cls=FileCommand)
 @network_argument
 @on_chip
-@click.option("--max-threshold-scale", type=click.FloatRange(min=1), default=MAX_THRESHOLD_SCALE, show_default=True,
+@click.option("--max-threshold-scale", type=Number(min=1), default=MAX_THRESHOLD_SCALE, show_default=True,
               help="Largest knob setting that must fit the chip's threshold registers.")  # fmt: skip
 @click.option("--calibrate", "sample", type=ARRAY_INPUT,
               help="Sample input, .npy: choose weight scales by the spikes that survive on it.")  # fmt: skip
-@click.option("--input-peak", type=click.FloatRange(0, min_open=True),
+@click.option("--input-peak", type=Number(0, min_open=True),
               help="Of an analog input: largest magnitude in training.  [default: what aspen train found]")  # fmt: skip
-@click.option("--input-bits", type=click.IntRange(2, 16),
+@click.option("--input-bits", type=Whole(2, 16),
               help=f"Of an analog input on the chip, the sign included.  [default: {GradedInput.bits}]")  # fmt: skip
-@click.option("--threshold-groups", type=click.IntRange(min=1),
+@click.option("--threshold-groups", type=Whole(min=1),
               help="Most different thresholds in a population, as a core stores few.")  # fmt: skip
 @click.option("--output", type=OutputFile(tuple(FORMS.values()), adds_to="network"),
               help="Write here instead of into NETWORK: .aspen, or .net for lava-dl's loader.")  # fmt: skip
@@ -68,12 +69,12 @@ def compile_command(
     as_json: bool,
 ) -> None:
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
-    form = _form(output, form)
+    form, read = _form(output, form), read_network(network)
     if output is None and (form == "netx" or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
     if output is None:
         check_section(network)
-    trained = _with_range(read_network(network), input_peak, input_bits)
+    trained = _with_range(read, input_peak, input_bits)
     profile = dial_of(network, trained)
     deployment = compile(
         trained,

@@ -83,7 +83,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         return 2
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "aspen"
-        return _fail(f"{where}: {_one_line(error.format_message())} (see '{where} --help')", 2, debug)
+        return _fail(f"{where}: {_one_line(_remedied(error.format_message()))} (see '{where} --help')", 2, debug)
     except click.ClickException as error:
         return _fail(f"aspen: {_one_line(error.format_message())}", 1, debug)
     except (click.Abort, KeyboardInterrupt):
@@ -95,6 +95,12 @@ def _run(arguments: list[str], debug: bool) -> int:
             f"aspen: internal error: {type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)"
         )
         return _fail(message, 1, debug)
+
+
+def _remedied(message: str) -> str:
+    """What click says, with a remedy where it has none."""
+    extra = "unexpected extra argument" in message
+    return f"{message}; leave it out, or name it by its option, as in --input X.npy" if extra else message
 
 
 def _one_line(text: str) -> str:

@@ -16,15 +16,18 @@ from aspen_emulator.cli.common import (
     ChipParameter,
     OneOf,
     ScaleParameter,
+    dial_knob_option,
     float_option,
     json_option,
     load_dial,
     network_argument,
     prepare,
+    refuse_without,
     scales_to_knob,
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, saving
+from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
@@ -48,11 +51,11 @@ from aspen_hardware.energy import EnergyReport, energy_model
 @float_option
 @click.option("--threshold-scale", "scales", multiple=True, type=ScaleParameter(),
               help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
-@click.option("--dial", type=float, help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse).")
+@dial_knob_option
 @click.option("--time", type=OneOf(["step", "work"]), default="step", show_default=True,
               help="Each step takes the chip's step time, or only as long as its work.")  # fmt: skip
-@click.option("--step-time", type=click.FloatRange(0, min_open=True), help="Seconds of a step, instead of the chip's.")
-@click.option("--clock", type=click.FloatRange(0, min_open=True), help="MHz, for chips whose power rises with it.")
+@click.option("--step-time", type=Number(0, min_open=True), help="Seconds of a step, instead of the chip's.")
+@click.option("--clock", type=Number(0, min_open=True), help="MHz, for chips whose power rises with it.")
 @click.option(
     "--ann", is_flag=True, help="Beside it: an int8 ANN of the same shape, on generic-45nm, and the break-even."
 )
@@ -81,13 +84,19 @@ def report_command(
     """
     if dial is not None and scales:
         raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
+    if data is None:
+        refuse_without("--data", ("data_path", "part"))
     chips = targets or (chip(DEFAULT_CHIP),)
+    if clock is not None and not any(_has_clock(one) for one in chips):
+        raise click.UsageError(
+            f"found --clock, allowed with a chip whose power rises with it, which {chips[0].name} is not; leave it out"
+        )
     spikes = _samples(network, source, data, data_path, part)
     runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
     program, on = prepare(network, runs_on, floating)
     knob: ThresholdScale = scales_to_knob(program, scales)
     if dial is not None:
-        knob = load_dial(network, program, on).scale(dial)
+        knob = load_dial(network, program, on, [dial]).scale(dial)
     record = run(program, spikes, knob, record="spikes")
     reports = [_priced(record, one, time, step_time, clock) for one in chips]
     if plot is not None:
@@ -107,8 +116,11 @@ def report_command(
 
 
 def _priced(record: Record, one: Chip, time: str, step_time: float | None, clock: float | None) -> EnergyReport:
-    own = clock if "per_megahertz" in one.statics else None
-    return energy_model(record, one, step_time=step_time, time=time, clock=own)
+    return energy_model(record, one, step_time=step_time, time=time, clock=clock if _has_clock(one) else None)
+
+
+def _has_clock(one: Chip) -> bool:
+    return "per_megahertz" in one.statics
 
 
 def _rivals(record: Record) -> list[BreakEven]:

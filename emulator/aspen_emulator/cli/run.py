@@ -20,6 +20,7 @@ from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import (
     ScaleParameter,
     chip_option,
+    dial_knob_option,
     engine_option,
     float_option,
     json_option,
@@ -31,6 +32,7 @@ from aspen_emulator.cli.common import (
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, FileCommand, OutputFile, saving, say
+from aspen_emulator.cli.numbers import Whole
 from aspen_emulator.engines import network_of, run
 from aspen_emulator.inputs import FEWER, check_size, load_spikes
 from aspen_hardware.chips import Chip
@@ -69,7 +71,7 @@ def _names_a_scale(argument: str) -> bool:
               help="Raw values instead, .npy: (batch, *shape) as in the data set, or (batch, time, *shape) of signals; "
                    "the encoder in the .aspen file makes spikes of them.")  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the encoder, where it draws at random."
+    "--seed", type=Whole(min=0), default=0, show_default=True, help="Of the encoder, where it draws at random."
 )
 @click.option("--output", required=True, type=ARRAY_OUTPUT,
               help="Where the output population's spikes go, .npy: (time, batch, *shape); - for standard output."
@@ -79,8 +81,8 @@ def _names_a_scale(argument: str) -> bool:
 @float_option
 @click.option(SCALE_OPTION, "scales", multiple=True, type=ScaleParameter(),
               help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
-@click.option("--dial", type=float, help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse).")
-@click.option("--steps", type=click.IntRange(min=1), help="Run so many time steps: cuts the input, or adds silence.")
+@dial_knob_option
+@click.option("--steps", type=Whole(min=1), help="Run so many time steps: cuts the input, or adds silence.")
 @click.option("--record", "record_path", type=OutputFile(RECORDS),
               help="Write the counts (spikes, synaptic operations, updates) and energy, .json.")  # fmt: skip
 @click.option("--membranes", "membranes_path", type=ARRAY_OUTPUT,
@@ -116,7 +118,7 @@ def run_command(
     spikes = fit_steps(given, steps)
     knob: ThresholdScale = scales_to_knob(program, scales)
     if dial is not None:
-        knob = load_dial(network, program, on).scale(dial)
+        knob = load_dial(network, program, on, [dial]).scale(dial)
     record = run(program, spikes, knob, engine=engine, record=keep)
     summary = {
         **record.summary(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -13,9 +14,12 @@ from aspen._arrays import Array
 from aspen._memory import check_memory
 from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.stored import find_encoder
-from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, OneOf, load_dial, prepare
+from aspen.errors import InputError
+from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, OneOf, load_dial, prepare, refuse_without
 from aspen_emulator.cli.files import ARRAY_INPUT
-from aspen_emulator.inputs import load_spikes
+from aspen_emulator.cli.numbers import Number, Whole
+from aspen_emulator.engines import network_of
+from aspen_emulator.inputs import load_spikes, thresholds_for
 from aspen_emulator.sweeps import SCALES, Bench
 from aspen_hardware.chips import Chip
 
@@ -30,7 +34,7 @@ _OPTIONS = (
                  help="Where the data lie, folder or zip as published; digits need none."),
     click.option("--part", type=OneOf(["validation", "test"]), default="validation", show_default=True,
                  help="Part of the data set; choose settings on validation data."),
-    click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+    click.option("--seeds", type=Whole(min=1), default=1, show_default=True,
                  help="Encodings of each sample that are averaged, where the encoder is random."),
 )  # fmt: skip
 
@@ -63,7 +67,7 @@ early_option = click.option(
     "--early", is_flag=True, help="End inferences early, as soon as their answer is unlikely to be wrong."
 )
 max_loss_option = click.option(
-    "--max-loss", type=click.FloatRange(0, 100, min_open=True, max_open=True), default=0.5, show_default=True,
+    "--max-loss", type=Number(0, 100, min_open=True, max_open=True), default=0.5, show_default=True,
     help="With --early: points of accuracy that it may cost.",
 )  # fmt: skip
 
@@ -82,11 +86,8 @@ def read_samples(
         click.UsageError: the options do not go together.
     """
     if data is None:
-        if source is None or labels is None:
-            raise click.UsageError("found no samples, allowed is --input with --labels, or --data digits")
-        if seeds > 1:
-            raise click.UsageError("found --seeds with --input, allowed with --data, which can be encoded anew")
-        return Labelled([load_spikes(source)], load_spikes(labels), source.name)
+        refuse_without("--data", ("data_path", "part", "seeds"))
+        return _own_samples(source, labels)
     if source is not None or labels is not None:
         raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
     dataset = dataset_for(network, data, path)
@@ -103,6 +104,21 @@ def read_samples(
     people = 0 if subjects is None else len(set(subjects.tolist()))
     name = f"{data} {part}{f' of {people} subjects' if people > 1 else ''}"
     return Labelled([first, *again], dataset.part(part).labels, name, random, subjects if people > 1 else None)
+
+
+def _own_samples(source: Path | None, labels: Path | None) -> Labelled:
+    """What --input and --labels name."""
+    if source is None or labels is None:
+        found = "--labels without --input" if labels is not None else "--input without --labels"
+        found = "no samples" if source is labels else found
+        raise click.UsageError(f"found {found}, allowed is --input with --labels, or --data digits")
+    spikes, classes = load_spikes(source), load_spikes(labels)
+    if spikes.ndim == 1 < classes.ndim:
+        raise InputError(
+            f"--input, --labels: found shapes {spikes.shape} and {classes.shape}, allowed are (time, samples, *shape) "
+            f"and (samples,); exchange them"
+        )
+    return Labelled([spikes], classes, source.name)
 
 
 def dataset_for(network: Path, data: str, path: Path | None) -> Dataset:
@@ -122,19 +138,35 @@ def read_settings(text: str | None, dial: bool) -> list[float]:
         raise click.BadParameter(
             f"found {text!r}, allowed are numbers such as 0.5,1,2", param_hint="--scales"
         ) from error
+    if not all(isfinite(setting) and (dial or setting > 0) for setting in settings):
+        allowed = "finite numbers" if dial else "factors on the thresholds, finite and above 0"
+        raise click.BadParameter(f"found {text!r}, allowed are {allowed}, such as 0.5,1", param_hint="--scales")
     if len(set(settings)) < len(settings):
         raise click.BadParameter(f"found {text!r}, allowed is each setting once", param_hint="--scales")
     return settings
 
 
 def make_bench(
-    network: Path, samples: Labelled, targets: Sequence[Chip], *, floating: bool, dial: bool, engine: str
+    network: Path,
+    samples: Labelled,
+    targets: Sequence[Chip],
+    settings: Sequence[float],
+    *,
+    floating: bool,
+    dial: bool,
+    engine: str,
 ) -> Bench:
-    """What to measure: the network compiled for the first chip, whose counts all chips are priced from."""
+    """What to measure: the network compiled for the first chip, whose counts all chips are priced from.
+
+    Raises:
+        InputError: the network or the chip does not allow one of the settings.
+    """
     if len({target.name for target in targets}) < len(targets):
         raise click.UsageError("found a --chip twice, allowed is each once")
     program, on = prepare(network, targets[0] if targets else None, floating)
-    profile = load_dial(network, program, on) if dial else None
+    profile = load_dial(network, program, on, settings) if dial else None
+    for setting in settings:
+        thresholds_for(network_of(program), setting if profile is None else profile.scale(setting), 1, 1)
     chips: list[Chip | None] = [*targets] or [on]
     return Bench(program, samples.encodings, samples.labels, chips, engine, profile, samples.subjects)
 

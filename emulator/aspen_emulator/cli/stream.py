@@ -21,7 +21,7 @@ from aspen.control import AccuracyFloor, Battery, Budget, Controller, Manual, en
 from aspen.control.units import format_duration, format_energy, format_power, parse_battery, parse_duration, parse_rate
 from aspen.data.hapt_recordings import HAPT_CLASSES
 from aspen.data.stored import load_encoder
-from aspen.errors import FileFormatError
+from aspen.errors import FileFormatError, InputError
 from aspen.network import Network
 from aspen.profiles import load_profile
 from aspen.readout import NO_ANSWER
@@ -35,9 +35,11 @@ from aspen_emulator.cli.common import (
     json_option,
     network_argument,
     prepare,
+    refuse_without,
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, OutputFile, saving
+from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines import network_of
 from aspen_emulator.inputs import load_spikes
 from aspen_emulator.streaming import Meter, Stream, Window
@@ -70,6 +72,8 @@ class Goal:
             )
         if (self.battery is None) != (self.hours is None):
             raise click.UsageError("found --battery or --hours alone, allowed are both; say how long it must last")
+        if self.budget is None:
+            refuse_without("--budget", ["dynamic"])
 
     def controller(self, table: CalibrationTable, meter: Meter) -> Controller:
         """What holds the goal."""
@@ -107,10 +111,10 @@ class Goal:
 @click.option("--labels", "labels_path", type=ARRAY_INPUT, help="Classes, .npy: one for each window, -1 for none.")
 @click.option("--budget", help="Energy that may be spent: 2uJ/window, or 10mJ/h.")
 @click.option("--battery", help="Charge that must last for --hours: 100mAh@3.7V, or 5kJ.")
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="With --battery.")
-@click.option("--confidence", type=click.FloatRange(0, 1),
+@click.option("--hours", type=Number(0, min_open=True), help="With --battery.")
+@click.option("--confidence", type=Number(0, 1),
               help="Hold this mean confidence of the answers, as sparsely as possible.")  # fmt: skip
-@click.option("--knob", type=float, help="Leave the knob here.")
+@click.option("--knob", type=Number(), help="Leave the knob here.")
 @click.option("--dynamic/--total", default=False, help="--budget is for dynamic energy alone.  [default: total]")
 @click.option("--dial", is_flag=True, help="Turn the learned dial; needed where NETWORK has tables for both.")
 @click.option("--early", is_flag=True, help="End inferences early, as the calibration table says.")
@@ -119,7 +123,7 @@ class Goal:
 @chip_option
 @float_option
 @click.option("--real-time", is_flag=True, help="Wait for each window as long as it takes in the recording.")
-@click.option("--windows", "most", type=click.IntRange(min=1), help="Stop after so many.")
+@click.option("--windows", "most", type=Whole(min=1), help="Stop after so many.")
 @click.option("--log", "log_path", type=OutputFile(TABLES), help="Write a line for each window, .csv.")
 @click.option("--plot", "plot_path", type=PICTURE_OUTPUT,
               help="Draw energy, knob and answers over time: .png, .pdf or .svg.")  # fmt: skip
@@ -168,9 +172,13 @@ def stream_command(
     """
     goal = Goal(budget, battery, hours, confidence, knob, dynamic)
     goal.check()
+    if network.suffix != ".aspen":
+        raise click.UsageError(
+            f"{network}: found {network.suffix or 'no suffix'}, allowed is .aspen, which holds the table"
+        )
     program, on = prepare(network, target, floating)
     on = on or target or chip("loihi1")
-    table = _table(network, on, dial)
+    table = load_table(network, on.name, "profile" if dial else None)
     given = _source(network, network_of(program), table, source, values_path, data_path)
     if labels_path is not None:
         given = given.labelled(load_spikes(labels_path), _outputs(program))
@@ -183,7 +191,7 @@ def stream_command(
     )  # fmt: skip
     with stream:
         if state_path is not None and state_path.is_file():
-            stream.load_state_dict(_read_state(state_path))
+            _go_on(stream, state_path)
         first = stream.windows
         kept = _replay(stream, given, most, real_time, log_path, state_path, keep=plot_path is not None)
         summary = _summary(stream, goal, kept)
@@ -264,6 +272,14 @@ def _answer(window: Window) -> str:
     return "no answer" if window.prediction == NO_ANSWER else f"answer {window.prediction}"
 
 
+def _go_on(stream: Stream, path: Path) -> None:
+    """Go on where a file has the state of a stream."""
+    try:
+        stream.load_state_dict(_read_state(path))
+    except InputError as error:
+        raise InputError(f"{path}: {error}; or remove the file to begin anew") from error
+
+
 def _read_state(path: Path) -> dict[str, Any]:
     try:
         state = parse_json(path.read_text(encoding="utf-8"))
@@ -327,12 +343,6 @@ def _text(found: dict[str, Any]) -> str:
     if found["accuracy"] is not None:
         lines.append(f"{found['accuracy']:.1%} of {found['labelled']} labelled windows answered correctly")
     return "\n".join(lines)
-
-
-def _table(path: Path, on: Chip, dial: bool) -> CalibrationTable:
-    if path.suffix != ".aspen":
-        raise click.UsageError(f"{path}: found {path.suffix or 'no suffix'}, allowed is .aspen, which holds the table")
-    return load_table(path, on.name, "profile" if dial else None)
 
 
 def _outputs(program: Network | Deployment) -> int:

@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from aspen.data import DATASETS
 from aspen.storage.outputs import REPORTS, make_folder
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import OneOf
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder
+from aspen_emulator.cli.numbers import Whole
 from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.figures import plot
 from aspen_emulator.study.measuring import (
@@ -31,8 +33,8 @@ from aspen_emulator.study.report import document, markdown
               help="Where a data set lies that does not ship: UCI HAR, folder or zip.")  # fmt: skip
 @click.option("--folder", default="runs/study", show_default=True, type=OutputFolder(),
               help="Networks and results; what is there is not trained again.")  # fmt: skip
-@click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Networks of each kind.")
-@click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Trainings at a time.")
+@click.option("--seeds", default=5, show_default=True, type=Whole(min=1), help="Networks of each kind.")
+@click.option("--processes", default=2, show_default=True, type=Whole(min=1), help="Trainings at a time.")
 @click.option("--scheduler", metavar="ADDRESS",
               help="Train on the workers of this Dask scheduler, which must see --data-path and --folder.")  # fmt: skip
 @click.option("--final", is_flag=True, help="Measure the test data, once: after all choices are made.")
@@ -53,6 +55,9 @@ def study_command(
     May be broken off at any time and started again. Without --final everything is measured on validation data.
     """
     chosen = list(dict.fromkeys(names))
+    for name in chosen:
+        if data_path is None and DATASETS[name].publisher is not None:
+            PROBLEMS[name].load(None)  # which says where it is to be had
     texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, scheduler or processes, final) for name in chosen]
     click.echo("\n".join(texts))
     if report is None:

@@ -18,6 +18,7 @@ from aspen_emulator.cli.common import (
     float_option,
     json_option,
     network_argument,
+    refuse_without,
     warn_unanswered,
 )
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, check_section, saving
@@ -93,9 +94,11 @@ def sweep_command(
         )
     if save:
         check_section(network)
+    if not early:
+        refuse_without("--early", ["max_loss"])
     settings = read_settings(scales, dial)
     samples = read_samples(network, source, labels_path, data, data_path, part, seeds)
-    bench = make_bench(network, samples, targets, floating=floating, dial=dial, engine=engine)
+    bench = make_bench(network, samples, targets, settings, floating=floating, dial=dial, engine=engine)
     stop = load_stop(network, bench) if early and part == "test" and data is not None else None
     measured = run_settings(bench, settings)
     rows = _rows(measured)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from aspen.recipes import RECIPES
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen_emulator.cli.common import OneOf, warn
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
+from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.training import MODEL_KINDS, Architecture, save_weights, train_network
 
 if TYPE_CHECKING:
@@ -38,16 +38,6 @@ class Sizes(click.ParamType):
         return sizes
 
 
-class Number(click.FloatRange):
-    """A number in a range, and not NaN."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if isnan(number):
-            self.fail("found nan, allowed are numbers", param, ctx)
-        return number
-
-
 @click.command("train", cls=FileCommand)
 @click.option("--output", required=True, type=OutputFile((".aspen",)), help="The .aspen file to write.")
 @click.option("--data", type=OneOf(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
@@ -66,11 +56,12 @@ class Number(click.FloatRange):
 @click.option("--learn-beta", is_flag=True, help="Learn a membrane decay for each neuron.")
 @click.option("--readout", type=OneOf(["spikes", "linear"]), default="spikes", show_default=True,
               help="linear: the answer is a weighted sum of the last hidden layer's spikes.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(min=1),
+@click.option("--epochs", type=Whole(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip
 @click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
 @click.option("--learning-rate", type=Number(min=0, max=1e3, min_open=True), help="Instead of the recipe's.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, encoding and perturbation.")
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True,
+              help="Of weights, order, encoding and perturbation.")  # fmt: skip
 @click.option("--checkpoint", type=OutputFile(CHECKPOINTS), help="Written after each epoch, .pt or .ckpt.")
 @click.option("--resume", is_flag=True, help="Go on from --checkpoint, if it is there.")
 @click.option("--log", type=OutputFolder(),

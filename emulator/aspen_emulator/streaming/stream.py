@@ -16,11 +16,13 @@ from aspen.confidence import EarlyStop
 from aspen.control import Controller, Decision, Spent, margins
 from aspen.control.states import check_keys, count, number, part
 from aspen.errors import InputError
+from aspen.knob import ThresholdScale
 from aspen.network import Network
 from aspen.profiles import DialProfile
 from aspen.readout import NO_ANSWER, accumulated, answers
 from aspen_emulator.engines import network_of
-from aspen_emulator.sessions import session
+from aspen_emulator.inputs import check_input, thresholds_for
+from aspen_emulator.sessions import check_step, session
 from aspen_emulator.streaming.counting import Events, Tally
 from aspen_emulator.streaming.meter import Meter
 from aspen_emulator.streaming.watch import HIDDEN, Watch
@@ -126,6 +128,7 @@ class Stream(Closed):
         self._now = 0
         self._totals: Array | None = None
         self._decision: Decision = controller.decision
+        thresholds_for(self.network, self._scale(self._decision.knob), 1, 1)  # refused before anything runs
         self._session = session(target, engine=engine)
         self._tally = Tally(self._session)
         self._silence = np.zeros((1, *self.network.input.shape), np.int64 if self.network.input.current else np.uint8)
@@ -169,6 +172,7 @@ class Stream(Closed):
                 f"window: found shape {array.shape} at step {self._now}, allowed is "
                 f"{(self.meter.window, *self.network.input.shape)} between windows"
             )
+        check_input(self.network, array[:, None])  # all of it, before any of it is run
         for each in array:
             done = self.step(each)
         assert done is not None  # as these were all steps of a window
@@ -179,7 +183,11 @@ class Stream(Closed):
 
         Args:
             values: (*input_shape): spikes, or the current where the input takes one.
+
+        Raises:
+            InputError: another shape or values; the window can go on with others.
         """
+        check_step((1, *np.shape(values)), (1, *self.network.input.shape))
         if self._now == 0:
             self._begin()
         if self._running:
@@ -200,9 +208,13 @@ class Stream(Closed):
             return
         knob = self._decision.knob
         self._session.reset()
-        self._session.threshold_scale = knob if self.profile is None else self.profile.scale(knob)
+        self._session.threshold_scale = self._scale(knob)
         if self.early is not None:
             self.early.start(knob)
+
+    def _scale(self, knob: float) -> ThresholdScale:
+        """What the knob does to the thresholds."""
+        return knob if self.profile is None else self.profile.scale(knob)
 
     def _advance(self, values: Array) -> None:
         limit = self._decision.limit
@@ -267,8 +279,7 @@ class Stream(Closed):
         Raises:
             InputError: a window has begun.
         """
-        if self._now:
-            raise InputError(f"state: found step {self._now} of a window, allowed is between windows; finish it first")
+        self._check_between()
         counts = {name: getattr(self, name) for name in ("windows", *_COUNTERS)}
         return {
             "stream": self._identity(),
@@ -285,9 +296,10 @@ class Stream(Closed):
         Raises:
             InputError: it is of another stream, or damaged; then nothing has changed.
         """
+        self._check_between()
         stream = state.get("stream") if isinstance(state, Mapping) else None
-        if self._now or stream != self._identity():
-            raise InputError(f"state: found one of {stream!r}, allowed is one of {self._identity()!r}, between windows")
+        if stream != self._identity():
+            raise InputError(f"state: found one of {_other(stream, self._identity())}; use the same network and chip")
         check_keys(state, "stream", "windows", *_COUNTERS, "prediction", "usual", "totals", "controller")
         controller, kind = part(state, "controller"), type(self.controller).__name__
         if controller.get("kind") != kind:
@@ -306,6 +318,10 @@ class Stream(Closed):
             setattr(self, name, found)
         self._decision = self.controller.decision
 
+    def _check_between(self) -> None:
+        if self._now:
+            raise InputError(f"state: found step {self._now} of a window, allowed is between windows; finish it first")
+
     def _identity(self) -> dict[str, Any]:
         sizes = {name: self.network[name].size for name in self.network.names}
         return {"chip": self.meter.chip.name, "window": self.meter.window, "step_time": self.meter.step_time} | sizes
@@ -321,6 +337,15 @@ class Stream(Closed):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _other(found: object, wanted: Mapping[str, Any]) -> str:
+    """In what the state of another stream differs."""
+    if not isinstance(found, Mapping):
+        return f"no stream, allowed is one of {', '.join(f'{name}={value!r}' for name, value in wanted.items())}"
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    there, here = (", ".join(f"{name}={each.get(name)!r}" for name in names) for each in (found, wanted))
+    return f"a stream with {there}, allowed is one with {here}"
 
 
 _COUNTERS = ("skipped", "cut", "alarms", "unanswered")
