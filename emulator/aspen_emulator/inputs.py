@@ -94,7 +94,7 @@ def check_spikes(network: Network, spikes: object) -> Array:
     """
     array = np.asarray(spikes)
     if array.dtype.kind not in "bui":
-        found = "NaN or fractions" if _has_fractions(array) else f"{array.dtype} values"
+        found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
         floats = array.dtype.kind == "f" and bool(((array == 0) | (array == 1)).all())
         remedy = "pass spikes.astype(np.uint8)" if floats else "encode the data (aspen run takes raw ones by --values)"
         raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; {remedy}")

@@ -254,7 +254,7 @@ def check_step(found: tuple[int, ...], allowed: tuple[int, ...]) -> None:
     elif found == allowed[1:]:
         remedy = "for one sample add the batch: spikes[None]"
     elif found[1:] == allowed[1:] and found[0]:
-        remedy = f"for {found[0]} samples side by side open a session with batch={found[0]}"
+        remedy = f"for another number of samples side by side open a session with batch={found[0]}"
     else:
         remedy = "the batch comes first, then the shape of the input"
     raise InputError(f"step: found shape {found}, allowed is {allowed}, one time step (batch, *input_shape); {remedy}")
