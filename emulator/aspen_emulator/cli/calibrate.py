@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from aspen._numbers import LARGEST
+from aspen._checks import LARGEST
 from aspen.calibration import CalibrationTable, load_table, save_table
 from aspen.calibration_table import NO_CHIP
 from aspen.choosing import SURE, Battery, Choice, Chooser, Demand
