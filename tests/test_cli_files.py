@@ -248,6 +248,24 @@ def test_arrays_come_from_standard_input_and_go_to_standard_output(files: Path) 
     assert b"Output spikes: /dev/stdout" in made.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["chips", "loihi1"], b""),
+        (["run", "net.aspen", "--float", "--input", "x.npy", "--output", "-"],
+         b"aspen: /dev/stdout: cannot write there (Broken pipe); its reader has gone; choose a file\n"),
+    ],
+)  # fmt: skip
+def test_a_reader_that_has_gone_is_no_internal_error(files: Path, arguments: list[str], told: bytes) -> None:
+    program = [sys.executable, "-c", f"from aspen_emulator.cli import main; main({arguments})"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    made = subprocess.run(program, cwd=files, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert made.returncode == 1
+    assert made.stderr.startswith(told) if told else made.stderr == b""
+
+
 @pytest.mark.parametrize(("name", "begins"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml")])
 def test_the_suffix_of_a_picture_decides(tmp_path: Path, name: str, begins: bytes) -> None:
     figure, panels = new_figure((1, 1), 1, 1)

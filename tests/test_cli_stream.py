@@ -15,6 +15,8 @@ from click.testing import CliRunner
 
 from aspen.calibration import save_table
 from aspen.data import CurrentEncoder, LevelEncoder, save_encoder
+from aspen.errors import UnwrittenError
+from aspen.storage.growing import GrowingFile
 from aspen_emulator import run
 from aspen_emulator.cli.main import aspen, main
 from aspen_emulator.sweeps import Bench, make_tables, measure
@@ -94,6 +96,26 @@ def test_a_budget_is_held_logged_and_drawn(network: Path, sensor: Path, tmp_path
     assert sum(float(row["dynamic"]) for row in rows) == pytest.approx(found["dynamic_j"])
     assert np.mean([int(row["prediction"]) == 0 for row in rows]) == pytest.approx(found["accuracy"])
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_log_that_cannot_be_written_leaves_state_plot_and_summary(
+    network: Path, sensor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter(range(5))
+
+    def write(file: GrowingFile, text: str) -> None:
+        if next(lines, None) is None:
+            raise UnwrittenError("log.csv: cannot write there (No space left on device)")
+
+    monkeypatch.setattr(GrowingFile, "write", write)
+    log, plot, state = tmp_path / "log.csv", tmp_path / "plot.svg", tmp_path / "state.json"
+    with pytest.raises(SystemExit) as caught:
+        main(["stream", *map(str, (network, "--values", sensor, "--knob", 1, "--log", log, "--plot", plot, "--state",
+                                   state))])  # fmt: skip
+    out, err = capsys.readouterr()
+    assert (caught.value.code, "log.csv: cannot write there" in err, out.split()[0]) == (1, True, "5")
+    assert json.loads(state.read_text())["windows"] == 5
+    assert b"<svg" in plot.read_bytes()
 
 
 def test_it_goes_on_from_its_state(network: Path, sensor: Path, tmp_path: Path) -> None:

@@ -193,3 +193,31 @@ def test_scores_are_summed_or_averaged() -> None:
 def test_settings_that_are_not_allowed_are_refused(settings: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(QUICK, **settings)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_training(tmp_path: Path) -> None:
+    net = normed()
+    before = {name: values.clone() for name, values in net.state_dict().items()}
+    with pytest.raises(InputError, match="nowhere does not exist; create it first"):
+        fit(net, DATA, QUICK, checkpoint=tmp_path / "nowhere" / "c.pt")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/log: cannot make this folder \(Not a directory\)"):
+        fit(net, DATA, QUICK, log=tmp_path / "file" / "log")
+    assert all(torch.equal(values, before[name]) for name, values in net.state_dict().items())
+
+
+def test_a_training_goes_on_where_checkpoint_and_log_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("aspen.storage.writing.begin", refuse)
+    with pytest.warns(RuntimeWarning) as told:
+        fitted = fit(normed(), DATA, QUICK, epochs=2, checkpoint=tmp_path / "c.pt", log=tmp_path)
+    assert len(fitted.history) == 2
+    for name in ("c.pt", "epochs.csv"):
+        message = (
+            f"{name}: cannot write there (No space left on device); make room, or choose another disk; the training"
+        )
+        assert sum(message in str(warning.message) for warning in told) == 2  # once after each epoch

@@ -20,7 +20,9 @@ import pytest
 from aspen.errors import InputError, UnwrittenError
 from aspen.files import Container, read_container, update_container, write_container
 from aspen.storage import locks, temporaries
+from aspen.storage.growing import GrowingFile
 from aspen.storage.locks import locked, try_lock
+from aspen.storage.reading import opened
 from aspen.storage.writing import write_atomically
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, links and locks of POSIX")
@@ -192,6 +194,64 @@ def test_a_writer_whose_temporary_was_taken_for_a_dead_ones_begins_again(
     monkeypatch.setattr(temporaries, "try_lock", sweep_first)
     write_atomically(tmp_path / "a", b"new")
     assert ((tmp_path / "a").read_bytes(), names(tmp_path)) == (b"new", ["a"])
+
+
+def test_a_growing_file_begins_anew_or_goes_on(tmp_path: Path) -> None:
+    for append, expected in ((False, "1\n"), (True, "1\n1\n"), (False, "1\n")):
+        with GrowingFile(tmp_path / "a", append=append) as file:
+            file.write("1\n")
+        assert (tmp_path / "a").read_text() == expected
+
+
+def test_a_growing_file_says_where_it_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UnwrittenError, match="Is a directory"):
+        GrowingFile(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with (
+            pytest.raises(UnwrittenError, match=r"a: cannot write there \(File too large\)"),
+            GrowingFile(tmp_path / "a") as file,
+        ):
+            file.write("x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_all_that_comes_out_of_a_pipe_is_read(tmp_path: Path) -> None:
+    path, data = tmp_path / "pipe", b"MAGIC" + bytes(100_000)
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write_atomically, path, data)
+        with opened(path, b"MAGIC") as (stream, size):
+            assert (stream.read(), size) == (data, len(data))
+        written.result(10)
+
+
+def test_a_pipe_of_something_else_is_not_read_to_its_end(tmp_path: Path) -> None:
+    endless = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
+    assert endless.stdout is not None
+    try:
+        with opened(f"/dev/fd/{endless.stdout.fileno()}", b"MAGIC") as (stream, size):
+            assert (stream.read(), size) == (b"y\ny\ny", 5)
+    finally:
+        endless.stdout.close()
+        endless.wait(10)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no such file"), opened(tmp_path, b""):
+        pass
+    with pytest.raises(InputError, match="no such file"), opened("/dev/tty", b""):
+        pass
+    (tmp_path / "file").touch()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")  # what a file of others answers to anybody but root
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"file: cannot be read \(Permission denied\)"), opened(tmp_path / "file", b""):
+        pass
 
 
 def section(name: str) -> Callable[[Container], None]:

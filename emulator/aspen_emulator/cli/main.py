@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -90,6 +91,9 @@ def _run(arguments: list[str], debug: bool) -> int:
         return _fail("aspen: interrupted", 1, debug)
     except AspenError as error:
         return _fail(f"aspen: {_one_line(str(error))}", 1, debug)
+    except BrokenPipeError:  # whoever read what is printed has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to print at the end of Python goes nowhere
+        return 1
     except Exception as error:
         message = (
             f"aspen: internal error: {type(error).__name__}: {_one_line(str(error))} (add --debug for the traceback)"
