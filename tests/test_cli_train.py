@@ -82,8 +82,8 @@ def test_a_convolution_needs_something_to_convolve_over() -> None:
         (("--hidden", "", "--readout", "linear"), 1, "allowed are 3 or more sizes"),
         (("--hidden", "99999999"), 2, "allowed are sizes from 1 to 1048576"),
         (("--model", "conv", "--channels", ""), 1, "one convolution or more"),
-        (("--learning-rate", "0"), 2, "0.0 is not in the range"),
-        (("--spike-price", "nan"), 2, "found nan, allowed are numbers"),
+        (("--learning-rate", "0"), 2, "found '0', allowed is a finite number above 0"),
+        (("--spike-price", "nan"), 2, "found 'nan', allowed is a finite number from 0"),
     ],
 )
 def test_impossible_settings_are_refused(
