@@ -65,3 +65,27 @@ def test_a_value_on_its_bound_is_taken(name: str, setting: str, value: float) ->
 def test_a_value_beyond_its_bound_is_refused(name: str, setting: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{setting}.*: found"):
         MAKERS[name](**{setting: value})
+
+
+@pytest.mark.parametrize("nj", [400.0, 800.0])
+def test_a_full_ledger_is_spent_at_most_15_percent_faster_than_it_is_earned(nj: float) -> None:
+    budget = Budget(TABLE, nj * 1e-9 / WINDOW, WINDOW, STEP, sparsest=1.0, patience=1.0, max_change=1.0)
+    for _ in range(3000):
+        budget.update(Spent(WINDOW, 0.0, 0.0, ran=False))
+    assert budget.ledger.balance == budget.ledger.capacity
+    aimed = TABLE.dynamic_nj(budget.steering.knob) * 1e-9
+    assert aimed == pytest.approx(1.15 * budget.ledger.watts * WINDOW)
+    budget.ledger.balance = -budget.ledger.capacity
+    budget.update(Spent(0.0, 0.0, 0.0, ran=False))
+    assert TABLE.dynamic_nj(budget.steering.knob) * 1e-9 == pytest.approx(max(0.5 * aimed / 1.15, 300e-9))
+
+
+@pytest.mark.parametrize(("part", "run"), [(0.4 - 1e-6, False), (0.4 + 1e-6, True)])
+def test_however_dear_windows_are_one_is_run_with_two_fifths_of_the_ledger(part: float, run: bool) -> None:
+    """It is stopped where that is spent; were more asked for, nothing would ever be run again."""
+    budget = Budget(TABLE, 400e-9 / WINDOW, WINDOW, STEP, sparsest=1.0)
+    for _ in range(50):
+        budget.steering.observe(budget.steering.knob, 1.0)
+    budget.ledger.balance = part * budget.ledger.capacity
+    assert budget.steering.expected(1.0) > budget.ledger.capacity
+    assert budget.update(Spent(0.0, 0.0, 0.0, ran=False)).run == run
