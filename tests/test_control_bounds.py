@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 
 import pytest
 
 from aspen.control import AccuracyFloor, Battery, Budget, Decision, Manual, Rate, Spent
 from aspen.control.spending import Steering, sparsest_worth_running
 from aspen.errors import InputError
-from tests.control_tables import WINDOW, made_table
+from tests.control_tables import WINDOW, made_table, point
 from tests.controllers import STEP
 
 TABLE = made_table()
@@ -89,3 +90,11 @@ def test_however_dear_windows_are_one_is_run_with_two_fifths_of_the_ledger(part:
     budget.ledger.balance = part * budget.ledger.capacity
     assert budget.steering.expected(1.0) > budget.ledger.capacity
     assert budget.update(Spent(0.0, 0.0, 0.0, ran=False)).run == run
+
+
+@pytest.mark.parametrize(("dial", "width"), [("profile", 3.5), ("scale", log(8.0))])
+def test_the_largest_change_is_a_part_of_the_range_wherever_it_begins(dial: str, width: float) -> None:
+    points = (point(4.0, 300.0, 0.80), point(2.0, 600.0, 0.86), point(0.5, 1000.0, 0.90))
+    steering = Steering(made_table(dial, points=points), 4.0, max_change=0.25)
+    knob = steering.steer(0.0)
+    assert (log(knob / 0.5) if dial == "scale" else knob - 0.5) == pytest.approx(width / 4)
