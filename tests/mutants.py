@@ -64,7 +64,14 @@ COMPILED = [
     "test_energy_published",
 ]
 ENERGY = ["test_energy", "test_energy_published", "test_energy_baseline"]
-CONTROL = ["test_control_bounds", "test_control", "test_control_units", "test_controllers", "test_streaming"]
+CONTROL = [
+    "test_control_bounds",
+    "test_choosing",
+    "test_control",
+    "test_control_units",
+    "test_controllers",
+    "test_streaming",
+]
 TABLES = ["test_calibration_table", "test_choosing", "test_sweeps", "test_cli_calibrate"]
 TESTS: dict[str, list[str]] = {
     "emulator/aspen_emulator/lif.py": ["test_lif", "test_engines", *FAST],

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aspen.calibration import CalibrationTable, EarlyPoint
 from aspen.choosing import Battery, Chooser
 from aspen.confidence import EarlyStop
+from aspen.control.spending import ended_early
 from aspen.control.units import parse_energy
 from aspen.errors import InputError
 from aspen.operating_points import stretched, wilson
@@ -191,6 +192,21 @@ def test_without_an_early_stop_there_is_none() -> None:
     changed: dict[str, Any] = {"early": True}
     with pytest.raises(InputError, match="found no early stop in the table"):
         Chooser(made(), **changed)
+
+
+def test_a_table_that_ends_early_keeps_what_is_worth_its_cost_with_the_knob_going_one_way() -> None:
+    table = with_early()
+    ended = ended_early(table)
+    assert ended.points == tuple(early.point for early in table.early_points)
+    assert (ended.early, ended.early_points) == (None, ())
+    costs = ((5.0, 0.6), (80.0, 0.9), (20.0, 0.8))  # of the knobs 3, 1.5 and 0.5: the dearest lies between the others
+    moved = tuple(
+        replace(early, point=replace(early.point, dynamic_nj=nj, accuracy=right, accuracy_low=0.0, accuracy_high=1.0))
+        for early, (nj, right) in zip(table.early_points, costs, strict=True)
+    )
+    assert [p.threshold_scale for p in ended_early(replace(table, early_points=moved)).points] == [3.0, 0.5]
+    with pytest.raises(InputError, match="found no early stop"):
+        ended_early(made())
 
 
 def test_an_interval_ends_where_rates_do() -> None:
