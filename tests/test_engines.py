@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aspen.errors import InputError
 from aspen.exporting import export
@@ -13,8 +14,9 @@ from aspen.models import DenseNet
 from aspen.network import Dense, Lif, Network, Population
 from aspen.neurons import RESETS
 from aspen.thresholds import set_threshold_scale
-from aspen_emulator import run, session
+from aspen_emulator import run, session, sweep
 from aspen_emulator.fast import engine as fast_engine
+from tests.fast_networks import INPUTS, input_for, network_for
 from tests.networks import fixed_network, float_network, random_spikes, resets, seeds
 
 
@@ -44,6 +46,24 @@ def test_fast_equals_reference_while_the_knob_moves_by_step_sample_and_populatio
     rng = np.random.default_rng(seed)
     knob = {"layer1": rng.uniform(0.5, 2, (12, 5)), "layer2": rng.uniform(0.5, 2, 12)}
     assert_same(fixed_network(seed, reset=reset), random_spikes(seed, 12, 5, 6), knob)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.sampled_from(INPUTS), st.booleans())
+def test_runs_sessions_and_sweeps_agree_on_any_input(seed: int, kind: str, integer: bool) -> None:
+    """Graded spikes and direct currents up to their limits among them; all that is public, on both engines."""
+    network = network_for(seed, integer, seed % 2 == 0, kind)
+    values = input_for(seed, network, 7, 4)
+    assert_same(network, values, 1.0)
+    expected = run(network, values, engine="reference")
+    labels = np.maximum(expected.predictions, 0)  # no answer is no class
+    points = [sweep(network, values, labels, (0.8, 1.0), engine=engine) for engine in ("fast", "reference")]
+    assert points[0] == points[1]
+    for engine in ("fast", "reference"):
+        with session(network, engine=engine, batch=4) as live:
+            outputs = [live.step(step) for step in values]
+            np.testing.assert_array_equal(outputs, expected.output)
+            assert live.spikes == {name: counts.sum() for name, counts in expected.spikes.items()}
 
 
 def test_batches_run_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,16 +136,19 @@ def test_code_that_cannot_be_kept_is_compiled_all_the_same() -> None:
     assert compiled(names["add"])(2, 3) == 5
 
 
-def test_a_memory_mapped_file(tmp_path: Path) -> None:
-    network = mixed(5, integer=True)
+@pytest.mark.parametrize("kind", INPUTS)
+def test_a_memory_mapped_file(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CHUNK_BYTES", 4000)
+    network = mixed(5, integer=True, extreme=True, kind=kind)
     spikes = input_for(5, network, STEPS, BATCH)
     np.save(tmp_path / "spikes.npy", spikes)
     mapped = np.load(tmp_path / "spikes.npy", mmap_mode="r")
     compare(network, mapped, thresholds_for(network, 1.0, STEPS, BATCH))
 
 
-def test_input_that_is_not_contiguous() -> None:
-    network = mixed(6, integer=True)
+@pytest.mark.parametrize("kind", INPUTS)
+def test_input_that_is_not_contiguous(kind: str) -> None:
+    network = mixed(6, integer=True, kind=kind)
     spikes = input_for(6, network, STEPS, 2 * BATCH)[:, ::2]
     compare(network, spikes, thresholds_for(network, 1.0, STEPS, BATCH))
 
