@@ -98,3 +98,8 @@ def test_the_largest_change_is_a_part_of_the_range_wherever_it_begins(dial: str,
     steering = Steering(made_table(dial, points=points), 4.0, max_change=0.25)
     knob = steering.steer(0.0)
     assert (log(knob / 0.5) if dial == "scale" else knob - 0.5) == pytest.approx(width / 4)
+
+
+@pytest.mark.parametrize(("give", "knob"), [(0.0, 0.0), (0.039, 0.0), (0.041, 0.5), (0.09, 0.5), (0.11, 1.0)])
+def test_the_sparsest_worth_running_gives_away_as_much_as_it_may(give: float, knob: float) -> None:
+    assert sparsest_worth_running(TABLE, give) == knob
