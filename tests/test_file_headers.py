@@ -12,10 +12,11 @@ import pytest
 
 from aspen._json import MAX_DEPTH, parse_json
 from aspen.data.ts_files import read_ts
-from aspen.errors import FileFormatError
+from aspen.errors import FileFormatError, InputError
 from aspen.files import Container, read_container, write_container
 from aspen.network import FixedLif, load_network
 from aspen_emulator.cli.stream import _read_state
+from aspen_emulator.streaming import Events
 from aspen_emulator.study.measuring import read_points, read_spent
 from aspen_hardware import compile, load_deployment, store_deployment
 from tests.damage import nested
@@ -128,3 +129,12 @@ def test_numbers_at_the_edge_of_their_type_raise_no_warning() -> None:
         bad = text.replace(row, row.replace(row.split(",")[0], number, 1))
         with pytest.raises(FileFormatError, match=r"x.ts, line 22: found NaN, infinity or numbers beyond 1e\+15"):
             read_ts(bad, "x.ts")
+
+
+@pytest.mark.parametrize("totals", [[], 3, {"steps": 2**63}, {"steps": -1}, {"steps": True}])
+def test_totals_of_a_stream_that_nothing_could_have_counted_are_refused(totals: Any) -> None:
+    network = float_network(1)
+    good = Events.none(network).to_dict()
+    assert Events.from_dict(good | {"steps": 2**63 - 1}, network).steps == 2**63 - 1
+    with pytest.raises(InputError, match=r"^state: found (totals|steps)="):
+        Events.from_dict(good | totals if isinstance(totals, dict) else totals, network)
