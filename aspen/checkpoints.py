@@ -7,11 +7,12 @@ anything of the training is changed.
 
 from __future__ import annotations
 
+import ast
 import io
 import pickle
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
@@ -84,10 +85,9 @@ def read_checkpoint(path: str | Path, settings: dict[str, Any]) -> dict[str, Any
         raise FileFormatError(f"{path}: found no checkpoint of this ASPEN (format {VERSION}); start anew")
     if state["settings"] != settings:
         kept = state["settings"] if isinstance(state["settings"], dict) else {}
-        other = sorted(key for key in {*settings, *kept} if settings.get(key) != kept.get(key))
         raise InputError(
-            f"{path}: found a checkpoint of another training, which differs in {', '.join(other)}; resume with "
-            f"the same settings, or start anew"
+            f"{path}: found a checkpoint of another training, which differs in {'; '.join(differences(kept, settings))}"
+            f"; resume with the same settings, or start anew"
         )
     try:
         _check_progress(state, len(settings["recipe"]))
@@ -95,6 +95,50 @@ def read_checkpoint(path: str | Path, settings: dict[str, Any]) -> dict[str, Any
     except InputError as error:
         raise FileFormatError(f"{path}: the checkpoint is malformed ({error}); start anew") from error
     return state
+
+
+def differences(kept: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """In which settings a checkpoint's training differs from another, with both values where they are short."""
+    found = []
+    for key in sorted({*settings, *kept}):
+        one, two = kept.get(key), settings.get(key)
+        if one == two:
+            continue
+        if key == "recipe" and isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+            for number, (before, now) in enumerate(zip(one, two, strict=True)):
+                stage = f"stage {number + 1}: " if len(one) > 1 else ""
+                found += [f"recipe ({stage}{text})" for text in _compared(_fields(before), _fields(now))]
+        else:
+            found += _compared({key: one}, {key: two})
+    return found
+
+
+def _compared(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Name, value in the checkpoint and value now of what differs."""
+    texts = []
+    for name in dict.fromkeys((*kept, *now)):
+        one, two = kept.get(name), now.get(name)
+        if one != two:
+            short = all(len(str(value)) <= 60 for value in (one, two))
+            texts.append(f"{name}: found {one}, now {two}" if short and name != "input" else name)
+    return texts
+
+
+def _fields(recipe: object) -> dict[str, str]:
+    """The fields of a recipe by its representation; those of its dial as ``dial.price``. Later stages are no fields."""
+    try:
+        named = dict(_keywords(ast.parse(str(recipe), mode="eval").body, ""))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # of a damaged checkpoint
+        return {"text": str(recipe)}
+    return {name: value for name, value in named.items() if not name.startswith("then")}
+
+
+def _keywords(call: ast.AST, prefix: str) -> Iterator[tuple[str, str]]:
+    for keyword in getattr(call, "keywords", []):
+        if isinstance(keyword.value, ast.Call):
+            yield from _keywords(keyword.value, f"{prefix}{keyword.arg}.")
+        else:
+            yield f"{prefix}{keyword.arg}", ast.unparse(keyword.value)
 
 
 def check_stage(path: str | Path, state: dict[str, Any], stage: Stage) -> None:

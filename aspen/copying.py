@@ -1,4 +1,4 @@
-"""Copies of models, to try something on without touching what is the user's."""
+"""A user's model, and copies of it to try something on."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def copy_of(model: nn.Module) -> nn.Module:
             if not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     return copy.deepcopy(model, memo)
+
+
+def plain_of(model: nn.Module) -> nn.Module:
+    """The user's own model behind a fused one; any other model as it is."""
+    from aspen.fused.module import Fused
+
+    return model.plain if isinstance(model, Fused) else model

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from aspen._arrays import Array, Rebuilt, frozen
 from aspen._checks import as_number, shown
+from aspen._targets import as_network
 from aspen.connections import Connection, Conv, Sparse
 from aspen.errors import FileFormatError, InputError, NetworkError
 from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, update_container
@@ -80,6 +81,7 @@ class DialProfile(Rebuilt):
     @classmethod
     def uniform(cls, network: Network, low: float = 0.5, high: float = 4.0) -> DialProfile:
         """One factor for all hidden populations, ``low`` at knob 0 and ``high`` at knob 1, even in the logarithm."""
+        as_network(network)
         if not 0 < low < high < np.inf:
             raise InputError(f"uniform: found factors from {low} to {high}, allowed is 0 < low < high; e.g. 0.5 and 4")
         slopes: dict[str, ArrayLike] = dict.fromkeys(network.hidden, float(np.log(high / low)))

@@ -12,6 +12,8 @@ from aspen.errors import InputError
 PENALTIES = ("l1", "l2")
 COSTS = ("spikes", "operations")
 SCORES = ("sum", "mean")
+LARGEST_PRICE = 1e38
+"""Of spikes: float32, in which models are trained, holds no larger ones."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ class DialTraining:
         if self.groups is not None:
             object.__setattr__(self, "groups", as_integer("dial: groups", self.groups, 1))
         object.__setattr__(self, "frozen", as_flag("dial: frozen", self.frozen))
-        if not 0 < self.low_price <= self.high_price:
+        if not 0 < self.low_price <= self.high_price <= LARGEST_PRICE:
             raise InputError(
-                f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high; e.g. "
-                f"0.001 and 10"
+                f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high <= "
+                f"{LARGEST_PRICE:g}; e.g. 0.001 and 10"
             )
 
 
@@ -122,7 +124,9 @@ class Recipe:
             object.__setattr__(self, what, as_number(what, getattr(self, what), 0, top))
         for what in ("learning_rate", "clip"):
             object.__setattr__(self, what, as_number(what, getattr(self, what), 0, above=True))
-        object.__setattr__(self, "spike_price", as_number("spike_price", self.spike_price))
+        object.__setattr__(self, "spike_price", as_number("spike_price", self.spike_price, 0, LARGEST_PRICE))
+        for layer, price in self.prices.items():
+            as_number(f"prices of {layer}", price, 0, LARGEST_PRICE)
         if self.dial is not None and self.perturbation is not None:
             raise InputError(f"{self.name}: found a perturbation beside a dial, allowed is one; a dial has its jitter")
 

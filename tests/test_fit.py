@@ -193,8 +193,10 @@ def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
     fit(model(), DATA, QUICK, checkpoint=path)
     with pytest.raises(InputError, match="found a checkpoint of another training, which differs in seed"):
         fit(model(), DATA, QUICK, seed=1, checkpoint=path, resume=True)
-    with pytest.raises(InputError, match="differs in recipe"):
+    with pytest.raises(InputError, match=r"differs in recipe \(clip: found 1.0, now 2.0\); resume with the same"):
         fit(model(), DATA, replace(QUICK, clip=2.0), checkpoint=path, resume=True)
+    with pytest.raises(InputError, match=r"differs in recipe \(epochs: found 3, now 5\); seed: found 0, now 1; resume"):
+        fit(model(), DATA, QUICK, epochs=5, seed=1, checkpoint=path, resume=True)
     swapped = replace(DATA.train, labels=1 - DATA.train.labels)
     for other in (bad(encoder=RateEncoder(7)), bad(train=swapped)):
         with pytest.raises(InputError, match="differs in input;"):

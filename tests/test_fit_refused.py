@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aspen.checkpoints import differences
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError
 from aspen.models import DenseNet
@@ -171,6 +172,37 @@ def test_recipes_for_something_else_are_refused(recipe: Any, message: str) -> No
     with pytest.raises(InputError, match=message):
         fit(net, DATA, recipe)
     assert "forward" not in vars(net)
+
+
+def test_a_checkpoint_says_which_stage_differs_in_which_setting() -> None:
+    stages = replace(ONE, then=replace(ONE, dial=DialTraining()))
+    other = replace(ONE, then=replace(ONE, dial=DialTraining(high_price=3.0), epochs=2))
+    kept, now = ({"recipe": [repr(stage) for stage in recipe.stages], "input": "a"} for recipe in (stages, other))
+    assert differences(kept, now) == [
+        "recipe (stage 2: dial.high_price: found 10.0, now 3.0)",
+        "recipe (stage 2: epochs: found 1, now 2)",
+    ]
+    assert differences({**kept, "input": "b"}, kept) == ["input"]
+    brackets = "(" * 10
+    assert differences({"recipe": [brackets]}, {"recipe": ["Recipe()"]}) == [
+        "recipe (text: found ((((((((((, now None)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"spike_price": 1e300}, r"spike_price: found 1e\+300, allowed is a number from 0 to 1e\+38"),
+        ({"spike_price": -1.0}, "spike_price: found -1.0"),
+        ({"spike_price": float("nan")}, "spike_price: found nan"),
+        ({"prices": {"lif1": float("nan")}}, "prices of lif1: found nan"),
+    ],
+)
+def test_prices_beyond_what_a_loss_can_hold_are_refused(settings: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(ONE, **settings)
+    with pytest.raises(InputError, match=r"allowed is 0 < low <= high <= 1e.38; e.g. 0.001 and 10"):
+        DialTraining(high_price=1e300)
 
 
 def test_what_is_refused_leaves_the_model_as_it_was() -> None:

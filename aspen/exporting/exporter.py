@@ -12,7 +12,7 @@ from aspen._arrays import Array
 from aspen._names import unknown_name
 from aspen._version import __version__
 from aspen.connections import Connection
-from aspen.copying import copy_of
+from aspen.copying import copy_of, plain_of
 from aspen.errors import InputError, ModelError
 from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
 from aspen.exporting.folding import Folder, merge
@@ -68,6 +68,9 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
         InputError: the sample has too few steps or dimensions, numbers that are not finite, or zeros alone; an unknown
             readout.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: found {type(model).__name__}, allowed is a trained snnTorch model; pass that")
+    model = plain_of(model)
     if readout not in (None, *READOUTS):
         raise InputError(unknown_name("readout", readout, ("None", *READOUTS)))
     if not isinstance(sample, Tensor) or sample.ndim < 3 or sample.shape[0] < 2:

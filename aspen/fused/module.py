@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aspen._names import unknown_name
 from aspen.errors import InputError, ModelError
+from aspen.fused.hooks import changing_hooks
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
 from aspen.fused.rehearsal import Form, rehearse
@@ -31,7 +32,8 @@ def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "r
 
     The result shares its parameters, buffers and submodules with ``model``, which remains usable as it is: the same
     ``state_dict``, optimisers, hooks, ``train()`` and ``to()``. Perturbed thresholds and the knob work in it, with the
-    same draws. Hooks on submodules see all steps at once, (time x batch, *shape).
+    same draws. Hooks on submodules see all steps at once, (time x batch, *shape); those that change values must do so
+    for each step and sample alone.
 
     The model may loop over the first dimension of its input, or do one step (with ``init_hidden``, or taking and
     returning its states), and what it does between the neurons is free as long as each step and sample is treated
@@ -132,19 +134,25 @@ class Fused(nn.Module):
             ModelError: the model cannot be fused.
         """
         form = self.check(inputs)
-        with self._running(len(inputs)):
-            return form.call(self.plain, inputs)
+        with self._running(len(inputs)), changing_hooks(self.plain) as changing:
+            made = form.call(self.plain, inputs)
+        if changing:  # these count in the rehearsal too
+            form = self.check(inputs, tuple(changing))
+        return form.restore(made, len(inputs))
 
-    def check(self, inputs: Tensor) -> Form:
-        """Rehearse with inputs like these (time, batch, *shape), unless that was done; see :func:`fuse`."""
+    def check(self, inputs: Tensor, hooks: tuple[int, ...] = ()) -> Form:
+        """Rehearse with inputs like these (time, batch, *shape), unless that was done; see :func:`fuse`.
+
+        ``hooks`` are the numbers of forward hooks that change values, if there are any: then all hooks run as well.
+        """
         if not isinstance(inputs, Tensor) or inputs.ndim < 2 or 0 in inputs.shape[:2]:
             found = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
             raise InputError(f"inputs: found {found}, allowed is a tensor (time, batch, *shape) with 1 step or more")
         self._check_batch_norm()
-        key = (self.training, inputs.shape[2:], inputs.dtype, inputs.device)
+        key = (self.training, inputs.shape[2:], inputs.dtype, inputs.device, hooks)
         known, form = self._forms.get(key, (0, None))
         if form is None or known < len(inputs):
-            form = rehearse(self.plain, [neuron.name for neuron in self._neurons], inputs)
+            form = rehearse(self.plain, [neuron.name for neuron in self._neurons], inputs, bool(hooks))
             self._forms[key] = (len(inputs), form)
         return form
 

@@ -44,8 +44,8 @@ class Form:
     restore: Restore
 
     def call(self, model: nn.Module, inputs: Tensor) -> Any:
-        """What the model returns for (time, batch, *shape), its neurons running all steps in one call."""
-        return self.restore(call_merged(model, inputs, self.loops, self.states), len(inputs))
+        """What the model makes of all steps as one, its neurons running them in one call; :attr:`restore` follows."""
+        return call_merged(model, inputs, self.loops, self.states)
 
 
 def call_merged(model: nn.Module, inputs: Tensor, loops: bool, states: int) -> Any:
@@ -178,18 +178,19 @@ class _Rehearsal:
         )
 
 
-def rehearse(model: nn.Module, neurons: list[str], inputs: Tensor) -> Form:
+def rehearse(model: nn.Module, neurons: list[str], inputs: Tensor, hooks: bool = False) -> Form:
     """Find the model's form, in the mode (training or not) in which it is.
 
     Args:
         model: the model; a copy of it runs.
         neurons: names of its spiking layers.
         inputs: (time, batch, *shape), whose number of steps, shape, type and device count.
+        hooks: whether forward hooks run too; those that only look would see what is made up here.
 
     Raises:
         ModelError: the model cannot be fused.
     """
-    twin = _copy(model)
+    twin = _copy(model, hooks)
     layers = dict(twin.named_modules())
     steps = max(len(inputs), 2)
     sample = _sample(inputs, steps)
@@ -283,11 +284,14 @@ def _sample(inputs: Tensor, steps: int) -> Tensor:
     return torch.rand(shape, generator=generator, dtype=inputs.dtype).to(inputs.device)
 
 
-def _copy(model: nn.Module) -> nn.Module:
-    """A copy without hooks that look at what modules make, and with BatchNorm as it is after training."""
+def _copy(model: nn.Module, hooks: bool) -> nn.Module:
+    """A copy with forward hooks or without, without those of gradients, and with BatchNorm as it is after training."""
     twin = copy_of(model)
     for module in twin.modules():
-        module._forward_hooks.clear()
+        module._backward_hooks.clear()
+        module._backward_pre_hooks.clear()
+        if not hooks:
+            module._forward_hooks.clear()
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
     return twin

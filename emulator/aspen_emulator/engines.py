@@ -7,6 +7,7 @@ from typing import Protocol
 
 from aspen._arrays import Array
 from aspen._names import unknown_name
+from aspen._targets import as_network
 from aspen.errors import InputError
 from aspen.knob import ThresholdScale
 from aspen.network import Network
@@ -50,8 +51,12 @@ def check_engine(engine: str) -> None:
 
 
 def network_of(target: Network | Deployment) -> Network:
-    """What an engine runs: the integers of a deployment, or the network itself."""
-    return target.network if isinstance(target, Deployment) else target
+    """What an engine runs: the integers of a deployment, or the network itself.
+
+    Raises:
+        InputError: it is neither.
+    """
+    return target.network if isinstance(target, Deployment) else as_network(target, "target")
 
 
 def run(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._targets import as_network
 from aspen.errors import InputError
 from aspen.network import Dense, FixedLif, Lif, Network
 from aspen_emulator.engines import run
@@ -111,6 +112,7 @@ def observe(network: Network, spikes: object) -> Observation:
     Raises:
         InputError: the network is in integers, takes a current, or the spikes do not fit it.
     """
+    as_network(network)
     if network.is_integer or network.input.current:
         found = "integers" if network.is_integer else f"a current into {network.input.name}"
         raise InputError(

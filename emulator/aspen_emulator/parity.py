@@ -12,6 +12,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen._labels import as_labels
+from aspen._targets import as_network
 from aspen.files import update_container
 from aspen.network import Network
 from aspen.record import Record
@@ -153,7 +154,7 @@ def parity(
         InputError: the spikes do not fit the network, or the labels the spikes or its outputs.
         ModelError: the model has other spiking layers than the network has populations.
     """
-    values = check_input(network, spikes)
+    values = check_input(as_network(network), spikes)
     if labels is not None:
         labels = as_labels("labels", labels, values.shape[1], network[network.output].size, steps=len(values))
     stages: dict[str, Record] = {}

@@ -29,10 +29,11 @@ def torch_record(model: nn.Module, network: Network, values: Array) -> Record:
     """
     import torch
 
+    from aspen.copying import plain_of
     from aspen.exporting import population_name
     from aspen.layers import spiking_layers
-    from aspen.spikes import count_spikes
 
+    model = plain_of(model)
     layers = spiking_layers(model)
     by_population = {population_name(name): name for name in layers}
     read = None
@@ -48,13 +49,7 @@ def torch_record(model: nn.Module, network: Network, values: Array) -> Record:
     was_training = model.training
     model.eval()
     try:
-        for stepwise in (False, True):
-            for layer in layers.values():
-                _forget(layer)
-            with torch.no_grad(), count_spikes(layers) as collected, _membranes(read) as shown:
-                _feed(model, inputs, stepwise)
-            if all(len(steps) == len(values) for steps in collected.values()):
-                break
+        collected, shown = _play(model, inputs, {name: network[p].size for p, name in by_population.items()}, read)
     finally:
         model.train(was_training)
     rasters = {
@@ -104,11 +99,46 @@ def _forget(layer: Any) -> None:
         layer.reset_mem()
 
 
-def _feed(model: nn.Module, inputs: Any, stepwise: bool) -> None:
-    """The whole input at once, or step by step; a model that is made for the other way may fail or answer nonsense."""
-    try:
-        for part in inputs if stepwise else [inputs]:
-            model(part)
-    except (RuntimeError, ValueError, IndexError):
-        if stepwise:
-            raise
+def _play(model: nn.Module, inputs: Any, sizes: dict[str, int], read: Any) -> tuple[dict[str, list[Any]], list[Array]]:
+    """Call the model as it is written: with all steps, with one that it repeats, or step by step with its states.
+
+    Args:
+        model: the model.
+        inputs: (steps, samples, *shape).
+        sizes: name of each spiking layer -> its neurons.
+        read: the layer whose values are the answer, or None.
+
+    Returns:
+        spikes of each layer at each step, and what ``read`` showed.
+
+    Raises:
+        ModelError: none of these calls each neuron once per step.
+    """
+    import torch
+
+    from aspen.exporting.forms import call, line
+    from aspen.layers import spiking_layers
+    from aspen.spikes import count_spikes
+
+    layers = spiking_layers(model)
+    forms = {"whole": [inputs], "steps": list(inputs)}
+    if bool((inputs == inputs[:1]).all()):
+        forms = {"whole": [inputs], "static": [inputs[0]], "steps": list(inputs)}
+    problems = []
+    for form, given in forms.items():
+        for layer in layers.values():
+            _forget(layer)
+        with torch.no_grad(), count_spikes(layers) as collected, _membranes(read) as shown:
+            try:
+                call(model, given, form)
+            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                problems.append(line(error))
+        wanted = {name: [inputs.shape[1] * size] * len(inputs) for name, size in sizes.items()}
+        if {name: [step.numel() for step in steps] for name, steps in collected.items()} == wanted:
+            return collected, shown
+    found = sorted({len(steps) for steps in collected.values()})
+    raise ModelError(
+        f"parity: {type(model).__name__}.forward() calls its neurons {found} times on {len(inputs)} steps of "
+        f"{inputs.shape[1]} samples ({problems[0] if problems else 'or with other shapes'}), allowed is once per step; "
+        f"give a model that repeats one input of its own accord that input at every step, as many as it repeats"
+    )

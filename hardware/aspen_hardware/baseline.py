@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 
 from aspen._names import unknown_name
+from aspen._targets import as_network
 from aspen.control.units import format_energy
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
@@ -138,6 +139,7 @@ def ann_baseline(
         InputError: frames or partial_sums are not allowed, or all weights are zero.
         ChipError: the chip's file does not have the figures.
     """
+    as_network(network)
     if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 1:
         raise InputError(f"frames: found {frames!r}, allowed are whole numbers from 1; give 1, or the number of steps")
     if partial_sums not in PARTIAL_SUMS:
@@ -262,6 +264,7 @@ def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> Br
     Raises:
         InputError: the run or the baseline is of another network or another chip.
     """
+    as_network(network)
     report = _report(run, ann)
     updates = report.count("neuron_update_active") + report.count("neuron_update_inactive")
     found = (report.synapses, updates, ann.synapses)

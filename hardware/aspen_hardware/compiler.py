@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from aspen._checks import as_integer, as_number
+from aspen._targets import as_network
 from aspen.connections import Connection
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
@@ -68,6 +69,7 @@ def compile(
         InputError: ``max_threshold_scale`` is not at least 1 and finite, ``threshold_groups`` is less than 1, or an
             integer network is to be calibrated or grouped, or the profile does not fit the network.
     """
+    as_network(network)
     max_threshold_scale = as_number("max_threshold_scale", max_threshold_scale, 1, remedy="give e.g. 4")
     if threshold_groups is not None:
         threshold_groups = as_integer("threshold_groups", threshold_groups, 1, remedy="give e.g. 8")
@@ -85,6 +87,7 @@ def compile(
                 "floating point; compile the trained network"
             )
         return _finish(network, description, {}, None)
+    _check_driven(network)
     classes = {}
     if profile is not None:
         profile.check(network)
@@ -92,6 +95,17 @@ def compile(
         classes = {name: dial_classes(network, profile, name) for name in network.order}
     options = Options(max_threshold_scale, netx, threshold_groups, classes)
     return _compile(_graded(network), description, options, calibration)
+
+
+def _check_driven(network: Network) -> None:
+    """The integers' scale is that of the weights: neurons that a current alone drives have none."""
+    for name in network.order:
+        if not network.incoming(name):
+            raise ChipError(
+                f"{name}: found neurons that a current alone drives, allowed are neurons that weights drive, which set "
+                f"the scale of their integers; give the current to an input without neurons, Population(..., "
+                f"current=True), and connect that to these one to one"
+            )
 
 
 def _graded(network: Network) -> Network:

@@ -192,6 +192,11 @@ def energy_model(
             above 0, or the chip's file has no times of operations.
         ChipError: no placement was given and the network cannot be placed.
     """
+    if not isinstance(record, Record):
+        raise InputError(
+            f"record: found {type(record).__name__}, allowed is the aspen.Record of a run; run the network first: "
+            f"energy_model(aspen_emulator.run(network, spikes), chip)"
+        )
     if record.steps == 0 or record.batch == 0:
         raise InputError(f"record: found {record.steps} steps of {record.batch} samples, allowed is at least one")
     if step_time is not None and not (step_time > 0 and isfinite(step_time)):

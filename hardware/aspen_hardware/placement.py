@@ -20,6 +20,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aspen._arrays import Array
+from aspen._targets import as_network
 from aspen.connections import Connection
 from aspen.errors import ChipError
 from aspen.network import Network, Population
@@ -156,8 +157,10 @@ def place(network: Network, chip: Chip) -> Placement:
     """Put ``network`` on the cores of ``chip``: each population in slices as large as fit, see the module.
 
     Raises:
+        InputError: it is no network.
         ChipError: a single neuron needs more than one core has; the message names population, limit and remedy.
     """
+    as_network(network)
     orders = _orders(network, chip)
     maps = {connection.name: _sorted(connection, orders) for connection in network.connections}
     costs = {name: _Costs.of(network, network[name], maps, orders.get(name), chip) for name in network.order}

@@ -127,17 +127,17 @@ def _rescale(
     network: Network, population: Population, lif: Lif, bias: Array, options: Options, choice: Choice
 ) -> Rescaled:
     """Neurons rescaled as the options and the choice ask for; the output's keep the unit of their membranes, which may
-    be read out."""
+    be read out, and those that take a current keep the unit in which it is given."""
     incoming = network.incoming(population.name)
     if np.isfinite(lif.threshold).all():
-        read_out = population.name == network.output
+        kept = population.name == network.output or population.current
         classes = options.classes.get(population.name)
-        if classes is not None and not read_out:
+        if classes is not None and not kept:
             return balance(incoming, bias, lif.threshold, 0, classes)
-        if choice.thresholds and not read_out:
+        if choice.thresholds and not kept:
             return balance(incoming, bias, lif.threshold, choice.thresholds)
         if options.threshold_groups is not None:
-            return group_thresholds(incoming, bias, lif.threshold, options.threshold_groups, rescale=not read_out)
+            return group_thresholds(incoming, bias, lif.threshold, options.threshold_groups, rescale=not kept)
     return unchanged(incoming, bias, lif.threshold)
 
 

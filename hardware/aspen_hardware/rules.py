@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._targets import as_network
 from aspen.errors import ChipError
 from aspen.graded import GradedInput
 from aspen.network import Network
@@ -50,6 +51,7 @@ def check(network: Network, chip: Chip) -> list[Finding]:
 
     A network that is far too large is not placed: its synapses need not be written out one by one for that.
     """
+    as_network(network)
     findings: list[Finding] = []
     placement, least = None, least_cores(network, chip)
     if chip.limits.cores is not None and least > FAR * chip.limits.cores:
