@@ -11,7 +11,7 @@ LAVA = lava-nc==0.10.0
 NEUROBENCH = neurobench==2.3.0
 CODE = aspen hardware emulator examples benchmarks tests setup.py setup_editable.py
 
-.PHONY: demo test plain-install bench lint format clean
+.PHONY: demo test plain-install bench mutants lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/aspen demo
@@ -26,6 +26,10 @@ plain-install:
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/emulation.py --output runs/bench
 	$(BIN)/python benchmarks/training.py --output runs/bench
+
+# Small mistakes in the numeric core, one at a time: hours; a sample: make mutants MUTANTS="--sample 10 aspen/control/"
+mutants: $(VENV)/installed
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check $(CODE)
