@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import snntorch
 import torch
@@ -43,12 +41,15 @@ def test_one_parameter_may_be_learned_alone(learned: str, reset: str) -> None:
     assert_alike(Chain((5, 6, 4), layers).double(), busy_input(5, dtype=torch.float64), DOUBLE)
 
 
-@pytest.mark.parametrize("threshold", [0.3, torch.full((4,), 0.3, dtype=torch.float64)], ids=["lone", "each"])
-def test_what_a_reset_takes_is_rounded_as_snntorch_rounds_it(threshold: Any) -> None:
+@pytest.mark.parametrize("shape", [(), (4,)], ids=["lone", "each"])
+def test_what_a_reset_takes_is_rounded_as_snntorch_rounds_it(shape: tuple[int, ...]) -> None:
     """A lone threshold is taken in the precision of the spikes, float32, where 0.3 is another number."""
     torch.manual_seed(1)
-    model = Chain((5, 4), [snntorch.Leaky(beta=0.8, threshold=threshold, reset_mechanism="subtract")]).double()
-    assert_alike(model, busy_input(5, dtype=torch.float64), 1e-5)
+    neuron = snntorch.Leaky(beta=0.8, reset_mechanism="subtract")
+    model = Chain((5, 4), [neuron]).double()
+    neuron._buffers["threshold"] = torch.full(shape, 0.3, dtype=torch.float64)
+    spikes, _ = assert_alike(model, busy_input(5, dtype=torch.float64), 1e-5)
+    assert bool(spikes.any())
 
 
 def test_a_model_is_rehearsed_in_each_mode() -> None:
