@@ -13,12 +13,11 @@ from aspen._names import unknown_name
 from aspen.copying import copy_of
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError
-from aspen.layers import hidden_layers, spiking_layers
+from aspen.layers import check_weights, hidden_layers, spiking_layers
 from aspen.perturbation import perturb_thresholds
 from aspen.recipes import Recipe
 from aspen.trainer import scores_of
 
-_STATES = frozenset({"mem", "syn", "spk"})
 _OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 """What a model raises on an input that does not fit it."""
 
@@ -54,7 +53,9 @@ def check_model(model: nn.Module, stages: Sequence[Recipe]) -> None:
             "fit: found gradients switched off, allowed is a training outside of torch.no_grad() and "
             "torch.inference_mode(); call it there"
         )
-    _check_weights(model)
+    if not any(True for _ in model.parameters()):
+        raise ModelError("model: found no weights, allowed is a model with layers such as nn.Linear; add one")
+    check_weights(model)
     spiking_layers(model)
     learned = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     if not learned and any(stage.dial is None for stage in stages):
@@ -64,27 +65,6 @@ def check_model(model: nn.Module, stages: Sequence[Recipe]) -> None:
         )
     for stage in stages:
         _check_layers(stage, list(hidden_layers(model)))
-
-
-def _check_weights(model: nn.Module) -> None:
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    if not any(True for _ in model.parameters()):
-        raise ModelError("model: found no weights, allowed is a model with layers such as nn.Linear; add one")
-    for name, values in named.items():
-        if nn.parameter.is_lazy(values):
-            raise ModelError(f"{name}: found a lazy layer that has not run, allowed are weights; run the model once")
-        if values.is_meta:
-            raise ModelError(
-                f"{name}: found on the device 'meta', which holds no values, allowed is a model with weights; make it "
-                f"on the CPU, or call model.to_empty(device='cpu') and fill the weights"
-            )
-        if values.is_inference():
-            raise ModelError(
-                f"{name}: found a tensor made in torch.inference_mode(), which cannot be trained; make the model "
-                f"outside of it"
-            )
-        if name.rpartition(".")[2] not in _STATES and not bool(torch.isfinite(values).all()):
-            raise ModelError(f"{name}: found NaN or infinity, allowed are finite weights; make or load the model anew")
 
 
 def _check_layers(stage: Recipe, hidden: list[str]) -> None:
@@ -114,6 +94,7 @@ def check_answer(model: nn.Module, data: Dataset) -> None:
     except _OF_THE_MODEL as error:
         if isinstance(error, AspenError):
             raise
+        _check_inhibition(twin, error)
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{type(model).__name__}.forward() fails on the encoded data, (time, batch, *shape) = "
@@ -122,6 +103,17 @@ def check_answer(model: nn.Module, data: Dataset) -> None:
         ) from error
     scores = scores_of(answer, batch=inputs.shape[1])
     _check_scores(scores, data.classes, any(parameter.requires_grad for parameter in model.parameters()))
+
+
+def _check_inhibition(model: nn.Module, error: Exception) -> None:
+    """snnTorch lets one of a row of neurons fire; rows of rows, as convolutions make them, it cannot index."""
+    for name, layer in spiking_layers(model).items():
+        membrane = getattr(layer, "mem", None)
+        if getattr(layer, "inhibition", False) and isinstance(membrane, Tensor) and membrane.ndim > 2:
+            raise ModelError(
+                f"{name}: found inhibition=True on neurons of shape {tuple(membrane.shape[1:])}, allowed is a row of "
+                f"neurons, as after nn.Linear; use inhibition=False, without which alone a network can be exported"
+            ) from error
 
 
 def _check_scores(scores: Tensor, classes: int, learns: bool) -> None:

@@ -10,6 +10,9 @@ from torch import nn
 
 from aspen.errors import InputError, ModelError
 
+STATES = frozenset({"mem", "syn", "spk"})
+"""Buffers of neurons that hold their state."""
+
 
 def show(name: str) -> str:
     """Return a layer's name for a message; the model itself has the empty name."""
@@ -64,6 +67,30 @@ def check_positive(name: str, module: nn.Module) -> None:
     lowest = float(torch.as_tensor(module.threshold).detach().min())
     if not lowest > 0:
         raise ModelError(f"{show(name)}: found a threshold of {lowest:g}, allowed: above 0; raise it")
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuse a model with weights that hold nothing or are no numbers.
+
+    Raises:
+        ModelError: as above; the message names the weights.
+    """
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name, values in named.items():
+        if nn.parameter.is_lazy(values):
+            raise ModelError(f"{name}: found a lazy layer that has not run, allowed are weights; run the model once")
+        if values.is_meta:
+            raise ModelError(
+                f"{name}: found on the device 'meta', which holds no values, allowed is a model with weights; make it "
+                f"on the CPU, or call model.to_empty(device='cpu') and fill the weights"
+            )
+        if values.is_inference():
+            raise ModelError(
+                f"{name}: found a tensor made in torch.inference_mode(), which cannot be trained; make the model "
+                f"outside of it"
+            )
+        if name.rpartition(".")[2] not in STATES and not bool(torch.isfinite(values).all()):
+            raise ModelError(f"{name}: found NaN or infinity, allowed are finite weights; make or load the model anew")
 
 
 def hidden_layers(model: nn.Module) -> dict[str, nn.Module]:

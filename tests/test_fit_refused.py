@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import snntorch
 import torch
 from torch import Tensor, nn
 
 from aspen.checkpoints import differences
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError
+from aspen.exporting import export
 from aspen.models import DenseNet
 from aspen.recipes import DialTraining
 from aspen.training import fit
@@ -82,6 +84,24 @@ class Bare(nn.Module):
         return inputs
 
 
+class Inhibited(nn.Module):
+    """A convolution whose neurons shall inhibit each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.lif1 = nn.Conv2d(1, 3, 3, padding=1), snntorch.Leaky(0.9)
+        self.lif1.inhibition = True  # as an argument it warns
+        self.fc, self.lif2 = nn.Linear(24, 2), snntorch.Leaky(0.9)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        mem1, mem2, made = self.lif1.reset_mem(), self.lif2.reset_mem(), []
+        for step in inputs:
+            spikes, mem1 = self.lif1(self.conv(step.unflatten(1, (1, 2, 4))), mem1)
+            spikes, mem2 = self.lif2(self.fc(spikes.flatten(1)), mem2)
+            made.append(spikes)
+        return torch.stack(made)
+
+
 MODELS: dict[str, tuple[Callable[[], Any], type[AspenError], str]] = {
     "no model": (lambda: "model", InputError, "model: found str, allowed is a snnTorch model"),
     "no weights": (Bare, ModelError, "model: found no weights, allowed is a model with layers"),
@@ -90,6 +110,11 @@ MODELS: dict[str, tuple[Callable[[], Any], type[AspenError], str]] = {
     "inference": (made_for_inference, ModelError, r"fc1.weight: found a tensor made in torch.inference_mode\(\)"),
     "NaN": (lambda: spoilt("fc1.weight", np.nan), ModelError, "fc1.weight: found NaN or infinity"),
     "infinite statistics": (lambda: spoilt("norm1.running_var", np.inf), ModelError, "norm1.running_var: found NaN or"),
+    "inhibition": (
+        Inhibited,
+        ModelError,
+        r"lif1: found inhibition=True on neurons of shape \(3, 2, 4\), allowed is a row of neurons",
+    ),
     "frozen": (frozen, ModelError, "model: found no weights that can be trained .requires_grad is False for all."),
     "too few outputs": (lambda: DenseNet((8, 12, 1)), ModelError, "model: found 1 outputs for 2 classes"),
     "wrong width": (
@@ -120,6 +145,19 @@ def test_models_that_cannot_be_trained_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         fit(make(), DATA, ONE, fused=fused)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (model().to("meta"), "fc1.weight: found on the device 'meta', which holds no values"),
+        (spoilt("fc1.weight", np.nan), "fc1.weight: found NaN or infinity, allowed are finite weights"),
+    ],
+    ids=["meta", "NaN"],
+)
+def test_such_weights_are_not_exported(net: nn.Module, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        export(net, torch.ones(3, 2, 8))
 
 
 def test_answers_that_can_be_learned_from_are_taken() -> None:

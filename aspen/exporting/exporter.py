@@ -30,7 +30,7 @@ from aspen.exporting.readout import (
 )
 from aspen.exporting.tracing import Call, Trace
 from aspen.exporting.verifying import Wired, Wiring, verify
-from aspen.layers import spiking_layers
+from aspen.layers import check_weights, spiking_layers
 from aspen.network import READOUTS, Network, Population
 
 _INPUT = "input"
@@ -83,6 +83,7 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
             f"sample: found zeros alone in {tuple(sample.shape)}, allowed is input as the model will see it: spikes, "
             f"or the values of a current, of which silence tells neither; give a few real samples"
         )
+    check_weights(model)
     twin = copy_of(model).eval()
     spiking = spiking_layers(twin)
     for name, layer in spiking.items():

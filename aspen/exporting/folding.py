@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from aspen._arrays import Array
 from aspen.connections import MAX_DELAY, Connection, Conv, Dense, Sparse
-from aspen.errors import ModelError
+from aspen.errors import AspenError, ModelError
 from aspen.exporting.expressions import atoms, compute, key, operations, widest
 from aspen.exporting.forms import line
 from aspen.exporting.layers import CONVS, NORMS, RESHAPING, Doubles
@@ -66,7 +66,7 @@ class Folder:
         """The connections that carry the expression ``node``."""
         try:
             return self._fold(node)
-        except ModelError:
+        except AspenError:
             raise
         except (RuntimeError, ValueError, IndexError, TypeError) as error:  # of somebody's hooks
             raise ModelError(
