@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,19 +198,18 @@ def rehearse(model: nn.Module, neurons: list[str], inputs: Tensor, hooks: bool =
     run = _Rehearsal(steps, [Neuron(name, layers[name]) for name in neurons], watch)
     wanted = _required_states(twin)
     with torch.random.fork_rng(devices=[]), replaced(run.forwards()), watch:
-        loops, looped, expected = _run_loop(twin, run, sample, wanted)
-        run.start(looped=False)
-        made = call_merged(twin, sample, loops, wanted)
+        loops, looped, expected = _run_loop(twin, run, sample, wanted, inputs)
+        made = _run_merged(twin, run, sample, loops, wanted)
     _compare(run, expected)
     restore = find_restore(f"{type(model).__name__}.forward()", looped, made, steps, BATCH)
     return Form(loops, wanted, restore)
 
 
 def _run_loop(
-    twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int
+    twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int, inputs: Tensor
 ) -> tuple[bool, Any, dict[str, list[Tensor]]]:
     """Step by step: whether the model loops itself, what it returned, and the inputs of its neurons."""
-    problems = []
+    problems, reached = [], False
     for loops in (True, False):
         run.start(looped=True)
         try:
@@ -223,13 +222,47 @@ def _run_loop(
         except Exception as error:
             problems.append(" ".join(str(error).split())[:200])
             continue
+        finally:
+            reached = reached or bool(run.inputs)
         counts = {name: len(seen) for name, seen in run.inputs.items()}
         if counts and set(counts.values()) == {run.steps}:
             return loops, returned, run.inputs
         problems.append(f"neurons were called {counts} times for {run.steps} steps")
+    if not reached and _repeats_one_input(twin, run, inputs):
+        raise ModelError(
+            f"{type(twin).__name__}.forward(): found one input that is repeated for a number of steps of the model's "
+            f"own, allowed is input with time first, (time, batch, *features); loop over it (for step in x), or use the "
+            f"plain loop"
+        )
     raise ModelError(
         f"{type(twin).__name__}.forward(): found neither a loop over the first dimension of its input ({problems[0]}) "
         f"nor one step of it ({problems[1]}), which cannot be fused; let it do one of these, each neuron once per step"
+    )
+
+
+def _repeats_one_input(twin: nn.Module, run: _Rehearsal, inputs: Tensor) -> bool:
+    """Whether the model takes ``inputs`` for a batch that has no time, and runs its neurons on it repeatedly."""
+    run.start(looped=True)
+    with suppress(Exception):  # whatever the model raises, it does not take it
+        twin(torch.zeros(BATCH, *inputs.shape[1:], dtype=inputs.dtype, device=inputs.device))
+    return any(len(seen) > 1 for seen in run.inputs.values())
+
+
+def _run_merged(twin: nn.Module, run: _Rehearsal, sample: Tensor, loops: bool, states: int) -> Any:
+    """What the model returns for all steps as one."""
+    run.start(looped=False)
+    try:
+        return call_merged(twin, sample, loops, states)
+    except ModelError as error:
+        if not isinstance(error, _OtherForm):
+            raise
+        problem = str(error)
+    except Exception as error:
+        problem = " ".join(str(error).split())[:200]
+    raise ModelError(
+        f"{type(twin).__name__}.forward(): takes {run.steps} steps, but not all of them as one step of a larger batch "
+        f"({problem}), which cannot be fused; loop over the steps that the input has (for step in x) instead of a fixed "
+        f"number, and treat each step and sample alone"
     )
 
 
