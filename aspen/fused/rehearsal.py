@@ -231,8 +231,8 @@ def _run_loop(
     if not reached and _repeats_one_input(twin, run, inputs):
         raise ModelError(
             f"{type(twin).__name__}.forward(): found one input that is repeated for a number of steps of the model's "
-            f"own, allowed is input with time first, (time, batch, *features); loop over it (for step in x), or use the "
-            f"plain loop"
+            f"own, allowed is input with time first, (time, batch, *features); loop over it (for step in x), or use "
+            f"the plain loop"
         )
     raise ModelError(
         f"{type(twin).__name__}.forward(): found neither a loop over the first dimension of its input ({problems[0]}) "
@@ -261,8 +261,8 @@ def _run_merged(twin: nn.Module, run: _Rehearsal, sample: Tensor, loops: bool, s
         problem = " ".join(str(error).split())[:200]
     raise ModelError(
         f"{type(twin).__name__}.forward(): takes {run.steps} steps, but not all of them as one step of a larger batch "
-        f"({problem}), which cannot be fused; loop over the steps that the input has (for step in x) instead of a fixed "
-        f"number, and treat each step and sample alone"
+        f"({problem}), which cannot be fused; loop over the steps that the input has (for step in x) instead of a "
+        f"fixed number, and treat each step and sample alone"
     )
 
 
