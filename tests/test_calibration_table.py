@@ -122,6 +122,7 @@ def test_without_energies_there_are_none() -> None:
         ({"points": (point(1, 0, 0.5),)}, "dynamic_nj: found 0"),
         ({"points": (point(1, None, 0.5), point(2, 4, 0.6))}, "an energy of all points or none"),
         ({"points": (replace(point(1, 5, 0.5), accuracy=0.9),)}, "allowed are fractions within their interval"),
+        ({"points": (replace(point(1, 5, 0.5), unanswered=0.6),)}, "unanswered: found 0.6 beside 0.5 correct"),
         ({"points": (replace(point(1, 5, 0.5), samples=0),)}, "samples: found 0"),
         ({"points": (replace(point(1, 5, 0.5), hidden_spikes=-1.0),)}, "hidden_spikes: found -1.0"),
         ({"chosen": 1.4}, "has points at 3, 1.5, 0.5"),

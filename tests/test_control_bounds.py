@@ -103,3 +103,16 @@ def test_the_largest_change_is_a_part_of_the_range_wherever_it_begins(dial: str,
 @pytest.mark.parametrize(("give", "knob"), [(0.0, 0.0), (0.039, 0.0), (0.041, 0.5), (0.09, 0.5), (0.11, 1.0)])
 def test_the_sparsest_worth_running_gives_away_as_much_as_it_may(give: float, knob: float) -> None:
     assert sparsest_worth_running(TABLE, give) == knob
+
+
+@pytest.mark.parametrize(("windows", "run"), [(7.9, True), (8.1, False)])
+def test_a_battery_skips_windows_once_it_is_eight_windows_energy_ahead(windows: float, run: bool) -> None:
+    """Of one joule for 100 windows each gets 10 mJ; the first takes what so many more would have got."""
+    battery = Battery(TABLE, 1.0, 100 * WINDOW, WINDOW, STEP)
+    assert battery.update(Spent(WINDOW, 0.01 * (1 + windows), 0.0)).run is run
+
+
+@pytest.mark.parametrize(("watts", "static"), [(1e-3, 1e-3), (1e-3, 2e-3)])
+def test_a_budget_must_be_more_than_static_power(watts: float, static: float) -> None:
+    with pytest.raises(InputError, match="allowed is more than the static power of"):
+        Budget(TABLE, watts, WINDOW, STEP, static_watts=static)
