@@ -1,16 +1,23 @@
 """Several processes train one network, each with its share of every batch, as ``torchrun`` starts them.
 
 They are PyTorch's: a process group that the caller has opened (``torch.distributed.init_process_group("gloo")``), on
-one machine or many. Without one all of this does nothing.
+one machine or many. Without one all of this does nothing. Import ``aspen.training`` before the group is opened, so that
+it ends when it is destroyed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+
+# Default arguments of this module keep the process group that is open when it is imported, and optimizers import it at
+# their first step. The group's threads then outlive destroy_process_group(), and may abort the process at its exit.
+if distributed.is_available():
+    import_module("torch.distributed.nn")
 
 
 def rank_and_world() -> tuple[int, int]:
