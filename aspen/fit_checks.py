@@ -13,6 +13,7 @@ from aspen._names import unknown_name
 from aspen.copying import copy_of
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError
+from aspen.exporting.forms import line
 from aspen.layers import check_weights, hidden_layers, spiking_layers
 from aspen.perturbation import perturb_thresholds
 from aspen.recipes import Recipe
@@ -95,7 +96,7 @@ def check_answer(model: nn.Module, data: Dataset) -> None:
         if isinstance(error, AspenError):
             raise
         _check_inhibition(twin, error)
-        reason = " ".join(str(error).split())[:200]
+        reason = line(error)
         raise ModelError(
             f"{type(model).__name__}.forward() fails on the encoded data, (time, batch, *shape) = "
             f"{tuple(inputs.shape)}: {reason}; let it take {tuple(inputs.shape[2:])} values at each step, or encode "

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from aspen.copying import copy_of
 from aspen.errors import ModelError
+from aspen.exporting.forms import line
 from aspen.exporting.nodes import DROPOUTS, LOOKS, operation_name, parts
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import given_states, replaced, shown
@@ -220,7 +221,7 @@ def _run_loop(
         except ModelError:
             raise
         except Exception as error:
-            problems.append(" ".join(str(error).split())[:200])
+            problems.append(line(error))
             continue
         finally:
             reached = reached or bool(run.inputs)
@@ -258,7 +259,7 @@ def _run_merged(twin: nn.Module, run: _Rehearsal, sample: Tensor, loops: bool, s
             raise
         problem = str(error)
     except Exception as error:
-        problem = " ".join(str(error).split())[:200]
+        problem = line(error)
     raise ModelError(
         f"{type(twin).__name__}.forward(): takes {run.steps} steps, but not all of them as one step of a larger batch "
         f"({problem}), which cannot be fused; loop over the steps that the input has (for step in x) instead of a "
