@@ -1,0 +1,297 @@
+"""A second count of what a run does, by plain loops over neurons and synapses.
+
+It takes from a network its numbers only (weights, geometry, delays, neuron parameters), and from a placement which
+neurons sit on which core. How synapses are found, how a neuron steps and what is counted is written here once more,
+so that a mistake would have to be made twice to go unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from aspen.network import Conv, Dense, Network, Population
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Synapses = list[tuple[int, int, Any]]
+"""(source, target, weight), the weight other than zero."""
+
+
+def synapses_of(connection: Any) -> Synapses:
+    """Every synapse of a connection, one by one."""
+    if isinstance(connection, Dense):
+        found = [(s, t, w) for t, row in enumerate(connection.weight.tolist()) for s, w in enumerate(row)]
+    elif isinstance(connection, Conv):
+        found = list(_edges(connection))
+    else:
+        columns, rows = connection.columns.tolist(), connection.rows.tolist()
+        found = list(zip(columns, rows, connection.weight.tolist(), strict=True))
+    return [(s, t, w) for s, t, w in found if w != 0]
+
+
+def _edges(conv: Conv) -> Iterator[tuple[int, int, Any]]:
+    """Target by target and place by place of the kernel; places in the padding have no source."""
+    size, kernel, per_group = conv.input_shape[1:], conv.weight.shape[2:], conv.weight.shape[1]
+    along = zip(size, kernel, conv.stride, conv.padding, conv.dilation, strict=True)
+    places = [range((n + 2 * p - d * (k - 1) - 1) // s + 1) for n, k, s, p, d in along]
+    target = 0
+    for channel_out in range(conv.weight.shape[0]):
+        group = channel_out * conv.groups // conv.weight.shape[0]
+        for place in product(*places):
+            for channel, tap in product(range(per_group), product(*map(range, kernel))):
+                geometry = zip(place, conv.stride, conv.padding, conv.dilation, tap, strict=True)
+                at = [q * s - p + d * k for q, s, p, d, k in geometry]
+                if all(0 <= a < n for a, n in zip(at, size, strict=True)):
+                    source = group * per_group + channel
+                    for a, n in zip(at, size, strict=True):
+                        source = source * n + a
+                    yield source, target, conv.weight[(channel_out, channel, *tap)].item()
+            target += 1
+
+
+@dataclass
+class Neuron:
+    """One neuron: its parameters, and its state at rest."""
+
+    threshold: Any
+    bias: Any
+    reset: str
+    keep_current: Any
+    keep_membrane: Any
+    exponent: int | None
+    u: Any = 0
+    v: Any = 0
+    owed: Any = 0
+
+    def step(self, drive: Any, current: Any) -> bool:
+        """One time step in floating point, or, where there is a bias exponent, in 24-bit integers."""
+        if self.exponent is None:
+            self.u = self.keep_current * self.u + drive
+            self.v = self.keep_membrane * self.v + self.u + self.bias + current
+        else:
+            self.u = _wrapped(_decayed(self.u, self.keep_current) + drive * 64)
+            self.v = _decayed(self.v, self.keep_membrane) + self.u + self.bias + current * 2**self.exponent
+        self.v = (0 if self.owed else self.v) if self.reset == "zero-delayed" else self.v - self.owed
+        if self.exponent is not None:
+            self.v = max(-(2**23 - 1), min(2**23 - 1, self.v))
+        fired = bool(self.v > self.threshold)
+        self.owed = self.threshold if fired and self.reset.endswith("-delayed") else 0
+        if fired and self.reset == "zero":
+            self.v = 0
+        if fired and self.reset == "subtract":
+            self.v -= self.threshold
+        return fired
+
+
+def _decayed(value: int, keep: int) -> int:
+    size = abs(value) * keep // 4096
+    return size if value > 0 else -size
+
+
+def _wrapped(value: int) -> int:
+    if value > 2**23:
+        return value - 2**24
+    return value + 2**24 if value <= -(2**23) else value
+
+
+def neurons_of(population: Population) -> list[Neuron]:
+    """The neurons of a population at rest."""
+    lif: Any = population.neuron
+
+    def each(values: Any) -> list[Any]:
+        return list(np.broadcast_to(values, population.shape).reshape(-1).tolist())
+
+    if population.neuron.kind == "lif":
+        parts = (each(lif.threshold), each(lif.bias), each(lif.alpha), each(lif.beta))
+        return [Neuron(t, b, lif.reset, alpha, beta, None) for t, b, alpha, beta in zip(*parts, strict=True)]
+    exponents, mantissas = each(lif.bias_exponent), each(lif.bias_mantissa)
+    return [
+        Neuron(64 * t, m * 2**e, lif.reset, 4095 - du, 4096 - dv, e)
+        for t, m, e, du, dv in zip(
+            each(lif.threshold), mantissas, exponents, each(lif.current_decay), each(lif.voltage_decay), strict=True
+        )
+    ]
+
+
+@dataclass
+class Counts:
+    """What a run did. Populations and connections by name; each array (steps, batch), rasters (steps, batch, n)."""
+
+    rasters: dict[str, Array]
+    spikes: dict[str, Array]
+    operations: dict[str, Array]
+    multiplications: dict[str, Array]
+    active: dict[str, Array]
+    awake: dict[str, Array]
+
+
+def simulate(network: Network, given: Array) -> Counts:
+    """Run ``network`` on spikes or values (steps, batch, *shape), sample by sample and neuron by neuron.
+
+    Populations are computed as they are listed, so a connection without delay must lead forward in that list.
+    """
+    steps, batch = given.shape[:2]
+    kinds = {c.name: synapses_of(c) for c in network.connections}
+    counts = Counts(
+        rasters={p.name: np.zeros((steps, batch, prod(p.shape)), given.dtype) for p in network.populations},
+        **{
+            field: {part.name: np.zeros((steps, batch), int) for part in parts}
+            for field, parts in (
+                ("spikes", network.populations),
+                ("operations", network.connections),
+                ("multiplications", network.connections),
+                ("active", network.populations),
+                ("awake", network.populations),
+            )
+        },
+    )
+    for sample in range(batch):
+        _simulate(network, given[:, sample].reshape(steps, -1), kinds, counts, sample)
+    return counts
+
+
+def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts: Counts, sample: int) -> None:
+    neurons = {p.name: neurons_of(p) for p in network.populations if p.neuron is not None}
+    past: dict[str, list[list[Any]]] = {p.name: [] for p in network.populations}
+    for step in range(len(given)):
+        for population in network.populations:
+            name = population.name
+            if population.neuron is None:
+                past[name].append(given[step].tolist())
+            else:
+                drive, inputs = _arriving(network, name, kinds, past, step)
+                currents = given[step].tolist() if population.current else [0] * len(drive)
+                counts.active[name][step, sample] = sum(x != 0 for x in inputs)
+                counts.awake[name][step, sample] = sum(
+                    awake(neuron, x, y) for neuron, x, y in zip(neurons[name], drive, currents, strict=True)
+                )
+                fired = [n.step(x, y) for n, x, y in zip(neurons[name], drive, currents, strict=True)]
+                past[name].append([int(f) for f in fired])
+            counts.rasters[name][step, sample] = past[name][step]
+    analog = {p.name for p in network.populations if p.neuron is None and p.current}
+    for step in range(len(given)):
+        for name, rows in past.items():
+            counts.spikes[name][step, sample] = 0 if name in analog else sum(rows[step])
+        for connection in network.connections:
+            sent = past[connection.source][step]
+            reached = sum(1 for source, _, _ in kinds[connection.name] if sent[source] != 0)
+            kept = counts.multiplications if connection.source in analog else counts.operations
+            kept[connection.name][step, sample] = reached
+
+
+def awake(neuron: Neuron, drive: Any, current: Any) -> bool:
+    """Whether anything moves a neuron in a step: input, what is left of the membrane, or a bias."""
+    return bool(drive != 0 or neuron.v != 0 or neuron.bias != 0 or current != 0)
+
+
+def _arriving(
+    network: Network, name: str, kinds: dict[str, Synapses], past: dict[str, list[list[Any]]], step: int
+) -> tuple[list[Any], list[Any]]:
+    """For each neuron of a population: what drives it in a step, with the connections' biases and without."""
+    size = prod(network[name].shape)
+    drive, inputs = [0] * size, [0] * size
+    for connection in network.connections:
+        if connection.target != name:
+            continue
+        sums = [0] * size
+        if step >= connection.delay:
+            sent = past[connection.source][step - connection.delay]
+            for source, target, weight in kinds[connection.name]:
+                sums[target] += weight * sent[source]
+        bias = [0] * size if connection.bias is None else connection.bias.tolist()
+        for target in range(size):
+            arrived = sums[target]
+            if connection.exponent:
+                arrived = (
+                    arrived * 2**connection.exponent if connection.exponent > 0 else arrived >> -connection.exponent
+                )
+            inputs[target] += arrived
+            drive[target] += arrived + bias[target * len(bias) // size]
+    return drive, inputs
+
+
+# ---------------------------------------------------------------- on cores
+
+Cores = list[tuple[str, list[int]]]
+"""For each core, in the order of the placement: a population, and which of its neurons sit there."""
+
+
+@dataclass
+class Traffic:
+    """Packets of each population, and the tiles that they cross."""
+
+    packets: dict[str, int]
+    east_west: dict[str, int]
+    north_south: dict[str, int]
+
+
+def traffic(network: Network, rasters: dict[str, Array], cores: Cores) -> Traffic:
+    """Every packet sent on its way, tile by tile; a spike sends one to each core where it has a synapse."""
+    found = Traffic(*({p.name: 0 for p in network.populations} for _ in range(3)))
+    home = {(name, neuron): core for core, (name, members) in enumerate(cores) for neuron in members}
+    for population in network.populations:
+        name = population.name
+        reached = cores_reached(network, name, cores)
+        for step, sample in np.ndindex(rasters[name].shape[:2]):
+            for neuron, value in enumerate(rasters[name][step, sample].tolist()):
+                for core in reached[neuron] if value != 0 else ():
+                    found.packets[name] += 1
+                    if (name, neuron) in home:
+                        east_west, north_south = way(home[name, neuron], core)
+                        found.east_west[name] += east_west
+                        found.north_south[name] += north_south
+    return found
+
+
+def cores_reached(network: Network, name: str, cores: Cores) -> list[set[int]]:
+    """For each neuron of a population: the cores on which it has a synapse."""
+    home = {(target, neuron): core for core, (target, members) in enumerate(cores) for neuron in members}
+    reached: list[set[int]] = [set() for _ in range(prod(network[name].shape))]
+    for connection in network.connections:
+        for source, target, _ in synapses_of(connection) if connection.source == name else ():
+            reached[source].add(home[connection.target, target])
+    return reached
+
+
+def way(start: int, end: int) -> tuple[int, int]:
+    """Tiles crossed between two cores, along the row first: four cores a tile, tiles in rows of eight."""
+    (row, column), (last_row, last_column) = divmod(start // 4, 8), divmod(end // 4, 8)
+    east_west = north_south = 0
+    while column != last_column:
+        column += 1 if last_column > column else -1
+        east_west += 1
+    while row != last_row:
+        row += 1 if last_row > row else -1
+        north_south += 1
+    return east_west, north_south
+
+
+def core_contents(network: Network, cores: Cores) -> list[dict[str, int]]:
+    """For each core: synapses, input axons (source neurons), output axons (neuron to core), different thresholds."""
+    kinds = {c.name: synapses_of(c) for c in network.connections}
+    reached = {p.name: cores_reached(network, p.name, cores) for p in network.populations}
+    found = []
+    for name, members in cores:
+        here = set(members)
+        arriving = [
+            (c.source, source)
+            for c in network.connections
+            for source, target, _ in (kinds[c.name] if c.target == name else ())
+            if target in here
+        ]
+        thresholds = {neurons_of(network[name])[neuron].threshold for neuron in members}
+        found.append(
+            {
+                "neurons": len(members),
+                "synapses": len(arriving),
+                "input_axons": len(set(arriving)),
+                "output_axons": sum(len(reached[name][neuron]) for neuron in members),
+                "thresholds": len(thresholds),
+            }
+        )
+    return found
