@@ -23,6 +23,8 @@ from aspen.operating_points import thin as thin
 from aspen.profiles import SECTION as DIAL_SECTION
 
 SECTION = "calibration"
+PRICES = 2
+"""Kept with each table: since 2, the static energy is that of what is powered, not that of the cores in use."""
 
 
 def save_table(table: CalibrationTable, path: str | Path) -> None:
@@ -50,7 +52,7 @@ def save_table(table: CalibrationTable, path: str | Path) -> None:
 
 def _entry(table: CalibrationTable) -> dict[str, Any]:
     early = None if table.early is None else table.early.to_dict()
-    return {**asdict(replace(table, early=None, early_points=())), "early": early, "early_points": [
+    return {**asdict(replace(table, early=None, early_points=())), "prices": PRICES, "early": early, "early_points": [
         asdict(point) for point in table.early_points
     ]}  # fmt: skip
 
@@ -93,6 +95,8 @@ def load_table(path: str | Path, chip: str | None = None, dial: str | None = Non
 def list_tables(path: str | Path) -> list[CalibrationTable]:
     """All calibration tables in the ``.aspen`` file at ``path``.
 
+    Of tables that laid the static energy on the cores in use, as those of earlier releases did, it is left out.
+
     Raises:
         FileFormatError: one is malformed, or of another network.
     """
@@ -115,9 +119,11 @@ def _table(key: str, entry: Mapping[str, Any], mark: str, container: Container, 
     try:
         values = dict(entry)
         measured_on = values.pop("network")
-        values["points"] = tuple(OperatingPoint(**point) for point in values["points"])
+        known = {} if values.pop("prices", 1) == PRICES else {"static_nj": None}
+        values["points"] = tuple(OperatingPoint(**{**point, **known}) for point in values["points"])
         values["early_points"] = tuple(
-            EarlyPoint(OperatingPoint(**entry["point"]), entry["steps"]) for entry in values["early_points"]
+            EarlyPoint(OperatingPoint(**{**entry["point"], **known}), entry["steps"])
+            for entry in values["early_points"]
         )
         values["early"] = None if values["early"] is None else EarlyStop(**values["early"])
         table = CalibrationTable(**values)

@@ -186,8 +186,9 @@ class Chooser(Closed):
             return None
         if offer.point.static_nj is None:
             raise InputError(
-                f"energy: found no static power of {self.table.chip}, allowed is a chip with a published figure; ask "
-                f"with --dynamic for the dynamic energy alone, or name another --chip"
+                f"energy: found no static energy of {self.table.chip}, allowed is a table with it; ask with --dynamic "
+                f"for the dynamic energy alone, name another --chip, or calibrate again if the table is of an older "
+                f"release"
             )
         return offer.point.static_nj
 

@@ -51,6 +51,11 @@ class Record:
     membranes: Mapping[str, Array] = field(default_factory=dict)
 
     @property
+    def awake_updates(self) -> Mapping[str, Array]:
+        """Stands in for the count of awake updates until the engines make it."""
+        return self.active_updates
+
+    @property
     def steps(self) -> int:
         """Time steps of the run."""
         return int(self.output.shape[0])

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from aspen.errors import ChipError, InputError
-from aspen_hardware.chip_schema import KEYS, TRUST
+from aspen_hardware.chip_figures import TRUST
+from aspen_hardware.chip_schema import ENERGY_KEYS, KEYS
 from aspen_hardware.chips import Chip, chip, chip_names, describe
 
 NAMES = ["generic-45nm", "loihi1", "loihi2", "odin", "spinnaker2", "truenorth", "xylo"]
 
 SMALL = """
-format = 1
+format = 2
 name = "small"
 title = "A small chip"
+typical = "middle"
 not_covered = ["everything else"]
 [sources]
 doe = "J. Doe: A small chip. 2020"
@@ -26,6 +28,18 @@ value = 2
 unit = "ms"
 source = "doe"
 trust = "P"
+[power]
+rule = "whole"
+source = "doe: p. 3"
+trust = "P"
+[power.chip]
+value = 5.0
+low = 4.0
+unit = "mW"
+source = "doe: p. 3"
+trust = "P"
+low_source = "roe: p. 4"
+note = "the other one slept"
 [limits.cores]
 value = 4
 unit = "cores"
@@ -35,7 +49,10 @@ trust = "P"
 value = ["zero"]
 source = "doe"
 trust = "P"
-[energies.synaptic_operation]
+[scenarios.middle]
+title = "as measured by Doe"
+active = "input"
+[scenarios.middle.energies.synaptic_operation]
 value = 2.0
 low = 1.0
 high = 3.0
@@ -46,9 +63,22 @@ note = "in the middle"
 unit = "pJ"
 source = "doe: Table 1"
 trust = "Q"
-[statics]
+[scenarios.middle.speeds.spike]
+value = 7.0
+unit = "ns"
+source = "doe: Table 1"
+trust = "Q"
+[scenarios.middle.missing]
+neuron_update_active = "unknown"
+neuron_update_inactive = "unknown"
+spike = "unknown"
+spike_packet = "unknown"
+hop_east_west = "unknown"
+hop_north_south = "unknown"
+learning_update = "unknown"
 [missing.limits]
 neurons_per_core = "unknown"
+populations_per_core = "unknown"
 synaptic_memory_bits_per_core = "unknown"
 input_axons_per_core = "unknown"
 output_axons_per_core = "unknown"
@@ -62,17 +92,6 @@ state_bits = "unknown"
 decay_bits = "unknown"
 bias_mantissa_bits = "unknown"
 bias_exponent_bits = "unknown"
-[missing.energies]
-neuron_update_active = "unknown"
-neuron_update_inactive = "unknown"
-spike = "unknown"
-spike_packet = "unknown"
-hop_east_west = "unknown"
-hop_north_south = "unknown"
-learning_update = "unknown"
-[missing.statics]
-core = "unknown"
-chip = "unknown"
 """
 
 
@@ -106,13 +125,19 @@ def test_what_has_no_figure_has_a_reason(name: str) -> None:
     found = chip(name)
     wanted = {f"{section}.{key}" for section, keys in KEYS.items() for key in keys} | {"step_time"}
     assert wanted <= set(found.figures) ^ set(found.missing)
+    for scenario in found.scenarios:
+        reasons = {key.removeprefix(f"scenarios.{scenario}.") for key in found.missing}
+        assert set(ENERGY_KEYS) <= set(found.section(f"scenarios.{scenario}.energies")) ^ reasons
+    assert bool(found.scenarios) != ("scenarios" in found.missing)
+    assert bool(found.powered) != ("power" in found.missing)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_source_is_used(name: str) -> None:
     found = chip(name)
     cited = [s for f in found.figures.values() for s in (f.source, f.low_source, f.high_source)]
-    used = {source.split(":")[0] for source in [*cited, found.resets["source"]]}
+    powered = [found.powered["source"]] if found.powered else []
+    used = {source.split(":")[0] for source in [*cited, *powered, found.resets["source"]]}
     assert used == set(found.sources)
 
 
@@ -126,23 +151,60 @@ def test_loihi1_figures() -> None:
     assert (loihi.formats.threshold_bits, loihi.formats.state_bits, loihi.formats.decay_bits) == (17, 24, 12)
     assert (loihi.formats.bias_mantissa_bits, loihi.formats.bias_exponent_bits) == (13, 3)
     assert loihi.step_time == 1e-3
-    operation = loihi.energies["synaptic_operation"]
-    assert operation.si.low == operation.si.typical == pytest.approx(23.6e-12)
-    assert operation.si.high == pytest.approx(35.5e-12)
-    assert loihi.energies["neuron_update_active"].value == 81
-    assert loihi.energies["neuron_update_inactive"].value == 52
-    assert loihi.energies["spike_packet"].value == 1.7
-    assert loihi.statics["core"].si.typical == pytest.approx(3.34 / 32 / 128, rel=1e-3)
-    assert loihi.statics["core"].si.low == pytest.approx(0.029 / 128, rel=2e-3)
-    assert set(loihi.missing) == {"energies.multiply_accumulate"}
+    assert loihi.measured_step is not None
+    assert (loihi.measured_step.low, loihi.measured_step.high) == pytest.approx((5.8e-6, 879e-6))
+    assert loihi.usual_step == loihi.measured_step.typical == pytest.approx(337e-6)
+    power = loihi.power["chip"].si
+    assert loihi.powered["rule"] == "whole"
+    assert (power.low, power.typical, power.high) == pytest.approx((29.5e-3, 96.3e-3, 104e-3))
+    assert power.high == pytest.approx(3.34 / 32, rel=5e-3)
+
+
+def test_loihi1_has_two_scenarios_each_of_one_source() -> None:
+    loihi = chip("loihi1")
+    assert (list(loihi.scenarios), loihi.usual) == (["davies2018", "sanafe"], "davies2018")
+    assert [scenario.active for scenario in loihi.scenarios.values()] == ["input", "awake"]
+    sources = {
+        name: {figure.source.split(":")[0] for figure in loihi.section(f"scenarios.{name}").values()}
+        for name in loihi.scenarios
+    }
+    assert sources == {"davies2018": {"davies2018"}, "sanafe": {"boyle2025"}}
+    expected = {
+        "synaptic_operation": (23.6, 35.5),
+        "neuron_update_active": (81.0, 72.8),
+        "neuron_update_inactive": (52.0, 51.2),
+        "spike": (0.0, 69.3),
+        "spike_packet": (1.7, 111.0),
+    }
+    for event, values in expected.items():
+        energy = loihi.energy(event)
+        assert energy is not None
+        found = [energy.of[name].typical * 1e12 for name in ("davies2018", "sanafe")]
+        assert found == pytest.approx(values)
+    kinds = {"dense": (23.6, 35.5), "sparse": (23.6, 33.6), "conv": (23.6, 24.0)}
+    for kind, values in kinds.items():
+        energy = loihi.energy("synaptic_operation", kind)
+        assert energy is not None
+        assert (energy.typical * 1e12, energy.high * 1e12) == pytest.approx(values)
+    alone = loihi.only("sanafe")
+    assert (list(alone.scenarios), alone.usual, set(loihi.energies) - set(alone.energies)) == (
+        ["sanafe"],
+        "sanafe",
+        {"learning_update"},
+    )
+    assert alone.energies["spike"].low == pytest.approx(69.3e-12)
+    with pytest.raises(ChipError, match=r"scenario of loihi1: found 'davis2018', .*did you mean 'davies2018'"):
+        loihi.only("davis2018")
 
 
 def test_loihi2_reuses_no_energy_of_loihi1() -> None:
     loihi = chip("loihi2")
     assert (loihi.limits.cores, loihi.limits.neurons_per_core) == (128, 8192)
     assert loihi.energies == {}
-    assert loihi.statics == {}
-    assert "no energy per operation of Loihi 2 is published" in loihi.missing["energies.synaptic_operation"]
+    assert loihi.scenarios == {}
+    assert loihi.power["chip"].si.typical == pytest.approx(0.232)
+    assert "no energy per operation of Loihi 2 is published" in loihi.missing["scenarios"]
+    assert loihi.why("synaptic_operation") == loihi.missing["scenarios"]
 
 
 def test_generic_energies_follow_from_the_published_ones() -> None:
@@ -167,11 +229,14 @@ def test_generic_energies_follow_from_the_published_ones() -> None:
         "neuron_update_inactive": (inactive(small), inactive(small), inactive(medium)),
         "neuron_update_active": (active(small), active(small), active(medium)),
     }
-    found = {key: (figure.low, figure.value, figure.high) for key, figure in generic.energies.items()}
-    assert found.keys() == expected.keys()
+    found = {
+        key: tuple(energy.of[name].typical * 1e12 for name in ("small", "middle", "large"))
+        for key, energy in generic.energies.items()
+    }
+    assert set(expected) <= set(found)
     for key, values in expected.items():
         assert found[key] == pytest.approx(values)
-    assert "no static power" in generic.missing["statics.core"]
+    assert "no static power" in generic.missing["power"]
 
 
 def test_own_file_by_path(tmp_path: Path) -> None:
@@ -180,7 +245,9 @@ def test_own_file_by_path(tmp_path: Path) -> None:
         found = chip(given)
         assert (found.name, found.limits.cores, found.limits.max_delay) == ("small", 4, None)
         assert found.step_time == pytest.approx(2e-3)
-        figure = found.energies["synaptic_operation"]
+        figure = found.figures["scenarios.middle.energies.synaptic_operation"]
+        energy = found.energies["synaptic_operation"]
+        assert (energy.low, energy.typical, energy.high) == pytest.approx((1e-12, 2e-12, 3e-12))
         assert (figure.low, figure.value, figure.high) == (1.0, 2.0, 3.0)
         assert (figure.trust, figure.low_trust, figure.high_trust) == ("Q", "Q", "S")
         assert found.cite(figure.high_source) == "R. Roe: That small chip again. 2021, p. 2"
@@ -215,20 +282,52 @@ def test_not_toml(tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    ("format = 1", "format = 2", r"format: found 2, allowed is 1"),
-    ("format = 1", "", r"format: found nothing, .*add the key"),
-    ("format = 1", "format = 1\ncolour = 3", r"colour: found an unknown key, allowed is format, "),
+    ("format = 2", "format = 1", r"format: found 1, allowed is 2; describe \[power\] and \[scenarios\] as"),
+    ("format = 2", "", r"format: found nothing, .*add the key"),
+    ("format = 2", "format = 2\ncolour = 3", r"colour: found an unknown key, allowed is format, "),
     ('name = "small"', 'name = "Small chip"', r"name: found 'Small chip', allowed is lower-case"),
     ('title = "A small chip"', 'title = " "', r"title: found ' ', allowed is a text"),
     ('["everything else"]', '"everything"', r"not_covered: found 'everything', allowed is a list"),
     ('["everything else"]', "[1]", r"not_covered: found 1, allowed is a text"),
     ('roe = "R. Roe: That small chip again. 2021"', "roe = 1", r"sources\.roe: found 1, allowed is a text"),
-    ("[statics]", "[statics.core]", r"statics\.core: found both a figure and a reason"),
+    ('rule = "whole"\n', "", r"power\.rule: found nothing, allowed is whole, core, gated; say which"),
+    ('rule = "whole"', 'rule = "half"', r"power\.rule: found 'half', allowed is whole, core, gated"),
+    (
+        'rule = "whole"',
+        'rule = "core"',
+        r"power\.core: found nothing, allowed is a figure, as the rule is core; add it",
+    ),
+    ('rule = "whole"', 'rule = "gated"', r"power\.off: found nothing, allowed is a figure, as the rule is gated"),
+    ("[power.chip]", "[power.off]", r"power\.chip: found nothing, allowed is a figure, as the rule is whole"),
+    (
+        "[power.chip]",
+        "[power.chips]",
+        r"power\.chips: found an unknown key, allowed is rule, source, trust, note, chip",
+    ),
+    ("[power]", "[power]\nnote = 3", r"power\.note: found 3, allowed is a text"),
+    ('source = "doe: p. 3"\ntrust', 'source = "poe"\ntrust', r"power\.source: found 'poe', allowed is doe, roe"),
+    ('unit = "mW"', 'unit = "pJ"', r"power\.chip\.unit: found 'pJ', allowed is W, mW"),
+    ('typical = "middle"\n', "", r"typical: found nothing, allowed is middle; name the scenario"),
+    ('typical = "middle"', 'typical = "left"', r"typical: found 'left', allowed is middle; name the scenario"),
+    ("[scenarios.middle.speeds.spike]", "[scenarios.middle.speeds.spike_]", r"speeds\.spike_: found an unknown key"),
+    ('active = "input"\n', "", r"scenarios\.middle\.active: found nothing"),
+    (
+        'active = "input"',
+        'active = "sometimes"',
+        r"scenarios\.middle\.active: found 'sometimes', allowed is input, awake",
+    ),
+    ('title = "as measured by Doe"', "title = 3", r"scenarios\.middle\.title: found 3, allowed is a text"),
+    (
+        'spike = "unknown"\n',
+        "",
+        r"middle\.energies\.spike: found nothing, .*say under scenarios\.middle\.missing\.spike",
+    ),
+    ('spike = "unknown"\n', "spike = 1\n", r"scenarios\.middle\.missing\.spike: found 1, allowed is a text"),
     ("[limits.cores]", "[limits.kores]", r"limits\.kores: found an unknown key, allowed is cores, "),
     ('max_delay = "unknown"', "", r"limits\.max_delay: found nothing, .*missing\.limits\.max_delay why"),
     ('max_delay = "unknown"', 'max_delay = ""', r"missing\.limits\.max_delay: found '', allowed is a text"),
     ('max_delay = "unknown"', 'cores = "x"\nmax_delay = "x"', r"limits\.cores: found both a figure and a reason"),
-    ("[missing.statics]", "[missing.dynamics]", r"missing\.dynamics: found an unknown key"),
+    ("[missing.limits]", "[missing.dynamics]", r"missing\.dynamics: found an unknown key"),
     ("[step_time]\n", "[missing]\nstep_time = 'x'\n[step_time]\n", r"step_time: found both"),
     ('unit = "cores"\n', "", r"limits\.cores\.unit: found nothing"),
     ('unit = "cores"', 'unit = "bits"', r"limits\.cores\.unit: found 'bits', allowed is cores; convert"),
@@ -238,8 +337,9 @@ MISTAKES = [
     ("value = 4", f"value = {10**400}", r"limits\.cores\.value: found 1000.*\.\.\., allowed is a number"),
     ("value = 4", f"value = {'9' * 5000}", r"found no valid TOML"),
     (
-        "[energies.synaptic_operation]",
-        '[formats.spike_bits]\nvalue = 1e12\nunit = "bits"\nsource = "doe"\ntrust = "P"\n[energies.synaptic_operation]',
+        "[scenarios.middle.energies.synaptic_operation]",
+        '[formats.spike_bits]\nvalue = 1e12\nunit = "bits"\nsource = "doe"\ntrust = "P"\n'
+        "[scenarios.middle.energies.synaptic_operation]",
         r"formats\.spike_bits\.value: found 1000000000000\.0, allowed is a number from 0 to 64",
     ),
     ("value = 4", "value = 1979-05-27", r"limits\.cores\.value: found datetime\.date"),
@@ -273,9 +373,9 @@ MISTAKES = [
     ),
     ("[formats.resets]", "[formats.reset]", r"formats\.reset: found an unknown key"),
     (
-        "[statics]",
-        "[statics]\n[speeds]\nstep = 3",
-        r"speeds\.step: found 3, allowed is a table; write \[speeds\.step\]",
+        "[power.chip]",
+        "[measurements]\nstep = 3\n[power.chip]",
+        r"measurements\.step: found 3, allowed is a table; write",
     ),
 ]
 
@@ -287,11 +387,14 @@ def test_mistakes_are_refused_by_name(old: str, new: str, message: str, tmp_path
 
 
 def test_a_section_that_is_no_table(tmp_path: Path) -> None:
-    path = small(tmp_path, "[statics]\n", "")
-    with pytest.raises(ChipError, match=r"statics: found nothing"):
+    path = small(tmp_path)
+    found = path.read_text()
+    power = found[found.index("[power]") : found.index("[limits.cores]")]
+    path.write_text(found.replace(power, ""))
+    with pytest.raises(ChipError, match=r"small\.toml: power: found nothing, .*or say under missing\.power why"):
         chip(path)
-    path.write_text("statics = 3\n" + path.read_text())
-    with pytest.raises(ChipError, match=r"statics: found 3, allowed is a table; write \[statics\]"):
+    path.write_text("power = 3\n" + path.read_text())
+    with pytest.raises(ChipError, match=r"power: found 3, allowed is a table; write \[power\]"):
         chip(path)
 
 

@@ -179,9 +179,9 @@ def test_a_battery_that_is_too_small_hears_what_would_do() -> None:
 @pytest.mark.parametrize(("dynamic", "static"), [(None, None), (None, 50.0), (10.0, None)])
 def test_unknown_energies_are_named(dynamic: float | None, static: float | None) -> None:
     table = made(chip="other", points=(point(1.0, dynamic, 0.8, static),))
-    with pytest.raises(InputError, match=r"found no (published figures|static power)"):
+    with pytest.raises(InputError, match=r"found no (published figures|static energy)"):
         Chooser(table).within_energy(1.0)
-    with pytest.raises(InputError, match=r"found no (published figures|static power)"):
+    with pytest.raises(InputError, match=r"found no (published figures|static energy)"):
         Chooser(table).on_battery(Battery(1, 1, 1))
     assert Chooser(table).with_accuracy(0.5).dynamic_nj == dynamic
     if dynamic is not None:

@@ -48,12 +48,33 @@ def test_several_chips_are_priced_from_the_same_counts(aspen: Aspen, files: tupl
 def test_time_by_the_work_is_shorter(aspen: Aspen, files: tuple[Path, Path]) -> None:
     network, spikes = files
     seconds = []
-    for time in ("step", "work"):
+    for time in ("step", "measured", "work"):
         code, out, _ = aspen("report", network, "--input", spikes, "--time", time, "--json")
         assert code == 0
         seconds.append(json.loads(out)[0]["seconds"])
-    assert seconds[0] == pytest.approx(6 * 3 * 1e-3)
-    assert 0 < seconds[1] < seconds[0] / 10
+    assert seconds[0]["typical"] == pytest.approx(6 * 3 * 1e-3)
+    assert seconds[1]["typical"] == pytest.approx(6 * 3 * 337e-6)
+    assert 0 < seconds[2]["typical"] < seconds[1]["typical"] / 10
+    assert seconds[2]["high"] == seconds[1]["high"]
+    code, out, _ = aspen("report", network, "--input", spikes, "--json")
+    assert json.loads(out)[0]["seconds"] == seconds[1]
+
+
+def test_one_scenario_alone(aspen: Aspen, files: tuple[Path, Path]) -> None:
+    network, spikes = files
+    found = {}
+    for scenario in ("davies2018", "sanafe"):
+        code, out, _ = aspen("report", network, "--input", spikes, "--scenario", scenario, "--json")
+        assert code == 0
+        found[scenario] = json.loads(out)[0]["per_inference_j"]["dynamic"]
+        assert found[scenario]["low"] == found[scenario]["typical"] == found[scenario]["high"]
+    _, out, _ = aspen("report", network, "--input", spikes, "--json")
+    both = json.loads(out)[0]["per_inference_j"]["dynamic"]
+    assert both["typical"] == found["davies2018"]["typical"]
+    assert {both["low"], both["high"]} == {energies["typical"] for energies in found.values()}
+    code, _, err = aspen("report", network, "--input", spikes, "--scenario", "davis2018")
+    assert code == 1
+    assert "scenario of loihi1: found 'davis2018', allowed are davies2018, sanafe" in err
 
 
 def test_the_knob_moves_the_hidden_part(aspen: Aspen, files: tuple[Path, Path]) -> None:

@@ -25,8 +25,8 @@ from tests.har_files import har_texts, write_folder
 from tests.networks import float_network, random_spikes
 
 STEPS = 8
-STATIC = 3 * 0.815e-3
-"""Watts of three cores."""
+STATIC = 96.3e-3
+"""Watts of the whole chip."""
 DEPTH = 12
 """Lines of the encoder: 3 channels of 4 levels."""
 
@@ -159,12 +159,12 @@ def test_in_real_time_it_waits(network: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--budget 1nJ/window", "allowed is more than the static power of 2.45 mW"),
+        ("--budget 1nJ/window", "allowed is more than the static power of 96.3 mW"),
         ("--budget 5/window", "found no unit in '5'"),
         ("--budget 5uJ", "allowed is an energy per window or hour"),
         ("--budget 5uX/window", "found the unit 'uX', allowed are pJ"),
         ("--battery 100mAh --hours 5", "write e.g. 100mAh@3.7V"),
-        ("--battery 1J --hours 5", "possible are 6.82 min with the network idle"),
+        ("--battery 1J --hours 5", "possible are 10.4 s with the network idle"),
         ("--budget 1J/h --dial", "found no calibration table profile for loihi1 (stored: scale@loihi1)"),
     ],
 )

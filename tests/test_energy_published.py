@@ -21,12 +21,12 @@ LOIHI1, TRUENORTH, ODIN = chip("loihi1"), chip("truenorth"), chip("odin")
 
 
 def test_truenorth_at_20_hz() -> None:
-    # Akopyan et al. 2015, Fig. 17: 71 mW at 20.07 Hz, 128 synapses for each of 2^20 neurons; the fit gives 70.6
-    second = energy_of_counts({"synaptic_operation": 20.07 * 128 * 2**20}, TRUENORTH, 1.0, cores=4096)
+    # Akopyan et al. 2015, Fig. 17: 71 mW at 20.07 Hz, 128 synapses for each of 2^20 neurons; the fit gives 70.8
+    second = energy_of_counts({"synaptic_operation": 20.07 * 128 * 2**20}, TRUENORTH, 1.0)
     assert second.total is not None
-    assert second.total.typical == pytest.approx(70.6e-3, abs=0.05e-3)
-    by_chip = TRUENORTH.statics["chip"].si.typical
-    assert static_power(TRUENORTH, cores=4096).typical == pytest.approx(by_chip, rel=1e-3)  # type: ignore[union-attr]
+    assert second.total.typical == pytest.approx(70.8e-3, abs=0.05e-3)
+    one, all_ = static_power(TRUENORTH, cores=1), static_power(TRUENORTH, cores=4096)
+    assert one == all_ == TRUENORTH.power["chip"].si  # powered as a whole, whatever is used
 
 
 @pytest.mark.parametrize(("clock", "operations", "watts"), [(75.0, 37.5e6, 476.9e-6), (1.3, 0.65e6, 35.1e-6)])
@@ -88,7 +88,7 @@ def test_chips_for_energies_price_counts_and_refuse_to_be_compiled_to(name: str)
     operations = next(e for e in report.entries if e.event == "synaptic_operation")
     assert operations.count == 3 * 2 * 4 * 8
     assert (operations.joules is None) == (known is None)
-    assert (report.static is None) == (not chip(name).statics)
+    assert (report.static is None) == (not chip(name).powered)
 
 
 def test_an_analog_input_is_counted_as_multiply_accumulates_and_named_where_it_has_no_figure() -> None:
@@ -119,15 +119,22 @@ def test_work_takes_the_published_times_of_the_busiest_core() -> None:
     # hidden: 32 synaptic operations and 8 active updates; output: 16 and 2; then the barrier of one tile
     assert record.synaptic_operations["hidden->output"].sum() == 16
     seconds = work_seconds(record, LOIHI1, placement)
-    assert seconds == pytest.approx((32 * 3.5 + 8 * 8.4 + 113) * 1e-9)
+    assert seconds is not None
+    assert seconds.of["davies2018"].typical == pytest.approx((32 * 3.5 + 8 * 8.4 + 113) * 1e-9)
+    sender = 4 * 16 + 32 * 3.8 + 8 * 9.7 + 8 * (30 + 5.1)  # packets in, synapses, updates, spikes and packets out
+    assert seconds.of["sanafe"].typical == pytest.approx((sender + 600) * 1e-9)
     report = energy_model(record, LOIHI1, time="work")
-    assert report.seconds == seconds
+    assert report.seconds is not None
+    assert (report.seconds.low, report.seconds.typical) == (seconds.low, seconds.typical)
+    assert report.seconds.high == pytest.approx(879e-6)  # as long as a step was ever measured
     assert report.static is not None
-    assert report.static.typical == pytest.approx(2 * 0.815e-3 * seconds)
+    assert report.static.typical == pytest.approx(96.3e-3 * seconds.typical)
     assert "as fast as the work allows" in str(report)
+    with pytest.raises(InputError, match="'measured' on odin, whose file has no measured step"):
+        energy_model(record, ODIN, time="measured")
     with pytest.raises(InputError, match="'work' on odin, whose file has no times of operations"):
         energy_model(record, ODIN, time="work")
-    with pytest.raises(InputError, match=r"allowed is step, or work without a step time"):
+    with pytest.raises(InputError, match=r"allowed is step, or measured or work without a"):
         energy_model(record, LOIHI1, time="work", step_time=1e-3)
 
 
@@ -152,7 +159,9 @@ def test_the_time_of_a_step_is_that_of_its_slowest_population_on_its_cores_and_a
             hidden = macs[now] * 3.5 + active["hidden"] * 8.4 + (8 - active["hidden"]) * 5.3
             output = operations[now] * 3.5 + active["output"] * 8.4 + (2 - active["output"]) * 5.3
             seconds += max(hidden / cores, output / min(cores, 2)) + barrier
-        assert work_seconds(record, chip_, placement) == pytest.approx(seconds * 1e-9)
+        found = work_seconds(record, chip_, placement)
+        assert found is not None
+        assert found.typical == pytest.approx(seconds * 1e-9)
 
 
 def test_tiles_stand_in_rows_of_eight() -> None:
@@ -170,10 +179,10 @@ def test_power_of_the_clock_is_spent_by_every_chip() -> None:
     assert one is not None
     assert one.typical == pytest.approx((27.3 + 1.78 * 10) * 1e-6)
     assert two == one.times(2)
-    core = static_power(LOIHI1)
-    assert core == LOIHI1.statics["core"].si
-    assert core is not None
-    assert static_power(LOIHI1, cores=3, chips=2) == core.times(3)
+    whole = static_power(LOIHI1)
+    assert whole == LOIHI1.power["chip"].si
+    assert whole is not None
+    assert static_power(LOIHI1, cores=3, chips=2) == whole.times(2)
     assert static_power(ODIN) == static_power(ODIN, clock=ODIN.clock)
 
 

@@ -68,7 +68,7 @@ def test_a_stream_counts_and_costs_what_a_run_does(make: Callable[[], Network], 
         assert stream.totals.active[name] == record.active_updates[name].sum()
     for name, operations in record.synaptic_operations.items():
         assert stream.totals.operations[name] == operations.sum()
-    wanted = energy_model(record, loihi())
+    wanted = energy_model(record, loihi(), time="step")
     assert wanted.dynamic is not None
     assert wanted.static is not None
     assert stream.dynamic == pytest.approx(wanted.dynamic.typical, rel=1e-9)

@@ -107,7 +107,8 @@ def test_tables_hold_thinned_points_with_and_without_an_early_end(network: Netwo
     knobs = [0.0, 0.25, 0.5, 0.75, 1.0]
     measured = measure(bench, knobs)
     one, two = make_tables(bench, measured, "random", max_loss=0.02)
-    assert (one.key, two.key, one.steps, one.step_time) == ("profile@loihi1", "profile@generic-45nm", STEPS, 1e-3)
+    assert (one.key, two.key, one.steps) == ("profile@loihi1", "profile@generic-45nm", STEPS)
+    assert (one.step_time, two.step_time) == (pytest.approx(337e-6), None)
     points = measured.points["loihi1"]
     assert min(points, key=lambda p: p.dynamic_nj or 0.0) == one.cheapest
     assert one.best.accuracy == max(p.accuracy for p in points)

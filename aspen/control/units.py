@@ -110,11 +110,11 @@ def format_energy(joules: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration with three digits, in hours, minutes, seconds or milliseconds."""
-    for unit, factor in (("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+    """A duration with three digits, in hours, minutes, seconds, milliseconds or microseconds."""
+    for unit, factor in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
         if seconds >= factor:
             return f"{seconds / factor:.3g} {unit}"
-    return f"{seconds / 1e-3:.3g} ms"
+    return f"{seconds / 1e-6:.3g} us"
 
 
 def _quantity(what: str, text: str, units: dict[str, float], example: str) -> float:

@@ -166,7 +166,7 @@ def make_tables(
             chip=_name(target),
             dial="scale" if bench.profile is None else "profile",
             steps=bench.steps,
-            step_time=None if target is None else target.step_time,
+            step_time=None if target is None else target.usual_step,
             data=data,
             seeds=len(bench.encodings),
             points=tuple(thin(measured.points[_name(target)], measured.correct)),

@@ -44,9 +44,10 @@ from aspen.control.units import format_energy
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
 from aspen.record import Record
-from aspen_hardware.chips import Chip, Range
+from aspen_hardware.chips import Chip
 from aspen_hardware.chips import chip as read_chip
 from aspen_hardware.energy import EnergyReport, energy_model
+from aspen_hardware.ranges import NOTHING, Range
 
 PARTIAL_SUMS = ("register", "memory")
 """Where the ANN's partial sums are while they grow; see the head of this module."""
@@ -55,7 +56,6 @@ _WEIGHT_SRAM = ("sram_8kb_64bit_access", "sram_32kb_64bit_access", "sram_1mb_64b
 _STATE_SRAM = ("sram_8kb_64bit_access", "sram_8kb_64bit_access", "sram_32kb_64bit_access")
 _ARITHMETIC = ("multiply_int8", "add_int32", "multiply_int32")
 _NEEDED = sorted({*_WEIGHT_SRAM, *_STATE_SRAM, *_ARITHMETIC})
-_NONE = Range(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def ann_baseline(
         synapses=synapses,
         neurons=neurons,
         parts=_parts(_prices(design), int(frames), synapses, neurons, sources, partial_sums == "register"),
-        synaptic_operation=design.energies["synaptic_operation"].si,
+        synaptic_operation=design.energies["synaptic_operation"].range,
     )
 
 
@@ -275,10 +275,10 @@ def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> Br
             f"of the baseline {found}, allowed are {wanted} on one chip; give a run and a baseline of this network"
         )
     each = 1 / report.samples
-    parts = {True: _NONE, False: _NONE}
+    parts = {True: NOTHING, False: NOTHING}
     for entry in report.entries:
         if entry.joules is not None:
-            parts[entry.event == "synaptic_operation"] += entry.joules
+            parts[entry.event == "synaptic_operation"] += entry.joules.range
     synapses, others = parts[True].times(each), parts[False].times(each)
     one_each = ann.synaptic_operation.times(ann.synapses)
     return BreakEven(

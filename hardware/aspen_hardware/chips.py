@@ -1,4 +1,4 @@
-"""What a chip is: limits, number formats, energies and static power, read from one TOML file per chip.
+"""What a chip is: limits, number formats, power and energies by scenario, read from one TOML file per chip.
 
 Every figure keeps its unit, its source and a mark for how far it can be trusted; see
 :mod:`aspen_hardware.chip_schema` for the format of the files.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Any
 
 from aspen._names import unknown_name
 from aspen.errors import ChipError, InputError
-from aspen_hardware.chip_schema import FACTORS, TRUST, check_chip_table, iter_figures
+from aspen_hardware.chip_figures import TRUST
+from aspen_hardware.chip_schema import ACTIVE, FACTORS, POWER_RULES, check_chip_table, iter_figures
+from aspen_hardware.ranges import NOTHING, ByScenario, Range
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,20 +26,8 @@ else:
     import tomli as tomllib
 
 
-@dataclass(frozen=True)
-class Range:
-    """A quantity with the lowest, the nominal and the highest value that the sources give; same unit in all three."""
-
-    low: float
-    typical: float
-    high: float
-
-    def __add__(self, other: Range) -> Range:
-        return Range(self.low + other.low, self.typical + other.typical, self.high + other.high)
-
-    def times(self, factor: float) -> Range:
-        """This range scaled by ``factor`` (>= 0)."""
-        return Range(self.low * factor, self.typical * factor, self.high * factor)
+KINDS = {"conv": "convolution"}
+"""Kind of connection -> what a chip file calls it, where that is another word."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class Figure:
         value: the nominal value; where ``low`` and ``high`` differ, ``note`` says why it is this one.
         unit: as in the file, e.g. ``"pJ"``, ``"mW"``, ``"bits"``.
         source: key of the chip's ``sources``, and the place in it after a colon.
-        trust: one of :data:`aspen_hardware.chip_schema.TRUST`.
+        trust: one of :data:`aspen_hardware.chip_figures.TRUST`.
         low, high: lowest and highest published value.
         low_source, high_source, low_trust, high_trust: who published those, and how far to trust them.
         note: remarks.
@@ -82,6 +72,7 @@ class Limits:
 
     cores: int | None = None
     neurons_per_core: int | None = None
+    populations_per_core: int | None = None
     synaptic_memory_bits_per_core: int | None = None
     input_axons_per_core: int | None = None
     output_axons_per_core: int | None = None
@@ -111,6 +102,19 @@ class Formats:
 
 
 @dataclass(frozen=True)
+class Scenario:
+    """One coherent set of energies and times of operations: one source, one state of the chip.
+
+    Args:
+        title: what it is.
+        active: which neuron updates it prices as active: a key of :data:`aspen_hardware.chip_schema.ACTIVE`.
+    """
+
+    title: str
+    active: str
+
+
+@dataclass(frozen=True)
 class Chip:
     """A chip, as its file describes it.
 
@@ -123,6 +127,11 @@ class Chip:
         sources: key -> full citation.
         not_covered: what the chip's energies leave out.
         energy_only: why networks are not compiled to it; empty where they are.
+        scenarios: name -> scenario; empty where no energy of an operation is published.
+        usual: the scenario that counts as typical; empty where there is none.
+        powered: the file's entry on how the chip is powered: ``rule`` (a key of
+            :data:`aspen_hardware.chip_schema.POWER_RULES`), ``source``, ``trust``, perhaps ``note``; empty where that
+            is unknown.
     """
 
     name: str
@@ -133,9 +142,12 @@ class Chip:
     sources: Mapping[str, str]
     not_covered: tuple[str, ...] = ()
     energy_only: str = ""
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+    usual: str = ""
+    powered: Mapping[str, str] = field(default_factory=dict)
 
     def section(self, name: str) -> dict[str, Figure]:
-        """Figures of one section of the file, by key."""
+        """Figures of one section of the file, by key; e.g. ``power``, or ``scenarios.davies2018.energies``."""
         prefix = f"{name}."
         return {key[len(prefix) :]: figure for key, figure in self.figures.items() if key.startswith(prefix)}
 
@@ -150,15 +162,63 @@ class Chip:
         widths = {key: int(figure.value) for key, figure in self.section("formats").items()}
         return Formats(tuple(self.resets["value"]), **widths)
 
-    @property
-    def energies(self) -> dict[str, Figure]:
-        """Energy of one operation, by kind of operation; only those that the file has."""
-        return self.section("energies")
+    @cached_property
+    def energies(self) -> dict[str, ByScenario]:
+        """Joules of one operation, by kind of operation; those for which some scenario has a figure.
+
+        A scenario without a figure for a kind adds nothing for it; its ``missing`` says why there is none.
+        """
+        by_name = {name: self.section(f"scenarios.{name}.energies") for name in self.scenarios}
+        kinds = dict.fromkeys(kind for figures in by_name.values() for kind in figures)
+        return {
+            kind: ByScenario(
+                {name: figures[kind].si if kind in figures else NOTHING for name, figures in by_name.items()},
+                self.usual,
+            )
+            for kind in kinds
+        }
+
+    def energy(self, event: str, connection: str = "dense") -> ByScenario | None:
+        """Joules of one event, ``None`` where no scenario has a figure.
+
+        Args:
+            event: a key of :data:`aspen_hardware.costs.WORDS`.
+            connection: kind of the connection whose synapses are meant; a scenario without a figure of its own for that
+                kind takes the one for a dense matrix.
+        """
+        found, special = self.energies.get(event), self.energies.get(f"{event}_{KINDS.get(connection, connection)}")
+        if found is None or special is None:
+            return found
+        own = {name: f"scenarios.{name}.energies.{event}_{KINDS.get(connection, connection)}" for name in found.of}
+        values = {name: special.of[name] if own[name] in self.figures else value for name, value in found.of.items()}
+        return ByScenario(values, self.usual)
+
+    def why(self, event: str) -> str:
+        """Why there is no energy of an event in the usual scenario."""
+        otherwise = self.missing.get("scenarios", "the chip's file has no figure for it")
+        return self.missing.get(f"scenarios.{self.usual}.{event}", otherwise)
+
+    def only(self, scenario: str) -> Chip:
+        """This chip with one scenario alone, as typical.
+
+        Raises:
+            ChipError: the chip has no such scenario.
+        """
+        if scenario not in self.scenarios:
+            raise ChipError(unknown_name(f"scenario of {self.name}", scenario, list(self.scenarios)))
+        others = tuple(f"scenarios.{name}." for name in self.scenarios if name != scenario)
+        return replace(
+            self,
+            figures={key: figure for key, figure in self.figures.items() if not key.startswith(others)},
+            missing={key: reason for key, reason in self.missing.items() if not key.startswith(others)},
+            scenarios={scenario: self.scenarios[scenario]},
+            usual=scenario,
+        )
 
     @property
-    def statics(self) -> dict[str, Figure]:
-        """Static power of a ``core``, of the ``chip``, ``per_megahertz`` of its clock; those that the file has."""
-        return self.section("statics")
+    def power(self) -> dict[str, Figure]:
+        """Power that is drawn whatever the network does: of a ``core``, the ``chip``, ...; those that the file has."""
+        return self.section("power")
 
     @property
     def clock(self) -> float | None:
@@ -167,8 +227,18 @@ class Chip:
 
     @property
     def step_time(self) -> float | None:
-        """Length of a time step in seconds; ``None`` where the file has none."""
+        """The tick of real time in seconds; ``None`` where the file has none."""
         return self.figures["step_time"].si.typical if "step_time" in self.figures else None
+
+    @property
+    def measured_step(self) -> Range | None:
+        """Seconds of a step as measured on the chip somewhere; ``None`` where the file has no measurement."""
+        return self.figures["measured_step"].si if "measured_step" in self.figures else None
+
+    @property
+    def usual_step(self) -> float | None:
+        """Seconds that a step takes where nobody says otherwise: as measured, else the tick of real time."""
+        return self.step_time if self.measured_step is None else self.measured_step.typical
 
     def cite(self, source: str) -> str:
         """The full citation of a figure's ``source``."""
@@ -181,6 +251,9 @@ class Chip:
             "name": self.name,
             "title": self.title,
             "step_time_s": self.step_time,
+            "power": dict(self.powered),
+            "typical": self.usual,
+            "scenarios": {name: asdict(scenario) for name, scenario in self.scenarios.items()},
             "limits": asdict(self.limits),
             "formats": {**asdict(self.formats), "resets": list(self.formats.resets)},
             "figures": {key: asdict(figure) for key, figure in self.figures.items()},
@@ -228,31 +301,37 @@ def _parse(data: bytes, file: str) -> Chip:
     except (ValueError, RecursionError) as error:  # of UTF-8 or TOML, of integers too long, or of nesting too deep
         raise ChipError(f"{file}: found no valid TOML ({error}), allowed is a UTF-8 TOML file; correct it") from error
     check_chip_table(table, file)
+    scenarios = table.get("scenarios", {})
     return Chip(
         name=table["name"],
         title=table["title"],
         figures={key: _figure(entry) for key, entry, _ in iter_figures(table)},
         resets=table["formats"]["resets"],
-        missing=dict(_reasons(table.get("missing", {}))),
+        missing=dict(_reasons(table.get("missing", {}), scenarios)),
         sources=table["sources"],
         not_covered=tuple(table.get("not_covered", ())),
         energy_only=table.get("energy_only", ""),
+        scenarios={name: Scenario(entry["title"], entry["active"]) for name, entry in scenarios.items()},
+        usual=table.get("typical", ""),
+        powered={key: text for key, text in table.get("power", {}).items() if isinstance(text, str)},
     )
 
 
-def _reasons(missing: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _reasons(missing: Mapping[str, Any], scenarios: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for section, entry in missing.items():
         if isinstance(entry, str):
             yield section, entry
         else:
             yield from ((f"{section}.{key}", reason) for key, reason in entry.items())
+    for name, scenario in scenarios.items():
+        yield from ((f"scenarios.{name}.{key}", reason) for key, reason in scenario.get("missing", {}).items())
 
 
 def _figure(entry: Mapping[str, Any]) -> Figure:
     bounds = {bound: entry.get(bound, entry["value"]) for bound in ("low", "high")}
     for bound in ("low", "high"):
-        for field in ("source", "trust"):
-            bounds[f"{bound}_{field}"] = entry.get(f"{bound}_{field}", entry[field])
+        for part in ("source", "trust"):
+            bounds[f"{bound}_{part}"] = entry.get(f"{bound}_{part}", entry[part])
     return Figure(**{**entry, **bounds})
 
 
@@ -262,7 +341,7 @@ def describe(chip: Chip) -> str:
     section = ""
     for key, figure in chip.figures.items():
         head, _, name = key.rpartition(".")
-        lines += ["", head] if head != section else []
+        lines += ["", *_heading(chip, head)] if head != section else []
         section = head
         lines += _figure_lines(name, figure)
     resets = chip.resets
@@ -275,6 +354,21 @@ def describe(chip: Chip) -> str:
         ["", "not covered by the energies", *(f"  {text}" for text in chip.not_covered)] if chip.not_covered else []
     )
     return "\n".join(lines)
+
+
+def _heading(chip: Chip, head: str) -> list[str]:
+    """The title of a section, and what its figures need to be understood."""
+    if head == "power":
+        rule = chip.powered["rule"]
+        lines = [f"power: {rule}: {POWER_RULES[rule]}  {chip.powered['trust']}  {chip.powered['source']}"]
+        return [*lines, f"{'':<10}{chip.powered['note']}"] if "note" in chip.powered else lines
+    name, _, part = head.removeprefix("scenarios.").rpartition(".")
+    if name not in chip.scenarios:
+        return [head]
+    scenario = chip.scenarios[name]
+    typical = " (typical)" if name == chip.usual else ""
+    told = [f"scenario {name}{typical}: {scenario.title}", f"{'':<10}active: {ACTIVE[scenario.active]}"]
+    return [*told, part] if part == "energies" else [f"{name}: {part}"]
 
 
 def _figure_lines(name: str, figure: Figure) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Joules of counted events, static power, and the time that work takes, from a chip's published figures."""
+"""Joules of counted events, static energy, and the time that a run takes, from a chip's published figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import isfinite
@@ -13,8 +13,9 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.errors import InputError
 from aspen.record import Record
-from aspen_hardware.chips import Chip, Range
+from aspen_hardware.chips import KINDS, Chip, Figure
 from aspen_hardware.placement import Placement
+from aspen_hardware.ranges import ByScenario, Range
 
 WORDS = {
     "synaptic_operation": "synaptic operations",
@@ -28,24 +29,33 @@ WORDS = {
 }
 """Kinds of event that are counted; keys of a chip's energies."""
 
+TIMES = ("measured", "step", "work")
+"""What decides how long a step takes; see :func:`run_seconds`."""
+
 
 @dataclass(frozen=True)
 class Parts:
     """Dynamic and static energy and their sum, in joules; ``None`` where unknown."""
 
-    dynamic: Range | None
+    dynamic: ByScenario | None
     static: Range | None
 
     @property
     def total(self) -> Range | None:
         """Dynamic and static; ``None`` unless both are known."""
-        return None if self.dynamic is None or self.static is None else self.dynamic + self.static
+        return None if self.dynamic is None or self.static is None else self.static + self.dynamic
+
+
+def summed(quantities: Iterable[ByScenario | None]) -> ByScenario | None:
+    """The sum of those that are known, scenario by scenario; ``None`` where none is."""
+    known = [quantity for quantity in quantities if quantity is not None]
+    return reduce(add, known) if known else None
 
 
 def energy_of_counts(
     counts: Mapping[str, float],
     chip: Chip,
-    seconds: float | None = None,
+    seconds: float | Range | None = None,
     *,
     cores: int = 1,
     chips: int = 1,
@@ -57,7 +67,7 @@ def energy_of_counts(
         counts: kind of event (a key of :data:`WORDS`) -> how many. Kinds without a figure on the chip add nothing.
         chip: where the figures come from.
         seconds: time taken; ``None``: unknown, and so is the static energy.
-        cores, chips: in use; a chip whose file has static power per core counts cores, another one chips.
+        cores, chips: in use; see :func:`static_power`.
         clock: in MHz, for chips whose power rises with it; default: the file's.
 
     Returns:
@@ -69,14 +79,17 @@ def energy_of_counts(
     for kind, count in counts.items():
         if kind not in WORDS or not count >= 0:
             raise InputError(f"counts: found {kind}: {count}, allowed are numbers from 0 of {', '.join(WORDS)}")
-    known = [chip.energies[kind].si.times(count) for kind, count in counts.items() if kind in chip.energies]
+    figures = {kind: chip.energy(kind) for kind in counts}
+    dynamic = summed(None if each is None else each.times(counts[kind]) for kind, each in figures.items())
     power = static_power(chip, cores, chips, clock)
-    static = None if power is None or seconds is None else power.times(seconds)
-    return Parts(reduce(add, known) if known else None, static)
+    return Parts(dynamic, None if power is None or seconds is None else power.times(seconds))
 
 
 def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None = None) -> Range | None:
-    """Watts that are spent whatever the network does; ``None`` where the chip's file has no figure.
+    """Watts that are drawn whatever the network does, while the chip is on; ``None`` where the file has no figure.
+
+    A chip that is powered as a whole, or gated, draws its whole power however few cores are in use; one that is powered
+    by core draws that of the cores in use, and what cores draw that are off. Its pins and its clock come on top.
 
     Args:
         chip: where the figures come from.
@@ -86,18 +99,99 @@ def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None
     Raises:
         InputError: the clock is not above 0, or the chip's power does not depend on one.
     """
-    figures = chip.statics
+    figures = chip.power
     if clock is not None and ("per_megahertz" not in figures or not (clock > 0 and isfinite(clock))):
         allowed = "a finite number of MHz above 0" if "per_megahertz" in figures else "none: no power per MHz is known"
         raise InputError(f"clock of {chip.name}: found {clock}, allowed is {allowed}")
-    if "core" in figures:
-        return figures["core"].si.times(cores)
-    if "chip" not in figures:
+    if not chip.powered:
         return None
-    power = figures["chip"].si.times(chips)
+    if chip.powered["rule"] == "core":
+        others = max((chip.limits.cores or 0) * chips - cores, 0)
+        power = figures["core"].si.times(cores) + figures["off"].si.times(others)
+    else:
+        power = figures["chip"].si.times(chips)
+    if "io" in figures:
+        power = power + figures["io"].si.times(chips)
     if "per_megahertz" in figures:
         power = power + figures["per_megahertz"].si.times(chips * float(clock or chip.clock or 0.0))
     return power
+
+
+def static_energy(
+    chip: Chip, placement: Placement, seconds: Range, busy: Range | None, clock: float | None = None
+) -> Range | None:
+    """Joules of static power over a run; ``None`` where the file has no figure, or a gated chip's work has no time.
+
+    Args:
+        chip: where the figures come from.
+        placement: the cores in use.
+        seconds: time of the run.
+        busy: time in which the chip works, by the published times of operations; the rest a gated chip is off.
+        clock: in MHz; default: the file's.
+
+    Raises:
+        InputError: as :func:`static_power`.
+    """
+    power = static_power(chip, placement.cores_used, placement.chips_used, clock)
+    if power is None or chip.powered["rule"] != "gated":
+        return None if power is None else power.times(seconds)
+    if busy is None:
+        return None
+    off = chip.power["off"].si.times(placement.chips_used)
+    on = Range(*(min(b, s) for b, s in zip(_three(busy), _three(seconds), strict=True)))
+    waiting = Range(*(s - o for s, o in zip(_three(seconds), _three(on), strict=True)))
+    return power.times(on) + off.times(waiting)
+
+
+def _three(values: Range) -> tuple[float, float, float]:
+    return values.low, values.typical, values.high
+
+
+def run_seconds(
+    record: Record, chip: Chip, placement: Placement, step_time: float | None, time: str | None
+) -> tuple[Range | None, str]:
+    """Time of the whole run, all samples one after the other, and which of :data:`TIMES` decided it.
+
+    ``"measured"``: each step as long as one was measured on the chip, with the shortest and longest measured as its
+    range. ``"step"``: the step time, as in real time. ``"work"``: as long as the operations take by their published
+    times (:func:`work_seconds`), and up to what was measured where that is longer.
+
+    Args:
+        record, chip, placement: of the run.
+        step_time: seconds of a step, instead of the chip's.
+        time: one of :data:`TIMES`; default: ``"step"`` where a step time is given, else ``"measured"`` where the chip's
+            file has a measurement, else ``"step"``.
+
+    Raises:
+        InputError: the step time is not above 0, the time is not allowed, or the chip's file has no figures for it.
+    """
+    if step_time is not None and not (step_time > 0 and isfinite(step_time)):
+        raise InputError(f"step_time: found {step_time}, allowed are finite seconds above 0; give e.g. 1e-3")
+    measured, steps = chip.measured_step, record.steps * record.batch
+    usual = "step" if step_time is not None or measured is None else "measured"
+    chosen = usual if time is None else time
+    if chosen not in TIMES or (chosen != "step" and step_time is not None):
+        raise InputError(
+            f"time: found {time!r} with step_time={step_time}, allowed is step, or measured or work without a step time"
+        )
+    if chosen == "measured":
+        if measured is None:
+            raise InputError(
+                f"time: found 'measured' on {chip.name}, whose file has no measured step, allowed is step; give a "
+                f"step_time"
+            )
+        return measured.times(steps), chosen
+    if chosen == "work":
+        work = work_seconds(record, chip, placement)
+        if work is None:
+            raise InputError(
+                f"time: found 'work' on {chip.name}, whose file has no times of operations, allowed is step; give a "
+                f"step_time"
+            )
+        longest = work.high if measured is None else max(work.high, measured.high * steps)
+        return Range(work.low, work.typical, longest), chosen
+    each = chip.step_time if step_time is None else step_time
+    return None if each is None else Range(each, each, each).times(steps), chosen
 
 
 SPEEDS = (
@@ -107,33 +201,48 @@ SPEEDS = (
     "barrier_one_tile",
     "barrier_32_tiles",
 )
-"""What a chip's ``[speeds]`` must say for its fastest step to be known."""
+"""What a scenario's speeds must say for its fastest step to be known."""
 CORES_PER_TILE = 4
 """On Loihi (Davies et al. 2018)."""
 
 
-def work_seconds(record: Record, chip: Chip, placement: Placement) -> float | None:
+def work_seconds(record: Record, chip: Chip, placement: Placement) -> ByScenario | None:
     """Time of the whole run where each step takes only as long as its work; ``None`` where no speeds are published.
 
     Cores work side by side; a population's work is taken to be spread evenly over its cores; the slowest core ends the
     step, and a barrier follows: the published one of a single tile, or of 32 tiles where more than one is in use.
-    Times of a step are counted from synaptic operations that arrive in it and from neuron updates.
+    Times of a step are counted from synaptic operations that arrive in it, neuron updates, spikes fired, and packets in
+    and out; a spike is taken to reach all cores of the populations that it is sent to.
     """
-    speeds = chip.section("speeds")
-    if any(key not in speeds for key in SPEEDS):
+    speeds = {name: chip.section(f"scenarios.{name}.speeds") for name in chip.scenarios}
+    if not speeds or any(key not in figures for figures in speeds.values() for key in SPEEDS):
         return None
-    times = {key: speeds[key].si.typical for key in SPEEDS}
+    times = {name: _work(record, chip, name, figures, placement) for name, figures in speeds.items()}
+    return ByScenario({name: Range(each, each, each) for name, each in times.items()}, chip.usual)
+
+
+def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figure], placement: Placement) -> float:
+    times = {key: figure.si.typical for key, figure in figures.items()}
+    active = active_counts(record, chip.scenarios[scenario].active)
     slowest: Array = np.zeros((record.steps, record.batch))
     for name in record.network.order:
-        cores = len(placement.of(name))
-        arriving = sum(
-            (record.synaptic_operations.get(c.name, 0) + record.multiply_accumulates.get(c.name, 0))
-            for c in record.network.incoming(name)
-        )
-        active = record.active_updates[name]
-        inactive = record.network[name].size - active
-        busy = arriving * times["synaptic_operation"] + active * times["neuron_update_active"]
-        slowest = np.maximum(slowest, (busy + inactive * times["neuron_update_inactive"]) / max(cores, 1))
+        cores = max(len(placement.of(name)), 1)
+        busy = active[name] * times["neuron_update_active"]
+        busy = busy + (record.network[name].size - active[name]) * times["neuron_update_inactive"]
+        for connection in record.network.incoming(name):
+            arriving = record.synaptic_operations.get(connection.name, 0)
+            arriving = arriving + record.multiply_accumulates.get(connection.name, 0)
+            kind = f"synaptic_operation_{KINDS.get(connection.kind, connection.kind)}"
+            busy = busy + arriving * times.get(kind, times["synaptic_operation"])
+            busy = busy + record.spikes[connection.source] * cores * times.get("packet_in", 0.0)
+        sent = sum(len(placement.of(c.target)) for c in record.network.connections if c.source == name)
+        busy = busy + record.spikes[name] * (times.get("spike", 0.0) + sent * times.get("packet_out", 0.0))
+        slowest = np.maximum(slowest, busy / cores)
     tiles = -(-placement.cores_used // CORES_PER_TILE)
     barrier = times["barrier_one_tile"] if tiles == 1 else times["barrier_32_tiles"]
     return float(slowest.sum()) + barrier * slowest.size
+
+
+def active_counts(record: Record, definition: str) -> Mapping[str, Array]:
+    """Population -> (steps, batch) int64: active updates by a definition of :data:`~.chip_schema.ACTIVE`."""
+    return record.active_updates if definition == "input" else record.awake_updates

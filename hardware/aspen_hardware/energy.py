@@ -1,41 +1,48 @@
 """What a run costs on a chip, from its counts and the chip's published figures.
 
-``E = sum(e_i * n_i) + P_static * t``: marginal energies of counted events, and static power over the time taken.
-The two parts are never merged without both being shown.
+``E = sum(e_i * n_i) + P_static * t``: marginal energies of counted events, and static power over the time taken. Both
+parts are always shown beside their total, which is what a battery sees.
 
 Counted for the whole run (all samples):
 
 - synaptic operations of each connection, by true fan-out, and the multiply-accumulates of an analog input;
-- neuron updates at every step, active (the neuron's input in the step is not zero) and inactive;
+- neuron updates at every step, active and inactive; which are active, the scenario says
+  (:data:`aspen_hardware.chip_schema.ACTIVE`);
 - spikes fired by each population on the chip;
 - spike packets: one for each spike and core that it reaches;
 - hops of packets between tiles of cores (:mod:`aspen_hardware.hops`).
 
-Samples run one after the other. Time is ``steps * samples * step_time``, or, with ``time="work"``, what the work takes
-by the chip's published times of operations. Static power is that of the cores in use (``statics.core``), or, where the
-chip's file has no such figure, of the chips in use (``statics.chip``, and ``statics.per_megahertz`` of their clock).
+Samples run one after the other. How long a step takes, :func:`aspen_hardware.costs.run_seconds` says; what is powered
+meanwhile, the chip's file (:data:`aspen_hardware.chip_schema.POWER_RULES`). A scenario is one source's coherent set of
+energies: low and high of a sum are those of the scenarios, each summed whole, never a mixture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from functools import reduce
-from math import isfinite
-from operator import add
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.control.units import format_energy
 from aspen.errors import InputError
 from aspen.record import Record
-from aspen_hardware.chips import Chip, Range
-from aspen_hardware.costs import WORDS, Parts, static_power, work_seconds
+from aspen_hardware.chip_schema import POWER_RULES
+from aspen_hardware.chips import Chip
+from aspen_hardware.costs import (
+    WORDS,
+    Parts,
+    active_counts,
+    run_seconds,
+    static_energy,
+    summed,
+    work_seconds,
+)
 from aspen_hardware.hops import hops
 from aspen_hardware.placement import Placement, place
+from aspen_hardware.ranges import ByScenario, Range
 
 NOT_COVERED = (
     "encoding the input, reading out the result, and the host computer",
@@ -52,38 +59,43 @@ class Entry:
     Args:
         where: population or connection.
         event: key of :data:`WORDS`.
-        count: events in the whole run.
-        joules: their energy; ``None`` where the chip's file has no figure.
+        count: events in the whole run; where scenarios count differently, by the usual one.
+        joules: their energy; ``None`` where no scenario has a figure.
+        counts: scenario -> events in the whole run, where scenarios count differently.
     """
 
     where: str
     event: str
     count: int
-    joules: Range | None
+    joules: ByScenario | None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EnergyReport:
-    """Energy of a run. ``low`` and ``high`` of a range add up the lowest and highest published figures.
+    """Energy of a run.
 
     Args:
         chip: name of the chip.
         samples, steps: inferences, and time steps of each.
-        seconds: time of the whole run; ``None`` where the step time is unknown.
-        timing: what decides the time: ``"step"`` or ``"work"``.
+        seconds: time of the whole run; ``None`` where unknown.
         cores_used: cores that the network takes.
         synapses: weights other than zero in the network.
         entries: dynamic energy by place and kind of event, whole run.
         static: static energy of the whole run; ``None`` where unknown.
         missing: what has no figure, and why; it is not in the sums.
         not_covered: what the model leaves out.
+        timing: what decides the time: one of :data:`aspen_hardware.costs.TIMES`.
         first_layer: connections from the input, whose events the input alone decides, not the dial.
+        assumed: on what the figures rest, for people to read.
+        share: the share of the static energy that falls on the cores in use of a chip that is powered as a whole, were
+            it laid on all cores evenly: no battery sees it, and it is in no total.
     """
 
     chip: str
     samples: int
     steps: int
-    seconds: float | None
+    seconds: Range | None
     cores_used: int
     synapses: int
     entries: tuple[Entry, ...]
@@ -92,18 +104,18 @@ class EnergyReport:
     not_covered: tuple[str, ...]
     timing: str = "step"
     first_layer: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    share: Range | None = None
 
     @property
-    def input_energy(self) -> Range | None:
+    def input_energy(self) -> ByScenario | None:
         """Dynamic energy of the first layer's synapses in the whole run: the same at every setting of a dial."""
-        known = [e.joules for e in self.entries if e.where in self.first_layer and e.joules is not None]
-        return reduce(add, known) if known else None
+        return summed(entry.joules for entry in self.entries if entry.where in self.first_layer)
 
     @property
-    def dynamic(self) -> Range | None:
+    def dynamic(self) -> ByScenario | None:
         """Dynamic energy of the whole run in joules: all events with a figure; ``None`` where no event has one."""
-        known = [entry.joules for entry in self.entries if entry.joules is not None]
-        return reduce(add, known) if known else None
+        return summed(entry.joules for entry in self.entries)
 
     @property
     def total(self) -> Range | None:
@@ -113,7 +125,8 @@ class EnergyReport:
     @property
     def per_inference(self) -> Parts:
         """Mean over the samples, in joules."""
-        return Parts(*(None if part is None else part.times(1 / self.samples) for part in (self.dynamic, self.static)))
+        each, dynamic, static = 1 / self.samples, self.dynamic, self.static
+        return Parts(None if dynamic is None else dynamic.times(each), None if static is None else static.times(each))
 
     def count(self, event: str) -> int:
         """Events of one kind in the whole run."""
@@ -125,24 +138,12 @@ class EnergyReport:
         return self.count("synaptic_operation") / max(self.synapses, 1) / self.samples
 
     def __str__(self) -> str:
-        time = "unknown time" if self.seconds is None else f"{self.seconds:.6g} s"
-        time += ", as fast as the work allows" if self.timing == "work" else ""
-        head = f"Energy on {self.chip}: {self.samples} samples of {self.steps} steps, {time}, {self.cores_used} cores"
-        parts, first = self.per_inference, self.input_energy
-        events = {f"{e.where}: {WORDS[e.event]}": e for e in self.entries if e.count}
-        wide = max([40, *map(len, events)])
-        columns = f"{'typical':>12}{'low':>12}{'high':>12}"
-        lines = [head, f"{'per inference':<{wide + 2}}{columns}"]
-        lines += [_row(name, getattr(parts, name), wide) for name in ("dynamic", "static", "total")]
-        lines += [_row("of dynamic: the input's synapses", first.times(1 / self.samples), wide)] if first else []
-        lines += [f"{'whole run':<{wide + 2}}{columns}{'count':>16}"]
-        lines += [_row(name, e.joules, wide) + f"{e.count:>16,}" for name, e in events.items()]
-        lines += [f"{self.operations_per_synapse:.3g} synaptic operations per synapse and inference"]
-        lines += [f"no figure for {text}" for text in self.missing]
-        return "\n".join([*lines, *(f"not covered: {text}" for text in self.not_covered)])
+        from aspen_hardware.energy_text import text
+
+        return text(self)
 
     def plot(self, path: str | Path) -> None:
-        """Draw the energy of an inference: dynamic, stacked by kind of event; static beside it, never merged.
+        """Draw the energy of an inference: total with its parts, and dynamic by kind of event.
 
         Args:
             path: a ``.png``, ``.pdf`` or ``.svg`` file.
@@ -161,6 +162,7 @@ class EnergyReport:
         whole, each = Parts(self.dynamic, self.static), self.per_inference
         return {
             **asdict(self),
+            "entries": [_plain_entry(entry) for entry in self.entries],
             "whole_run_j": {part: _plain(getattr(whole, part)) for part in ("dynamic", "static", "total")},
             "per_inference_j": {part: _plain(getattr(each, part)) for part in ("dynamic", "static", "total")},
             "operations_per_synapse": self.operations_per_synapse,
@@ -173,7 +175,7 @@ def energy_model(
     placement: Placement | None = None,
     *,
     step_time: float | None = None,
-    time: str = "step",
+    time: str | None = None,
     clock: float | None = None,
 ) -> EnergyReport:
     """What ``record``'s run costs on ``chip``.
@@ -182,14 +184,14 @@ def energy_model(
         record: counts of a run.
         chip: where the figures come from.
         placement: the network's cores; default: :func:`aspen_hardware.place`.
-        step_time: length of a time step in seconds; default: the chip's.
-        time: ``"step"``: each step takes the step time, as in real time; ``"work"``: as long as its work takes
-            (:func:`aspen_hardware.costs.work_seconds`), and then nothing is spent.
+        step_time: length of a time step in seconds, instead of the chip's.
+        time: ``"measured"``, ``"step"`` or ``"work"``, see :func:`aspen_hardware.costs.run_seconds`; default:
+            ``"measured"`` where a step was measured on the chip, else ``"step"``.
         clock: in MHz, for chips whose power rises with it; default: the chip's.
 
     Raises:
         InputError: the record is empty, the placement is another network's or chip's, the step time or clock is not
-            above 0, or the chip's file has no times of operations.
+            above 0, or the chip's file has no figures for the time.
         ChipError: no placement was given and the network cannot be placed.
     """
     if not isinstance(record, Record):
@@ -199,14 +201,12 @@ def energy_model(
         )
     if record.steps == 0 or record.batch == 0:
         raise InputError(f"record: found {record.steps} steps of {record.batch} samples, allowed is at least one")
-    if step_time is not None and not (step_time > 0 and isfinite(step_time)):
-        raise InputError(f"step_time: found {step_time}, allowed are finite seconds above 0; give e.g. 1e-3")
     placement = place(record.network, chip) if placement is None else placement
     _check_placement(record, chip, placement)
-    seconds = _seconds(record, chip, placement, step_time, time)
+    seconds, timing = run_seconds(record, chip, placement, step_time, time)
     reached = {name: placement.destinations(record.network, name) for name in record.network.names}
     entries = tuple(_entries(record, chip, reached, placement))
-    static, why = _static(chip, placement, seconds, clock)
+    static, why = _static(record, chip, placement, seconds, clock)
     return EnergyReport(
         chip=chip.name,
         samples=record.batch,
@@ -218,26 +218,11 @@ def energy_model(
         static=static,
         missing=(*_missing(entries, chip), *why),
         not_covered=tuple(_not_covered(record, chip, reached)),
-        timing=time,
+        timing=timing,
         first_layer=tuple(c.name for c in record.network.connections if c.source == record.network.input.name),
+        assumed=tuple(_assumed(chip, timing, step_time, placement)),
+        share=_share(chip, placement, static),
     )
-
-
-def _seconds(record: Record, chip: Chip, placement: Placement, step_time: float | None, time: str) -> float | None:
-    if time not in ("step", "work") or (time == "work" and step_time is not None):
-        raise InputError(
-            f"time: found {time!r} with step_time={step_time}, allowed is step, or work without a step time"
-        )
-    if time == "work":
-        seconds = work_seconds(record, chip, placement)
-        if seconds is None:
-            raise InputError(
-                f"time: found 'work' on {chip.name}, whose file has no times of operations, allowed is step; give a "
-                f"step_time"
-            )
-        return seconds
-    each = chip.step_time if step_time is None else step_time
-    return None if each is None else each * record.steps * record.batch
 
 
 def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
@@ -251,31 +236,50 @@ def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
 
 
 def _entries(record: Record, chip: Chip, reached: Mapping[str, Array], placement: Placement) -> Iterator[Entry]:
-    for where, event, count in (*_events(record, reached), *_hops(record, chip, placement)):
-        figure = chip.energies.get(event)
-        yield Entry(where, event, count, None if figure is None else figure.si.times(count))
-
-
-def _events(record: Record, reached: Mapping[str, Array]) -> Iterator[tuple[str, str, int]]:
-    """Place, kind and number of all events of the run. ``reached``: cores that each neuron's spikes go to."""
-    for name, operations in record.synaptic_operations.items():
-        yield name, "synaptic_operation", int(operations.sum())
-    for name, operations in record.multiply_accumulates.items():
-        yield name, "multiply_accumulate", int(operations.sum())
+    for where, event, count, kind in (*_events(record, reached), *_hops(record, chip, placement)):
+        figure = chip.energy(event, kind)
+        yield Entry(where, event, count, None if figure is None else figure.times(count))
     for name in record.network.order:
-        active = int(record.active_updates[name].sum())
-        yield name, "neuron_update_active", active
-        yield name, "neuron_update_inactive", record.updates(name) - active
-        yield name, "spike", int(record.spikes[name].sum())
+        yield from _updates(record, chip, name)
+
+
+def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
+    """A population's updates, by each scenario's definition of an active one."""
+    updates = record.updates(name)
+    usual = chip.scenarios[chip.usual].active if chip.usual else "input"
+    active = {
+        d: int(active_counts(record, d)[name].sum()) for d in {usual, *(s.active for s in chip.scenarios.values())}
+    }
+    for event, counts in (
+        ("neuron_update_active", active),
+        ("neuron_update_inactive", {definition: updates - count for definition, count in active.items()}),
+    ):
+        by_scenario = {s: counts[scenario.active] for s, scenario in chip.scenarios.items()}
+        figure = chip.energy(event)
+        joules = None
+        if figure is not None:
+            joules = ByScenario({s: each.times(by_scenario[s]) for s, each in figure.of.items()}, figure.usual)
+        yield Entry(name, event, counts[usual], joules, by_scenario if len(active) > 1 else {})
+
+
+def _events(record: Record, reached: Mapping[str, Array]) -> Iterator[tuple[str, str, int, str]]:
+    """Place, kind, number and kind of connection of the run's events but updates; ``reached``: cores of each spike."""
+    kinds = {connection.name: connection.kind for connection in record.network.connections}
+    for name, operations in record.synaptic_operations.items():
+        yield name, "synaptic_operation", int(operations.sum()), kinds[name]
+    for name, operations in record.multiply_accumulates.items():
+        yield name, "multiply_accumulate", int(operations.sum()), kinds[name]
+    for name in record.network.order:
+        yield name, "spike", int(record.spikes[name].sum()), ""
     for name, cores in reached.items():
         if name in record.rasters:
             spikes = record.rasters[name].reshape(-1, cores.size).sum(axis=0, dtype=np.int64)
-            yield name, "spike_packet", int(spikes @ cores)
+            yield name, "spike_packet", int(spikes @ cores), ""
         else:
-            yield name, "spike_packet", int(record.spikes[name].sum()) * int(cores.max())
+            yield name, "spike_packet", int(record.spikes[name].sum()) * int(cores.max()), ""
 
 
-def _hops(record: Record, chip: Chip, placement: Placement) -> Iterator[tuple[str, str, int]]:
+def _hops(record: Record, chip: Chip, placement: Placement) -> Iterator[tuple[str, str, int, str]]:
     """Hops of the packets between the chip's own cores; none where the chip has no such energies."""
     if not any(key.startswith("hop_") for key in chip.energies):
         return
@@ -286,33 +290,64 @@ def _hops(record: Record, chip: Chip, placement: Placement) -> Iterator[tuple[st
             else:
                 count = int(record.spikes[name].sum()) * int(far.max())
             if far.any():
-                yield name, event, count
+                yield name, event, count, ""
 
 
 def _static(
-    chip: Chip, placement: Placement, seconds: float | None, clock: float | None
+    record: Record, chip: Chip, placement: Placement, seconds: Range | None, clock: float | None
 ) -> tuple[Range | None, list[str]]:
-    power = static_power(chip, placement.cores_used, placement.chips_used, clock)
-    why = [] if power else [f"static energy: {chip.missing['statics.core']}"]
+    why = [] if seconds is not None else [f"time: {chip.missing['step_time']}"]
+    if not chip.powered:
+        return None, [f"static energy: {chip.missing['power']}", *why]
     if seconds is None:
-        why.append(f"time: {chip.missing['step_time']}")
-    if power is None or seconds is None:
         return None, why
-    return power.times(seconds), []
+    work = work_seconds(record, chip, placement)
+    energy = static_energy(chip, placement, seconds, None if work is None else work.range, clock)
+    if energy is None:
+        return None, [*why, "static energy: the chip is gated, and its file has no times of operations"]
+    return energy, why
+
+
+def _share(chip: Chip, placement: Placement, static: Range | None) -> Range | None:
+    cores = chip.limits.cores
+    if static is None or not cores or cores == 1 or chip.powered["rule"] != "whole":
+        return None
+    return static.times(placement.cores_used / (cores * placement.chips_used))
+
+
+def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placement) -> Iterator[str]:
+    if timing == "measured":
+        figure = chip.figures["measured_step"]
+        yield f"a step takes as long as measured: {figure.value:g} {figure.unit} ({figure.source})"
+        if figure.low < figure.high:
+            yield f"its range: {figure.low:g} to {figure.high:g} {figure.unit}, measured on other programs"
+    elif timing == "work":
+        yield "a step takes at least the published times of its operations, at most what was measured on the chip"
+    elif step_time is not None:
+        yield f"a step takes {step_time:g} s, as given"
+    elif "step_time" in chip.figures:
+        figure = chip.figures["step_time"]
+        yield f"a step takes {figure.value:g} {figure.unit}, the tick of real time ({figure.source})"
+    if chip.powered:
+        yield f"{POWER_RULES[chip.powered['rule']]} ({chip.powered['source']})"
+    for name, scenario in chip.scenarios.items():
+        part = "typical" if name == chip.usual else "as the other end of the range"
+        yield f"energies {part}: {name}, {scenario.title}"
+    if any(key.startswith("hop_") for key in chip.energies) and placement.cores_used > 1:
+        yield "cores are used in the order of the placement, four to a tile, tiles in rows of eight"
 
 
 def _missing(entries: tuple[Entry, ...], chip: Chip) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
     for event in WORDS:
         count = sum(entry.count for entry in entries if entry.event == event)
         if event not in chip.energies and (count or event not in _RARE):
-            why = chip.missing.get(f"energies.{event}", "the chip's file has no figure for it")
-            yield f"{count:,} {WORDS[event]}: {why}"
+            reasons.setdefault(chip.why(event), []).append(f"{count:,} {WORDS[event]}")
+    yield from (f"{', '.join(events)}: {why}" for why, events in reasons.items())
 
 
 def _not_covered(record: Record, chip: Chip, reached: Mapping[str, Array]) -> Iterator[str]:
     yield from NOT_COVERED
-    if "core" in chip.statics:
-        yield "static power of the cores not in use"
     uneven = [name for name, cores in reached.items() if name not in record.rasters and np.ptp(cores) > 0]
     if uneven:
         yield (
@@ -322,11 +357,10 @@ def _not_covered(record: Record, chip: Chip, reached: Mapping[str, Array]) -> It
     yield from chip.not_covered
 
 
-def _plain(energy: Range | None) -> dict[str, float] | None:
-    return None if energy is None else asdict(energy)
+def _plain(energy: Range | ByScenario | None) -> dict[str, float] | None:
+    return None if energy is None else {"low": energy.low, "typical": energy.typical, "high": energy.high}
 
 
-def _row(name: str, energy: Range | None, wide: int) -> str:
-    if energy is None:
-        return f"  {name:<{wide}}{'unknown':>12}{'':>24}"
-    return f"  {name:<{wide}}" + "".join(f"{format_energy(x):>12}" for x in (energy.typical, energy.low, energy.high))
+def _plain_entry(entry: Entry) -> dict[str, Any]:
+    by_scenario = {} if entry.joules is None else {name: asdict(value) for name, value in entry.joules.of.items()}
+    return {**asdict(entry), "joules": _plain(entry.joules), "by_scenario": by_scenario, "counts": dict(entry.counts)}

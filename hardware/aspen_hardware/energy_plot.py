@@ -10,6 +10,8 @@ from aspen.errors import InputError
 from aspen_hardware.costs import WORDS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from aspen_hardware.energy import EnergyReport
 
 _COLOURS = {
@@ -25,18 +27,41 @@ _COLOURS = {
 
 
 def draw(report: EnergyReport, path: str | Path) -> None:
-    """Draw dynamic energy by place and kind of event on the left, dynamic and static apart on the right.
+    """Draw what a battery sees of an inference on the left, dynamic energy by place and kind of event on the right.
 
     Raises:
         InputError: the chip has no figure for any event.
     """
-    whole = report.per_inference
-    if whole.dynamic is None:
+    if report.dynamic is None:
         raise InputError(
             f"plot: found no published energy of any event on {report.chip}, allowed are chips that have some; "
             f"print the counts instead"
         )
     figure, panels = new_figure((12, 5), 1, 2)
+    _draw_parts(panels[0], report)
+    _draw_events(panels[1], report)
+    cores = f"{report.cores_used} core{'s' if report.cores_used > 1 else ''} in use"
+    figure.suptitle(f"{report.chip}: {report.samples} inferences of {report.steps} steps, {cores}")
+    save_figure(figure, path)
+
+
+def _draw_parts(panel: Axes, report: EnergyReport) -> None:
+    """Total, static and dynamic energy of an inference, with the range of what is published."""
+    parts = report.per_inference
+    shown = {"total": parts.total, "static:\nwhole chip": parts.static, "dynamic": parts.dynamic}
+    for place, (part, colour) in enumerate(zip(shown.values(), ("#222222", "#bbbbbb", "#1f6f78"), strict=True)):
+        if part is None:
+            panel.text(place, 0.0, "unknown", ha="center", va="bottom")
+            continue
+        span = [[(part.typical - part.low) * 1e6], [(part.high - part.typical) * 1e6]]
+        panel.bar(place, part.typical * 1e6, color=colour, yerr=span, capsize=4)
+        panel.text(place, part.high * 1e6, f" {part.typical * 1e6:.3g}", ha="left", va="bottom")
+    panel.set_xticks(range(len(shown)), list(shown))
+    length = {"measured": "as measured", "work": "as fast as the work allows", "step": "of real time"}
+    panel.set(ylabel="energy per inference (µJ)", title=f"what a battery sees, steps {length[report.timing]}")
+
+
+def _draw_events(panel: Axes, report: EnergyReport) -> None:
     places = list(dict.fromkeys(entry.where for entry in report.entries))
     height = dict.fromkeys(places, 0.0)
     for event, words in WORDS.items():
@@ -44,22 +69,10 @@ def draw(report: EnergyReport, path: str | Path) -> None:
             if entry.event != event or entry.joules is None or not entry.joules.typical:
                 continue
             each = entry.joules.typical / report.samples * 1e9
-            panels[0].barh(entry.where, each, left=height[entry.where], color=_COLOURS[event], label=words)
+            panel.barh(entry.where, each, left=height[entry.where], color=_COLOURS[event], label=words)
             height[entry.where] += each
-    panels[0].invert_yaxis()
-    panels[0].set(xlabel="dynamic energy per inference (nJ)")
-    handles, labels = panels[0].get_legend_handles_labels()
+    panel.invert_yaxis()
+    panel.set(xlabel="energy per inference (nJ)", title="the dynamic part: the only one that spikes move")
+    handles, labels = panel.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    panels[0].legend(unique.values(), unique.keys(), frameon=False)
-    for name, part, colour in (("dynamic", whole.dynamic, "#1f6f78"), ("static", whole.static, "#bbbbbb")):
-        if part is None:
-            panels[1].bar(name, 0.0)
-            panels[1].text(name, 0.0, "unknown", ha="center", va="bottom")
-            continue
-        span = [[(part.typical - part.low) * 1e6], [(part.high - part.typical) * 1e6]]
-        panels[1].bar(name, part.typical * 1e6, color=colour, yerr=span, capsize=4)
-        panels[1].text(name, part.high * 1e6, f" {part.typical * 1e6:.3g}", ha="left", va="bottom")
-    time = "as fast as the work allows" if report.timing == "work" else "at the time of a step"
-    panels[1].set(ylabel="energy per inference (µJ)", title=f"{time}; whiskers: published figures disagree")
-    figure.suptitle(f"{report.chip}: {report.samples} inferences of {report.steps} steps, {report.cores_used} cores")
-    save_figure(figure, path)
+    panel.legend(unique.values(), unique.keys(), frameon=False)

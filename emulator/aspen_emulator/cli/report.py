@@ -33,6 +33,7 @@ from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
 from aspen_hardware.baseline import BreakEven, ann_baseline, break_even
 from aspen_hardware.chips import Chip, chip
+from aspen_hardware.costs import TIMES
 from aspen_hardware.energy import EnergyReport, energy_model
 
 
@@ -52,8 +53,10 @@ from aspen_hardware.energy import EnergyReport, energy_model
 @click.option("--threshold-scale", "scales", multiple=True, type=ScaleParameter(),
               help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
 @dial_knob_option
-@click.option("--time", type=OneOf(["step", "work"]), default="step", show_default=True,
-              help="Each step takes the chip's step time, or only as long as its work.")  # fmt: skip
+@click.option("--time", type=OneOf(list(TIMES)),
+              help="Each step takes as long as measured on the chip, the chip's tick of real time, or as long as its "
+                   "work.  [default: measured, where it was]")  # fmt: skip
+@click.option("--scenario", help="One scenario of the chip's energies alone, e.g. sanafe; aspen chips NAME lists them.")
 @click.option("--step-time", type=Number(0, min_open=True), help="Seconds of a step, instead of the chip's.")
 @click.option("--clock", type=Number(0, min_open=True), help="MHz, for chips whose power rises with it.")
 @click.option(
@@ -71,14 +74,15 @@ def report_command(
     floating: bool,
     scales: tuple[tuple[str, float], ...],
     dial: float | None,
-    time: str,
+    time: str | None,
+    scenario: str | None,
     step_time: float | None,
     clock: float | None,
     ann: bool,
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Run NETWORK once, count spikes, operations and updates, and say what they cost: dynamic and static, apart.
+    """Run NETWORK once, count spikes, operations and updates, and say what a battery sees, and of what it is made.
 
     Every figure has a source: aspen chips NAME shows it.
     """
@@ -87,6 +91,8 @@ def report_command(
     if data is None:
         refuse_without("--data", ("data_path", "part"))
     chips = targets or (chip(DEFAULT_CHIP),)
+    if scenario is not None:
+        chips = tuple(one.only(scenario) for one in chips)
     if clock is not None and not any(_has_clock(one) for one in chips):
         raise click.UsageError(
             f"found --clock, allowed with a chip whose power rises with it, which {chips[0].name} is not; leave it out"
@@ -115,12 +121,12 @@ def report_command(
     click.echo("\n\n".join(str(part) for part in (*reports, *rivals)))
 
 
-def _priced(record: Record, one: Chip, time: str, step_time: float | None, clock: float | None) -> EnergyReport:
+def _priced(record: Record, one: Chip, time: str | None, step_time: float | None, clock: float | None) -> EnergyReport:
     return energy_model(record, one, step_time=step_time, time=time, clock=clock if _has_clock(one) else None)
 
 
 def _has_clock(one: Chip) -> bool:
-    return "per_megahertz" in one.statics
+    return "per_megahertz" in one.power
 
 
 def _rivals(record: Record) -> list[BreakEven]:

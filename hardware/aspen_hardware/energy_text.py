@@ -1,0 +1,73 @@
+"""An energy report for people to read: first what a battery sees, then its parts, then what it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aspen.control.units import format_duration, format_energy
+from aspen_hardware.costs import WORDS
+from aspen_hardware.ranges import ByScenario, Range
+
+if TYPE_CHECKING:
+    from aspen_hardware.energy import EnergyReport
+
+_HOW_LONG = {
+    "measured": "as measured on the chip",
+    "step": "in real time",
+    "work": "as fast as the work allows",
+}
+
+
+def text(report: EnergyReport) -> str:
+    """The whole report; energies per inference first, then of the whole run with counts."""
+    parts, first, each = report.per_inference, report.input_energy, 1 / report.samples
+    events = {f"{e.where}: {WORDS[e.event]}": e for e in report.entries if e.count or any(e.counts.values())}
+    wide = max([44, *map(len, events)])
+    columns = f"{'typical':>12}{'low':>12}{'high':>12}"
+    lines = [headline(report), f"{'per inference':<{wide + 2}}{columns}"]
+    lines += [_row(name, getattr(parts, name), wide) for name in ("total", "static", "dynamic")]
+    lines += [_row("of dynamic: the input's synapses", first.times(each), wide)] if first else []
+    if report.share is not None:
+        name = "in no total: the used cores' share of static"
+        lines.append(_row(name, report.share.times(each), wide))
+    lines += [f"{'whole run':<{wide + 2}}{columns}{'count':>16}"]
+    for name, event in events.items():
+        lines.append(_row(name, event.joules, wide) + f"{event.count:>16,}")
+        lines += [f"    {other}: {n:,}" for other, n in event.counts.items() if n != event.count]
+    lines += [f"{report.operations_per_synapse:.3g} synaptic operations per synapse and inference"]
+    lines += [f"assumed: {line}" for line in report.assumed]
+    lines += [f"no figure for {line}" for line in report.missing]
+    return "\n".join([*lines, *(f"not covered: {line}" for line in report.not_covered)])
+
+
+def headline(report: EnergyReport) -> str:
+    """What a battery sees of one inference, on how much of the chip, in which time."""
+    parts, cores = report.per_inference, f"{report.cores_used} core{'s' if report.cores_used > 1 else ''} in use"
+    lasting = _lasting(report)
+    if parts.total is not None:
+        seen = f"{_spread(parts.total)} per inference"
+    elif parts.static is not None:
+        seen = f"more than {_spread(parts.static)} per inference, as the energy of operations is not known"
+    elif parts.dynamic is not None:
+        seen = f"more than {_spread(parts.dynamic)} per inference, as its static energy is not known"
+    else:
+        seen = "energy not known"
+    return f"{report.chip}: {seen}; {lasting}, {cores}; mean of {report.samples} inferences"
+
+
+def _lasting(report: EnergyReport) -> str:
+    if report.seconds is None:
+        return f"{report.steps} steps of unknown length"
+    step = report.seconds.typical / report.steps / report.samples
+    return f"{report.steps} steps of {format_duration(step)} {_HOW_LONG[report.timing]}"
+
+
+def _spread(energy: Range | ByScenario) -> str:
+    typical, low, high = (format_energy(value) for value in (energy.typical, energy.low, energy.high))
+    return typical if low == high else f"{typical} ({low} to {high})"
+
+
+def _row(name: str, energy: Range | ByScenario | None, wide: int) -> str:
+    if energy is None:
+        return f"  {name:<{wide}}{'unknown':>12}{'':>24}"
+    return f"  {name:<{wide}}" + "".join(f"{format_energy(x):>12}" for x in (energy.typical, energy.low, energy.high))

@@ -1,0 +1,67 @@
+"""Quantities that sources do not agree on: a range, and a quantity of which each scenario says its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Range:
+    """A quantity with its lowest, typical and highest value; same unit in all three."""
+
+    low: float
+    typical: float
+    high: float
+
+    def __add__(self, other: Range | ByScenario) -> Range:
+        return Range(self.low + other.low, self.typical + other.typical, self.high + other.high)
+
+    def times(self, factor: float | Range) -> Range:
+        """This range scaled by ``factor`` (>= 0), or by a range that moves independently."""
+        if isinstance(factor, Range):
+            return Range(self.low * factor.low, self.typical * factor.typical, self.high * factor.high)
+        return Range(self.low * factor, self.typical * factor, self.high * factor)
+
+
+NOTHING = Range(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class ByScenario:
+    """A quantity as each scenario of a chip has it. Sums are made scenario by scenario: none is a mixture of two.
+
+    Args:
+        of: scenario -> the quantity; a range where the scenario's own source gives one.
+        usual: the scenario that counts as typical.
+    """
+
+    of: Mapping[str, Range]
+    usual: str
+
+    @property
+    def low(self) -> float:
+        """The lowest value of any scenario."""
+        return min(value.low for value in self.of.values())
+
+    @property
+    def typical(self) -> float:
+        """The value of the usual scenario."""
+        return self.of[self.usual].typical
+
+    @property
+    def high(self) -> float:
+        """The highest value of any scenario."""
+        return max(value.high for value in self.of.values())
+
+    @property
+    def range(self) -> Range:
+        """Without the scenarios."""
+        return Range(self.low, self.typical, self.high)
+
+    def __add__(self, other: ByScenario) -> ByScenario:
+        return ByScenario({name: value + other.of[name] for name, value in self.of.items()}, self.usual)
+
+    def times(self, factor: float) -> ByScenario:
+        """This quantity scaled by ``factor`` (>= 0)."""
+        return ByScenario({name: value.times(factor) for name, value in self.of.items()}, self.usual)
