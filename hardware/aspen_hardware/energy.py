@@ -226,7 +226,7 @@ def energy_model(
 
 
 def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
-    placed = {name: sum(core.neurons for core in placement.of(name)) for name in record.network.order}
+    placed = {name: sum(part.neurons for _, part in placement.slices(name)) for name in record.network.order}
     sizes = {name: record.network[name].size for name in record.network.order}
     if placement.chip != chip.name or placed != sizes:
         raise InputError(

@@ -28,9 +28,8 @@ def hops(network: Network, population: str, placement: Placement) -> tuple[Array
     tiles = np.arange(placement.cores_used) // CORES_PER_TILE
     column, row = tiles % TILES_IN_A_ROW, tiles // TILES_IN_A_ROW
     home = np.zeros(network[population].size, np.int64)
-    for index, core in enumerate(placement.cores):
-        if core.population == population:
-            home[placement.members(core)] = index
+    for index, part in placement.slices(population):
+        home[placement.members(part)] = index
     east_west = np.zeros(home.size, np.int64)
     north_south = np.zeros(home.size, np.int64)
     for index, packets in placement.reached_by(network, population):

@@ -1,7 +1,8 @@
 """Which neurons sit on which core.
 
-Assumptions, kept simple on purpose: a core holds neurons of one population only, in one contiguous slice; slices are
-filled one after the other. A population with more different thresholds than a core stores is sorted by threshold first
+Assumptions, kept simple on purpose: cores are filled one after the other, populations in the network's order, each in
+contiguous slices as large as fit. A core holds as many populations as the chip's file lets it
+(``populations_per_core``). A population with more different thresholds than a core stores is sorted by threshold first
 (:attr:`Placement.orders`), so that it takes as few cores as possible. Synaptic memory counts
 ``weight_bits + synapse_overhead_bits`` of the chip's file for each weight other than zero: with the overhead of 0 that
 the files assume it is a lower bound, as indices, delays and the alignment of memory words come on top. A convolution
@@ -11,7 +12,7 @@ An input population of spikes is fed from outside and takes no core.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
@@ -21,49 +22,20 @@ from scipy.sparse import csr_array
 
 from aspen._arrays import Array
 from aspen._targets import as_network
-from aspen.connections import Connection
-from aspen.errors import ChipError
-from aspen.network import Network, Population
+from aspen.network import Network
 from aspen_hardware.chips import Chip, Limits
-
-
-@dataclass(frozen=True)
-class Core:
-    """One core in use: neurons ``start`` to ``stop - 1`` of a population.
-
-    Args:
-        population: name.
-        start, stop: slice of the population's flattened neurons, in the order of :attr:`Placement.orders`.
-        synapses: weights other than zero that are stored here.
-        memory_bits: synaptic memory they take.
-        input_axons: distinct source neurons that reach the core.
-        output_axons: edges from a neuron of the core to a core that it reaches.
-        thresholds: distinct thresholds among the neurons.
-    """
-
-    population: str
-    start: int
-    stop: int
-    synapses: int
-    memory_bits: int
-    input_axons: int
-    output_axons: int
-    thresholds: int
-
-    @property
-    def neurons(self) -> int:
-        """Neurons on the core."""
-        return self.stop - self.start
-
-
-MEASURES = {
-    "neurons_per_core": "neurons",
-    "synaptic_memory_bits_per_core": "memory_bits",
-    "input_axons_per_core": "input_axons",
-    "output_axons_per_core": "output_axons",
-    "threshold_configurations_per_core": "thresholds",
-}
-"""Limit of a chip -> what of a :class:`Core` it limits."""
+from aspen_hardware.cores import (
+    MEASURES,
+    Core,
+    Needs,
+    Slice,
+    bits_of_a_synapse,
+    excess,
+    members,
+    sources,
+    synapses_in_order,
+    thresholds_of,
+)
 
 
 @dataclass(frozen=True)
@@ -94,38 +66,39 @@ class Placement:
         return ceil(self.cores_used / self.limits.cores) if self.limits.cores else 1
 
     def of(self, population: str) -> tuple[Core, ...]:
-        """Cores of one population."""
-        return tuple(core for core in self.cores if core.population == population)
+        """Cores that hold neurons of one population."""
+        return tuple(core for core in self.cores if any(part.population == population for part in core.slices))
 
-    def members(self, core: Core) -> Array:
-        """Indices of the neurons on one core."""
-        numbers = np.arange(core.start, core.stop)
-        return self.orders[core.population][numbers] if core.population in self.orders else numbers
+    def slices(self, population: str) -> Iterator[tuple[int, Slice]]:
+        """For each core that holds neurons of one population: its index, and which neurons."""
+        for index, core in enumerate(self.cores):
+            yield from ((index, part) for part in core.slices if part.population == population)
+
+    def members(self, part: Slice) -> Array:
+        """Indices of the neurons of a slice."""
+        return members(part, self.orders)
 
     def reached_by(self, network: Network, population: str) -> Iterator[tuple[int, Array]]:
-        """For each core: its index, and (n,) int64: how many packets a spike of each neuron sends there."""
-        maps = {c.name: _sorted(c, self.orders) for c in network.connections if c.source == population}
-        for index, core in enumerate(self.cores):
-            packets = np.zeros(network[population].size, np.int64)
-            for connection in network.connections:
-                if connection.name in maps and connection.target == core.population:
-                    packets[_sources(maps[connection.name], core.start, core.stop)] += 1
-            yield index, packets
+        """For each core: its index, and (n,) int64: 1 where a spike of each neuron sends a packet there, else 0."""
+        maps = {c.name: synapses_in_order(c, self.orders) for c in network.connections if c.source == population}
+        slices = (core.slices for core in self.cores)
+        yield from enumerate(_packets(network, population, slices, maps))
 
     @property
     def use(self) -> dict[str, float]:
-        """Limit -> the largest used fraction over all cores; limits that the chip does not have are left out."""
+        """Limit -> the largest used fraction over all cores; limits that the chip does not have are left out, and the
+        number of populations, which is a rule and no capacity."""
         wanted = {"cores": self.cores_used} | {
-            limit: max(getattr(core, measure) for core in self.cores) for limit, measure in MEASURES.items()
+            limit: max(getattr(core, measure) for core in self.cores)
+            for limit, measure in MEASURES.items()
+            if limit != "populations_per_core"
         }
         limits = asdict(self.limits)
         return {key: used / limits[key] for key, used in wanted.items() if limits[key]}
 
     def destinations(self, network: Network, population: str) -> Array:
         """(n,) int64: cores that a spike of each neuron of ``population`` reaches."""
-        slices = {name: [(core.start, core.stop) for core in self.of(name)] for name in network.order}
-        maps = {c.name: _sorted(c, self.orders) for c in network.connections if c.source == population}
-        return _destinations(network, population, slices, maps, orders={})
+        return _total(network, population, (packets for _, packets in self.reached_by(network, population)))
 
     def __str__(self) -> str:
         lines = [f"Placement on {self.chip}: {self.cores_used} cores"]
@@ -133,22 +106,29 @@ class Placement:
         lines += [
             f"{'population':<16}{'neurons':>16}{'synapses':>10}{'memory bits':>13}{'axons in':>10}{'axons out':>11}"
         ]
-        lines += [
-            f"{core.population:<16}{f'{core.start} to {core.stop - 1}':>16}{core.synapses:>10}{core.memory_bits:>13}"
-            f"{core.input_axons:>10}{core.output_axons:>11}"
-            for core in self.cores
-        ]
+        for core in self.cores:
+            first, *others = (f"{f'{part.start} to {part.stop - 1}':>16}" for part in core.slices)
+            lines += [
+                f"{core.slices[0].population:<16}{first}{core.synapses:>10}{core.memory_bits:>13}"
+                f"{core.input_axons:>10}{core.output_axons:>11}"
+            ]
+            beside = zip(core.slices[1:], others, strict=True)
+            lines += [f"{f'+ {part.population}':<16}{neurons}" for part, neurons in beside]
         used = ", ".join(f"{key.replace('_', ' ')} {fraction:.0%}" for key, fraction in self.use.items())
         return "\n".join([*lines, f"Fullest core: {used}" if used else "No limits known"])
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values that JSON can hold."""
+        """As plain values that JSON can hold. A core has ``slices``, or, on a chip whose cores hold one population
+        each, ``population``, ``start`` and ``stop``."""
+        cores = [asdict(core) for core in self.cores]
+        if self.limits.populations_per_core == 1:
+            cores = [{**core.pop("slices")[0], **core} for core in cores]
         return {
             "chip": self.chip,
             "cores_used": self.cores_used,
             "chips_used": self.chips_used,
             "use": self.use,
-            "cores": [asdict(core) for core in self.cores],
+            "cores": cores,
             "orders": {name: order.tolist() for name, order in self.orders.items()},
         }
 
@@ -162,43 +142,56 @@ def place(network: Network, chip: Chip) -> Placement:
     """
     as_network(network)
     orders = _orders(network, chip)
-    maps = {connection.name: _sorted(connection, orders) for connection in network.connections}
-    costs = {name: _Costs.of(network, network[name], maps, orders.get(name), chip) for name in network.order}
+    needs = Needs.of(network, chip, orders)
     reached = {name: np.zeros(network[name].size, dtype=np.int64) for name in network.order}
-    slices = {name: cost.split(reached[name], chip) for name, cost in costs.items()}
+    runs = _runs(network, chip.limits)
+    filled = [needs.fill(run, reached) for run in runs]
     settled = chip.limits.output_axons_per_core is None
     while not settled:
         # A population split further has more cores to reach for those before it. The counts only grow, so this ends.
         settled = True
         for name in reversed(network.order):
-            grown = np.maximum(reached[name], _destinations(network, name, slices, maps, orders))
+            grown = np.maximum(reached[name], _reached(needs, name, filled))
             if (grown != reached[name]).any():
                 settled, reached[name] = False, grown
-                slices[name] = costs[name].split(grown, chip)
-    reached = {name: _destinations(network, name, slices, maps, orders) for name in network.order}
-    cores = [costs[name].core(start, stop, reached[name]) for name in network.order for start, stop in slices[name]]
-    return Placement(chip.name, chip.limits, tuple(cores), orders)
+                again = next(index for index, run in enumerate(runs) if name in run)
+                filled[again] = needs.fill(runs[again], reached)
+    reached = {name: _reached(needs, name, filled) for name in network.order}
+    cores = tuple(needs.core(slices, reached) for run in filled for slices in run)
+    return Placement(chip.name, chip.limits, cores, orders)
+
+
+def what_is_left_over(network: Network, chip: Chip, placement: Placement) -> tuple[str, str]:
+    """The population whose next neuron finds no room on the last core that the chip has, and what it would need there.
+
+    Args:
+        network, chip: what was placed where.
+        placement: one that takes more cores than the chip has.
+    """
+    assert chip.limits.cores is not None
+    last, first = placement.cores[chip.limits.cores - 1 : chip.limits.cores + 1]
+    part = first.slices[0]
+    needs = Needs.of(network, chip, placement.orders)
+    reached = {name: _ordered(placement.destinations(network, name), name, placement.orders) for name in network.order}
+    core = needs.core((*last.slices, Slice(part.population, part.start, part.start + 1)), reached)
+    return part.population, excess(core, chip)
 
 
 def least_cores(network: Network, chip: Chip) -> int:
     """So many cores are needed at least, by the numbers of neurons and synapses alone; 0 where no limit is known."""
     limits, cores = chip.limits, 0
     if limits.neurons_per_core:
-        cores = sum(ceil(network[name].size / limits.neurons_per_core) for name in network.order)
+        sizes = (sum(network[name].size for name in run) for run in _runs(network, limits))
+        cores = sum(ceil(size / limits.neurons_per_core) for size in sizes)
     if limits.synaptic_memory_bits_per_core:
-        cores = max(cores, ceil(network.n_synapses * _bits(chip) / limits.synaptic_memory_bits_per_core))
+        bits = network.n_synapses * bits_of_a_synapse(chip)
+        cores = max(cores, ceil(bits / limits.synaptic_memory_bits_per_core))
     return cores
 
 
-def _bits(chip: Chip) -> int:
-    """Memory of one synapse."""
-    return (chip.formats.weight_bits or 0) + (chip.formats.synapse_overhead_bits or 0)
-
-
-def thresholds_of(population: Population) -> Array:
-    """(n,) thresholds: of the neurons of a population that has some."""
-    assert population.neuron is not None  # the input population is not placed
-    return np.broadcast_to(population.neuron.threshold, population.shape).reshape(-1)
+def _runs(network: Network, limits: Limits) -> list[list[str]]:
+    """Populations that are filled into the same cores, one after the other."""
+    return [[name] for name in network.order] if limits.populations_per_core == 1 else [list(network.order)]
 
 
 def _orders(network: Network, chip: Chip) -> dict[str, Array]:
@@ -209,133 +202,28 @@ def _orders(network: Network, chip: Chip) -> dict[str, Array]:
     return {name: np.argsort(values, kind="stable") for name, values in many.items()}
 
 
-def _sorted(connection: Connection, orders: Mapping[str, Array]) -> csr_array:
-    """Synapses (n_target, n_source), targets in the order in which cores are filled."""
-    synapses = connection.synapses()
-    return synapses[orders[connection.target]] if connection.target in orders else synapses
+def _packets(
+    network: Network, population: str, cores: Iterable[Sequence[Slice]], maps: Mapping[str, csr_array]
+) -> Iterator[Array]:
+    """For each core (n,) int64: packets that a spike of each neuron sends there: one, however many populations it
+    drives on it. ``maps``: connection -> synapses, at least those from ``population``."""
+    own = {c.name: maps[c.name] for c in network.connections if c.source == population}
+    none = np.zeros(network[population].size, np.int64)
+    for slices in cores:
+        reach = sources(network, own, slices)
+        yield reach[population].astype(np.int64) if population in reach else none
 
 
-@dataclass(frozen=True)
-class _Costs:
-    """What the neurons of a population need, in the order in which cores are filled.
-
-    Args:
-        population: which.
-        maps: for each incoming connection its synapses, (n, n_source).
-        synapses: (n,) int64: synapses of each neuron.
-        bits: memory of one synapse.
-        threshold: (n,) thresholds.
-    """
-
-    population: Population
-    maps: list[csr_array]
-    synapses: Array
-    bits: int
-    threshold: Array
-
-    @classmethod
-    def of(
-        cls,
-        network: Network,
-        population: Population,
-        maps: Mapping[str, csr_array],
-        order: Array | None,
-        chip: Chip,
-    ) -> _Costs:
-        incoming = [maps[connection.name] for connection in network.incoming(population.name)]
-        synapses = np.zeros(population.size, dtype=np.int64)
-        for matrix in incoming:
-            synapses += np.diff(matrix.indptr)
-        threshold = thresholds_of(population)
-        return cls(population, incoming, synapses, _bits(chip), threshold if order is None else threshold[order])
-
-    def core(self, start: int, stop: int, destinations: Array) -> Core:
-        """A core with neurons ``start`` to ``stop - 1``."""
-        synapses = int(self.synapses[start:stop].sum())
-        return Core(
-            population=self.population.name,
-            start=start,
-            stop=stop,
-            synapses=synapses,
-            memory_bits=synapses * self.bits,
-            input_axons=sum(len(_sources(matrix, start, stop)) for matrix in self.maps),
-            output_axons=int(destinations[start:stop].sum()),
-            thresholds=len(np.unique(self.threshold[start:stop])),
-        )
-
-    def split(self, destinations: Array, chip: Chip) -> list[tuple[int, int]]:
-        """Contiguous slices, each as large as fits on a core."""
-        slices, start, size = [], 0, self.population.size
-        while start < size:
-            stop = self._last_fit(start, destinations, chip)
-            if stop == start:
-                raise ChipError(_too_large(self.core(start, start + 1, destinations), chip))
-            slices.append((start, stop))
-            start = stop
-        return slices
-
-    def _last_fit(self, start: int, destinations: Array, chip: Chip) -> int:
-        low, high = start, min(self.population.size, start + (chip.limits.neurons_per_core or self.population.size))
-        middle = high  # the whole core first, then bisect: every need grows with the slice
-        while low < high:
-            if over_limit(self.core(start, middle, destinations), chip.limits):
-                high = middle - 1
-            else:
-                low = middle
-            middle = (low + high + 1) // 2
-        return low
+def _total(network: Network, population: str, packets: Iterable[Array]) -> Array:
+    return np.asarray(sum(packets, np.zeros(network[population].size, np.int64)))
 
 
-def over_limit(core: Core, limits: Limits) -> str:
-    """The first limit that ``core`` exceeds; empty where it fits."""
-    for limit, measure in MEASURES.items():
-        allowed = getattr(limits, limit)
-        if allowed is not None and getattr(core, measure) > allowed:
-            return limit
-    return ""
+def _ordered(values: Array, name: str, orders: Mapping[str, Array]) -> Array:
+    """Values of a population's neurons, in the order in which its cores are filled."""
+    return values[orders[name]] if name in orders else values
 
 
-_WORDS = {
-    "neurons_per_core": "neuron",
-    "synaptic_memory_bits_per_core": "bits of synaptic memory",
-    "input_axons_per_core": "input axons",
-    "output_axons_per_core": "output axons",
-    "threshold_configurations_per_core": "threshold",
-}
-_REMEDIES = {
-    "neurons_per_core": "correct the chip file",
-    "threshold_configurations_per_core": "correct the chip file",
-    "synaptic_memory_bits_per_core": "prune its weights, or make the populations that drive it smaller",
-    "input_axons_per_core": "make the populations that drive it smaller, or prune whole columns of its weights",
-    "output_axons_per_core": "make the populations that it drives smaller, or give them fewer synapses",
-}
-
-
-def _too_large(core: Core, chip: Chip) -> str:
-    limit = over_limit(core, chip.limits)
-    needed, what = getattr(core, MEASURES[limit]), _WORDS[limit]
-    return (
-        f"{core.population}: a single neuron needs {needed} {what}, {chip.name} allows "
-        f"{getattr(chip.limits, limit)} per core; {_REMEDIES[limit]}"
-    )
-
-
-def _sources(matrix: csr_array, start: int, stop: int) -> Array:
-    """Source neurons with a synapse onto targets ``start`` to ``stop - 1``."""
-    return np.unique(matrix.indices[matrix.indptr[start] : matrix.indptr[stop]])
-
-
-def _destinations(
-    network: Network,
-    population: str,
-    slices: Mapping[str, list[tuple[int, int]]],
-    maps: Mapping[str, csr_array],
-    orders: Mapping[str, Array],
-) -> Array:
-    """(n,): cores that each neuron of ``population`` reaches, in the order in which its cores are filled."""
-    count = np.zeros(network[population].size, dtype=np.int64)
-    for connection in network.connections:
-        if connection.source == population:
-            for start, stop in slices[connection.target]:
-                count[_sources(maps[connection.name], start, stop)] += 1
-    return count[orders[population]] if population in orders else count
+def _reached(needs: Needs, name: str, filled: Iterable[Iterable[Sequence[Slice]]]) -> Array:
+    """(n,) int64: cores that each neuron of a population reaches, in the order in which its cores are filled."""
+    cores = (slices for run in filled for slices in run)
+    return _ordered(_total(needs.network, name, _packets(needs.network, name, cores, needs.maps)), name, needs.orders)
