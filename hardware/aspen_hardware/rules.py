@@ -18,7 +18,8 @@ from aspen.graded import GradedInput
 from aspen.network import Network
 from aspen.neurons import FixedLif
 from aspen_hardware.chips import Chip
-from aspen_hardware.placement import Placement, least_cores, place, thresholds_of
+from aspen_hardware.cores import Core, thresholds_of
+from aspen_hardware.placement import Placement, least_cores, place, what_is_left_over
 
 CLOSE = 0.8
 """Fraction of a limit above which a warning is given."""
@@ -34,7 +35,7 @@ class Finding:
 
     Args:
         level: ``"error"``: the network does not fit; ``"warning"``: it does, but look here.
-        where: population or connection, or ``"network"``.
+        where: population or connection, several populations that share cores, or ``"network"``.
         message: what, found, allowed, remedy; begins with ``where``.
     """
 
@@ -180,28 +181,38 @@ def weight_in_range(network: Network, chip: Chip, placement: Placement | None) -
 def cores_available(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
     """There are enough cores on one chip."""
     cores = chip.limits.cores
-    if placement is not None and cores is not None and placement.cores_used > cores:
-        remedy = "use smaller populations"
-        if placement.orders:
-            remedy += f", or compile with threshold_groups={chip.limits.threshold_configurations_per_core}"
-        yield _error("network", f"found {placement.cores_used} cores needed, {chip.name} has {cores}; {remedy}")
+    if placement is None or cores is None or placement.cores_used <= cores:
+        return
+    remedy = "use smaller populations"
+    if placement.orders:
+        remedy += f", or compile with threshold_groups={chip.limits.threshold_configurations_per_core}"
+    found = f"found {placement.cores_used} cores needed, {chip.name} has {cores}"
+    if chip.limits.populations_per_core == 1:
+        yield _error("network", f"{found}; {remedy}")
+    else:
+        where, needed = what_is_left_over(network, chip, placement)
+        yield _error(where, f"{found}: one neuron more on the last one, and it needs {needed}; {remedy}")
 
 
 def close_to_limit(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
     """Limits of which more than :data:`CLOSE` is used. Where a population fills several cores, that is no news: then
     only its input axons count, which every core needs anew. Nor is it one that a core stores all the thresholds that
-    it can: others go to another core."""
+    it can: others go to another core. Populations that share their cores are named together."""
     if placement is None:
         return
-    if CLOSE < placement.use.get("cores", 0) <= 1:
+    if CLOSE < placement.use.get("cores", 0) <= 1 and chip.limits.cores != 1:  # one core is always in use
         yield _warning("network", f"uses {placement.use['cores']:.0%} of the cores of {chip.name}; little room is left")
+    together: dict[tuple[Core, ...], list[str]] = {}
     for name in network.order:
-        alone = replace(placement, cores=placement.of(name))
+        together.setdefault(placement.of(name), []).append(name)
+    for cores, names in together.items():
+        alone = replace(placement, cores=cores)
         for limit, fraction in alone.use.items():
             counts = limit == "input_axons_per_core" or (limit not in NO_NEWS and alone.cores_used == 1)
             if counts and CLOSE < fraction <= 1:
                 what = limit.replace("_", " ")
-                yield _warning(name, f"uses {fraction:.0%} of {chip.name}'s {what}; little room is left")
+                where = ", ".join(names)
+                yield _warning(where, f"uses {fraction:.0%} of {chip.name}'s {what}; little room is left")
 
 
 def threshold_configurations(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
