@@ -33,7 +33,7 @@ def check_figure(figure: Any, file: str, key: str, units: Collection[str], sourc
     """
     check_table(figure, file, key)
     check_keys(figure, file, key, _FIGURE_NEEDED, _FIGURE_EXTRA)
-    whole = key.startswith(("limits.", "formats."))
+    whole = key.startswith(("limits.", "formats.", "crossbar."))
     for field in ("value", "low", "high"):
         if field in figure:
             _check_number(figure[field], file, f"{key}.{field}", whole)

@@ -43,7 +43,8 @@ why ``value`` is the one taken. Where publications disagree on energies, each is
 ``[missing.<section>]``; an energy that a scenario lacks is explained under ``[scenarios.<name>.missing]``. Nothing is
 filled in silently. ``[formats.resets]`` lists the reset modes as its ``value``. ``[measured_step]`` is the length of a
 step as measured somewhere. A chip whose power rises with its clock gives ``[power.per_megahertz]``, and its usual
-``[clock]`` in MHz. ``energy_only = "why"`` marks a chip that prices counts but that networks are not compiled to.
+``[clock]`` in MHz; one whose cores are crossbars, ``[crossbar]``. ``energy_only = "why"`` marks a chip that prices
+counts but that networks are not compiled to.
 """
 
 from __future__ import annotations
@@ -130,9 +131,9 @@ ENERGY_KEYS = (
     "learning_update",
 )
 """What every scenario must give an energy for, or say why not."""
-ENERGY_EXTRA = ("synaptic_operation_sparse", "synaptic_operation_convolution", "multiply_accumulate")
-"""What it may give beside: synapses of other kinds than a dense matrix, which cost the same where it does not, and a
-synapse that weighs an analog input."""
+ENERGY_EXTRA = ("synaptic_operation_sparse", "synaptic_operation_convolution", "multiply_accumulate", "leak_operation")
+"""What it may give beside: synapses of other kinds than a dense matrix, which cost the same where it does not, a
+synapse that weighs an analog input, and a neuron that a crossbar lets leak."""
 SPEED_KEYS = (
     "synaptic_operation",
     "synaptic_operation_sparse",
@@ -153,16 +154,22 @@ RESETS_KEY = "formats.resets"
 """The one entry that is no figure: its ``value`` is a list of reset modes. It cannot be missing."""
 
 OPEN_SECTIONS: dict[str, Collection[str]] = {
-    "crossbar": ["operations", "cycles"],
     "cycles": ["cycles"],
     "measurements": [*POWER, *ENERGY, *TIME, "Hz", "x"],
 }
-"""Sections whose keys are free: how a crossbar works, clock cycles of operations, and published measurements (``x``:
-relative to another chip)."""
+"""Sections whose keys are free: clock cycles of operations, and published measurements (``x``: relative to another
+chip)."""
+CROSSBAR: dict[str, Collection[str]] = {
+    "operations_per_spike": ["operations"],
+    "operations_per_step": ["operations"],
+    "cycles_per_operation": ["cycles"],
+}
+"""What ``[crossbar]`` must say of a chip whose cores are crossbars; see :class:`aspen_hardware.crossbar.Crossbar`."""
 
 _TOP_NEEDED = ("format", "name", "title", "sources", *KEYS)
 _SINGLE: dict[str, Collection[str]] = {"step_time": TIME, "measured_step": TIME, "clock": ["MHz"]}
-_TOP_EXTRA = ("not_covered", "energy_only", "typical", "power", "scenarios", "missing", *_SINGLE, *OPEN_SECTIONS)
+_TABLES = ("power", "scenarios", "crossbar", "missing", *OPEN_SECTIONS)
+_TOP_EXTRA = ("not_covered", "energy_only", "typical", *_SINGLE, *_TABLES)
 _EXPLAINED = ("step_time", "power", "scenarios")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -180,7 +187,7 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     check_keys(table, file, "", _TOP_NEEDED, _TOP_EXTRA)
     _check_name(table["name"], file, "name")
     check_text(table["title"], file, "title")
-    for key in ("sources", "missing", "power", "scenarios", *KEYS, *OPEN_SECTIONS):
+    for key in ("sources", *KEYS, *_TABLES):
         check_table(table.get(key, {}), file, key)
     for key, citation in table["sources"].items():
         check_text(citation, file, f"sources.{key}")
@@ -194,6 +201,8 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     if "power" in table:
         _check_power(table, file)
     _check_scenarios(table, file)
+    if "crossbar" in table:
+        check_keys(table["crossbar"], file, "crossbar", list(CROSSBAR), ())
     for key, figure, units in iter_figures(table):
         check_figure(figure, file, key, units, table["sources"])
     check_resets(table["formats"].get("resets", {}), file, RESETS_KEY, table["sources"])
@@ -275,5 +284,8 @@ def iter_figures(table: Mapping[str, Any]) -> Iterator[tuple[str, Any, Collectio
         for part, units in (("energies", ENERGY), ("speeds", TIME)):
             entries = scenario.get(part, {})
             yield from ((f"scenarios.{name}.{part}.{key}", figure, units) for key, figure in entries.items())
+    for key, units in CROSSBAR.items():
+        if key in table.get("crossbar", {}):
+            yield f"crossbar.{key}", table["crossbar"][key], units
     for section, units in OPEN_SECTIONS.items():
         yield from ((f"{section}.{key}", figure, units) for key, figure in table.get(section, {}).items())

@@ -11,9 +11,11 @@ from operator import add
 import numpy as np
 
 from aspen._arrays import Array
+from aspen.control.units import format_duration
 from aspen.errors import InputError
 from aspen.record import Record
 from aspen_hardware.chips import KINDS, Chip, Figure
+from aspen_hardware.crossbar import Crossbar
 from aspen_hardware.placement import Placement
 from aspen_hardware.ranges import ByScenario, Range
 
@@ -26,6 +28,8 @@ WORDS = {
     "spike_packet": "spike packets",
     "hop_east_west": "hops between tiles, east-west",
     "hop_north_south": "hops between tiles, north-south",
+    "crossbar_operation": "operations of the crossbar, for spikes",
+    "leak_operation": "operations of the crossbar, for leaks",
 }
 """Kinds of event that are counted; keys of a chip's energies."""
 
@@ -79,10 +83,29 @@ def energy_of_counts(
     for kind, count in counts.items():
         if kind not in WORDS or not count >= 0:
             raise InputError(f"counts: found {kind}: {count}, allowed are numbers from 0 of {', '.join(WORDS)}")
-    figures = {kind: chip.energy(kind) for kind in counts}
+    figures = {kind: price(chip, kind) for kind in counts}
     dynamic = summed(None if each is None else each.times(counts[kind]) for kind, each in figures.items())
     power = static_power(chip, cores, chips, clock)
     return Parts(dynamic, None if power is None or seconds is None else power.times(seconds))
+
+
+def price(chip: Chip, event: str, connection: str = "dense") -> ByScenario | None:
+    """Joules of one event, see :meth:`aspen_hardware.chips.Chip.energy`; a crossbar's operation for a spike is the
+    synaptic operation that its chip's file prices."""
+    return chip.energy("synaptic_operation" if event == "crossbar_operation" else event, connection)
+
+
+def megahertz(chip: Chip, clock: float | None = None) -> float | None:
+    """The clock in MHz: the one given, or the file's; ``None`` where neither is known.
+
+    Raises:
+        InputError: the clock is not above 0, or the chip's power does not depend on one.
+    """
+    clocked = "per_megahertz" in chip.power
+    if clock is not None and not (clocked and clock > 0 and isfinite(clock)):
+        allowed = "a finite number of MHz above 0" if clocked else "none: no power per MHz is known"
+        raise InputError(f"clock of {chip.name}: found {clock}, allowed is {allowed}")
+    return chip.clock if clock is None else clock
 
 
 def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None = None) -> Range | None:
@@ -99,10 +122,7 @@ def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None
     Raises:
         InputError: the clock is not above 0, or the chip's power does not depend on one.
     """
-    figures = chip.power
-    if clock is not None and ("per_megahertz" not in figures or not (clock > 0 and isfinite(clock))):
-        allowed = "a finite number of MHz above 0" if "per_megahertz" in figures else "none: no power per MHz is known"
-        raise InputError(f"clock of {chip.name}: found {clock}, allowed is {allowed}")
+    figures, hertz = chip.power, megahertz(chip, clock)
     if not chip.powered:
         return None
     if chip.powered["rule"] == "core":
@@ -113,7 +133,7 @@ def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None
     if "io" in figures:
         power = power + figures["io"].si.times(chips)
     if "per_megahertz" in figures:
-        power = power + figures["per_megahertz"].si.times(chips * float(clock or chip.clock or 0.0))
+        power = power + figures["per_megahertz"].si.times(chips * (hertz or 0.0))
     return power
 
 
@@ -148,7 +168,12 @@ def _three(values: Range) -> tuple[float, float, float]:
 
 
 def run_seconds(
-    record: Record, chip: Chip, placement: Placement, step_time: float | None, time: str | None
+    record: Record,
+    chip: Chip,
+    placement: Placement,
+    step_time: float | None,
+    time: str | None,
+    clock: float | None = None,
 ) -> tuple[Range | None, str]:
     """Time of the whole run, all samples one after the other, and which of :data:`TIMES` decided it.
 
@@ -161,9 +186,11 @@ def run_seconds(
         step_time: seconds of a step, instead of the chip's.
         time: one of :data:`TIMES`; default: ``"step"`` where a step time is given, else ``"measured"`` where the chip's
             file has a measurement, else ``"step"``.
+        clock: in MHz; default: the file's.
 
     Raises:
-        InputError: the step time is not above 0, the time is not allowed, or the chip's file has no figures for it.
+        InputError: the step time or the clock is not above 0, the time is not allowed, or the chip's
+            file has no figures for it.
     """
     if step_time is not None and not (step_time > 0 and isfinite(step_time)):
         raise InputError(f"step_time: found {step_time}, allowed are finite seconds above 0; give e.g. 1e-3")
@@ -182,7 +209,7 @@ def run_seconds(
             )
         return measured.times(steps), chosen
     if chosen == "work":
-        work = work_seconds(record, chip, placement)
+        work = work_seconds(record, chip, placement, clock)
         if work is None:
             raise InputError(
                 f"time: found 'work' on {chip.name}, whose file has no times of operations, allowed is step; give a "
@@ -206,14 +233,21 @@ CORES_PER_TILE = 4
 """On Loihi (Davies et al. 2018)."""
 
 
-def work_seconds(record: Record, chip: Chip, placement: Placement) -> ByScenario | None:
+def work_seconds(record: Record, chip: Chip, placement: Placement, clock: float | None = None) -> ByScenario | None:
     """Time of the whole run where each step takes only as long as its work; ``None`` where no speeds are published.
 
     Cores work side by side; a population's work is taken to be spread evenly over its cores; the slowest core ends the
     step, and a barrier follows: the published one of a single tile, or of 32 tiles where more than one is in use.
     Times of a step are counted from synaptic operations that arrive in it, neuron updates, spikes fired, and packets in
-    and out; a spike is taken to reach all cores of the populations that it is sent to.
+    and out; a spike is taken to reach all cores of the populations that it is sent to. A crossbar takes the cycles of
+    its operations (:meth:`aspen_hardware.crossbar.Crossbar.cycles`) at its ``clock`` in MHz, by default the file's.
     """
+    crossbar, hertz = Crossbar.of(chip), megahertz(chip, clock)
+    if crossbar is not None:
+        if hertz is None:
+            return None
+        each = float(crossbar.cycles(record, placement).sum()) / (hertz * 1e6)
+        return ByScenario({name: Range(each, each, each) for name in chip.scenarios}, chip.usual)
     speeds = {name: chip.section(f"scenarios.{name}.speeds") for name in chip.scenarios}
     if not speeds or any(key not in figures for figures in speeds.values() for key in SPEEDS):
         return None
@@ -246,3 +280,29 @@ def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figur
 def active_counts(record: Record, definition: str) -> Mapping[str, Array]:
     """Population -> (steps, batch) int64: active updates by a definition of :data:`~.chip_schema.ACTIVE`."""
     return record.active_updates if definition == "input" else record.awake_updates
+
+
+def late_steps(
+    record: Record, chip: Chip, placement: Placement, seconds: Range | None, clock: float | None = None
+) -> str:
+    """Which steps of a crossbar have more work than time: a message, empty where there are none or no times are known.
+
+    Args:
+        record, chip, placement: of the run.
+        seconds: time of the run.
+        clock: in MHz; default: the file's.
+    """
+    crossbar, hertz = Crossbar.of(chip), megahertz(chip, clock)
+    if crossbar is None or hertz is None or seconds is None:
+        return ""
+    cycles, steps = crossbar.cycles(record, placement), record.steps * record.batch
+    needed = cycles / (steps / cycles.size) / (hertz * 1e6)  # of each step, or on average where counted together
+    each = seconds.typical / steps
+    late = int(np.count_nonzero(needed > each * (1 + 1e-9)))
+    if not late:
+        return ""
+    which = f"{late} of {steps} steps last" if cycles.size == steps else "steps last, on average,"
+    return (
+        f"{which} longer than {format_duration(each)}: their events take up to {format_duration(needed.max())} at "
+        f"{hertz:g} MHz; give a longer step time or a faster clock"
+    )

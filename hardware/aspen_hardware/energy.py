@@ -10,7 +10,9 @@ Counted for the whole run (all samples):
   (:data:`aspen_hardware.chip_schema.ACTIVE`);
 - spikes fired by each population on the chip;
 - spike packets: one for each spike and core that it reaches;
-- hops of packets between tiles of cores (:mod:`aspen_hardware.hops`).
+- hops of packets between tiles of cores (:mod:`aspen_hardware.hops`);
+- on a chip whose cores are crossbars, their operations for spikes and leaks (:mod:`aspen_hardware.crossbar`), which
+  then have the energy of synaptic operations instead of those by fan-out.
 
 Samples run one after the other. How long a step takes, :func:`aspen_hardware.costs.run_seconds` says; what is powered
 meanwhile, the chip's file (:data:`aspen_hardware.chip_schema.POWER_RULES`). A scenario is one source's coherent set of
@@ -28,6 +30,7 @@ import numpy as np
 
 from aspen._arrays import Array
 from aspen.errors import InputError
+from aspen.network import Network
 from aspen.record import Record
 from aspen_hardware.chip_schema import POWER_RULES
 from aspen_hardware.chips import Chip
@@ -35,11 +38,14 @@ from aspen_hardware.costs import (
     WORDS,
     Parts,
     active_counts,
+    late_steps,
+    price,
     run_seconds,
     static_energy,
     summed,
     work_seconds,
 )
+from aspen_hardware.crossbar import Crossbar, spikes_times
 from aspen_hardware.hops import hops
 from aspen_hardware.placement import Placement, place
 from aspen_hardware.ranges import ByScenario, Range
@@ -48,7 +54,7 @@ NOT_COVERED = (
     "encoding the input, reading out the result, and the host computer",
     "loading weights, configuring the chip, and resetting it between samples",
 )
-_RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south")
+_RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south", "crossbar_operation", "leak_operation")
 """Kinds of event that most runs do not have: missing figures for them are named only where there are some."""
 
 
@@ -203,10 +209,11 @@ def energy_model(
         raise InputError(f"record: found {record.steps} steps of {record.batch} samples, allowed is at least one")
     placement = place(record.network, chip) if placement is None else placement
     _check_placement(record, chip, placement)
-    seconds, timing = run_seconds(record, chip, placement, step_time, time)
+    seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
     reached = {name: placement.destinations(record.network, name) for name in record.network.names}
     entries = tuple(_entries(record, chip, reached, placement))
     static, why = _static(record, chip, placement, seconds, clock)
+    late = "" if timing == "work" else late_steps(record, chip, placement, seconds, clock)
     return EnergyReport(
         chip=chip.name,
         samples=record.batch,
@@ -217,9 +224,9 @@ def energy_model(
         entries=entries,
         static=static,
         missing=(*_missing(entries, chip), *why),
-        not_covered=tuple(_not_covered(record, chip, reached)),
+        not_covered=tuple(filter(None, (late, *_not_covered(record, chip, reached)))),
         timing=timing,
-        first_layer=tuple(c.name for c in record.network.connections if c.source == record.network.input.name),
+        first_layer=_first_layer(record.network, chip),
         assumed=tuple(_assumed(chip, timing, step_time, placement)),
         share=_share(chip, placement, static),
     )
@@ -236,8 +243,13 @@ def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
 
 
 def _entries(record: Record, chip: Chip, reached: Mapping[str, Array], placement: Placement) -> Iterator[Entry]:
+    crossbar = Crossbar.of(chip)
     for where, event, count, kind in (*_events(record, reached), *_hops(record, chip, placement)):
-        figure = chip.energy(event, kind)
+        figure, in_the_crossbar = price(chip, event, kind), event == "synaptic_operation" and crossbar is not None
+        joules = None if figure is None else figure.times(0 if in_the_crossbar else count)
+        yield Entry(where, event, count, joules)
+    for where, event, count in crossbar.operations(record, placement) if crossbar is not None else ():
+        figure = price(chip, event)
         yield Entry(where, event, count, None if figure is None else figure.times(count))
     for name in record.network.order:
         yield from _updates(record, chip, name)
@@ -272,11 +284,7 @@ def _events(record: Record, reached: Mapping[str, Array]) -> Iterator[tuple[str,
     for name in record.network.order:
         yield name, "spike", int(record.spikes[name].sum()), ""
     for name, cores in reached.items():
-        if name in record.rasters:
-            spikes = record.rasters[name].reshape(-1, cores.size).sum(axis=0, dtype=np.int64)
-            yield name, "spike_packet", int(spikes @ cores), ""
-        else:
-            yield name, "spike_packet", int(record.spikes[name].sum()) * int(cores.max()), ""
+        yield name, "spike_packet", int(spikes_times(record, name, cores).sum()), ""
 
 
 def _hops(record: Record, chip: Chip, placement: Placement) -> Iterator[tuple[str, str, int, str]]:
@@ -285,12 +293,8 @@ def _hops(record: Record, chip: Chip, placement: Placement) -> Iterator[tuple[st
         return
     for name in record.network.order:
         for event, far in zip(("hop_east_west", "hop_north_south"), hops(record.network, name, placement), strict=True):
-            if name in record.rasters:
-                count = int(record.rasters[name].reshape(-1, far.size).sum(axis=0, dtype=np.int64) @ far)
-            else:
-                count = int(record.spikes[name].sum()) * int(far.max())
             if far.any():
-                yield name, event, count, ""
+                yield name, event, int(spikes_times(record, name, far).sum()), ""
 
 
 def _static(
@@ -301,11 +305,18 @@ def _static(
         return None, [f"static energy: {chip.missing['power']}", *why]
     if seconds is None:
         return None, why
-    work = work_seconds(record, chip, placement)
+    work = work_seconds(record, chip, placement, clock)
     energy = static_energy(chip, placement, seconds, None if work is None else work.range, clock)
     if energy is None:
         return None, [*why, "static energy: the chip is gated, and its file has no times of operations"]
     return energy, why
+
+
+def _first_layer(network: Network, chip: Chip) -> tuple[str, ...]:
+    """Connections from the input; on a chip with crossbars also the input, whose spikes make their operations."""
+    name = network.input.name
+    connections = tuple(c.name for c in network.connections if c.source == name)
+    return connections if Crossbar.of(chip) is None else (*connections, name)
 
 
 def _share(chip: Chip, placement: Placement, static: Range | None) -> Range | None:
@@ -328,6 +339,11 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
     elif "step_time" in chip.figures:
         figure = chip.figures["step_time"]
         yield f"a step takes {figure.value:g} {figure.unit}, the tick of real time ({figure.source})"
+    row = chip.section("crossbar").get("operations_per_spike")
+    if row is not None:
+        yield f"each spike makes the crossbar do {row.value:g} operations, whatever its fan-out ({row.source})"
+    if placement.chips_used > 1:
+        yield f"the network needs {placement.chips_used} chips, and nothing is spent between them"
     if chip.powered:
         yield f"{POWER_RULES[chip.powered['rule']]} ({chip.powered['source']})"
     for name, scenario in chip.scenarios.items():
@@ -341,7 +357,7 @@ def _missing(entries: tuple[Entry, ...], chip: Chip) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for event in WORDS:
         count = sum(entry.count for entry in entries if entry.event == event)
-        if event not in chip.energies and (count or event not in _RARE):
+        if price(chip, event) is None and (count or event not in _RARE):
             reasons.setdefault(chip.why(event), []).append(f"{count:,} {WORDS[event]}")
     yield from (f"{', '.join(events)}: {why}" for why, events in reasons.items())
 

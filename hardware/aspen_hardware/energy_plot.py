@@ -23,6 +23,8 @@ _COLOURS = {
     "spike_packet": "#999999",
     "hop_east_west": "#555555",
     "hop_north_south": "#222222",
+    "crossbar_operation": "#1f6f78",
+    "leak_operation": "#e0a458",
 }
 
 

@@ -32,6 +32,7 @@ from aspen_hardware.cores import (
     bits_of_a_synapse,
     excess,
     members,
+    over_limit,
     sources,
     synapses_in_order,
     thresholds_of,
@@ -162,7 +163,8 @@ def place(network: Network, chip: Chip) -> Placement:
 
 
 def what_is_left_over(network: Network, chip: Chip, placement: Placement) -> tuple[str, str]:
-    """The population whose next neuron finds no room on the last core that the chip has, and what it would need there.
+    """The population whose next neuron finds no room on the last core that the chip has, and what the core would need
+    with it; nothing where only the packets of others are in the way.
 
     Args:
         network, chip: what was placed where.
@@ -170,11 +172,12 @@ def what_is_left_over(network: Network, chip: Chip, placement: Placement) -> tup
     """
     assert chip.limits.cores is not None
     last, first = placement.cores[chip.limits.cores - 1 : chip.limits.cores + 1]
-    part = first.slices[0]
-    needs = Needs.of(network, chip, placement.orders)
-    reached = {name: _ordered(placement.destinations(network, name), name, placement.orders) for name in network.order}
-    core = needs.core((*last.slices, Slice(part.population, part.start, part.start + 1)), reached)
-    return part.population, excess(core, chip)
+    name, start = first.slices[0].population, first.slices[0].start
+    others = tuple(part for part in last.slices if part.population != name)
+    begun = next((part.start for part in last.slices if part.population == name), start)
+    reached = {each: _ordered(placement.destinations(network, each), each, placement.orders) for each in network.order}
+    core = Needs.of(network, chip, placement.orders).core((*others, Slice(name, begun, start + 1)), reached)
+    return name, excess(core, chip) if over_limit(core, chip.limits) else ""
 
 
 def least_cores(network: Network, chip: Chip) -> int:

@@ -191,7 +191,8 @@ def cores_available(network: Network, chip: Chip, placement: Placement | None) -
         yield _error("network", f"{found}; {remedy}")
     else:
         where, needed = what_is_left_over(network, chip, placement)
-        yield _error(where, f"{found}: one neuron more on the last one, and it needs {needed}; {remedy}")
+        why = f": one neuron more on the last one, and it needs {needed}" if needed else ""
+        yield _error(where, f"{found}{why}; {remedy}")
 
 
 def close_to_limit(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
