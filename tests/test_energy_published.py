@@ -132,8 +132,8 @@ def test_work_takes_the_published_times_of_the_busiest_core() -> None:
     assert "as fast as the work allows" in str(report)
     with pytest.raises(InputError, match="'measured' on odin, whose file has no measured step"):
         energy_model(record, ODIN, time="measured")
-    with pytest.raises(InputError, match="'work' on odin, whose file has no times of operations"):
-        energy_model(record, ODIN, time="work")
+    with pytest.raises(InputError, match="'work' on truenorth, whose file has no times of operations"):
+        energy_model(record, TRUENORTH, time="work")
     with pytest.raises(InputError, match=r"allowed is step, or measured or work without a"):
         energy_model(record, LOIHI1, time="work", step_time=1e-3)
 

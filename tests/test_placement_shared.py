@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from aspen._arrays import Array
 from aspen.errors import ChipError
 from aspen.network import Dense, Lif, Network, Population
+from aspen.record import record_from_rasters
+from aspen_emulator.streaming.counting import Events
 from aspen_hardware.chips import Chip
 from aspen_hardware.cores import MEASURES
+from aspen_hardware.costs import work_seconds
 from aspen_hardware.hops import hops
 from aspen_hardware.placement import Placement, least_cores, place
 from aspen_hardware.rules import check
@@ -133,6 +136,24 @@ def test_one_core_that_is_close_to_its_limits_is_named_once() -> None:
     one = with_figures(SHARED, cores=1, neurons_per_core=36)
     (finding,) = check(floats([20, 30, 5]), one)
     assert finding.message == "hidden1, output: uses 97% of loihi1's neurons per core; little room is left"
+
+
+def test_a_core_does_the_work_of_its_populations_one_after_the_other() -> None:
+    """Hidden: 24 operations of 4 inputs on 6 neurons. Output: 12. With Davies et al.'s times and one tile's barrier."""
+    network, davies = floats([4, 6, 2], seed=3), SHARED.only("davies2018")
+    spikes = {"input": np.ones((2, 1, 4), np.uint8), "hidden1": np.ones((2, 1, 6), np.uint8)}
+    spikes["output"] = np.zeros((2, 1, 2), np.uint8)
+    record = record_from_rasters(network, spikes, "by hand", "spikes")
+    hidden, output = 24 * 3.5 + 6 * 8.4, 12 * 3.5 + 2 * 8.4
+    for target, work in ((davies, hidden + output), (LOIHI1.only("davies2018"), max(hidden, output))):
+        seconds = work_seconds(record, target, place(network, target))
+        assert seconds is not None
+        assert seconds.typical == pytest.approx(2 * (work + 113) * 1e-9)
+    together = Events(2, {"input": 8, "hidden1": 12, "output": 0}, {"hidden1": 12, "output": 4}, {"input->hidden1": 48})
+    together.operations["hidden1->output"] = 24
+    seconds = work_seconds(together.record(network), davies, place(network, davies))
+    assert seconds is not None
+    assert seconds.typical == pytest.approx(2 * (hidden + output + 113) * 1e-9)
 
 
 def needs_by_hand(network: Network, placement: Placement, index: int) -> dict[str, int]:

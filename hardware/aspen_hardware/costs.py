@@ -236,11 +236,12 @@ CORES_PER_TILE = 4
 def work_seconds(record: Record, chip: Chip, placement: Placement, clock: float | None = None) -> ByScenario | None:
     """Time of the whole run where each step takes only as long as its work; ``None`` where no speeds are published.
 
-    Cores work side by side; a population's work is taken to be spread evenly over its cores; the slowest core ends the
-    step, and a barrier follows: the published one of a single tile, or of 32 tiles where more than one is in use.
-    Times of a step are counted from synaptic operations that arrive in it, neuron updates, spikes fired, and packets in
-    and out; a spike is taken to reach all cores of the populations that it is sent to. A crossbar takes the cycles of
-    its operations (:meth:`aspen_hardware.crossbar.Crossbar.cycles`) at its ``clock`` in MHz, by default the file's.
+    Cores work side by side; a population's work is taken to be spread evenly over its cores, and a core that holds
+    several populations does the work of one after the other; the slowest core ends the step, and a barrier follows: the
+    published one of a single tile, or of 32 tiles where more than one is in use. Times of a step are counted from
+    synaptic operations that arrive in it, neuron updates, spikes fired, and packets in and out; a spike is taken to
+    reach all cores of the populations that it is sent to. A crossbar takes the cycles of its operations
+    (:meth:`aspen_hardware.crossbar.Crossbar.cycles`) at its ``clock`` in MHz, by default the file's.
     """
     crossbar, hertz = Crossbar.of(chip), megahertz(chip, clock)
     if crossbar is not None:
@@ -258,11 +259,12 @@ def work_seconds(record: Record, chip: Chip, placement: Placement, clock: float 
 def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figure], placement: Placement) -> float:
     times = {key: figure.si.typical for key, figure in figures.items()}
     active = active_counts(record, chip.scenarios[scenario].active)
-    slowest: Array = np.zeros((record.steps, record.batch))
+    busy_each: dict[str, Array] = {}
+    together = record.steps * record.batch // record.spikes[record.network.output].size  # steps that counts are of
     for name in record.network.order:
         cores = max(len(placement.of(name)), 1)
         busy = active[name] * times["neuron_update_active"]
-        busy = busy + (record.network[name].size - active[name]) * times["neuron_update_inactive"]
+        busy = busy + (record.network[name].size * together - active[name]) * times["neuron_update_inactive"]
         for connection in record.network.incoming(name):
             arriving = record.synaptic_operations.get(connection.name, 0)
             arriving = arriving + record.multiply_accumulates.get(connection.name, 0)
@@ -271,10 +273,12 @@ def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figur
             busy = busy + record.spikes[connection.source] * cores * times.get("packet_in", 0.0)
         sent = sum(len(placement.of(c.target)) for c in record.network.connections if c.source == name)
         busy = busy + record.spikes[name] * (times.get("spike", 0.0) + sent * times.get("packet_out", 0.0))
-        slowest = np.maximum(slowest, busy / cores)
+        busy_each[name] = busy / cores
+    sharing = {tuple(part.population for part in core.slices) for core in placement.cores}
+    slowest = reduce(np.maximum, (reduce(add, (busy_each[name] for name in names)) for names in sorted(sharing)))
     tiles = -(-placement.cores_used // CORES_PER_TILE)
     barrier = times["barrier_one_tile"] if tiles == 1 else times["barrier_32_tiles"]
-    return float(slowest.sum()) + barrier * slowest.size
+    return float(slowest.sum()) + barrier * record.steps * record.batch
 
 
 def active_counts(record: Record, definition: str) -> Mapping[str, Array]:
