@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aspen._arrays import Array
-from aspen.errors import InputError
+from aspen.errors import ChipError, InputError
 from aspen.network import Dense, FixedLif, Lif, Network, Population
 from aspen.record import record_from_rasters
 from aspen_emulator import run
 from aspen_emulator.streaming.counting import Events
+from aspen_emulator.streaming.meter import Meter
 from aspen_hardware.chips import chip
 from aspen_hardware.costs import work_seconds
 from aspen_hardware.crossbar import Crossbar
 from aspen_hardware.energy import EnergyReport, energy_model
 from aspen_hardware.placement import place
 from aspen_hardware.rules import check
+from tests.test_chips import SMALL, small
 from tests.test_energy import rasters, record, tiny
 from tests.test_placement import floats
+from tests.test_placement_shared import networks
 
 ODIN = chip("odin")
 PJ = 8.43e-12
@@ -199,3 +205,87 @@ def test_a_smaller_crossbar_costs_less() -> None:
     assert report.count("leak_operation") == 2 * 8
     assert report.seconds is not None
     assert report.seconds.typical == pytest.approx(3 * (7 * 16 + 2 * 8) / 75e6)
+
+
+CROSSBAR = """
+[crossbar.operations_per_spike]
+value = 16
+unit = "operations"
+source = "doe"
+trust = "P"
+[crossbar.operations_per_step]
+value = 8
+unit = "operations"
+source = "doe"
+trust = "P"
+[crossbar.cycles_per_operation]
+value = 3
+unit = "cycles"
+source = "doe"
+trust = "P"
+"""
+BROKEN = [
+    ("[crossbar.operations_per_step]", "[crossbar.operations]", r"crossbar\.operations: found an unknown key"),
+    (CROSSBAR[CROSSBAR.index("[crossbar.cy") :], "", r"crossbar\.cycles_per_operation: found nothing"),
+    ("value = 16", "value = 16.5", r"crossbar\.operations_per_spike\.value: found 16\.5, allowed is a whole number"),
+    (
+        'unit = "cycles"',
+        'unit = "operations"',
+        r"crossbar\.cycles_per_operation\.unit: found 'operations', allowed is cyc",
+    ),
+]
+
+
+def test_a_chip_file_may_have_a_crossbar(tmp_path: Path) -> None:
+    path = small(tmp_path)
+    path.write_text(SMALL + CROSSBAR)
+    assert Crossbar.of(chip(path)) == Crossbar(16, 8, 3)
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BROKEN)
+def test_a_mistake_in_a_crossbar_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = small(tmp_path)
+    path.write_text(SMALL + CROSSBAR.replace(old, new))
+    with pytest.raises(ChipError, match=message):
+        chip(path)
+
+
+def test_a_stream_is_metered_as_the_report_counts_it() -> None:
+    meter = Meter.of(tiny(), ODIN, window=2, step_time=1e-3)
+    events = Events(2, {"input": 3, "hidden": 3, "output": 1}, {"hidden": 5, "output": 2}, {})
+    events.operations = {"input->hidden": 7, "hidden->output": 3}
+    report = meter.report(events)
+    assert report.dynamic is not None
+    assert meter.joules(events) == pytest.approx(report.dynamic.typical) == pytest.approx(9 * 256 * PJ)
+
+
+@settings(max_examples=40, deadline=None)
+@given(network=networks(), seed=st.integers(0, 99))
+def test_operations_rows_and_cycles_of_random_networks_by_plain_loops(network: Network, seed: int) -> None:
+    """Cores of few neurons, so that spikes reach several, and come back to some only."""
+    few = replace(ODIN.figures["limits.neurons_per_core"], value=9)
+    target = replace(ODIN, figures={**ODIN.figures, "limits.neurons_per_core": few})
+    placement, rng = place(network, target), np.random.default_rng(seed)
+    spikes = {p.name: (rng.random((2, 3, p.size)) < 0.4).astype(np.uint8) for p in network.populations}
+    operations, cycles = dict.fromkeys(network.names, 0), np.zeros((2, 3), np.int64)
+    for core in placement.cores:
+        held = {(part.population, int(i)) for part in core.slices for i in placement.members(part)}
+        rows = {
+            (c.source, int(i))
+            for c in network.connections
+            for j in range(network[c.target].size)
+            if (c.target, j) in held
+            for i in np.flatnonzero(c.weight[j])
+        }
+        rows |= held if rows & held else set()
+        assert core.input_axons == len(rows)
+        events = sum((spikes[name][:, :, i].astype(np.int64) for name, i in rows), np.zeros((2, 3), np.int64))
+        cycles = np.maximum(cycles, 512 * (events + 1))
+        for name, i in rows:
+            operations[name] += 256 * int(spikes[name][:, :, i].sum())
+    found = record_from_rasters(network, spikes, "by hand", "spikes")
+    crossbar = Crossbar(256, 256, 2)
+    counted = {(where, event): count for where, event, count in crossbar.operations(found, placement)}
+    assert counted.pop(("network", "leak_operation")) == 256 * 6 * placement.cores_used
+    assert counted == {(name, "crossbar_operation"): count for name, count in operations.items()}
+    np.testing.assert_array_equal(crossbar.cycles(found, placement), cycles)
