@@ -110,7 +110,7 @@ def test_what_does_not_go_together_is_refused(aspen: Aspen, files: tuple[Path, P
     code, _, err = aspen("report", network, "--input", spikes, "--chip", "loihi2", "--plot", tmp_path / "e.png")
     assert (code, "no published energy of any event on loihi2" in err) == (1, True)
     assert not (tmp_path / "e.png").exists()
-    code, _, err = aspen("report", network, "--input", spikes, "--chip", "xylo", "--time", "work")
+    code, _, err = aspen("report", network, "--input", spikes, "--chip", "spinnaker2", "--time", "work")
     assert (code, "whose file has no times of operations" in err) == (1, True)
 
 

@@ -155,10 +155,11 @@ RESETS_KEY = "formats.resets"
 
 OPEN_SECTIONS: dict[str, Collection[str]] = {
     "cycles": ["cycles"],
+    "shape": ["channels", "neurons", "synapses"],
     "measurements": [*POWER, *ENERGY, *TIME, "Hz", "x"],
 }
-"""Sections whose keys are free: clock cycles of operations, and published measurements (``x``: relative to another
-chip)."""
+"""Sections whose keys are free: clock cycles of operations and the largest network of a chip that takes one form only
+(both: :mod:`aspen_hardware.cycles`), and published measurements (``x``: relative to another chip)."""
 CROSSBAR: dict[str, Collection[str]] = {
     "operations_per_spike": ["operations"],
     "operations_per_step": ["operations"],

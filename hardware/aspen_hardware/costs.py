@@ -14,6 +14,7 @@ from aspen._arrays import Array
 from aspen.control.units import format_duration
 from aspen.errors import InputError
 from aspen.record import Record
+from aspen_hardware import cycles
 from aspen_hardware.chips import KINDS, Chip, Figure
 from aspen_hardware.crossbar import Crossbar
 from aspen_hardware.placement import Placement
@@ -179,7 +180,7 @@ def run_seconds(
 
     ``"measured"``: each step as long as one was measured on the chip, with the shortest and longest measured as its
     range. ``"step"``: the step time, as in real time. ``"work"``: as long as the operations take by their published
-    times (:func:`work_seconds`), and up to what was measured where that is longer.
+    times (:func:`busy_seconds`), and up to what was measured where that is longer.
 
     Args:
         record, chip, placement: of the run.
@@ -191,6 +192,7 @@ def run_seconds(
     Raises:
         InputError: the step time or the clock is not above 0, the time is not allowed, or the chip's
             file has no figures for it.
+        ChipError: the chip takes one form of network only, this one has another, and its work decides.
     """
     if step_time is not None and not (step_time > 0 and isfinite(step_time)):
         raise InputError(f"step_time: found {step_time}, allowed are finite seconds above 0; give e.g. 1e-3")
@@ -209,7 +211,7 @@ def run_seconds(
             )
         return measured.times(steps), chosen
     if chosen == "work":
-        work = work_seconds(record, chip, placement, clock)
+        work = busy_seconds(record, chip, placement, clock)
         if work is None:
             raise InputError(
                 f"time: found 'work' on {chip.name}, whose file has no times of operations, allowed is step; give a "
@@ -219,6 +221,22 @@ def run_seconds(
         return Range(work.low, work.typical, longest), chosen
     each = chip.step_time if step_time is None else step_time
     return None if each is None else Range(each, each, each).times(steps), chosen
+
+
+def busy_seconds(record: Record, chip: Chip, placement: Placement, clock: float | None = None) -> Range | None:
+    """Time in which the chip works during a run: its clock cycles (:mod:`aspen_hardware.cycles`) where its file has
+    figures of these, else the times of its operations (:func:`work_seconds`); ``None`` where it has neither.
+
+    Raises:
+        InputError: as :func:`megahertz`.
+        ChipError: as :func:`aspen_hardware.cycles.work`.
+    """
+    clocked = cycles.work(record, chip)
+    if clocked is not None:
+        seconds = clocked.seconds * record.steps * record.batch
+        return Range(seconds, seconds, seconds)
+    times = work_seconds(record, chip, placement, clock)
+    return None if times is None else times.range
 
 
 SPEEDS = (

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
-from aspen.errors import InputError
+from aspen.errors import ChipError, InputError
 from aspen.network import Network
 from aspen.record import Record
 from aspen_hardware.chip_schema import POWER_RULES
@@ -46,6 +46,7 @@ from aspen_hardware.costs import (
     work_seconds,
 )
 from aspen_hardware.crossbar import Crossbar, spikes_times
+from aspen_hardware.cycles import Work, work
 from aspen_hardware.hops import hops
 from aspen_hardware.placement import Placement, place
 from aspen_hardware.ranges import ByScenario, Range
@@ -211,9 +212,11 @@ def energy_model(
     _check_placement(record, chip, placement)
     seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
     reached = {name: placement.destinations(record.network, name) for name in record.network.names}
+    clocked, unclocked = _clocked(record, chip)
+    step = None if seconds is None else seconds.typical / (record.steps * record.batch)
     entries = tuple(_entries(record, chip, reached, placement))
     static, why = _static(record, chip, placement, seconds, clock)
-    late = "" if timing == "work" else late_steps(record, chip, placement, seconds, clock)
+    late = "" if timing == "work" else _late(record, chip, placement, seconds, clock, clocked)
     return EnergyReport(
         chip=chip.name,
         samples=record.batch,
@@ -223,13 +226,38 @@ def energy_model(
         synapses=record.network.n_synapses,
         entries=entries,
         static=static,
-        missing=(*_missing(entries, chip), *why),
+        missing=(*_missing(entries, chip), *unclocked, *why),
         not_covered=tuple(filter(None, (late, *_not_covered(record, chip, reached)))),
         timing=timing,
         first_layer=_first_layer(record.network, chip),
-        assumed=tuple(_assumed(chip, timing, step_time, placement)),
+        assumed=(*_assumed(chip, timing, step_time, placement), *_paced(clocked, step)),
         share=_share(chip, placement, static),
     )
+
+
+def _clocked(record: Record, chip: Chip) -> tuple[Work | None, list[str]]:
+    """Clock cycles of a step where the chip's file has figures of them, and why they are not known where it has."""
+    try:
+        return work(record, chip), []
+    except ChipError as error:
+        return None, [f"the clock cycles of a step: {error}"]
+
+
+def _late(
+    record: Record,
+    chip: Chip,
+    placement: Placement,
+    seconds: Range | None,
+    clock: float | None,
+    clocked: Work | None,
+) -> str:
+    if clocked is None or seconds is None:
+        return late_steps(record, chip, placement, seconds, clock)
+    return clocked.late(seconds.typical / (record.steps * record.batch))
+
+
+def _paced(clocked: Work | None, step: float | None) -> list[str]:
+    return [] if clocked is None or step is None else [clocked.told(step)]
 
 
 def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
@@ -332,6 +360,8 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
         yield f"a step takes as long as measured: {figure.value:g} {figure.unit} ({figure.source})"
         if figure.low < figure.high:
             yield f"its range: {figure.low:g} to {figure.high:g} {figure.unit}, measured on other programs"
+    elif timing == "work" and "measured_step" not in chip.figures:
+        yield "a step takes as long as its work"
     elif timing == "work":
         yield "a step takes at least the published times of its operations, at most what was measured on the chip"
     elif step_time is not None:
