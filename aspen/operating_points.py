@@ -47,6 +47,11 @@ class OperatingPoint:
     samples: int
     unanswered: float = 0.0
 
+    @property
+    def total_nj(self) -> float | None:
+        """Dynamic and static energy per inference, nJ; None unless both are known."""
+        return None if self.dynamic_nj is None or self.static_nj is None else self.dynamic_nj + self.static_nj
+
     def __post_init__(self) -> None:
         for each in fields(self):
             value, optional = getattr(self, each.name), each.name in ("dynamic_nj", "static_nj")

@@ -69,12 +69,12 @@ def main() -> None:
     data = load_dataset(options.data, options.data_path)
     seeds = [levers(path, data, options.encodings, options.within / 100) for path in networks]
     print(f"{options.data}, test data, loihi1, mean of {len(seeds)} networks (half the range)")
-    print("| levers | accuracy (%) | steps | hidden spikes | dynamic nJ | static nJ |\n|---|---|---|---|---|---|")
+    print("| levers | accuracy (%) | steps | hidden spikes | total µJ | dynamic nJ |\n|---|---|---|---|---|---|")
     for k, name in enumerate(LEVERS):
         points = [(e[k].point, e[k].steps) for e in seeds]
         cells = ([100 * p.accuracy for p, _ in points], [steps for _, steps in points],
-                 [p.hidden_spikes for p, _ in points], [p.dynamic_nj or 0.0 for p, _ in points],
-                 [p.static_nj or 0.0 for p, _ in points])  # fmt: skip
+                 [p.hidden_spikes for p, _ in points], [(p.total_nj or 0.0) / 1e3 for p, _ in points],
+                 [p.dynamic_nj or 0.0 for p, _ in points])  # fmt: skip
         print(f"| {name} | {' | '.join(f'{mean(v):,.1f} ({(max(v) - min(v)) / 2:,.1f})' for v in cells)} |")
 
 

@@ -245,7 +245,7 @@ def summary(result: DemoResult) -> str:
 def _table(runs: Runs) -> list[str]:
     low, high = (spread(runs, lambda p: p.accuracy)[i] for i in (1, 2))
     rows = [
-        "| knob | accuracy (seeds) | no answer | spikes | synaptic operations (hidden) | dynamic nJ | static nJ |",
+        "| knob | accuracy (seeds) | no answer | spikes | synaptic operations (hidden) | total µJ | dynamic nJ |",
         "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for i, p in enumerate(_mean_points(runs)):
@@ -253,6 +253,6 @@ def _table(runs: Runs) -> list[str]:
             f"| {p.threshold_scale:g} | {p.accuracy:.1%} ({low[i]:.1%} to {high[i]:.1%}) | {p.unanswered:.1%} | "
             f"{p.hidden_spikes:.1f} | "
             f"{p.synaptic_operations:.0f} ({p.hidden_synaptic_operations:.0f}) | "
-            f"{p.dynamic_nj:.1f} | {p.static_nj:.0f} |"
+            f"{(p.total_nj or 0.0) / 1e3:.1f} | {p.dynamic_nj:.0f} |"
         )
     return rows

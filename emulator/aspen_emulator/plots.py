@@ -71,12 +71,12 @@ def _trade_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
 
 
 def _energy_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
-    if any(point.dynamic_nj is None or point.static_nj is None for points in runs for point in points):
+    if any(point.total_nj is None for points in runs for point in points):
         axes.text(0.5, 0.5, "no published energies for this chip", ha="center", transform=axes.transAxes)
         return
     _band(axes, _scales(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{name}: dynamic", colour)
-    total = spread(runs, lambda p: ((p.dynamic_nj or 0.0) + (p.static_nj or 0.0)) / 1e3)
-    _band(axes, _scales(runs), total, f"{name}: with static", colour, "--")
+    total = spread(runs, lambda p: (p.total_nj or 0.0) / 1e3)
+    _band(axes, _scales(runs), total, f"{name}: total", colour, "--")
 
 
 def plain_numbers(axis: Any) -> None:

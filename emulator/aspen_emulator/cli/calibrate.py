@@ -50,7 +50,7 @@ class Asked:
 
 @click.command("calibrate", cls=FileCommand)
 @network_argument
-@click.option("--max-energy", help="At most this energy per inference, such as 5uJ: dynamic and static together.")
+@click.option("--max-energy", help="At most this energy per inference, such as 850uJ: dynamic and static together.")
 @click.option("--min-accuracy", type=Number(0, 1, min_open=True),
               help="At least this accuracy, such as 0.9, as cheaply as possible.")  # fmt: skip
 @click.option("--battery", help="Charge that must last: 100mAh@3.7V, or 5kJ; with --hours and --rate.")
@@ -101,7 +101,7 @@ def calibrate_command(
     chosen one is expected to do on unseen data.
 
     \b
-      aspen calibrate net.aspen --data digits --dial --max-energy 65uJ
+      aspen calibrate net.aspen --data digits --dial --max-energy 850uJ
       aspen calibrate net.aspen --stored --min-accuracy 0.9
       aspen calibrate net.aspen --stored --battery 100mAh@3.7V --hours 2 --rate 1/s --gated
     """
@@ -163,7 +163,7 @@ def _asked(
              if value is not None]  # fmt: skip
     if len(given) != 1:
         raise click.UsageError(
-            f"found {' and '.join(given) or 'no demand'}, allowed is one of --max-energy 5uJ, --min-accuracy 0.9 and "
+            f"found {' and '.join(given) or 'no demand'}, allowed is one of --max-energy 850uJ, --min-accuracy 0.9 and "
             f"--battery 100mAh@3.7V"
         )
     if sure and accuracy is None:
@@ -244,10 +244,10 @@ def _ending(network: Path, found: CalibrationTable, choice: Choice, early: bool)
 def _energy(choice: Choice, dynamic: bool) -> str:
     if choice.dynamic_nj is None:
         return f"no published figures; {choice.point.hidden_spikes:.1f} hidden spikes per inference"
-    parts = [f"{format_energy(1e-9 * choice.dynamic_nj)} dynamic"]
+    moved = f"{format_energy(1e-9 * choice.dynamic_nj)} dynamic"
     if choice.static_nj is None:
-        parts.append("static power unknown" if not dynamic else "static power not counted")
-    else:
-        counted = ", not counted" if dynamic else f" = {format_energy(1e-9 * (choice.total_nj or 0.0))}"
-        parts.append(f"{format_energy(1e-9 * choice.static_nj)} static{counted}")
-    return " + ".join(parts) + " per inference"
+        return f"{moved} per inference, static {'not counted' if dynamic else 'unknown'}"
+    fixed = f"{format_energy(1e-9 * choice.static_nj)} static"
+    if dynamic:
+        return f"{moved} per inference; beside it {fixed}, not counted"
+    return f"{format_energy(1e-9 * (choice.total_nj or 0.0))} per inference: {fixed} and {moved}"

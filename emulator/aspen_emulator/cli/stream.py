@@ -302,8 +302,10 @@ def _summary(stream: Stream, goal: Goal, kept: _Kept) -> dict[str, Any]:
         "unusual": stream.alarms,
         "unanswered": stream.unanswered,
         "seconds": stream.seconds,
+        "total_j": stream.dynamic + stream.static,
         "dynamic_j": stream.dynamic,
         "static_j": stream.static,
+        "total_per_window_j": (stream.dynamic + stream.static) / windows,
         "dynamic_per_window_j": stream.dynamic / windows,
         "static_per_window_j": stream.static / windows,
         "budget_dynamic_per_window_j": allowed,
@@ -326,7 +328,7 @@ def _text(found: dict[str, Any]) -> str:
         f"{found['unusual']} with unusual input, {found['unanswered']} without an answer",
         *(
             f"{part}: {format_energy(found[f'{part}_j'])}, {format_energy(found[f'{part}_per_window_j'])} a window"
-            for part in ("dynamic", "static")
+            for part in ("total", "static", "dynamic")
         ),
     ]
     allowed = found["budget_dynamic_per_window_j"]

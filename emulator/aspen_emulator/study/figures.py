@@ -29,10 +29,10 @@ def plot(problem: Problem, test: Points, spent: Spent, seeds: int, path: Path) -
         ("hidden spikes per inference", lambda p: p.hidden_spikes),
         ("synaptic operations after the first layer, per inference", lambda p: p.hidden_synaptic_operations),
     ]
-    if all(point.dynamic_nj is not None for points in test.values() for point in points):
+    if all(point.total_nj is not None for points in test.values() for point in points):
         axes[1:] = [
             ("dynamic energy per inference, first layer included (nJ)", lambda p: p.dynamic_nj or 0.0),
-            ("total energy per inference, static included (µJ)", lambda p: _total(p) / 1000),
+            ("total energy per inference, static included (µJ)", lambda p: (p.total_nj or 0.0) / 1000),
         ]
     for panel, (label, value) in zip(panels, axes, strict=False):
         _trade(panel, problem, test, seeds, value)
@@ -50,10 +50,6 @@ def plot(problem: Problem, test: Points, spent: Spent, seeds: int, path: Path) -
         f"{problem.name}: one dialled network and many trained for one energy ({problem.chip} integers, {seeds} seeds)"
     )
     save_figure(figure, path)
-
-
-def _total(point: OperatingPoint) -> float:
-    return (point.dynamic_nj or 0.0) + (point.static_nj or 0.0)
 
 
 def _means(

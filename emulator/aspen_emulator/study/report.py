@@ -65,7 +65,7 @@ def _budget_table(problem: Problem, validation: Points, test: Points, seeds: int
 
 
 def _networks_table(problem: Problem, test: Points, seeds: int, arithmetic: str) -> list[str]:
-    lines = ["| network | knob | accuracy % | hidden spikes | dynamic nJ | static nJ |", "|---|---|---|---|---|---|"]
+    lines = ["| network | knob | accuracy % | hidden spikes | total µJ | dynamic nJ |", "|---|---|---|---|---|---|"]
     for cell in problem.cells:
         if cell == WARM:
             continue
@@ -74,12 +74,15 @@ def _networks_table(problem: Problem, test: Points, seeds: int, arithmetic: str)
         for setting in settings:
             found = [at(test[f"{stem(cell, seed)}/{arithmetic}"], setting) for seed in range(seeds)]
             accuracy = Spread.of([100 * point.accuracy for point in found])
-            dynamic, static = (
-                "-" if any(v is None for v in column) else f"{mean(v for v in column if v is not None):,.0f}"
-                for column in ([p.dynamic_nj for p in found], [p.static_nj for p in found])
+            total, dynamic = (
+                "-" if any(v is None for v in column) else f"{mean(v for v in column if v is not None) / unit:,.{d}f}"
+                for column, unit, d in (
+                    ([p.total_nj for p in found], 1e3, 1),
+                    ([p.dynamic_nj for p in found], 1, 0),
+                )
             )
             spikes = Spread.of([point.hidden_spikes for point in found])
-            lines.append(f"| {cell} | {setting:g} | {accuracy} | {spikes} | {dynamic} | {static} |")
+            lines.append(f"| {cell} | {setting:g} | {accuracy} | {spikes} | {total} | {dynamic} |")
     return lines
 
 

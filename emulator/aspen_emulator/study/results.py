@@ -149,7 +149,7 @@ def dial_facts(kept: Sequence[OperatingPoint], test: Sequence[OperatingPoint]) -
         span(test, 0.03),
         span(found, 0.03),
         span(test, 0.02),
-        span(test, 0.03, lambda point: (point.dynamic_nj or 0.0) + (point.static_nj or 0.0)),
+        span(test, 0.03, lambda point: point.total_nj or 0.0),
         100 * drop,
     )
 
