@@ -67,6 +67,7 @@ class Neuron:
     u: Any = 0
     v: Any = 0
     owed: Any = 0
+    compared: Any = 0
 
     def step(self, drive: Any, current: Any) -> bool:
         """One time step in floating point, or, where there is a bias exponent, in 24-bit integers."""
@@ -79,6 +80,7 @@ class Neuron:
         self.v = (0 if self.owed else self.v) if self.reset == "zero-delayed" else self.v - self.owed
         if self.exponent is not None:
             self.v = max(-(2**23 - 1), min(2**23 - 1, self.v))
+        self.compared = self.v
         fired = bool(self.v > self.threshold)
         self.owed = self.threshold if fired and self.reset.endswith("-delayed") else 0
         if fired and self.reset == "zero":
@@ -120,9 +122,13 @@ def neurons_of(population: Population) -> list[Neuron]:
 
 @dataclass
 class Counts:
-    """What a run did. Populations and connections by name; each array (steps, batch), rasters (steps, batch, n)."""
+    """What a run did. Populations and connections by name; each array (steps, batch).
+
+    ``rasters`` and ``membranes``, as they are compared with the thresholds, are (steps, batch, n).
+    """
 
     rasters: dict[str, Array]
+    membranes: dict[str, Array]
     spikes: dict[str, Array]
     operations: dict[str, Array]
     multiplications: dict[str, Array]
@@ -139,6 +145,7 @@ def simulate(network: Network, given: Array) -> Counts:
     kinds = {c.name: synapses_of(c) for c in network.connections}
     counts = Counts(
         rasters={p.name: np.zeros((steps, batch, prod(p.shape)), given.dtype) for p in network.populations},
+        membranes={p.name: np.zeros((steps, batch, prod(p.shape))) for p in network.populations if p.neuron},
         **{
             field: {part.name: np.zeros((steps, batch), int) for part in parts}
             for field, parts in (
@@ -172,6 +179,7 @@ def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts
                 )
                 fired = [n.step(x, y) for n, x, y in zip(neurons[name], drive, currents, strict=True)]
                 past[name].append([int(f) for f in fired])
+                counts.membranes[name][step, sample] = [n.compared for n in neurons[name]]
             counts.rasters[name][step, sample] = past[name][step]
     analog = {p.name for p in network.populations if p.neuron is None and p.current}
     for step in range(len(given)):

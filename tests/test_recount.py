@@ -20,7 +20,7 @@ from aspen_emulator import run
 from aspen_hardware import chip, compile, energy_model, place
 from aspen_hardware.chips import Chip
 from aspen_hardware.placement import Placement
-from tests.recount import Array, Counts, Traffic, core_contents, simulate, traffic
+from tests.recount import Array, Counts, Traffic, core_contents, simulate, synapses_of, traffic
 
 STEPS, BATCH = 7, 2
 
@@ -47,7 +47,8 @@ def lif(**options: Any) -> Lif:
 
 def dense() -> Network:
     """Two layers; biases of neurons and of connections, thresholds of each neuron."""
-    hidden = lif(threshold=np.arange(8, 48) / 16, bias=np.where(np.arange(40) % 5, 0, 1 / 16))
+    thresholds = np.random.default_rng(0).permutation(np.arange(8, 48)) / 16
+    hidden = lif(threshold=thresholds, bias=np.where(np.arange(40) % 5, 0, 1 / 16))
     populations = (Population("input", (12,)), Population("hidden", (40,), hidden), Population("output", (5,), lif()))
     first = Dense("input", "hidden", weights(1, 40, 12))
     return Network(populations, (first, Dense("hidden", "output", weights(2, 5, 40), np.arange(5) / 16)))
@@ -157,7 +158,7 @@ def recounted(name: str, arithmetic: str) -> Counts:
 
 @cache
 def recorded(name: str, arithmetic: str, engine: str) -> Record:
-    return run(network_of(name, arithmetic), given(name), engine=engine, record="spikes")
+    return run(network_of(name, arithmetic), given(name), engine=engine, record="membranes")
 
 
 def small(chip: Chip, neurons_per_core: int) -> Chip:
@@ -195,6 +196,7 @@ def test_a_record_says_what_happened(name: str, arithmetic: str, engine: str) ->
     record, counts = recorded(name, arithmetic, engine), recounted(name, arithmetic)
     rasters = {key: raster.reshape(STEPS, BATCH, -1) for key, raster in record.rasters.items()}
     same(rasters, counts.rasters)
+    same({key: values.reshape(STEPS, BATCH, -1) for key, values in record.membranes.items()}, counts.membranes)
     same(record.spikes, counts.spikes)
     same(record.synaptic_operations, counts.operations)
     same(record.multiply_accumulates, counts.multiplications)
@@ -236,6 +238,7 @@ def test_a_report_counts_every_event(name: str, arithmetic: str, engine: str) ->
     ):
         wanted |= {(key, event): number for key, number in found.items()}
     found = {(entry.where, entry.event): entry.count for entry in report.entries if entry.count}
+    assert report.synapses == sum(len(synapses_of(connection)) for connection in network.connections)
     assert found == {key: count for key, count in wanted.items() if count}
 
 
