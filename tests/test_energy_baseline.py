@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from aspen_hardware.ranges import ByScenario
 
 from aspen._arrays import Array
 from aspen.errors import ChipError, InputError
 from aspen.network import Conv, Dense, Lif, Network, Population
 from aspen.record import Record, record_from_rasters
-from aspen_hardware.baseline import PARTIAL_SUMS, AnnCost, ann_baseline, break_even
+from aspen_hardware.baseline import DATAFLOWS, RELU_DENSITY, AnnCost, ann_baseline, input_density
+from aspen_hardware.break_even import break_even
 from aspen_hardware.chips import chip
 from aspen_hardware.energy import energy_model
-from aspen_hardware.ranges import Range
 
 DESIGN = chip("generic-45nm")
 PJ = 1e-12
@@ -36,76 +37,111 @@ def tiny(*, analog: bool = False, recurrent: bool = False) -> Network:
 
 
 def tiny_record(batch: int = 1, *, analog: bool = False, silent: bool = False) -> Record:
-    """Two steps. From spikes: 10 synaptic operations, 7 active updates and 1 inactive one for each sample."""
+    """Two steps. For each sample 10 synaptic operations, 7 active updates, 1 inactive one, and 6 spikes that go on."""
     spikes = {"input": [[1, 1], [0, 1]], "hidden": [[1, 1, 0], [1, 0, 0]], "output": [[0], [1]]}
     rasters: dict[str, Array] = {
         name: np.repeat(np.array(s, np.uint8)[:, None], batch, axis=1) * (not silent) for name, s in spikes.items()
     }
-    return record_from_rasters(tiny(analog=analog), rasters, "by hand")
+    return record_from_rasters(tiny(analog=analog), rasters, "by hand", "spikes")
 
 
-def pj(energy: Range) -> tuple[float, float, float]:
-    return energy.low / PJ, energy.typical / PJ, energy.high / PJ
+def sizes_of(quantity: ByScenario) -> tuple[float, ...]:
+    """In the small, middle and large buffers."""
+    return tuple(quantity.of[name].typical for name in ("small", "middle", "large"))
 
 
-# For each multiply-accumulate 0.2 + 0.1 and 1/8 weight access: 10/8 low, 20/8 typical, 100/8 high.
-# For each neuron 3.1 + 2 * 0.1 and 1/8 state access: 10/8, high 20/8.
-REGISTER = (
-    8 * (0.3 + 1.25 + 1.25) + 4 * (3.3 + 1.25),
-    8 * (0.3 + 2.5 + 1.25) + 4 * (3.3 + 1.25),
-    8 * (0.3 + 12.5 + 2.5) + 4 * (3.3 + 2.5),
-)
-# A partial sum costs one state access for each of 8 multiply-accumulates and 4 neurons; 2 + 3 activations are read.
-MEMORY = (
-    8 * (0.3 + 1.25) + 12 * 10 + 5 * 1.25 + 4 * (3.3 + 1.25),
-    8 * (0.3 + 2.5) + 12 * 10 + 5 * 1.25 + 4 * (3.3 + 1.25),
-    8 * (0.3 + 12.5) + 12 * 20 + 5 * 2.5 + 4 * (3.3 + 2.5),
-)
+def pj(energy: ByScenario) -> tuple[float, ...]:
+    return tuple(value / PJ for value in sizes_of(energy))
 
 
-@pytest.mark.parametrize(("partial_sums", "by_hand"), [("register", REGISTER), ("memory", MEMORY)])
+# 8 multiply-accumulates of 0.2 + 0.1, and 4 neurons of 3.1 + 2 * 0.1. A byte of a weight costs 10/8, 20/8 or 100/8, a
+# byte of state 10/8, 10/8 or 20/8, a sum read and written 10, 10 or 20. 2 inputs and 4 activations are written.
+WEIGHT, STATE, SUM = (1.25, 2.5, 12.5), (1.25, 1.25, 2.5), (10, 10, 20)
+
+
+def by_hand(weights: int, activations: int, sums: int) -> tuple[float, ...]:
+    """Three buffer sizes of one evaluation, for so many fetches."""
+    return tuple(
+        8 * 0.3 + 4 * 3.3 + weights * w + (2 + activations + 4) * s + sums * p
+        for w, s, p in zip(WEIGHT, STATE, SUM, strict=True)
+    )
+
+
+BY_HAND = {
+    "ideal": by_hand(8, 2 + 3, 0),
+    "output-stationary": by_hand(8, 8, 0),
+    "weight-stationary": by_hand(8, 8, 8 + 4),
+    "input-stationary": by_hand(8, 2 + 3, 8 + 4),
+}
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("frames", [1, 25])
-def test_the_ann_by_hand(partial_sums: str, by_hand: tuple[float, ...], frames: int) -> None:
-    ann = ann_baseline(tiny(), frames=frames, partial_sums=partial_sums)
+def test_the_ann_by_hand(dataflow: str, frames: int) -> None:
+    ann = ann_baseline(tiny(), frames=frames, dataflow=dataflow)
     assert (ann.synapses, ann.neurons, ann.multiply_accumulates) == (8, 4, 8 * frames)
-    assert pj(ann.energy) == pytest.approx([frames * value for value in by_hand])
+    assert pj(ann.energy) == pytest.approx([frames * value for value in BY_HAND[dataflow]])
+    assert ann.energy.typical / PJ == pytest.approx(frames * BY_HAND[dataflow][1])
 
 
-def test_the_default_is_the_ann_at_its_best() -> None:
-    assert ann_baseline(tiny()) == ann_baseline(tiny(), frames=1, chip=DESIGN, partial_sums="register")
-    for bound in ("low", "typical", "high"):
-        register, memory = (getattr(ann_baseline(tiny(), partial_sums=p).energy, bound) for p in PARTIAL_SUMS)
-        assert register < memory
+def convolution(padding: int) -> Network:
+    """3 x 3 inputs and a kernel of 2 x 2 with one zero, on 2 x 2 places or 4 x 4."""
+    size = 2 + 2 * padding
+    conv = Conv("input", "output", np.array([[[[1.0, 2.0], [3.0, 0.0]]]]), (1, 3, 3), padding=(padding, padding))
+    return Network((Population("input", (1, 3, 3)), Population("output", (1, size, size), NEURON)), (conv,))
+
+
+@pytest.mark.parametrize("network", [tiny(), tiny(recurrent=True), convolution(1)], ids=["dense", "recurrent", "conv"])
+def test_the_default_is_the_ann_at_its_best(network: Network) -> None:
+    best = ann_baseline(network)
+    assert best == ann_baseline(network, frames=1, chip=DESIGN, dataflow="ideal", density=1.0)
+    for dataflow in set(DATAFLOWS) - {"ideal"}:
+        other = ann_baseline(network, dataflow=dataflow)
+        assert all(mine < theirs for mine, theirs in zip(pj(best.energy), pj(other.energy), strict=True))
 
 
 def test_both_networks_are_on_one_design() -> None:
     # source by source, the ANN does per synapse what the spiking design does, and multiplies
-    ann = ann_baseline(tiny(), partial_sums="memory")
+    ann = ann_baseline(tiny(), dataflow="input-stationary")
     shared = ("multiply-accumulates", "weights fetched", "partial sums read and written")
     each = [part.joules.times(1 / part.count) for part in ann.parts if part.what in shared]
-    multiply = DESIGN.figures["measurements.multiply_int8"].si
-    assert pj(each[0] + each[1] + each[2]) == pytest.approx(pj(DESIGN.energies["synaptic_operation"].range + multiply))
+    multiply = DESIGN.figures["measurements.multiply_int8"].si.typical / PJ
+    wanted = [value + multiply for value in pj(DESIGN.energies["synaptic_operation"])]
+    assert pj(each[0] + each[1] + each[2]) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize(("padding", "edges"), [(0, 3 * 4), (1, 3 * 9)])
-def test_a_convolution_counts_its_edges(padding: int, edges: int) -> None:
-    # 3 x 3 inputs, a kernel of 2 x 2 with one zero: 2 x 2 places, or 4 x 4, where each input meets each weight once
-    size = 2 + 2 * padding
-    conv = Conv("input", "output", np.array([[[[1.0, 2.0], [3.0, 0.0]]]]), (1, 3, 3), padding=(padding, padding))
-    network = Network((Population("input", (1, 3, 3)), Population("output", (1, size, size), NEURON)), (conv,))
-    ann = ann_baseline(network, frames=2)
-    assert (ann.multiply_accumulates, ann.neurons) == (2 * edges, size * size)
+def test_a_spike_goes_into_a_queue_and_out_of_it() -> None:
+    # an address of 16 bits is a quarter of an access, twice, in the SRAM of the state
+    assert pj(DESIGN.energies["spike_packet"]) == pytest.approx((2 * 10 / 4, 2 * 10 / 4, 2 * 20 / 4))
+
+
+@pytest.mark.parametrize(("padding", "edges", "sources"), [(0, 3 * 4, 8), (1, 3 * 9, 9)])
+def test_a_convolution_counts_its_edges_and_may_keep_its_weights(padding: int, edges: int, sources: int) -> None:
+    # with padding each of 9 inputs meets each of the 3 weights once; without, the last one meets none
+    network, places = convolution(padding), (2 + 2 * padding) ** 2
+    counts = {
+        dataflow: {part.what: part.count for part in ann_baseline(network, frames=2, dataflow=dataflow).parts}
+        for dataflow in DATAFLOWS
+    }
+    for dataflow, count in counts.items():
+        flow = DATAFLOWS[dataflow]
+        assert count["multiply-accumulates"] == 2 * edges
+        assert count["weights fetched"] == 2 * (3 if flow.weights else edges)
+        assert count["activations read"] == 2 * (sources if flow.activations else edges)
+        assert count["partial sums read and written"] == 2 * (0 if flow.sums else edges + places)
+        assert count["activations written"] == count["sums brought to 8 bits"] == 2 * places
+        assert count["inputs written"] == 2 * sources
 
 
 def test_a_recurrent_connection_counts_once_for_each_evaluation() -> None:
     assert ann_baseline(tiny(recurrent=True), frames=3).multiply_accumulates == 3 * (8 + 3)
 
 
-def test_an_activation_that_no_weight_needs_is_not_read() -> None:
+def test_an_activation_that_no_weight_needs_is_neither_written_nor_read() -> None:
     populations = (Population("input", (3,)), Population("output", (2,), NEURON))
     network = Network(populations, (Dense("input", "output", np.array([[1.0, 0.0, 2.0], [1.0, 0.0, 0.0]])),))
-    ann = ann_baseline(network, partial_sums="memory")
-    assert {part.what: part.count for part in ann.parts}["activations read"] == 2
+    counts = {part.what: part.count for part in ann_baseline(network).parts}
+    assert (counts["inputs written"], counts["activations read"]) == (2, 2)
 
 
 def test_an_input_that_has_neurons_is_an_input_of_the_ann() -> None:
@@ -113,47 +149,107 @@ def test_an_input_that_has_neurons_is_an_input_of_the_ann() -> None:
     network = Network(populations, (Dense("input", "output", np.ones((1, 2))),))
     ann = ann_baseline(network)
     assert (ann.neurons, ann.multiply_accumulates) == (1, 2)
+    assert {part.what: part.count for part in ann.parts}["inputs written"] == 2
 
 
-# Of the spiking run: 10 operations of 11.35 low, 12.6 typical, 32.6 high; 7 * 36.5 + 26.4, high 7 * 66.5 + 46.4.
-OPERATIONS = (113.5, 126.0, 326.0)
-UPDATES = (281.9, 281.9, 511.9)
+# ---------------------------------------------------------------- zeros
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+def test_zeros_take_nothing(dataflow: str) -> None:
+    # twice: half of 2 inputs, a third of 3 hidden activations; 5 / 2 + 3 / 3 multiply-accumulates
+    ann = ann_baseline(tiny(), frames=2, dataflow=dataflow, density={"input": 1 / 2, "hidden": 1 / 3})
+    counts, flow = {part.what: part.count for part in ann.parts}, DATAFLOWS[dataflow]
+    assert ann.multiply_accumulates == counts["weights fetched"] == 5 + 2
+    assert counts["inputs written"] == 2
+    assert counts["activations read"] == (2 + 2 if flow.activations else 5 + 2)
+    assert counts["activations written"] == 2 * (1 + 1)
+    assert counts["sums brought to 8 bits"] == 2 * (3 + 1)
+    assert counts["partial sums read and written"] == (0 if flow.sums else 5 + 2 + 2 * (3 + 1))
+    assert "zeros are skipped; not zero: 50% of input, 33% of hidden" in str(ann)
+
+
+def test_a_weight_that_is_kept_is_fetched_even_where_most_inputs_are_zero() -> None:
+    # 27 edges: a third of them still meets every weight; a tenth is less than one meeting for each
+    fetched = [
+        {part.what: part.count for part in ann_baseline(convolution(1), density=share, frames=10).parts}
+        for share in (1 / 3, 1 / 10)
+    ]
+    assert [count["weights fetched"] for count in fetched] == [10 * 3, 27]
+
+
+def test_one_density_holds_for_all() -> None:
+    assert ann_baseline(tiny(), density=0.5) == ann_baseline(
+        tiny(), density=dict.fromkeys(("input", "hidden", "output"), 0.5)
+    )
+    assert ann_baseline(tiny()).density == {}
+
+
+@pytest.mark.parametrize(("frames", "share"), [(1, 1.0), (2, 3 / 4)])
+def test_zeros_of_the_input_are_those_of_a_frame(frames: int, share: float) -> None:
+    # inputs 0 and 1 spike, then 1 alone: over both steps no input is silent
+    assert input_density(tiny_record(3), frames) == pytest.approx(share)
+    assert input_density(tiny_record(silent=True), frames) == 0
+
+
+def test_a_frame_is_of_steps_that_follow_each_other() -> None:
+    rasters = {
+        "input": np.array([[1, 0], [0, 0], [0, 0], [0, 1], [0, 1]], np.uint8)[:, None],
+        "hidden": np.zeros((5, 1, 3), np.uint8),
+        "output": np.zeros((5, 1, 1), np.uint8),
+    }
+    # three steps, then two: input 0 is busy in the first frame, input 1 in the second
+    assert input_density(record_from_rasters(tiny(), rasters, "by hand", "spikes"), 2) == 0.5
+    with pytest.raises(InputError, match="found no rasters, allowed is a run that kept them"):
+        input_density(record_from_rasters(tiny(), rasters, "by hand"))
+    with pytest.raises(InputError, match="frames: found 6, allowed is an integer from 1 to 5"):
+        input_density(record_from_rasters(tiny(), rasters, "by hand", "spikes"), 6)
+
+
+# ---------------------------------------------------------------- break-even
+
+# Of the spiking run: 10 operations of 11.35, 12.6 and 32.6; 6 spikes that go on, of 5, 5 and 10; 7 active updates of
+# 36.5, 36.5 and 66.5, and an inactive one of 26.4, 26.4 and 46.4.
+OPERATIONS, EVENTS, UPDATES = (113.5, 126.0, 326.0), (30.0, 30.0, 60.0), (281.9, 281.9, 511.9)
+SPIKING = tuple(sum(parts) for parts in zip(OPERATIONS, EVENTS, UPDATES, strict=True))
 
 
 def test_break_even_by_hand() -> None:
     ann = ann_baseline(tiny(), frames=10)
     found = break_even(tiny(), tiny_record(), ann)
-    low, typical, high = (10 * value for value in REGISTER)
-    assert pj(found.synapses) == pytest.approx(OPERATIONS)
-    assert pj(found.others) == pytest.approx(UPDATES)
+    assert (pj(found.synapses), pj(found.events), pj(found.others)) == tuple(
+        pytest.approx(part) for part in (OPERATIONS, EVENTS, UPDATES)
+    )
     assert (found.steps, found.samples, found.operations_per_synapse) == (2, 1, 10 / 8)
-    assert found.rate.low == pytest.approx((low - 281.9) / (8 * 11.35))
-    assert found.rate.typical == pytest.approx((typical - 281.9) / (8 * 12.6))
-    assert found.rate.high == pytest.approx((high - 511.9) / (8 * 32.6))
+    sizes = list(zip(OPERATIONS, EVENTS, UPDATES, BY_HAND["ideal"], strict=True))
+    rates = [max(10 * one - updates, 0) / (8 * (o + e) / 10) for o, e, updates, one in sizes]
+    ratios = [(o + e + updates) / (10 * one) for o, e, updates, one in sizes]
+    assert sizes_of(found.rate) == pytest.approx(rates)
+    assert sizes_of(found.ratio) == pytest.approx(ratios)
     # spikes gain where weights are far away: the lowest ratio is that of the largest buffers
-    assert found.ratio.low == pytest.approx((326 + 511.9) / high)
-    assert found.ratio.typical == pytest.approx((126 + 281.9) / typical)
-    assert found.ratio.high == pytest.approx((113.5 + 281.9) / low)
+    assert (found.ratio.low, found.ratio.typical, found.ratio.high) == pytest.approx(ratios[::-1])
 
 
 def test_at_the_break_even_rate_both_cost_the_same() -> None:
-    ann = ann_baseline(tiny(), frames=4, partial_sums="memory")
+    ann = ann_baseline(tiny(), frames=4, dataflow="input-stationary")
     found = break_even(tiny(), tiny_record(), ann)
-    energy = found.others.typical + found.rate.typical * 8 * 12.6 * PJ
-    assert energy == pytest.approx(ann.energy.typical)
+    for name in ("small", "middle", "large"):
+        share = found.rate.of[name].typical / found.operations_per_synapse
+        spikes = (found.synapses + found.events).of[name].typical * share
+        assert (spikes + found.others.of[name].typical) / PJ == pytest.approx(ann.energy.of[name].typical / PJ)
 
 
 def test_no_rate_is_low_enough_where_updates_alone_cost_more() -> None:
     found = break_even(tiny(), tiny_record(), ann_baseline(tiny()))
-    assert found.rate == Range(0.0, 0.0, 0.0)
-    assert found.ratio.typical == pytest.approx(407.9 / 50.6)
-    assert "break-even: none, as it costs more than the ANN without any synaptic operation" in str(found)
+    assert set(sizes_of(found.rate)) == {0.0}
+    assert found.ratio.typical == pytest.approx(SPIKING[1] / BY_HAND["ideal"][1])
+    assert "break-even: none, as it costs more than the ANN without any spike" in str(found)
 
 
 def test_a_silent_run_has_a_break_even_too() -> None:
     found = break_even(tiny(), tiny_record(silent=True), ann_baseline(tiny(), frames=10))
-    assert (found.operations_per_synapse, found.synapses) == (0, Range(0.0, 0.0, 0.0))
-    assert found.rate.typical == pytest.approx((506 - 8 * 26.4) / (8 * 12.6))
+    assert (found.operations_per_synapse, set(pj(found.synapses)), set(pj(found.events))) == (0, {0.0}, {0.0})
+    assert found.rate.typical == pytest.approx((10 * BY_HAND["ideal"][1] - 8 * 26.4) / (8 * 12.6))
 
 
 def test_a_batch_a_report_and_a_record_say_the_same() -> None:
@@ -161,42 +257,60 @@ def test_a_batch_a_report_and_a_record_say_the_same() -> None:
     one, three = (break_even(tiny(), tiny_record(batch), ann) for batch in (1, 3))
     assert three.samples == 3
     assert break_even(tiny(), energy_model(tiny_record(3), DESIGN), ann) == three
-    for name in ("synapses", "others", "rate", "ratio", "spiking"):
+    for name in ("synapses", "events", "others", "spiking"):
         assert pj(getattr(three, name)) == pytest.approx(pj(getattr(one, name)))
+    assert sizes_of(three.rate) == pytest.approx(sizes_of(one.rate))
+    assert sizes_of(three.ratio) == pytest.approx(sizes_of(one.ratio))
 
 
 def test_analog_input_is_spent_whatever_spikes() -> None:
-    # 7 values of the input meet a weight; 3 synaptic operations remain, of the hidden spikes
+    # 7 values of the input meet a weight; the hidden spikes' 3 synaptic operations remain; 3 values and 3 spikes go on
     found = break_even(tiny(analog=True), tiny_record(analog=True), ann_baseline(tiny(), frames=10))
     assert pj(found.synapses)[1] == pytest.approx(3 * 12.6)
+    assert pj(found.events)[1] == pytest.approx((3 + 3) * 5)
     assert pj(found.others)[1] == pytest.approx(281.9 + 7 * 12.8)
 
 
 def test_as_text_and_as_json() -> None:
     found = break_even(tiny(), tiny_record(), ann_baseline(tiny(), frames=10))
-    text = str(found)
-    assert text.startswith("int8 ANN of the same shape on generic-45nm, 10 times per inference, partial sums in a reg")
-    assert "weights fetched 200 pJ 100 pJ 1 nJ 80" in [" ".join(line.split()) for line in text.splitlines()]
+    text, best = str(found), BY_HAND["ideal"]
+    assert text.startswith("int8 ANN of the same shape on generic-45nm, 10 times per inference, ideal\n")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "weights fetched 200 pJ 100 pJ 1 nJ 80" in lines
+    assert "inputs written 25 pJ 25 pJ 50 pJ 20" in lines
+    assert "spikes through the event queue 30 pJ 30 pJ 60 pJ" in lines
     assert "partial sums read" not in text
-    assert "spiking / ANN: 0.806 (0.575 to 0.974)" in text
-    assert "synaptic operations per synapse and inference: 1.25; break-even: 2.22 (1.37 to 3.62)" in text
-    assert "no figure for 6 spike packets" in text
+    assert "zeros are skipped" not in text
+    assert f"spiking / ANN: {SPIKING[1] / (10 * best[1]):.3g} (" in text
+    assert "synaptic operations per synapse and inference: 1.25; break-even: " in text
+    assert "no figure for 4 spikes fired" in text
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["ann"]["multiply_accumulates"] == 80
-    assert plain["ann"]["energy"]["typical"] == pytest.approx(506 * PJ)
-    assert plain["spiking"]["typical"] == pytest.approx(407.9 * PJ)
+    assert plain["ann"]["energy"]["typical"] / PJ == pytest.approx(10 * best[1])
+    assert plain["spiking"]["typical"] / PJ == pytest.approx(SPIKING[1])
     assert plain["rate"]["typical"] == found.rate.typical
+
+
+# ---------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize("frames", [0, -1, 1.5, True, "two"])
 def test_frames_are_whole_and_positive(frames: object) -> None:
-    with pytest.raises(InputError, match=r"frames: found .*, allowed are whole numbers from 1"):
+    with pytest.raises(InputError, match=r"frames: found .*, allowed .* from 1"):
         ann_baseline(tiny(), frames=frames)  # type: ignore[arg-type]
 
 
-def test_a_network_and_a_place_for_its_sums_are_needed() -> None:
-    with pytest.raises(InputError, match="partial_sums: found 'dram', allowed are register, memory"):
-        ann_baseline(tiny(), partial_sums="dram")
+@pytest.mark.parametrize("density", [0, -0.1, 1.1, float("nan"), "half", {"hidden": 0}])
+def test_a_density_is_a_share(density: object) -> None:
+    with pytest.raises(InputError, match=r"density of \w+: found .*, allowed"):
+        ann_baseline(tiny(), density=density)  # type: ignore[arg-type]
+
+
+def test_names_and_a_network_with_weights_are_needed() -> None:
+    with pytest.raises(InputError, match="dataflow: found 'register', allowed are ideal, output-stationary"):
+        ann_baseline(tiny(), dataflow="register")
+    with pytest.raises(InputError, match="density: found 'hiden', allowed are input, hidden, output"):
+        ann_baseline(tiny(), density={"hiden": RELU_DENSITY})
     populations = (Population("input", (2,)), Population("output", (1,), NEURON))
     with pytest.raises(InputError, match="found no weight other than zero"):
         ann_baseline(Network(populations, (Dense("input", "output", np.zeros((1, 2))),)))
@@ -205,9 +319,17 @@ def test_a_network_and_a_place_for_its_sums_are_needed() -> None:
 def test_a_chip_without_the_figures_is_refused() -> None:
     with pytest.raises(ChipError, match=r"loihi1: found no measurements\.add_int32, .*sram_8kb_64bit_access"):
         ann_baseline(tiny(), chip=chip("loihi1"))
-    figures = {k: figure for k, figure in DESIGN.figures.items() if not k.endswith("energies.synaptic_operation")}
+    figures = {key: figure for key, figure in DESIGN.figures.items() if not key.endswith("synaptic_operation")}
     with pytest.raises(ChipError, match=r"found no energies\.synaptic_operation, allowed"):
         ann_baseline(tiny(), chip=replace(DESIGN, figures=figures))
+    renamed = replace(DESIGN, scenarios={"tiny": DESIGN.scenarios["small"]}, usual="tiny")
+    with pytest.raises(ChipError, match=r"scenario tiny among small, middle, large"):
+        ann_baseline(tiny(), chip=renamed)
+
+
+def test_one_scenario_alone() -> None:
+    ann = ann_baseline(tiny(), chip=DESIGN.only("large"))
+    assert (ann.energy.low / PJ, ann.energy.typical / PJ) == pytest.approx([BY_HAND["ideal"][2]] * 2)
 
 
 def test_ones_own_design() -> None:

@@ -6,9 +6,11 @@ and the fast engine, on cores so small that populations are spread over many of 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,24 @@ from aspen_emulator import run
 from aspen_hardware import chip, compile, energy_model, place
 from aspen_hardware.chips import Chip
 from aspen_hardware.placement import Placement
-from tests.recount import Array, Counts, Traffic, core_contents, simulate, synapses_of, traffic
+from tests.recount import (
+    Array,
+    Counts,
+    Event,
+    Traffic,
+    bounds,
+    core_contents,
+    dynamic_energy,
+    simulate,
+    static_energy,
+    synapses_of,
+    traffic,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 STEPS, BATCH = 7, 2
 
@@ -129,7 +148,6 @@ CASES = {
 }
 ARITHMETIC = ("floats", "integers")
 EVERY = [(name, arithmetic) for name in CASES for arithmetic in ARITHMETIC]
-SPIKES = [(name, arithmetic) for name, arithmetic in EVERY if name != "analog"]
 
 
 @cache
@@ -220,7 +238,7 @@ def test_a_core_holds_what_it_says(name: str, arithmetic: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])
-@pytest.mark.parametrize(("name", "arithmetic"), SPIKES)
+@pytest.mark.parametrize(("name", "arithmetic"), EVERY)
 def test_a_report_counts_every_event(name: str, arithmetic: str, engine: str) -> None:
     report = energy_model(recorded(name, arithmetic, engine), *placed(name, arithmetic))
     network, counts, ways = network_of(name, arithmetic), recounted(name, arithmetic), routed(name, arithmetic)
@@ -249,3 +267,70 @@ def test_the_cases_are_not_trivial() -> None:
     assert sum(sum(way.north_south.values()) for way in ways) > 100
     assert placed("dense", "integers")[1].cores_used > 32
     assert all(routed(name, "integers").packets["input"] > 0 for name in CASES)
+
+
+# ---------------------------------------------------------------- energy
+
+
+def events_of(name: str, arithmetic: str, mesh: bool) -> list[Event]:
+    """All that costs energy, from the recount."""
+    network, counts, ways = network_of(name, arithmetic), recounted(name, arithmetic), routed(name, arithmetic)
+    events = []
+    for connection in network.connections:
+        for kind, numbers in (
+            ("synaptic_operation", counts.operations),
+            ("multiply_accumulate", counts.multiplications),
+        ):
+            events.append(Event(kind, int(numbers[connection.name].sum()), connection=connection.kind))
+    for population in network.populations[1:]:
+        key, updates = population.name, population.size * STEPS * BATCH
+        active, awake = int(counts.active[key].sum()), int(counts.awake[key].sum())
+        events.append(Event("neuron_update_active", active, awake))
+        events.append(Event("neuron_update_inactive", updates - active, updates - awake))
+        events.append(Event("spike", int(counts.spikes[key].sum())))
+    events.append(Event("spike_packet", sum(ways.packets.values())))
+    if mesh:
+        events.append(Event("hop_east_west", sum(ways.east_west.values())))
+        events.append(Event("hop_north_south", sum(ways.north_south.values())))
+    return events
+
+
+def table_of(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("aspen_hardware").joinpath("chips", f"{name}.toml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("time", ["measured", "step"])
+@pytest.mark.parametrize(("name", "arithmetic"), EVERY)
+def test_joules_on_loihi(name: str, arithmetic: str, time: str) -> None:
+    """Dynamic energy scenario by scenario, static energy of the whole chip, and their sum."""
+    target, placement = placed(name, arithmetic)
+    report = energy_model(recorded(name, arithmetic, "fast"), target, placement, time=time)
+    table = table_of("loihi1")
+    assert len(table["scenarios"]) == 2
+    dynamic = dynamic_energy(table, events_of(name, arithmetic, mesh=True))
+    step = bounds(table["measured_step" if time == "measured" else "step_time"])
+    static = static_energy(table, tuple(one * STEPS * BATCH for one in step), placement.cores_used)
+    assert static is not None
+    assert picojoules(report.dynamic) == pytest.approx([one / 1e-12 for one in dynamic])
+    assert picojoules(report.static) == pytest.approx([one / 1e-12 for one in static])
+    assert picojoules(report.total) == pytest.approx([(a + b) / 1e-12 for a, b in zip(dynamic, static, strict=True)])
+
+
+@pytest.mark.parametrize("target", ["generic-45nm", "truenorth", "spinnaker2"])
+@pytest.mark.parametrize(("name", "arithmetic"), EVERY)
+def test_joules_elsewhere(name: str, arithmetic: str, target: str) -> None:
+    """One core for each population."""
+    network, record = network_of(name, arithmetic), recorded(name, arithmetic, "reference")
+    cores = [(p.name, list(range(p.size))) for p in network.populations[1:]]
+    events = [event for event in events_of(name, arithmetic, mesh=False) if event.kind != "spike_packet"]
+    events.append(
+        Event("spike_packet", sum(traffic(network, recounted(name, arithmetic).rasters, cores).packets.values()))
+    )
+    report = energy_model(record, chip(target))
+    assert report.cores_used == len(cores)
+    wanted = [one / 1e-12 for one in dynamic_energy(table_of(target), events)]
+    assert picojoules(report.dynamic) == pytest.approx(wanted)
+
+
+def picojoules(energy: Any) -> list[float]:
+    return [bound / 1e-12 for bound in (energy.low, energy.typical, energy.high)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aspen_hardware.baseline import ann_baseline as ann_baseline
-from aspen_hardware.baseline import break_even as break_even
+from aspen_hardware.break_even import break_even as break_even
 from aspen_hardware.chips import Chip as Chip
 from aspen_hardware.chips import chip as chip
 from aspen_hardware.chips import chip_names as chip_names

@@ -1,61 +1,102 @@
-"""The honest baseline: an int8 ANN of the network's shape on the same 45 nm design, and where spikes break even.
+"""The honest baseline: what an int8 ANN of the network's shape costs on the same 45 nm design.
 
-The ANN has the network's synapses as int8 weights and its neurons as int8 activations. Every synapse with a weight
-other than zero (in a convolution every edge) is one multiply-accumulate per evaluation, whatever its input: no credit
-for activations of zero, and none for weights that a convolution could keep. It runs on the design at the head of
-``chips/generic-45nm.toml``: weights in one SRAM, state in another, accesses of 64 bit. What is accessed how often::
+The ANN has the network's synapses as int8 weights and its neurons as int8 activations, and runs on the design at the
+head of ``chips/generic-45nm.toml``: weights in one SRAM, state in another, accesses of 64 bit, of the same sizes in
+each scenario. Every synapse with a weight other than zero (in a convolution every edge) is one multiply-accumulate per
+evaluation. One fetch of each operand takes::
 
-    weight              1 byte, 1/8 access of the weight SRAM, for every multiply-accumulate
-    partial_sums="register": target by target, so that each 32-bit sum stays in a register
-        activation      1 byte, 1/8 access of the state SRAM, for every multiply-accumulate
-        partial sum     none
-    partial_sums="memory": source by source, as the spiking design must, since its spikes come in no order
-        activation      1 byte, 1/8 access, once for every source neuron of a connection, for all its synapses
-        partial sum     32 bit read and written, 2 x 1/2 access, for every multiply-accumulate;
-                        read and cleared, 2 x 1/2 access, once for every target neuron
-    activation out      1 byte, 1/8 access of the state SRAM, once for every neuron that has synapses
+    weight              1 byte, 1/8 access of the weight SRAM
+    activation          1 byte, 1/8 access of the state SRAM
+    partial sum         32 bit read and written, 2 x 1/2 access of the state SRAM;
+                        and for each target neuron once more, to be read and cleared
 
-Arithmetic: an int8 multiplication and an int32 addition for each multiply-accumulate; to get 8 bits again an int32
-multiplication and two additions (bias, comparison with zero) for every neuron. Biases and scales are not fetched, as
-the design's neuron update fetches no threshold and no decay. Buffers: typical weights in 32 KB and state in 8 KB, low
-both in 8 KB, high 1 MB and 32 KB: the same as in the chip file's energies of spiking.
+What is fetched once and then stays in a register, and what for each multiply-accumulate, is the dataflow (terms of
+Chen, Emer and Sze, ISCA 2016)::
 
-``"register"`` is the ANN at its best on this design and the default: a baseline held back would flatter the spikes.
+    "ideal"             a weight once per evaluation, an activation once per connection, a sum never: each operand
+                        moves once, which no dataflow undercuts
+    "output-stationary" weight and activation each time, a sum never: target by target
+    "weight-stationary" a weight once per evaluation, activation and sum each time
+    "input-stationary"  an activation once per connection, weight and sum each time: source by source, as the spiking
+                        design must, since its spikes come in no order
 
-Sources: energies from M. Horowitz, ISSCC 2014. That memory traffic and data reuse must be in the ANN's account, and
-that spikes compete only where there are few per synapse and inference (0.15 to 1.38, for IF neurons, depending on the
-ANN's implementation): M. Dampfhoffer et al., IEEE TETCI 7(3), 2023. That the same holds against a quantised ANN (spike
-rates below about 6 %): Z. Yan et al., arXiv:2409.08290. The formulas are for this design and taken from neither.
+``"ideal"`` is the default: a baseline held back would flatter the spikes. A weight of a dense layer is used once per
+evaluation, so that only convolutions gain by keeping it.
+
+Besides, whatever the dataflow: inputs and the activations of every neuron that has synapses are written once, 1/8
+access of the state SRAM; to get 8 bits again, an int32 multiplication and two additions (bias, comparison with zero)
+for every neuron. An int8 multiplication and an int32 addition make a multiply-accumulate. Not counted on either side:
+how the input is encoded, the calculation of addresses (an addition for each operation, 0.1 pJ: Lemaire et al., ICONIP
+2022), biases, scales, thresholds and decays.
+
+``density`` is the share of a population's activations other than zero. Zeros are then skipped and take nothing: as in a
+compressed format, whose indices are left out too. Behind ReLUs about half of them are zero (44 % on average over the
+convolutions that Albericio et al., ISCA 2016, looked at).
+
+Energies: M. Horowitz, ISSCC 2014. That memory traffic and data reuse must be in the ANN's account, and that spikes
+compete only where there are few per synapse and inference (0.15 to 1.38, for IF neurons, depending on the ANN's
+implementation): M. Dampfhoffer et al., IEEE TETCI 7(3), 2023. That the same holds against a quantised ANN (spike rates
+below about 6 %): Z. Yan et al., arXiv:2409.08290. The formulas are for this design and taken from neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from aspen._checks import as_integer, as_name, as_number
 from aspen._names import unknown_name
 from aspen._targets import as_network
+from aspen.connections import Connection
 from aspen.control.units import format_energy
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
 from aspen.record import Record
 from aspen_hardware.chips import Chip
 from aspen_hardware.chips import chip as read_chip
-from aspen_hardware.energy import EnergyReport, energy_model
-from aspen_hardware.ranges import NOTHING, Range
+from aspen_hardware.ranges import ByScenario, Range
 
-PARTIAL_SUMS = ("register", "memory")
-"""Where the ANN's partial sums are while they grow; see the head of this module."""
 DESIGN = "generic-45nm"
-_WEIGHT_SRAM = ("sram_8kb_64bit_access", "sram_32kb_64bit_access", "sram_1mb_64bit_access")
-_STATE_SRAM = ("sram_8kb_64bit_access", "sram_8kb_64bit_access", "sram_32kb_64bit_access")
+RELU_DENSITY = 0.5
+"""About the share of activations other than zero behind a ReLU; rather too low, which favours the ANN."""
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """Which operands stay in registers: fetched once, not for every multiply-accumulate."""
+
+    weights: bool = False
+    activations: bool = False
+    sums: bool = False
+
+
+DATAFLOWS: Mapping[str, Dataflow] = MappingProxyType(
+    {
+        "ideal": Dataflow(weights=True, activations=True, sums=True),
+        "output-stationary": Dataflow(sums=True),
+        "weight-stationary": Dataflow(weights=True),
+        "input-stationary": Dataflow(activations=True),
+    }
+)
+"""See the head of this module."""
+
+_BUFFERS = {
+    "small": ("sram_8kb_64bit_access", "sram_8kb_64bit_access"),
+    "middle": ("sram_32kb_64bit_access", "sram_8kb_64bit_access"),
+    "large": ("sram_1mb_64bit_access", "sram_32kb_64bit_access"),
+}
+"""Scenario -> the weights' SRAM and the state's."""
 _ARITHMETIC = ("multiply_int8", "add_int32", "multiply_int32")
-_NEEDED = sorted({*_WEIGHT_SRAM, *_STATE_SRAM, *_ARITHMETIC})
+_NEEDED = sorted({*_ARITHMETIC, *(memory for pair in _BUFFERS.values() for memory in pair)})
+Density = float | Mapping[str, float]
+"""Of all populations, or by name; of those that are not named 1."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +105,7 @@ class AnnPart:
 
     what: str
     count: int
-    joules: Range
+    joules: ByScenario
 
 
 @dataclass(frozen=True)
@@ -74,8 +115,9 @@ class AnnCost:
     Args:
         chip: whose figures these are.
         frames: evaluations of the ANN for one inference.
-        partial_sums: one of :data:`PARTIAL_SUMS`.
-        synapses: weights other than zero.
+        dataflow: a key of :data:`DATAFLOWS`.
+        density: population -> share of its activations other than zero, of those where zeros are skipped.
+        synapses: weights other than zero, those of a convolution for each place.
         neurons: neurons with synapses; computed, and their activations written, once per evaluation.
         parts: the energy, by kind of work.
         synaptic_operation: joules of one synaptic operation of a spiking network on the same design.
@@ -83,43 +125,54 @@ class AnnCost:
 
     chip: str
     frames: int
-    partial_sums: str
+    dataflow: str
+    density: Mapping[str, float]
     synapses: int
     neurons: int
     parts: tuple[AnnPart, ...]
-    synaptic_operation: Range
+    synaptic_operation: ByScenario
 
     @property
     def multiply_accumulates(self) -> int:
-        """Per inference."""
-        return self.synapses * self.frames
+        """Per inference; those with an activation of zero are not counted where zeros are skipped."""
+        return next(part.count for part in self.parts if part.what == "multiply-accumulates")
 
     @property
-    def energy(self) -> Range:
+    def energy(self) -> ByScenario:
         """Of one inference in joules, by buffer sizes."""
         return reduce(add, (part.joules for part in self.parts))
 
     def __str__(self) -> str:
-        head = (
-            f"int8 ANN of the same shape on {self.chip}, {_times(self.frames)} per inference, partial sums in "
-            f"{'a register' if self.partial_sums == 'register' else 'memory'}"
-        )
-        lines = [head, f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}"]
-        lines += [_row(part.what, part.joules) + f"{part.count:>16,}" for part in self.parts if part.count]
-        each = self.energy.times(1 / self.multiply_accumulates)
-        return "\n".join([*lines, _row("sum", self.energy), _row("sum by multiply-accumulate", each)])
+        head = f"int8 ANN of the same shape on {self.chip}, {_times(self.frames)} per inference, {self.dataflow}"
+        lines = [head, *self._zeros(), f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}"]
+        lines += [row(part.what, part.joules) + f"{part.count:>16,}" for part in self.parts if part.count]
+        each = self.energy.times(1 / max(self.multiply_accumulates, 1))
+        return "\n".join([*lines, row("sum", self.energy), row("sum by multiply-accumulate", each)])
+
+    def _zeros(self) -> Iterator[str]:
+        if self.density:
+            shares = ", ".join(f"{share:.0%} of {name}" for name, share in self.density.items())
+            yield f"zeros are skipped; not zero: {shares}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold; energies in joules per inference."""
         return {
             **asdict(self),
+            "density": dict(self.density),
+            "parts": [{**asdict(part), "joules": asdict(part.joules.range)} for part in self.parts],
+            "synaptic_operation": asdict(self.synaptic_operation.range),
             "multiply_accumulates": self.multiply_accumulates,
-            "energy": asdict(self.energy),
+            "energy": asdict(self.energy.range),
         }
 
 
 def ann_baseline(
-    network: Network, *, frames: int = 1, chip: Chip | None = None, partial_sums: str = "register"
+    network: Network,
+    *,
+    frames: int = 1,
+    chip: Chip | None = None,
+    dataflow: str = "ideal",
+    density: Density = 1.0,
 ) -> AnnCost:
     """What an int8 ANN of the network's shape costs for one inference, by the account at the head of this module.
 
@@ -133,192 +186,136 @@ def ann_baseline(
         network: whose synapses and neurons are taken.
         frames: evaluations for one inference, 1 or more.
         chip: with the measurements and the synaptic operation of generic-45nm; default: that.
-        partial_sums: one of :data:`PARTIAL_SUMS`.
+        dataflow: a key of :data:`DATAFLOWS`.
+        density: share of the activations other than zero, above 0, up to 1; of all populations, or by name.
 
     Raises:
-        InputError: frames or partial_sums are not allowed, or all weights are zero.
+        InputError: something given is not allowed, or all weights are zero.
         ChipError: the chip's file does not have the figures.
     """
     as_network(network)
-    if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 1:
-        raise InputError(f"frames: found {frames!r}, allowed are whole numbers from 1; give 1, or the number of steps")
-    if partial_sums not in PARTIAL_SUMS:
-        raise InputError(unknown_name("partial_sums", partial_sums, PARTIAL_SUMS))
-    synapses = network.n_synapses
-    if synapses == 0:
+    frames = as_integer("frames", frames, 1, remedy="give 1, or the number of steps")
+    as_name("dataflow", dataflow, list(DATAFLOWS))
+    shares = _shares(network, density)
+    if network.n_synapses == 0:
         raise InputError("network: found no weight other than zero, allowed is at least one; train the network first")
     design = read_chip(DESIGN) if chip is None else chip
-    neurons = sum(network[name].size for name in network.order if network.incoming(name))
-    sources = sum(int(np.count_nonzero(connection.fan_out())) for connection in network.connections)
+    counts = _counts(network, DATAFLOWS[dataflow], shares)
     return AnnCost(
         chip=design.name,
-        frames=int(frames),
-        partial_sums=partial_sums,
-        synapses=synapses,
-        neurons=neurons,
-        parts=_parts(_prices(design), int(frames), synapses, neurons, sources, partial_sums == "register"),
-        synaptic_operation=design.energies["synaptic_operation"].range,
+        frames=frames,
+        dataflow=dataflow,
+        density={name: share for name, share in shares.items() if share < 1},
+        synapses=network.n_synapses,
+        neurons=round(counts["neurons"]),
+        parts=tuple(_parts(_prices(design), counts, frames)),
+        synaptic_operation=design.energies["synaptic_operation"],
     )
 
 
-def _prices(chip: Chip) -> dict[str, Range]:
-    """Joules of the arithmetic, and of one 64-bit access of the two memories by their sizes."""
+def input_density(record: Record, frames: int = 1) -> float:
+    """The share of the input's neurons that are not zero in a frame, mean over frames and samples.
+
+    A frame is what the ANN sees at once: all that the input sent in ``steps / frames`` steps one after the other. An
+    input that did not spike in them is zero there.
+
+    Args:
+        record: of the spiking run, with rasters.
+        frames: as in :func:`ann_baseline`, at most the number of steps.
+
+    Raises:
+        InputError: the run kept no rasters, or has fewer steps.
+    """
+    frames = as_integer("frames", frames, 1, record.steps, remedy="give 1, or the number of steps")
+    name = record.network.input.name
+    if name not in record.rasters:
+        raise InputError("record: found no rasters, allowed is a run that kept them; run with record='spikes'")
+    busy = record.rasters[name].reshape(record.steps, -1) != 0
+    return float(np.mean([part.any(axis=0).mean() for part in np.array_split(busy, frames)]))
+
+
+def _shares(network: Network, density: Density) -> dict[str, float]:
+    """Population -> share of its activations other than zero."""
+    given = density if isinstance(density, Mapping) else dict.fromkeys(network.names, density)
+    for name in given:
+        if name not in network:
+            raise InputError(unknown_name("density", name, network.names))
+    shares = {name: as_number(f"density of {name}", share, 0, 1, above=True) for name, share in given.items()}
+    return {name: shares.get(name, 1.0) for name in network.names}
+
+
+def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> Counter[str]:
+    """How often an evaluation does what, in means where zeros are skipped."""
+    counts: Counter[str] = Counter()
+    for connection in network.connections:
+        counts.update(_of_connection(connection, flow, shares[connection.source]))
+    computed = [name for name in network.order if network.incoming(name)]
+    read = [connection.fan_out() for connection in network.connections if connection.source == network.input.name]
+    counts["neurons"] = sum(network[name].size for name in computed)
+    counts["written"] = sum(network[name].size * shares[name] for name in computed)
+    if network.input.name not in computed:
+        counts["inputs"] = int(np.count_nonzero(sum(read))) * shares[network.input.name]
+    counts["sums"] += 0 if flow.sums else counts["neurons"]
+    return counts
+
+
+def _of_connection(connection: Connection, flow: Dataflow, share: float) -> dict[str, float]:
+    """Multiply-accumulates, and fetches of weights, activations and sums."""
+    macs = connection.n_synapses * share
+    stored, sources = np.count_nonzero(connection.weight), np.count_nonzero(connection.fan_out())
+    return {
+        "macs": macs,
+        "weights": min(int(stored), macs) if flow.weights else macs,
+        "activations": int(sources) * share if flow.activations else macs,
+        "sums": 0 if flow.sums else macs,
+    }
+
+
+def _prices(chip: Chip) -> dict[str, ByScenario]:
+    """Joules of the arithmetic, and of one 64-bit access of the two memories, by scenario."""
     figures = {key: figure.si for key, figure in chip.section("measurements").items()}
     missing = [f"measurements.{key}" for key in _NEEDED if key not in figures]
     missing += [] if "synaptic_operation" in chip.energies else ["energies.synaptic_operation"]
+    missing += [f"scenario {name} among {', '.join(_BUFFERS)}" for name in chip.scenarios if name not in _BUFFERS]
     if missing:
         raise ChipError(
             f"{chip.name}: found no {', '.join(missing)}, allowed is a chip with the figures of {DESIGN}; "
             f"leave the chip out, or add them to your file"
         )
-    prices = {key: figures[key] for key in _ARITHMETIC}
-    for memory, sizes in (("weight", _WEIGHT_SRAM), ("state", _STATE_SRAM)):
-        low, typical, high = (figures[key] for key in sizes)
-        prices[memory] = Range(low.low, typical.typical, high.high)
-    return prices
+
+    def priced(keys: Mapping[str, str]) -> ByScenario:
+        return ByScenario({name: figures[key] for name, key in keys.items()}, chip.usual)
+
+    return {
+        **{key: priced(dict.fromkeys(chip.scenarios, key)) for key in _ARITHMETIC},
+        "weight": priced({name: _BUFFERS[name][0] for name in chip.scenarios}),
+        "state": priced({name: _BUFFERS[name][1] for name in chip.scenarios}),
+    }
 
 
-def _parts(
-    prices: dict[str, Range], frames: int, synapses: int, neurons: int, sources: int, register: bool
-) -> tuple[AnnPart, ...]:
+def _parts(prices: Mapping[str, ByScenario], counts: Counter[str], frames: int) -> Iterator[AnnPart]:
     """The table of accesses and arithmetic at the head of this module."""
     byte, word = 1 / 8, 1 / 2
     accumulate = prices["multiply_int8"] + prices["add_int32"]
     requantise = prices["multiply_int32"] + prices["add_int32"].times(2)
-    summed = synapses + neurons
-    rows = (
-        ("multiply-accumulates", synapses, accumulate),
-        ("weights fetched", synapses, prices["weight"].times(byte)),
-        ("activations read", synapses if register else sources, prices["state"].times(byte)),
-        ("partial sums read and written", 0 if register else summed, prices["state"].times(2 * word)),
-        ("sums brought to 8 bits", neurons, requantise),
-        ("activations written", neurons, prices["state"].times(byte)),
-    )
-    return tuple(AnnPart(what, count * frames, each.times(count * frames)) for what, count, each in rows)
-
-
-@dataclass(frozen=True)
-class BreakEven:
-    """A spiking run beside the ANN, both on the same design, dynamic energy per inference in joules.
-
-    Low and high of ``rate`` and ``ratio`` compare like with like: both networks with the same buffers.
-
-    Args:
-        ann: the baseline.
-        steps, samples: of the run.
-        synapses: joules of the run's synaptic operations.
-        others: joules of its neuron updates, and of analog input's multiply-accumulates where it has them.
-        operations_per_synapse: the run's synaptic operations per synapse and inference.
-        rate: operations per synapse and inference at which the spiking network, its neuron updates as in the run,
-            costs what the ANN costs; 0 where the neuron updates alone cost as much or more.
-        ratio: energy of the spiking network / energy of the ANN.
-        missing: what the run's energy lacks.
-    """
-
-    ann: AnnCost
-    steps: int
-    samples: int
-    synapses: Range
-    others: Range
-    operations_per_synapse: float
-    rate: Range
-    ratio: Range
-    missing: tuple[str, ...]
-
-    @property
-    def spiking(self) -> Range:
-        """Joules of the spiking network per inference."""
-        return self.synapses + self.others
-
-    def __str__(self) -> str:
-        none = "none, as it costs more than the ANN without any synaptic operation"
-        even = _three(self.rate) if self.rate.high > 0 else none
-        lines = [
-            str(self.ann),
-            f"spiking network on {self.ann.chip}: {self.steps} steps, mean of {self.samples} samples",
-            _row("synaptic operations", self.synapses),
-            _row("neuron updates and analog input", self.others),
-            _row("sum", self.spiking),
-            f"spiking / ANN: {_three(self.ratio)}",
-            f"synaptic operations per synapse and inference: {self.operations_per_synapse:.3g}; break-even: {even}",
-        ]
-        return "\n".join([*lines, *(f"no figure for {text}" for text in self.missing)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values that JSON can hold; energies in joules per inference."""
-        return {**asdict(self), "ann": self.ann.to_dict(), "spiking": asdict(self.spiking)}
-
-
-def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> BreakEven:
-    """Where spikes would pay on the same design: ``rate = (E_ann - E_others) / (synapses * e_synaptic_operation)``.
-
-    ``E_others`` are the run's neuron updates over all its steps (and an analog input's multiply-accumulates): what the
-    network spends however few of its synapses are reached. At another rate other updates would be active, which is not
-    followed (an inactive one costs some 30 % less).
-
-    Args:
-        network: what ran.
-        run: its record, or the energy report of its run on the baseline's chip.
-        ann: of the same network, see :func:`ann_baseline`.
-
-    Raises:
-        InputError: the run or the baseline is of another network or another chip.
-    """
-    as_network(network)
-    report = _report(run, ann)
-    updates = report.count("neuron_update_active") + report.count("neuron_update_inactive")
-    found = (report.synapses, updates, ann.synapses)
-    wanted = (network.n_synapses, network.n_neurons * report.steps * report.samples, network.n_synapses)
-    if report.chip != ann.chip or found != wanted:
-        raise InputError(
-            f"run on {report.chip} and baseline on {ann.chip}: found synapses of the run, neuron updates and synapses "
-            f"of the baseline {found}, allowed are {wanted} on one chip; give a run and a baseline of this network"
-        )
-    each = 1 / report.samples
-    parts = {True: NOTHING, False: NOTHING}
-    for entry in report.entries:
-        if entry.joules is not None:
-            parts[entry.event == "synaptic_operation"] += entry.joules.range
-    synapses, others = parts[True].times(each), parts[False].times(each)
-    one_each = ann.synaptic_operation.times(ann.synapses)
-    return BreakEven(
-        ann=ann,
-        steps=report.steps,
-        samples=report.samples,
-        synapses=synapses,
-        others=others,
-        operations_per_synapse=report.operations_per_synapse,
-        rate=_by_size(lambda a, o, s: max(a - o, 0.0) / s, ann.energy, others, one_each),
-        ratio=_by_size(lambda s, a: s / a, synapses + others, ann.energy),
-        missing=report.missing,
-    )
-
-
-def _report(run: Record | EnergyReport, ann: AnnCost) -> EnergyReport:
-    if isinstance(run, EnergyReport):
-        return run
-    if ann.chip != DESIGN:
-        raise InputError(
-            f"run: found a record beside a baseline on {ann.chip}, allowed is an energy report; "
-            f"give energy_model(record, chip)"
-        )
-    return energy_model(run, read_chip(DESIGN))
-
-
-def _by_size(function: Callable[..., float], *ranges: Range) -> Range:
-    """The function of the ranges' values at the same buffer sizes; low and high are its own lowest and highest."""
-    low, typical, high = (function(*(getattr(r, size) for r in ranges)) for size in ("low", "typical", "high"))
-    return Range(min(low, typical, high), typical, max(low, typical, high))
+    for what, count, each in (
+        ("inputs written", counts["inputs"], prices["state"].times(byte)),
+        ("multiply-accumulates", counts["macs"], accumulate),
+        ("weights fetched", counts["weights"], prices["weight"].times(byte)),
+        ("activations read", counts["activations"], prices["state"].times(byte)),
+        ("partial sums read and written", counts["sums"], prices["state"].times(2 * word)),
+        ("sums brought to 8 bits", counts["neurons"], requantise),
+        ("activations written", counts["written"], prices["state"].times(byte)),
+    ):
+        whole = round(count * frames)
+        yield AnnPart(what, whole, each.times(whole))
 
 
 def _times(frames: int) -> str:
     return "once" if frames == 1 else f"{frames} times"
 
 
-def _three(numbers: Range) -> str:
-    return f"{numbers.typical:.3g} ({numbers.low:.3g} to {numbers.high:.3g})"
-
-
-def _row(name: str, energy: Range) -> str:
-    values = "".join(f"{format_energy(x):>12}" for x in (energy.typical, energy.low, energy.high))
-    return f"  {name:<40}{values}"
+def row(name: str, energy: Range | ByScenario) -> str:
+    """One line of a table: typical, low, high."""
+    values = (energy.typical, energy.low, energy.high)
+    return f"  {name:<40}" + "".join(f"{format_energy(value):>12}" for value in values)

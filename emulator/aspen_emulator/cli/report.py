@@ -31,7 +31,8 @@ from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
-from aspen_hardware.baseline import BreakEven, ann_baseline, break_even
+from aspen_hardware.baseline import ann_baseline
+from aspen_hardware.break_even import BreakEven, break_even
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.costs import TIMES
 from aspen_hardware.energy import EnergyReport, energy_model
