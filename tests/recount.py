@@ -225,8 +225,8 @@ def _arriving(
 
 # ---------------------------------------------------------------- on cores
 
-Cores = list[tuple[str, list[int]]]
-"""For each core, in the order of the placement: a population, and which of its neurons sit there."""
+Cores = list[list[tuple[str, int]]]
+"""For each core, in the order of the placement: the neurons that sit there, by population and number."""
 
 
 CORNERS = (0, 28, 96, 124)
@@ -245,7 +245,7 @@ class Traffic:
 def traffic(network: Network, rasters: dict[str, Array], cores: Cores) -> Traffic:
     """Every packet sent on its way, tile by tile; a spike sends one to each core where it has a synapse."""
     found = Traffic(*({p.name: 0 for p in network.populations} for _ in range(3)))
-    home = {(name, neuron): core for core, (name, members) in enumerate(cores) for neuron in members}
+    home = {neuron: core for core, members in enumerate(cores) for neuron in members}
     for population in network.populations:
         name = population.name
         reached = cores_reached(network, name, cores)
@@ -261,7 +261,7 @@ def traffic(network: Network, rasters: dict[str, Array], cores: Cores) -> Traffi
 
 def cores_reached(network: Network, name: str, cores: Cores) -> list[set[int]]:
     """For each neuron of a population: the cores on which it has a synapse."""
-    home = {(target, neuron): core for core, (target, members) in enumerate(cores) for neuron in members}
+    home = {neuron: core for core, members in enumerate(cores) for neuron in members}
     reached: list[set[int]] = [set() for _ in range(prod(network[name].shape))]
     for connection in network.connections:
         for source, target, _ in synapses_of(connection) if connection.source == name else ():
@@ -286,22 +286,22 @@ def core_contents(network: Network, cores: Cores) -> list[dict[str, int]]:
     """For each core: synapses, input axons (source neurons), output axons (neuron to core), different thresholds."""
     kinds = {c.name: synapses_of(c) for c in network.connections}
     reached = {p.name: cores_reached(network, p.name, cores) for p in network.populations}
+    neurons = {p.name: neurons_of(p) for p in network.populations if p.neuron is not None}
     found = []
-    for name, members in cores:
-        here = set(members)
+    for members in cores:
         arriving = [
-            (c.source, source)
-            for c in network.connections
-            for source, target, _ in (kinds[c.name] if c.target == name else ())
-            if target in here
+            (connection.source, source)
+            for connection in network.connections
+            for source, target, _ in kinds[connection.name]
+            if (connection.target, target) in members
         ]
-        thresholds = {neurons_of(network[name])[neuron].threshold for neuron in members}
+        thresholds = {neurons[name][number].threshold for name, number in members}
         found.append(
             {
                 "neurons": len(members),
                 "synapses": len(arriving),
                 "input_axons": len(set(arriving)),
-                "output_axons": sum(len(reached[name][neuron]) for neuron in members),
+                "output_axons": sum(len(reached[name][number]) for name, number in members),
                 "thresholds": len(thresholds),
             }
         )

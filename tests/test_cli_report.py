@@ -93,9 +93,12 @@ def test_an_ann_of_the_same_shape_stands_beside_it(aspen: Aspen, files: tuple[Pa
     assert code == 0
     found = json.loads(out)
     assert [chip["chip"] for chip in found["chips"]] == ["generic-45nm"]
-    best, same, each = found["ann"]
-    assert best["ratio"]["typical"] > same["ratio"]["typical"] > 0
+    best, skipping, same, each = found["ann"]
+    assert skipping["ratio"]["typical"] > best["ratio"]["typical"] > same["ratio"]["typical"] > 0
     assert each["ratio"]["typical"] == pytest.approx(best["ratio"]["typical"] / 6)
+    assert [rival["ann"]["dataflow"] for rival in found["ann"]] == ["ideal", "ideal", "input-stationary", "ideal"]
+    assert not any(rival["ann"]["density"] for rival in (best, same, each))
+    assert skipping["ann"]["density"]
     code, out, _ = aspen("report", network, "--input", spikes, "--ann")
     assert code == 0
     assert out.count("int8 ANN") >= 3

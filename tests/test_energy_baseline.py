@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from aspen_hardware.ranges import ByScenario
 
 from aspen._arrays import Array
 from aspen.errors import ChipError, InputError
@@ -17,6 +16,7 @@ from aspen_hardware.baseline import DATAFLOWS, RELU_DENSITY, AnnCost, ann_baseli
 from aspen_hardware.break_even import break_even
 from aspen_hardware.chips import chip
 from aspen_hardware.energy import energy_model
+from aspen_hardware.ranges import ByScenario
 
 DESIGN = chip("generic-45nm")
 PJ = 1e-12

@@ -204,7 +204,37 @@ def test_packets_hop_from_tile_to_tile() -> None:
     for keep, hopped in (("spikes", 2 * 6), ("counts", 2 * n * 3)):  # without rasters all go as far as the farthest
         record = run(network, np.ones((2, 1, 4), np.uint8), record=keep)
         assert record.spikes["hidden"].sum() == 2 * n
-        entry = next(e for e in energy_model(record, LOIHI1).entries if e.event == "hop_east_west")
-        assert (entry.where, entry.count) == ("hidden", hopped)
+        entries = energy_model(record, LOIHI1).entries
+        (entry,) = (e for e in entries if e.event == "hop_east_west" and e.where == "hidden")
+        assert entry.count == hopped
         assert entry.joules is not None
         assert entry.joules.typical == pytest.approx(hopped * 3e-12)
+
+
+def test_packets_of_the_input_come_the_longest_way() -> None:
+    """In a mesh of 8 x 4 tiles, to cores in tiles 0, 1 and 2 of the first row: 7, 6 and 5 tiles, and 3 rows."""
+    n = 12_000
+    populations = (Population("input", (2,)), Population("output", (n,), Lif(1.0, 0.5)))
+    weight = np.zeros((n, 2))
+    weight[[0, 5000, n - 1], [0, 0, 1]] = 1.0  # in cores 0, 4 and 11
+    network = Network(populations, (Dense("input", "output", weight),))
+    east_west, north_south = hops(network, "input", place(network, LOIHI1))
+    assert (east_west.tolist(), north_south.tolist()) == ([7 + 6, 5], [3 + 3, 3])
+    spikes = np.array([[[1, 0]], [[1, 1]]], np.uint8)
+    for keep, hopped in (("spikes", 2 * 13 + 5), ("counts", 3 * 13)):
+        report = energy_model(run(network, spikes, record=keep), LOIHI1)
+        assert report.count("hop_east_west") == hopped
+        assert ("and to go as far" in str(report)) == (keep == "counts")
+        assert "assumed: packets of the input come the longest way that the mesh has" in str(report)
+
+
+@pytest.mark.parametrize("keep", ["spikes", "counts"])
+def test_values_that_are_not_zero_are_packets(keep: str) -> None:
+    """However large they are; where it was not recorded which were zero, all of them."""
+    populations = (Population("input", (2,), current=True), Population("output", (3,), Lif(1.0, 0.5)))
+    network = Network(populations, (Dense("input", "output", np.ones((3, 2))),))
+    values = np.array([[[0.25, -1.5]], [[0.0, 3.75]], [[0.0, 0.0]]])
+    report = energy_model(run(network, values, record=keep), chip("generic-45nm"))
+    (entry,) = (e for e in report.entries if e.event == "spike_packet" and e.where == "input")
+    assert entry.count == (3 if keep == "spikes" else 6)
+    assert ("which values of input were zero was not recorded" in str(report)) == (keep == "counts")

@@ -41,7 +41,6 @@ below about 6 %): Z. Yan et al., arXiv:2409.08290. The formulas are for this des
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import reduce
@@ -244,19 +243,24 @@ def _shares(network: Network, density: Density) -> dict[str, float]:
     return {name: shares.get(name, 1.0) for name in network.names}
 
 
-def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> Counter[str]:
+def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> dict[str, float]:
     """How often an evaluation does what, in means where zeros are skipped."""
-    counts: Counter[str] = Counter()
-    for connection in network.connections:
-        counts.update(_of_connection(connection, flow, shares[connection.source]))
+    each = [_of_connection(connection, flow, shares[connection.source]) for connection in network.connections]
     computed = [name for name in network.order if network.incoming(name)]
-    read = [connection.fan_out() for connection in network.connections if connection.source == network.input.name]
-    counts["neurons"] = sum(network[name].size for name in computed)
-    counts["written"] = sum(network[name].size * shares[name] for name in computed)
-    if network.input.name not in computed:
-        counts["inputs"] = int(np.count_nonzero(sum(read))) * shares[network.input.name]
-    counts["sums"] += 0 if flow.sums else counts["neurons"]
-    return counts
+    neurons, given = sum(network[name].size for name in computed), network.input.name
+    return {
+        "inputs": 0 if given in computed else _read(network, given) * shares[given],
+        **{what: sum(counts[what] for counts in each) for what in ("macs", "weights", "activations")},
+        "sums": sum(counts["sums"] for counts in each) + (0 if flow.sums else neurons),
+        "neurons": neurons,
+        "written": sum(network[name].size * shares[name] for name in computed),
+    }
+
+
+def _read(network: Network, population: str) -> int:
+    """Neurons of a population that some connection reads."""
+    fan_out = sum(connection.fan_out() for connection in network.connections if connection.source == population)
+    return int(np.count_nonzero(fan_out))
 
 
 def _of_connection(connection: Connection, flow: Dataflow, share: float) -> dict[str, float]:
@@ -293,7 +297,7 @@ def _prices(chip: Chip) -> dict[str, ByScenario]:
     }
 
 
-def _parts(prices: Mapping[str, ByScenario], counts: Counter[str], frames: int) -> Iterator[AnnPart]:
+def _parts(prices: Mapping[str, ByScenario], counts: Mapping[str, float], frames: int) -> Iterator[AnnPart]:
     """The table of accesses and arithmetic at the head of this module."""
     byte, word = 1 / 8, 1 / 2
     accumulate = prices["multiply_int8"] + prices["add_int32"]

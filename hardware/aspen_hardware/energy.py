@@ -45,9 +45,9 @@ from aspen_hardware.costs import (
     summed,
     work_seconds,
 )
-from aspen_hardware.crossbar import Crossbar, spikes_times
+from aspen_hardware.crossbar import Crossbar
 from aspen_hardware.cycles import Work, work
-from aspen_hardware.hops import hops
+from aspen_hardware.hops import HOPS, sent, traffic
 from aspen_hardware.placement import Placement, place
 from aspen_hardware.ranges import ByScenario, Range
 
@@ -57,6 +57,8 @@ NOT_COVERED = (
 )
 _RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south", "crossbar_operation", "leak_operation")
 """Kinds of event that most runs do not have: missing figures for them are named only where there are some."""
+Ways = Mapping[str, Mapping[str, Array]]
+"""See :func:`aspen_hardware.hops.traffic`."""
 
 
 @dataclass(frozen=True)
@@ -211,10 +213,10 @@ def energy_model(
     placement = place(record.network, chip) if placement is None else placement
     _check_placement(record, chip, placement)
     seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
-    reached = {name: placement.destinations(record.network, name) for name in record.network.names}
+    ways = traffic(record.network, placement, _has_mesh(chip))
     clocked, unclocked = _clocked(record, chip)
     step = None if seconds is None else seconds.typical / (record.steps * record.batch)
-    entries = tuple(_entries(record, chip, reached, placement))
+    entries = tuple(_entries(record, chip, ways, placement))
     static, why = _static(record, chip, placement, seconds, clock)
     late = "" if timing == "work" else _late(record, chip, placement, seconds, clock, clocked)
     return EnergyReport(
@@ -227,7 +229,7 @@ def energy_model(
         entries=entries,
         static=static,
         missing=(*_missing(entries, chip), *unclocked, *why),
-        not_covered=tuple(filter(None, (late, *_not_covered(record, chip, reached)))),
+        not_covered=tuple(filter(None, (late, *_not_covered(record, chip, ways)))),
         timing=timing,
         first_layer=_first_layer(record.network, chip),
         assumed=(*_assumed(chip, timing, step_time, placement), *_paced(clocked, step)),
@@ -270,9 +272,9 @@ def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
         )
 
 
-def _entries(record: Record, chip: Chip, reached: Mapping[str, Array], placement: Placement) -> Iterator[Entry]:
+def _entries(record: Record, chip: Chip, ways: Ways, placement: Placement) -> Iterator[Entry]:
     crossbar = Crossbar.of(chip)
-    for where, event, count, kind in (*_events(record, reached), *_hops(record, chip, placement)):
+    for where, event, count, kind in _events(record, ways):
         figure, in_the_crossbar = price(chip, event, kind), event == "synaptic_operation" and crossbar is not None
         joules = None if figure is None else figure.times(0 if in_the_crossbar else count)
         yield Entry(where, event, count, joules)
@@ -302,8 +304,8 @@ def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
         yield Entry(name, event, counts[usual], joules, by_scenario if len(active) > 1 else {})
 
 
-def _events(record: Record, reached: Mapping[str, Array]) -> Iterator[tuple[str, str, int, str]]:
-    """Place, kind, number and kind of connection of the run's events but updates; ``reached``: cores of each spike."""
+def _events(record: Record, ways: Ways) -> Iterator[tuple[str, str, int, str]]:
+    """Place, kind, number and kind of connection of the run's events but updates."""
     kinds = {connection.name: connection.kind for connection in record.network.connections}
     for name, operations in record.synaptic_operations.items():
         yield name, "synaptic_operation", int(operations.sum()), kinds[name]
@@ -311,18 +313,14 @@ def _events(record: Record, reached: Mapping[str, Array]) -> Iterator[tuple[str,
         yield name, "multiply_accumulate", int(operations.sum()), kinds[name]
     for name in record.network.order:
         yield name, "spike", int(record.spikes[name].sum()), ""
-    for name, cores in reached.items():
-        yield name, "spike_packet", int(spikes_times(record, name, cores).sum()), ""
+    for name, events in ways.items():
+        for event, each in events.items():
+            if event not in HOPS or each.any():
+                yield name, event, sent(record, name, each), ""
 
 
-def _hops(record: Record, chip: Chip, placement: Placement) -> Iterator[tuple[str, str, int, str]]:
-    """Hops of the packets between the chip's own cores; none where the chip has no such energies."""
-    if not any(key.startswith("hop_") for key in chip.energies):
-        return
-    for name in record.network.order:
-        for event, far in zip(("hop_east_west", "hop_north_south"), hops(record.network, name, placement), strict=True):
-            if far.any():
-                yield name, event, int(spikes_times(record, name, far).sum()), ""
+def _has_mesh(chip: Chip) -> bool:
+    return any(event in chip.energies for event in HOPS)
 
 
 def _static(
@@ -379,8 +377,9 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
     for name, scenario in chip.scenarios.items():
         part = "typical" if name == chip.usual else "as the other end of the range"
         yield f"energies {part}: {name}, {scenario.title}"
-    if any(key.startswith("hop_") for key in chip.energies) and placement.cores_used > 1:
+    if _has_mesh(chip):
         yield "cores are used in the order of the placement, four to a tile, tiles in rows of eight"
+        yield "packets of the input come the longest way that the mesh has to their cores: where they enter is unknown"
 
 
 def _missing(entries: tuple[Entry, ...], chip: Chip) -> Iterator[str]:
@@ -392,14 +391,20 @@ def _missing(entries: tuple[Entry, ...], chip: Chip) -> Iterator[str]:
     yield from (f"{', '.join(events)}: {why}" for why, events in reasons.items())
 
 
-def _not_covered(record: Record, chip: Chip, reached: Mapping[str, Array]) -> Iterator[str]:
+def _not_covered(record: Record, chip: Chip, ways: Ways) -> Iterator[str]:
     yield from NOT_COVERED
-    uneven = [name for name, cores in reached.items() if name not in record.rasters and np.ptp(cores) > 0]
+    unknown = {name: events for name, events in ways.items() if name not in record.rasters}
+    uneven = [name for name, events in unknown.items() if any(np.ptp(each) > 0 for each in events.values())]
     if uneven:
         yield (
             f"which neurons of {', '.join(uneven)} spiked was not recorded: each spike is taken to reach as many "
-            f"cores as the farthest-reaching one"
+            f"cores as the farthest-reaching one, and to go as far"
         )
+    yield from (
+        f"which values of {name} were zero was not recorded: each is taken to be sent"
+        for name in unknown
+        if record.network[name].is_analog
+    )
     yield from chip.not_covered
 
 

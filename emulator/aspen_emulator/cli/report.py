@@ -31,7 +31,7 @@ from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines import run
 from aspen_emulator.inputs import load_spikes
-from aspen_hardware.baseline import ann_baseline
+from aspen_hardware.baseline import RELU_DENSITY, ann_baseline, input_density
 from aspen_hardware.break_even import BreakEven, break_even
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.costs import TIMES
@@ -131,11 +131,17 @@ def _has_clock(one: Chip) -> bool:
 
 
 def _rivals(record: Record) -> list[BreakEven]:
-    """The run beside the ANN at its best, with the spikes' own traffic, and evaluated at every time step."""
-    ways = ((1, "register"), (1, "memory"), (record.steps, "register"))
+    """The run beside the ANN at its best, once more without zeros, with the spikes' own traffic, and at every step."""
+    network = record.network
+    zeros = {network.input.name: input_density(record), **dict.fromkeys(network.hidden, RELU_DENSITY)}
     return [
-        break_even(record.network, record, ann_baseline(record.network, frames=frames, partial_sums=sums))
-        for frames, sums in ways
+        break_even(network, record, ann)
+        for ann in (
+            ann_baseline(network),
+            ann_baseline(network, density=zeros),
+            ann_baseline(network, dataflow="input-stationary"),
+            ann_baseline(network, frames=record.steps),
+        )
     ]
 
 
