@@ -63,7 +63,7 @@ COMPILED = [
     "test_calibration",
     "test_energy_published",
 ]
-ENERGY = ["test_energy", "test_energy_published", "test_energy_baseline"]
+ENERGY = ["test_energy", "test_energy_published", "test_recount", "test_energy_baseline"]
 CONTROL = [
     "test_control_bounds",
     "test_choosing",
@@ -84,7 +84,9 @@ TESTS: dict[str, list[str]] = {
     "hardware/aspen_hardware/hops.py": ENERGY,
     "hardware/aspen_hardware/energy.py": ENERGY,
     "hardware/aspen_hardware/costs.py": ENERGY,
-    "aspen/record.py": ["test_record", "test_engines", "test_energy", "test_readout", "test_answers"],
+    "hardware/aspen_hardware/baseline.py": ["test_energy_baseline"],
+    "hardware/aspen_hardware/break_even.py": ["test_energy_baseline"],
+    "aspen/record.py": ["test_record", "test_recount", "test_engines", "test_energy", "test_readout", "test_answers"],
     "aspen/profiles.py": ["test_profiles", "test_dialing"],
     "aspen/knob.py": ["test_engines", "test_profiles", "test_torch_knob"],
     "aspen/calibration.py": TABLES,

@@ -232,7 +232,9 @@ def test_a_core_holds_what_it_says(name: str, arithmetic: str) -> None:
     _, placement = placed(name, arithmetic)
     network = network_of(name, arithmetic)
     cores = cores_of(placement)
-    everyone = [(population.name, number) for population in network.populations[1:] for number in range(population.size)]
+    everyone = [
+        (population.name, number) for population in network.populations[1:] for number in range(population.size)
+    ]
     assert sorted(neuron for members in cores for neuron in members) == sorted(everyone)
     for core, wanted in zip(placement.cores, core_contents(network, cores), strict=True):
         assert {key: getattr(core, key) for key in wanted} == wanted
