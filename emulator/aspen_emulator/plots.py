@@ -74,9 +74,9 @@ def _energy_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
     if any(point.total_nj is None for points in runs for point in points):
         axes.text(0.5, 0.5, "no published energies for this chip", ha="center", transform=axes.transAxes)
         return
-    _band(axes, _scales(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{name}: dynamic", colour)
     total = spread(runs, lambda p: (p.total_nj or 0.0) / 1e3)
     _band(axes, _scales(runs), total, f"{name}: total", colour, "--")
+    _band(axes, _scales(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{name}: dynamic", colour)
 
 
 def plain_numbers(axis: Any) -> None:

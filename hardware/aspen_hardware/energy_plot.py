@@ -50,8 +50,8 @@ def draw(report: EnergyReport, path: str | Path) -> None:
 def _draw_parts(panel: Axes, report: EnergyReport) -> None:
     """Total, static and dynamic energy of an inference, with the range of what is published."""
     parts = report.per_inference
-    shown = {"total": parts.total, "static:\nwhole chip": parts.static, "dynamic": parts.dynamic}
-    for place, (part, colour) in enumerate(zip(shown.values(), ("#222222", "#bbbbbb", "#1f6f78"), strict=True)):
+    shown = {"total": parts.total, "static": parts.static, "dynamic": parts.dynamic}
+    for place, (part, colour) in enumerate(zip(shown.values(), ("#8a98a3", "#bbbbbb", "#1f6f78"), strict=True)):
         if part is None:
             panel.text(place, 0.0, "unknown", ha="center", va="bottom")
             continue
