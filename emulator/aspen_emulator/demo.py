@@ -194,10 +194,10 @@ def headline(result: DemoResult) -> list[str]:
 
 def _battery_line(runs: Runs) -> str:
     totals = [point.total_nj or 0.0 for point in _mean_points(runs)]
-    moved = (max(totals) - min(totals)) / max(totals)
+    moved, at_one = (max(totals) - min(totals)) / max(totals), (_mean_at(runs, 1.0).total_nj or 0.0) / 1e3
     return (
-        f"- a battery sees {(_mean_at(runs, 1.0).total_nj or 0.0) / 1e3:,.0f} µJ per inference: the whole chip, powered for "
-        f"steps as long as measured; the knob moves {moved:.2%} of that"
+        f"- a battery sees {at_one:,.0f} µJ per inference: the whole chip, powered for steps as long as measured; the "
+        f"knob moves {moved:.2%} of that"
     )
 
 
