@@ -73,6 +73,8 @@ BY_HAND = {
     "weight-stationary": by_hand(8, 8, 8 + 4),
     "input-stationary": by_hand(8, 2 + 3, 8 + 4),
 }
+WEIGHTS_KEPT, INPUTS_KEPT = {"ideal", "weight-stationary"}, {"ideal", "input-stationary"}
+SUMS_KEPT = {"ideal", "output-stationary"}
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
@@ -124,11 +126,10 @@ def test_a_convolution_counts_its_edges_and_may_keep_its_weights(padding: int, e
         for dataflow in DATAFLOWS
     }
     for dataflow, count in counts.items():
-        flow = DATAFLOWS[dataflow]
         assert count["multiply-accumulates"] == 2 * edges
-        assert count["weights fetched"] == 2 * (3 if flow.weights else edges)
-        assert count["activations read"] == 2 * (sources if flow.activations else edges)
-        assert count["partial sums read and written"] == 2 * (0 if flow.sums else edges + places)
+        assert count["weights fetched"] == 2 * (3 if dataflow in WEIGHTS_KEPT else edges)
+        assert count["activations read"] == 2 * (sources if dataflow in INPUTS_KEPT else edges)
+        assert count["partial sums read and written"] == 2 * (0 if dataflow in SUMS_KEPT else edges + places)
         assert count["activations written"] == count["sums brought to 8 bits"] == 2 * places
         assert count["inputs written"] == 2 * sources
 
@@ -159,13 +160,13 @@ def test_an_input_that_has_neurons_is_an_input_of_the_ann() -> None:
 def test_zeros_take_nothing(dataflow: str) -> None:
     # twice: half of 2 inputs, a third of 3 hidden activations; 5 / 2 + 3 / 3 multiply-accumulates
     ann = ann_baseline(tiny(), frames=2, dataflow=dataflow, density={"input": 1 / 2, "hidden": 1 / 3})
-    counts, flow = {part.what: part.count for part in ann.parts}, DATAFLOWS[dataflow]
+    counts = {part.what: part.count for part in ann.parts}
     assert ann.multiply_accumulates == counts["weights fetched"] == 5 + 2
     assert counts["inputs written"] == 2
-    assert counts["activations read"] == (2 + 2 if flow.activations else 5 + 2)
+    assert counts["activations read"] == (2 + 2 if dataflow in INPUTS_KEPT else 5 + 2)
     assert counts["activations written"] == 2 * (1 + 1)
     assert counts["sums brought to 8 bits"] == 2 * (3 + 1)
-    assert counts["partial sums read and written"] == (0 if flow.sums else 5 + 2 + 2 * (3 + 1))
+    assert counts["partial sums read and written"] == (0 if dataflow in SUMS_KEPT else 5 + 2 + 2 * (3 + 1))
     assert "zeros are skipped; not zero: 50% of input, 33% of hidden" in str(ann)
 
 
@@ -190,6 +191,7 @@ def test_zeros_of_the_input_are_those_of_a_frame(frames: int, share: float) -> N
     # inputs 0 and 1 spike, then 1 alone: over both steps no input is silent
     assert input_density(tiny_record(3), frames) == pytest.approx(share)
     assert input_density(tiny_record(silent=True), frames) == 0
+    assert input_density(tiny_record()) == 1
 
 
 def test_a_frame_is_of_steps_that_follow_each_other() -> None:
@@ -282,7 +284,8 @@ def test_as_text_and_as_json() -> None:
     assert "partial sums read" not in text
     assert "zeros are skipped" not in text
     assert f"spiking / ANN: {SPIKING[1] / (10 * best[1]):.3g} (" in text
-    assert "synaptic operations per synapse and inference: 1.25; break-even: " in text
+    assert f"sum by multiply-accumulate {best[1] / 8:.3g} pJ {best[0] / 8:.3g} pJ {best[2] / 8:.3g} pJ" in lines
+    assert "synaptic operations per synapse and inference: 1.25; break-even: 1.7 (0.972 to 2.98)" in text
     assert "no figure for 4 spikes fired" in text
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["ann"]["multiply_accumulates"] == 80
@@ -300,7 +303,7 @@ def test_frames_are_whole_and_positive(frames: object) -> None:
         ann_baseline(tiny(), frames=frames)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("density", [0, -0.1, 1.1, float("nan"), "half", {"hidden": 0}])
+@pytest.mark.parametrize("density", [-0.1, 1.1, float("nan"), "half", {"hidden": 2}])
 def test_a_density_is_a_share(density: object) -> None:
     with pytest.raises(InputError, match=r"density of \w+: found .*, allowed"):
         ann_baseline(tiny(), density=density)  # type: ignore[arg-type]
@@ -325,6 +328,34 @@ def test_a_chip_without_the_figures_is_refused() -> None:
     renamed = replace(DESIGN, scenarios={"tiny": DESIGN.scenarios["small"]}, usual="tiny")
     with pytest.raises(ChipError, match=r"scenario tiny among small, middle, large"):
         ann_baseline(tiny(), chip=renamed)
+
+
+def test_where_all_is_zero_only_sums_are_brought_to_8_bits() -> None:
+    silent = tiny_record(silent=True)
+    ann = ann_baseline(tiny(), density=input_density(silent))
+    assert pj(ann.energy) == pytest.approx((4 * 3.3,) * 3)
+    assert ann.multiply_accumulates == 0
+    assert "sum by multiply-accumulate" not in str(break_even(tiny(), silent, ann))
+
+
+def test_a_design_without_an_event_queue() -> None:
+    figures = {key: figure for key, figure in DESIGN.figures.items() if not key.endswith("spike_packet")}
+    bare = replace(DESIGN, figures=figures)
+    found = break_even(tiny(), energy_model(tiny_record(), bare), ann_baseline(tiny(), frames=10, chip=bare))
+    assert set(pj(found.events)) == {0.0}
+    assert pj(found.spiking) == pytest.approx([o + u for o, u in zip(OPERATIONS, UPDATES, strict=True)])
+
+
+def test_a_scenario_may_have_a_range_of_its_own() -> None:
+    key = "scenarios.middle.energies.synaptic_operation"
+    wide = replace(DESIGN.figures[key], low=10.0, high=20.0)
+    own = replace(DESIGN, figures={**DESIGN.figures, key: wide}).only("middle")
+    found = break_even(tiny(), energy_model(tiny_record(), own), ann_baseline(tiny(), frames=10, chip=own))
+    ann, rest = 10 * BY_HAND["ideal"][1], EVENTS[1] + UPDATES[1]
+    ratios = [(10 * each + rest) / ann for each in (10.0, 12.6, 20.0)]
+    assert (found.ratio.low, found.ratio.typical, found.ratio.high) == pytest.approx(ratios)
+    rates = [(ann - UPDATES[1]) / (8 * (each + EVENTS[1] / 10)) for each in (20.0, 12.6, 10.0)]
+    assert (found.rate.low, found.rate.typical, found.rate.high) == pytest.approx(rates)
 
 
 def test_one_scenario_alone() -> None:

@@ -145,8 +145,10 @@ class AnnCost:
         head = f"int8 ANN of the same shape on {self.chip}, {_times(self.frames)} per inference, {self.dataflow}"
         lines = [head, *self._zeros(), f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}"]
         lines += [row(part.what, part.joules) + f"{part.count:>16,}" for part in self.parts if part.count]
-        each = self.energy.times(1 / max(self.multiply_accumulates, 1))
-        return "\n".join([*lines, row("sum", self.energy), row("sum by multiply-accumulate", each)])
+        lines += [row("sum", self.energy)]
+        if self.multiply_accumulates:
+            lines += [row("sum by multiply-accumulate", self.energy.times(1 / self.multiply_accumulates))]
+        return "\n".join(lines)
 
     def _zeros(self) -> Iterator[str]:
         if self.density:
@@ -186,7 +188,7 @@ def ann_baseline(
         frames: evaluations for one inference, 1 or more.
         chip: with the measurements and the synaptic operation of generic-45nm; default: that.
         dataflow: a key of :data:`DATAFLOWS`.
-        density: share of the activations other than zero, above 0, up to 1; of all populations, or by name.
+        density: share of the activations other than zero, 0 to 1; of all populations, or by name.
 
     Raises:
         InputError: something given is not allowed, or all weights are zero.
@@ -239,7 +241,7 @@ def _shares(network: Network, density: Density) -> dict[str, float]:
     for name in given:
         if name not in network:
             raise InputError(unknown_name("density", name, network.names))
-    shares = {name: as_number(f"density of {name}", share, 0, 1, above=True) for name, share in given.items()}
+    shares = {name: as_number(f"density of {name}", share, 0, 1) for name, share in given.items()}
     return {name: shares.get(name, 1.0) for name in network.names}
 
 
