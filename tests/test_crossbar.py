@@ -65,6 +65,7 @@ def test_time_is_that_of_all_events_one_after_the_other() -> None:
     report = energy_model(record(), ODIN, time="work")
     assert report.seconds is not None
     assert report.seconds.typical == report.seconds.high == pytest.approx(seconds)
+    assert "a step takes at least the published clock cycles of its operations" in report.assumed
     slow = energy_model(record(), ODIN, time="work", clock=7.5)
     assert slow.seconds is not None
     assert slow.seconds.typical == pytest.approx(10 * seconds)

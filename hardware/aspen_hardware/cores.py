@@ -158,7 +158,7 @@ def synapses_in_order(connection: Connection, orders: Mapping[str, Array]) -> cs
     return synapses[orders[connection.target]] if connection.target in orders else synapses
 
 
-def members(part: Slice, orders: Mapping[str, Array]) -> Array:
+def members(part: Slice | Core, orders: Mapping[str, Array]) -> Array:
     """(n,): indices of a slice's neurons in their population."""
     numbers = np.arange(part.start, part.stop)
     return orders[part.population][numbers] if part.population in orders else numbers

@@ -75,8 +75,8 @@ class Placement:
         for index, core in enumerate(self.cores):
             yield from ((index, part) for part in core.slices if part.population == population)
 
-    def members(self, part: Slice) -> Array:
-        """Indices of the neurons of a slice."""
+    def members(self, part: Slice | Core) -> Array:
+        """Indices of the neurons of a slice, or of a core that holds one population."""
         return members(part, self.orders)
 
     def reached_by(self, network: Network, population: str) -> Iterator[tuple[int, Array]]:
