@@ -65,6 +65,7 @@ def test_time_is_that_of_all_events_one_after_the_other() -> None:
     report = energy_model(record(), ODIN, time="work")
     assert report.seconds is not None
     assert report.seconds.typical == report.seconds.high == pytest.approx(seconds)
+    assert not any("longer than" in line for line in report.not_covered)
     assert "a step takes at least the published clock cycles of its operations" in report.assumed
     slow = energy_model(record(), ODIN, time="work", clock=7.5)
     assert slow.seconds is not None
@@ -78,6 +79,15 @@ LATE = [
     (512 * 4.5 / 75e6, "1 of 2 steps last longer than 30.7 us"),
     (1e-6, "2 of 2 steps last l"),
 ]
+
+
+def test_a_gated_crossbar_pays_while_it_works_at_its_clock() -> None:
+    off = replace(ODIN.power["chip"], value=1.0, low=1.0, high=1.0)
+    gated = replace(ODIN, powered={**ODIN.powered, "rule": "gated"}, figures={**ODIN.figures, "power.off": off})
+    report = energy_model(record(), gated, step_time=1e-3, clock=30.0)
+    busy = 512 * 9 / 30e6
+    assert report.static is not None
+    assert report.static.typical == pytest.approx(busy * (27.3 + 1.78 * 30) * 1e-6 + (2e-3 - busy) * 1e-6)
 
 
 @pytest.mark.parametrize(("step_time", "message"), LATE)

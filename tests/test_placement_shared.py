@@ -130,6 +130,16 @@ def test_what_does_not_fit_on_the_cores_is_refused_by_population_and_limit() -> 
         "loihi1 allows 45 per core; use smaller populations"
     )
     assert not [found for found in check(floats([20, 25, 5]), one) if found.level == "error"]
+    few = with_figures(SHARED, cores=1, neurons_per_core=33)  # three of the outputs still fit
+    (finding,) = [found for found in check(floats([20, 30, 5]), few) if found.level == "error"]
+    assert "one neuron more on the last one, and it needs 34 neurons, loihi1 allows 33 per core" in finding.message
+
+
+def test_a_neuron_that_would_fit_but_for_packets_that_a_split_made_is_named_without_a_limit() -> None:
+    """A split that grew another population's packets may leave room in the end: no limit can be named."""
+    tight = with_figures(SHARED, cores=3, output_axons_per_core=2, neurons_per_core=5)
+    (finding,) = [found for found in check(floats([8, 6, 3, 4], 0.3, 3), tight) if found.level == "error"]
+    assert finding.message == "hidden2: found 4 cores needed, loihi1 has 3; use smaller populations"
 
 
 def test_one_core_that_is_close_to_its_limits_is_named_once() -> None:

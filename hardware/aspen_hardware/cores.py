@@ -131,8 +131,9 @@ def over_limit(core: Core, limits: Limits) -> str:
 def excess(core: Core, chip: Chip) -> str:
     """What a core that exceeds a limit of ``chip`` needs and what is allowed: ``300 input axons, odin allows ...``."""
     limit = over_limit(core, chip.limits)
-    allowed = getattr(chip.limits, limit)
-    return f"{getattr(core, MEASURES[limit])} {_WORDS[limit]}, {chip.name} allows {allowed} per core"
+    needed, what = getattr(core, MEASURES[limit]), _WORDS[limit]
+    what += "" if needed == 1 or what.endswith(("axons", "memory")) else "s"
+    return f"{needed} {what}, {chip.name} allows {getattr(chip.limits, limit)} per core"
 
 
 def too_large(core: Core, chip: Chip) -> str:
@@ -281,8 +282,7 @@ class Needs:
     def _last_fit(self, on: tuple[Slice, ...], name: str, start: int, reached: Mapping[str, Array]) -> int:
         """The last ``stop`` for which the neurons from ``start`` fit beside what is on the core already."""
         size, allowed = self.network[name].size, self.chip.limits.neurons_per_core
-        free = size if allowed is None else allowed - sum(part.neurons for part in on)
-        low, high = start, min(size, start + free)
+        low, high = start, size if allowed is None else min(size, start + allowed)
         middle = high  # the whole core first, then bisect: every need grows with the slice
         while low < high:
             if over_limit(self.core((*on, Slice(name, start, middle)), reached), self.chip.limits):
