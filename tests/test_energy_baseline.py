@@ -134,6 +134,29 @@ def test_a_convolution_counts_its_edges_and_may_keep_its_weights(padding: int, e
         assert count["inputs written"] == 2 * sources
 
 
+@pytest.mark.parametrize(
+    ("inputs", "fitting"),
+    [
+        (8, ("small", "middle", "large")),
+        (9, ("middle", "large")),
+        (32, ("middle", "large")),
+        (33, ("large",)),
+        (1025, ()),
+    ],
+)
+def test_weights_may_not_fit(inputs: int, fitting: tuple[str, ...]) -> None:
+    populations = (Population("input", (inputs,)), Population("output", (1024,), NEURON))
+    ann = ann_baseline(Network(populations, (Dense("input", "output", np.ones((1024, inputs))),)))
+    assert (ann.weights, ann.fitting) == (1024 * inputs, fitting)
+    names = ", ".join(fitting) or "no scenario"
+    assert f"{1024 * inputs:,} bytes of weights fit the memory of: {names}" in str(ann).splitlines()
+
+
+def test_a_convolution_stores_its_weights_once() -> None:
+    ann = ann_baseline(convolution(1))
+    assert (ann.weights, ann.synapses) == (3, 27)
+
+
 def test_a_recurrent_connection_counts_once_for_each_evaluation() -> None:
     assert ann_baseline(tiny(recurrent=True), frames=3).multiply_accumulates == 3 * (8 + 3)
 

@@ -92,6 +92,7 @@ _BUFFERS = {
     "large": ("sram_1mb_64bit_access", "sram_32kb_64bit_access"),
 }
 """Scenario -> the weights' SRAM and the state's."""
+_WEIGHT_BYTES = {"small": 8 * 1024, "middle": 32 * 1024, "large": 1024 * 1024}
 _ARITHMETIC = ("multiply_int8", "add_int32", "multiply_int32")
 _NEEDED = sorted({*_ARITHMETIC, *(memory for pair in _BUFFERS.values() for memory in pair)})
 Density = float | Mapping[str, float]
@@ -118,6 +119,7 @@ class AnnCost:
         density: population -> share of its activations other than zero, of those where zeros are skipped.
         synapses: weights other than zero, those of a convolution for each place.
         neurons: neurons with synapses; computed, and their activations written, once per evaluation.
+        weights: bytes that the weights take in their SRAM, those of a convolution once.
         parts: the energy, by kind of work.
         synaptic_operation: joules of one synaptic operation of a spiking network on the same design.
     """
@@ -128,6 +130,7 @@ class AnnCost:
     density: Mapping[str, float]
     synapses: int
     neurons: int
+    weights: int
     parts: tuple[AnnPart, ...]
     synaptic_operation: ByScenario
 
@@ -143,7 +146,12 @@ class AnnCost:
 
     def __str__(self) -> str:
         head = f"int8 ANN of the same shape on {self.chip}, {_times(self.frames)} per inference, {self.dataflow}"
-        lines = [head, *self._zeros(), f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}"]
+        lines = [
+            head,
+            *self._zeros(),
+            self._fit(),
+            f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}",
+        ]
         lines += [row(part.what, part.joules) + f"{part.count:>16,}" for part in self.parts if part.count]
         lines += [row("sum", self.energy)]
         if self.multiply_accumulates:
@@ -155,6 +163,14 @@ class AnnCost:
             shares = ", ".join(f"{share:.0%} of {name}" for name, share in self.density.items())
             yield f"zeros are skipped; not zero: {shares}"
 
+    @property
+    def fitting(self) -> tuple[str, ...]:
+        """Scenarios whose SRAM has room for the weights; in the others they are taken to have."""
+        return tuple(name for name in self.energy.of if self.weights <= _WEIGHT_BYTES[name])
+
+    def _fit(self) -> str:
+        return f"{self.weights:,} bytes of weights fit the memory of: {', '.join(self.fitting) or 'no scenario'}"
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold; energies in joules per inference."""
         return {
@@ -163,6 +179,7 @@ class AnnCost:
             "parts": [{**asdict(part), "joules": asdict(part.joules.range)} for part in self.parts],
             "synaptic_operation": asdict(self.synaptic_operation.range),
             "multiply_accumulates": self.multiply_accumulates,
+            "fitting": list(self.fitting),
             "energy": asdict(self.energy.range),
         }
 
@@ -209,6 +226,7 @@ def ann_baseline(
         density={name: share for name, share in shares.items() if share < 1},
         synapses=network.n_synapses,
         neurons=round(counts["neurons"]),
+        weights=sum(int(np.count_nonzero(connection.weight)) for connection in network.connections),
         parts=tuple(_parts(_prices(design), counts, frames)),
         synaptic_operation=design.energies["synaptic_operation"],
     )
