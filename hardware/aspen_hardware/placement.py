@@ -102,7 +102,7 @@ class Placement:
         return _total(network, population, (packets for _, packets in self.reached_by(network, population)))
 
     def __str__(self) -> str:
-        lines = [f"Placement on {self.chip}: {self.cores_used} cores"]
+        lines = [f"Placement on {self.chip}: {self.cores_used} core{'s' if self.cores_used > 1 else ''}"]
         lines[0] += f" of {self.limits.cores}" if self.limits.cores else ""
         lines += [
             f"{'population':<16}{'neurons':>16}{'synapses':>10}{'memory bits':>13}{'axons in':>10}{'axons out':>11}"
