@@ -200,8 +200,8 @@ def crossbar_rows(
     own = {part.population: members(part, orders) for part in slices}
     if not any(name in reach and reach[name][numbers].any() for name, numbers in own.items()):
         return dict(reach)
-    rows = {name: reach[name].copy() if name in reach else np.zeros(network[name].size, np.bool_) for name in
-            {**reach, **own}}  # fmt: skip
+    silent = {name: np.zeros(network[name].size, np.bool_) for name in own}
+    rows = {**silent, **{name: neurons.copy() for name, neurons in reach.items()}}
     for name, numbers in own.items():
         rows[name][numbers] = True
     return rows
