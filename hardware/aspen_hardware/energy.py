@@ -361,9 +361,7 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
     elif timing == "work" and "measured_step" not in chip.figures:
         yield "a step takes as long as its work"
     elif timing == "work":
-        published = "clock cycles" if Crossbar.of(chip) is not None else "times"
-        longest = "" if chip.measured_step is None else ", at most what was measured on the chip"
-        yield f"a step takes at least the published {published} of its operations{longest}"
+        yield "a step takes at least the published times of its operations, at most what was measured on the chip"
     elif step_time is not None:
         yield f"a step takes {step_time:g} s, as given"
     elif "step_time" in chip.figures:
