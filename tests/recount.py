@@ -171,12 +171,12 @@ def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts
             if population.neuron is None:
                 past[name].append(given[step].tolist())
             else:
-                drive, inputs = _arriving(network, name, kinds, past, step)
+                inputs, biases = _arriving(network, name, kinds, past, step), _biases(network, name)
+                drive = [arrived + bias for arrived, bias in zip(inputs, biases, strict=True)]
                 currents = given[step].tolist() if population.current else [0] * len(drive)
                 counts.active[name][step, sample] = sum(x != 0 for x in inputs)
-                counts.awake[name][step, sample] = sum(
-                    awake(neuron, x, y) for neuron, x, y in zip(neurons[name], drive, currents, strict=True)
-                )
+                parts = zip(neurons[name], inputs, biases, currents, strict=True)
+                counts.awake[name][step, sample] = sum(awake(*each) for each in parts)
                 fired = [n.step(x, y) for n, x, y in zip(neurons[name], drive, currents, strict=True)]
                 past[name].append([int(f) for f in fired])
                 counts.membranes[name][step, sample] = [n.compared for n in neurons[name]]
@@ -192,35 +192,44 @@ def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts
             kept[connection.name][step, sample] = reached
 
 
-def awake(neuron: Neuron, drive: Any, current: Any) -> bool:
-    """Whether anything moves a neuron in a step: input, what is left of the membrane, or a bias."""
-    return bool(drive != 0 or neuron.v != 0 or neuron.bias != 0 or current != 0)
+def awake(neuron: Neuron, arrived: Any, connection_bias: Any, current: Any) -> bool:
+    """Whether there is anything to do for a neuron in a step: input, what is left of the membrane, or a bias."""
+    scale = 1 if neuron.exponent is None else 2**neuron.exponent
+    bias = neuron.bias + current * scale
+    return bool(arrived != 0 or neuron.v != 0 or bias != 0 or connection_bias != 0)
 
 
 def _arriving(
     network: Network, name: str, kinds: dict[str, Synapses], past: dict[str, list[list[Any]]], step: int
-) -> tuple[list[Any], list[Any]]:
-    """For each neuron of a population: what drives it in a step, with the connections' biases and without."""
-    size = prod(network[name].shape)
-    drive, inputs = [0] * size, [0] * size
+) -> list[Any]:
+    """What synapses bring to each neuron of a population in a step."""
+    arrived = [0] * prod(network[name].shape)
     for connection in network.connections:
-        if connection.target != name:
+        if connection.target != name or step < connection.delay:
             continue
-        sums = [0] * size
-        if step >= connection.delay:
-            sent = past[connection.source][step - connection.delay]
-            for source, target, weight in kinds[connection.name]:
-                sums[target] += weight * sent[source]
-        bias = [0] * size if connection.bias is None else connection.bias.tolist()
-        for target in range(size):
-            arrived = sums[target]
-            if connection.exponent:
-                arrived = (
-                    arrived * 2**connection.exponent if connection.exponent > 0 else arrived >> -connection.exponent
-                )
-            inputs[target] += arrived
-            drive[target] += arrived + bias[target * len(bias) // size]
-    return drive, inputs
+        sums, sent = [0] * len(arrived), past[connection.source][step - connection.delay]
+        for source, target, weight in kinds[connection.name]:
+            sums[target] += weight * sent[source]
+        for target, total in enumerate(sums):
+            arrived[target] += _shifted(total, connection.exponent)
+    return arrived
+
+
+def _shifted(total: Any, exponent: int) -> Any:
+    if exponent == 0:
+        return total
+    return total * 2**exponent if exponent > 0 else total >> -exponent
+
+
+def _biases(network: Network, name: str) -> list[Any]:
+    """What connections add to the current of each neuron of a population at every step."""
+    size = prod(network[name].shape)
+    total = [0] * size
+    for connection in network.connections:
+        if connection.target == name and connection.bias is not None:
+            values = connection.bias.tolist()
+            total = [sum_ + values[target * len(values) // size] for target, sum_ in enumerate(total)]
+    return total
 
 
 # ---------------------------------------------------------------- on cores
