@@ -317,13 +317,13 @@ def late_steps(
     crossbar, hertz = Crossbar.of(chip), megahertz(chip, clock)
     if crossbar is None or hertz is None or seconds is None:
         return ""
-    cycles, steps = crossbar.cycles(record, placement), record.steps * record.batch
-    needed = cycles / (steps / cycles.size) / (hertz * 1e6)  # of each step, or on average where counted together
+    busy, steps = crossbar.cycles(record, placement), record.steps * record.batch
+    needed = busy / (steps / busy.size) / (hertz * 1e6)  # of each step, or on average where counted together
     each = seconds.typical / steps
     late = int(np.count_nonzero(needed > each * (1 + 1e-9)))
     if not late:
         return ""
-    which = f"{late} of {steps} steps last" if cycles.size == steps else "steps last, on average,"
+    which = f"{late} of {steps} steps last" if busy.size == steps else "steps last, on average,"
     return (
         f"{which} longer than {format_duration(each)}: their events take up to {format_duration(needed.max())} at "
         f"{hertz:g} MHz; give a longer step time or a faster clock"
