@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from aspen._arrays import Array
 from aspen._checks import as_flag, as_integers, as_name, shown
 from aspen._json import MAX_DEPTH, parse_json
 from aspen._memory import check_neurons
@@ -238,6 +239,14 @@ class Network:
     def incoming(self, name: str) -> list[Connection]:
         """Connections that drive population ``name``."""
         return [connection for connection in self.connections if connection.target == name]
+
+    def drive_bias(self, name: str) -> Array:
+        """(n,) float64, or int64 in an integer network: what the connections into population ``name`` add to its
+        synaptic current at every step."""
+        total = np.zeros(self[name].size, np.int64 if self.is_integer else np.float64)
+        for connection in self.incoming(name):
+            total = total + connection.bias_currents()
+        return total
 
     @cached_property
     def order(self) -> list[str]:

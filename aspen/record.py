@@ -23,6 +23,16 @@ RECORDS = ("counts", "spikes", "membranes")
 class Record:
     """Counts of one run. All are integers; ``steps`` and ``batch`` are time steps and samples.
 
+    Every neuron is updated at every step. What an update costs a chip depends on whether the neuron has something to
+    do, and published energies do not agree on what that is. Both definitions are counted, and a chip's file says which
+    is priced: ``active_updates`` look at the input alone, ``awake_updates`` are those of SANA-FE (Boyle et al.,
+    ``LoihiLifModel::update``: potential, input current or bias), but for inputs that cancel out: SANA-FE charges a
+    spike that arrives, here the net input decides. All updates that are not active, or not awake, are inactive.
+
+    In integers the counts of all engines are the same. In floating point an input that cancels out in one order of
+    addition may leave a rounding error in another, and a membrane decays towards zero for hundreds of steps without
+    being zero: what a chip does is counted in its integers.
+
     Args:
         network: what ran.
         output: (steps, batch, *shape) uint8: spikes of the output population.
@@ -31,8 +41,12 @@ class Record:
             by a spike, counted at the step in which the spike is emitted.
         multiply_accumulates: connection that weighs an analog input -> (steps, batch) int64: synapses with a weight
             other than zero reached by a value other than zero. They are no synaptic operations: a value is multiplied.
-        active_updates: population -> (steps, batch) int64: neurons whose synaptic input in the step is not zero.
-            Every neuron is updated at every step; the others are inactive updates.
+        active_updates: population with neurons -> (steps, batch) int64: neurons whose net synaptic input in the step is
+            not zero: the sum of the weights of arriving spikes (or weighed values), biases left out.
+        awake_updates: the same for neurons of which any of three is not zero: the net synaptic input; the membrane
+            carried over from the step before, after its reset (a delayed reset is still to be made; 0 at the first
+            step); a bias, be it the neuron's, with a direct current added, or that of its connections. A synaptic
+            current that is carried over (``alpha``) does not count by itself.
         rasters: population -> (steps, batch, *shape) uint8, where the run was asked to keep them; else empty.
         engine: name of the engine.
         membranes: population with neurons -> (steps, batch, *shape), float64 or int64: the membrane that is compared
@@ -45,15 +59,11 @@ class Record:
     spikes: Mapping[str, Array]
     synaptic_operations: Mapping[str, Array]
     active_updates: Mapping[str, Array]
+    awake_updates: Mapping[str, Array]
     rasters: Mapping[str, Array] = field(default_factory=dict)
     engine: str = ""
     multiply_accumulates: Mapping[str, Array] = field(default_factory=dict)
     membranes: Mapping[str, Array] = field(default_factory=dict)
-
-    @property
-    def awake_updates(self) -> Mapping[str, Array]:
-        """Stands in for the count of awake updates until the engines make it."""
-        return self.active_updates
 
     @property
     def steps(self) -> int:
@@ -133,8 +143,8 @@ class Record:
     def _update_counts(self, name: str) -> dict[str, int]:
         if name not in self.active_updates:
             return {}
-        active = int(self.active_updates[name].sum())
-        return {"active_updates": active, "inactive_updates": self.updates(name) - active}
+        active, awake = (int(counts[name].sum()) for counts in (self.active_updates, self.awake_updates))
+        return {"active_updates": active, "inactive_updates": self.updates(name) - active, "awake_updates": awake}
 
 
 def kept_membranes(network: Network, record: str) -> list[str]:
@@ -144,25 +154,26 @@ def kept_membranes(network: Network, record: str) -> list[str]:
     return [] if network.readout == "spikes" else [network.output]
 
 
-def record_from_rasters(
+def counted_record(
     network: Network,
     rasters: Mapping[str, Array],
+    updates: Mapping[str, Array],
     engine: str,
     record: str = "counts",
     membranes: Mapping[str, Array] | None = None,
 ) -> Record:
-    """Count everything from the spikes of all populations.
+    """Count what the spikes of all populations reach.
 
     Args:
         network: what ran.
-        rasters: population (the input included) -> (steps, batch, *shape) uint8.
+        rasters: population (the input included) -> (steps, batch, *shape) uint8; an analog input's values.
+        updates: population with neurons -> (2, steps, batch) int64: its active and its awake updates.
         engine: name of the engine.
         record: one of :data:`RECORDS`.
         membranes: population -> (steps, batch, *shape), those that are to be kept.
     """
-    flat = {name: raster.reshape(*raster.shape[:2], -1) for name, raster in rasters.items()}
     analog = network.input.name if network.input.neuron is None and network.input.current else None
-    busy = {name: raster != 0 for name, raster in flat.items()}
+    busy = {name: raster.reshape(*raster.shape[:2], -1) != 0 for name, raster in rasters.items()}
     reached = {c.name: busy[c.source].astype(np.int64) @ c.fan_out() for c in network.connections}
     from_analog = {c.name for c in network.connections if c.source == analog}
     return Record(
@@ -170,21 +181,10 @@ def record_from_rasters(
         output=rasters[network.output],
         spikes={name: raster.sum(axis=2, dtype=np.int64) * (name != analog) for name, raster in busy.items()},
         synaptic_operations={name: count for name, count in reached.items() if name not in from_analog},
-        active_updates={name: _count_active(network, name, flat) for name in network.order},
+        active_updates={name: active for name, (active, _) in updates.items()},
+        awake_updates={name: awake for name, (_, awake) in updates.items()},
         rasters=dict(rasters) if record != "counts" else {},
         engine=engine,
         multiply_accumulates={name: count for name, count in reached.items() if name in from_analog},
         membranes=dict(membranes or {}),
     )
-
-
-def _count_active(network: Network, name: str, flat: Mapping[str, Array]) -> Array:
-    some = next(iter(flat.values()))
-    drive: Array = np.zeros((*some.shape[:2], network[name].size))
-    for connection in network.incoming(name):
-        source = flat[connection.source]
-        steps, batch = source.shape[:2]
-        delayed = np.zeros_like(source)
-        delayed[connection.delay :] = source[: max(steps - connection.delay, 0)]
-        drive = drive + connection.drive(delayed.reshape(steps * batch, -1)).reshape(steps, batch, -1)
-    return np.count_nonzero(drive, axis=2)

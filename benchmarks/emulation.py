@@ -120,7 +120,7 @@ def assert_same(record: Record, other: Record) -> None:
     """Output and counts of the other record's samples, all equal."""
     samples = other.output.shape[1]
     np.testing.assert_array_equal(record.output[:, :samples], other.output)
-    for field in ("spikes", "synaptic_operations", "active_updates"):
+    for field in ("spikes", "synaptic_operations", "active_updates", "awake_updates"):
         for name, wanted in getattr(other, field).items():
             np.testing.assert_array_equal(getattr(record, field)[name][:, :samples], wanted)
 

@@ -25,8 +25,8 @@ network, spikes = load_network(sys.argv[1]), np.load(sys.argv[2], mmap_mode="r")
 run(network, spikes[:2, :2])
 before = peak()
 record = run(network, spikes)
-kept = record.output.nbytes + sum(a.nbytes for f in (record.spikes, record.synaptic_operations, record.active_updates)
-                                  for a in f.values())
+counts = record.spikes, record.synaptic_operations, record.active_updates, record.awake_updates
+kept = record.output.nbytes + sum(a.nbytes for f in counts for a in f.values())
 print(before, peak(), kept)
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from aspen.errors import InputError
 from aspen.network import Dense, Network, Population
-from aspen.record import record_from_rasters
+from aspen_emulator.replay import record_from_rasters
 from aspen_hardware.baseline import AnnCost, ann_baseline
 from aspen_hardware.break_even import break_even
 from aspen_hardware.energy import energy_model

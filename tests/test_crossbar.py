@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from aspen._arrays import Array
 from aspen.errors import ChipError, InputError
 from aspen.network import Dense, FixedLif, Lif, Network, Population
-from aspen.record import record_from_rasters
 from aspen_emulator import run
+from aspen_emulator.replay import record_from_rasters
 from aspen_emulator.streaming.counting import Events
 from aspen_emulator.streaming.meter import Meter
 from aspen_hardware.chips import chip
@@ -100,7 +100,8 @@ def test_steps_that_are_too_short_for_their_events_are_named(step_time: float, m
 
 
 def test_steps_that_were_counted_together_are_judged_by_their_mean() -> None:
-    events = Events(10, {"input": 30, "hidden": 0, "output": 0}, {"hidden": 0, "output": 0}, {})
+    none = {"hidden": 0, "output": 0}
+    events = Events(10, {"input": 30, **none}, none, none)
     enough = 512 * (3 + 1) / 75e6  # 3 spikes and a leak a step
     for step_time, late in ((enough * 1.001, False), (enough * 0.999, True)):
         report = energy_model(events.record(tiny()), ODIN, step_time=step_time)
@@ -263,8 +264,8 @@ def test_a_mistake_in_a_crossbar_is_named(tmp_path: Path, old: str, new: str, me
 
 def test_a_stream_is_metered_as_the_report_counts_it() -> None:
     meter = Meter.of(tiny(), ODIN, window=2, step_time=1e-3)
-    events = Events(2, {"input": 3, "hidden": 3, "output": 1}, {"hidden": 5, "output": 2}, {})
-    events.operations = {"input->hidden": 7, "hidden->output": 3}
+    updates, operations = {"hidden": 5, "output": 2}, {"input->hidden": 7, "hidden->output": 3}
+    events = Events(2, {"input": 3, "hidden": 3, "output": 1}, updates, updates, operations)
     report = meter.report(events)
     assert report.dynamic is not None
     assert meter.joules(events) == pytest.approx(report.dynamic.typical) == pytest.approx(9 * 256 * PJ)

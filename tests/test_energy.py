@@ -14,7 +14,8 @@ from aspen._arrays import Array
 from aspen.control.units import format_energy
 from aspen.errors import InputError
 from aspen.network import Dense, Lif, Network, Population
-from aspen.record import Record, record_from_rasters
+from aspen.record import Record
+from aspen_emulator.replay import record_from_rasters
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
 from aspen_hardware.energy import NOT_COVERED, EnergyReport, energy_model

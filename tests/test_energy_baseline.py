@@ -10,7 +10,8 @@ import pytest
 from aspen._arrays import Array
 from aspen.errors import ChipError, InputError
 from aspen.network import Conv, Dense, Lif, Network, Population
-from aspen.record import Record, record_from_rasters
+from aspen.record import Record
+from aspen_emulator.replay import record_from_rasters
 from aspen_hardware.baseline import DATAFLOWS, RELU_DENSITY, ann_baseline, input_density
 from aspen_hardware.break_even import break_even
 from aspen_hardware.chips import chip

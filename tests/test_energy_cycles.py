@@ -10,7 +10,7 @@ import pytest
 from aspen._arrays import Array
 from aspen.errors import AspenError, ChipError, InputError
 from aspen.network import Dense, Lif, Network, Population
-from aspen.record import record_from_rasters
+from aspen_emulator.replay import record_from_rasters
 from aspen_hardware import chip
 from aspen_hardware.cycles import Shape, shape_of, step_cycles, work
 from aspen_hardware.energy import EnergyReport, energy_model

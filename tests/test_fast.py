@@ -22,7 +22,9 @@ from tests.networks import fixed_network, float_network, seeds
 
 STEPS, BATCH = 11, 5
 kinds = st.sampled_from(INPUTS)
-FIELDS = ("spikes", "synaptic_operations", "active_updates", "rasters", "multiply_accumulates", "membranes")
+FIELDS = (
+    "spikes", "synaptic_operations", "active_updates", "awake_updates", "rasters", "multiply_accumulates", "membranes",
+)  # fmt: skip
 
 
 def assert_same(found: Record, wanted: Record) -> None:
@@ -117,7 +119,7 @@ def test_on_all_threads_at_the_size_of_the_benchmark(integer: bool) -> None:
     for samples in (slice(0, 3), slice(126, 129), slice(253, 256)):
         wanted = run_reference(network, spikes[:, samples], thresholds)
         np.testing.assert_array_equal(found.output[:, samples], wanted.output)
-        for field in ("spikes", "synaptic_operations", "active_updates"):
+        for field in ("spikes", "synaptic_operations", "active_updates", "awake_updates"):
             for name, counts in getattr(wanted, field).items():
                 np.testing.assert_array_equal(getattr(found, field)[name][:, samples], counts)
 

@@ -37,8 +37,10 @@ def assert_same_stream(network: Network, values: Array, dial: dict[str, Array]) 
             events = fast.events()
             assert fast.counted() == events.spikes == {n: count[t].sum() for n, count in record.spikes.items()}
             assert events.operations == {name: count[t].sum() for name, count in operations.items()}
-            active = {name: events.active[name] for name in network.order}
-            assert active == {name: count[t].sum() for name, count in record.active_updates.items()}
+            for field in ("active", "awake"):
+                found_updates = {name: getattr(events, field)[name] for name in network.order}
+                wanted_updates = getattr(record, f"{field}_updates").items()
+                assert found_updates == {name: count[t].sum() for name, count in wanted_updates}
 
 
 @settings(max_examples=100)

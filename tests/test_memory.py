@@ -135,9 +135,9 @@ def test_what_does_not_fit_in_memory_is_refused_with_its_bytes() -> None:
     for work, message in (
         (
             lambda: run(network, random_spikes(0, 100, 2, 6)),
-            r"100 steps of 2 samples: needs 13600 bytes of memory, free",
+            r"100 steps of 2 samples: needs 18400 bytes of memory, free",
         ),
-        (lambda: run(network, random_spikes(0, 20, 4, 6), record="membranes"), r"20 steps of 4 samples: needs 13760"),
+        (lambda: run(network, random_spikes(0, 20, 4, 6), record="membranes"), r"20 steps of 4 samples: needs 15680"),
         (lambda: wide.synapses(), r"a->b: its synapses one by one: needs 14592 bytes"),
         (lambda: wide.accumulate(np.ones((10, 40))), "a->b: inputs of a step: needs 9120 bytes"),
         (lambda: RateEncoder(10).encode(np.zeros((2, 100))), "values: 10 steps of them: needs 8000 bytes"),
@@ -165,7 +165,7 @@ def test_steps_beyond_memory_are_refused_before_anything_is_made(
     assert tracemalloc.get_traced_memory()[1] < 2**26
     tracemalloc.stop()
     err = capsys.readouterr().err
-    assert "1000000000000 steps of 2 samples: needs 136000000000000 bytes of memory, free are " in err
+    assert "1000000000000 steps of 2 samples: needs 184000000000000 bytes of memory, free are " in err
     assert "step a session" in err
     assert not (tmp_path / "y.npy").exists()
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aspen._arrays import Array
 from aspen.errors import ChipError
 from aspen.network import Dense, Lif, Network, Population
-from aspen.record import record_from_rasters
+from aspen_emulator.replay import record_from_rasters
 from aspen_emulator.streaming.counting import Events
 from aspen_hardware.chips import Chip
 from aspen_hardware.cores import MEASURES
@@ -160,8 +160,8 @@ def test_a_core_does_the_work_of_its_populations_one_after_the_other() -> None:
         seconds = work_seconds(record, target, place(network, target))
         assert seconds is not None
         assert seconds.typical == pytest.approx(2 * (work + 113) * 1e-9)
-    together = Events(2, {"input": 8, "hidden1": 12, "output": 0}, {"hidden1": 12, "output": 4}, {"input->hidden1": 48})
-    together.operations["hidden1->output"] = 24
+    updates, operations = {"hidden1": 12, "output": 4}, {"input->hidden1": 48, "hidden1->output": 24}
+    together = Events(2, {"input": 8, "hidden1": 12, "output": 0}, updates, dict(updates), operations)
     seconds = work_seconds(together.record(network), davies, place(network, davies))
     assert seconds is not None
     assert seconds.typical == pytest.approx(2 * (hidden + output + 113) * 1e-9)

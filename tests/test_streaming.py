@@ -66,6 +66,7 @@ def test_a_stream_counts_and_costs_what_a_run_does(make: Callable[[], Network], 
         assert stream.totals.spikes[name] == record.spikes[name].sum()
     for name in network.order:
         assert stream.totals.active[name] == record.active_updates[name].sum()
+        assert stream.totals.awake[name] == record.awake_updates[name].sum()
     for name, operations in record.synaptic_operations.items():
         assert stream.totals.operations[name] == operations.sum()
     wanted = energy_model(record, loihi(), time="step")
@@ -263,6 +264,7 @@ def _events(record: Any) -> Events:
         record.steps * record.batch,
         {name: int(n.sum()) for name, n in record.spikes.items()},
         {name: int(n.sum()) for name, n in record.active_updates.items()},
+        {name: int(n.sum()) for name, n in record.awake_updates.items()},
         {name: int(n.sum()) for name, n in record.synaptic_operations.items()},
     )
 

@@ -43,7 +43,7 @@ def test_what_remains_of_a_run_is_what_shorter_runs_count(network: Network) -> N
     found = ended_early(run(network, spikes, record="spikes"), taken)
     each = [run(network, spikes[:steps, k : k + 1], record="spikes") for k, steps in enumerate(taken)]
     assert (found.steps, found.batch) == (taken.sum(), 1)
-    for part in ("spikes", "synaptic_operations", "active_updates", "rasters"):
+    for part in ("spikes", "synaptic_operations", "active_updates", "awake_updates", "rasters"):
         for name, counts in getattr(found, part).items():
             np.testing.assert_array_equal(counts, np.concatenate([getattr(one, part)[name] for one in each]))
     np.testing.assert_array_equal(found.output, np.concatenate([one.output for one in each]))

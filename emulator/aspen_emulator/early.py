@@ -34,6 +34,7 @@ def ended_early(record: Record, taken: Array) -> Record:
         spikes=kept(record.spikes),
         synaptic_operations=kept(record.synaptic_operations),
         active_updates=kept(record.active_updates),
+        awake_updates=kept(record.awake_updates),
         multiply_accumulates=kept(record.multiply_accumulates),
         rasters=kept(record.rasters),
         membranes={},

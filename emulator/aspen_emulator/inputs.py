@@ -145,7 +145,7 @@ def check_size(network: Network, steps: int, batch: int, record: str) -> None:
     """
     spikes = sum(network[name].size for name in ([network.output] if record == "counts" else network.order))
     membranes = sum(network[name].size for name in kept_membranes(network, record))
-    counts = 2 * len(network.populations) + len(network.connections)
+    counts = 3 * len(network.populations) + len(network.connections)
     check_memory(
         f"{steps} steps of {batch} samples",
         steps * batch * (spikes + 8 * (membranes + counts)),

@@ -80,14 +80,54 @@ def lif_step(
     Returns:
         (batch, n) bool: the spikes of this step; and (batch, n): the membrane that was compared with the threshold.
     """
+    membrane = _integrate(state, drive, neuron, current)
+    spike = membrane > threshold
+    _reset(state, spike, threshold, neuron.reset)
+    return spike, membrane
+
+
+def follow_step(
+    state: LifState, drive: Array, spike: Array, threshold: Array, neuron: Neuron, current: Array | int = 0
+) -> None:
+    """:func:`lif_step` where the spikes of the step, (batch, n) bool, are known and the membranes are wanted."""
+    _integrate(state, drive, neuron, current)
+    _reset(state, spike, threshold, neuron.reset)
+
+
+def count_updates(
+    state: LifState, arriving: Array, neuron: Neuron, drive_bias: Array, current: Array | int = 0
+) -> Array:
+    """Active and awake updates (:class:`aspen.record.Record`) of the step that :func:`lif_step` would make next.
+
+    Args:
+        state: the population's state before the step.
+        arriving: (batch, n) net synaptic input of the step, connection biases left out.
+        neuron: parameters.
+        drive_bias: (n,) connection biases, which ``lif_step`` is given as a part of ``drive``.
+        current: as in ``lif_step``.
+
+    Returns:
+        (2, batch) int64: active, awake.
+    """
+    active = arriving != 0
+    awake = active | (state.v != 0) | (_bias(neuron, current) != 0) | (drive_bias != 0)
+    return np.stack([np.count_nonzero(active, axis=1), np.count_nonzero(awake, axis=1)])
+
+
+def _integrate(state: LifState, drive: Array, neuron: Neuron, current: Array | int) -> Array:
+    """The membrane that is compared with the threshold; currents and membranes of ``state`` are moved on."""
     if isinstance(neuron, FixedLif):
         state.u, state.v = _integrate_fixed(state, drive, neuron, current)
     else:
         state.u, state.v = _integrate_float(state, drive, neuron, current)
-    membrane = state.v
-    spike = membrane > threshold
-    _reset(state, spike, threshold, neuron.reset)
-    return spike, membrane
+    return state.v
+
+
+def _bias(neuron: Neuron, current: Array | int) -> Array:
+    """What is added to the membrane at this step, whatever arrives: the bias, and a direct current."""
+    if isinstance(neuron, FixedLif):
+        return _flat(neuron.bias) + (current << _flat(neuron.bias_exponent).astype(np.int64))
+    return _flat(neuron.bias) + current
 
 
 def _flat(values: Array) -> Array:
@@ -96,7 +136,7 @@ def _flat(values: Array) -> Array:
 
 def _integrate_float(state: LifState, drive: Array, neuron: Lif, current: Array | int) -> tuple[Array, Array]:
     u = _flat(neuron.alpha).astype(np.float64) * state.u + drive
-    v: Array = _flat(neuron.beta).astype(np.float64) * state.v + u + (_flat(neuron.bias) + current)
+    v: Array = _flat(neuron.beta).astype(np.float64) * state.v + u + _bias(neuron, current)
     return u, _settle(v, state.owed, neuron.reset)
 
 
@@ -115,8 +155,8 @@ def _wrap(u: Array) -> Array:
 
 
 def _unclipped_membrane(state: LifState, u: Array, neuron: FixedLif, current: Array | int) -> Array:
-    v: Array = _decay(state.v, 4096 - _flat(neuron.voltage_decay)) + u + _flat(neuron.bias)
-    return _settle(v + (current << _flat(neuron.bias_exponent).astype(np.int64)), state.owed, neuron.reset)
+    v: Array = _decay(state.v, 4096 - _flat(neuron.voltage_decay)) + u + _bias(neuron, current)
+    return _settle(v, state.owed, neuron.reset)
 
 
 def overflows(state: LifState, drive: Array, neuron: FixedLif, current: Array | int = 0) -> tuple[int, int]:

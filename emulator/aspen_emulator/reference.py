@@ -13,8 +13,8 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.network import Network
 from aspen.neurons import FixedLif
-from aspen.record import Record, kept_membranes, record_from_rasters
-from aspen_emulator.lif import LifState, lif_step, overflows
+from aspen.record import Record, counted_record, kept_membranes
+from aspen_emulator.lif import LifState, count_updates, lif_step, overflows
 
 
 class Stepper:
@@ -28,6 +28,7 @@ class Stepper:
     Attributes:
         overflows: population -> (currents that wrapped around, membranes that were clipped) since the start.
         membranes: population -> (batch, n) of the last step, as they were compared with the thresholds.
+        updates: population -> (2, batch): active and awake updates of the last step.
     """
 
     def __init__(self, network: Network, batch: int, watch: bool = False) -> None:
@@ -35,6 +36,8 @@ class Stepper:
         self.batch = batch
         self.overflows = dict.fromkeys(network.order, (0, 0)) if watch else {}
         self.membranes: dict[str, Array] = {}
+        self.updates: dict[str, Array] = {}
+        self._bias = {name: network.drive_bias(name) for name in network.order}
         self._history = 1 + max(connection.delay for connection in network.connections)
         self.reset()
 
@@ -64,25 +67,27 @@ class Stepper:
         for name in network.order:
             neuron = network[name].neuron
             assert neuron is not None  # network.order leaves the input out
-            drive = self._drive(name, now)
-            current = given if network[name].current else 0
+            state, arriving, bias = self._states[name], self._arriving(name, now), self._bias[name]
+            drive, current = arriving + bias, given if network[name].current else 0
             if name in self.overflows and isinstance(neuron, FixedLif):
-                wrapped, clipped = overflows(self._states[name], drive, neuron, current)
+                wrapped, clipped = overflows(state, drive, neuron, current)
                 self.overflows[name] = (self.overflows[name][0] + wrapped, self.overflows[name][1] + clipped)
-            spike, self.membranes[name] = lif_step(self._states[name], drive, thresholds[name], neuron, current)
+            self.updates[name] = count_updates(state, arriving, neuron, bias, current)
+            spike, self.membranes[name] = lif_step(state, drive, thresholds[name], neuron, current)
             now[name] = spike.astype(np.uint8)
         for name, spike in now.items():
             self._past[name].appendleft(spike)
         return now
 
-    def _drive(self, name: str, now: Mapping[str, Array]) -> Array:
-        drive: Array = np.zeros((), np.int64 if self.network.is_integer else np.float64)
+    def _arriving(self, name: str, now: Mapping[str, Array]) -> Array:
+        """(batch, n): the net synaptic input, without biases."""
+        total: Array = np.zeros((), np.int64 if self.network.is_integer else np.float64)
         for connection in self.network.incoming(name):
             source = (
                 now[connection.source] if connection.delay == 0 else self._past[connection.source][connection.delay - 1]
             )
-            drive = drive + (connection.drive(source) + connection.bias_currents())
-        return np.broadcast_to(drive, (self.batch, self.network[name].size))
+            total = total + connection.drive(source)
+        return np.broadcast_to(total, (self.batch, self.network[name].size))
 
 
 def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str = "counts") -> Record:
@@ -98,13 +103,20 @@ def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Arra
     stepper = Stepper(network, batch)
     rasters: dict[str, list[Array]] = {population.name: [] for population in network.populations}
     membranes: dict[str, list[Array]] = {name: [] for name in kept_membranes(network, record)}
+    updates: dict[str, list[Array]] = {name: [] for name in network.order}
     for t in range(steps):
         now = stepper.step(spikes[t], {name: array[min(t, len(array) - 1)] for name, array in thresholds.items()})
         for name, spike in now.items():
             rasters[name].append(spike.reshape(batch, *network[name].shape))
         for name, kept in membranes.items():
             kept.append(stepper.membranes[name].reshape(batch, *network[name].shape))
-    stacked = {name: np.stack(values) for name, values in membranes.items()}
-    return record_from_rasters(
-        network, {name: np.stack(values) for name, values in rasters.items()}, "reference", record, stacked
+        for name, counts in stepper.updates.items():
+            updates[name].append(counts)
+    return counted_record(
+        network,
+        {name: np.stack(values) for name, values in rasters.items()},
+        {name: np.stack(counts, axis=1) for name, counts in updates.items()},
+        "reference",
+        record,
+        {name: np.stack(values) for name, values in membranes.items()},
     )

@@ -219,6 +219,11 @@ class Session(Closed):
         return self._backend.rasters
 
     @property
+    def thresholds(self) -> Mapping[str, Array]:
+        """Population -> (1 or batch, n or 1): the thresholds as the knob stands, in units of the membrane."""
+        return self._thresholds
+
+    @property
     def events(self) -> StepEvents | None:
         """What the last step counted, where the engine counts it as it runs (fast); else None: see the rasters."""
         return self._backend.events()

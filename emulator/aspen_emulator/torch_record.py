@@ -12,7 +12,8 @@ from aspen._arrays import Array
 from aspen.errors import ModelError
 from aspen.network import Network
 from aspen.neurons import Lif
-from aspen.record import Record, record_from_rasters
+from aspen.record import Record
+from aspen_emulator.replay import record_from_rasters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,7 +62,7 @@ def torch_record(model: nn.Module, network: Network, values: Array) -> Record:
     if network.input.neuron is None:
         shaped[network.input.name] = values
     membranes = _as_integrated(network, shown, len(values)) if read is not None else {}
-    return record_from_rasters(network, shaped, "snntorch", "spikes", membranes)
+    return record_from_rasters(network, shaped, "snntorch", "spikes", membranes, current=values)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ class Tables(NamedTuple):
 
     ``outs``: connections by source; ``groups``: (first sum, shift right, factor) of each group of sums, and last (room
     for all sums, largest population, 0); ``places``: what the connections' tables say; ``keep_u``, ``keep_v``,
-    ``bias``: for each neuron; ``drive_bias``: the connections' biases, for each neuron.
+    ``bias``: for each neuron; ``drive_bias``: the connections' biases, for each neuron; ``biased``: a bit for each
+    neuron, in words of 64, set where either is not zero.
     """
 
     pops: Array
@@ -26,6 +27,7 @@ class Tables(NamedTuple):
     keep_v: Array
     bias: Array
     drive_bias: Array
+    biased: Array
 
 
 class State(NamedTuple):
@@ -68,4 +70,5 @@ class Counts(NamedTuple):
 
     spikes: Array
     active: Array
+    awake: Array
     operations: Array

@@ -52,7 +52,7 @@ class _Run:
         self.chooser = Chooser(self.plan)
         slots, conns = len(self.plan.slots), len(self.plan.connections)
         shape = (self.steps, self.batch)
-        self.counts = Counts(*(np.zeros((self.dials, k, *shape), np.int64) for k in (slots, slots, conns)))
+        self.counts = Counts(*(np.zeros((self.dials, k, *shape), np.int64) for k in (slots, slots, slots, conns)))
         with_spikes = record != "counts"
         wide = {name: (self.dials, *shape, *self.plan.populations[name].shape) for name in self.plan.slots}
         kept = network.order if with_spikes else [network.output]
@@ -110,14 +110,17 @@ class _Run:
             output=self.rasters[self.network.output][dial],
             spikes={name: self.counts.spikes[self._dial_of(name, dial), q] for q, name in enumerate(plan.slots)},
             synaptic_operations={name: count for name, count in operations.items() if name not in weighed},
-            active_updates={
-                n: self.counts.active[dial, q] for q, n in enumerate(plan.slots) if n in self.network.order
-            },
+            active_updates=self._updates(self.counts.active[dial]),
+            awake_updates=self._updates(self.counts.awake[dial]),
             rasters=rasters,
             engine="fast",
             multiply_accumulates={name: count for name, count in operations.items() if name in weighed},
             membranes={name: values[dial] for name, values in self.membranes.items()},
         )
+
+    def _updates(self, counts: Array) -> dict[str, Array]:
+        """Counts (slots, steps, batch) by population with neurons."""
+        return {name: counts[q] for q, name in enumerate(self.plan.slots) if name in self.plan.order}
 
     def _dial_of(self, source: str, dial: int) -> int:
         """What the input alone decides is counted once."""

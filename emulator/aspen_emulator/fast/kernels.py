@@ -79,6 +79,32 @@ def borrowed(typing: Any, array: Any) -> Any:
 
 
 @intrinsic
+def nonzero_bits(typing: Any, values: Any, start: Any) -> Any:
+    """64 numbers of an array from ``start`` on as the bits of a word: set where the number is not zero."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        vector = ir.VectorType(context.get_data_type(values.dtype), PAD)
+        place = builder.bitcast(builder.gep(array.data, [args[1]]), vector.as_pointer())
+        loaded = builder.load(place, align=values.dtype.bitwidth // 8)
+        compare = builder.fcmp_unordered if isinstance(values.dtype, numba.types.Float) else builder.icmp_unsigned
+        bits = compare("!=", loaded, ir.Constant(vector, [0] * PAD))
+        return builder.bitcast(bits, ir.IntType(64))
+
+    return numba.uint64(values, numba.intp), build
+
+
+@intrinsic
+def bits_set(typing: Any, word: Any) -> Any:
+    """How many bits of a word are set."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return numba.int64(numba.uint64), build
+
+
+@intrinsic
 def lowest_bit(typing: Any, word: Any) -> Any:
     """Index of the lowest bit that is set in a word other than zero."""
 
@@ -249,7 +275,7 @@ def _scale_into(drive: Any, sums: Any, down: int, factor: Any, more: bool) -> No
 def _arrive(
     net: Tables, state: State, stage: Stage, pop: Any, when: Any, row: int, shared: int, sums: Any, drive: Any
 ) -> int:
-    """The drive of one population in one step; returns how many of its neurons it is not zero for."""
+    """The drive of one population in one step, without biases; returns 0 where nothing arrived."""
     clock, t, b = when
     n = pop[PADDED]
     arrived = 0
@@ -288,12 +314,22 @@ def _arrive(
             outside = stage.outside[first : first + pop[N]]
             _scale_into(drive, outside, where[3], drive.dtype.type(where[4]), True)
             arrived = 1
+    return arrived
+
+
+@inlined
+def _count_updates(drive: Any, arrived: int, v: Any, biased: Any) -> Any:
+    """Neurons whose drive is not zero, and those with a drive, a membrane or a bias (a bit each) that is not."""
+    active = awake = 0
     if arrived == 0:
-        return 0
-    active = 0
-    for j in range(n):
-        active += drive[j] != 0
-    return active
+        for w in range(len(biased)):
+            awake += bits_set(nonzero_bits(v, w * PAD) | biased[w])
+        return active, awake
+    for w in range(len(biased)):
+        driven = nonzero_bits(drive, w * PAD)
+        active += bits_set(driven)
+        awake += bits_set(driven | nonzero_bits(v, w * PAD) | biased[w])
+    return active, awake
 
 
 @inlined
@@ -390,33 +426,38 @@ def _step(
     net: Tables, state: State, stage: Stage, counts: Counts, q: int, when: Any, origin: Any, dials: int, work: Any
 ) -> None:
     """One population, one step, one sample, all dials."""
-    sums, drive, threshold, total_bias, fired = work
+    sums, drive, threshold, total_bias, words, fired = work
     clock, t, b = when
     pop = net.pops[q]
     n, padded, at, reset = pop[N], pop[PADDED], pop[AT], pop[RESET]
     slot = 0 if pop[RING] == 1 else clock % pop[RING]
-    active = 0
+    bias, biased = net.bias[at : at + padded], net.biased[at // PAD : (at + padded) // PAD]
+    if stage.current.shape[2] > 0 and q == 0:
+        for j in range(n):
+            total_bias[j] = bias[j] + stage.current[t, b, j]
+        bias, biased = total_bias[:padded], words[: padded // PAD]
+        for w in range(len(biased)):
+            biased[w] = nonzero_bits(bias, w * PAD) | nonzero_bits(net.drive_bias, at + w * PAD)
     for dial in range(dials):
         row = b * dials + dial
         if dial == 0 or not pop[SHARED]:
-            active = _arrive(net, state, stage, pop, when, row, b * dials, sums, drive)
+            arrived = _arrive(net, state, stage, pop, when, row, b * dials, sums, drive)
+            for same in range(dial, dials if pop[SHARED] else dial + 1):
+                before = state.v[b * dials + same, at : at + padded]
+                active, awake = _count_updates(drive, arrived, before, biased)
+                counts.active[same, q, origin[1] + t, origin[2] + b] = active
+                counts.awake[same, q, origin[1] + t, origin[2] + b] = awake
             if pop[BIASED]:
                 for j in range(n):
                     drive[j] += net.drive_bias[at + j]
             if not pop[MEMORY]:
                 for j in range(padded):
                     drive[j] = wrap(drive[j])
-        counts.active[dial, q, origin[1] + t, origin[2] + b] = active
         v, owed = state.v[row, at : at + padded], state.owed[row, at : at + padded]
         current = drive[:padded]
         if pop[MEMORY]:
             current = state.u[row, at : at + padded]
             _remember(current, drive, net.keep_u[at : at + padded])
-        bias = net.bias[at : at + padded]
-        if stage.current.shape[2] > 0 and q == 0:
-            for j in range(n):
-                total_bias[j] = bias[j] + stage.current[t, b, j]
-            bias = total_bias[:padded]
         _integrate(v, current, owed, net.keep_v[at : at + padded], bias, reset)
         samples = state.v.shape[0]
         if stage.membranes_at[q] >= 0:
@@ -473,7 +514,7 @@ def advance(
     net = Tables(
         borrowed(net.pops), borrowed(net.conns), borrowed(net.groups), borrowed(net.outs), borrowed(net.weights),
         borrowed(net.places), borrowed(net.fan), borrowed(net.keep_u), borrowed(net.keep_v), borrowed(net.bias),
-        borrowed(net.drive_bias),
+        borrowed(net.drive_bias), borrowed(net.biased),
     )  # fmt: skip
     state = State(
         borrowed(state.u), borrowed(state.v), borrowed(state.owed), borrowed(state.lists), borrowed(state.lens)
@@ -483,15 +524,19 @@ def advance(
         borrowed(stage.outside), borrowed(stage.outside_at), borrowed(stage.thresholds), borrowed(stage.thresholds_at),
         borrowed(stage.rasters), borrowed(stage.rasters_at), borrowed(stage.membranes), borrowed(stage.membranes_at),
     )  # fmt: skip
-    counts = Counts(borrowed(counts.spikes), borrowed(counts.active), borrowed(counts.operations))
+    counts = Counts(
+        borrowed(counts.spikes), borrowed(counts.active), borrowed(counts.awake), borrowed(counts.operations)
+    )
     room = len(net.keep_v)
     sums_own = np.zeros(net.groups[-1, 0] + PAD, net.weights.dtype)
     drive_own = np.zeros(net.groups[-1, 1] + PAD, state.v.dtype)
     fired_own = np.zeros(len(drive_own), np.uint8)
     bias_own = np.zeros(len(drive_own), state.v.dtype)
+    words_own = np.zeros(len(drive_own) // PAD, np.uint64)
     threshold_own = np.full(room, stage.thresholds[-1], stage.thresholds.dtype)
     work = (
-        borrowed(sums_own), borrowed(drive_own), borrowed(threshold_own), borrowed(bias_own), borrowed(fired_own),
+        borrowed(sums_own), borrowed(drive_own), borrowed(threshold_own), borrowed(bias_own), borrowed(words_own),
+        borrowed(fired_own),
     )  # fmt: skip
     side = SIDE_BY_SIDE if room * dials < SMALL else 1
     for start in range(part[0], part[1], side):
@@ -503,4 +548,4 @@ def advance(
                 for i in range(len(stage.todo)):
                     _step(net, state, stage, counts, stage.todo[i], when, origin, dials, work)
     # used once more, so that they live until here
-    return len(sums_own) + len(drive_own) + len(fired_own) + len(bias_own) + len(threshold_own)
+    return len(sums_own) + len(drive_own) + len(fired_own) + len(bias_own) + len(words_own) + len(threshold_own)

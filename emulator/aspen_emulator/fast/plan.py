@@ -64,7 +64,7 @@ class Plan:
         self.fan_out = {name: each.fan_out for name, each in synapses.items()}
         self.padded = {name: -(-self.populations[name].size // core.PAD) * core.PAD for name in self.slots}
         self.state_type, self.sum_type = _types(network)
-        self.tables = self._tables(synapses)
+        self.tables = self._tables(network, synapses)
         self._matrices: dict[str, Array] = {}
 
     def _groups(self) -> tuple[list[Group], int]:
@@ -87,7 +87,7 @@ class Plan:
             return 0, 1
         return max(-connection.exponent, 0), 2 ** (max(connection.exponent, 0) + FixedLif.SHIFT)
 
-    def _tables(self, synapses: dict[str, Synapses]) -> Tables:
+    def _tables(self, network: Network, synapses: dict[str, Synapses]) -> Tables:
         groups, room = self._groups()
         sums_of = {name: group.first for group in groups for name in group.members}
         conns, weights, index, fan = self._connection_tables(synapses, sums_of)
@@ -119,7 +119,7 @@ class Plan:
             weights=weights,
             places=index,
             fan=fan,
-            **self._parameters(),
+            **self._parameters(network),
         )
 
     def _describe(self, row: Array, population: Population, neuron: Neuron, incoming: list[Connection]) -> None:
@@ -158,7 +158,7 @@ class Plan:
             tables = tables.astype(np.int32)
         return conns, np.concatenate(weights), tables, np.concatenate(fan).astype(np.int64)
 
-    def _parameters(self) -> dict[str, Array]:
+    def _parameters(self, network: Network) -> dict[str, Array]:
         made: dict[str, Array] = {
             key: np.zeros(self.room, self.state_type) for key in ("keep_u", "keep_v", "bias", "drive_bias")
         }
@@ -169,10 +169,9 @@ class Plan:
             at, order = self.tables_at(slot, name), self.orders[name]
             for key, values in zip(("keep_u", "keep_v", "bias"), (*_keep(neuron), neuron.bias), strict=True):
                 made[key][at : at + len(order)] = values if values.ndim == 0 else values.reshape(-1)[order]
-            for connection in self.incoming[name]:
-                currents = np.broadcast_to(connection.bias_currents(), len(order))[order]
-                made["drive_bias"][at : at + len(order)] += currents
-        return made
+            made["drive_bias"][at : at + len(order)] = network.drive_bias(name)[order]
+        biased = (made["bias"] != 0) | (made["drive_bias"] != 0)
+        return made | {"biased": np.packbits(biased, bitorder="little").view(np.uint64)}
 
     def tables_at(self, slot: int, name: str) -> int:
         """The first neuron of a population in the arrays over all neurons."""

@@ -23,12 +23,14 @@ _NOW = slice(0, 1)
 class StepEvents(NamedTuple):
     """Counts of one step, as integers.
 
-    ``spikes``: population -> spikes; ``active``: population -> active updates, 0 for an input without neurons;
+    ``spikes``: population -> spikes; ``active``, ``awake``: population -> active and awake updates, 0 for an input
+    without neurons; see :class:`aspen.record.Record`.
     ``operations``: connection -> synaptic operations, multiply-accumulates where its source is an analog input.
     """
 
     spikes: dict[str, int]
     active: dict[str, int]
+    awake: dict[str, int]
     operations: dict[str, int]
 
 
@@ -57,7 +59,7 @@ class FastStepper:
         membranes_at[self.plan.slots.index(self._output)] = 0
         (part,) = chooser.parts(chooser.chosen(0.0) & {c.name for c in self._analog})
         self._spiking = self.plan.input.neuron is None and not chooser.analog
-        rooms = (slots, slots, len(self.plan.connections))
+        rooms = (slots, slots, slots, len(self.plan.connections))
         self._counts = Counts(*(np.zeros((1, room, 1, batch), np.int64) for room in rooms))
         self._spikes = self._counts.spikes[0, :, 0]
         thresholds = {name: np.ones((1, 1, 1), self.plan.state_type) for name in self.plan.order}
@@ -140,10 +142,11 @@ class FastStepper:
 
     def events(self) -> StepEvents:
         """All counts of the last step, all samples together."""
-        spikes, active, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts)
+        spikes, active, awake, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts)
         return StepEvents(
             dict(zip(self.plan.slots, spikes, strict=True)),
             dict(zip(self.plan.slots, active, strict=True)),
+            dict(zip(self.plan.slots, awake, strict=True)),
             {c.name: n for c, n in zip(self.plan.connections, operations, strict=True)},
         )
 

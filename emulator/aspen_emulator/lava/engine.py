@@ -17,11 +17,12 @@ import numpy as np
 from aspen._arrays import Array
 from aspen.errors import EngineError, InputError
 from aspen.network import Network
-from aspen.record import Record, kept_membranes, record_from_rasters
+from aspen.record import Record, kept_membranes
 from aspen_emulator.inputs import check_input, thresholds_for
 from aspen_emulator.lava.isolation import SHUTDOWN_SECONDS, LavaWorker, Progress
 from aspen_emulator.lava.layout import check_network
 from aspen_emulator.lava.plan import Setup, as_thresholds, check_names, default_timeout, make_plan
+from aspen_emulator.replay import record_from_rasters
 
 
 def run_lava(
@@ -84,7 +85,7 @@ def run_on(
         rasters[network.input.name] = checked
     shaped = {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
     kept = {name: values.reshape(steps, batch, *network[name].shape) for name, values in membranes.items()}
-    return record_from_rasters(network, shaped, "lava", record, kept)
+    return record_from_rasters(network, shaped, "lava", record, kept, thresholds, checked)
 
 
 def check_timeout(timeout: float | None, default: float) -> float:

@@ -19,13 +19,14 @@ from aspen._arrays import Array
 from aspen.errors import EngineError, MissingDependencyError
 from aspen.network import Network
 from aspen.neurons import FixedLif
-from aspen.record import Record, kept_membranes, record_from_rasters
+from aspen.record import Record, kept_membranes
 from aspen_emulator.inputs import check_input
 from aspen_emulator.lava.engine import check_timeout
 from aspen_emulator.lava.isolation import LavaWorker
 from aspen_emulator.lava.layout import check_network, waiting_steps
 from aspen_emulator.lava.plan import as_thresholds, check_names, default_timeout
 from aspen_emulator.lava.shim import require_lava
+from aspen_emulator.replay import record_from_rasters
 
 EXTENSION = ("utils.loihi2_profiler", "proc.embedded_io.spike")
 """Modules below ``lava`` that Intel's extension brings; Lava itself asks for the first to know whether it is there."""
@@ -77,7 +78,8 @@ def run_loihi(
         rasters = worker.request("run_stock", *arguments, timeout=check_timeout(timeout, default))
     rasters[network.input.name] = checked
     shaped = {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
-    return record_from_rasters(network, shaped, "loihi, simulated" if simulate else "loihi", record)
+    engine = "loihi, simulated" if simulate else "loihi"
+    return record_from_rasters(network, shaped, engine, record, thresholds=thresholds)
 
 
 def loihi_available() -> bool:

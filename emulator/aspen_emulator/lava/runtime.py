@@ -87,13 +87,10 @@ class LavaNetwork:
 
     def _neuron(self, name: str) -> Any:
         population = self.network[name]
-        bias = np.zeros((), np.int64 if self.network.is_integer else np.float64)
-        for connection in self.network.incoming(name):
-            bias = bias + connection.bias_currents().astype(bias.dtype)
         neurons = DialLif(
             neuron=population.neuron,  # type: ignore[arg-type]  # network.order leaves the input out that has none
             threshold=self.setup.thresholds[name],
-            drive_bias=bias,
+            drive_bias=self.network.drive_bias(name),
             depth=self.depths[name],
             period=self.setup.period,
             idle=self.setup.idle,

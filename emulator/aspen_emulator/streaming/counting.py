@@ -13,6 +13,7 @@ from aspen._checks import shown
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen.record import Record
+from aspen_emulator.replay import Follower
 from aspen_emulator.sessions import Session
 
 
@@ -22,30 +23,30 @@ class Events:
 
     Args:
         steps: time steps.
-        spikes, active: population -> spikes, active neuron updates.
+        spikes: population -> spikes.
+        active, awake: population with neurons -> active and awake updates; see :class:`aspen.record.Record`.
         operations: connection -> synaptic operations; multiply-accumulates where its source is an analog input.
     """
 
     steps: int = 0
     spikes: dict[str, int] = field(default_factory=dict)
     active: dict[str, int] = field(default_factory=dict)
+    awake: dict[str, int] = field(default_factory=dict)
     operations: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def none(cls, network: Network) -> Events:
         """All at 0."""
         names = [connection.name for connection in network.connections]
-        return cls(0, dict.fromkeys(network.names, 0), dict.fromkeys(network.order, 0), dict.fromkeys(names, 0))
+        groups = network.names, network.order, network.order, names  # in the order of _PARTS
+        return cls(0, *(dict.fromkeys(group, 0) for group in groups))
 
     def add(self, other: Events) -> None:
         """Add another's counts."""
         self.steps += other.steps
-        for mine, more in (
-            (self.spikes, other.spikes),
-            (self.active, other.active),
-            (self.operations, other.operations),
-        ):
-            for name, count in more.items():
+        for part in _PARTS:
+            mine = getattr(self, part)
+            for name, count in getattr(other, part).items():
                 mine[name] += count
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,11 +100,12 @@ class Events:
             spikes=as_arrays(self.spikes),
             synaptic_operations=as_arrays({name: n for name, n in self.operations.items() if name not in analog}),
             active_updates=as_arrays(self.active),
+            awake_updates=as_arrays(self.awake),
             multiply_accumulates=as_arrays({name: n for name, n in self.operations.items() if name in analog}),
         )
 
 
-_PARTS = ("spikes", "active", "operations")
+_PARTS = ("spikes", "active", "awake", "operations")
 
 
 def _is_count(value: object) -> bool:
@@ -125,34 +127,51 @@ class Tally:
         self._session, self._network = session, session.network
         self._past = 1 + max(c.delay for c in self._network.connections) + max(session.depths.values())
         self._fan_out = {c.name: c.fan_out() for c in self._network.connections}
+        self._kind = np.int64 if self._network.is_integer else np.float64
         self.start()
 
     def start(self) -> None:
         """Begin a window; the session is at a reset."""
         self.window = Events.none(self._network)
         self._history: dict[str, list[Array]] = {name: [] for name in self._network.names}
+        self._given: list[Array] = []
+        self._followers = {name: Follower(self._network, name, 1) for name in self._network.order}
         self._clock = 0
 
-    def step(self, last: int) -> None:
-        """Count the step that the session has just made; ``last`` is the number of steps of the window."""
+    def step(self, values: Array, last: int) -> None:
+        """Count the step that the session has just made.
+
+        Args:
+            values: (1, *input_shape), what it was given.
+            last: number of steps of the window.
+        """
         self.window.steps = min(self.window.steps + 1, last)
         events = self._session.events
         if events is None:
+            self._note(values)
             self._count_rasters(last)
+            self._clock += 1
             return
         window = self.window
         for name, count in events.spikes.items():
             window.spikes[name] += count
         for name in window.active:
             window.active[name] += events.active[name]
+            window.awake[name] += events.awake[name]
         for name, count in events.operations.items():
             window.operations[name] += count
+
+    def _note(self, values: Array) -> None:
+        """Keep what the session was given and has shown, as far back as it is needed."""
+        self._given.append(np.asarray(values, self._kind).reshape(1, -1))
+        for name, raster in self._session.rasters.items():
+            self._history[name].append(raster)
+        for kept in (self._given, *self._history.values()):
+            del kept[: -self._past]
 
     def _count_rasters(self, last: int) -> None:
         network, window, rasters, depths = self._network, self.window, self._session.rasters, self._session.depths
         for name in network.names:
-            self._history[name].append(rasters[name])
-            del self._history[name][: -self._past]
             when = self._clock - depths[name]
             if not 0 <= when < last:
                 continue
@@ -165,15 +184,23 @@ class Tally:
         for name in network.order:
             when = self._clock - depths[name]
             if 0 <= when < last:
-                window.active[name] += self._active(name, when)
-        self._clock += 1
+                active, awake = self._updates(name, when).tolist()
+                window.active[name] += active
+                window.awake[name] += awake
 
-    def _active(self, name: str, when: int) -> int:
-        """Neurons of a population whose input at step ``when`` of the window is not zero."""
-        drive: Array = np.zeros(())
+    def _updates(self, name: str, when: int) -> Array:
+        """(2,): active and awake updates of a population at step ``when`` of the window."""
+        spikes, late = self._history[name][-1], self._session.depths[name]
+        current = self._given[-1 - late] if self._network[name].current else 0
+        arriving, thresholds = self._arriving(name, when), self._session.thresholds[name]
+        return self._followers[name].step(arriving, spikes, thresholds, current)[:, 0]
+
+    def _arriving(self, name: str, when: int) -> Array:
+        """(1, n): a population's net synaptic input at step ``when`` of the window, connection biases left out."""
+        total: Array = np.zeros((1, self._network[name].size), self._kind)
         for connection in self._network.incoming(name):
             emitted = when - connection.delay
             if emitted >= 0:
                 ago = self._clock - (emitted + self._session.depths[connection.source])
-                drive = drive + connection.drive(self._history[connection.source][-1 - ago])
-        return int(np.count_nonzero(drive))
+                total = total + connection.drive(self._history[connection.source][-1 - ago])
+        return total

@@ -29,7 +29,9 @@ class Meter:
         window: time steps of an inference.
         step_time: seconds from one step of the stream to the next.
         idle_step: a step in which nothing happens: all neurons are updated without input.
-        spike, active: population -> a spike; what an active update costs more than an inactive one.
+        spike: population -> a spike.
+        active, awake: population -> what an active, or an awake, update costs more than an inactive one: which of them
+            costs anything is the chip's definition (:class:`aspen.record.Record`).
         operation: connection -> an operation.
         static_watts: static power.
     """
@@ -42,6 +44,7 @@ class Meter:
     idle_step: float
     spike: dict[str, float]
     active: dict[str, float]
+    awake: dict[str, float]
     operation: dict[str, float]
     static_watts: float
 
@@ -102,6 +105,7 @@ class Meter:
             idle_step=base,
             spike={name: price("spikes", name) for name in nothing.spikes},
             active={name: price("active", name) for name in nothing.active},
+            awake={name: price("awake", name) for name in nothing.awake},
             operation={name: price("operations", name) for name in nothing.operations},
             static_watts=idle.static.typical / seconds,
         )
@@ -116,6 +120,7 @@ class Meter:
         total = events.steps * self.idle_step
         total += sum(self.spike[name] * count for name, count in events.spikes.items())
         total += sum(self.active[name] * count for name, count in events.active.items())
+        total += sum(self.awake[name] * count for name, count in events.awake.items())
         total += sum(self.operation[name] * count for name, count in events.operations.items())
         return total
 
@@ -127,6 +132,7 @@ class Meter:
             Events(
                 1,
                 {name: network[name].size for name in network.names},
+                {name: network[name].size for name in network.order},
                 {name: network[name].size for name in network.order},
                 {c.name: int(np.sum(c.fan_out())) for c in network.connections},
             )

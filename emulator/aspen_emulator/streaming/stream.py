@@ -222,7 +222,7 @@ class Stream(Closed):
             self._running, self._cut = False, True
             return
         output = self._session.step(values)
-        self._tally.step(self.meter.window)
+        self._tally.step(values, self.meter.window)
         self._made += 1
         if self._made <= self._session.latency:
             return  # the result of an earlier step than the window's first
