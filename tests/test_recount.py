@@ -239,8 +239,10 @@ def test_a_record_says_what_happened(name: str, arithmetic: str, engine: str) ->
     same(record.synaptic_operations, counts.operations)
     same(record.multiply_accumulates, counts.multiplications)
     same(record.active_updates, counts.active)
+    same(record.awake_updates, counts.awake)
     assert all(counts.spikes[name].sum() > 0 for name in record.network.order)
     assert any(0 < counts.active[name].sum() < record.updates(name) for name in record.network.order)
+    assert any(counts.active[name].sum() < counts.awake[name].sum() for name in record.network.order)
 
 
 @pytest.mark.parametrize(("name", "arithmetic"), EVERY)
