@@ -86,6 +86,7 @@ TESTS: dict[str, list[str]] = {
     "hardware/aspen_hardware/costs.py": ENERGY,
     "hardware/aspen_hardware/baseline.py": ["test_energy_baseline", "test_break_even"],
     "hardware/aspen_hardware/break_even.py": ["test_break_even"],
+    "hardware/aspen_hardware/cycles.py": ["test_energy_cycles"],
     "aspen/record.py": ["test_record", "test_recount", "test_engines", "test_energy", "test_readout", "test_answers"],
     "aspen/profiles.py": ["test_profiles", "test_dialing"],
     "aspen/knob.py": ["test_engines", "test_profiles", "test_torch_knob"],

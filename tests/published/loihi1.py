@@ -7,7 +7,6 @@ at several rates, the input's at the same rate as the others'.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from zlib import crc32
@@ -15,7 +14,8 @@ from zlib import crc32
 import numpy as np
 
 from aspen.network import Dense, Lif, Network, Population
-from aspen.record import Record, record_from_rasters
+from aspen.record import Record
+from aspen_emulator.replay import record_from_rasters
 from aspen_hardware import chip, place
 from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
 from aspen_hardware.energy import energy_model
@@ -60,17 +60,12 @@ def keyword_network(branches: int = 0) -> Network:
 
 
 def random_run(network: Network, rate: float, steps: int = STEPS, batch: int = 2) -> Record:
-    """A record of random spikes, the same for populations of one name and size in every network.
-
-    A membrane that leaks by a factor stays other than zero from its first input on: all neurons count as awake.
-    """
+    """A record of random spikes, the same for populations of one name and size in every network."""
     rasters = {}
     for population in network.populations:
         rng = np.random.default_rng([crc32(population.name.encode()), int(1e6 * rate)])
         rasters[population.name] = (rng.random((steps, batch, population.size)) < rate).astype(np.uint8)
-    record = record_from_rasters(network, rasters, "random", record="spikes")
-    awake = {name: np.full((steps, batch), network[name].size) for name in network.order}
-    return replace(record, awake_updates=awake)
+    return record_from_rasters(network, rasters, "random", "spikes")
 
 
 @cache
