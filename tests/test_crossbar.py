@@ -20,7 +20,8 @@ from aspen_emulator.streaming.meter import Meter
 from aspen_hardware.chips import chip
 from aspen_hardware.costs import work_seconds
 from aspen_hardware.crossbar import Crossbar
-from aspen_hardware.energy import EnergyReport, energy_model
+from aspen_hardware.energy import energy_model
+from aspen_hardware.energy_report import EnergyReport
 from aspen_hardware.placement import place
 from aspen_hardware.rules import check
 from tests.test_chips import SMALL, small

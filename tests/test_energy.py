@@ -18,7 +18,8 @@ from aspen.record import Record
 from aspen_emulator.replay import record_from_rasters
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
-from aspen_hardware.energy import NOT_COVERED, EnergyReport, energy_model
+from aspen_hardware.energy import NOT_COVERED, energy_model
+from aspen_hardware.energy_report import EnergyReport
 from aspen_hardware.placement import place
 from aspen_hardware.ranges import ByScenario, Range
 

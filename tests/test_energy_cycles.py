@@ -13,7 +13,8 @@ from aspen.network import Dense, Lif, Network, Population
 from aspen_emulator.replay import record_from_rasters
 from aspen_hardware import chip
 from aspen_hardware.cycles import Shape, shape_of, step_cycles, work
-from aspen_hardware.energy import EnergyReport, energy_model
+from aspen_hardware.energy import energy_model
+from aspen_hardware.energy_report import EnergyReport
 
 XYLO = chip("xylo")
 CYCLES = {key: figure.value for key, figure in XYLO.section("cycles").items()}

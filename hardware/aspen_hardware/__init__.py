@@ -12,8 +12,8 @@ from aspen_hardware.costs import energy_of_counts as energy_of_counts
 from aspen_hardware.deployment import Deployment as Deployment
 from aspen_hardware.deployment import load_deployment as load_deployment
 from aspen_hardware.deployment import store_deployment as store_deployment
-from aspen_hardware.energy import EnergyReport as EnergyReport
 from aspen_hardware.energy import energy_model as energy_model
+from aspen_hardware.energy_report import EnergyReport as EnergyReport
 from aspen_hardware.placement import place as place
 from aspen_hardware.rules import check as check
 

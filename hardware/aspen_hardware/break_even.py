@@ -13,7 +13,8 @@ from aspen.record import Record
 from aspen_hardware.baseline import DESIGN, AnnCost, row
 from aspen_hardware.chips import chip as read_chip
 from aspen_hardware.costs import summed
-from aspen_hardware.energy import EnergyReport, Entry, energy_model
+from aspen_hardware.energy import energy_model
+from aspen_hardware.energy_report import EnergyReport, Entry
 from aspen_hardware.ranges import ByScenario, Range
 
 BY_SPIKES = ("synaptic_operation", "spike", "spike_packet", "hop_east_west", "hop_north_south")

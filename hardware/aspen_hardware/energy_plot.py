@@ -12,7 +12,7 @@ from aspen_hardware.costs import WORDS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from aspen_hardware.energy import EnergyReport
+    from aspen_hardware.energy_report import EnergyReport
 
 _COLOURS = {
     "synaptic_operation": "#1f6f78",

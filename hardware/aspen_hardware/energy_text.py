@@ -9,7 +9,7 @@ from aspen_hardware.costs import WORDS
 from aspen_hardware.ranges import ByScenario, Range
 
 if TYPE_CHECKING:
-    from aspen_hardware.energy import EnergyReport
+    from aspen_hardware.energy_report import EnergyReport
 
 _HOW_LONG = {
     "measured": "as measured on the chip",

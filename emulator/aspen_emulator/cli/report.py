@@ -35,7 +35,8 @@ from aspen_hardware.baseline import RELU_DENSITY, ann_baseline, input_density
 from aspen_hardware.break_even import BreakEven, break_even
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.costs import TIMES
-from aspen_hardware.energy import EnergyReport, energy_model
+from aspen_hardware.energy import energy_model
+from aspen_hardware.energy_report import EnergyReport
 
 
 @click.command("report", cls=FileCommand)

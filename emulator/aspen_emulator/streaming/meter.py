@@ -14,7 +14,8 @@ from aspen_emulator.engines import network_of
 from aspen_emulator.streaming.counting import Events
 from aspen_hardware.chips import Chip
 from aspen_hardware.deployment import Deployment
-from aspen_hardware.energy import EnergyReport, energy_model
+from aspen_hardware.energy import energy_model
+from aspen_hardware.energy_report import EnergyReport
 from aspen_hardware.placement import Placement, place
 
 

@@ -27,7 +27,7 @@ from aspen_emulator.streaming.counting import Events, Tally
 from aspen_emulator.streaming.meter import Meter
 from aspen_emulator.streaming.watch import HIDDEN, Watch
 from aspen_hardware.deployment import Deployment
-from aspen_hardware.energy import EnergyReport
+from aspen_hardware.energy_report import EnergyReport
 
 
 @dataclass(frozen=True)
