@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from aspen._arrays import Array
 from aspen.errors import AspenError, ChipError, InputError
 from aspen.network import Dense, Lif, Network, Population
 from aspen_emulator.replay import record_from_rasters
-from aspen_hardware import chip
+from aspen_hardware import chip, chip_schema
 from aspen_hardware.cycles import Shape, shape_of, step_cycles, work
 from aspen_hardware.energy import energy_model
 from aspen_hardware.energy_report import EnergyReport
@@ -110,6 +112,34 @@ def test_the_notebooks_network_takes_757_cycles() -> None:
     assert step_cycles(shape, CYCLES) == 757.0
 
 
+def test_every_figure_counts() -> None:
+    """Other figures than Rockpool's, none of them 1, as added up by hand."""
+    figures = dict(zip(CYCLES, (2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0, 31.0, 37.0), strict=True))
+    assert list(figures) == list(chip_schema.CYCLES)
+    shape = Shape(inputs=2, hidden=10, outputs=3, input_targets=4, synapses=60, output_sources=6, aliases=5)
+    inputs = 2 * (2 + 0.25 * 4 * 3)
+    hidden = 10 * (5 + 0.1 * 6 * 7)
+    outputs = 6 * 0.1 * (11 + 3 * 13) + 3 * 37
+    # half of the neurons have an alias: 0.5 x 0.5 is above the 0.1 that spike
+    updates = 10 * (17 + 0.25 * 19 + 0.1 * 23 + 0.25 * 29 + 0.5 * 0.5 * 31)
+    assert step_cycles(shape, figures, 0.25, 0.1) == pytest.approx(inputs + hidden + outputs + updates)
+
+
+def test_a_file_with_cycles_has_all_of_them_and_a_clock(tmp_path: Path) -> None:
+    text = (resources.files("aspen_hardware") / "chips" / "xylo.toml").read_text(encoding="utf-8")
+    for old, new, message in (
+        (text[text.index("[clock]") : text.index("# ---")], "", "clock: found nothing beside cycles"),
+        ("[cycles.spike]", "[cycles.spikes]", r"cycles\.spikes: found an unknown key"),
+        ("[cycles.spike]", "[measurements.spike]", r"cycles\.spike: found nothing"),
+        ("[shape.hidden]", "[shape.neurons]", r"shape\.neurons: found an unknown key"),
+        ('unit = "channels"', 'unit = "axons"', r"shape\.inputs\.unit: found 'axons', allowed is channels"),
+    ):
+        path = tmp_path / "broken.toml"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(ChipError, match=message):
+            chip(path)
+
+
 def test_hidden_populations_are_one_pool_and_skips_count_once() -> None:
     populations = (
         Population("input", (3,)),
@@ -143,9 +173,18 @@ def chain(*sizes: int, extra: tuple[Dense, ...] = (), current: bool = False) -> 
     [
         (chain(2, 3, current=True), "input: found an input that takes a current"),
         (chain(2, 3), "network: found no hidden population"),
-        (chain(2, 3, 4, extra=(Dense("input", "output", np.ones((4, 2))),)), "input->output: found a connection from "),
-        (chain(2, 3, 4, extra=(Dense("output", "output", np.eye(4), delay=1),)), "output->output: found a connection"),
-        (chain(2, 3, 4, extra=(Dense("output", "a", np.ones((3, 4)), delay=1),)), "output->a: found a connection from"),
+        (
+            chain(2, 3, 4, extra=(Dense("input", "output", np.ones((4, 2))),)),
+            "input->output: found a connection from input to output",
+        ),
+        (
+            chain(2, 3, 4, extra=(Dense("output", "output", np.eye(4), delay=1),)),
+            "output->output: found a connection from the output to output",
+        ),
+        (
+            chain(2, 3, 4, extra=(Dense("output", "a", np.ones((3, 4)), delay=1),)),
+            "output->a: found a connection from the output to a",
+        ),
     ],
 )
 def test_networks_of_another_form_are_refused(network: Network, message: str) -> None:
@@ -174,7 +213,8 @@ def test_networks_that_do_not_fit_are_refused(sizes: tuple[int, ...], message: s
 def test_cycles_are_known_where_a_file_has_them_only() -> None:
     network = chain(2, 3, 4)
     rasters = {name: np.ones((1, 1, network[name].size), np.uint8) for name in network.names}
-    assert work(record_from_rasters(network, rasters, "given"), chip("loihi1")) is None
+    for other in ("loihi1", "odin"):  # without a clock, and with one
+        assert work(record_from_rasters(network, rasters, "given"), chip(other)) is None
 
 
 def report(network: Network, spiking: bool, **options: Any) -> EnergyReport:

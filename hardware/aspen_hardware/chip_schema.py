@@ -43,7 +43,8 @@ why ``value`` is the one taken. Where publications disagree on energies, each is
 ``[missing.<section>]``; an energy that a scenario lacks is explained under ``[scenarios.<name>.missing]``. Nothing is
 filled in silently. ``[formats.resets]`` lists the reset modes as its ``value``. ``[measured_step]`` is the length of a
 step as measured somewhere. A chip whose power rises with its clock gives ``[power.per_megahertz]``, and its usual
-``[clock]`` in MHz; one whose cores are crossbars, ``[crossbar]``. ``energy_only = "why"`` marks a chip that prices
+``[clock]`` in MHz; one whose cores are crossbars, ``[crossbar]``; one that works a network off neuron by
+neuron, ``[cycles]`` and the largest ``[shape]``. ``energy_only = "why"`` marks a chip that prices
 counts but that networks are not compiled to.
 """
 
@@ -153,23 +154,42 @@ SPEED_KEYS = (
 RESETS_KEY = "formats.resets"
 """The one entry that is no figure: its ``value`` is a list of reset modes. It cannot be missing."""
 
-OPEN_SECTIONS: dict[str, Collection[str]] = {
-    "cycles": ["cycles"],
-    "shape": ["channels", "neurons", "synapses"],
-    "measurements": [*POWER, *ENERGY, *TIME, "Hz", "x"],
-}
-"""Sections whose keys are free: clock cycles of operations and the largest network of a chip that takes one form only
-(both: :mod:`aspen_hardware.cycles`), and published measurements (``x``: relative to another chip)."""
+OPEN_SECTIONS: dict[str, Collection[str]] = {"measurements": [*POWER, *ENERGY, *TIME, "Hz", "x"]}
+"""Sections whose keys are free: published measurements (``x``: relative to another chip)."""
 CROSSBAR: dict[str, Collection[str]] = {
     "operations_per_spike": ["operations"],
     "operations_per_step": ["operations"],
     "cycles_per_operation": ["cycles"],
 }
 """What ``[crossbar]`` must say of a chip whose cores are crossbars; see :class:`aspen_hardware.crossbar.Crossbar`."""
+CYCLES: dict[str, Collection[str]] = {
+    "input_channel": ["cycles"],
+    "input_synapse": ["cycles"],
+    "hidden_visit": ["cycles"],
+    "hidden_synapse": ["cycles"],
+    "output_source": ["cycles"],
+    "output_synapse": ["cycles"],
+    "hidden_neuron": ["cycles"],
+    "spike_check": ["cycles"],
+    "spike": ["cycles"],
+    "alias_target": ["cycles"],
+    "alias_source": ["cycles"],
+    "output_neuron": ["cycles"],
+}
+"""What ``[cycles]`` must say of a chip that works a network off neuron by neuron; see :mod:`aspen_hardware.cycles`."""
+SHAPE: dict[str, Collection[str]] = {
+    "inputs": ["channels"],
+    "hidden": ["neurons"],
+    "outputs": ["channels"],
+    "input_targets": ["neurons"],
+    "synapses": ["synapses"],
+    "output_sources": ["neurons"],
+}
+"""What ``[shape]`` may say: the largest network of such a chip; see :class:`aspen_hardware.cycles.Shape`."""
 
 _TOP_NEEDED = ("format", "name", "title", "sources", *KEYS)
 _SINGLE: dict[str, Collection[str]] = {"step_time": TIME, "measured_step": TIME, "clock": ["MHz"]}
-_TABLES = ("power", "scenarios", "crossbar", "missing", *OPEN_SECTIONS)
+_TABLES = ("power", "scenarios", "crossbar", "cycles", "shape", "missing", *OPEN_SECTIONS)
 _TOP_EXTRA = ("not_covered", "energy_only", "typical", *_SINGLE, *_TABLES)
 _EXPLAINED = ("step_time", "power", "scenarios")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -204,6 +224,10 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     _check_scenarios(table, file)
     if "crossbar" in table:
         check_keys(table["crossbar"], file, "crossbar", list(CROSSBAR), ())
+    if "cycles" in table:
+        check_keys(table["cycles"], file, "cycles", list(CYCLES), ())
+        expect("clock" in table, file, "clock", "nothing beside cycles", "a figure in MHz", "add the usual clock")
+    check_keys(table.get("shape", {}), file, "shape", (), list(SHAPE))
     for key, figure, units in iter_figures(table):
         check_figure(figure, file, key, units, table["sources"])
     check_resets(table["formats"].get("resets", {}), file, RESETS_KEY, table["sources"])
@@ -285,8 +309,9 @@ def iter_figures(table: Mapping[str, Any]) -> Iterator[tuple[str, Any, Collectio
         for part, units in (("energies", ENERGY), ("speeds", TIME)):
             entries = scenario.get(part, {})
             yield from ((f"scenarios.{name}.{part}.{key}", figure, units) for key, figure in entries.items())
-    for key, units in CROSSBAR.items():
-        if key in table.get("crossbar", {}):
-            yield f"crossbar.{key}", table["crossbar"][key], units
+    for section, keys in (("crossbar", CROSSBAR), ("cycles", CYCLES), ("shape", SHAPE)):
+        for key, units in keys.items():
+            if key in table.get(section, {}):
+                yield f"{section}.{key}", table[section][key], units
     for section, units in OPEN_SECTIONS.items():
         yield from ((f"{section}.{key}", figure, units) for key, figure in table.get(section, {}).items())

@@ -169,7 +169,7 @@ def work(record: Record, chip: Chip) -> Work | None:
 
     Args:
         record: a run, of which the mean probabilities of a spike are used.
-        chip: with ``cycles``, ``clock``, and in ``shape`` the largest network that fits.
+        chip: with ``cycles``, a ``clock``, and in ``shape`` the largest network that fits.
 
     Raises:
         ChipError: the network has another form than the chip's, or does not fit.
