@@ -48,6 +48,15 @@ def test_a_branch_costs_its_ten_layers_and_what_reads_them() -> None:
     assert loihi1.branch(rate).typical == pytest.approx(milliwatts, rel=0.02)
 
 
+def test_the_search_is_as_far_off_as_the_text_says() -> None:
+    by_definition = (
+        "the usual scenario is {:.0f} to {:.0f} % high; by ASPEN's own definition every update is active, and it is"
+    )
+    ends = [loihi1.query(spikes, active).typical / 1.33 for active in (False, True) for spikes in loihi1.QUERY_SPIKES]
+    off = [100 * (ratio - 1) for ratio in ends]
+    assert f"{by_definition.format(*off[:2])} {off[2]:.0f} to {off[3]:.0f} % high." in TEXT
+
+
 def test_truenorths_file_has_the_line_through_its_readings() -> None:
     line, corners = others.truenorth_lines()
     fitted = [
