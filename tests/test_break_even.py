@@ -54,6 +54,13 @@ def test_no_rate_is_low_enough_where_updates_alone_cost_more() -> None:
     assert "break-even: none, as it costs more than the ANN without any spike" in str(found)
 
 
+def test_a_rate_that_only_large_buffers_allow_is_shown() -> None:
+    found = break_even(tiny(), tiny_record(), ann_baseline(tiny(), frames=5))
+    rate = (5 * BY_HAND["ideal"][2] - UPDATES[2]) / (8 * (OPERATIONS[2] + EVENTS[2]) / 10)
+    assert sizes_of(found.rate) == pytest.approx((0, 0, rate))
+    assert f"break-even: 0 (0 to {rate:.3g})" in str(found)
+
+
 def test_a_silent_run_has_a_break_even_too() -> None:
     found = break_even(tiny(), tiny_record(silent=True), ann_baseline(tiny(), frames=10))
     assert (found.operations_per_synapse, set(pj(found.synapses)), set(pj(found.events))) == (0, {0.0}, {0.0})

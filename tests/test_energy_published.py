@@ -230,11 +230,11 @@ def test_packets_of_the_input_come_the_longest_way() -> None:
 
 @pytest.mark.parametrize("keep", ["spikes", "counts"])
 def test_values_that_are_not_zero_are_packets(keep: str) -> None:
-    """However large they are; where it was not recorded which were zero, all of them."""
+    """However large they are, for each core; where it was not recorded which were zero, all of them."""
     populations = (Population("input", (2,), current=True), Population("output", (3,), Lif(1.0, 0.5)))
     network = Network(populations, (Dense("input", "output", np.ones((3, 2))),))
     values = np.array([[[0.25, -1.5]], [[0.0, 3.75]], [[0.0, 0.0]]])
-    report = energy_model(run(network, values, record=keep), chip("generic-45nm"))
+    report = energy_model(run(network, values, record=keep), with_figures(LOIHI1, neurons_per_core=2))
     (entry,) = (e for e in report.entries if e.event == "spike_packet" and e.where == "input")
-    assert entry.count == (3 if keep == "spikes" else 6)
+    assert entry.count == 2 * (3 if keep == "spikes" else 6)
     assert ("which values of input were zero was not recorded" in str(report)) == (keep == "counts")
