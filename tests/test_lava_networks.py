@@ -123,14 +123,15 @@ def random_input(rng: np.random.Generator, network: Network, steps: int, batch: 
 
 
 def assert_reference(lava: RunLava, network: Network, given: Array, thresholds: dict[str, Array]) -> dict[str, Array]:
-    """Spikes and membranes are the reference's."""
+    """Spikes, membranes and counts are the reference's."""
     found, wanted = lava(network, given, thresholds), run_reference(network, given, thresholds, "membranes")
     assert list(found.rasters) == network.names
     assert list(found.membranes) == network.order
-    for ours, theirs in ((found.rasters, wanted.rasters), (found.membranes, wanted.membranes)):
+    for field in ("rasters", "membranes", "spikes", "synaptic_operations", "active_updates", "awake_updates"):
+        ours, theirs = getattr(found, field), getattr(wanted, field)
         for name, values in theirs.items():
             assert ours[name].dtype == values.dtype
-            np.testing.assert_array_equal(ours[name], values, err_msg=name)
+            np.testing.assert_array_equal(ours[name], values, err_msg=f"{field} of {name}")
     return dict(found.rasters)
 
 

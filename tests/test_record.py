@@ -82,7 +82,7 @@ def test_counts_add_up_and_go_with_their_samples(seed: int, order: list[int]) ->
     rng = np.random.default_rng(seed)
     made, spikes = network(rng, analog=False), given_input(rng, analog=False)
     record, moved = run(made, spikes), run(made, spikes[:, order])
-    for field in ("spikes", "synaptic_operations", "active_updates"):
+    for field in ("spikes", "synaptic_operations", "active_updates", "awake_updates"):
         for name, count in getattr(record, field).items():
             np.testing.assert_array_equal(getattr(moved, field)[name], count[:, order])
     np.testing.assert_array_equal(moved.predictions, record.predictions[order])
@@ -104,6 +104,7 @@ def test_the_summary_holds_the_sums() -> None:
         if name != "in":
             assert entry["active_updates"] == record.active_updates[name].sum() > 0
             assert entry["active_updates"] + entry["inactive_updates"] == entry["neurons"] * STEPS * SAMPLES
+            assert entry["awake_updates"] == record.awake_updates[name].sum() > entry["active_updates"]
     assert "active_updates" not in found["populations"]["in"]
     for name, entry in found["connections"].items():
         assert entry["synaptic_operations"] == record.synaptic_operations[name].sum()
