@@ -228,7 +228,7 @@ def test_repr_says_what_is_attached():
         ({"seed": 1.5}, "seed: found 1.5"),
         ({"seed": -1}, "seed: found -1"),
         ({"seed": True}, "seed: found True"),
-        ({"seed": 1, "generator": torch.Generator()}, "seed: found 1 beside a generator"),
+        pytest.param({"seed": 1, "generator": torch.Generator()}, "seed: found 1 beside a generator", id="both"),
         ({"generator": 1}, "generator: found int"),
     ],
     ids=str,
