@@ -126,7 +126,7 @@ def test_what_has_no_figure_has_a_reason(name: str) -> None:
     wanted = {f"{section}.{key}" for section, keys in KEYS.items() for key in keys} | {"step_time"}
     assert wanted <= set(found.figures) ^ set(found.missing)
     for scenario in found.scenarios:
-        reasons = {key.removeprefix(f"scenarios.{scenario}.") for key in found.missing}
+        reasons = {key.removeprefix(f"scenarios.{scenario}.") for key in (*found.missing, *found.contained)}
         assert set(ENERGY_KEYS) <= set(found.section(f"scenarios.{scenario}.energies")) ^ reasons
     assert bool(found.scenarios) != ("scenarios" in found.missing)
     assert bool(found.powered) != ("power" in found.missing)
@@ -204,7 +204,7 @@ def test_loihi2_reuses_no_energy_of_loihi1() -> None:
     assert loihi.scenarios == {}
     assert loihi.power["chip"].si.typical == pytest.approx(0.232)
     assert "no energy per operation of Loihi 2 is published" in loihi.missing["scenarios"]
-    assert loihi.why("synaptic_operation") == loihi.missing["scenarios"]
+    assert loihi.unpriced("synaptic_operation") == {"": loihi.missing["scenarios"]}
 
 
 def test_generic_energies_follow_from_the_published_ones() -> None:
@@ -323,6 +323,21 @@ MISTAKES = [
         r"middle\.energies\.spike: found nothing, .*say under scenarios\.middle\.missing\.spike",
     ),
     ('spike = "unknown"\n', "spike = 1\n", r"scenarios\.middle\.missing\.spike: found 1, allowed is a text"),
+    (
+        "[scenarios.middle.missing]",
+        '[scenarios.middle.contained]\nspike = "in the update"\n[scenarios.middle.missing]',
+        r"middle\.contained\.spike: found a reason for its absence too, allowed is one of them; remove what is not so",
+    ),
+    (
+        "[scenarios.middle.missing]",
+        '[scenarios.middle.contained]\nsynaptic_operation = "in the update"\n[scenarios.middle.missing]',
+        r"middle\.contained\.synaptic_operation: found a figure of its own too, allowed is one of them",
+    ),
+    (
+        'spike = "unknown"\n',
+        "[scenarios.middle.contained]\nspike = 3\n[scenarios.left]\n",
+        r"scenarios\.middle\.contained\.spike: found 3, allowed is a text",
+    ),
     ("[limits.cores]", "[limits.kores]", r"limits\.kores: found an unknown key, allowed is cores, "),
     ('max_delay = "unknown"', "", r"limits\.max_delay: found nothing, .*missing\.limits\.max_delay why"),
     ('max_delay = "unknown"', 'max_delay = ""', r"missing\.limits\.max_delay: found '', allowed is a text"),
@@ -378,6 +393,69 @@ MISTAKES = [
         r"measurements\.step: found 3, allowed is a table; write",
     ),
 ]
+
+
+MISTAKES += [
+    ("value = 2\n", "value = 0\n", r"step_time: found 0, allowed is more than 0; correct the figure"),
+    (
+        "[power.chip]",
+        '[measured_step]\nvalue = 1\nlow = 0\nunit = "ms"\nsource = "doe"\ntrust = "P"\nlow_source = "roe"\n'
+        'note = "x"\n'
+        "[power.chip]",
+        r"measured_step: found 0, allowed is more than 0",
+    ),
+    (
+        "[limits.cores]",
+        '[clock]\nvalue = 0\nunit = "MHz"\nsource = "doe"\ntrust = "P"\n[limits.cores]',
+        r"clock: found 0",
+    ),
+    (
+        "[scenarios.middle]",
+        '[scenarios."a.b"]',
+        r"scenarios\.a\.b: found 'a\.b', allowed is lower-case letters, digits, '_' ",
+    ),
+]
+
+
+def powered(rule: str, *figures: str) -> str:
+    """The section on power of a chip file; each figure is a name and further lines."""
+    head = f'[power]\nrule = "{rule}"\nsource = "doe"\ntrust = "P"\n'
+    tail = 'unit = "mW"\nsource = "doe"\ntrust = "P"\nlow_source = "roe"\nnote = "x"\n'
+    return head + "".join(f"[power.{name}]\n{lines}\n{tail}" for name, _, lines in (f.partition("\n") for f in figures))
+
+
+@pytest.mark.parametrize(
+    ("rule", "on", "off", "found"),
+    [
+        (
+            "gated",
+            "chip\nvalue = 5.0",
+            "off\nvalue = 6.0",
+            r"power\.off: found 0\.006 W \(low\), allowed is at most power\.chip",
+        ),
+        (
+            "core",
+            "core\nvalue = 5.0\nlow = 1.0",
+            "off\nvalue = 4.0",
+            r"power\.off: found 0\.004 W \(low\), .* power\.core, 0\.001 W",
+        ),
+    ],
+)
+def test_what_is_off_draws_no_more_than_what_is_on(rule: str, on: str, off: str, found: str, tmp_path: Path) -> None:
+    power = SMALL[SMALL.index("[power]") : SMALL.index("[limits.cores]")]
+    with pytest.raises(ChipError, match=found):
+        chip(small(tmp_path, power, powered(rule, on, off)))
+    right = chip(small(tmp_path, power, powered(rule, on, "off\nvalue = 0.5")))
+    assert right.powered["rule"] == rule
+
+
+def test_a_chip_powered_by_core_says_how_many_there_are(tmp_path: Path) -> None:
+    power = SMALL[SMALL.index("[power]") : SMALL.index("[formats.resets]")]
+    without = powered("core", "core\nvalue = 5.0", "off\nvalue = 0.5") + "[limits]\n"
+    path = small(tmp_path, power, without)
+    path.write_text(path.read_text().replace('max_delay = "unknown"', 'max_delay = "unknown"\ncores = "unknown"'))
+    with pytest.raises(ChipError, match=r"limits\.cores: found nothing beside the rule core, allowed is a figure; say"):
+        chip(path)
 
 
 @pytest.mark.parametrize(("old", "new", "message"), MISTAKES)

@@ -222,7 +222,7 @@ def test_a_gated_chip_pays_while_it_works_and_for_being_off_while_it_waits() -> 
     assert bounds(late.static) == pytest.approx([work.low / 2 * 1.0] * 3)
     unknown = energy_model(record(), powered("gated", speeds=False, chip=1.0, off=0.25), step_time=2.0)
     assert unknown.static is None
-    assert "static energy: the chip is gated, and its file has no times of operations" in unknown.missing
+    assert "static energy: the chip is gated, and how long its work takes is not known" in unknown.missing
 
 
 def test_pins_and_clock_come_on_top() -> None:

@@ -71,9 +71,9 @@ def test_a_clock_moves_the_power_of_a_chip_that_has_one_only() -> None:
 
 
 def test_counts_must_be_known_and_positive() -> None:
-    with pytest.raises(InputError, match="found synapses: 3, allowed are numbers from 0 of synaptic_operation"):
+    with pytest.raises(InputError, match="kind of event: found 'synapses', allowed are synaptic_op"):
         energy_of_counts({"synapses": 3}, LOIHI1)
-    with pytest.raises(InputError, match="found spike: -1"):
+    with pytest.raises(InputError, match="counts: spike: found -1, allowed is a number from 0"):
         energy_of_counts({"spike": -1}, LOIHI1)
 
 
@@ -87,7 +87,7 @@ def test_chips_for_energies_price_counts_and_refuse_to_be_compiled_to(name: str)
     known = chip(name).energies.get("synaptic_operation")
     operations = next(e for e in report.entries if e.event == "synaptic_operation")
     assert operations.count == 3 * 2 * 4 * 8
-    assert (operations.joules is None) == (known is None)
+    assert (operations.joules is None) == (known is None or name == "odin")  # whose crossbar has them
     assert (report.static is None) == (not chip(name).powered)
 
 
@@ -95,7 +95,7 @@ def test_an_analog_input_is_counted_as_multiply_accumulates_and_named_where_it_h
     record = run(chain(analog=True), np.full((3, 2, 4), 0.5), record="spikes")
     without = energy_model(record, LOIHI1)
     assert without.count("multiply_accumulate") == 3 * 2 * 4 * 8
-    assert any(text.startswith("192 multiply-accumulates of analog input: ") for text in without.missing)
+    assert any(text.startswith("192 multiply-accumulates of analog input in davies2018: ") for text in without.missing)
     priced = energy_model(record, chip("generic-45nm"))
     assert priced.input_energy is not None
     assert priced.input_energy.typical > 0

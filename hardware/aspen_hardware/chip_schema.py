@@ -40,12 +40,12 @@ A figure may have ``low`` and ``high`` where the values that a source gives, or 
 why ``value`` is the one taken. Where publications disagree on energies, each is a scenario of its own.
 
 ``step_time``, ``power``, ``scenarios`` and each key of :data:`KEYS` is either given or explained under ``[missing]`` or
-``[missing.<section>]``; an energy that a scenario lacks is explained under ``[scenarios.<name>.missing]``. Nothing is
-filled in silently. ``[formats.resets]`` lists the reset modes as its ``value``. ``[measured_step]`` is the length of a
-step as measured somewhere. A chip whose power rises with its clock gives ``[power.per_megahertz]``, and its usual
-``[clock]`` in MHz; one whose cores are crossbars, ``[crossbar]``; one that works a network off neuron by
-neuron, ``[cycles]`` and the largest ``[shape]``. ``energy_only = "why"`` marks a chip that prices
-counts but that networks are not compiled to.
+``[missing.<section>]``; an energy that a scenario lacks is explained under ``[scenarios.<name>.missing]``, and one that
+the figure of another event has in it, under ``[scenarios.<name>.contained]``. Nothing is filled in silently.
+``[formats.resets]`` lists the reset modes as its ``value``. ``[measured_step]`` is the length of a step as measured
+somewhere. A chip whose power rises with its clock gives ``[power.per_megahertz]``, and its usual ``[clock]`` in MHz;
+one whose cores are crossbars, ``[crossbar]``; one that works a network off neuron by neuron, ``[cycles]`` and the
+largest ``[shape]``. ``energy_only = "why"`` marks a chip that prices counts but that networks are not compiled to.
 """
 
 from __future__ import annotations
@@ -193,6 +193,7 @@ _TABLES = ("power", "scenarios", "crossbar", "cycles", "shape", "missing", *OPEN
 _TOP_EXTRA = ("not_covered", "energy_only", "typical", *_SINGLE, *_TABLES)
 _EXPLAINED = ("step_time", "power", "scenarios")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 def check_chip_table(table: Mapping[str, Any], file: str) -> None:
@@ -230,6 +231,11 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     check_keys(table.get("shape", {}), file, "shape", (), list(SHAPE))
     for key, figure, units in iter_figures(table):
         check_figure(figure, file, key, units, table["sources"])
+        if key in (*_SINGLE, "crossbar.cycles_per_operation"):
+            least = figure.get("low", figure["value"])
+            expect(least > 0, file, key, f"{least:g}", "more than 0", "correct the figure")
+    if "off" in table.get("power", {}):
+        _check_off(table["power"], file)
     check_resets(table["formats"].get("resets", {}), file, RESETS_KEY, table["sources"])
 
 
@@ -259,8 +265,18 @@ def _check_power(table: Mapping[str, Any], file: str) -> None:
     for key in ("chip", "core", "off"):
         wanted = key not in power or key in _RULE_NEEDS[rule]
         expect(wanted, file, f"power.{key}", "a figure", f"none where the rule is {rule}", "remove it")
+    counted = rule != "core" or "cores" in table["limits"]
+    expect(counted, file, "limits.cores", "nothing beside the rule core", "a figure", "say how many cores there are")
     clocked = "per_megahertz" not in power or "clock" in table
     expect(clocked, file, "clock", "nothing beside power.per_megahertz", "a figure in MHz", "add the usual clock")
+
+
+def _check_off(power: Mapping[str, Any], file: str) -> None:
+    """What is off draws no more than what is on, at the low and high ends too."""
+    on = "core" if "core" in power else "chip"
+    for bound in ("low", "value", "high"):
+        off, full = (power[key].get(bound, power[key]["value"]) * FACTORS[power[key]["unit"]] for key in ("off", on))
+        expect(off <= full, file, "power.off", f"{off:g} W ({bound})", f"at most power.{on}, {full:g} W", "correct one")
 
 
 def _check_scenarios(table: Mapping[str, Any], file: str) -> None:
@@ -272,21 +288,33 @@ def _check_scenarios(table: Mapping[str, Any], file: str) -> None:
     expect("scenarios" not in table or bool(scenarios), file, "scenarios", "none", "at least one", "add one")
     for name, scenario in scenarios.items():
         place = f"scenarios.{name}"
-        _check_name(name, file, place)
+        named = _SCENARIO.fullmatch(name) is not None  # a dot would make it a part of another one's keys
+        expect(named, file, place, shown(name), "lower-case letters, digits, '_' and '-'", "rename it")
         check_table(scenario, file, place)
-        check_keys(scenario, file, place, ("title", "active", "energies"), ("speeds", "missing"))
+        check_keys(scenario, file, place, ("title", "active", "energies"), ("speeds", "missing", "contained"))
         check_text(scenario["title"], file, f"{place}.title")
         active = scenario["active"]
         known = isinstance(active, str) and active in ACTIVE
         expect(known, file, f"{place}.active", shown(active), ", ".join(ACTIVE), "say which updates are active")
-        for part in ("energies", "speeds", "missing"):
+        for part in ("energies", "speeds", "missing", "contained"):
             check_table(scenario.get(part, {}), file, f"{place}.{part}")
-        given = {key: figure for key, figure in scenario["energies"].items() if key not in ENERGY_EXTRA}
-        absent = {key: why for key, why in scenario.get("missing", {}).items() if key not in ENERGY_EXTRA}
-        check_present(given, absent, ENERGY_KEYS, file, f"{place}.energies.", f"{place}.missing.")
-        for key in set(scenario.get("missing", {})) & set(ENERGY_EXTRA):
-            check_text(scenario["missing"][key], file, f"{place}.missing.{key}")
+        _check_energies(scenario, file, place)
         check_keys(scenario.get("speeds", {}), file, f"{place}.speeds", (), SPEED_KEYS)
+
+
+def _check_energies(scenario: Mapping[str, Any], file: str, place: str) -> None:
+    """Every kind of event has a figure, is contained in another one's, or it is said why it has none."""
+    missing, contained = scenario.get("missing", {}), scenario.get("contained", {})
+    for key, where in contained.items():
+        found = "a reason for its absence too" if key in missing else "a figure of its own too"
+        alone = key not in missing and key not in scenario["energies"]
+        expect(alone, file, f"{place}.contained.{key}", found, "one of them", "remove what is not so")
+        check_text(where, file, f"{place}.contained.{key}")
+    given = {key: figure for key, figure in scenario["energies"].items() if key not in ENERGY_EXTRA}
+    absent = {key: why for key, why in {**missing, **contained}.items() if key not in ENERGY_EXTRA}
+    check_present(given, absent, ENERGY_KEYS, file, f"{place}.energies.", f"{place}.missing.")
+    for key in set(missing) & set(ENERGY_EXTRA):
+        check_text(missing[key], file, f"{place}.missing.{key}")
 
 
 def _check_name(name: Any, file: str, key: str) -> None:

@@ -124,6 +124,7 @@ class Chip:
         figures: ``section.key`` (or ``step_time``) -> figure, as in the file.
         resets: the file's entry on reset modes: ``value``, ``source``, ``trust``, perhaps ``note``.
         missing: ``section.key`` -> why the file has no figure for it.
+        contained: ``scenarios.name.key`` -> in the figure of which other event a scenario has the energy of this one.
         sources: key -> full citation.
         not_covered: what the chip's energies leave out.
         energy_only: why networks are not compiled to it; empty where they are.
@@ -145,6 +146,7 @@ class Chip:
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
     usual: str = ""
     powered: Mapping[str, str] = field(default_factory=dict)
+    contained: Mapping[str, str] = field(default_factory=dict)
 
     def section(self, name: str) -> dict[str, Figure]:
         """Figures of one section of the file, by key; e.g. ``power``, or ``scenarios.davies2018.energies``."""
@@ -166,7 +168,8 @@ class Chip:
     def energies(self) -> dict[str, ByScenario]:
         """Joules of one operation, by kind of operation; those for which some scenario has a figure.
 
-        A scenario without a figure for a kind adds nothing for it; its ``missing`` says why there is none.
+        A scenario without a figure for a kind adds nothing for it; ``contained`` says which other figure has it, or
+        ``missing`` why there is none.
         """
         by_name = {name: self.section(f"scenarios.{name}.energies") for name in self.scenarios}
         kinds = dict.fromkeys(kind for figures in by_name.values() for kind in figures)
@@ -193,10 +196,22 @@ class Chip:
         values = {name: special.of[name] if own[name] in self.figures else value for name, value in found.of.items()}
         return ByScenario(values, self.usual)
 
-    def why(self, event: str) -> str:
-        """Why there is no energy of an event in the usual scenario."""
-        otherwise = self.missing.get("scenarios", "the chip's file has no figure for it")
-        return self.missing.get(f"scenarios.{self.usual}.{event}", otherwise)
+    def elsewhere(self, event: str) -> dict[str, str]:
+        """Scenarios that have the energy of an event in another one's, and in which."""
+        keys = {name: f"scenarios.{name}.{event}" for name in self.scenarios}
+        return {name: self.contained[key] for name, key in keys.items() if key in self.contained}
+
+    def unpriced(self, event: str) -> dict[str, str]:
+        """Scenarios that have no energy of an event, nor in another one's, and why not.
+
+        A chip without scenarios has the one reason of its file, under an empty name.
+        """
+        otherwise = "the chip's file has no figure for it"
+        if not self.scenarios:
+            return {"": self.missing.get("scenarios", otherwise)}
+        priced = {name for name in self.scenarios if f"scenarios.{name}.energies.{event}" in self.figures}
+        rest = [name for name in self.scenarios if name not in priced | set(self.elsewhere(event))]
+        return {name: self.missing.get(f"scenarios.{name}.{event}", otherwise) for name in rest}
 
     def only(self, scenario: str) -> Chip:
         """This chip with one scenario alone, as typical.
@@ -211,6 +226,7 @@ class Chip:
             self,
             figures={key: figure for key, figure in self.figures.items() if not key.startswith(others)},
             missing={key: reason for key, reason in self.missing.items() if not key.startswith(others)},
+            contained={key: where for key, where in self.contained.items() if not key.startswith(others)},
             scenarios={scenario: self.scenarios[scenario]},
             usual=scenario,
         )
@@ -259,6 +275,7 @@ class Chip:
             "figures": {key: asdict(figure) for key, figure in self.figures.items()},
             "resets": dict(self.resets),
             "missing": dict(self.missing),
+            "contained": dict(self.contained),
             "sources": dict(self.sources),
             "not_covered": list(self.not_covered),
             "energy_only": self.energy_only,
@@ -308,6 +325,7 @@ def _parse(data: bytes, file: str) -> Chip:
         figures={key: _figure(entry) for key, entry, _ in iter_figures(table)},
         resets=table["formats"]["resets"],
         missing=dict(_reasons(table.get("missing", {}), scenarios)),
+        contained=dict(_of_scenarios(scenarios, "contained")),
         sources=table["sources"],
         not_covered=tuple(table.get("not_covered", ())),
         energy_only=table.get("energy_only", ""),
@@ -323,8 +341,12 @@ def _reasons(missing: Mapping[str, Any], scenarios: Mapping[str, Any]) -> Iterat
             yield section, entry
         else:
             yield from ((f"{section}.{key}", reason) for key, reason in entry.items())
+    yield from _of_scenarios(scenarios, "missing")
+
+
+def _of_scenarios(scenarios: Mapping[str, Any], part: str) -> Iterator[tuple[str, str]]:
     for name, scenario in scenarios.items():
-        yield from ((f"scenarios.{name}.{key}", reason) for key, reason in scenario.get("missing", {}).items())
+        yield from ((f"scenarios.{name}.{key}", text) for key, text in scenario.get(part, {}).items())
 
 
 def _figure(entry: Mapping[str, Any]) -> Figure:
@@ -347,7 +369,12 @@ def describe(chip: Chip) -> str:
     resets = chip.resets
     lines += ["", "reset modes", f"  {', '.join(resets['value'])}  {resets['trust']}  {resets['source']}"]
     lines += ["", f"for energies only: {chip.energy_only}"] if chip.energy_only else []
-    lists = {"no figure": chip.missing, "sources": chip.sources, "trust marks": TRUST}
+    lists = {
+        "in another figure": chip.contained,
+        "no figure": chip.missing,
+        "sources": chip.sources,
+        "trust marks": TRUST,
+    }
     for head, entries in lists.items():
         lines += ["", head, *(f"  {key}: {text}" for key, text in entries.items())] if entries else []
     lines += (

@@ -11,6 +11,7 @@ from operator import add
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import as_integer, as_name, as_quantity
 from aspen.control.units import format_duration
 from aspen.errors import InputError
 from aspen.record import Record
@@ -18,7 +19,7 @@ from aspen_hardware import cycles
 from aspen_hardware.chips import KINDS, Chip, Figure
 from aspen_hardware.crossbar import Crossbar
 from aspen_hardware.placement import Placement
-from aspen_hardware.ranges import ByScenario, Range
+from aspen_hardware.ranges import ByScenario, Range, in_each
 
 WORDS = {
     "synaptic_operation": "synaptic operations",
@@ -34,6 +35,8 @@ WORDS = {
 }
 """Kinds of event that are counted; keys of a chip's energies."""
 
+PRICED_AS = {"crossbar_operation": "synaptic_operation"}
+"""Kinds of event that have the energy of another one in a chip's file."""
 TIMES = ("measured", "step", "work")
 """What decides how long a step takes; see :func:`run_seconds`."""
 
@@ -43,12 +46,12 @@ class Parts:
     """Dynamic and static energy and their sum, in joules; ``None`` where unknown."""
 
     dynamic: ByScenario | None
-    static: Range | None
+    static: Range | ByScenario | None
 
     @property
-    def total(self) -> Range | None:
+    def total(self) -> ByScenario | None:
         """Dynamic and static; ``None`` unless both are known."""
-        return None if self.dynamic is None or self.static is None else self.static + self.dynamic
+        return None if self.dynamic is None or self.static is None else self.dynamic + self.static
 
 
 def summed(quantities: Iterable[ByScenario | None]) -> ByScenario | None:
@@ -79,11 +82,16 @@ def energy_of_counts(
         in joules. Dynamic is ``None`` where no kind has a figure.
 
     Raises:
-        InputError: an unknown kind, a negative count, or a clock that is not above 0.
+        InputError: an unknown kind, a count that is no number from 0, a time below 0, cores or chips that are no whole
+            numbers, or a clock that is not above 0.
     """
     for kind, count in counts.items():
-        if kind not in WORDS or not count >= 0:
-            raise InputError(f"counts: found {kind}: {count}, allowed are numbers from 0 of {', '.join(WORDS)}")
+        as_name("kind of event", kind, list(WORDS))
+        as_quantity(f"counts: {kind}", count, 0)
+    for bound in () if seconds is None else _three(seconds) if isinstance(seconds, Range) else (seconds,):
+        as_quantity("seconds", bound, 0)
+    as_integer("cores", cores, 0)
+    as_integer("chips", chips, 1)
     figures = {kind: price(chip, kind) for kind in counts}
     dynamic = summed(None if each is None else each.times(counts[kind]) for kind, each in figures.items())
     power = static_power(chip, cores, chips, clock)
@@ -93,7 +101,7 @@ def energy_of_counts(
 def price(chip: Chip, event: str, connection: str = "dense") -> ByScenario | None:
     """Joules of one event, see :meth:`aspen_hardware.chips.Chip.energy`; a crossbar's operation for a spike is the
     synaptic operation that its chip's file prices."""
-    return chip.energy("synaptic_operation" if event == "crossbar_operation" else event, connection)
+    return chip.energy(PRICED_AS.get(event, event), connection)
 
 
 def megahertz(chip: Chip, clock: float | None = None) -> float | None:
@@ -139,8 +147,12 @@ def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None
 
 
 def static_energy(
-    chip: Chip, placement: Placement, seconds: Range, busy: Range | None, clock: float | None = None
-) -> Range | None:
+    chip: Chip,
+    placement: Placement,
+    seconds: Range | ByScenario,
+    busy: Range | ByScenario | None,
+    clock: float | None = None,
+) -> Range | ByScenario | None:
     """Joules of static power over a run; ``None`` where the file has no figure, or a gated chip's work has no time.
 
     Args:
@@ -155,13 +167,17 @@ def static_energy(
     """
     power = static_power(chip, placement.cores_used, placement.chips_used, clock)
     if power is None or chip.powered["rule"] != "gated":
-        return None if power is None else power.times(seconds)
+        return None if power is None else seconds.times(power)
     if busy is None:
         return None
     off = chip.power["off"].si.times(placement.chips_used)
-    on = Range(*(min(b, s) for b, s in zip(_three(busy), _three(seconds), strict=True)))
-    waiting = Range(*(s - o for s, o in zip(_three(seconds), _three(on), strict=True)))
-    return power.times(on) + off.times(waiting)
+
+    def gated(lasting: Range, working: Range) -> Range:
+        on = Range(*(min(w, s) for w, s in zip(_three(working), _three(lasting), strict=True)))
+        waiting = Range(*(s - o for s, o in zip(_three(lasting), _three(on), strict=True)))
+        return power.times(on) + off.times(waiting)
+
+    return in_each(gated, seconds, busy)
 
 
 def _three(values: Range) -> tuple[float, float, float]:
@@ -175,7 +191,7 @@ def run_seconds(
     step_time: float | None,
     time: str | None,
     clock: float | None = None,
-) -> tuple[Range | None, str]:
+) -> tuple[Range | ByScenario | None, str]:
     """Time of the whole run, all samples one after the other, and which of :data:`TIMES` decided it.
 
     ``"measured"``: each step as long as one was measured on the chip, with the shortest and longest measured as its
@@ -214,16 +230,26 @@ def run_seconds(
         work = busy_seconds(record, chip, placement, clock)
         if work is None:
             raise InputError(
-                f"time: found 'work' on {chip.name}, whose file has no times of operations, allowed is step; give a "
-                f"step_time"
+                f"time: found 'work' on {chip.name}, whose file has no times of operations ({_no_times(chip)}), "
+                f"allowed is step; give a step_time"
             )
-        longest = work.high if measured is None else max(work.high, measured.high * steps)
-        return Range(work.low, work.typical, longest), chosen
+        longest = 0.0 if measured is None else measured.high * steps
+        return in_each(lambda least: Range(least.low, least.typical, max(least.high, longest)), work), chosen
     each = chip.step_time if step_time is None else step_time
     return None if each is None else Range(each, each, each).times(steps), chosen
 
 
-def busy_seconds(record: Record, chip: Chip, placement: Placement, clock: float | None = None) -> Range | None:
+def _no_times(chip: Chip) -> str:
+    """The keys that the file lacks for a time of operations, for a message."""
+    if Crossbar.of(chip) is not None:
+        return "clock"
+    keys = [f"scenarios.{name}.speeds.{key}" for name in chip.scenarios or ["NAME"] for key in SPEEDS]
+    return ", ".join(key for key in keys if key not in chip.figures)
+
+
+def busy_seconds(
+    record: Record, chip: Chip, placement: Placement, clock: float | None = None
+) -> Range | ByScenario | None:
     """Time in which the chip works during a run: its clock cycles (:mod:`aspen_hardware.cycles`) where its file has
     figures of these, else the times of its operations (:func:`work_seconds`); ``None`` where it has neither.
 
@@ -235,8 +261,7 @@ def busy_seconds(record: Record, chip: Chip, placement: Placement, clock: float 
     if clocked is not None:
         seconds = clocked.seconds * record.steps * record.batch
         return Range(seconds, seconds, seconds)
-    times = work_seconds(record, chip, placement, clock)
-    return None if times is None else times.range
+    return work_seconds(record, chip, placement, clock)
 
 
 SPEEDS = (
@@ -305,7 +330,11 @@ def active_counts(record: Record, definition: str) -> Mapping[str, Array]:
 
 
 def late_steps(
-    record: Record, chip: Chip, placement: Placement, seconds: Range | None, clock: float | None = None
+    record: Record,
+    chip: Chip,
+    placement: Placement,
+    seconds: Range | ByScenario | None,
+    clock: float | None = None,
 ) -> str:
     """Which steps of a crossbar have more work than time: a message, empty where there are none or no times are known.
 

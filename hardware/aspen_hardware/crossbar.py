@@ -52,15 +52,15 @@ class Crossbar:
         yield "network", "leak_operation", leaking * record.steps * record.batch * self.operations_per_step
 
     def cycles(self, record: Record, placement: Placement) -> Array:
-        """Clock cycles of the busiest core in each step, (steps, batch); in the whole run, (1, 1), where the record
-        has only counts of the whole run."""
+        """Clock cycles of the busiest core in each step, (steps, batch) float64, as a file's figures may be beyond
+        integers; in the whole run, (1, 1), where the record has only counts of the whole run."""
         shape = next(iter(record.spikes.values())).shape
-        steps, busiest = record.steps * record.batch // int(np.prod(shape)), np.zeros(shape, np.int64)
+        steps, busiest = record.steps * record.batch // int(np.prod(shape)), np.zeros(shape)
         for core, rows in zip(placement.cores, _rows(record.network, placement), strict=True):
             events = reduce(
-                add, (spikes_times(record, name, row) for name, row in rows.items()), np.zeros_like(busiest)
+                add, (spikes_times(record, name, row) for name, row in rows.items()), np.zeros(shape, np.int64)
             )
-            operations = events * self.operations_per_spike
+            operations = events.astype(np.float64) * self.operations_per_spike
             if _leaks(record.network, placement, core):
                 operations = operations + steps * self.operations_per_step
             busiest = np.maximum(busiest, operations * self.cycles_per_operation)

@@ -21,7 +21,7 @@ energies: low and high of a sum are those of the scenarios, each summed whole, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -32,13 +32,14 @@ from aspen.record import Record
 from aspen_hardware.chip_schema import POWER_RULES
 from aspen_hardware.chips import Chip
 from aspen_hardware.costs import (
+    PRICED_AS,
     WORDS,
     active_counts,
+    busy_seconds,
     late_steps,
     price,
     run_seconds,
     static_energy,
-    work_seconds,
 )
 from aspen_hardware.crossbar import Crossbar
 from aspen_hardware.cycles import Work, work
@@ -96,7 +97,8 @@ def energy_model(
     clocked, unclocked = _clocked(record, chip)
     step = None if seconds is None else seconds.typical / (record.steps * record.batch)
     entries = tuple(_entries(record, chip, ways, placement))
-    static, why = _static(record, chip, placement, seconds, clock)
+    busy = None if unclocked else busy_seconds(record, chip, placement, clock)
+    static = None if seconds is None else static_energy(chip, placement, seconds, busy, clock)
     late = "" if timing == "work" else _late(record, chip, placement, seconds, clock, clocked)
     return EnergyReport(
         chip=chip.name,
@@ -107,7 +109,12 @@ def energy_model(
         synapses=record.network.n_synapses,
         entries=entries,
         static=static,
-        missing=(*_missing(entries, chip), *unclocked, *why),
+        missing=(
+            *_absent(entries, chip, lambda event: _unpriced(chip, event)),
+            *unclocked,
+            *_no_static(chip, seconds, static),
+        ),
+        elsewhere=tuple(_absent(entries, chip, lambda event: _elsewhere(chip, event))),
         not_covered=tuple(filter(None, (late, *_not_covered(record, chip, ways)))),
         timing=timing,
         first_layer=_first_layer(record.network, chip),
@@ -128,7 +135,7 @@ def _late(
     record: Record,
     chip: Chip,
     placement: Placement,
-    seconds: Range | None,
+    seconds: Range | ByScenario | None,
     clock: float | None,
     clocked: Work | None,
 ) -> str:
@@ -154,14 +161,34 @@ def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
 def _entries(record: Record, chip: Chip, ways: Ways, placement: Placement) -> Iterator[Entry]:
     crossbar = Crossbar.of(chip)
     for where, event, count, kind in _events(record, ways):
-        figure, in_the_crossbar = price(chip, event, kind), event == "synaptic_operation" and crossbar is not None
-        joules = None if figure is None else figure.times(0 if in_the_crossbar else count)
-        yield Entry(where, event, count, joules)
+        figure = price(chip, event, kind) if crossbar is None or event != "synaptic_operation" else None
+        yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
     for where, event, count in crossbar.operations(record, placement) if crossbar is not None else ():
         figure = price(chip, event)
-        yield Entry(where, event, count, None if figure is None else figure.times(count))
+        yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
     for name in record.network.order:
         yield from _updates(record, chip, name)
+
+
+def _entry(
+    chip: Chip, where: str, event: str, count: int, joules: ByScenario | None, counts: Mapping[str, int] | None = None
+) -> Entry:
+    return Entry(
+        where, event, count, joules, counts or {}, tuple(_elsewhere(chip, event)), tuple(_unpriced(chip, event))
+    )
+
+
+def _elsewhere(chip: Chip, event: str) -> dict[str, str]:
+    """Scenarios that have the energy of an event in that of another, and where."""
+    if event == "synaptic_operation" and Crossbar.of(chip) is not None:
+        return dict.fromkeys(chip.scenarios, "in the operations of the crossbar, which does them all, used or not")
+    return chip.elsewhere(event)
+
+
+def _unpriced(chip: Chip, event: str) -> dict[str, str]:
+    """Scenarios that have no energy of an event, and why."""
+    reasons, elsewhere = chip.unpriced(PRICED_AS.get(event, event)), _elsewhere(chip, event)
+    return {name: why for name, why in reasons.items() if name not in elsewhere}
 
 
 def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
@@ -180,7 +207,7 @@ def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
         joules = None
         if figure is not None:
             joules = ByScenario({s: each.times(by_scenario[s]) for s, each in figure.of.items()}, figure.usual)
-        yield Entry(name, event, counts[usual], joules, by_scenario if len(active) > 1 else {})
+        yield _entry(chip, name, event, counts[usual], joules, by_scenario if len(active) > 1 else None)
 
 
 def _events(record: Record, ways: Ways) -> Iterator[tuple[str, str, int, str]]:
@@ -202,19 +229,14 @@ def _has_mesh(chip: Chip) -> bool:
     return any(event in chip.energies for event in HOPS)
 
 
-def _static(
-    record: Record, chip: Chip, placement: Placement, seconds: Range | None, clock: float | None
-) -> tuple[Range | None, list[str]]:
-    why = [] if seconds is not None else [f"time: {chip.missing['step_time']}"]
+def _no_static(chip: Chip, seconds: Range | ByScenario | None, static: Range | ByScenario | None) -> Iterator[str]:
+    """Why there is no static energy."""
     if not chip.powered:
-        return None, [f"static energy: {chip.missing['power']}", *why]
+        yield f"static energy: {chip.missing['power']}"
+    elif seconds is not None and static is None:
+        yield "static energy: the chip is gated, and how long its work takes is not known"
     if seconds is None:
-        return None, why
-    work = work_seconds(record, chip, placement, clock)
-    energy = static_energy(chip, placement, seconds, None if work is None else work.range, clock)
-    if energy is None:
-        return None, [*why, "static energy: the chip is gated, and its file has no times of operations"]
-    return energy, why
+        yield f"time: {chip.missing['step_time']}"
 
 
 def _first_layer(network: Network, chip: Chip) -> tuple[str, ...]:
@@ -224,7 +246,7 @@ def _first_layer(network: Network, chip: Chip) -> tuple[str, ...]:
     return connections if Crossbar.of(chip) is None else (*connections, name)
 
 
-def _share(chip: Chip, placement: Placement, static: Range | None) -> Range | None:
+def _share(chip: Chip, placement: Placement, static: Range | ByScenario | None) -> Range | ByScenario | None:
     cores = chip.limits.cores
     if static is None or not cores or cores == 1 or chip.powered["rule"] != "whole":
         return None
@@ -261,13 +283,24 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
         yield "packets of the input come the longest way that the mesh has to their cores: where they enter is unknown"
 
 
-def _missing(entries: tuple[Entry, ...], chip: Chip) -> Iterator[str]:
-    reasons: dict[str, list[str]] = {}
+def _absent(entries: tuple[Entry, ...], chip: Chip, reasons: Callable[[str], Mapping[str, str]]) -> Iterator[str]:
+    """Lines on the events that scenarios have no energy for, by reason.
+
+    Args:
+        entries: of the run.
+        chip: whose scenarios.
+        reasons: event -> scenario without an energy -> why.
+    """
+    told: dict[tuple[str, str], list[str]] = {}
     for event in WORDS:
         count = sum(entry.count for entry in entries if entry.event == event)
-        if price(chip, event) is None and (count or event not in _RARE):
-            reasons.setdefault(chip.why(event), []).append(f"{count:,} {WORDS[event]}")
-    yield from (f"{', '.join(events)}: {why}" for why, events in reasons.items())
+        scenarios: dict[str, list[str]] = {}
+        for name, why in reasons(event).items() if count or event not in _RARE else ():
+            scenarios.setdefault(why, []).append(name)
+        for why, names in scenarios.items():
+            which = "" if len(names) == max(len(chip.scenarios), 1) else f" in {' and '.join(names)}"
+            told.setdefault((which, why), []).append(f"{count:,} {WORDS[event]}")
+    yield from (f"{', '.join(events)}{which}: {why}" for (which, why), events in told.items())
 
 
 def _not_covered(record: Record, chip: Chip, ways: Ways) -> Iterator[str]:

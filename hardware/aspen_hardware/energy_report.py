@@ -21,6 +21,8 @@ class Entry:
         count: events in the whole run; where scenarios count differently, by the usual one.
         joules: their energy; ``None`` where no scenario has a figure.
         counts: scenario -> events in the whole run, where scenarios count differently.
+        elsewhere: scenarios that have this energy in another entry's, or in the static energy.
+        unpriced: scenarios that have no figure for it; one without a name where the chip has no scenarios.
     """
 
     where: str
@@ -28,6 +30,8 @@ class Entry:
     count: int
     joules: ByScenario | None
     counts: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class EnergyReport:
         entries: dynamic energy by place and kind of event, whole run.
         static: static energy of the whole run; ``None`` where unknown.
         missing: what has no figure, and why; it is not in the sums.
+        elsewhere: what has its energy in another entry's or in the static energy, and where.
         not_covered: what the model leaves out.
         timing: what decides the time: one of :data:`aspen_hardware.costs.TIMES`.
         first_layer: connections from the input, whose events the input alone decides, not the dial.
@@ -54,17 +59,18 @@ class EnergyReport:
     chip: str
     samples: int
     steps: int
-    seconds: Range | None
+    seconds: Range | ByScenario | None
     cores_used: int
     synapses: int
     entries: tuple[Entry, ...]
-    static: Range | None
+    static: Range | ByScenario | None
     missing: tuple[str, ...]
     not_covered: tuple[str, ...]
     timing: str = "step"
     first_layer: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
-    share: Range | None = None
+    share: Range | ByScenario | None = None
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def input_energy(self) -> ByScenario | None:
@@ -77,7 +83,7 @@ class EnergyReport:
         return summed(entry.joules for entry in self.entries)
 
     @property
-    def total(self) -> Range | None:
+    def total(self) -> ByScenario | None:
         """Dynamic and static energy of the whole run in joules; ``None`` unless both are known."""
         return Parts(self.dynamic, self.static).total
 
@@ -121,6 +127,7 @@ class EnergyReport:
         whole, each = Parts(self.dynamic, self.static), self.per_inference
         return {
             **asdict(self),
+            **{part: _plain(getattr(self, part)) for part in ("seconds", "static", "share")},
             "entries": [_plain_entry(entry) for entry in self.entries],
             "whole_run_j": {part: _plain(getattr(whole, part)) for part in ("dynamic", "static", "total")},
             "per_inference_j": {part: _plain(getattr(each, part)) for part in ("dynamic", "static", "total")},

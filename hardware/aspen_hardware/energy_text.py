@@ -9,7 +9,7 @@ from aspen_hardware.costs import WORDS
 from aspen_hardware.ranges import ByScenario, Range
 
 if TYPE_CHECKING:
-    from aspen_hardware.energy_report import EnergyReport
+    from aspen_hardware.energy_report import EnergyReport, Entry
 
 _HOW_LONG = {
     "measured": "as measured on the chip",
@@ -32,10 +32,11 @@ def text(report: EnergyReport) -> str:
         lines.append(_row(name, report.share.times(each), wide))
     lines += [f"{'whole run':<{wide + 2}}{columns}{'count':>16}"]
     for name, event in events.items():
-        lines.append(_row(name, event.joules, wide) + f"{event.count:>16,}")
+        lines.append(_entry_row(name, event, wide) + f"{event.count:>16,}")
         lines += [f"    {other}: {n:,}" for other, n in event.counts.items() if n != event.count]
     lines += [f"{report.operations_per_synapse:.3g} synaptic operations per synapse and inference"]
     lines += [f"assumed: {line}" for line in report.assumed]
+    lines += [f"elsewhere: {line}" for line in report.elsewhere]
     lines += [f"no figure for {line}" for line in report.missing]
     return "\n".join([*lines, *(f"not covered: {line}" for line in report.not_covered)])
 
@@ -45,7 +46,7 @@ def headline(report: EnergyReport) -> str:
     parts, cores = report.per_inference, f"{report.cores_used} core{'s' if report.cores_used > 1 else ''} in use"
     lasting = _lasting(report)
     if parts.total is not None:
-        seen = f"{_spread(parts.total)} per inference"
+        seen = f"{_spread(parts.total)} per inference{_without(report)}"
     elif parts.static is not None:
         seen = f"more than {_spread(parts.static)} per inference, as the energy of operations is not known"
     elif parts.dynamic is not None:
@@ -53,6 +54,11 @@ def headline(report: EnergyReport) -> str:
     else:
         seen = "energy not known"
     return f"{report.chip}: {seen}; {lasting}, {cores}; mean of {report.samples} inferences"
+
+
+def _without(report: EnergyReport) -> str:
+    """A remark where some events of the run have no energy in some scenario: a sum is then less than what is spent."""
+    return ", without what has no figure" if any(e.count and e.unpriced for e in report.entries) else ""
 
 
 def _lasting(report: EnergyReport) -> str:
@@ -65,6 +71,17 @@ def _lasting(report: EnergyReport) -> str:
 def _spread(energy: Range | ByScenario) -> str:
     typical, low, high = (format_energy(value) for value in (energy.typical, energy.low, energy.high))
     return typical if low == high else f"{typical} ({low} to {high})"
+
+
+def _entry_row(name: str, entry: Entry, wide: int) -> str:
+    """A row in which no figure is a word, not a zero: "elsewhere" where the energy is in another line."""
+    if entry.joules is None:
+        words = ["elsewhere" if entry.elsewhere and not entry.unpriced else "unknown", "", ""]
+        return f"  {name:<{wide}}" + "".join(f"{word:>12}" for word in words)
+    absent = {**dict.fromkeys(entry.elsewhere, "elsewhere"), **dict.fromkeys(entry.unpriced, "unknown")}
+    typical, low, high = (format_energy(x) for x in (entry.joules.typical, entry.joules.low, entry.joules.high))
+    typical, low = absent.get(entry.joules.usual, typical), next(reversed(absent.values()), low)
+    return f"  {name:<{wide}}" + "".join(f"{cell:>12}" for cell in (typical, low, high))
 
 
 def _row(name: str, energy: Range | ByScenario | None, wide: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -14,7 +14,7 @@ class Range:
     typical: float
     high: float
 
-    def __add__(self, other: Range | ByScenario) -> Range:
+    def __add__(self, other: Range) -> Range:
         return Range(self.low + other.low, self.typical + other.typical, self.high + other.high)
 
     def times(self, factor: float | Range) -> Range:
@@ -59,9 +59,23 @@ class ByScenario:
         """Without the scenarios."""
         return Range(self.low, self.typical, self.high)
 
-    def __add__(self, other: ByScenario) -> ByScenario:
-        return ByScenario({name: value + other.of[name] for name, value in self.of.items()}, self.usual)
+    def __add__(self, other: ByScenario | Range) -> ByScenario:
+        return ByScenario({name: value + within(other, name) for name, value in self.of.items()}, self.usual)
 
-    def times(self, factor: float) -> ByScenario:
-        """This quantity scaled by ``factor`` (>= 0)."""
+    def times(self, factor: float | Range) -> ByScenario:
+        """This quantity scaled by ``factor`` (>= 0), or by a range that moves independently and has no scenarios."""
         return ByScenario({name: value.times(factor) for name, value in self.of.items()}, self.usual)
+
+
+def within(quantity: Range | ByScenario, scenario: str) -> Range:
+    """A quantity as one scenario has it; one without scenarios is the same in all."""
+    return quantity.of[scenario] if isinstance(quantity, ByScenario) else quantity
+
+
+def in_each(function: Callable[..., Range], *quantities: Range | ByScenario) -> Range | ByScenario:
+    """A function of what quantities are in one scenario, for each scenario that any of them has."""
+    divided = next((quantity for quantity in quantities if isinstance(quantity, ByScenario)), None)
+    if divided is None:
+        return function(*quantities)
+    found = {name: function(*(within(quantity, name) for quantity in quantities)) for name in divided.of}
+    return ByScenario(found, divided.usual)

@@ -56,7 +56,7 @@ class Asked:
 @click.option("--battery", help="Charge that must last: 100mAh@3.7V, or 5kJ; with --hours and --rate.")
 @click.option("--hours", type=Number(0, min_open=True), help="With --battery: how long it must last.")
 @click.option("--rate", help="With --battery: inferences, such as 1/s, 20/min or 100/h.")
-@click.option("--gated", is_flag=True, help="With --battery: the chip is off between inferences, and leaks nothing.")
+@click.option("--gated", is_flag=True, help="With --battery: the chip is off between inferences, and draws nothing.")
 @click.option("--dynamic/--total", default=False, help="Reckon with the dynamic energy alone.  [default: total]")
 @click.option("--sure", is_flag=True, help="With --min-accuracy: the lower end of the interval must reach it.")
 @click.option("--stored", is_flag=True, help="Choose from the calibration table in NETWORK; measure nothing.")

@@ -68,8 +68,14 @@ class Meter:
             placement: the network's cores; default: :func:`aspen_hardware.place`.
 
         Raises:
-            InputError: the chip has no published energies, or a length is not allowed.
+            InputError: the chip has no published energies, or is gated, so that its static energy depends on
+                what it does, or a length is not allowed.
         """
+        if chip.powered.get("rule") == "gated":
+            raise InputError(
+                f"{chip.name}: found a gated chip, allowed for a stream is one that is powered as a whole or by core, "
+                f"as how long a gated one is on depends on the events of each step; price single runs with aspen report"
+            )
         network, seconds = network_of(target), chip.step_time if step_time is None else step_time
         window = as_integer("window", window, 1, unit=" steps")
         if seconds is None:
