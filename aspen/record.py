@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from aspen._arrays import Array
+from aspen.errors import InputError
 from aspen.network import Network
 from aspen.readout import NO_ANSWER, answers, final_scores
 
@@ -188,3 +189,44 @@ def counted_record(
         multiply_accumulates={name: count for name, count in reached.items() if name in from_analog},
         membranes=dict(membranes or {}),
     )
+
+
+def check_counts(record: Record) -> None:
+    """Raise unless the counts of a record can be those of its network: one for each place, none negative or too large.
+
+    Raises:
+        InputError: a count is missing, is no integer, or is more than all neurons or synapses can make in that time.
+    """
+    network = record.network
+    neurons = {name: network[name].size for name in network.names}
+    updated = {name: neurons[name] for name in network.order}
+    synapses = {connection.name: connection.n_synapses for connection in network.connections}
+    weighed = {c.name for c in network.connections if c.source == network.input.name and network.input.is_analog}
+    limits = {
+        "spikes": neurons,
+        "active_updates": updated,
+        "awake_updates": updated,
+        "synaptic_operations": {name: most for name, most in synapses.items() if name not in weighed},
+        "multiply_accumulates": {name: most for name, most in synapses.items() if name in weighed},
+    }
+    for part, most in limits.items():
+        counts: Mapping[str, Array] = getattr(record, part)
+        if set(counts) != set(most):
+            raise InputError(
+                f"record: found {part} of {', '.join(counts) or 'nothing'}, allowed are those of "
+                f"{', '.join(most) or 'nothing'}; take the record of a run as it is"
+            )
+        for name, each in counts.items():
+            _check_count(f"{part} of {name}", each, most[name], record)
+
+
+def _check_count(what: str, counts: Array, most: int, record: Record) -> None:
+    """Counts of each step and sample, or of several together, where each can have at most ``most`` events."""
+    whole, together = record.steps * record.batch, record.steps * record.batch // max(counts.size, 1)
+    fits = counts.dtype.kind in "iu" and counts.size > 0 and counts.size * together == whole
+    if not fits or counts.min() < 0 or int(counts.max()) > most * together:
+        found = f"{counts.min()} to {counts.max()}" if counts.size else "none"
+        raise InputError(
+            f"record: found {what}: {found} ({counts.dtype}, {counts.size} in {record.steps} steps of {record.batch} "
+            f"samples), allowed are integers from 0 to {most * together}; take the record of a run as it is"
+        )

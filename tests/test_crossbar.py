@@ -102,8 +102,8 @@ def test_steps_that_are_too_short_for_their_events_are_named(step_time: float, m
 
 def test_steps_that_were_counted_together_are_judged_by_their_mean() -> None:
     none = {"hidden": 0, "output": 0}
-    events = Events(10, {"input": 30, **none}, none, none)
-    enough = 512 * (3 + 1) / 75e6  # 3 spikes and a leak a step
+    events = Events(10, {"input": 20, **none}, none, none, {"input->hidden": 0, "hidden->output": 0})
+    enough = 512 * (2 + 1) / 75e6  # 2 spikes and a leak a step
     for step_time, late in ((enough * 1.001, False), (enough * 0.999, True)):
         report = energy_model(events.record(tiny()), ODIN, step_time=step_time)
         assert any("longer than" in line for line in report.not_covered) == late

@@ -310,7 +310,7 @@ def test_text_says_first_what_a_battery_sees() -> None:
     lines = str(energy_model(record(), LOIHI1)).splitlines()
     assert lines[0] == (
         "loihi1: 64.9 uJ (343 nJ to 183 uJ) per inference; 2 steps of 337 us as measured on the chip, 2 cores in use; "
-        "mean of 1 inferences"
+        "one inference"
     )
     assert [line.split()[0] for line in lines[2:5]] == ["total", "static", "dynamic"]
     text = "\n".join(lines)

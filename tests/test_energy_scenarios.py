@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from aspen.errors import ChipError, InputError
 from aspen.record import Record
 from aspen_emulator.replay import record_from_rasters
 from aspen_emulator.streaming.meter import Meter
+from aspen_hardware import energy_plot
 from aspen_hardware.chips import Chip, chip
 from aspen_hardware.costs import WORDS, energy_of_counts, work_seconds
 from aspen_hardware.energy import energy_model
@@ -215,6 +218,50 @@ def test_huge_figures_of_a_crossbar_do_not_wrap_around() -> None:
     assert report.seconds.typical > 6 * 1e18 * 2 / 75e6 * 0.9
     assert report.dynamic is not None
     assert report.dynamic.typical > 6e18 * 8 * PJ
+
+
+@pytest.mark.parametrize("part", ["spikes", "active_updates", "awake_updates", "synaptic_operations"])
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (lambda counts: -1 - counts, "-"),
+        (lambda counts: np.full_like(counts, 2**62), str(2**62)),
+        (lambda counts: np.full(counts.shape, np.nan), "nan"),
+        (lambda counts: counts[:0], "none"),
+        (lambda counts: np.vstack([counts] * 3), "int64, 6 in 2 steps of 1 samples"),
+    ],
+    ids=["negative", "huge", "nan", "empty", "too many"],
+)
+def test_counts_that_a_network_cannot_have_are_refused(part: str, spoil: Any, found: str) -> None:
+    right = record()
+    counts = dict(getattr(right, part))
+    name = next(iter(counts))
+    with pytest.raises(
+        InputError, match=rf"record: found {part} of {name}: .*{found}.*, allowed are integers from 0 to"
+    ):
+        energy_model(replace(right, **{part: {**counts, name: spoil(counts[name])}}), LOIHI1)
+    with pytest.raises(InputError, match=rf"record: found {part} of .*, allowed are those of {name}, "):
+        energy_model(replace(right, **{part: {key: each for key, each in counts.items() if key != name}}), LOIHI1)
+
+
+def test_times_and_chips_of_other_types_are_refused() -> None:
+    for value in ("1ms", True, [1.0]):
+        with pytest.raises(InputError, match=r"step_time: found .*, allowed are finite seconds above 0"):
+            energy_model(record(), LOIHI1, step_time=value)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"clock of odin: found .*, allowed is a finite number of MHz above 0"):
+            energy_model(record(), ODIN, step_time=1e-3, clock=value)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"chip: found 'loihi1', allowed is a Chip; read one: aspen_hardware\.chip"):
+        energy_model(record(), "loihi1")  # type: ignore[arg-type]
+
+
+def test_a_picture_has_room_for_what_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kept: list[Any] = []
+    monkeypatch.setattr(energy_plot, "save_figure", lambda figure, path: kept.append(figure))
+    energy_model(record(), chip("spinnaker2")).plot(tmp_path / "e.png")
+    panel = kept[0].axes[0]
+    assert panel.get_xlim() == (-0.5, 2.5)
+    assert panel.get_title() == "what a battery sees, steps of unknown length"
+    assert [text.get_text() for text in panel.texts][:2] == ["unknown", "unknown"]
 
 
 def test_one_scenario_alone_keeps_what_is_its_own() -> None:

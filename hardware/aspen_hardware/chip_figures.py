@@ -93,10 +93,12 @@ def check_resets(entry: Any, file: str, key: str, sources: Mapping[str, str]) ->
         ChipError: as :func:`check_figure`.
     """
     check_table(entry, file, key)
+    allowed = f"a list from {', '.join(RESETS)}"
+    expect("value" in entry, file, f"{key}.value", "nothing", allowed, "add it, with source and trust")
     check_keys(entry, file, key, ("value", "source", "trust"), ("note",))
     names = entry["value"]
     known = isinstance(names, list) and bool(names) and all(name in RESETS for name in names)
-    expect(known, file, f"{key}.value", shown(names), f"a list from {', '.join(RESETS)}", "correct the names")
+    expect(known, file, f"{key}.value", shown(names), allowed, "correct the names")
     check_source(entry["source"], file, f"{key}.source", sources)
     check_trust(entry["trust"], file, f"{key}.trust")
     if "note" in entry:
@@ -146,9 +148,11 @@ def check_present(
     for key in needed:
         if (key in given) == (key in absent):
             found = "both a figure and a reason for its absence" if key in given else "nothing"
+            others = [other for other in needed if other != key and other not in given and other not in absent]
+            too = f"; {', '.join(others)} too" if others and key not in given else ""
             raise ChipError(
-                f"{file}: {prefix}{key}: found {found}, allowed is either of the two; "
-                f"give the figure under {prefix}{key}, or say under {missing}{key} why there is none"
+                f"{file}: {prefix}{key}: found {found}, allowed is a figure or a reason why there is none; "
+                f"give the figure under {prefix}{key}, or say under {missing}{key} why there is none{too}"
             )
         if key in absent:
             check_text(absent[key], file, f"{missing}{key}")

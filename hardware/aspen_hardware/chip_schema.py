@@ -206,6 +206,8 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     told = "describe [power] and [scenarios] as aspen_hardware.chip_schema says, or use a matching ASPEN release"
     expect("format" in table, file, "format", "nothing", "a value", "add the key")
     expect(ours, file, "format", shown(table["format"]), str(FORMAT), told)
+    for key in ("sources", *KEYS):
+        expect(key in table, file, key, "nothing", "a table", f"write [{key}]")
     check_keys(table, file, "", _TOP_NEEDED, _TOP_EXTRA)
     _check_name(table["name"], file, "name")
     check_text(table["title"], file, "title")

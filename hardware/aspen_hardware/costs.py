@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from math import isfinite
+from math import inf
 from operator import add
 
 import numpy as np
 
 from aspen._arrays import Array
-from aspen._checks import as_integer, as_name, as_quantity
+from aspen._checks import as_float, as_integer, as_name, as_quantity, shown
 from aspen.control.units import format_duration
 from aspen.errors import InputError
 from aspen.record import Record
@@ -111,9 +111,11 @@ def megahertz(chip: Chip, clock: float | None = None) -> float | None:
         InputError: the clock is not above 0, or the chip's power does not depend on one.
     """
     clocked = "per_megahertz" in chip.power
-    if clock is not None and not (clocked and clock > 0 and isfinite(clock)):
+    if clock is not None and not (clocked and 0 < as_float(clock) < inf):
         allowed = "a finite number of MHz above 0" if clocked else "none: no power per MHz is known"
-        raise InputError(f"clock of {chip.name}: found {clock}, allowed is {allowed}")
+        raise InputError(
+            f"clock of {chip.name}: found {shown(clock)}, allowed is {allowed}; correct it or leave it out"
+        )
     return chip.clock if clock is None else clock
 
 
@@ -210,8 +212,8 @@ def run_seconds(
             file has no figures for it.
         ChipError: the chip takes one form of network only, this one has another, and its work decides.
     """
-    if step_time is not None and not (step_time > 0 and isfinite(step_time)):
-        raise InputError(f"step_time: found {step_time}, allowed are finite seconds above 0; give e.g. 1e-3")
+    if step_time is not None and not 0 < as_float(step_time) < inf:
+        raise InputError(f"step_time: found {shown(step_time)}, allowed are finite seconds above 0; give e.g. 1e-3")
     measured, steps = chip.measured_step, record.steps * record.batch
     usual = "step" if step_time is not None or measured is None else "measured"
     chosen = usual if time is None else time

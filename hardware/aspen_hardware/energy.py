@@ -26,9 +26,10 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from aspen._arrays import Array
+from aspen._checks import shown
 from aspen.errors import ChipError, InputError
 from aspen.network import Network
-from aspen.record import Record
+from aspen.record import Record, check_counts
 from aspen_hardware.chip_schema import POWER_RULES
 from aspen_hardware.chips import Chip
 from aspen_hardware.costs import (
@@ -79,7 +80,8 @@ def energy_model(
         clock: in MHz, for chips whose power rises with it; default: the chip's.
 
     Raises:
-        InputError: the record is empty, the placement is another network's or chip's, the step time or clock is not
+        InputError: the record is empty, or its counts cannot be those of its network
+            (:func:`aspen.record.check_counts`); the placement is of another; the step time or clock is not
             above 0, or the chip's file has no figures for the time.
         ChipError: no placement was given and the network cannot be placed.
     """
@@ -90,6 +92,11 @@ def energy_model(
         )
     if record.steps == 0 or record.batch == 0:
         raise InputError(f"record: found {record.steps} steps of {record.batch} samples, allowed is at least one")
+    if not isinstance(chip, Chip):
+        raise InputError(
+            f"chip: found {shown(chip)}, allowed is a Chip; read one: aspen_hardware.chip('loihi1'), or a path of yours"
+        )
+    check_counts(record)
     placement = place(record.network, chip) if placement is None else placement
     _check_placement(record, chip, placement)
     seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)

@@ -59,8 +59,13 @@ def _draw_parts(panel: Axes, report: EnergyReport) -> None:
         panel.bar(place, part.typical * 1e6, color=colour, yerr=span, capsize=4)
         panel.text(place, part.high * 1e6, f" {part.typical * 1e6:.3g}", ha="left", va="bottom")
     panel.set_xticks(range(len(shown)), list(shown))
-    length = {"measured": "as measured", "work": "as fast as the work allows", "step": "of real time"}
-    panel.set(ylabel="energy per inference (µJ)", title=f"what a battery sees, steps {length[report.timing]}")
+    length = {"measured": "as measured", "work": "as fast as the work allows", "step": "of real time"}[report.timing]
+    lasting = "of unknown length" if report.seconds is None else length
+    panel.set(
+        xlim=(-0.5, len(shown) - 0.5),  # words have no width of their own
+        ylabel="energy per inference (µJ)",
+        title=f"what a battery sees, steps {lasting}",
+    )
 
 
 def _draw_events(panel: Axes, report: EnergyReport) -> None:

@@ -53,7 +53,11 @@ def headline(report: EnergyReport) -> str:
         seen = f"more than {_spread(parts.dynamic)} per inference, as its static energy is not known"
     else:
         seen = "energy not known"
-    return f"{report.chip}: {seen}; {lasting}, {cores}; mean of {report.samples} inferences"
+    return f"{report.chip}: {seen}; {lasting}, {cores}; {_mean(report.samples)}"
+
+
+def _mean(samples: int) -> str:
+    return f"mean of {samples} inferences" if samples > 1 else "one inference"
 
 
 def _without(report: EnergyReport) -> str:
