@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._packages import needed_for
+from aspen._base.arrays import Array
+from aspen._base.packages import needed_for
 from aspen.storage.outputs import PICTURES, form_of
 from aspen.storage.writing import write_atomically
 

@@ -64,3 +64,8 @@ class TrainingWarning(UserWarning):
 
 class MissingDependencyError(AspenError, RuntimeError):
     """An optional package that this call needs is not installed."""
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error, or its type where it has none, without line breaks and not longer than a line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -29,17 +29,17 @@ import torch
 from common import machine
 from peak_memory import peak_memory
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen._figures import save_figure
-from aspen.models import DenseNet
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population
-from aspen.record import Record
+from aspen.models.ready import DenseNet
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population
+from aspen.network.record import Record
 from aspen.storage.writing import write_atomically
 from aspen_emulator import run, session
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.lava.engine import run_on
-from aspen_emulator.lava.isolation import LavaWorker
-from aspen_emulator.lava.shim import lava_available
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.lava.engine import run_on
+from aspen_emulator.engines.lava.isolation import LavaWorker
+from aspen_emulator.engines.lava.shim import lava_available
 from aspen_hardware import compile
 
 Step = Callable[[], object]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen.network import Network
+from aspen._base.arrays import Array
+from aspen.network.network import Network
 
 PEAK = """
 import sys
 from pathlib import Path
 import numpy as np
-from aspen.network import load_network
+from aspen.network.network import load_network
 from aspen_emulator import run
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -33,14 +33,14 @@ from tqdm import tqdm
 
 import aspen
 from aspen.data import Dataset, DeltaEncoder, WindowEncoder, digits, har
-from aspen.models import DenseNet
-from aspen.network import Network, load_network
-from aspen.recipes import RECIPES
+from aspen.models.ready import DenseNet
+from aspen.network.network import Network, load_network
 from aspen.storage.writing import write_atomically
+from aspen.training.recipes import RECIPES
 from aspen_emulator import observe, run
-from aspen_emulator.parity import parity
+from aspen_emulator.measuring.parity import parity
 from aspen_hardware import Deployment, compile, load_deployment, store_deployment
-from aspen_hardware.deployment import stored_chips
+from aspen_hardware.compiling.deployment import stored_chips
 
 RESETS = (("zero", True), ("zero", False), ("subtract", True), ("subtract", False), ("none", True))
 """snnTorch's reset mechanisms, with ``reset_delay``; without a reset there is nothing to delay."""

@@ -33,7 +33,7 @@ from torch.nn import functional
 
 import aspen
 from aspen._figures import save_figure
-from aspen.models import DenseNet
+from aspen.models.ready import DenseNet
 from aspen.storage.writing import write_atomically
 
 Step = Callable[[], object]

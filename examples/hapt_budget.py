@@ -34,10 +34,10 @@ from aspen.data import (
     save_encoder,
 )
 from aspen.models import DenseNet
-from aspen.recipes import DialTraining, Recipe, recipe
 from aspen.storage.writing import write_atomically
+from aspen.training.recipes import DialTraining, Recipe, recipe
+from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_emulator.streaming import Meter, Stream, Window
-from aspen_emulator.sweeps import Bench, make_tables, measure
 from aspen_hardware import Deployment, chip, compile, load_deployment, store_deployment
 
 SAMPLES, EVERY, RATE = 128, 8, 50.0

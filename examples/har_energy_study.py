@@ -19,13 +19,13 @@ from tqdm import tqdm
 import aspen
 from aspen.calibration import pareto_front
 from aspen.data import load_dataset
+from aspen.dial import save_profile
 from aspen.models import DenseNet
-from aspen.profiles import save_profile
-from aspen.recipes import recipe
-from aspen.trainer import Epoch
+from aspen.training.recipes import recipe
+from aspen.training.stage import Epoch
 from aspen_emulator import run, sweep
-from aspen_emulator.plots import plot_dial
-from aspen_emulator.sweeps import table
+from aspen_emulator.measuring.bench import table
+from aspen_emulator.measuring.plots import plot_dial
 from aspen_hardware import chip, compile, energy_model, place
 
 KNOBS = [k / 20 for k in range(21)]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import aspen
-from aspen.readout import answers
+from aspen.network import answers
 from aspen_emulator import session
 
 

@@ -15,7 +15,7 @@ import torch
 import aspen
 from aspen.data import digits, load_encoder, save_encoder
 from aspen.models import ConvNet
-from aspen.recipes import RECIPES
+from aspen.training.recipes import RECIPES
 from aspen_emulator import run
 from aspen_hardware import compile
 

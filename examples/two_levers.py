@@ -16,9 +16,9 @@ import numpy as np
 
 from aspen.calibration import EarlyPoint
 from aspen.data import Dataset, load_dataset
+from aspen.dial import load_profile, save_profile
 from aspen.network import load_network
-from aspen.profiles import load_profile, save_profile
-from aspen_emulator.sweeps import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_hardware import chip, compile
 
 LEVERS = ("neither", "dial", "early end", "both")

@@ -23,5 +23,5 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 def _silent_compiling() -> Iterator[None]:
     """Whether machine code was on disk before is no part of what a command prints in a test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aspen._compiling.tell", lambda line: None)
+        patch.setattr("aspen._base.compiling.tell", lambda line: None)
         yield

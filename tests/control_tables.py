@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aspen.calibration import CalibrationTable, OperatingPoint
+from aspen.calibration.storage import CalibrationTable, OperatingPoint
 from aspen.control import Controller, Spent
 
 WINDOW = 2.56

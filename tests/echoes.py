@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aspen.network import Dense, Lif, Network, Population
+from aspen.network.network import Dense, Lif, Network, Population
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STEPS, CLASSES = 6, 3

@@ -9,8 +9,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from aspen._packages import EXTRAS
-from aspen_emulator.lava.shim import import_lava, lava_available
+from aspen._base.packages import EXTRAS
+from aspen_emulator.engines.lava.shim import import_lava, lava_available
 
 PACKAGES = ("aspen", "aspen_hardware", "aspen_emulator")
 

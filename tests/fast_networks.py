@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from aspen.graded import LARGEST_CURRENT, GradedInput
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen.neurons import RESETS
-from aspen_emulator.inputs import thresholds_for
+from aspen.network.graded import LARGEST_CURRENT, GradedInput
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen.network.neurons import RESETS
+from aspen_emulator.engines.inputs import thresholds_for
 
 Array = np.ndarray[Any, np.dtype[Any]]
 INPUTS = ("spikes", "values", "current")

@@ -13,7 +13,7 @@ from snntorch import surrogate
 from torch import Tensor, nn
 
 import aspen
-from aspen.models import DenseNet
+from aspen.models.ready import DenseNet
 
 STEPS, BATCH = 9, 4
 

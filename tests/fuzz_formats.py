@@ -17,30 +17,30 @@ import h5py
 import numpy as np
 import torch
 
-from aspen.calibration import CalibrationTable, EarlyPoint, OperatingPoint, list_tables, save_table
-from aspen.checkpoints import check_stage, read_checkpoint
-from aspen.confidence import EarlyStop
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.storage import CalibrationTable, EarlyPoint, OperatingPoint, list_tables, save_table
 from aspen.control import AccuracyFloor, Battery, Budget, Controller
 from aspen.data import Dataset, DeltaEncoder, RateEncoder, Samples, WindowEncoder, load_encoder, save_encoder
 from aspen.data.ts_files import read_ts, ts_archive
+from aspen.dial.profile import DialProfile, load_profile, save_profile
 from aspen.errors import TrainingWarning
 from aspen.exchange.netx import load_netx
 from aspen.exchange.netx_writer import save_netx
 from aspen.exchange.nir import load_nir, save_nir
-from aspen.files import Container, read_container, write_container
-from aspen.graded import GradedInput
-from aspen.models import DenseNet
-from aspen.network import Conv, Dense, Lif, Network, Population, Sparse, load_network
-from aspen.profiles import DialProfile, load_profile, save_profile
-from aspen.recipes import DialTraining, Recipe
-from aspen.trainer import Stage
-from aspen.training import fit
+from aspen.models.ready import DenseNet
+from aspen.network.graded import GradedInput
+from aspen.network.network import Conv, Dense, Lif, Network, Population, Sparse, load_network
+from aspen.storage.container import Container, read_container, write_container
+from aspen.training.checkpoints import check_stage, read_checkpoint
+from aspen.training.fit import fit
+from aspen.training.recipes import DialTraining, Recipe
+from aspen.training.stage import Stage
 from aspen_emulator.cli.stream import _read_state
-from aspen_emulator.inputs import load_spikes
+from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.streaming import Meter, Stream
 from aspen_emulator.study.measuring import Spent, read_points, read_spent, write_points, write_spent
 from aspen_hardware import chip, compile, load_deployment, store_deployment
-from aspen_hardware.chips import describe
+from aspen_hardware.chips.description import describe
 from tests.control_tables import made_table
 from tests.damage import (
     Rng,

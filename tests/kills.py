@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen.recipes import Recipe
+from aspen.training.recipes import Recipe
 
 PART = 0.3
 """A process is killed within this part of an undisturbed training after the moment at which it begins to train."""
@@ -49,8 +49,8 @@ def train(folder: Path) -> None:
     """Train a small network in three stages, with a checkpoint and a log; at the end leave all that it gave."""
     import torch
 
-    from aspen.models import DenseNet
-    from aspen.training import fit
+    from aspen.models.ready import DenseNet
+    from aspen.training.fit import fit
     from tests.test_fit import DATA, GROUPED
 
     torch.set_num_threads(1)
@@ -84,7 +84,7 @@ def kill_trainings(count: int, seed: int, folder: Path) -> Killed:
         RuntimeError: a training failed, or did not come to its end.
     """
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["aspen.training", "aspen.models", "tests.test_fit"])
+    processes.set_forkserver_preload(["aspen.training.fit", "aspen.models.ready", "tests.test_fit"])
     rng, found = np.random.default_rng(seed), Killed()
     _until(processes, folder / "first", None)  # compiles what is not compiled yet
     whole_takes = _seconds(processes, folder / "whole")

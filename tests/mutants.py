@@ -29,7 +29,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
-from aspen.operating_points import wilson
+from aspen.calibration.points import wilson
 from tests.mutant_operators import CHOSEN, OWN, is_code
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +37,7 @@ COPIED = ("aspen", "hardware", "emulator", "tests", "benchmarks", "examples", "p
 SOURCES = ("", "hardware", "emulator")
 PRELOADED = ["hypothesis", "numba", "pytest", "safetensors.numpy", "scipy.sparse", "torch"]
 """Imported once; each run of the tests is forked from there and imports only the mutated code itself."""
-KERNELS = ("emulator/aspen_emulator/fast/kernels.py", "aspen/fused/kernels.py")
+KERNELS = ("emulator/aspen_emulator/engines/fast/kernels.py", "aspen/fused/kernels.py")
 """Compiled code: each of their mutants gets an empty cache of machine code."""
 OUTPUT = "output.txt"
 PATIENCE = 3.0
@@ -74,27 +74,34 @@ CONTROL = [
 ]
 TABLES = ["test_calibration_table", "test_choosing", "test_sweeps", "test_cli_calibrate"]
 TESTS: dict[str, list[str]] = {
-    "emulator/aspen_emulator/lif.py": ["test_lif", "test_engines", *FAST],
-    "emulator/aspen_emulator/reference.py": ["test_lif", "test_engines", *FAST, "test_calibration"],
-    "emulator/aspen_emulator/fast/": FAST,
-    "hardware/aspen_hardware/quantize.py": COMPILED,
-    "hardware/aspen_hardware/compiler.py": COMPILED,
-    "hardware/aspen_hardware/population.py": COMPILED,
-    "hardware/aspen_hardware/grouping.py": ["test_grouping", "test_calibration"],
-    "hardware/aspen_hardware/hops.py": ENERGY,
-    "hardware/aspen_hardware/energy.py": ENERGY,
-    "hardware/aspen_hardware/costs.py": ENERGY,
-    "hardware/aspen_hardware/baseline.py": ["test_energy_baseline", "test_break_even"],
-    "hardware/aspen_hardware/break_even.py": ["test_break_even"],
-    "hardware/aspen_hardware/cycles.py": ["test_energy_cycles"],
-    "aspen/record.py": ["test_record", "test_recount", "test_engines", "test_energy", "test_readout", "test_answers"],
-    "aspen/profiles.py": ["test_profiles", "test_dialing"],
-    "aspen/knob.py": ["test_engines", "test_profiles", "test_torch_knob"],
-    "aspen/calibration.py": TABLES,
-    "aspen/calibration_table.py": TABLES,
-    "aspen/operating_points.py": TABLES,
-    "aspen/choosing.py": ["test_choosing", *TABLES],
-    "aspen/confidence.py": ["test_confidence", "test_sweeps"],
+    "emulator/aspen_emulator/engines/lif.py": ["test_lif", "test_engines", *FAST],
+    "emulator/aspen_emulator/engines/reference.py": ["test_lif", "test_engines", *FAST, "test_calibration"],
+    "emulator/aspen_emulator/engines/fast/": FAST,
+    "hardware/aspen_hardware/compiling/formats.py": COMPILED,
+    "hardware/aspen_hardware/compiling/compile.py": COMPILED,
+    "hardware/aspen_hardware/compiling/populations.py": COMPILED,
+    "hardware/aspen_hardware/compiling/grouping.py": ["test_grouping", "test_calibration"],
+    "hardware/aspen_hardware/energy/hops.py": ENERGY,
+    "hardware/aspen_hardware/energy/model.py": ENERGY,
+    "hardware/aspen_hardware/energy/costs.py": ENERGY,
+    "hardware/aspen_hardware/energy/baseline.py": ["test_energy_baseline", "test_break_even"],
+    "hardware/aspen_hardware/energy/break_even.py": ["test_break_even"],
+    "hardware/aspen_hardware/energy/cycles.py": ["test_energy_cycles"],
+    "aspen/network/record.py": [
+        "test_record",
+        "test_recount",
+        "test_engines",
+        "test_energy",
+        "test_readout",
+        "test_answers",
+    ],
+    "aspen/dial/profile.py": ["test_profiles", "test_dialing"],
+    "aspen/dial/scale.py": ["test_engines", "test_profiles", "test_torch_knob"],
+    "aspen/calibration/storage.py": TABLES,
+    "aspen/calibration/table.py": TABLES,
+    "aspen/calibration/points.py": TABLES,
+    "aspen/calibration/choosing.py": ["test_choosing", *TABLES],
+    "aspen/calibration/early.py": ["test_confidence", "test_sweeps"],
     "aspen/control/": CONTROL,
     "aspen/fused/": ["test_fuse", "test_fuse_models", "test_fuse_thresholds"],
 }

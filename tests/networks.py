@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from aspen.network import Dense, FixedLif, Lif, Network, Population
-from aspen.neurons import RESETS
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network.neurons import RESETS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

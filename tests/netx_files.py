@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.connections import Connection, Conv, Dense
-from aspen.network import FixedLif, Network, Population
+from aspen.network.connections import Connection, Conv, Dense
+from aspen.network.network import FixedLif, Network, Population
 
 h5py = pytest.importorskip("h5py", reason="h5py reads and writes netx files")
 Layer = dict[str, Any]

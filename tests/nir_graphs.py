@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.connections import Connection, Conv, Dense, Sparse
 from aspen.exchange.nir import load_nir, save_nir
-from aspen.network import Lif, Network, Population
-from aspen.neurons import RESETS
+from aspen.network.connections import Connection, Conv, Dense, Sparse
+from aspen.network.network import Lif, Network, Population
+from aspen.network.neurons import RESETS
 
 nir = pytest.importorskip("nir", reason="the package nir is not installed")
 pytest.importorskip("h5py", reason="the package h5py is not installed")

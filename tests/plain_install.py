@@ -36,7 +36,7 @@ np.save("labels.npy", np.zeros(4, np.int64))
 np.save("spikes.npy", np.zeros((25, 4, 64), np.uint8))
 """
 LAVA_IN_A_PROGRAM = """
-from aspen_emulator.lava.shim import import_lava; import_lava()
+from aspen_emulator.engines.lava.shim import import_lava; import_lava()
 from lava.proc.lif.process import LIF
 """
 

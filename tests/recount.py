@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aspen.network import Conv, Dense, Network, Population
+from aspen.network.network import Conv, Dense, Network, Population
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Synapses = list[tuple[int, int, Any]]

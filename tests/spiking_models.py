@@ -14,9 +14,9 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from aspen.exporting import export, population_name
-from aspen.layers import spiking_layers
-from aspen.network import Network
+from aspen.exporting import export
+from aspen.models.layers import population_name, spiking_layers
+from aspen.network.network import Network
 from aspen_emulator import run
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.calibration import EarlyPoint, OperatingPoint, load_table, save_table
-from aspen.confidence import EarlyStop, calibrate_early
+from aspen.calibration.early import EarlyStop, calibrate_early
+from aspen.calibration.storage import EarlyPoint, OperatingPoint, load_table, save_table
 from aspen.control import Decision, Manual
 from aspen.errors import InputError
-from aspen.files import read_container, write_container
-from aspen.network import READOUTS
-from aspen.readout import NO_ANSWER, accumulated, answers, final_scores, running_scores
+from aspen.network.network import READOUTS
+from aspen.network.readout import NO_ANSWER, accumulated, answers, final_scores, running_scores
+from aspen.storage.container import read_container, write_container
 from aspen_emulator import run, sweep
 from aspen_emulator.cli.common import warn_unanswered
-from aspen_emulator.parity import parity
+from aspen_emulator.measuring.bench import Bench, measure, table
+from aspen_emulator.measuring.parity import parity
 from aspen_emulator.streaming import Meter, Stream
 from aspen_emulator.streaming.plot import plot_stream
-from aspen_emulator.sweeps import Bench, measure, table
 from aspen_hardware import chip
 from tests.echoes import STEPS, echo, spikes_for
 from tests.test_calibration_table import file, made, point

@@ -9,10 +9,10 @@ from torch import nn
 
 from aspen.errors import ModelError
 from aspen.exporting import export
-from aspen.models import DenseNet
+from aspen.models.ready import DenseNet
 from aspen_hardware import compile
-from aspen_hardware.aware import quantization_aware, rounded
-from aspen_hardware.quantize import quantize_weight, weight_limit
+from aspen_hardware.compiling.aware import quantization_aware, rounded
+from aspen_hardware.compiling.formats import quantize_weight, weight_limit
 
 
 def model() -> DenseNet:

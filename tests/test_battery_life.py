@@ -9,16 +9,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aspen.calibration import CalibrationTable
-from aspen.choosing import Battery as Charge
-from aspen.choosing import Chooser
+from aspen.calibration.choosing import Battery as Charge
+from aspen.calibration.choosing import Chooser
+from aspen.calibration.storage import CalibrationTable
 from aspen.control import Battery, Budget
-from aspen.control.units import parse_battery
 from aspen.errors import InputError
-from aspen.network import Network
+from aspen.network.network import Network
+from aspen.units import parse_battery
 from aspen_emulator import run
+from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_emulator.streaming.meter import Meter
-from aspen_emulator.sweeps import Bench, make_tables, measure
 from aspen_hardware import chip
 from tests.networks import float_network, random_spikes
 

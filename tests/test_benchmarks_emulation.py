@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aspen_emulator.lava.shim import lava_available
+from aspen_emulator.engines.lava.shim import lava_available
 from tests.scripts import load_benchmark
 
 

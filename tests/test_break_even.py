@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from aspen.errors import InputError
-from aspen.network import Dense, Network, Population
-from aspen_emulator.replay import record_from_rasters
-from aspen_hardware.baseline import AnnCost, ann_baseline
-from aspen_hardware.break_even import break_even
-from aspen_hardware.energy import energy_model
+from aspen.network.network import Dense, Network, Population
+from aspen_emulator.engines.replay import record_from_rasters
+from aspen_hardware.energy.baseline import AnnCost, ann_baseline
+from aspen_hardware.energy.break_even import break_even
+from aspen_hardware.energy.model import energy_model
 from tests.test_energy_baseline import BY_HAND, DESIGN, NEURON, PJ, pj, sizes_of, tiny, tiny_record
 
 # Of the spiking run: 10 operations of 11.35, 12.6 and 32.6; 6 spikes that go on, of 5, 5 and 10; 7 active updates of

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 
 from aspen.errors import InputError
-from aspen.network import Conv, Dense, Lif, Network, Population, Sparse
+from aspen.network.network import Conv, Dense, Lif, Network, Population, Sparse
 from aspen_emulator import observe, run
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.observing import _compare_stepwise
-from aspen_emulator.reference import Stepper
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.reference import Stepper
+from aspen_emulator.measuring.observing import _compare_stepwise
 from aspen_hardware import compile, load_deployment, store_deployment
-from aspen_hardware.calibration import MARGIN, Fit, calibrate
-from aspen_hardware.population import Choice, Options, quantize_population
+from aspen_hardware.compiling.populations import Choice, Options, quantize_population
+from aspen_hardware.compiling.search import MARGIN, Fit, calibrate
 from tests.networks import Array, fixed_network, float_network, random_spikes, seeds
 
 

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aspen.calibration import (
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.points import cost_of
+from aspen.calibration.storage import (
     SECTION,
     CalibrationTable,
     EarlyPoint,
@@ -24,11 +26,9 @@ from aspen.calibration import (
     save_table,
     thin,
 )
-from aspen.confidence import EarlyStop
+from aspen.dial.profile import DialProfile, save_profile
 from aspen.errors import FileFormatError, InputError
-from aspen.files import read_container, write_container
-from aspen.operating_points import cost_of
-from aspen.profiles import DialProfile, save_profile
+from aspen.storage.container import read_container, write_container
 from tests.networks import float_network
 
 

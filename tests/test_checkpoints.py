@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from aspen.checkpoints import load_tensors
 from aspen.errors import FileFormatError, InputError
-from aspen.training import fit
+from aspen.training.checkpoints import load_tensors
+from aspen.training.fit import fit
 from tests.fuzz_formats import FUZZ_RECIPE, fuzz_data, fuzz_model, write_fuzz_checkpoint
 
 State = dict[str, Any]

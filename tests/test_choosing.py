@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aspen.calibration import CalibrationTable, EarlyPoint
-from aspen.choosing import Battery, Chooser
-from aspen.confidence import EarlyStop
+from aspen.calibration.choosing import Battery, Chooser
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.points import stretched, wilson
+from aspen.calibration.storage import CalibrationTable, EarlyPoint
 from aspen.control.spending import ended_early
-from aspen.control.units import parse_energy
 from aspen.errors import InputError
-from aspen.operating_points import stretched, wilson
+from aspen.units import parse_energy
 from tests.test_calibration_table import made, point
 
 STATIC = 50.0

@@ -15,8 +15,8 @@ import torch
 from safetensors import safe_open
 
 from aspen.exporting import export
-from aspen.models import DenseNet
-from aspen.network import load_network
+from aspen.models.ready import DenseNet
+from aspen.network.network import load_network
 from aspen_emulator import run
 from aspen_emulator.cli.main import COMMANDS, main
 from aspen_hardware import compile, load_deployment
@@ -180,7 +180,7 @@ def test_train_then_export_give_the_same_network(aspen: Aspen, tmp_path: Path, m
     assert code == 0
     assert "saved:" in out
     (tmp_path / "mymodels.py").write_text(
-        "from aspen.models import DenseNet\ndef make():\n    return DenseNet((64, 10, 10))\n"
+        "from aspen.models.ready import DenseNet\ndef make():\n    return DenseNet((64, 10, 10))\n"
     )
     monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "x.npy", random_spikes(0, 3, 1, 64))
@@ -320,7 +320,7 @@ def test_export_refuses_weights_that_are_no_state_dict(
     aspen: Aspen, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(files)
-    Path("own.py").write_text("from aspen.models import DenseNet\nnet = DenseNet((6, 5, 3))\n")
+    Path("own.py").write_text("from aspen.models.ready import DenseNet\nnet = DenseNet((6, 5, 3))\n")
     Path("w.pt").write_text("hello")
     code, _, err = aspen("export", "own:net", "--sample", "x.npy", "--output", "b.aspen", "--state-dict", "w.pt")
     assert code == 1
@@ -336,7 +336,7 @@ def test_the_file_holds_no_pickle(files: Path) -> None:
 def test_without_lava_its_engine_says_how_to_install_it(
     aspen: Aspen, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aspen_emulator.lava.shim.lava_available", lambda: False)
+    monkeypatch.setattr("aspen_emulator.engines.lava.shim.lava_available", lambda: False)
     code, out, err = aspen(*run_arguments(files, "--engine", "lava"))
     assert (code, out) == (1, "")
     assert "engine 'lava': lava-nc is not installed; run pip install" in err

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.calibration import list_tables, load_table
+from aspen.calibration.storage import list_tables, load_table
 from aspen.data import load_dataset
+from aspen.dial.profile import DialProfile, load_profile, save_profile
 from aspen.errors import InputError
-from aspen.network import Dense, Lif, Network, Population
-from aspen.profiles import DialProfile, load_profile, save_profile
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import run
 from aspen_emulator.cli.calibrate import parse_frequency
 from aspen_hardware import compile

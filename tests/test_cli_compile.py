@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.network import load_network
+from aspen.network.network import load_network
 from aspen_emulator import observe, run
-from aspen_emulator.lava.loihi import loihi_available
+from aspen_emulator.engines.lava.loihi import loihi_available
 from aspen_hardware import compile, load_deployment
 from tests.networks import float_network, random_spikes
 from tests.test_calibration import heavy_tailed

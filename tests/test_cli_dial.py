@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.calibration import OperatingPoint, pareto_front
-from aspen.network import Dense, Lif, Network, Population, load_network
-from aspen.profiles import DialProfile, load_profile, save_profile
+from aspen.calibration.storage import OperatingPoint, pareto_front
+from aspen.dial.profile import DialProfile, load_profile, save_profile
+from aspen.network.network import Dense, Lif, Network, Population, load_network
 from aspen_emulator import run
 from aspen_emulator.study import problems
 from aspen_emulator.study.cells import train_cell
 from aspen_emulator.study.report import silence
 from aspen_emulator.study.results import Spread, best_within, dial_facts, setting_within, span
 from aspen_hardware import chip, compile, load_deployment
-from aspen_hardware.dials import dial_classes, dial_findings
+from aspen_hardware.placing.dials import dial_classes, dial_findings
 from tests.networks import random_spikes
 from tests.test_cli import Aspen, aspen
 

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from aspen._figures import new_figure, save_figure
+from aspen.dial.profile import DialProfile, load_profile
 from aspen.errors import InputError, UnwrittenError
-from aspen.files import read_container
-from aspen.models import DenseNet
-from aspen.network import load_network
-from aspen.profiles import DialProfile, load_profile
+from aspen.models.ready import DenseNet
+from aspen.network.network import load_network
 from aspen.storage import outputs, writing
+from aspen.storage.container import read_container
 from aspen.storage.outputs import check_folder, check_output, is_same_file, rescue
 from aspen_emulator import run
 from aspen_emulator.cli import train
@@ -31,7 +31,7 @@ from aspen_emulator.cli.files import FileCommand, InputFile, OutputFile, OutputF
 from aspen_emulator.cli.main import COMMANDS
 from aspen_emulator.cli.main import aspen as group
 from aspen_emulator.training import Trained
-from aspen_hardware.deployment import stored_chips
+from aspen_hardware.compiling.deployment import stored_chips
 from tests.networks import float_network
 from tests.test_cli import Aspen, aspen, files, run_arguments
 from tests.test_network import assert_equal

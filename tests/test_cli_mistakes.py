@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.calibration import save_table
+from aspen.calibration.storage import save_table
 from aspen.data import CurrentEncoder, LevelEncoder, save_encoder
-from aspen.profiles import DialProfile, save_profile
+from aspen.dial.profile import DialProfile, save_profile
 from aspen_emulator.cli.main import main
 from tests.control_tables import made_table
 from tests.networks import float_network, random_spikes

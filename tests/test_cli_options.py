@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.calibration import load_table, save_table
+from aspen.calibration.storage import load_table, save_table
 from aspen_emulator.cli.main import main
 from tests.control_tables import made_table
 from tests.networks import float_network, random_spikes

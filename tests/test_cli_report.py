@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aspen.data import RateEncoder, save_encoder
-from aspen.network import Dense, Lif, Network, Population
+from aspen.network.network import Dense, Lif, Network, Population
 from tests.networks import float_network, random_spikes
 from tests.test_cli import Aspen, aspen
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from aspen.calibration import save_table
+from aspen.calibration.storage import save_table
 from aspen.data import CurrentEncoder, LevelEncoder, save_encoder
 from aspen.errors import UnwrittenError
 from aspen.storage.growing import GrowingFile
 from aspen_emulator import run
 from aspen_emulator.cli.main import aspen, main
-from aspen_emulator.sweeps import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_hardware import chip, compile
 from tests.har_files import har_texts, write_folder
 from tests.networks import float_network, random_spikes

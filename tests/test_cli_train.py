@@ -11,8 +11,8 @@ import torch
 
 from aspen.data import DeltaEncoder, RateEncoder, WindowEncoder, digits, har, load_encoder
 from aspen.errors import InputError
-from aspen.network import Conv, load_network
-from aspen.recipes import recipe
+from aspen.network.network import Conv, load_network
+from aspen.training.recipes import recipe
 from aspen_emulator import run
 from aspen_emulator.training import Architecture, adapted
 from tests.har_files import har_texts, write_folder

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from aspen._closed import Closed
-from aspen.choosing import Chooser
+from aspen._base.closed import Closed
+from aspen.calibration.choosing import Chooser
 from aspen.control import AccuracyFloor, Battery, Budget, Ledger, Manual
 from aspen.control.spending import Steering
-from aspen.dialing import learn_dial
 from aspen.errors import AspenError, UnknownAttributeError
-from aspen.models import DenseNet
-from aspen.perturbation import get_perturbation, perturb_thresholds
+from aspen.models.ready import DenseNet
+from aspen.thresholds.learned_dial import learn_dial
+from aspen.thresholds.perturbation import get_perturbation, perturb_thresholds
 from aspen_emulator import run, session
 from aspen_emulator.streaming import Meter, Stream
 from aspen_hardware import chip

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.network import Conv, Dense, Lif, Network, Population, Sparse
+from aspen.network.network import Conv, Dense, Lif, Network, Population, Sparse
 from aspen_emulator import observe
-from aspen_hardware import compensation
-from aspen_hardware.compensation import Compensator
-from aspen_hardware.quantize import quantize_weight, weight_limit
+from aspen_hardware.compiling import compensation
+from aspen_hardware.compiling.compensation import Compensator
+from aspen_hardware.compiling.formats import quantize_weight, weight_limit
 from tests.networks import Array, random_spikes, seeds
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from aspen import _compiled
+from aspen._base import compiled as _compiled
 
-SOURCE = "from aspen._compiled import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n"
+SOURCE = "from aspen._base.compiled import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n"
 
 
 @pytest.fixture

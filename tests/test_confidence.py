@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen._arrays import Array
-from aspen.confidence import EarlyStop, calibrate_early, scores_over_time
+from aspen._base.arrays import Array
+from aspen.calibration.early import EarlyStop, calibrate_early, scores_over_time
 from aspen.errors import InputError
-from aspen.network import READOUTS
+from aspen.network.network import READOUTS
 from aspen_emulator import run, session
 from tests.networks import float_network, random_spikes
 

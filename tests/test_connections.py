@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from aspen.errors import InputError, NetworkError
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse, load_network
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse, load_network
 from aspen_emulator import run
 from tests.networks import random_spikes
 

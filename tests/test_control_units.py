@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from aspen.control import Rate, parse_battery, parse_duration, parse_energy, parse_rate
-from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
+from aspen.units import format_duration, format_energy, format_power
 
 
 def test_what_is_understood() -> None:

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import ChipError, InputError
-from aspen.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
 from aspen_emulator import run
-from aspen_emulator.replay import record_from_rasters
+from aspen_emulator.engines.replay import record_from_rasters
 from aspen_emulator.streaming.counting import Events
 from aspen_emulator.streaming.meter import Meter
-from aspen_hardware.chips import chip
-from aspen_hardware.costs import work_seconds
-from aspen_hardware.crossbar import Crossbar
-from aspen_hardware.energy import energy_model
-from aspen_hardware.energy_report import EnergyReport
-from aspen_hardware.placement import place
-from aspen_hardware.rules import check
+from aspen_hardware.chips.description import chip
+from aspen_hardware.energy.costs import work_seconds
+from aspen_hardware.energy.crossbar import Crossbar
+from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.placing.placement import place
+from aspen_hardware.placing.rules import check
 from tests.test_chips import SMALL, small
 from tests.test_energy import rasters, record, tiny
 from tests.test_placement import floats

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError
-from aspen.network import Dense, Lif, Network, Population
-from aspen.profiles import DialProfile
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import run, session, sweep
 from aspen_hardware import compile
 

@@ -23,8 +23,8 @@ from aspen.data import (
     save_encoder,
 )
 from aspen.errors import FileFormatError, InputError
-from aspen.files import Container, read_container, write_container
-from aspen.network import Dense, Lif, Network, Population, load_network
+from aspen.network.network import Dense, Lif, Network, Population, load_network
+from aspen.storage.container import Container, read_container, write_container
 from aspen_emulator import run
 from aspen_hardware import load_deployment
 from tests.networks import float_network

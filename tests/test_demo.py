@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from aspen.data import digits
+from aspen.dial.profile import find_profile
 from aspen.errors import InputError, MissingDependencyError
-from aspen.network import load_network
-from aspen.profiles import find_profile
-from aspen.record import Record
+from aspen.network.network import load_network
+from aspen.network.record import Record
 from aspen_emulator import demo, run, sweep
 from aspen_emulator.demo import RECIPES, compare_with_lava, headline, run_demo
-from aspen_emulator.lava.shim import lava_available
-from aspen_emulator.sweeps import SCALES, wilson
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.measuring.bench import SCALES, wilson
 from aspen_hardware import load_deployment
 from tests.har_files import har_texts, zipped
 
@@ -71,7 +71,7 @@ def test_lava_agrees_with_the_integer_engine_while_the_knob_turns(results: tuple
 
 
 def test_a_difference_is_found(results: tuple[Path, demo.DemoResult], monkeypatch: pytest.MonkeyPatch) -> None:
-    from aspen_emulator.engines import ENGINES
+    from aspen_emulator.engines.run import ENGINES
 
     def wrong(*arguments: Any) -> Record:
         record = ENGINES["reference"](*arguments)
@@ -85,7 +85,7 @@ def test_a_difference_is_found(results: tuple[Path, demo.DemoResult], monkeypatc
 
 
 def test_the_demo_asks_for_lava_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aspen_emulator.lava.shim.lava_available", lambda: False)
+    monkeypatch.setattr("aspen_emulator.engines.lava.shim.lava_available", lambda: False)
     with pytest.raises(MissingDependencyError, match=r"lava.* --no-lava"):
         run_demo(tmp_path / "x")
     assert not (tmp_path / "x").exists()

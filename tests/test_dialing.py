@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from aspen.dialing import LearnedDial, group_slopes, learn_dial
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
 from aspen.fused import fuse
-from aspen.models import DenseNet
-from aspen.perturbation import perturb_thresholds
-from aspen.profiles import DialProfile
+from aspen.models.ready import DenseNet
+from aspen.thresholds.learned_dial import LearnedDial, group_slopes, learn_dial
+from aspen.thresholds.perturbation import perturb_thresholds
 from aspen_emulator import run
 
 SPIKES = (np.random.default_rng(0).random((20, 8, 6)) < 0.4).astype(np.uint8)

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen._arrays import Array
-from aspen.control.units import format_energy
+from aspen._base.arrays import Array
 from aspen.errors import InputError
-from aspen.network import Dense, Lif, Network, Population
-from aspen.record import Record
-from aspen_emulator.replay import record_from_rasters
-from aspen_hardware.chips import Chip, chip
-from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
-from aspen_hardware.energy import NOT_COVERED, energy_model
-from aspen_hardware.energy_report import EnergyReport
-from aspen_hardware.placement import place
-from aspen_hardware.ranges import ByScenario, Range
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen.network.record import Record
+from aspen.units import format_energy
+from aspen_emulator.engines.replay import record_from_rasters
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.chips.ranges import ByScenario, Range
+from aspen_hardware.energy.costs import energy_of_counts, static_power, work_seconds
+from aspen_hardware.energy.model import NOT_COVERED, energy_model
+from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.placing.placement import place
 
 LOIHI1 = chip("loihi1")
 PJ = 1e-12

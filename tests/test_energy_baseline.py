@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import ChipError, InputError
-from aspen.network import Conv, Dense, Lif, Network, Population
-from aspen.record import Record
-from aspen_emulator.replay import record_from_rasters
-from aspen_hardware.baseline import DATAFLOWS, RELU_DENSITY, ann_baseline, input_density
-from aspen_hardware.break_even import break_even
-from aspen_hardware.chips import chip
-from aspen_hardware.ranges import ByScenario
+from aspen.network.network import Conv, Dense, Lif, Network, Population
+from aspen.network.record import Record
+from aspen_emulator.engines.replay import record_from_rasters
+from aspen_hardware.chips.description import chip
+from aspen_hardware.chips.ranges import ByScenario
+from aspen_hardware.energy.baseline import DATAFLOWS, RELU_DENSITY, ann_baseline, input_density
+from aspen_hardware.energy.break_even import break_even
 
 DESIGN = chip("generic-45nm")
 PJ = 1e-12

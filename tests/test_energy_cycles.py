@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import AspenError, ChipError, InputError
-from aspen.network import Dense, Lif, Network, Population
-from aspen_emulator.replay import record_from_rasters
-from aspen_hardware import chip, chip_schema
-from aspen_hardware.cycles import Shape, shape_of, step_cycles, work
-from aspen_hardware.energy import energy_model
-from aspen_hardware.energy_report import EnergyReport
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen_emulator.engines.replay import record_from_rasters
+from aspen_hardware import chip
+from aspen_hardware.chips import schema as chip_schema
+from aspen_hardware.energy.cycles import Shape, shape_of, step_cycles, work
+from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
 
 XYLO = chip("xylo")
 CYCLES = {key: figure.value for key, figure in XYLO.section("cycles").items()}

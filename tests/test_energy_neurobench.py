@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from aspen._arrays import Array
-from aspen.exporting import export, population_name
-from aspen.layers import spiking_layers
-from aspen.models import ConvNet, DenseNet, RecurrentNet
-from aspen.record import Record
+from aspen._base.arrays import Array
+from aspen.exporting import export
+from aspen.models.layers import population_name, spiking_layers
+from aspen.models.ready import ConvNet, DenseNet, RecurrentNet
+from aspen.network.record import Record
 from aspen_emulator import run
 from tests.spiking_models import settle, step
 

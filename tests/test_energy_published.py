@@ -7,14 +7,14 @@ import re
 import numpy as np
 import pytest
 
-from aspen.control.units import format_energy
 from aspen.errors import ChipError, InputError
-from aspen.network import Dense, Lif, Network, Population
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen.units import format_energy
 from aspen_emulator import run
 from aspen_hardware import chip, compile, place
-from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
-from aspen_hardware.energy import energy_model
-from aspen_hardware.hops import hops
+from aspen_hardware.energy.costs import energy_of_counts, static_power, work_seconds
+from aspen_hardware.energy.hops import hops
+from aspen_hardware.energy.model import energy_model
 from tests.test_placement import with_figures
 
 LOIHI1, TRUENORTH, ODIN = chip("loihi1"), chip("truenorth"), chip("odin")

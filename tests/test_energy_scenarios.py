@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aspen.errors import ChipError, InputError
-from aspen.record import Record
-from aspen_emulator.replay import record_from_rasters
+from aspen.network.record import Record
+from aspen_emulator.engines.replay import record_from_rasters
 from aspen_emulator.streaming.meter import Meter
-from aspen_hardware import energy_plot
-from aspen_hardware.chips import Chip, chip
-from aspen_hardware.costs import WORDS, energy_of_counts, work_seconds
-from aspen_hardware.energy import energy_model
-from aspen_hardware.energy_report import EnergyReport
-from aspen_hardware.placement import place
-from aspen_hardware.ranges import ByScenario, Range
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.chips.ranges import ByScenario, Range
+from aspen_hardware.energy import plot as energy_plot
+from aspen_hardware.energy.costs import WORDS, energy_of_counts, work_seconds
+from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.placing.placement import place
 from tests.test_energy import LOIHI1, PJ, bounds, powered, rasters, record, tiny
 
 ODIN = chip("odin")

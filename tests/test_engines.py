@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from aspen.errors import InputError
 from aspen.exporting import export
-from aspen.models import DenseNet
-from aspen.network import Dense, Lif, Network, Population
-from aspen.neurons import RESETS
-from aspen.thresholds import set_threshold_scale
+from aspen.models.ready import DenseNet
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen.network.neurons import RESETS
+from aspen.thresholds.guards import set_threshold_scale
 from aspen_emulator import run, session, sweep
-from aspen_emulator.fast import engine as fast_engine
+from aspen_emulator.engines.fast import engine as fast_engine
 from tests.fast_networks import INPUTS, input_for, network_for
 from tests.networks import fixed_network, float_network, random_spikes, resets, seeds
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
-from aspen.models import DenseNet
-from aspen.perturbation import perturb_thresholds
+from aspen.models.ready import DenseNet
+from aspen.thresholds.perturbation import perturb_thresholds
 from aspen_emulator import run
 from tests.networks import random_spikes
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aspen.exporting import export
-from aspen.network import Conv, Dense, Sparse
+from aspen.network.network import Conv, Dense, Sparse
 from tests.spiking_models import BATCH, STEPS, compare, dyadic, leaky, record_model, same_spikes, settle, spikes, step
 
 

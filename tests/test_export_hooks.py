@@ -15,9 +15,9 @@ from torch.nn.utils import parametrizations, prune
 
 from aspen.errors import ModelError
 from aspen.exporting import export
-from aspen.perturbation import perturb_thresholds
+from aspen.thresholds.perturbation import perturb_thresholds
 from aspen_emulator import run
-from aspen_emulator.parity import parity
+from aspen_emulator.measuring.parity import parity
 from tests.spiking_models import STEPS, leaky, same_spikes, settle, spikes
 
 SAMPLE = spikes(6)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
-from aspen.network import Network
+from aspen.network.network import Network
 from aspen_emulator import run
 from tests.spiking_models import STEPS, dyadic, leaky, settle, spikes
 

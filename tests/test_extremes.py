@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen._arrays import LARGEST
+from aspen._base.arrays import LARGEST
 from aspen.errors import InputError, NetworkError
-from aspen.network import Dense, FixedLif, Lif, Network, Population
-from aspen.neurons import RESETS
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network.neurons import RESETS
 from aspen_emulator import run, session
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.lif import LifState, lif_step
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.lif import LifState, lif_step
 from tests.networks import fixed_network, resets, seeds
 from tests.test_fast import compare
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.network import READOUTS, Lif, Network, Population, Sparse
-from aspen.record import RECORDS, Record
+from aspen.network.network import READOUTS, Lif, Network, Population, Sparse
+from aspen.network.record import RECORDS, Record
 from aspen_emulator import run
-from aspen_emulator.fast import chunk, engine, run_dials, run_fast, stages
-from aspen_emulator.fast.kernels import compiled
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.reference import run_reference
+from aspen_emulator.engines.fast import chunk, engine, run_dials, run_fast, stages
+from aspen_emulator.engines.fast.kernels import compiled
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.reference import run_reference
 from tests.fast_networks import INPUTS, Array, convolutional, dial_for, input_for, mixed, network_for
 from tests.networks import fixed_network, float_network, seeds
 
@@ -165,7 +165,7 @@ def test_connections_without_synapses() -> None:
 def test_a_plan_lives_as_long_as_its_network() -> None:
     import gc
 
-    from aspen_emulator.fast import plan
+    from aspen_emulator.engines.fast import plan
 
     network = mixed(8, integer=True)
     assert plan.plan_of(network) is plan.plan_of(network)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aspen.errors import NetworkError
-from aspen.graded import GradedInput
-from aspen.network import MAX_CURRENT, Conv, Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen.neurons import RESETS
+from aspen.network.graded import GradedInput
+from aspen.network.network import MAX_CURRENT, Conv, Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen.network.neurons import RESETS
 from aspen_emulator import run, session
-from aspen_emulator.fast import run_dials, stages
-from aspen_emulator.fast.plan import plan_of
-from aspen_emulator.inputs import thresholds_for
+from aspen_emulator.engines.fast import run_dials, stages
+from aspen_emulator.engines.fast.plan import plan_of
+from aspen_emulator.engines.inputs import thresholds_for
 from aspen_hardware import compile
 from tests.fast_networks import Array
 from tests.networks import seeds

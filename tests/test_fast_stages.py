@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aspen.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
 from aspen_emulator import run
-from aspen_emulator.fast.plan import plan_of
-from aspen_emulator.fast.stages import Chooser
+from aspen_emulator.engines.fast.plan import plan_of
+from aspen_emulator.engines.fast.stages import Chooser
 
 
 def chain(*sizes: int, integer: bool = True) -> Network:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.network import Network
+from aspen.network.network import Network
 from aspen_emulator import session
-from aspen_emulator.fast import FastStepper
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.reference import Stepper, run_reference
+from aspen_emulator.engines.fast import FastStepper
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.reference import Stepper, run_reference
 from tests.fast_networks import INPUTS, Array, dial_for, input_for, mixed, network_for
 from tests.networks import seeds
 

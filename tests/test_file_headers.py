@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen._json import MAX_DEPTH, parse_json
 from aspen.data.ts_files import read_ts
 from aspen.errors import FileFormatError, InputError
-from aspen.files import Container, read_container, write_container
-from aspen.network import FixedLif, load_network
+from aspen.network.network import FixedLif, load_network
+from aspen.storage.container import Container, read_container, write_container
+from aspen.storage.json import MAX_DEPTH, parse_json
 from aspen_emulator.cli.stream import _read_state
 from aspen_emulator.streaming import Events
 from aspen_emulator.study.measuring import read_points, read_spent

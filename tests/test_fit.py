@@ -19,11 +19,11 @@ import torch
 from aspen.data import Dataset, RateEncoder, Samples
 from aspen.errors import FileFormatError, InputError, TrainingError
 from aspen.exporting import export
-from aspen.models import DenseNet
-from aspen.penalties import operation_costs
-from aspen.recipes import RECIPES, DialTraining, Recipe
-from aspen.trainer import draw_knobs
-from aspen.training import Fitted, fit
+from aspen.models.ready import DenseNet
+from aspen.training.fit import Fitted, fit
+from aspen.training.penalties import operation_costs
+from aspen.training.recipes import RECIPES, DialTraining, Recipe
+from aspen.training.stage import draw_knobs
 from aspen_emulator import run
 
 
@@ -89,7 +89,7 @@ def test_an_interrupted_training_resumes_to_the_bit(tmp_path: Path, recipe: Reci
 
 SCRIPT = """
 import sys, torch
-from aspen.training import fit
+from aspen.training.fit import fit
 from tests.test_fit import DATA, DIALLED, model, weights
 torch.set_num_threads(1)
 net = model()

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from aspen.errors import TrainingError
-from aspen.models import DenseNet
-from aspen.recipes import Recipe
-from aspen.trainer import SILENT_EPOCHS, Epoch
-from aspen.training import Fitted, fit
+from aspen.models.ready import DenseNet
+from aspen.training.fit import Fitted, fit
+from aspen.training.recipes import Recipe
+from aspen.training.stage import SILENT_EPOCHS, Epoch
 from tests.test_fit import DATA, DIALLED, QUICK
 
 PATIENT = replace(QUICK, epochs=60, patience=2, then=replace(QUICK, epochs=2))

@@ -12,15 +12,15 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from aspen import training
 from aspen.data import Samples
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
 from aspen.fused import fuse
-from aspen.models import DenseNet
-from aspen.recipes import DialTraining, Recipe
-from aspen.trainer import Stage, scores_of
-from aspen.training import fit
+from aspen.models.ready import DenseNet
+from aspen.training import fit as training
+from aspen.training.fit import fit
+from aspen.training.recipes import DialTraining, Recipe
+from aspen.training.stage import Stage, scores_of
 from aspen_emulator import run
 from tests.test_fit import DATA
 

@@ -12,13 +12,13 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from aspen.checkpoints import differences
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError
 from aspen.exporting import export
-from aspen.models import DenseNet
-from aspen.recipes import DialTraining
-from aspen.training import fit
+from aspen.models.ready import DenseNet
+from aspen.training.checkpoints import differences
+from aspen.training.fit import fit
+from aspen.training.recipes import DialTraining
 from tests.test_fit import DATA, QUICK, model
 
 ONE = replace(QUICK, epochs=1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from snntorch import surrogate
 from torch import nn
 
-from aspen.models import DenseNet
+from aspen.models.ready import DenseNet
 from tests.fused_models import SURROGATES, Chain, assert_alike, assert_steps_alike, busy_input, make_exact
 
 FLOAT, DOUBLE = 1e-5, 1e-10

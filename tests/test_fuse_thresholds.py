@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import aspen
-from aspen.layers import hidden_layers
-from aspen.penalties import SpikePenalty
-from aspen.recipes import Recipe
-from aspen.spikes import count_spikes
+from aspen.models.layers import hidden_layers
+from aspen.models.spikes import count_spikes
+from aspen.training.penalties import SpikePenalty
+from aspen.training.recipes import Recipe
 from tests.fused_models import BATCH, STEPS, Chain, busy_input, dense, leaky
 
 

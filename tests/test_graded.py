@@ -10,11 +10,11 @@ import pytest
 
 from aspen.errors import ChipError, InputError, NetworkError
 from aspen.exchange.nir import load_nir, save_nir
-from aspen.graded import GradedInput
-from aspen.network import Dense, Lif, Network, Population, load_network
+from aspen.network.graded import GradedInput
+from aspen.network.network import Dense, Lif, Network, Population, load_network
 from aspen_emulator import run, session
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.reference import Stepper
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.reference import Stepper
 from aspen_hardware import compile, load_deployment, store_deployment
 from tests.test_cli import Aspen, aspen
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.connections import Connection
 from aspen.errors import InputError
-from aspen.network import Conv, Dense, Lif, Network, Population, Sparse
+from aspen.network.connections import Connection
+from aspen.network.network import Conv, Dense, Lif, Network, Population, Sparse
 from aspen_emulator import observe, run
 from aspen_hardware import check, chip, compile
-from aspen_hardware import grouping as grouping_module
-from aspen_hardware.grouping import LARGEST_FACTOR, balance, divide, group_thresholds
+from aspen_hardware.compiling import grouping as grouping_module
+from aspen_hardware.compiling.grouping import LARGEST_FACTOR, balance, divide, group_thresholds
 from tests.networks import Array, random_spikes, seeds
 
 

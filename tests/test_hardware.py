@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 
 from aspen.errors import ChipError, FileFormatError, InputError
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population
 from aspen_emulator import run
-from aspen_hardware import chip, compile, load_deployment, quantize, store_deployment
-from aspen_hardware.deployment import stored_chips
-from aspen_hardware.placement import least_cores, place
-from aspen_hardware.rules import check
+from aspen_hardware import chip, compile, load_deployment, store_deployment
+from aspen_hardware.compiling import formats as quantize
+from aspen_hardware.compiling.deployment import stored_chips
+from aspen_hardware.placing.placement import least_cores, place
+from aspen_hardware.placing.rules import check
 from tests.networks import fixed_network, float_network, random_spikes, seeds
 
 

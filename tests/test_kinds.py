@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from aspen._kinds import HEAD, other_than_npy
 from aspen.errors import InputError
-from aspen_emulator.inputs import load_spikes
+from aspen.storage.kinds import HEAD, other_than_npy
+from aspen_emulator.engines.inputs import load_spikes
 from tests.networks import float_network
 
 ARRAY = np.arange(6).reshape(2, 3)

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+from aspen.calibration.points import wilson
 from aspen.data import Dataset, Samples
 from aspen.errors import InputError, TrainingWarning
-from aspen.knob_range import KNOBS, KnobRange, find_knob_range, made_range, settings_of
-from aspen.layers import hidden_layers
-from aspen.measuring import Counted
-from aspen.models import DenseNet
-from aspen.network import load_network
-from aspen.operating_points import wilson
-from aspen.recipes import RECIPES, DialTraining, Recipe
-from aspen.thresholds import get_threshold_scale
-from aspen.trainer import Stage
-from aspen.training import evaluate, fit
+from aspen.models.layers import hidden_layers
+from aspen.models.ready import DenseNet
+from aspen.network.network import load_network
+from aspen.thresholds.guards import get_threshold_scale
+from aspen.training.fit import evaluate, fit
+from aspen.training.knob_range import KNOBS, KnobRange, find_knob_range, made_range, settings_of
+from aspen.training.measuring import Counted
+from aspen.training.recipes import RECIPES, DialTraining, Recipe
+from aspen.training.stage import Stage
 from tests.test_cli import Aspen, aspen
 from tests.test_fit import DATA, QUICK, model
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aspen._arrays import as_array
-from aspen._labels import as_labels
+from aspen._base.arrays import as_array
+from aspen._base.labels import as_labels
 from aspen.errors import InputError
 
 WANTED = [0, 1, 2, 1]

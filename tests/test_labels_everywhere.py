@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen._labels import as_labels
-from aspen.confidence import calibrate_early
+from aspen._base.labels import as_labels
+from aspen.calibration.early import calibrate_early
 from aspen.errors import InputError
 from aspen_emulator import sweep
-from aspen_emulator.parity import parity
+from aspen_emulator.measuring.bench import Bench
+from aspen_emulator.measuring.parity import parity
 from aspen_emulator.streaming.sources import from_spikes
-from aspen_emulator.sweeps import Bench
 from tests.echoes import CLASSES, STEPS, echo, spikes_for
 from tests.test_cli import Aspen, aspen
 

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from aspen.errors import EngineError
-from aspen.network import Dense, Lif, Network, Population
-from aspen_emulator.lava import engine
-from aspen_emulator.lava.engine import LavaSession, run_lava, run_on
-from aspen_emulator.lava.isolation import LavaWorker
-from aspen_emulator.lava.plan import make_plan
-from aspen_emulator.lava.shim import lava_available
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen_emulator.engines.lava import engine
+from aspen_emulator.engines.lava.engine import LavaSession, run_lava, run_on
+from aspen_emulator.engines.lava.isolation import LavaWorker
+from aspen_emulator.engines.lava.plan import make_plan
+from aspen_emulator.engines.lava.shim import lava_available
 
 pytestmark = [
     pytest.mark.lava,

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.network import Dense, FixedLif, Lif, Network, Population
-from aspen.neurons import RESETS
-from aspen.record import Record
-from aspen_emulator.lava.engine import run_lava, run_on
-from aspen_emulator.lava.isolation import LavaWorker
-from aspen_emulator.lava.shim import lava_available
-from aspen_emulator.lif import LifState, lif_step, scaled_threshold
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network.neurons import RESETS
+from aspen.network.record import Record
+from aspen_emulator.engines.lava.engine import run_lava, run_on
+from aspen_emulator.engines.lava.isolation import LavaWorker
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.engines.lif import LifState, lif_step, scaled_threshold
 
 pytestmark = [
     pytest.mark.lava,
@@ -231,8 +231,8 @@ def test_excitatory_and_inhibitory_weights_keep_all_bits(lava: RunLava) -> None:
 SCRIPT = """
 import logging, multiprocessing, sys
 import numpy as np
-from aspen.network import Dense, Lif, Network, Population
-from aspen_emulator.lava.engine import run_lava
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen_emulator.engines.lava.engine import run_lava
 handlers = list(logging.getLogger().handlers)
 network = Network([Population("in", (2,)), Population("a", (2,), Lif(threshold=0.5, beta=0.5))],
                   [Dense("in", "a", np.eye(2))])

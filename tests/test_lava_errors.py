@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from aspen.errors import EngineError, InputError
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen_emulator.lava.engine import LavaSession, run_lava
-from aspen_emulator.lava.layout import check_network
-from aspen_emulator.lava.shim import lava_available
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen_emulator.engines.lava.engine import LavaSession, run_lava
+from aspen_emulator.engines.lava.layout import check_network
+from aspen_emulator.engines.lava.shim import lava_available
 from tests.test_lava_engine import chain, own_thresholds
 
 pytestmark = [

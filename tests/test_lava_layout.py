@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from aspen.connections import Connection
-from aspen.network import Dense
-from aspen_emulator.lava.layout import check_network, waiting_steps
-from aspen_emulator.lava.plan import make_plan
+from aspen.network.connections import Connection
+from aspen.network.network import Dense
+from aspen_emulator.engines.lava.layout import check_network, waiting_steps
+from aspen_emulator.engines.lava.plan import make_plan
 from tests.test_lava_engine import chain, own_thresholds
 from tests.test_lava_networks import echo, network_of
 

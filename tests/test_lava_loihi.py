@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from aspen.errors import EngineError, InputError, MissingDependencyError
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population
 from aspen_emulator import run, session
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.lava import loihi
-from aspen_emulator.lava.loihi import check_stock, loihi_available, require_loihi, run_loihi
-from aspen_emulator.lava.shim import lava_available
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.lava import loihi
+from aspen_emulator.engines.lava.loihi import check_stock, loihi_available, require_loihi, run_loihi
+from aspen_emulator.engines.lava.shim import lava_available
 from aspen_hardware import compile
 from tests.networks import Array, float_network, random_spikes
 

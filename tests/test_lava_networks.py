@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from aspen.connections import Connection
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen.neurons import RESETS
-from aspen_emulator.lava.shim import lava_available
-from aspen_emulator.reference import run_reference
+from aspen.network.connections import Connection
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen.network.neurons import RESETS
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.engines.reference import run_reference
 from tests.test_lava_engine import (
     RunLava,
     few,

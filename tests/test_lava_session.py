@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from aspen.errors import EngineError, InputError
-from aspen.network import Dense, Lif, Network, Population
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import run, session
-from aspen_emulator.lava.engine import LavaSession
-from aspen_emulator.lava.layout import check_network
-from aspen_emulator.lava.shim import lava_available
-from aspen_emulator.lif import scaled_threshold
-from aspen_emulator.reference import run_reference
+from aspen_emulator.engines.lava.engine import LavaSession
+from aspen_emulator.engines.lava.layout import check_network
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.engines.lif import scaled_threshold
+from aspen_emulator.engines.reference import run_reference
 from tests.networks import fixed_network
 from tests.test_lava_engine import assert_same, chain, random_spikes, random_thresholds
 from tests.test_lava_networks import random_input, random_network

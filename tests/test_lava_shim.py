@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from aspen.errors import MissingDependencyError
-from aspen.network import Dense, Lif, Network, Population
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator.cli import main
-from aspen_emulator.lava import shim
-from aspen_emulator.lava.engine import LavaSession, run_lava
+from aspen_emulator.engines.lava import shim
+from aspen_emulator.engines.lava.engine import LavaSession, run_lava
 
 NETWORK = Network(
     [Population("in", (1,)), Population("out", (1,), Lif(threshold=1.0, beta=0.5))],
@@ -77,7 +77,7 @@ def test_lava_is_imported_without_a_trace_in_dataclasses() -> None:
     code = """
 import dataclasses, sys
 original = dataclasses.dataclass
-from aspen_emulator.lava.shim import import_lava, lava_available, lava_version
+from aspen_emulator.engines.lava.shim import import_lava, lava_available, lava_version
 assert lava_available() and "lava" not in sys.modules
 assert lava_version() == "0.10.0", lava_version()
 import_lava()
@@ -161,8 +161,11 @@ def test_the_doctor_says_the_first_line_where_it_is_needed(
 def test_nothing_of_the_package_imports_lava() -> None:
     code = """
 import sys
-import aspen_emulator.lava, aspen_emulator.lava.engine, aspen_emulator.lava.isolation, aspen_emulator.lava.plan
-import aspen_emulator.lava.shim, aspen_emulator.lava.worker
+import aspen_emulator.engines.lava
+import aspen_emulator.engines.lava.engine
+import aspen_emulator.engines.lava.isolation
+import aspen_emulator.engines.lava.plan
+import aspen_emulator.engines.lava.shim, aspen_emulator.engines.lava.worker
 assert not [name for name in sys.modules if name.split(".")[0] == "lava"]
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=100)

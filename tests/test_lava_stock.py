@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.network import Dense, FixedLif
-from aspen_emulator.lava.shim import import_lava, lava_available
-from aspen_emulator.lif import LIMIT, LifState, lif_step
+from aspen.network.network import Dense, FixedLif
+from aspen_emulator.engines.lava.shim import import_lava, lava_available
+from aspen_emulator.engines.lif import LIMIT, LifState, lif_step
 
 pytestmark = [
     pytest.mark.lava,
@@ -88,8 +88,8 @@ class Pair:
         from lava.proc.lif.models import PyLifModelBitAcc
         from lava.proc.lif.process import LIF
 
-        from aspen_emulator.lava.processes import DialLif, PyDialLifFixed
-        from aspen_emulator.lava.runtime import shared_zeros
+        from aspen_emulator.engines.lava.processes import DialLif, PyDialLifFixed
+        from aspen_emulator.engines.lava.runtime import shared_zeros
 
         self.dense = StockDense(weights=connection.weight, weight_exp=connection.exponent, num_weight_bits=8)
         self.stock = LIF(
@@ -133,7 +133,7 @@ def run_lava_processes(cases: dict[str, Case], spikes: Array) -> dict[str, dict[
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from aspen_emulator.lava.processes import PySpikeSource, Source
+    from aspen_emulator.engines.lava.processes import PySpikeSource, Source
 
     source = Source(data=spikes, name="in")
     models: dict[Any, Any] = {source: PySpikeSource}

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.connections import Connection
-from aspen.network import Conv, Dense, Sparse
-from aspen_emulator.lava.shim import import_lava, lava_available
+from aspen.network.connections import Connection
+from aspen.network.network import Conv, Dense, Sparse
+from aspen_emulator.engines.lava.shim import import_lava, lava_available
 
 pytestmark = [
     pytest.mark.lava,
@@ -63,8 +63,8 @@ def run_stock_processes() -> dict[str, Array]:
     from lava.magma.core.run_configs import Loihi2SimCfg
     from lava.proc.io.sink import PyReceiveModelFixed, PyReceiveModelFloat, RingBuffer
 
-    from aspen_emulator.lava.processes import PyAnalogSource, PySpikeSource, Source
-    from aspen_emulator.lava.stock import stock_process
+    from aspen_emulator.engines.lava.processes import PyAnalogSource, PySpikeSource, Source
+    from aspen_emulator.engines.lava.stock import stock_process
 
     answers = {}
     for given, fixed in (("spikes", True), ("spikes", False), ("analog", False)):

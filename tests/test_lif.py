@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aspen.network import Dense, FixedLif, Lif, Network, Population
-from aspen_emulator.lif import LifState, lif_step, overflows, scaled_threshold
-from aspen_emulator.reference import Stepper
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
+from aspen_emulator.engines.lif import LifState, lif_step, overflows, scaled_threshold
+from aspen_emulator.engines.reference import Stepper
 
 
 def run_one(

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen import _memory
-from aspen._memory import MAX_NEURONS, available_memory, check_memory
-from aspen.connections import Connection
+from aspen._base import memory as _memory
+from aspen._base.memory import MAX_NEURONS, available_memory, check_memory
 from aspen.data import DeltaEncoder, RateEncoder, WindowEncoder
 from aspen.data.event_data import events, events_to_spikes
 from aspen.errors import FileFormatError, InputError, NetworkError
-from aspen.files import Container, read_container, write_container
-from aspen.network import Conv, Dense, Lif, Network, Population, Sparse, load_network
+from aspen.network.connections import Connection
+from aspen.network.network import Conv, Dense, Lif, Network, Population, Sparse, load_network
+from aspen.storage.container import Container, read_container, write_container
 from aspen_emulator import run
 from aspen_emulator.cli.main import main
 from tests.networks import float_network, random_spikes

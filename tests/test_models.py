@@ -16,10 +16,10 @@ from torch import Tensor, nn
 import aspen
 from aspen.data import Dataset, RateEncoder, Samples
 from aspen.errors import InputError
-from aspen.layers import hidden_layers
-from aspen.models import ConvNet, DenseNet, RecurrentNet
-from aspen.recipes import RECIPES, Recipe
-from aspen.training import evaluate, fit
+from aspen.models.layers import hidden_layers
+from aspen.models.ready import ConvNet, DenseNet, RecurrentNet
+from aspen.training.fit import evaluate, fit
+from aspen.training.recipes import RECIPES, Recipe
 from aspen_emulator import run
 from aspen_hardware import compile
 from tests.spiking_models import BATCH, STEPS, record_model, same_spikes, settle, spikes, step

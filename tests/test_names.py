@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from aspen._names import close_names, did_you_mean, unknown_name
+from aspen._base.names import close_names, did_you_mean, unknown_name
 from aspen.data import digits, load_dataset, tonic_events
 from aspen.errors import AspenError
-from aspen.neurons import FixedLif
-from aspen.recipes import Recipe, recipe
+from aspen.network.neurons import FixedLif
+from aspen.training.recipes import Recipe, recipe
 from aspen_emulator import run
 from aspen_emulator.cli import main
 from aspen_emulator.cli.doctor import tiny_network

@@ -19,8 +19,8 @@ import aspen
 import aspen_emulator
 import aspen_hardware
 from aspen.errors import AspenError, FileFormatError, InputError, NetworkError
-from aspen.files import read_container, write_container
-from aspen.network import Dense, FixedLif, Lif, Network, Population, load_network
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population, load_network
+from aspen.storage.container import read_container, write_container
 from tests.networks import fixed_network, float_network, resets, seeds
 
 
@@ -197,7 +197,7 @@ def test_every_single_flipped_byte_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_newer_version_asks_for_a_newer_aspen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aspen.files.VERSION", 99)
+    monkeypatch.setattr("aspen.storage.container.VERSION", 99)
     parts().save(tmp_path / "a.aspen")
     monkeypatch.undo()
     with pytest.raises(FileFormatError, match="found format version 99, this ASPEN reads up to 4; install a newer"):

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.connections import Dense
 from aspen.errors import NetworkError
 from aspen.exchange.netx import load_netx, save_netx
 from aspen.exchange.netx_writer import kept_by_lava
-from aspen.network import FixedLif, Population
+from aspen.network.connections import Dense
+from aspen.network.network import FixedLif, Population
 from aspen_emulator import run
 from tests.netx_files import conv, dense, h5py, image, networks, spiking, weights, write
 from tests.recorded import recorded

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.connections import Conv, Dense, Sparse
 from aspen.errors import AspenError, FileFormatError, InputError, MissingDependencyError, NetworkError
 from aspen.exchange.netx import load_netx, save_netx
-from aspen.network import FixedLif, Network, Population
+from aspen.network.connections import Conv, Dense, Sparse
+from aspen.network.network import FixedLif, Network, Population
 from tests.damage import damaged_bytes
 from tests.networks import float_network
 from tests.netx_files import CUBA, Layer, conv, dense, flatten, h5py, image, lif, networks, spiking, weights, write

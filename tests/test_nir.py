@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.connections import Dense
 from aspen.exchange.nir import from_nir, to_nir
-from aspen.network import Lif, Network, Population
-from aspen.neurons import RESETS
+from aspen.network.connections import Dense
+from aspen.network.network import Lif, Network, Population
+from aspen.network.neurons import RESETS
 from aspen_emulator import run
 from tests.networks import float_network
 from tests.nir_graphs import assert_array, assert_same, random_network, through_file

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aspen.exchange.nir import from_nir, load_nir
-from aspen.network import Lif
+from aspen.network.network import Lif
 from aspen_emulator import run
 from tests.networks import random_spikes
 from tests.nir_graphs import DT, assert_same, cuba_node, graph_of, lif_node, through_file, weights

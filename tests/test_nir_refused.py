@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.connections import Dense
 from aspen.errors import AspenError, FileFormatError, InputError, MissingDependencyError, NetworkError
 from aspen.exchange.nir import from_nir, load_nir, save_nir, to_nir
-from aspen.network import Lif, Network, Population
+from aspen.network.connections import Dense
+from aspen.network.network import Lif, Network, Population
 from tests.damage import damaged_bytes
 from tests.networks import fixed_network, float_network
 from tests.nir_graphs import DT, graph_of, lif_node, random_network

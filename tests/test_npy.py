@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen._npy import read_npy
 from aspen.errors import InputError
-from aspen_emulator.inputs import load_spikes
+from aspen.storage.npy import read_npy
+from aspen_emulator.engines.inputs import load_spikes
 
 ARRAYS = [
     np.zeros((3, 4), np.uint8), np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.array(3), np.arange(5) > 2,

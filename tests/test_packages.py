@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from aspen._packages import EXTRAS, needed_for
+from aspen._base.packages import EXTRAS, needed_for
 from aspen.errors import MissingDependencyError
 
 WITHOUT_TORCH = """

@@ -115,7 +115,7 @@ def test_a_folder_called_like_the_package_does_not_hide_an_editable_install(edit
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "above", env=without, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout == "<class 'aspen.network.Network'>\n", done.stderr
+    assert done.stdout == "<class 'aspen.network.network.Network'>\n", done.stderr
 
 
 def test_a_mode_of_setuptools_that_is_asked_for_stays_its_own(

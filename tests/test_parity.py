@@ -11,13 +11,13 @@ import torch
 
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
-from aspen.files import read_container
-from aspen.models import DenseNet
-from aspen.network import Network
-from aspen_emulator.lava.shim import lava_available
-from aspen_emulator.parity import parity, store_parity
+from aspen.models.ready import DenseNet
+from aspen.network.network import Network
+from aspen.storage.container import read_container
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.measuring.parity import parity, store_parity
 from aspen_hardware import compile
-from aspen_hardware.deployment import Deployment
+from aspen_hardware.compiling.deployment import Deployment
 from tests.networks import float_network, random_spikes
 from tests.test_export import sequential
 

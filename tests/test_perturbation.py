@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from aspen.errors import InputError, ModelError
-from aspen.perturbation import get_perturbation, perturb_thresholds
-from aspen.thresholds import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.guards import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.perturbation import get_perturbation, perturb_thresholds
 from tests.perturbed_models import BATCH, STEPS, Net, Step, random_inputs
 
 

@@ -12,10 +12,10 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from aspen.distributions import MIN_FACTOR, make_distribution
 from aspen.errors import ModelError
-from aspen.perturbation import Perturbation, get_perturbation, perturb_thresholds
-from aspen.thresholds import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.distributions import MIN_FACTOR, make_distribution
+from aspen.thresholds.guards import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.perturbation import Perturbation, get_perturbation, perturb_thresholds
 from tests.perturbed_models import BATCH, STEPS, Net, Step, random_inputs
 
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aspen.errors import ChipError
-from aspen.network import Dense, FixedLif, Lif, Network, Population
-from aspen_hardware.chips import Chip, chip
-from aspen_hardware.placement import MEASURES, place
-from aspen_hardware.rules import RULES, check, enforce
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.placing.placement import MEASURES, place
+from aspen_hardware.placing.rules import RULES, check, enforce
 
 LOIHI1 = chip("loihi1")
 

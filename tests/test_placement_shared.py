@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import ChipError
-from aspen.network import Dense, Lif, Network, Population
-from aspen_emulator.replay import record_from_rasters
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen_emulator.engines.replay import record_from_rasters
 from aspen_emulator.streaming.counting import Events
-from aspen_hardware.chips import Chip
-from aspen_hardware.cores import MEASURES
-from aspen_hardware.costs import work_seconds
-from aspen_hardware.hops import hops
-from aspen_hardware.placement import Placement, least_cores, place
-from aspen_hardware.rules import check
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.energy.costs import work_seconds
+from aspen_hardware.energy.hops import hops
+from aspen_hardware.placing.cores import MEASURES
+from aspen_hardware.placing.placement import Placement, least_cores, place
+from aspen_hardware.placing.rules import check
 from tests.test_placement import LOIHI1, floats, with_figures
 
 SHARED = replace(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from aspen.errors import ChipError
-from aspen.network import Dense, Lif, Network, Population
-from aspen_hardware.chips import chip
-from aspen_hardware.placement import place
-from aspen_hardware.rules import check, enforce
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen_hardware.chips.description import chip
+from aspen_hardware.placing.placement import place
+from aspen_hardware.placing.rules import check, enforce
 from tests.test_placement import LOIHI1, with_figures
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.connections import Connection, Conv, Dense, Sparse
+from aspen.dial.profile import DialProfile, load_profile, save_profile
 from aspen.errors import FileFormatError, InputError
-from aspen.files import read_container, write_container
-from aspen.network import Lif, Network, Population
-from aspen.profiles import DialProfile, load_profile, save_profile
+from aspen.network.connections import Connection, Conv, Dense, Sparse
+from aspen.network.network import Lif, Network, Population
+from aspen.storage.container import read_container, write_container
 from aspen_emulator import run, session
 from aspen_hardware import compile, load_deployment
 from tests.networks import float_network, random_spikes

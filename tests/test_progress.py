@@ -24,13 +24,14 @@ import torch
 from numba.core import event
 
 import aspen
-from aspen import _compiling, _progress
-from aspen._compiling import LINE, PAUSE, Teller, tell_of_compiling
-from aspen._progress import in_notebook, is_watched, reporting, tell, telling
+from aspen._base import compiling as _compiling
+from aspen._base import progress as _progress
+from aspen._base.compiling import LINE, PAUSE, Teller, tell_of_compiling
+from aspen._base.progress import in_notebook, is_watched, reporting, tell, telling
 from aspen.data import digits
 from aspen.errors import InputError
-from aspen.models import DenseNet
-from aspen.trainer import Epoch
+from aspen.models.ready import DenseNet
+from aspen.training.stage import Epoch
 from aspen_emulator.cli import main
 
 
@@ -57,7 +58,7 @@ def standard_error(kind: str) -> Iterator[Callable[[], str]]:
     os.close(reading)
 
 
-def train(**options: Any) -> aspen.training.Fitted:  # type: ignore[name-defined]
+def train(**options: Any) -> aspen.training.fit.Fitted:  # type: ignore[name-defined]
     data = digits(steps=2)
     few = {part: getattr(data, part).select(np.arange(40)) for part in ("train", "validation")}
     torch.manual_seed(0)
@@ -199,10 +200,10 @@ def test_only_what_is_really_compiled_is_told(
 
 def test_the_compiled_parts_of_the_library_are_told() -> None:
     import_module("aspen.fused.kernels")
-    import_module("aspen_emulator.fast.kernels")
+    import_module("aspen_emulator.engines.fast.kernels")
     tellers = [each.module for each in event._registered["numba:compile"] if isinstance(each, Teller)]
     assert tellers == list(dict.fromkeys(tellers))
-    assert set(tellers) >= {"aspen.fused.kernels", "aspen_emulator.fast.kernels"}
+    assert set(tellers) >= {"aspen.fused.kernels", "aspen_emulator.engines.fast.kernels"}
 
 
 def test_the_command_line_tells_in_a_pipe_and_keeps_json_clean(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen_hardware.ranges import Range
+from aspen_hardware.chips.ranges import Range
 from tests.published import SOURCES, Case, cases, logs, loihi1, others, table
 from tests.published.table import number
 

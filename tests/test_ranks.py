@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import distributed
 
-from aspen.training import fit
+from aspen.training.fit import fit
 from tests.test_fit import DATA, QUICK, model
 
 SCRIPT = """
@@ -21,7 +21,7 @@ import sys
 import torch
 from torch import distributed
 from aspen.errors import InputError
-from aspen.training import fit
+from aspen.training.fit import fit
 from tests.test_fit import DATA, DIALLED, QUICK, model
 from dataclasses import replace
 torch.set_num_threads(1)

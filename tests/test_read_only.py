@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.network import Conv, FixedLif, Network, Population
-from aspen.profiles import DialProfile
+from aspen.dial.profile import DialProfile
+from aspen.network.network import Conv, FixedLif, Network, Population
 from aspen_emulator import run
 from aspen_hardware import Deployment, compile
 from tests.networks import float_network

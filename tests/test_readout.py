@@ -9,9 +9,9 @@ import pytest
 
 import aspen
 from aspen.errors import InputError, NetworkError
-from aspen.network import READOUTS, Dense, FixedLif, Lif, Network, Population, load_network
+from aspen.network.network import READOUTS, Dense, FixedLif, Lif, Network, Population, load_network
 from aspen_emulator import run, session
-from aspen_emulator.lava.shim import lava_available
+from aspen_emulator.engines.lava.shim import lava_available
 from aspen_hardware import compile
 
 LAVA = pytest.param(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.network import Dense, Lif, Network, Population
-from aspen.record import Record, kept_membranes
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen.network.record import Record, kept_membranes
 from aspen_emulator import run
 from tests.networks import Array, seeds
 

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.network import Conv, Dense, Lif, Network, Population, Sparse
-from aspen.record import Record
+from aspen.network.network import Conv, Dense, Lif, Network, Population, Sparse
+from aspen.network.record import Record
 from aspen_emulator import run
 from aspen_hardware import chip, compile, energy_model, place
-from aspen_hardware.chips import Chip
-from aspen_hardware.placement import Placement
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.placing.placement import Placement
 from tests.recount import (
     Array,
     Cores,

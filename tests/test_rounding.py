@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from aspen.network import Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen_emulator.inputs import thresholds_for
-from aspen_emulator.reference import Stepper
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.reference import Stepper
 from aspen_hardware import compile
-from aspen_hardware.deployment import Deployment
+from aspen_hardware.compiling.deployment import Deployment
 from tests.networks import Array, seeds
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aspen.dialing import learn_dial
-from aspen.distributions import PassDraws, make_distribution
-from aspen.penalties import SpikePenalty
-from aspen.recipes import DialTraining, Recipe
-from aspen.spikes import count_spikes
-from aspen.thresholds import set_threshold_scale
-from aspen.trainer import Stage, scores_of
+from aspen.models.spikes import count_spikes
+from aspen.thresholds.distributions import PassDraws, make_distribution
+from aspen.thresholds.guards import set_threshold_scale
+from aspen.thresholds.learned_dial import learn_dial
+from aspen.training.penalties import SpikePenalty
+from aspen.training.recipes import DialTraining, Recipe
+from aspen.training.stage import Stage, scores_of
 from tests.test_fit import DATA, QUICK, model
 
 DIALLED = replace(QUICK, dial=DialTraining(low_price=0.5, high_price=8.0, jitter=0.0))

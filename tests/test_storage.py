@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from aspen.errors import InputError, UnwrittenError
-from aspen.files import Container, read_container, update_container, write_container
 from aspen.storage import locks, temporaries
+from aspen.storage.container import Container, read_container, update_container, write_container
 from aspen.storage.growing import GrowingFile
 from aspen.storage.locks import locked, try_lock
 from aspen.storage.reading import opened
@@ -260,7 +260,7 @@ def section(name: str) -> Callable[[Container], None]:
 
 ADDS = """
 import sys
-from aspen.files import update_container
+from aspen.storage.container import update_container
 for number in range(8):
     update_container(sys.argv[1], lambda container: container.put(f"{sys.argv[2]}-{number}", {}, {}))
 """

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aspen.calibration import CalibrationTable
-from aspen.confidence import EarlyStop
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.storage import CalibrationTable
 from aspen.control import Battery, Budget, Decision, Manual, Spent
-from aspen.network import Dense, Lif, Network, Population
-from aspen.profiles import DialProfile
+from aspen.dial.profile import DialProfile
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import run, session
-from aspen_emulator.early import ended_early
+from aspen_emulator.measuring.bench import Bench, make_tables, measure
+from aspen_emulator.measuring.early import ended_early
 from aspen_emulator.streaming import Events, Meter, Stream
 from aspen_emulator.streaming.watch import Watch
-from aspen_emulator.sweeps import Bench, make_tables, measure
 from aspen_hardware import Chip, chip, energy_model
 from tests.control_tables import made_table
 from tests.networks import fixed_network, float_network, random_spikes

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from aspen.confidence import EarlyStop
+from aspen.calibration.early import EarlyStop
 from aspen.control import Manual
 from aspen.errors import InputError
-from aspen.network import Network
+from aspen.network.network import Network
 from aspen_emulator.streaming import Meter, Stream
 from aspen_hardware import chip
 from tests.networks import float_network

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aspen._arrays import Array
-from aspen.confidence import EarlyStop, calibrate_early, scores_over_time
+from aspen._base.arrays import Array
+from aspen.calibration.early import EarlyStop, calibrate_early, scores_over_time
+from aspen.calibration.points import wilson
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
-from aspen.network import Network
-from aspen.operating_points import wilson
-from aspen.profiles import DialProfile
-from aspen.readout import answers
+from aspen.network.network import Network
+from aspen.network.readout import answers
 from aspen_emulator import run, sweep
-from aspen_emulator.early import ended_early
-from aspen_emulator.sweeps import Bench, calibrate_stop, effective_samples, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, calibrate_stop, effective_samples, make_tables, measure
+from aspen_emulator.measuring.early import ended_early
 from aspen_hardware import chip, compile, energy_model
 from tests.networks import float_network, random_spikes
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
 from aspen.fused import fuse
-from aspen.models import DenseNet
-from aspen.profiles import DialProfile
+from aspen.models.ready import DenseNet
 from aspen_emulator import observe, run, session, sweep
-from aspen_emulator.parity import parity
+from aspen_emulator.measuring.parity import parity
 from aspen_hardware import ann_baseline, check, chip, compile, energy_model, place
 from tests.networks import random_spikes
 from tests.spiking_models import leaky, settle, spikes

@@ -11,12 +11,12 @@ from torch import nn
 
 from aspen.data import Dataset, RateEncoder, Samples, digits
 from aspen.errors import InputError, ModelError
-from aspen.models import DenseNet
-from aspen.penalties import SpikePenalty
-from aspen.perturbation import get_perturbation
-from aspen.recipes import RECIPES, Recipe
-from aspen.spikes import count_spikes
-from aspen.training import evaluate, fit
+from aspen.models.ready import DenseNet
+from aspen.models.spikes import count_spikes
+from aspen.thresholds.perturbation import get_perturbation
+from aspen.training.fit import evaluate, fit
+from aspen.training.penalties import SpikePenalty
+from aspen.training.recipes import RECIPES, Recipe
 
 
 @pytest.fixture(scope="module")

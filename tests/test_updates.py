@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 
 from aspen.control import Manual
 from aspen.exporting import export
-from aspen.models import DenseNet
-from aspen.network import Dense, FixedLif, Lif, Network, Population
-from aspen.neurons import RESETS
-from aspen.record import Record
+from aspen.models.ready import DenseNet
+from aspen.network.network import Dense, FixedLif, Lif, Network, Population
+from aspen.network.neurons import RESETS
+from aspen.network.record import Record
 from aspen_emulator import run, session
-from aspen_emulator.fast import run_fast
-from aspen_emulator.inputs import check_input, thresholds_for
-from aspen_emulator.lava.layout import check_network
-from aspen_emulator.lava.shim import lava_available
-from aspen_emulator.reference import run_reference
-from aspen_emulator.replay import record_from_rasters
+from aspen_emulator.engines.fast import run_fast
+from aspen_emulator.engines.inputs import check_input, thresholds_for
+from aspen_emulator.engines.lava.layout import check_network
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.engines.reference import run_reference
+from aspen_emulator.engines.replay import record_from_rasters
+from aspen_emulator.measuring.torch_record import torch_record
 from aspen_emulator.streaming import Meter, Stream
-from aspen_emulator.torch_record import torch_record
 from aspen_hardware import chip, energy_model
 from tests.fast_networks import INPUTS, Array, dial_for, input_for, mixed, network_for
 from tests.networks import float_network, random_spikes, seeds

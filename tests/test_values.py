@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen._checks import as_integer, as_integers, as_number, as_numbers, shown
-from aspen.calibration import EarlyPoint, OperatingPoint
-from aspen.confidence import EarlyStop
+from aspen._base.checks import as_integer, as_integers, as_number, as_numbers, shown
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.storage import EarlyPoint, OperatingPoint
 from aspen.data import DeltaEncoder, LatencyEncoder, RateEncoder, WindowEncoder
 from aspen.data.motion import MotionAugmentation
+from aspen.dial.profile import DialProfile
 from aspen.errors import AspenError, InputError, NetworkError
-from aspen.graded import GradedInput
-from aspen.models import DenseNet
-from aspen.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen.perturbation import perturb_thresholds
-from aspen.profiles import DialProfile
-from aspen.recipes import DialTraining, Recipe
+from aspen.models.ready import DenseNet
+from aspen.network.graded import GradedInput
+from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
+from aspen.thresholds.perturbation import perturb_thresholds
+from aspen.training.recipes import DialTraining, Recipe
 from aspen_emulator.streaming import Meter
 from aspen_hardware import chip
-from aspen_hardware.deployment import Rounding
+from aspen_hardware.compiling.deployment import Rounding
 from tests.damage import nested
 from tests.networks import float_network
 

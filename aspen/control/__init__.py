@@ -16,11 +16,11 @@ from aspen.control.spending import Decision as Decision
 from aspen.control.spending import Spent as Spent
 from aspen.control.spending import ended_early as ended_early
 from aspen.control.spending import sparsest_worth_running as sparsest_worth_running
-from aspen.control.units import Rate as Rate
-from aspen.control.units import parse_battery as parse_battery
-from aspen.control.units import parse_duration as parse_duration
-from aspen.control.units import parse_energy as parse_energy
-from aspen.control.units import parse_rate as parse_rate
+from aspen.units import Rate as Rate
+from aspen.units import parse_battery as parse_battery
+from aspen.units import parse_duration as parse_duration
+from aspen.units import parse_energy as parse_energy
+from aspen.units import parse_rate as parse_rate
 
 __all__ = [
     "AccuracyFloor",

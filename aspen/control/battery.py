@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aspen._checks import as_quantity
-from aspen._closed import Closed
-from aspen.calibration_table import CalibrationTable
+from aspen._base.checks import as_quantity
+from aspen._base.closed import Closed
+from aspen.calibration.table import CalibrationTable
 from aspen.control.spending import Decision, Spent, Steering, check_table
 from aspen.control.states import State, check_keys, number, part, truth
-from aspen.control.units import format_duration, format_energy, format_power
 from aspen.errors import InputError
+from aspen.units import format_duration, format_energy, format_power
 
 
 class Battery(Closed):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from aspen._checks import as_flag, as_quantity
-from aspen._closed import Closed
-from aspen.calibration_table import CalibrationTable
+from aspen._base.checks import as_flag, as_quantity
+from aspen._base.closed import Closed
+from aspen.calibration.table import CalibrationTable
 from aspen.control.ledger import HOUR, Ledger
 from aspen.control.spending import Decision, Spent, Steering, check_table
 from aspen.control.states import State, check_keys, part, truth
-from aspen.control.units import format_energy, format_power
 from aspen.errors import InputError
+from aspen.units import format_energy, format_power
 
 PACE = 0.992
 """Part of the budget that is earned: the rest is for an hour being remembered in parts."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._checks import as_float, as_quantity
-from aspen._closed import Closed
-from aspen.calibration_table import CalibrationTable
+from aspen._base.arrays import Array
+from aspen._base.checks import as_float, as_quantity
+from aspen._base.closed import Closed
+from aspen.calibration.table import CalibrationTable
 from aspen.control.spending import Decision, Spent, check_table
 from aspen.control.states import State, check_keys, number
 from aspen.errors import InputError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aspen._checks import as_quantity
-from aspen._closed import Closed
+from aspen._base.checks import as_quantity
+from aspen._base.closed import Closed
 from aspen.control.states import State, check_keys, count, number
 from aspen.errors import InputError
 

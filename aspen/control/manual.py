@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
-from aspen._checks import as_quantity
-from aspen._closed import Closed
+from aspen._base.checks import as_quantity
+from aspen._base.closed import Closed
 from aspen.control.spending import Decision, Spent
 from aspen.control.states import State, check_keys, count, number
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from math import exp, log
 from typing import Any, Protocol
 
-from aspen._checks import as_flag, as_quantity, shown
-from aspen._closed import Closed
-from aspen.calibration_table import CalibrationTable
+from aspen._base.checks import as_flag, as_quantity, shown
+from aspen._base.closed import Closed
+from aspen.calibration.points import OperatingPoint, cost_of, pareto_front
+from aspen.calibration.table import CalibrationTable
 from aspen.control.states import State, check_keys, number
 from aspen.errors import InputError
-from aspen.operating_points import OperatingPoint, cost_of, pareto_front
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def check_table(table: CalibrationTable) -> None:
     """
     if not isinstance(table, CalibrationTable):
         raise InputError(
-            f"table: found {shown(table)}, allowed is a CalibrationTable; see aspen.calibration.load_table"
+            f"table: found {shown(table)}, allowed is a CalibrationTable; see aspen.calibration.storage.load_table"
         )
 
 

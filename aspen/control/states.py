@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from aspen._checks import as_flag, as_float, as_integer, shown
+from aspen._base.checks import as_flag, as_float, as_integer, shown
 from aspen.errors import InputError
 
 State: TypeAlias = Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aspen._packages import needed_for
+from aspen._base.packages import needed_for
 from aspen.data.datasets import Dataset, Samples
 from aspen.data.encoders import RateEncoder
 

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from aspen._arrays import Array, as_array
-from aspen._labels import as_labels
-from aspen._names import unknown_name
+from aspen._base.arrays import Array, as_array
+from aspen._base.labels import as_labels
+from aspen._base.names import unknown_name
 from aspen.data.encoders import Encoder, StoredEncoder
 from aspen.errors import InputError
 

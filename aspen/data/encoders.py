@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from aspen._arrays import Array, as_array
-from aspen._checks import as_flag, as_integer, as_number, shown
-from aspen._memory import check_memory
+from aspen._base.arrays import Array, as_array
+from aspen._base.checks import as_flag, as_integer, as_number, shown
+from aspen._base.memory import check_memory
 from aspen.errors import InputError
 
 LARGEST, SMALLEST = 1e15, 1e-15

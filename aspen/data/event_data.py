@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._checks import as_integers
-from aspen._memory import check_memory
-from aspen._names import unknown_name
-from aspen._packages import needed_for
+from aspen._base.arrays import Array
+from aspen._base.checks import as_integers
+from aspen._base.memory import check_memory
+from aspen._base.names import unknown_name
+from aspen._base.packages import needed_for
 from aspen.data.datasets import Dataset, Samples, split_stratified, split_subjects
 from aspen.data.encoders import check_integer, check_number
 from aspen.data.temporal import SpikeEncoder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.data.datasets import Dataset, Samples, split_subjects
 from aspen.data.encoders import StoredEncoder, check_integer
 from aspen.data.sources import Source

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.data.encoders import StoredEncoder, Stream, check_integer, check_numbers
 from aspen.errors import InputError
 

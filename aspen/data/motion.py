@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.data.datasets import Samples
 from aspen.data.encoders import check_integer, check_number
 from aspen.errors import InputError

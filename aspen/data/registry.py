@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from aspen._names import unknown_name
+from aspen._base.names import unknown_name
 from aspen.data.bundled import digits
 from aspen.data.datasets import Dataset
 from aspen.data.event_data import tonic_events

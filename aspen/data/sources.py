@@ -13,7 +13,7 @@ from typing import TextIO
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import FileFormatError, InputError
 
 MAX_FILES = 10_000

@@ -7,7 +7,8 @@ from pathlib import Path
 from aspen.data.encoder_values import encoder_from_dict
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import FileFormatError, InputError
-from aspen.files import NETWORK_SECTION, Container, network_from_section, read_container, update_container
+from aspen.network.files import NETWORK_SECTION, network_from_section
+from aspen.storage.container import Container, read_container, update_container
 
 SECTION = "encoder"
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._checks import as_flag
+from aspen._base.arrays import Array
+from aspen._base.checks import as_flag
 from aspen.data.encoders import (
     StoredEncoder,
     Stream,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._packages import needed_for
+from aspen._base.arrays import Array
+from aspen._base.packages import needed_for
 from aspen.errors import AspenError, FileFormatError, InputError
 
 MAX_NEURONS = 2**22

@@ -36,13 +36,13 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen.connections import Connection, Conv, Dense
+from aspen._base.arrays import Array
 from aspen.errors import AspenError, FileFormatError
 from aspen.exchange._hdf5 import MAX_NEURONS, Group, bad, opened
 from aspen.exchange.netx_writer import BIAS_EXPONENT, MAX_DELAY, READOUT, WEIGHT_RANGE, kept_by_lava, save_netx
-from aspen.network import Network, Population
-from aspen.neurons import FixedLif
+from aspen.network.connections import Connection, Conv, Dense
+from aspen.network.network import Network, Population
+from aspen.network.neurons import FixedLif
 
 __all__ = ["load_netx", "save_netx"]
 

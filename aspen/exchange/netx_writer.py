@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen.connections import Connection, Conv, Dense
+from aspen._base.arrays import Array
 from aspen.errors import NetworkError
 from aspen.exchange._hdf5 import require_h5py
-from aspen.network import Network, Population
-from aspen.neurons import FixedLif
+from aspen.network.connections import Connection, Conv, Dense
+from aspen.network.network import Network, Population
+from aspen.network.neurons import FixedLif
 from aspen.storage.writing import write_atomically
 
 BIAS_EXPONENT = 6

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from aspen.exporting.exporter import export as export
-from aspen.exporting.exporter import population_name as population_name
+from aspen.models.layers import population_name as population_name
 
 __all__ = ["export", "population_name"]

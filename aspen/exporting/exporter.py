@@ -8,11 +8,9 @@ import numpy as np
 import snntorch
 from torch import Tensor, nn
 
-from aspen._arrays import Array
-from aspen._names import unknown_name
+from aspen._base.arrays import Array
+from aspen._base.names import unknown_name
 from aspen._version import __version__
-from aspen.connections import Connection
-from aspen.copying import copy_of, plain_of
 from aspen.errors import InputError, ModelError
 from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
 from aspen.exporting.folding import Folder, merge
@@ -30,8 +28,11 @@ from aspen.exporting.readout import (
 )
 from aspen.exporting.tracing import Call, Trace
 from aspen.exporting.verifying import Wired, Wiring, verify
-from aspen.layers import check_weights, spiking_layers
-from aspen.network import READOUTS, Network, Population
+from aspen.fused.module import plain_of
+from aspen.models.copying import copy_of
+from aspen.models.layers import check_weights, population_name, spiking_layers
+from aspen.network.connections import Connection
+from aspen.network.network import READOUTS, Network, Population
 
 _INPUT = "input"
 
@@ -54,10 +55,11 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
         sample: input (time, batch, *shape), not all zero: at least 2 steps and more than the longest delay; 2 samples
             or more, so that what mixes the samples of a batch is found. With values other than 0 and 1 the network's
             input takes a direct current.
-        readout: one of :data:`aspen.network.READOUTS`, or None to go by what the model returns: the last layer's
-            spikes; its membranes, if it returns these alone; or a last linear layer, which becomes a population that
-            never fires. That one adds up the layer's values over time, and is read at the last step; where the model
-            returns the layer's last step alone, or ``readout`` is given, its membrane is the value of each step.
+        readout: one of :data:`aspen.network.network.READOUTS`, or None to go by what the model returns: the last
+            layer's spikes; its membranes, if it returns these alone; or a last linear layer, which becomes a
+            population that never fires. That one adds up the layer's values over time, and is read at the last step;
+            where the model returns the layer's last step alone, or ``readout`` is given, its membrane is the value of
+            each step.
 
     Returns:
         the network: one population for each spiking layer, called like the module, and ``input``. A linear layer or
@@ -239,8 +241,3 @@ class _Builder:
 def _reads(node: Node, names: dict[str, str]) -> str:
     found = ", ".join(f"{names[module]} of step {call}" for module, call in atoms(node))
     return f" (it reads {found})" if found else ""
-
-
-def population_name(module: str) -> str:
-    """The population's name for a module's qualified name; ``layer0`` for module ``0`` of a Sequential."""
-    return f"layer{module}" if module[:1].isdigit() else module

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from aspen.errors import ModelError
 from aspen.exporting.layers import Doubles, check_layer
-from aspen.exporting.nodes import EVERY_STEP, Node, convert, parts
+from aspen.exporting.nodes import EVERY_STEP, Node
+from aspen.models.operations import convert, parts
 
 Key = tuple[str, int]
 """Where an expression begins: population's module (the input: ``""``) and call."""

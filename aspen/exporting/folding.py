@@ -1,10 +1,11 @@
 """From the expression of a neuron's input to its connections.
 
-A neuron's input is a sum of terms. A term that is a single ``Linear`` becomes a :class:`~aspen.connections.Dense`, a
-single convolution (with a ``BatchNorm`` after it) a :class:`~aspen.connections.Conv`. Any other term is computed on
-every basis vector of its sources, in float64 and without the constants, which gives its exact matrix; and on zeros,
-which gives the constants. At the end the expression and the connections are computed on random numbers and must agree:
-so an operation that is not linear, or that mixes the samples of a batch, is found.
+A neuron's input is a sum of terms. A term that is a single ``Linear`` becomes a
+:class:`~aspen.network.connections.Dense`, a single convolution (with a ``BatchNorm`` after it) a
+:class:`~aspen.network.connections.Conv`. Any other term is computed on every basis vector of its sources, in float64
+and without the constants, which gives its exact matrix; and on zeros, which gives the constants. At the end the
+expression and the connections are computed on random numbers and
+must agree: so an operation that is not linear, or that mixes the samples of a batch, is found.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
 
-from aspen._arrays import Array
-from aspen.connections import MAX_DELAY, Connection, Conv, Dense, Sparse
-from aspen.errors import AspenError, ModelError
+from aspen._base.arrays import Array
+from aspen.errors import AspenError, ModelError, one_line
 from aspen.exporting.expressions import atoms, compute, key, operations, widest
-from aspen.exporting.forms import line
 from aspen.exporting.layers import CONVS, NORMS, RESHAPING, Doubles
 from aspen.exporting.neurons import numpy, times
-from aspen.exporting.nodes import EVERY_STEP, RESHAPES, SUMS, Node
+from aspen.exporting.nodes import EVERY_STEP, Node
+from aspen.models.operations import RESHAPES, SUMS
+from aspen.network.connections import MAX_DELAY, Connection, Conv, Dense, Sparse
 
 MAX_ENTRIES = 200_000_000
 """Largest matrix that is made, in entries, zeros included."""
@@ -70,8 +71,8 @@ class Folder:
             raise
         except (RuntimeError, ValueError, IndexError, TypeError) as error:  # of somebody's hooks
             raise ModelError(
-                f"{self.module}: what makes its input fails when it is computed again: {line(error)}; look for hooks "
-                f"that remember what they were given"
+                f"{self.module}: what makes its input fails when it is computed again: {one_line(error)}; look for "
+                f"hooks that remember what they were given"
             ) from error
 
     def _fold(self, node: Node) -> list[Connection]:

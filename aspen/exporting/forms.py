@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aspen.errors import ModelError
-from aspen.exporting.nodes import parts
+from aspen.errors import ModelError, one_line
 from aspen.exporting.tracing import Trace, trace
+from aspen.models.operations import parts
 
 
 def record(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]) -> Trace:
@@ -91,7 +91,7 @@ def _looping(
     if not traced.stepped and (error is not None or not _steps_over(traced, sample)):
         return None  # this model was not meant to be given all steps at once
     if error is not None:
-        raise ModelError(f"{title(model)}.forward() failed on the sample: {line(error)}; correct one of them")
+        raise ModelError(f"{title(model)}.forward() failed on the sample: {one_line(error)}; correct one of them")
     return traced
 
 
@@ -116,7 +116,7 @@ def _single(model: nn.Module, sample: Tensor, leaves: dict[str, nn.Module], spik
         raise
     except Exception as error:
         raise ModelError(
-            f"{title(model)}.forward() takes neither the sample (time first) nor one step of it: {line(error)}; "
+            f"{title(model)}.forward() takes neither the sample (time first) nor one step of it: {one_line(error)}; "
             f"give a sample (time, batch, *shape) that fits"
         ) from error
     traced.stepped = traced.outside = True
@@ -133,8 +133,3 @@ def _required_states(model: nn.Module) -> int:
 def title(model: nn.Module) -> str:
     """A model's name in messages."""
     return type(model).__name__
-
-
-def line(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split())[:200]

@@ -10,11 +10,11 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from aspen._arrays import Array
-from aspen.connections import Connection, Conv, Dense, Sparse
+from aspen._base.arrays import Array
 from aspen.errors import ModelError
-from aspen.neurons import Lif
-from aspen.thresholds import has_own_forward
+from aspen.network.connections import Connection, Conv, Dense, Sparse
+from aspen.network.neurons import Lif
+from aspen.thresholds.guards import has_own_forward
 
 NEURONS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynaptic, snntorch.Lapicque)
 _RESET_FUNCTIONS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}

@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from aspen._arrays import Array
-from aspen.connections import Connection
+from aspen._base.arrays import Array
 from aspen.errors import ModelError
 from aspen.exporting.expressions import Values, atoms, compute, key
 from aspen.exporting.folding import Folder
 from aspen.exporting.layers import IDENTITIES, LAYERS, RESHAPING
 from aspen.exporting.neurons import NEURONS, numpy
-from aspen.exporting.nodes import PICKS, Node, parts, stacked
+from aspen.exporting.nodes import Node, stacked
 from aspen.exporting.tracing import Trace
-from aspen.neurons import Lif
+from aspen.models.operations import PICKS, parts
+from aspen.network.connections import Connection
+from aspen.network.neurons import Lif
 
 _WEIGHING = frozenset({"linear", "matmul", "__matmul__", "__rmatmul__", "mm", "conv1d", "conv2d"})
 
@@ -36,7 +37,7 @@ class ReadOut:
     Args:
         module: its name.
         calls: what it made: once per step, or once of what was collected over all steps.
-        readout: how the membranes are read, one of :data:`aspen.network.READOUTS`.
+        readout: how the membranes are read, one of :data:`aspen.network.network.READOUTS`.
         keep: membrane decay of the population: 1 adds up, 0 shows each step's value.
     """
 

@@ -21,9 +21,9 @@ from torch.overrides import TorchFunctionMode
 
 from aspen.errors import ModelError
 from aspen.exporting.layers import IDENTITIES
-from aspen.exporting.nodes import (
+from aspen.exporting.nodes import EVERY_STEP, STATES, Node, element
+from aspen.models.operations import (
     DROPOUTS,
-    EVERY_STEP,
     FRESH,
     LINEAR,
     LOOKS,
@@ -31,10 +31,7 @@ from aspen.exporting.nodes import (
     PRODUCTS,
     RESHAPES,
     SAME_VALUES,
-    STATES,
-    Node,
     convert,
-    element,
     operation_name,
     parts,
 )

@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aspen._arrays import Array
-from aspen.connections import Connection
-from aspen.copying import copy_of
-from aspen.errors import ModelError
-from aspen.exporting.forms import call, line, title
+from aspen._base.arrays import Array
+from aspen.errors import ModelError, one_line
+from aspen.exporting.forms import call, title
 from aspen.exporting.neurons import numpy
-from aspen.exporting.nodes import STATES, parts
-from aspen.layers import spiking_layers
+from aspen.exporting.nodes import STATES
+from aspen.models.copying import copy_of
+from aspen.models.layers import spiking_layers
+from aspen.models.operations import parts
+from aspen.network.connections import Connection
 
 _ON_GPU = 2.0**-6
 """Tolerance on a GPU, whose products may be rounded to 10 bits; on a CPU it is the root of the precision."""
@@ -134,7 +135,8 @@ class _Run:
             raise
         except Exception as error:  # it is the user's code that runs here
             raise ModelError(
-                f"{title(model)}.forward() failed when it ran again, on {self.on}: {line(error)}; start each run afresh"
+                f"{title(model)}.forward() failed when it ran again, on {self.on}: {one_line(error)}; start each run "
+                f"afresh"
             ) from error
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from aspen.exporting.nodes import parts
+from aspen.models.operations import parts
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._compiled import compiled
-from aspen._compiling import tell_of_compiling
+from aspen._base.arrays import Array
+from aspen._base.compiled import compiled
+from aspen._base.compiling import tell_of_compiling
 
 SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET = range(4)
 """Resets: what fired loses its threshold; its membrane is set to 0 before it decays, or after its input; none."""

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from aspen._names import unknown_name
+from aspen._base.names import unknown_name
 from aspen.errors import InputError, ModelError
 from aspen.fused.hooks import changing_hooks
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
 from aspen.fused.rehearsal import Form, rehearse
-from aspen.layers import show, spiking_layers
+from aspen.models.layers import show, spiking_layers
 
 _BATCH_NORMS = ("refuse", "over_time")
 
@@ -183,3 +183,8 @@ class Fused(nn.Module):
     def extra_repr(self) -> str:
         """Names the model."""
         return f"{type(self.plain).__name__}, fused over time"
+
+
+def plain_of(model: nn.Module) -> nn.Module:
+    """The user's own model behind a fused one; any other model as it is."""
+    return model.plain if isinstance(model, Fused) else model

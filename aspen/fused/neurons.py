@@ -13,8 +13,8 @@ from aspen.fused import kernels
 from aspen.fused.recurrence import read_recurrence
 from aspen.fused.scan import Rule, scan
 from aspen.fused.surrogates import Surrogate, read_surrogate
-from aspen.layers import show
-from aspen.thresholds import NeuronControl, find_guard
+from aspen.models.layers import show
+from aspen.thresholds.guards import NeuronControl, find_guard
 
 STATES: dict[type[nn.Module], tuple[str, ...]] = {
     snntorch.Leaky: ("mem",),

@@ -19,13 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from aspen.copying import copy_of
-from aspen.errors import ModelError
-from aspen.exporting.forms import line
-from aspen.exporting.nodes import DROPOUTS, LOOKS, operation_name, parts
+from aspen.errors import ModelError, one_line
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import given_states, replaced, shown
 from aspen.fused.restoring import Restore, close, find_restore
+from aspen.models.copying import copy_of
+from aspen.models.operations import DROPOUTS, LOOKS, operation_name, parts
 
 BATCH = 3
 
@@ -221,7 +220,7 @@ def _run_loop(
         except ModelError:
             raise
         except Exception as error:
-            problems.append(line(error))
+            problems.append(one_line(error))
             continue
         finally:
             reached = reached or bool(run.inputs)
@@ -259,7 +258,7 @@ def _run_merged(twin: nn.Module, run: _Rehearsal, sample: Tensor, loops: bool, s
             raise
         problem = str(error)
     except Exception as error:
-        problem = line(error)
+        problem = one_line(error)
     raise ModelError(
         f"{type(twin).__name__}.forward(): takes {run.steps} steps, but not all of them as one step of a larger batch "
         f"({problem}), which cannot be fused; loop over the steps that the input has (for step in x) instead of a "

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.fused import kernels
 from aspen.fused.memory import POOL
 from aspen.fused.recurrence import Recurrence

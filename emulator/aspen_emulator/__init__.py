@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aspen_emulator.engines import run as run
-from aspen_emulator.observing import observe as observe
-from aspen_emulator.sessions import Session as Session
-from aspen_emulator.sessions import session as session
-from aspen_emulator.sweeps import OperatingPoint as OperatingPoint
-from aspen_emulator.sweeps import sweep as sweep
+from aspen_emulator.engines.run import run as run
+from aspen_emulator.engines.sessions import Session as Session
+from aspen_emulator.engines.sessions import session as session
+from aspen_emulator.measuring.bench import OperatingPoint as OperatingPoint
+from aspen_emulator.measuring.bench import sweep as sweep
+from aspen_emulator.measuring.observing import observe as observe
 
 __all__ = ["OperatingPoint", "Session", "observe", "run", "session", "sweep"]

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import InputError, MissingDependencyError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
-from aspen_emulator.engines import run
-from aspen_emulator.lava.shim import require_lava
-from aspen_emulator.plots import Runs, plot_dial, spread
-from aspen_emulator.sweeps import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
+from aspen_emulator.engines.lava.shim import require_lava
+from aspen_emulator.engines.run import run
+from aspen_emulator.measuring.bench import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
+from aspen_emulator.measuring.plots import Runs, plot_dial, spread
 from aspen_emulator.training import train_network
-from aspen_hardware.compiler import compile
-from aspen_hardware.deployment import Deployment, store_deployment
+from aspen_hardware.compiling.compile import compile
+from aspen_hardware.compiling.deployment import Deployment, store_deployment
 
 CHIP = "loihi1"
 RECIPES = ("plain", "perturbed")

@@ -11,22 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
-from aspen._names import unknown_name
-from aspen._packages import needed_for
-from aspen._progress import epoch_bar
+from aspen._base.names import unknown_name
+from aspen._base.packages import needed_for
+from aspen._base.progress import epoch_bar
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.data.stored import put_encoder
+from aspen.dial.profile import DialProfile, put_profile
 from aspen.errors import InputError, TrainingError, TrainingWarning
-from aspen.files import network_container, write_container
-from aspen.network import Network
-from aspen.profiles import DialProfile, put_profile
-from aspen.recipes import Recipe, recipe
+from aspen.network.files import network_container
+from aspen.network.network import Network
+from aspen.storage.container import write_container
 from aspen.storage.writing import write_atomically
+from aspen.training.recipes import Recipe, recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from aspen.trainer import Epoch
+    from aspen.training.stage import Epoch
 
 MODEL_KINDS = ("dense", "conv", "recurrent")
 _IMAGES = {"digits": (1, 8, 8)}
@@ -35,13 +36,13 @@ _IMAGES = {"digits": (1, 8, 8)}
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which of :mod:`aspen.models` to train, and its size.
+    """Which of :mod:`aspen.models.ready` to train, and its size.
 
     Args:
         model: ``dense``, ``conv`` (over images, or over the last samples of a signal) or ``recurrent``.
         hidden: sizes of the hidden layers; of ``conv``, those after the convolutions.
         channels: of the convolutions.
-        batch_norm, learn_beta, readout: as for :class:`aspen.models.DenseNet`.
+        batch_norm, learn_beta, readout: as for :class:`aspen.models.ready.DenseNet`.
     """
 
     model: str = "dense"
@@ -75,7 +76,7 @@ class Architecture:
 
     def build(self, dataset: Dataset) -> nn.Module:
         """The untrained model for :meth:`fitting` data; seed torch before."""
-        from aspen.models import ConvNet, DenseNet, RecurrentNet
+        from aspen.models.ready import ConvNet, DenseNet, RecurrentNet
 
         options: dict[str, Any] = {name: getattr(self, name) for name in ("batch_norm", "learn_beta", "readout")}
         shape = dataset.input_shape
@@ -193,7 +194,7 @@ def train_network(
         import torch
 
         from aspen.exporting import export
-        from aspen.training import fit
+        from aspen.training.fit import fit
 
     chosen = architecture or Architecture()
     dataset = chosen.fitting(load_dataset(data, data_path))

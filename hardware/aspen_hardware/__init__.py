@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from aspen_hardware.baseline import ann_baseline as ann_baseline
-from aspen_hardware.break_even import break_even as break_even
-from aspen_hardware.chips import Chip as Chip
-from aspen_hardware.chips import chip as chip
-from aspen_hardware.chips import chip_names as chip_names
-from aspen_hardware.compiler import compile as compile
-from aspen_hardware.costs import energy_of_counts as energy_of_counts
-from aspen_hardware.deployment import Deployment as Deployment
-from aspen_hardware.deployment import load_deployment as load_deployment
-from aspen_hardware.deployment import store_deployment as store_deployment
-from aspen_hardware.energy import energy_model as energy_model
-from aspen_hardware.energy_report import EnergyReport as EnergyReport
-from aspen_hardware.placement import place as place
-from aspen_hardware.rules import check as check
+from aspen_hardware.chips.description import Chip as Chip
+from aspen_hardware.chips.description import chip as chip
+from aspen_hardware.chips.description import chip_names as chip_names
+from aspen_hardware.compiling.compile import compile as compile
+from aspen_hardware.compiling.deployment import Deployment as Deployment
+from aspen_hardware.compiling.deployment import load_deployment as load_deployment
+from aspen_hardware.compiling.deployment import store_deployment as store_deployment
+from aspen_hardware.energy.baseline import ann_baseline as ann_baseline
+from aspen_hardware.energy.break_even import break_even as break_even
+from aspen_hardware.energy.costs import energy_of_counts as energy_of_counts
+from aspen_hardware.energy.model import energy_model as energy_model
+from aspen_hardware.energy.report import EnergyReport as EnergyReport
+from aspen_hardware.placing.placement import place as place
+from aspen_hardware.placing.rules import check as check
 
 __all__ = [
     "Chip",

@@ -13,14 +13,14 @@ from zlib import crc32
 
 import numpy as np
 
-from aspen.network import Dense, Lif, Network, Population
-from aspen.record import Record
-from aspen_emulator.replay import record_from_rasters
+from aspen.network.network import Dense, Lif, Network, Population
+from aspen.network.record import Record
+from aspen_emulator.engines.replay import record_from_rasters
 from aspen_hardware import chip, place
-from aspen_hardware.costs import energy_of_counts, static_power, work_seconds
-from aspen_hardware.energy import energy_model
-from aspen_hardware.placement import Placement
-from aspen_hardware.ranges import ByScenario, Range
+from aspen_hardware.chips.ranges import ByScenario, Range
+from aspen_hardware.energy.costs import energy_of_counts, static_power, work_seconds
+from aspen_hardware.energy.model import energy_model
+from aspen_hardware.placing.placement import Placement
 from tests.published import logs
 from tests.published.table import Case
 from tests.test_placement import with_figures

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aspen_hardware import chip
-from aspen_hardware.ranges import ByScenario, Range
+from aspen_hardware.chips.ranges import ByScenario, Range
 from tests.published.table import Case
 
 LOIHI1, LOIHI2 = chip("loihi1"), chip("loihi2")

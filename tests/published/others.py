@@ -7,11 +7,11 @@ from itertools import product
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen_hardware import chip
-from aspen_hardware.costs import energy_of_counts, static_power
-from aspen_hardware.cycles import Shape, step_cycles
-from aspen_hardware.ranges import Range
+from aspen_hardware.chips.ranges import Range
+from aspen_hardware.energy.costs import energy_of_counts, static_power
+from aspen_hardware.energy.cycles import Shape, step_cycles
 from tests.published.table import Case
 
 XYLO, TRUENORTH, ODIN = chip("xylo"), chip("truenorth"), chip("odin")

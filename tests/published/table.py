@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor, log10
 
-from aspen_hardware.ranges import Range
+from aspen_hardware.chips.ranges import Range
 
 SOURCES = {
     "abr": "Applied Brain Research, github.com/abr/power_benchmarks, logs/idle and logs/running, commit fce95c8",

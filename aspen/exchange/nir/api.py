@@ -11,14 +11,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from aspen._names import unknown_name
+from aspen._base.names import unknown_name
 from aspen.errors import AspenError, FileFormatError, InputError, NetworkError
 from aspen.exchange.nir.files import exchange_package, read_graph
 from aspen.exchange.nir.metadata import read_header, restore
 from aspen.exchange.nir.read import read_network
 from aspen.exchange.nir.write import write_graph
-from aspen.network import Network
-from aspen.neurons import RESETS
+from aspen.network.network import Network
+from aspen.network.neurons import RESETS
 from aspen.storage.writing import write_atomically
 
 TIME_STEP = 1e-4
@@ -33,8 +33,9 @@ def load_nir(
     Args:
         source: path of the file, or the graph.
         dt: time step in seconds; default: what the file says, else 1e-4.
-        reset: what neurons do after a spike, where the file does not say: one of :data:`aspen.neurons.RESETS`. NIR
-            itself means ``zero``; a model trained with snnTorch's default reset needs ``subtract-delayed``.
+        reset: what neurons do after a spike, where the file does not say: one of
+            :data:`aspen.network.neurons.RESETS`. NIR itself means ``zero``; a model trained with snnTorch's default
+            reset needs ``subtract-delayed``.
         current: the input is a direct current instead of spikes, where the file does not say.
 
     Raises:

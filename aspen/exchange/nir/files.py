@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aspen._packages import needed_for
+from aspen._base.packages import needed_for
 from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.exchange.nir.text import Heap
 

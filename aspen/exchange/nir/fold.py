@@ -8,11 +8,11 @@ from math import prod
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen.connections import Connection, Conv
+from aspen._base.arrays import Array
 from aspen.errors import NetworkError
 from aspen.exchange.nir.graph import Edge, Flat
 from aspen.exchange.nir.linear import Operation, add, chain, from_matrix, identity, written_out
+from aspen.network.connections import Connection, Conv
 
 Key = tuple[str, int]
 """Where something comes from, and after how many time steps."""

@@ -1,6 +1,7 @@
 """Linear nodes of NIR as connections: each by itself, and chains of them folded into one.
 
-A map is held as a :class:`~aspen.connections.Connection` without names, or ``None`` for the identity. What adds a
+A map is held as a :class:`~aspen.network.connections.Connection` without names, or ``None`` for the identity. What
+adds a
 constant is told apart: the constant of a chain is worked out on its own.
 """
 
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from aspen._arrays import Array
-from aspen._memory import MAX_NEURONS
-from aspen.connections import Connection, Conv, Dense, Sparse
+from aspen._base.arrays import Array
+from aspen._base.memory import MAX_NEURONS
 from aspen.errors import FileFormatError, NetworkError
 from aspen.exchange.nir.neurons import read_field
+from aspen.network.connections import Connection, Conv, Dense, Sparse
 
 MAX_SYNAPSES = 2**26
 """Most synapses that are written out one by one."""

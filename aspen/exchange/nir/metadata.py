@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen.connections import CONNECTION_KINDS, Connection, Conv, Dense
+from aspen._base.arrays import Array
 from aspen.errors import FileFormatError
 from aspen.exchange.nir.linear import identity, written_out
-from aspen.graded import GradedInput
-from aspen.network import Network, Population
-from aspen.neurons import Lif
+from aspen.network.connections import CONNECTION_KINDS, Connection, Conv, Dense
+from aspen.network.graded import GradedInput
+from aspen.network.network import Network, Population
+from aspen.network.neurons import Lif
 
 KEY = "aspen"
 VERSION = 1

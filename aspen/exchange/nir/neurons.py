@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import FileFormatError, NetworkError
-from aspen.neurons import Lif
+from aspen.network.neurons import Lif
 
 INTEGRATORS = ("LI", "CubaLI", "I")
 NEURONS = ("LIF", "CubaLIF", "IF", *INTEGRATORS)

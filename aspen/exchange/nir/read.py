@@ -11,8 +11,8 @@ from aspen.errors import NetworkError
 from aspen.exchange.nir.fold import fold
 from aspen.exchange.nir.graph import Flat, flatten, infer_shapes
 from aspen.exchange.nir.neurons import NEURONS, read_neuron
-from aspen.network import Network, Population
-from aspen.neurons import Lif
+from aspen.network.network import Network, Population
+from aspen.network.neurons import Lif
 
 
 def read_network(graph: Any, dt: float, reset: str, current: bool, output: str | None) -> Network:

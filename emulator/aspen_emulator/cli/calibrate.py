@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from aspen._checks import LARGEST
-from aspen.calibration import CalibrationTable, load_table, save_table
-from aspen.calibration_table import NO_CHIP
-from aspen.choosing import SURE, Battery, Choice, Chooser, Demand
-from aspen.control.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
+from aspen._base.checks import LARGEST
+from aspen.calibration.choosing import SURE, Battery, Choice, Chooser, Demand
+from aspen.calibration.storage import CalibrationTable, load_table, save_table
+from aspen.calibration.table import NO_CHIP
 from aspen.errors import InputError
+from aspen.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
 from aspen_emulator.cli.common import (
     chip_option,
     engine_option,
@@ -36,8 +36,8 @@ from aspen_emulator.cli.samples import (
     sample_options,
 )
 from aspen_emulator.cli.sweep import run_settings
-from aspen_emulator.sweeps import make_tables, table
-from aspen_hardware.chips import Chip
+from aspen_emulator.measuring.bench import make_tables, table
+from aspen_hardware.chips.description import Chip
 
 
 @dataclass(frozen=True)

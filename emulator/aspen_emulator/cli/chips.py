@@ -7,7 +7,7 @@ import json
 import click
 
 from aspen_emulator.cli.common import ChipParameter, json_option
-from aspen_hardware.chips import Chip, chip, chip_names, describe
+from aspen_hardware.chips.description import Chip, chip, chip_names, describe
 
 
 @click.command("chips")

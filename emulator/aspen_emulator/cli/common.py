@@ -11,22 +11,22 @@ import click
 import numpy as np
 from click.core import ParameterSource
 
-from aspen._arrays import Array
-from aspen._names import did_you_mean, unknown_name
+from aspen._base.arrays import Array
+from aspen._base.names import did_you_mean, unknown_name
+from aspen.dial.profile import DialProfile, find_profile, load_profile
+from aspen.dial.scale import check_scale
 from aspen.errors import AspenError, FileFormatError, InputError
-from aspen.knob import check_scale
-from aspen.network import Network, load_network
-from aspen.profiles import DialProfile, find_profile, load_profile
-from aspen.readout import FREQUENT
+from aspen.network.network import Network, load_network
+from aspen.network.readout import FREQUENT
 from aspen.storage.outputs import NETWORKS, form_of
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.files import InputFile
 from aspen_emulator.cli.numbers import Number
-from aspen_emulator.engines import ENGINES, network_of
-from aspen_hardware.chips import Chip, chip
-from aspen_hardware.compiler import compile
-from aspen_hardware.deployment import Deployment, load_deployment, stored_chips
-from aspen_hardware.dials import dial_findings
+from aspen_emulator.engines.run import ENGINES, network_of
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.compiling.compile import compile
+from aspen_hardware.compiling.deployment import Deployment, load_deployment, stored_chips
+from aspen_hardware.placing.dials import dial_findings
 
 DEFAULT_CHIP = "loihi1"
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from aspen.files import network_container, read_container, write_container
-from aspen.graded import GradedInput
-from aspen.network import Network
+from aspen.network.files import network_container
+from aspen.network.graded import GradedInput
+from aspen.network.network import Network
+from aspen.storage.container import read_container, write_container
 from aspen.storage.outputs import is_same_file
 from aspen.storage.writing import is_stream
 from aspen_emulator.cli.common import (
@@ -23,14 +24,14 @@ from aspen_emulator.cli.common import (
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, check_section
 from aspen_emulator.cli.numbers import Number, Whole
-from aspen_emulator.inputs import load_spikes
-from aspen_emulator.observing import observe
-from aspen_emulator.parity import parity
-from aspen_hardware.chips import Chip
-from aspen_hardware.compiler import MAX_THRESHOLD_SCALE, compile
-from aspen_hardware.deployment import Deployment, put_deployment, store_deployment
-from aspen_hardware.placement import place
-from aspen_hardware.rules import check
+from aspen_emulator.engines.inputs import load_spikes
+from aspen_emulator.measuring.observing import observe
+from aspen_emulator.measuring.parity import parity
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
+from aspen_hardware.compiling.deployment import Deployment, put_deployment, store_deployment
+from aspen_hardware.placing.placement import place
+from aspen_hardware.placing.rules import check
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
 """What a deployment is written as, and the suffix that says so."""

@@ -13,11 +13,11 @@ import numpy as np
 
 from aspen._version import __version__
 from aspen.errors import AspenError
-from aspen.network import Dense, FixedLif, Network, Population
+from aspen.network.network import Dense, FixedLif, Network, Population
 from aspen_emulator.cli.common import json_option
-from aspen_emulator.engines import run
-from aspen_emulator.lava.loihi import loihi_available
-from aspen_emulator.lava.shim import FIRST_LINE
+from aspen_emulator.engines.lava.loihi import loihi_available
+from aspen_emulator.engines.lava.shim import FIRST_LINE
+from aspen_emulator.engines.run import run
 
 PACKAGES = {
     "numpy": "everything",

@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.errors import ChipError
-from aspen.files import MALFORMED
-from aspen.network import Network
+from aspen.network.network import Network
+from aspen.storage.container import MALFORMED
 from aspen.storage.outputs import NETWORKS
 from aspen.storage.writing import is_stream
 from aspen_emulator.cli.common import DEFAULT_CHIP, write_network
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, InputFile, OutputFile, saving
-from aspen_emulator.inputs import load_spikes
-from aspen_emulator.parity import ParityReport, parity, store_parity
-from aspen_hardware.compiler import compile
+from aspen_emulator.engines.inputs import load_spikes
+from aspen_emulator.measuring.parity import ParityReport, parity, store_parity
+from aspen_hardware.compiling.compile import compile
 
 
 @click.command("export", cls=FileCommand)
@@ -88,7 +88,7 @@ def load_model(where: str) -> Any:
 
 def load_weights(model: Any, path: Path) -> None:
     """Load a state_dict, with PyTorch's safe loader."""
-    from aspen.checkpoints import load_tensors
+    from aspen.training.checkpoints import load_tensors
 
     weights = load_tensors(path)
     try:

@@ -10,9 +10,9 @@ from importlib import import_module
 
 import click
 
-from aspen._names import unknown_name
-from aspen._packages import needed_for
-from aspen._progress import telling
+from aspen._base.names import unknown_name
+from aspen._base.packages import needed_for
+from aspen._base.progress import telling
 from aspen._version import __version__
 from aspen.errors import AspenError
 

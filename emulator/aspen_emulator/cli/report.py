@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
 from aspen.data import DATASETS
-from aspen.knob import ThresholdScale
-from aspen.record import Record
+from aspen.dial.scale import ThresholdScale
+from aspen.network.record import Record
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
@@ -29,14 +29,14 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, saving
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import dataset_for
-from aspen_emulator.engines import run
-from aspen_emulator.inputs import load_spikes
-from aspen_hardware.baseline import RELU_DENSITY, ann_baseline, input_density
-from aspen_hardware.break_even import BreakEven, break_even
-from aspen_hardware.chips import Chip, chip
-from aspen_hardware.costs import TIMES
-from aspen_hardware.energy import energy_model
-from aspen_hardware.energy_report import EnergyReport
+from aspen_emulator.engines.inputs import load_spikes
+from aspen_emulator.engines.run import run
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.energy.baseline import RELU_DENSITY, ann_baseline, input_density
+from aspen_hardware.energy.break_even import BreakEven, break_even
+from aspen_hardware.energy.costs import TIMES
+from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
 
 
 @click.command("report", cls=FileCommand)

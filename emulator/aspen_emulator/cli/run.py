@@ -10,11 +10,11 @@ from typing import Any
 import click
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._memory import check_memory
+from aspen._base.arrays import Array
+from aspen._base.memory import check_memory
 from aspen.data import load_encoder
-from aspen.knob import ThresholdScale
-from aspen.record import Record
+from aspen.dial.scale import ThresholdScale
+from aspen.network.record import Record
 from aspen.storage.outputs import RECORDS
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import (
@@ -33,10 +33,10 @@ from aspen_emulator.cli.common import (
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, FileCommand, OutputFile, saving, say
 from aspen_emulator.cli.numbers import Whole
-from aspen_emulator.engines import network_of, run
-from aspen_emulator.inputs import FEWER, check_size, load_spikes
-from aspen_hardware.chips import Chip
-from aspen_hardware.energy import energy_model
+from aspen_emulator.engines.inputs import FEWER, check_size, load_spikes
+from aspen_emulator.engines.run import network_of, run
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.energy.model import energy_model
 
 SCALE_OPTION = "--threshold-scale"
 

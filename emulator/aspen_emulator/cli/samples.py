@@ -10,18 +10,18 @@ from pathlib import Path
 
 import click
 
-from aspen._arrays import Array
-from aspen._memory import check_memory
+from aspen._base.arrays import Array
+from aspen._base.memory import check_memory
 from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.stored import find_encoder
 from aspen.errors import InputError
 from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, OneOf, load_dial, prepare, refuse_without
 from aspen_emulator.cli.files import ARRAY_INPUT
 from aspen_emulator.cli.numbers import Number, Whole
-from aspen_emulator.engines import network_of
-from aspen_emulator.inputs import load_spikes, thresholds_for
-from aspen_emulator.sweeps import SCALES, Bench
-from aspen_hardware.chips import Chip
+from aspen_emulator.engines.inputs import load_spikes, thresholds_for
+from aspen_emulator.engines.run import network_of
+from aspen_emulator.measuring.bench import SCALES, Bench
+from aspen_hardware.chips.description import Chip
 
 ENOUGH = 1000
 """Inferences from which on :meth:`Labelled.advise_seeds` is silent."""

@@ -14,20 +14,20 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from aspen._json import parse_json
-from aspen._labels import NO_LABEL
-from aspen.calibration import CalibrationTable, load_table
+from aspen._base.labels import NO_LABEL
+from aspen.calibration.storage import CalibrationTable, load_table
 from aspen.control import AccuracyFloor, Battery, Budget, Controller, Manual, ended_early
-from aspen.control.units import format_duration, format_energy, format_power, parse_battery, parse_duration, parse_rate
 from aspen.data.hapt_recordings import HAPT_CLASSES
 from aspen.data.stored import load_encoder
+from aspen.dial.profile import load_profile
 from aspen.errors import FileFormatError, InputError
-from aspen.network import Network
-from aspen.profiles import load_profile
-from aspen.readout import NO_ANSWER
+from aspen.network.network import Network
+from aspen.network.readout import NO_ANSWER
 from aspen.storage.growing import GrowingFile
+from aspen.storage.json import parse_json
 from aspen.storage.outputs import RECORDS, TABLES
 from aspen.storage.writing import write_atomically
+from aspen.units import format_duration, format_energy, format_power, parse_battery, parse_duration, parse_rate
 from aspen_emulator.cli.common import (
     OneOf,
     chip_option,
@@ -40,13 +40,13 @@ from aspen_emulator.cli.common import (
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, OutputFile, saving
 from aspen_emulator.cli.numbers import Number, Whole
-from aspen_emulator.engines import network_of
-from aspen_emulator.inputs import load_spikes
+from aspen_emulator.engines.inputs import load_spikes
+from aspen_emulator.engines.run import network_of
 from aspen_emulator.streaming import Meter, Stream, Window
 from aspen_emulator.streaming.plot import plot_stream
 from aspen_emulator.streaming.sources import Source, from_hapt, from_spikes, from_values
-from aspen_hardware.chips import Chip, chip
-from aspen_hardware.deployment import Deployment
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.compiling.deployment import Deployment
 
 ENGINES = ("fast", "reference", "lava")
 

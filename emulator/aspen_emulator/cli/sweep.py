@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from aspen.calibration import CalibrationTable, load_table, save_table
-from aspen.confidence import EarlyStop
-from aspen.readout import FREQUENT
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.storage import CalibrationTable, load_table, save_table
+from aspen.network.readout import FREQUENT
 from aspen.storage.outputs import TABLES
 from aspen_emulator.cli.common import (
     engine_option,
@@ -33,7 +33,7 @@ from aspen_emulator.cli.samples import (
     read_settings,
     sample_options,
 )
-from aspen_emulator.sweeps import (
+from aspen_emulator.measuring.bench import (
     SCALES,
     Bench,
     Measured,
@@ -44,7 +44,7 @@ from aspen_emulator.sweeps import (
     table,
     write_csv,
 )
-from aspen_hardware.chips import Chip
+from aspen_hardware.chips.description import Chip
 
 
 @click.command("sweep", cls=FileCommand)
@@ -120,7 +120,7 @@ def sweep_command(
         with saving():
             write_csv(output, rows)
     if plot is not None:
-        from aspen_emulator.plots import plot_dial
+        from aspen_emulator.measuring.plots import plot_dial
 
         first = next(iter(measured.points.values()))
         plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aspen.data import DATASETS
-from aspen.recipes import RECIPES
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
+from aspen.training.recipes import RECIPES
 from aspen_emulator.cli.common import OneOf, warn
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.numbers import Number, Whole

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._checks import shown
+from aspen._base.arrays import Array
+from aspen._base.checks import shown
 from aspen.errors import InputError
-from aspen.network import Network
-from aspen.record import Record
-from aspen_emulator.replay import Follower
-from aspen_emulator.sessions import Session
+from aspen.network.network import Network
+from aspen.network.record import Record
+from aspen_emulator.engines.replay import Follower
+from aspen_emulator.engines.sessions import Session
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Events:
     Args:
         steps: time steps.
         spikes: population -> spikes.
-        active, awake: population with neurons -> active and awake updates; see :class:`aspen.record.Record`.
+        active, awake: population with neurons -> active and awake updates; see :class:`aspen.network.record.Record`.
         operations: connection -> synaptic operations; multiply-accumulates where its source is an analog input.
     """
 

@@ -7,16 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
-from aspen._checks import as_integer
+from aspen._base.checks import as_integer
 from aspen.errors import InputError
-from aspen.network import Network
-from aspen_emulator.engines import network_of
+from aspen.network.network import Network
+from aspen_emulator.engines.run import network_of
 from aspen_emulator.streaming.counting import Events
-from aspen_hardware.chips import Chip
-from aspen_hardware.deployment import Deployment
-from aspen_hardware.energy import energy_model
-from aspen_hardware.energy_report import EnergyReport
-from aspen_hardware.placement import Placement, place
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.compiling.deployment import Deployment
+from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.placing.placement import Placement, place
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Meter:
         idle_step: a step in which nothing happens: all neurons are updated without input.
         spike: population -> a spike.
         active, awake: population -> what an active, or an awake, update costs more than an inactive one: which of them
-            costs anything is the chip's definition (:class:`aspen.record.Record`).
+            costs anything is the chip's definition (:class:`aspen.network.record.Record`).
         operation: connection -> an operation.
         static_watts: static power.
     """

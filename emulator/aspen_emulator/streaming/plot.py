@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
+from aspen._base.arrays import Array
+from aspen._base.labels import NO_LABEL
 from aspen._figures import new_figure, save_figure
-from aspen._labels import NO_LABEL
-from aspen.readout import NO_ANSWER
+from aspen.network.readout import NO_ANSWER
 from aspen_emulator.streaming.stream import Window
 
 SMOOTH = 10

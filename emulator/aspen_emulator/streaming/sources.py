@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._labels import NO_LABEL, as_labels
+from aspen._base.arrays import Array
+from aspen._base.labels import NO_LABEL, as_labels
 from aspen.data import hapt_recordings
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import InputError
-from aspen.network import Network
+from aspen.network.network import Network
 
 HAPT_RATE = 50.0
 """Samples in a second."""

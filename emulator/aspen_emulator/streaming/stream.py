@@ -9,25 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from aspen._arrays import Array
-from aspen._closed import Closed
-from aspen.calibration_table import CalibrationTable
-from aspen.confidence import EarlyStop
+from aspen._base.arrays import Array
+from aspen._base.closed import Closed
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.table import CalibrationTable
 from aspen.control import Controller, Decision, Spent, margins
 from aspen.control.states import check_keys, count, number, part
+from aspen.dial.profile import DialProfile
+from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
-from aspen.knob import ThresholdScale
-from aspen.network import Network
-from aspen.profiles import DialProfile
-from aspen.readout import NO_ANSWER, accumulated, answers
-from aspen_emulator.engines import network_of
-from aspen_emulator.inputs import check_input, thresholds_for
-from aspen_emulator.sessions import check_step, session
+from aspen.network.network import Network
+from aspen.network.readout import NO_ANSWER, accumulated, answers
+from aspen_emulator.engines.inputs import check_input, thresholds_for
+from aspen_emulator.engines.run import network_of
+from aspen_emulator.engines.sessions import check_step, session
 from aspen_emulator.streaming.counting import Events, Tally
 from aspen_emulator.streaming.meter import Meter
 from aspen_emulator.streaming.watch import HIDDEN, Watch
-from aspen_hardware.deployment import Deployment
-from aspen_hardware.energy_report import EnergyReport
+from aspen_hardware.compiling.deployment import Deployment
+from aspen_hardware.energy.report import EnergyReport
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Window:
         steps: time steps that the network took.
         cut: whether it was stopped because the budget did not cover another step.
         knob: setting of the dial.
-        prediction: the answer, -1 for none (:func:`aspen.readout.answers`); that of the window before where this one
-            was skipped, or was stopped before its first step.
+        prediction: the answer, -1 for none (:func:`aspen.network.readout.answers`); that of the window before where
+            this one was skipped, or was stopped before its first step.
         margin: how clear the answer is, 0 to 1: its calibrated confidence where there is one (an early end in the
             table), else :func:`aspen.control.margins`; None where the window was skipped, or its scores are no finite
             numbers.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aspen.calibration_table import CalibrationTable
+from aspen.calibration.table import CalibrationTable
 from aspen_emulator.streaming.counting import Events
 from aspen_emulator.streaming.meter import Meter
 

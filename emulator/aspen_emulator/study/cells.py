@@ -10,7 +10,7 @@ from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
-from aspen._packages import needed_for
+from aspen._base.packages import needed_for
 from aspen.errors import InputError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
@@ -30,10 +30,10 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     """Train one network on one thread, and write ``.pt`` (weights), ``.aspen`` (network and dial) and ``.json``."""
     import torch
 
-    from aspen.checkpoints import load_tensors
+    from aspen.dial.profile import save_profile
     from aspen.exporting import export
-    from aspen.profiles import save_profile
-    from aspen.training import fit
+    from aspen.training.checkpoints import load_tensors
+    from aspen.training.fit import fit
 
     done = folder / f"{stem(cell, seed)}.json"
     if done.exists():

@@ -8,8 +8,8 @@ from statistics import mean
 from typing import Any
 
 from aspen._figures import new_figure, save_figure
-from aspen.calibration import OperatingPoint
-from aspen_emulator.plots import plain_numbers
+from aspen.calibration.storage import OperatingPoint
+from aspen_emulator.measuring.plots import plain_numbers
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.measuring import KNOBS, SCALES, Points, Spent
 from aspen_emulator.study.problems import DIAL, WARM, Problem

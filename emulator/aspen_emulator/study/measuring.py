@@ -10,21 +10,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from aspen._checks import as_flag, as_number, as_numbers
-from aspen._json import parse_json
-from aspen.calibration import OperatingPoint, thin
+from aspen._base.checks import as_flag, as_number, as_numbers
+from aspen.calibration.storage import OperatingPoint, thin
 from aspen.data import Dataset
-from aspen.errors import FileFormatError
-from aspen.files import MALFORMED, one_line
-from aspen.network import Network, load_network
-from aspen.profiles import DialProfile, load_profile
+from aspen.dial.profile import DialProfile, load_profile
+from aspen.errors import FileFormatError, one_line
+from aspen.network.network import Network, load_network
+from aspen.storage.container import MALFORMED
+from aspen.storage.json import parse_json
 from aspen.storage.writing import write_atomically
-from aspen_emulator.engines import run
-from aspen_emulator.inputs import check_input
+from aspen_emulator.engines.inputs import check_input
+from aspen_emulator.engines.run import run
+from aspen_emulator.measuring.bench import Bench
+from aspen_emulator.measuring.bench import measure as measure_settings
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
-from aspen_emulator.sweeps import Bench
-from aspen_emulator.sweeps import measure as measure_settings
 from aspen_hardware import Deployment, chip, compile
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aspen.data import Dataset
-    from aspen.models import DenseNet
-    from aspen.recipes import Recipe
+    from aspen.models.ready import DenseNet
+    from aspen.training.recipes import Recipe
 
 WARM = "warm"
 DIAL = "dial"
@@ -33,7 +33,7 @@ class Problem:
         chip: whose integers and energies.
         groups: most different slopes in a layer; ``None`` where the chip stores a threshold for each neuron.
         perturbed: whether a network with perturbed thresholds is trained beside them.
-        model: keyword arguments of :class:`aspen.models.DenseNet`.
+        model: keyword arguments of :class:`aspen.models.ready.DenseNet`.
         settings: what all recipes have beside the above.
     """
 
@@ -62,7 +62,7 @@ class Problem:
 
     def network(self) -> DenseNet:
         """The model, with weights drawn by torch's generator."""
-        from aspen.models import DenseNet
+        from aspen.models.ready import DenseNet
 
         return DenseNet(self.sizes, **self.model)  # type: ignore[arg-type]
 
@@ -74,7 +74,7 @@ class Problem:
 
     def recipe(self, cell: str) -> Recipe:
         """How a network is trained; all but ``plain`` and ``perturbed`` go on from ``warm``."""
-        from aspen.recipes import Recipe
+        from aspen.training.recipes import Recipe
 
         common: dict[str, object] = {"learning_rate": self.learning_rate, "average": 0.99, **self.settings}
         base = Recipe(cell, epochs=self.epochs, batch_size=self.batch_size, **common)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ class Problem:
 
     def _dialled(self, base: Recipe) -> Recipe:
         """The dial, whose slopes are brought together during the last three eighths where they must be few."""
-        from aspen.recipes import DialTraining
+        from aspen.training.recipes import DialTraining
 
         dial = DialTraining(low_price=self.low_price, high_price=self.high_price, slope=self.slope)
         if self.groups is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from statistics import mean
 
-from aspen.readout import FREQUENT
+from aspen.network.readout import FREQUENT
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.measuring import ARITHMETICS, Points, Spent, kept_key
 from aspen_emulator.study.problems import DIAL, WARM, Problem

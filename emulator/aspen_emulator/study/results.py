@@ -12,7 +12,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from aspen.calibration import OperatingPoint
+from aspen.calibration.storage import OperatingPoint
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.measuring import Points
 from aspen_emulator.study.problems import DIAL, WARM, Problem

@@ -1,0 +1,1 @@
+"""What every room stands on: arrays, checks of values, names, packages, progress, compiled code."""

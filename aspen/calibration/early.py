@@ -1,0 +1,278 @@
+"""Early termination: an inference ends when its answer is unlikely to be wrong.
+
+The scores so far, ``S``, become a doubt: one minus the largest entry of ``softmax(gain * t**power * S)`` after ``t``
+steps. Gain and power make that a calibrated probability (temperature scaling, here over time); an inference ends at
+the first step whose doubt is below a level, which depends on the dial. Levels are chosen on validation data so that
+little accuracy is lost. The idea of thresholds on a calibrated confidence over time is that of Dynamic Confidence (Li,
+Jones and Furber, ICCV 2023, arXiv:2303.10276).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.checks import as_integer, as_name, as_number, as_numbers
+from aspen._base.labels import as_labels
+from aspen.errors import InputError
+from aspen.network.network import READOUTS
+from aspen.network.readout import accumulated, answers, running_scores
+from aspen.network.record import Record
+
+LEVELS = 300
+"""Levels that are tried for a setting of the dial."""
+FIT_STEPS, FIT_SAMPLES = 24, 2000
+"""What gain and power are fitted on: at most so many time steps, and inferences."""
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Says after each time step whether the inference may end; one inference at a time.
+
+    ``start`` begins an inference, ``update`` takes what the output population did in a step. A copy for another
+    stream is made by :func:`dataclasses.replace`.
+
+    Args:
+        gain, power: what turns scores into a calibrated confidence.
+        knobs: settings of the dial, rising.
+        doubts: for each, the doubt below which an inference ends; 0: never.
+        readout: the network's.
+        steps: time steps after which an inference ends in any case.
+        max_loss: fraction of accuracy that might be lost at most, as it was asked for.
+    """
+
+    gain: float
+    power: float
+    knobs: tuple[float, ...]
+    doubts: tuple[float, ...]
+    readout: str
+    steps: int
+    max_loss: float
+    _now: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, value in _checked(self).items():
+            object.__setattr__(self, name, value)
+        self.start()
+
+    def level(self, knob: float | None = None) -> float:
+        """The doubt below which an inference ends: of the stricter neighbour among the knobs that were calibrated.
+
+        Args:
+            knob: where the dial stands; default: the strictest level of all.
+        """
+        if knob is None:
+            return min(self.doubts)
+        right = int(np.searchsorted(self.knobs, as_number("knob", knob)))
+        last = len(self.knobs) - 1
+        if right <= last and self.knobs[right] == knob:
+            return self.doubts[right]
+        return min(self.doubts[max(right - 1, 0)], self.doubts[min(right, last)])
+
+    def start(self, knob: float | None = None) -> None:
+        """Begin an inference at a setting of the dial; see :meth:`level`."""
+        self._now.update(level=self.level(knob), taken=0, totals=None, doubt=1.0)
+
+    def update(self, scores: Array) -> bool:
+        """Take one step's output; says whether the inference may end now.
+
+        Args:
+            scores: (n,) or (1, n): the output population's spikes in this step, or its membranes before the reset
+                where the network is read out by membranes.
+
+        Raises:
+            InputError: the inference has had all its steps, or the number of outputs changed.
+        """
+        now, values = self._now, np.asarray(scores).reshape(-1)
+        if now["taken"] >= self.steps:
+            raise InputError(f"update: found {self.steps} steps taken, allowed are {self.steps}; call start() first")
+        before = now["totals"]
+        if before is not None and before.shape != values.shape:
+            raise InputError(f"update: found {values.size} outputs, allowed are {before.size} as in the step before")
+        totals = accumulated(self.readout, before, values)
+        taken = now["taken"] + 1
+        doubt = float(self.doubt(totals, taken))
+        now.update(totals=totals.astype(np.float64), taken=taken, doubt=doubt)
+        return doubt < now["level"] or taken == self.steps
+
+    def doubt(self, totals: Array, taken: int) -> Array:
+        """(...): how likely the answer is wrong, from the scores (..., n) after ``taken`` steps."""
+        logits = self.gain * float(taken) ** self.power * np.asarray(totals, np.float64)
+        share = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        np.put_along_axis(share, logits.argmax(axis=-1)[..., None], 0.0, axis=-1)
+        others = share.sum(axis=-1)
+        return np.asarray(others / (1 + others))
+
+    @property
+    def taken(self) -> int:
+        """Steps of the present inference so far."""
+        return int(self._now["taken"])
+
+    @property
+    def confidence(self) -> float:
+        """How likely the present answer is right, as calibrated; 0 before the first step."""
+        return 1 - float(self._now["doubt"])
+
+    @property
+    def prediction(self) -> int:
+        """The present answer, -1 for none; see :func:`aspen.network.readout.answers`.
+
+        Raises:
+            InputError: there was no step yet.
+        """
+        if self._now["totals"] is None:
+            raise InputError("prediction: found no step since start(), allowed is after one; call update() first")
+        return int(answers(self._now["totals"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments as plain values; the present inference is left out."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The present inference as plain values."""
+        totals = self._now["totals"]
+        return {**self._now, "totals": None if totals is None else totals.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        totals = state["totals"]
+        self._now.update(state, totals=None if totals is None else np.array(totals, np.float64))
+
+    def stops(self, scores: Array, knob: float | None = None) -> Array:
+        """(batch,) int64: the steps that each inference takes.
+
+        Args:
+            scores: (steps, batch, n): scores so far, after each step; see :func:`scores_over_time`.
+            knob: where the dial stands.
+        """
+        if len(scores) != self.steps:
+            raise InputError(f"scores: found {len(scores)} steps, allowed are {self.steps}; calibrate again")
+        return _stops(self.doubts_over_time(scores), self.level(knob))
+
+    def doubts_over_time(self, scores: Array) -> Array:
+        """(steps, batch): the doubt after each step, from scores (steps, batch, n)."""
+        return np.stack([self.doubt(totals, t + 1) for t, totals in enumerate(scores)])
+
+
+def scores_over_time(record: Record) -> Array:
+    """(steps, batch, n): the scores after each step as far as the run had come; the last are ``record.scores``."""
+    return running_scores(record.network.readout, record.readings)
+
+
+def calibrate_early(
+    scores: Mapping[float, Array], labels: Array, *, readout: str = "spikes", max_loss: float = 0.005,
+    guard: float = 1.0,
+) -> EarlyStop:  # fmt: skip
+    """When to end an inference, from runs at several settings of the dial on validation data.
+
+    Gain and power are those of the greatest likelihood over all settings, steps and samples. Then, for each setting,
+    levels are tried from the strictest on; the last one is taken before the loss of accuracy, with ``guard`` standard
+    errors added to it, first exceeds ``max_loss``. (Taking the laxest of all that pass would select for luck.)
+
+    Args:
+        scores: knob -> (steps, batch, n): scores after each step; see :func:`scores_over_time`.
+        labels: (batch,) classes.
+        readout: the network's.
+        max_loss: fraction of accuracy that may be lost against taking all steps; 0.005 is half a point.
+        guard: standard errors of the loss that are added to it. The samples are the same with and without an early
+            end, so the errors are those of the difference.
+
+    Raises:
+        InputError: something does not fit, or so few samples cannot show a loss that small.
+    """
+    runs = {float(knob): np.asarray(scores[knob]) for knob in sorted(scores)}
+    labels = _check_runs(runs, labels)
+    if not 0 < max_loss < 1 or not 0 <= guard < inf:
+        raise InputError(
+            f"max_loss, guard: found {max_loss} and {guard}, allowed are a fraction and a number from 0; e.g. 0.005, 1"
+        )
+    if guard / len(labels) > max_loss:
+        raise InputError(
+            f"labels: found {len(labels)} samples, allowed are {int(np.ceil(guard / max_loss))} to show a loss of at "
+            f"most {100 * max_loss:g} points; give more samples or a larger max_loss"
+        )
+    steps = len(next(iter(runs.values())))
+    gain, power = _fit(np.concatenate(list(runs.values()), axis=1), np.tile(labels, len(runs)))
+    open_stop = EarlyStop(gain, power, tuple(runs), (0.0,) * len(runs), readout, steps, max_loss)
+    doubts = [_level(open_stop.doubts_over_time(run), answers(run) == labels, max_loss, guard)
+              for run in runs.values()]  # fmt: skip
+    return EarlyStop(gain, power, tuple(runs), tuple(doubts), readout, steps, max_loss)
+
+
+def _stops(doubts: Array, level: float) -> Array:
+    hit = doubts < level
+    hit[-1] = True
+    return np.asarray(hit.argmax(axis=0) + 1, np.int64)
+
+
+def _level(doubts: Array, correct: Array, max_loss: float, guard: float) -> float:
+    """The laxest level before the first that might lose too much; (steps, batch) doubts and right answers."""
+    chosen, samples = 0.0, np.arange(doubts.shape[1])
+    seen = np.unique(np.quantile(doubts[:-1], np.linspace(0, 1, LEVELS))) if len(doubts) > 1 else np.zeros(0)
+    for level in seen * (1 - 1e-9):  # beside what was seen, so that no rounding decides
+        lost = correct[-1].astype(np.int64) - correct[_stops(doubts, level) - 1, samples]
+        error = np.sqrt((lost**2).sum() + 1) / len(lost)  # one more than was seen, as none seen does not mean none
+        if lost.mean() + guard * error > max_loss:
+            break
+        chosen = float(level)
+    return chosen
+
+
+def _fit(scores: Array, labels: Array) -> tuple[float, float]:
+    """Gain and power of the greatest likelihood, by a grid that is refined around the best; float64 scores."""
+    steps, batch = scores.shape[:2]
+    times = np.unique(np.linspace(1, steps, FIT_STEPS).round().astype(int))
+    some = np.unique(np.linspace(0, batch - 1, FIT_SAMPLES).round().astype(int))
+    chosen = scores[np.ix_(times - 1, some)].astype(np.float64)
+    right = np.broadcast_to(labels[some][None, :, None], (*chosen.shape[:2], 1))
+    size = float(np.abs(chosen).max()) or 1.0
+    best, width = (0.0, 0.0), (5.0, 1.5)
+
+    def loss(place: tuple[float, float]) -> float:
+        logits = np.exp(place[0]) * times[:, None, None] ** place[1] * (chosen / size)
+        logits -= logits.max(axis=2, keepdims=True)
+        truth = np.take_along_axis(logits, right, axis=2)[..., 0]
+        return float((np.log(np.exp(logits).sum(axis=2)) - truth).mean())
+
+    for _ in range(7):
+        offsets = np.linspace(-1, 1, 7)
+        best = min(((best[0] + width[0] * i, best[1] + width[1] * j) for i in offsets for j in offsets), key=loss)
+        width = (width[0] / 2.2, width[1] / 2.2)
+    return float(np.exp(best[0]) / size), float(best[1])
+
+
+def _checked(stop: EarlyStop) -> dict[str, Any]:
+    """The arguments as plain values, or an InputError."""
+    again = "calibrate again"
+    knobs, doubts = as_numbers("knobs", stop.knobs), as_numbers("doubts", stop.doubts, 0, 1)
+    if not knobs or len(doubts) != len(knobs) or list(knobs) != sorted(set(knobs)):
+        raise InputError(f"knobs: found {len(knobs)} knobs and {len(doubts)} doubts, allowed are as many, rising")
+    loss = as_number("max_loss", stop.max_loss, 0, above=True, remedy=again)
+    if loss >= 1:
+        raise InputError(f"max_loss: found {loss:g}, allowed is a fraction such as 0.005; {again}")
+    return {
+        "gain": as_number("gain", stop.gain, 0, above=True, remedy=again),
+        "power": as_number("power", stop.power, -16, 16, remedy=again),
+        "knobs": knobs,
+        "doubts": doubts,
+        "readout": as_name("readout", stop.readout, READOUTS),
+        "steps": as_integer("steps", stop.steps, 1, remedy=again),
+        "max_loss": loss,
+    }
+
+
+def _check_runs(runs: Mapping[float, Array], labels: Array) -> Array:
+    """The labels, checked against runs that are checked to be alike."""
+    shapes = {run.shape for run in runs.values()}
+    if len(shapes) != 1 or any(len(shape) != 3 or 0 in shape for shape in shapes):
+        raise InputError(
+            f"scores: found shapes {sorted(shapes)}, allowed is one shape (steps, batch, n) for all settings; measure "
+            f"the same samples at each"
+        )
+    steps, samples, outputs = next(iter(shapes))
+    return as_labels("labels", labels, samples, outputs, steps=steps)

@@ -1,0 +1,160 @@
+"""Operating points of the dial, and which of them are worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.checks import as_integer, as_number, shown
+from aspen.errors import InputError
+
+BELIEVED = 1.645
+"""Standard errors of a gain in accuracy that :func:`thin` asks for: 95 % sure, one-sided."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One knob setting, measured. Energies are None where the chip has no published figures, or there is no chip.
+
+    Args:
+        threshold_scale: the knob.
+        accuracy: fraction of samples classified correctly.
+        accuracy_low, accuracy_high: Wilson's 95 % interval of the accuracy; where it is known who the samples are
+            from, of that on subjects that were not seen.
+        hidden_spikes: spikes of hidden populations per inference.
+        synaptic_operations: synaptic operations of all connections per inference.
+        hidden_synaptic_operations: those without the first layer's, which the input alone decides.
+        dynamic_nj: dynamic energy per inference, nJ.
+        static_nj: static energy per inference, nJ.
+        samples: number of samples measured.
+        unanswered: fraction of samples without an answer (:func:`aspen.network.readout.answers`); they are not correct.
+    """
+
+    threshold_scale: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    hidden_spikes: float
+    synaptic_operations: float
+    hidden_synaptic_operations: float
+    dynamic_nj: float | None
+    static_nj: float | None
+    samples: int
+    unanswered: float = 0.0
+
+    @property
+    def total_nj(self) -> float | None:
+        """Dynamic and static energy per inference, nJ; None unless both are known."""
+        return None if self.dynamic_nj is None or self.static_nj is None else self.dynamic_nj + self.static_nj
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value, optional = getattr(self, each.name), each.name in ("dynamic_nj", "static_nj")
+            if not (optional and value is None):
+                check = as_integer if each.name == "samples" else as_number
+                object.__setattr__(self, each.name, check(each.name, value, remedy="measure again"))
+
+
+@dataclass(frozen=True)
+class EarlyPoint:
+    """An operating point where inferences end early: its spikes and energies are those of the steps taken.
+
+    Args:
+        point: what was measured.
+        steps: time steps taken per inference.
+    """
+
+    point: OperatingPoint
+    steps: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.point, OperatingPoint):
+            raise InputError(f"point: found {shown(self.point)}, allowed is an OperatingPoint; measure again")
+        object.__setattr__(self, "steps", as_number("steps", self.steps, remedy="measure again"))
+
+
+def wilson(correct: float, samples: float, sure: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval for a rate of which ``correct`` of ``samples`` were seen (Wilson, JASA 22, 1927).
+
+    Args:
+        correct: how many were right.
+        samples: how many there were.
+        sure: probability with which the interval holds the rate.
+    """
+    rate, z2 = correct / samples, NormalDist().inv_cdf(0.5 + sure / 2) ** 2
+    middle = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
+    half = sqrt(z2 * (rate * (1 - rate) / samples + z2 / (4 * samples**2))) / (1 + z2 / samples)
+    return min(max(middle - half, 0.0), rate), max(min(middle + half, 1.0), rate)
+
+
+def stretched(point: OperatingPoint, sure: float) -> tuple[float, float]:
+    """The interval of a point's accuracy for another probability than 0.95, with as many samples as made the first."""
+    edge = point.accuracy_low if point.accuracy >= 0.5 else point.accuracy_high
+    gap, z2 = point.accuracy - edge, NormalDist().inv_cdf(0.975) ** 2
+    size = z2 * edge * (1 - edge) / gap**2 if gap else float(point.samples)  # Wilson's interval, solved for the samples
+    return wilson(point.accuracy * size, size, sure) if size else (0.0, 1.0)
+
+
+def cost_of(point: OperatingPoint) -> float:
+    """What a point costs: its dynamic energy in nJ, or its hidden spikes where no energy is known."""
+    return point.hidden_spikes if point.dynamic_nj is None else point.dynamic_nj
+
+
+def spikes_of(point: OperatingPoint) -> float:
+    """Hidden spikes per inference."""
+    return point.hidden_spikes
+
+
+def pareto_front(
+    points: Sequence[OperatingPoint], cost: Callable[[OperatingPoint], float] = spikes_of
+) -> list[OperatingPoint]:
+    """The points that no cheaper point matches in accuracy, cheapest (by ``cost``) first.
+
+    On the data they were measured on, accuracy rises from point to point.
+    """
+    front: list[OperatingPoint] = []
+    for point in sorted(points, key=lambda point: (cost(point), -point.accuracy)):
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    return front
+
+
+def thin(points: Sequence[OperatingPoint], correct: Array, believed: float = BELIEVED) -> list[OperatingPoint]:
+    """The points of the Pareto front that are worth their cost beyond doubt, cheapest first.
+
+    From the cheapest on, a point is kept if it is more accurate than the last one kept by more than ``believed``
+    standard errors of that difference. All points were measured on the same samples, so the difference is taken sample
+    by sample. The cheapest and the most accurate are always kept; a point whose knob lies outside its neighbours' is
+    not, so that the knob goes one way.
+
+    Args:
+        points: measured points.
+        correct: (points, samples): whether, or how often (0 to 1), each sample was classified correctly.
+        believed: standard errors that a gain must exceed.
+
+    Raises:
+        InputError: there are no points, or not as many rows.
+    """
+    correct = np.asarray(correct, np.float64)
+    if not points or correct.ndim != 2 or len(correct) != len(points):
+        raise InputError(f"correct: found shape {correct.shape}, allowed is ({len(points)}, samples), at least one")
+    rows = {id(point): row for point, row in zip(points, correct, strict=True)}
+    front = pareto_front(points, cost_of)
+    kept, best = [front[0]], front[-1]
+    for point in front[1:]:
+        gain = rows[id(point)] - rows[id(kept[-1])]
+        error = gain.std(ddof=min(1, gain.size - 1)) / gain.size**0.5
+        if gain.mean() > believed * error and (point is best or _between(kept[-1], point, best)):
+            kept.append(point)
+    return kept if kept[-1] is best else [*kept, best]
+
+
+def _between(left: OperatingPoint, point: OperatingPoint, right: OperatingPoint) -> bool:
+    """Whether the knob of ``point`` lies between two others', exclusively."""
+    low, high = sorted((left.threshold_scale, right.threshold_scale))
+    return low < point.threshold_scale < high

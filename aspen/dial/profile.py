@@ -1,0 +1,212 @@
+"""Dial profiles: one knob value that becomes a factor on the threshold of each neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from aspen._base.arrays import Array, Rebuilt, frozen
+from aspen._base.checks import as_number, shown
+from aspen.errors import FileFormatError, InputError, NetworkError
+from aspen.network.connections import Connection, Conv, Sparse
+from aspen.network.files import NETWORK_SECTION, network_from_section
+from aspen.network.network import Network
+from aspen.network.neurons import Lif
+from aspen.network.targets import as_network
+from aspen.storage.container import Container, read_container, update_container
+
+SECTION = "dial"
+_LARGEST_LOG = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class DialProfile(Rebuilt):
+    """What a knob value does to the thresholds.
+
+    The threshold of neuron i of a population is multiplied by ``exp(offset_i + knob * slope_i)``. A knob of 0 is the
+    accurate end and 1 the sparse one where the profile was trained (:func:`aspen.fit` with the recipe ``aspen``);
+    values outside ``[low, high]`` are refused.
+
+    Args:
+        slopes: population -> change of the threshold's logarithm per unit of the knob; a scalar or the population's
+            shape. Populations left out are not dialled.
+        offsets: population -> the same at knob 0; default: 0.
+        low, high: range of the knob.
+    """
+
+    slopes: Mapping[str, Array]
+    offsets: Mapping[str, Array] = field(default_factory=dict)
+    low: float = 0.0
+    high: float = 1.0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            slopes: Mapping[str, ArrayLike],
+            offsets: Mapping[str, ArrayLike] = ...,
+            low: float = 0.0,
+            high: float = 1.0,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for part in ("slopes", "offsets"):
+            given: Mapping[str, Any] = getattr(self, part)
+            if not isinstance(given, Mapping):
+                raise InputError(f"{part}: found {shown(given)}, allowed is a mapping from population to numbers")
+            made = {name: frozen(f"{part} of {name}", values, "float") for name, values in given.items()}
+            object.__setattr__(self, part, MappingProxyType(made))
+        if not self.slopes or set(self.offsets) - set(self.slopes):
+            raise InputError(
+                f"profile: found slopes of {sorted(self.slopes)} and offsets of {sorted(self.offsets)}, allowed are "
+                f"slopes of one population and more, and offsets of the same; give slopes, zeros where need be"
+            )
+        for end in ("low", "high"):
+            object.__setattr__(self, end, as_number(f"profile: {end}", getattr(self, end)))
+        if not self.low < self.high:
+            raise InputError(f"profile: found the range {self.low} to {self.high}, allowed is low < high, both finite")
+        for knob in (self.low, self.high):
+            for name in self.slopes:
+                if np.abs(self._logarithm(name, knob)).max() > _LARGEST_LOG:
+                    raise InputError(
+                        f"profile: found a factor beyond exp({_LARGEST_LOG:g}) for {name} at knob {knob:g}, allowed "
+                        f"are smaller ones; look for a diverged training"
+                    )
+
+    @classmethod
+    def uniform(cls, network: Network, low: float = 0.5, high: float = 4.0) -> DialProfile:
+        """One factor for all hidden populations, ``low`` at knob 0 and ``high`` at knob 1, even in the logarithm."""
+        as_network(network)
+        if not 0 < low < high < np.inf:
+            raise InputError(f"uniform: found factors from {low} to {high}, allowed is 0 < low < high; e.g. 0.5 and 4")
+        slopes: dict[str, ArrayLike] = dict.fromkeys(network.hidden, float(np.log(high / low)))
+        return cls(slopes, dict.fromkeys(network.hidden, float(np.log(low))))
+
+    def _logarithm(self, name: str, knob: float) -> Array:
+        offset = self.offsets.get(name, np.zeros(()))
+        return np.asarray(offset.astype(np.float64) + knob * self.slopes[name].astype(np.float64))
+
+    def scale(self, knob: float) -> dict[str, Array]:
+        """The ``threshold_scale`` that ``knob`` stands for, as every engine, session and sweep takes it.
+
+        Args:
+            knob: a number from :attr:`low` to :attr:`high`.
+
+        Returns:
+            population -> (1, 1, n or 1) factors, above 0.
+
+        Raises:
+            InputError: the knob is out of range.
+        """
+        place = as_number("knob", knob, self.low, self.high, remedy="turn it less")
+        return {name: np.exp(self._logarithm(name, place)).reshape(1, 1, -1) for name in self.slopes}
+
+    @property
+    def largest_factor(self) -> float:
+        """The largest factor that any threshold gets, at either end of the knob."""
+        return float(max(np.exp(self._logarithm(n, k)).max() for n in self.slopes for k in (self.low, self.high)))
+
+    def check(self, network: Network) -> None:
+        """Raise InputError unless the profile fits the populations of ``network``."""
+        for part in ("slopes", "offsets"):
+            for name, values in getattr(self, part).items():
+                if name not in network.order:
+                    raise InputError(f"profile: found population {name!r}, allowed are {network.order}; make a new one")
+                if values.shape not in ((), network[name].shape):
+                    raise InputError(
+                        f"profile: found {part} of shape {values.shape} for {name}, allowed is a scalar or "
+                        f"{network[name].shape}; make a new one"
+                    )
+
+    def folded(self, network: Network) -> tuple[Network, DialProfile]:
+        """Network and profile without offsets: the network is what it was at knob 0.
+
+        A neuron whose threshold is multiplied spikes as if its weights and biases were divided instead, which needs no
+        threshold of its own on a chip. That is done where each neuron has weights of its own (Dense and Sparse); at the
+        end of a convolution, and where membranes are read out, the thresholds are multiplied.
+        """
+        self.check(network)
+        populations, connections = [], list(network.connections)
+        for population in network.populations:
+            neuron, offset = population.neuron, self.offsets.get(population.name)
+            if isinstance(neuron, Lif) and offset is not None:
+                factor = np.broadcast_to(np.exp(offset.astype(np.float64)), population.shape)
+                incoming = network.incoming(population.name)
+                shown = population.name == network.output and network.readout != "spikes"
+                if shown or population.current or any(isinstance(c, Conv) for c in incoming):
+                    neuron = replace(neuron, threshold=neuron.threshold.astype(np.float64) * factor)
+                else:
+                    neuron = replace(neuron, bias=neuron.bias.astype(np.float64) / factor)
+                    connections = [
+                        _divided(c, factor.reshape(-1)) if c.target == population.name else c for c in connections
+                    ]
+            populations.append(replace(population, neuron=neuron))
+        folded = replace(network, populations=tuple(populations), connections=tuple(connections))
+        return folded, DialProfile(self.slopes, {}, self.low, self.high)
+
+
+def _divided(connection: Connection, factor: Array) -> Connection:
+    """A connection with the weights and the bias of each target neuron divided by its factor (n,)."""
+    weight = connection.weight.astype(np.float64)
+    rows = factor[connection.rows] if isinstance(connection, Sparse) else factor[:, None]
+    bias = None if connection.bias is None else connection.bias.astype(np.float64) / factor
+    return replace(connection, weight=weight / rows, bias=bias)  # type: ignore[type-var]
+
+
+def save_profile(profile: DialProfile, path: str | Path) -> None:
+    """Keep ``profile`` in the ``.aspen`` file at ``path``, beside the network, in place of any other.
+
+    Raises:
+        InputError: it does not fit the network in the file, or there is no such file.
+    """
+    update_container(path, lambda container: put_profile(profile, container))
+
+
+def put_profile(profile: DialProfile, container: Container) -> None:
+    """Put ``profile`` beside the network in ``container``; see :func:`save_profile`."""
+    profile.check(network_from_section(*container.get(NETWORK_SECTION)))
+    tensors = {
+        f"{part}/{name}": array for part in ("slopes", "offsets") for name, array in getattr(profile, part).items()
+    }
+    container.put(SECTION, {"low": profile.low, "high": profile.high}, tensors)
+
+
+def find_profile(path: str | Path) -> DialProfile | None:
+    """The profile in the ``.aspen`` file at ``path``, or None where it has none; as :func:`load_profile`."""
+    container = read_container(path)
+    return _from_container(container, path) if SECTION in container.headers else None
+
+
+def load_profile(path: str | Path) -> DialProfile:
+    """The profile in the ``.aspen`` file at ``path``, checked against the network beside it.
+
+    Raises:
+        FileFormatError: there is none, or it is malformed.
+    """
+    container = read_container(path)
+    if SECTION not in container.headers:
+        raise FileFormatError(
+            f"{path}: found no dial, allowed is a file with one: `aspen train` makes one, and in Python aspen.fit with "
+            f"save_profile; without one all thresholds are turned together, by --threshold-scale or without --dial"
+        )
+    return _from_container(container, path)
+
+
+def _from_container(container: Container, path: str | Path) -> DialProfile:
+    header, tensors = container.get(SECTION)
+    parts: dict[str, dict[str, Array]] = {"slopes": {}, "offsets": {}}
+    try:
+        for key, array in tensors.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = array
+        profile = DialProfile(parts["slopes"], parts["offsets"], header["low"], header["high"])
+        profile.check(network_from_section(*container.get(NETWORK_SECTION)))
+    except (InputError, NetworkError, LookupError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path}: the dial profile is malformed ({error}); save it again") from error
+    return profile

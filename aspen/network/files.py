@@ -1,0 +1,110 @@
+"""A network in its section of an ``.aspen`` file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aspen._base.arrays import Array
+from aspen.errors import AspenError, FileFormatError, one_line
+from aspen.network.connections import CONNECTION_KINDS
+from aspen.network.graded import GradedInput
+from aspen.network.network import Network, Population
+from aspen.network.neurons import NEURON_KINDS
+from aspen.storage.container import MALFORMED, Container, read_container, write_container
+
+NETWORK_SECTION = "network"
+
+
+def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Array]]:
+    """JSON header and tensors that describe ``network``."""
+    tensors: dict[str, Array] = {}
+
+    def describe(part: Any, prefix: str) -> dict[str, Any]:
+        found = {name: getattr(part, name) for name in part.array_fields}
+        tensors.update({f"{prefix}/{name}": array for name, array in found.items() if array is not None})
+        return {"kind": part.kind, **{name: getattr(part, name) for name in part.value_fields}}
+
+    populations = [
+        {
+            "name": population.name,
+            "shape": list(population.shape),
+            "current": population.current,
+            "graded": None if population.graded is None else asdict(population.graded),
+            "neuron": None
+            if population.neuron is None
+            else describe(population.neuron, f"populations/{population.name}"),
+        }
+        for population in network.populations
+    ]
+    connections = [describe(connection, f"connections/{connection.name}") for connection in network.connections]
+    header = {
+        "populations": populations,
+        "connections": connections,
+        "output": network.output,
+        "readout": network.readout,
+        "provenance": dict(network.provenance),
+    }
+    return header, tensors
+
+
+def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]) -> Network:
+    """The network that a section describes, validated like one built by hand.
+
+    Raises:
+        FileFormatError: something is missing, or the parts do not fit together.
+    """
+    try:
+        populations = [
+            Population(
+                entry["name"],
+                entry["shape"],
+                None
+                if entry["neuron"] is None
+                else _build(NEURON_KINDS, entry["neuron"], tensors, f"populations/{entry['name']}"),
+                entry.get("current", False),
+                None if entry.get("graded") is None else GradedInput(**entry["graded"]),
+            )
+            for entry in header["populations"]
+        ]
+        connections = [
+            _build(CONNECTION_KINDS, entry, tensors, f"connections/{entry['source']}->{entry['target']}")
+            for entry in header["connections"]
+        ]
+        parts = tuple(populations), tuple(connections)
+        return Network(*parts, header["output"], header["provenance"], header.get("readout", "spikes"))
+    except AspenError as error:
+        raise FileFormatError(f"network description: {one_line(error)}") from error
+    except MALFORMED as error:
+        raise FileFormatError(
+            f"network description: incomplete or malformed ({one_line(error)}); save the network again"
+        ) from error
+
+
+def _build(kinds: Mapping[str, Any], entry: Mapping[str, Any], tensors: Mapping[str, Array], prefix: str) -> Any:
+    if entry["kind"] not in kinds:
+        raise FileFormatError(
+            f"{prefix}: found kind {entry['kind']!r}, this ASPEN knows {sorted(kinds)}; install a newer ASPEN"
+        )
+    part = kinds[entry["kind"]]
+    arrays = {name: tensors[f"{prefix}/{name}"] for name in part.array_fields if f"{prefix}/{name}" in tensors}
+    return part(**{name: entry[name] for name in part.value_fields}, **arrays)
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """Write ``network`` as a new ``.aspen`` file; see :meth:`aspen.Network.save`."""
+    write_container(network_container(network), path)
+
+
+def network_container(network: Network) -> Container:
+    """The parts of a new ``.aspen`` file with ``network`` alone."""
+    container = Container()
+    container.put(NETWORK_SECTION, *network_to_section(network))
+    return container
+
+
+def load_network(path: str | Path) -> Network:
+    """Read the network of an ``.aspen`` file; see :func:`aspen.load_network`."""
+    return network_from_section(*read_container(path).get(NETWORK_SECTION))

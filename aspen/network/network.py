@@ -1,0 +1,336 @@
+"""What a network is: named populations and the connections between them. Needs NumPy only, never torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.checks import as_flag, as_integers, as_name, shown
+from aspen._base.memory import check_neurons
+from aspen.errors import NetworkError
+from aspen.network.connections import Connection, Conv, Dense, Sparse
+from aspen.network.graded import LARGEST_CURRENT, GradedInput
+from aspen.network.neurons import FixedLif, Lif, Neuron
+from aspen.storage.json import MAX_DEPTH, parse_json
+
+__all__ = ["Conv", "Dense", "FixedLif", "Lif", "Network", "Population", "Sparse", "load_network"]
+
+READOUTS = ("spikes", "membrane", "membrane-last", "membrane-max")
+"""What decides: the output population's spikes, or its membranes summed over time, at the last step, or at their
+highest; see :attr:`aspen.network.record.Record.scores`."""
+MAX_CURRENT = 2**51
+"""Currents of integer networks stay below this: their product with a 12-bit decay then fits 64 bits, and every sum of
+weights float64."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """A group of neurons with one set of parameters.
+
+    Args:
+        name: letters, digits, ``_``, ``.`` and ``-``; unique within the network.
+        shape: shape of the population, without time and batch; ``(n,)`` for a dense layer.
+        neuron: what the neurons do; ``None`` for an input population, which passes on what it is given.
+        current: this population is the input and takes a direct current instead of spikes: without ``neuron`` any
+            analog values, which its connections weigh; with one, a current that is added to the membrane at each step,
+            in units of the membrane or, in integers, of the bias mantissa.
+        graded: of analog values: their range, which a chip needs. Networks in integers take the values as they are
+            and make graded spikes of them; in floating point it changes nothing.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    neuron: Neuron | None = None
+    current: bool = False
+    graded: GradedInput | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise NetworkError(
+                f"population name: found {self.name!r}, allowed are letters, digits, '_', '.' and '-'; rename it"
+            )
+        given = (self.shape,) if isinstance(self.shape, (int, np.integer)) else self.shape
+        shape = as_integers(f"{self.name}.shape", given, low=1, error=NetworkError)
+        if not shape:
+            raise NetworkError(f"{self.name}.shape: found (), allowed are sizes of 1 and more; give e.g. (n,)")
+        check_neurons(f"{self.name}.shape", shape)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "current", as_flag(f"{self.name}.current", self.current, NetworkError))
+        self._check_kinds()
+        if self.neuron is not None:
+            self.neuron.check(self.name, shape)
+        if self.graded is not None and not self.is_analog:
+            raise NetworkError(
+                f"{self.name}: found the range of an analog input, allowed where the input takes a current and has no "
+                f"neurons; leave it out"
+            )
+
+    def _check_kinds(self) -> None:
+        for part, kinds in (("neuron", (Lif, FixedLif)), ("graded", (GradedInput,))):
+            value = getattr(self, part)
+            if value is not None and not isinstance(value, kinds):
+                raise NetworkError(
+                    f"{self.name}.{part}: found {shown(value)}, allowed is {' or '.join(k.__name__ for k in kinds)} "
+                    f"or None; make one"
+                )
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+    @property
+    def is_analog(self) -> bool:
+        """Whether this population passes on analog values."""
+        return self.current and self.neuron is None
+
+    @property
+    def peak(self) -> int:
+        """Largest magnitude that a neuron passes on in a chip's integers: 1 for a spike."""
+        if not self.is_analog:
+            return 1
+        return LARGEST_CURRENT if self.graded is None else self.graded.largest
+
+    @property
+    def is_input(self) -> bool:
+        """Whether this population is fed from outside."""
+        return self.neuron is None or self.current
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A spiking network: immutable, in NumPy arrays, in floating point or in a chip's integers (never mixed).
+
+    Args:
+        populations: exactly one input population (``neuron=None`` or ``current=True``), and one or more others.
+        connections: each reads one population and drives another or itself. Those with delay 0 form no cycle.
+        output: name of the output population; default: the last one.
+        readout: one of :data:`READOUTS`: what of the output population is the network's answer.
+        provenance: where the network came from (JSON values only); kept in the file.
+    """
+
+    populations: tuple[Population, ...]
+    connections: tuple[Connection, ...]
+    output: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    readout: str = "spikes"
+
+    def __post_init__(self) -> None:
+        self._set_parts()
+        names = [population.name for population in self.populations]
+        if len(set(names)) != len(names):
+            raise NetworkError(
+                f"populations: found the names {names}, allowed are unique names; rename the repeated one"
+            )
+        inputs = [population.name for population in self.populations if population.is_input]
+        if len(inputs) != 1 or len(names) < 2:
+            raise NetworkError(
+                f"populations: found the inputs {inputs} among {names}, allowed is one input and at least one other"
+            )
+        object.__setattr__(self, "output", as_name("output", self.output or names[-1], error=NetworkError))
+        if self.output not in names or self[self.output].neuron is None:
+            raise NetworkError(f"output: found {self.output!r}, allowed is a population with neurons; choose one")
+        as_name("readout", self.readout, READOUTS, NetworkError)
+        self._check_connections()
+        self._check_one_arithmetic()
+        self._check_currents()
+        self.order  # noqa: B018 - raises on a cycle
+
+    def _set_parts(self) -> None:
+        for name, kind in (("populations", Population), ("connections", Connection)):
+            parts = tuple(getattr(self, name))
+            for part in parts:
+                if not isinstance(part, kind):
+                    raise NetworkError(f"{name}: found {shown(part)}, allowed are those of aspen.network; make one")
+            object.__setattr__(self, name, parts)
+        self._set_provenance()
+        total = sum(population.size for population in self.populations)
+        check_neurons("populations", (total,))
+
+    def _set_provenance(self) -> None:
+        if not isinstance(self.provenance, Mapping):
+            raise NetworkError(f"provenance: found {shown(self.provenance)}, allowed is a mapping of JSON values")
+        try:
+            parse_json(json.dumps(dict(self.provenance)), MAX_DEPTH // 2)  # a file's header goes round it
+        except (TypeError, ValueError, RecursionError) as error:
+            raise NetworkError(
+                f"provenance: found values that no file holds ({error}), allowed are numbers, text, lists and "
+                f"mappings; convert them"
+            ) from error
+        object.__setattr__(self, "provenance", dict(self.provenance))
+
+    def _check_connections(self) -> None:
+        seen = set()
+        for connection in self.connections:
+            for end in (connection.source, connection.target):
+                if end not in self:
+                    raise NetworkError(f"{connection.name}: found unknown population {end!r}, allowed are {self.names}")
+            if self[connection.target].neuron is None:
+                raise NetworkError(
+                    f"{connection.name}: drives the input population, which takes spikes from outside only"
+                )
+            if connection.name in seen:
+                raise NetworkError(
+                    f"{connection.name}: found twice, allowed is one between two populations; add the weights"
+                )
+            seen.add(connection.name)
+            connection.check(self[connection.source].shape, self[connection.target].shape)
+        for population in self.populations:
+            if not population.is_input and not self.incoming(population.name):
+                raise NetworkError(f"{population.name}: nothing drives this population; connect or remove it")
+
+    def _check_one_arithmetic(self) -> None:
+        fixed = {isinstance(p.neuron, FixedLif) for p in self.populations if p.neuron is not None}
+        fixed |= {connection.is_integer for connection in self.connections}
+        if len(fixed) > 1:
+            raise NetworkError(
+                "network: found both floating-point and integer parts, allowed is one kind; compile the whole network"
+            )
+
+    def _check_currents(self) -> None:
+        for name in self.names if self.is_integer else ():
+            if (current := self.largest_current(name)) >= MAX_CURRENT:
+                raise NetworkError(
+                    f"{name}: found weights that add up to currents of {current:.3g} where all inputs are at their "
+                    f"largest, allowed are currents below {MAX_CURRENT:.3g} (a chip's have 24 bits); use smaller "
+                    f"weights or exponents, a faster current decay, or fewer bits for the input"
+                )
+
+    def __contains__(self, name: str) -> bool:
+        return any(population.name == name for population in self.populations)
+
+    def __getitem__(self, name: str) -> Population:
+        """The population called ``name``."""
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise NetworkError(f"population: found {name!r}, allowed are {self.names}; check the spelling")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all populations, the input included."""
+        return [population.name for population in self.populations]
+
+    @cached_property
+    def input(self) -> Population:
+        """The population that is fed from outside."""
+        return next(population for population in self.populations if population.is_input)
+
+    @property
+    def hidden(self) -> list[str]:
+        """Names of the populations that are neither input nor output, in the order in which they are computed."""
+        return [name for name in self.order if name != self.output]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether this is a chip's integer network."""
+        return isinstance(self[self.output].neuron, FixedLif)
+
+    def incoming(self, name: str) -> list[Connection]:
+        """Connections that drive population ``name``."""
+        return [connection for connection in self.connections if connection.target == name]
+
+    def drive_bias(self, name: str) -> Array:
+        """(n,) float64, or int64 in an integer network: what the connections into population ``name`` add to its
+        synaptic current at every step."""
+        total = np.zeros(self[name].size, np.int64 if self.is_integer else np.float64)
+        for connection in self.incoming(name):
+            total = total + connection.bias_currents()
+        return total
+
+    @cached_property
+    def order(self) -> list[str]:
+        """Populations with neurons, sorted so that everything acting within a step comes before what it acts on."""
+        waiting = {p.name: {c.source for c in self.incoming(p.name) if c.delay == 0} for p in self.populations}
+        done: list[str] = []
+        while waiting:
+            ready = [name for name, sources in waiting.items() if sources <= set(done)]
+            if not ready:
+                raise NetworkError(
+                    f"connections: found a cycle without delay among {sorted(waiting)}; give one of them delay=1"
+                )
+            done += ready
+            for name in ready:
+                del waiting[name]
+        return [name for name in done if self[name].neuron is not None]
+
+    def largest_current(self, name: str) -> float:
+        """A bound on the current of population ``name`` in an integer network, in units of the membrane: all sources
+        send the largest values that they can, with the signs of the weights, at every step."""
+        neuron, incoming = self[name].neuron, self.incoming(name)
+        sums = sum(c.largest_sum * self[c.source].peak * 2.0**c.exponent for c in incoming)
+        rounded = sum(c.exponent < 0 for c in incoming)  # shifting right rounds down
+        drive = (sums + rounded) * 2**FixedLif.SHIFT
+        if not isinstance(neuron, FixedLif) or drive <= 2 * FixedLif.STATE_LIMIT:
+            return FixedLif.STATE_LIMIT  # wrapping around once brings back what is left of a current, and this drive
+        return drive * 4096 / (1 + int(neuron.current_decay.min()))
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons outside the input population."""
+        return sum(population.size for population in self.populations if population.neuron is not None)
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses with a weight other than zero."""
+        return sum(connection.n_synapses for connection in self.connections)
+
+    def with_input_peak(self, peak: float, bits: int = GradedInput.bits) -> Network:
+        """The same network, which knows the range of its analog input: what compiling to a chip needs.
+
+        Args:
+            peak: largest magnitude of the input in training data; larger values are clipped.
+            bits: of the chip's integers, the sign included; 2 to 16.
+
+        Raises:
+            NetworkError: the network takes spikes, or is in integers already.
+            InputError: peak or bits are not allowed.
+        """
+        if self.is_integer or not self.input.is_analog:
+            raise NetworkError(
+                "input: found a network that takes spikes or is in integers, allowed is one in floating point with an "
+                "analog input; compile it as it is"
+            )
+        known = replace(self.input, graded=GradedInput(peak, bits))
+        return replace(self, populations=tuple(known if p is self.input else p for p in self.populations))
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to an ``.aspen`` file: to a temporary name first, then moved into place."""
+        from aspen.network.files import save_network
+
+        save_network(self, path)
+
+    def __str__(self) -> str:
+        kind = "integers" if self.is_integer else "floating point"
+        lines = [f"Network ({kind}): {self.n_neurons} neurons, {self.n_synapses} synapses"]
+        for population in self.populations:
+            role = "input" if population.neuron is None else population.neuron.reset
+            role += ", takes a current" if population.current else ""
+            if population.graded is not None:
+                role += f" up to {population.graded.peak:.3g}, in {population.graded.bits} bits on a chip"
+            mark = f" (output: {self.readout})" if population.name == self.output else ""
+            lines.append(f"  {population.name} {population.shape}: {role}{mark}")
+        lines += [f"  {c.name}: {c.kind}, {c.n_synapses} synapses, delay {c.delay}" for c in self.connections]
+        return "\n".join(lines)
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network from an ``.aspen`` file, fully validated; needs no torch, and executes nothing.
+
+    Raises:
+        FileFormatError: the file is damaged, incomplete, or of another format.
+        InputError: there is no such file.
+    """
+    from aspen.network.files import load_network as load
+
+    return load(path)

@@ -1,0 +1,159 @@
+"""Neuron parameters: LIF in floating point, and LIF as Loihi holds it in integers.
+
+What these parameters do at each time step is written once, in :func:`aspen_emulator.engines.lif.lif_step`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from aspen._base.arrays import Array, Rebuilt, check_range, check_shape, frozen
+from aspen._base.checks import as_name
+from aspen.errors import NetworkError
+
+RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", "subtract-guarded", "none")
+"""How the membrane is reset after a spike; see :func:`aspen_emulator.engines.lif.lif_step`."""
+
+
+_ZERO: Any = 0  # defaults, made into arrays with all other arguments
+_FORGET: Any = 4095
+
+
+@dataclass(frozen=True, eq=False)
+class Lif(Rebuilt):
+    """A leaky integrate-and-fire neuron in floating point (snnTorch's ``Leaky``; with ``alpha`` > 0 ``Synaptic``).
+
+    Args:
+        threshold: firing threshold, in units of the membrane; scalar or the population's shape; > 0. Infinity, with
+            ``reset="none"``, makes a leaky integrator that never fires (NIR's ``LI`` and ``CubaLI``), to be read out.
+        beta: membrane decay per time step, 0 to 1; scalar or the population's shape.
+        alpha: synaptic current decay per time step, 0 to 1; scalar or the population's shape.
+        bias: added to the membrane at every step; scalar or the population's shape.
+        reset: one of :data:`RESETS`.
+    """
+
+    kind: ClassVar[str] = "lif"
+    array_fields: ClassVar[tuple[str, ...]] = ("threshold", "beta", "alpha", "bias")
+    value_fields: ClassVar[tuple[str, ...]] = ("reset",)
+
+    threshold: Array
+    beta: Array
+    alpha: Array = _ZERO
+    bias: Array = _ZERO
+    reset: str = "zero"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            threshold: ArrayLike,
+            beta: ArrayLike,
+            alpha: ArrayLike = 0.0,
+            bias: ArrayLike = 0.0,
+            reset: str = "zero",
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for field in self.array_fields:
+            array = frozen(field, getattr(self, field), "float", infinite=field == "threshold")
+            object.__setattr__(self, field, array)
+        for field in ("alpha", "beta"):
+            check_range(field, getattr(self, field), 0.0, 1.0)
+        if self.threshold.size and self.threshold.min() <= 0:
+            raise NetworkError(
+                f"threshold: found {self.threshold.min():g}, allowed is above 0; train with positive thresholds"
+            )
+        as_name("reset", self.reset, RESETS, NetworkError)
+        if np.isinf(self.threshold).any() and self.reset != "none":
+            raise NetworkError(
+                f"threshold: found infinity with reset {self.reset!r}, allowed is reset='none': what never fires is "
+                f"never reset"
+            )
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise unless every parameter is a scalar or has the population's ``shape``."""
+        for field in self.array_fields:
+            check_shape(f"{name}.{field}", getattr(self, field), [(), shape])
+
+    @property
+    def fires(self) -> bool:
+        """Whether any neuron can fire: False for a leaky integrator."""
+        return not bool(np.isinf(self.threshold).all())
+
+
+@dataclass(frozen=True, eq=False)
+class FixedLif(Rebuilt):
+    """A LIF neuron in Loihi's integers (Lava 0.10's bit-accurate model; Davies et al., IEEE Micro 38(1), 2018).
+
+    Args:
+        threshold: mantissa, 1 to 131071 (17 bit); the membrane is compared with ``threshold << 6``.
+        current_decay: ``du``, 0 to 4095; the current keeps ``(4095 - du) / 4096`` of itself at each step.
+        voltage_decay: ``dv``, 0 to 4095; the membrane keeps ``(4096 - dv) / 4096`` of itself at each step.
+        bias_mantissa: -4096 to 4095 (13 bit), added to the membrane as ``bias_mantissa << bias_exponent``.
+        bias_exponent: 0 to 7 (3 bit).
+        reset: one of :data:`RESETS`.
+
+    Every array is a scalar or has the population's shape.
+    """
+
+    kind: ClassVar[str] = "fixed-lif"
+    array_fields: ClassVar[tuple[str, ...]] = (
+        "threshold",
+        "current_decay",
+        "voltage_decay",
+        "bias_mantissa",
+        "bias_exponent",
+    )
+    value_fields: ClassVar[tuple[str, ...]] = ("reset",)
+    MAX_THRESHOLD: ClassVar[int] = 2**17 - 1
+    SHIFT: ClassVar[int] = 6
+    """Bits by which thresholds and synaptic input are shifted left against the 24-bit state."""
+    STATE_LIMIT: ClassVar[int] = 2**23
+    """Currents and membranes are numbers of 24 bits: magnitudes up to this."""
+
+    threshold: Array
+    voltage_decay: Array
+    current_decay: Array = _FORGET
+    bias_mantissa: Array = _ZERO
+    bias_exponent: Array = _ZERO
+    reset: str = "zero"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            threshold: ArrayLike,
+            voltage_decay: ArrayLike,
+            current_decay: ArrayLike = 4095,
+            bias_mantissa: ArrayLike = 0,
+            bias_exponent: ArrayLike = 0,
+            reset: str = "zero",
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for field in self.array_fields:
+            object.__setattr__(self, field, frozen(field, getattr(self, field), "int"))
+        check_range("threshold mantissa", self.threshold, 1, self.MAX_THRESHOLD)
+        check_range("current_decay", self.current_decay, 0, 4095)
+        check_range("voltage_decay", self.voltage_decay, 0, 4095)
+        check_range("bias_mantissa", self.bias_mantissa, -4096, 4095)
+        check_range("bias_exponent", self.bias_exponent, 0, 7)
+        as_name("reset", self.reset, RESETS, NetworkError)
+
+    @property
+    def bias(self) -> Array:
+        """What is added to the membrane at every step, in units of the 24-bit membrane."""
+        return np.left_shift(self.bias_mantissa.astype(np.int64), self.bias_exponent)
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise unless every parameter is a scalar or has the population's ``shape``."""
+        for field in self.array_fields:
+            check_shape(f"{name}.{field}", getattr(self, field), [(), shape])
+
+
+Neuron = Lif | FixedLif
+NEURON_KINDS: dict[str, type[Lif] | type[FixedLif]] = {Lif.kind: Lif, FixedLif.kind: FixedLif}

@@ -1,0 +1,66 @@
+"""The read-out: from what the output population did to scores, and from scores to an answer.
+
+This is the one place that says what a network's answer is; records, streams, early ends and the training ask here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aspen._base.arrays import Array
+
+NO_ANSWER = -1
+"""The prediction for a sample without an answer."""
+FREQUENT = 0.05
+"""The share of samples without an answer above which the commands warn: more than one in twenty."""
+
+
+def answers(scores: Array) -> Array:
+    """The output with the highest score; the lowest index where several have it; :data:`NO_ANSWER` where all are 0.
+
+    All scores are 0 where no output spiked, or where no output's membrane ever moved: nothing has reached the outputs,
+    and to name the first class would be right by chance. It counts as wrong.
+
+    Args:
+        scores: (..., n), one for each output.
+
+    Returns:
+        (...) int64, from 0 to n - 1, or :data:`NO_ANSWER`.
+    """
+    scores = np.asarray(scores)
+    return np.where(scores.any(axis=-1), scores.argmax(axis=-1), NO_ANSWER)
+
+
+def accumulated(readout: str, before: Array | None, now: Array) -> Array:
+    """The scores after one more time step.
+
+    Args:
+        readout: one of :data:`aspen.network.network.READOUTS`.
+        before: (...) the scores so far; None before the first step.
+        now: (...) what the outputs did in this step: spikes, or membranes before the reset.
+
+    Returns:
+        (...): spikes and membranes added up, the last membrane, or the largest.
+    """
+    values = now.astype(np.int64) if now.dtype.kind in "bu" else now
+    if before is None or readout == "membrane-last":
+        return values
+    return np.maximum(before, values) if readout == "membrane-max" else before + values
+
+
+def running_scores(readout: str, each: Array) -> Array:
+    """(steps, ...): the scores after each step, from what the outputs did in each, (steps, ...)."""
+    if readout == "membrane-last":
+        return each
+    if readout == "membrane-max":
+        return np.asarray(np.maximum.accumulate(each))
+    return each.cumsum(axis=0, dtype=np.int64 if each.dtype == np.uint8 else None)
+
+
+def final_scores(readout: str, each: Array) -> Array:
+    """(...): the scores after the last step, from what the outputs did in each, (steps, ...)."""
+    if readout == "membrane-last":
+        return np.asarray(each[-1])
+    if readout == "membrane-max":
+        return np.asarray(each.max(axis=0))
+    return np.asarray(each.sum(axis=0, dtype=np.int64 if each.dtype == np.uint8 else None))

@@ -1,0 +1,232 @@
+"""What a run leaves behind: the output spikes, and exact counts of everything that costs energy.
+
+It is defined here, on the lowest floor, so that the energy model needs no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen.network.readout import NO_ANSWER, answers, final_scores
+
+RECORDS = ("counts", "spikes", "membranes")
+"""What a run can be asked to keep: counts only, the spikes of every population too, their membranes too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Counts of one run. All are integers; ``steps`` and ``batch`` are time steps and samples.
+
+    Every neuron is updated at every step. What an update costs a chip depends on whether the neuron has something to
+    do, and published energies do not agree on what that is. Both definitions are counted, and a chip's file says which
+    is priced: ``active_updates`` look at the input alone, ``awake_updates`` are those of SANA-FE (Boyle et al.,
+    ``LoihiLifModel::update``: potential, input current or bias), but for inputs that cancel out: SANA-FE charges a
+    spike that arrives, here the net input decides. All updates that are not active, or not awake, are inactive.
+
+    In integers the counts of all engines are the same. In floating point an input that cancels out in one order of
+    addition may leave a rounding error in another, and a membrane decays towards zero for hundreds of steps without
+    being zero: what a chip does is counted in its integers.
+
+    Args:
+        network: what ran.
+        output: (steps, batch, *shape) uint8: spikes of the output population.
+        spikes: population (the input included) -> (steps, batch) int64: spikes emitted.
+        synaptic_operations: connection -> (steps, batch) int64: synapses with a weight other than zero reached
+            by a spike, counted at the step in which the spike is emitted.
+        multiply_accumulates: connection that weighs an analog input -> (steps, batch) int64: synapses with a weight
+            other than zero reached by a value other than zero. They are no synaptic operations: a value is multiplied.
+        active_updates: population with neurons -> (steps, batch) int64: neurons whose net synaptic input in the step is
+            not zero: the sum of the weights of arriving spikes (or weighed values), biases left out.
+        awake_updates: the same for neurons of which any of three is not zero: the net synaptic input; the membrane
+            carried over from the step before, after its reset (a delayed reset is still to be made; 0 at the first
+            step); a bias, be it the neuron's, with a direct current added, or that of its connections. A synaptic
+            current that is carried over (``alpha``) does not count by itself.
+        rasters: population -> (steps, batch, *shape) uint8, where the run was asked to keep them; else empty.
+        engine: name of the engine.
+        membranes: population with neurons -> (steps, batch, *shape), float64 or int64: the membrane that is compared
+            with the threshold, before the reset of the same step (snnTorch's ``mem`` with ``reset_delay=True``). All,
+            where the run was asked to keep them; else those of the output, where the read-out needs them.
+    """
+
+    network: Network
+    output: Array
+    spikes: Mapping[str, Array]
+    synaptic_operations: Mapping[str, Array]
+    active_updates: Mapping[str, Array]
+    awake_updates: Mapping[str, Array]
+    rasters: Mapping[str, Array] = field(default_factory=dict)
+    engine: str = ""
+    multiply_accumulates: Mapping[str, Array] = field(default_factory=dict)
+    membranes: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Time steps of the run."""
+        return int(self.output.shape[0])
+
+    @property
+    def batch(self) -> int:
+        """Samples of the run."""
+        return int(self.output.shape[1])
+
+    @property
+    def predictions(self) -> Array:
+        """(batch,) int64: the answers, -1 for a sample without one; see :func:`aspen.network.readout.answers`."""
+        return answers(self.scores)
+
+    @property
+    def unanswered(self) -> float:
+        """Share of the samples without an answer, 0 to 1."""
+        return float((self.predictions == NO_ANSWER).mean())
+
+    @property
+    def scores(self) -> Array:
+        """(batch, n): what the network's read-out says of each output neuron.
+
+        ``spikes``: how often it fired. ``membrane``: its membrane summed over time; ``membrane-last``: at the last
+        step; ``membrane-max``: at its highest.
+        """
+        return final_scores(self.network.readout, self.readings)
+
+    @property
+    def readings(self) -> Array:
+        """(steps, batch, n): what the read-out goes by at each step, the outputs' spikes or their membranes."""
+        shown = self.output if self.network.readout == "spikes" else self.membranes[self.network.output]
+        return shown.reshape(self.steps, self.batch, -1)
+
+    @property
+    def hidden_spikes(self) -> Array:
+        """(batch,) int64: spikes of all hidden populations, per sample."""
+        return self._per_sample({name: self.spikes[name] for name in self.network.hidden})
+
+    @property
+    def total_synaptic_operations(self) -> Array:
+        """(batch,) int64: synaptic operations of all connections, per sample."""
+        return self._per_sample(self.synaptic_operations)
+
+    def _per_sample(self, counts: Mapping[str, Array]) -> Array:
+        return np.asarray(sum((c.sum(axis=0) for c in counts.values()), np.zeros(self.batch, np.int64)))
+
+    def updates(self, name: str) -> int:
+        """Neuron updates of population ``name`` in the whole run: neurons x steps x samples."""
+        return self.network[name].size * self.steps * self.batch
+
+    def summary(self) -> dict[str, Any]:
+        """Totals over steps and samples, as plain values that JSON can hold."""
+        populations = {
+            name: {
+                "neurons": self.network[name].size,
+                "spikes": int(self.spikes[name].sum()),
+                **self._update_counts(name),
+            }
+            for name in self.network.names
+        }
+        connections = {
+            name: {"synaptic_operations": int(count.sum())} for name, count in self.synaptic_operations.items()
+        }
+        return {
+            "engine": self.engine,
+            "steps": self.steps,
+            "samples": self.batch,
+            "populations": populations,
+            "connections": connections,
+            "predictions": self.predictions.tolist(),
+            "unanswered": self.unanswered,
+        }
+
+    def _update_counts(self, name: str) -> dict[str, int]:
+        if name not in self.active_updates:
+            return {}
+        active, awake = (int(counts[name].sum()) for counts in (self.active_updates, self.awake_updates))
+        return {"active_updates": active, "inactive_updates": self.updates(name) - active, "awake_updates": awake}
+
+
+def kept_membranes(network: Network, record: str) -> list[str]:
+    """The populations whose membranes a run keeps that was asked for ``record``, one of :data:`RECORDS`."""
+    if record == "membranes":
+        return network.order
+    return [] if network.readout == "spikes" else [network.output]
+
+
+def counted_record(
+    network: Network,
+    rasters: Mapping[str, Array],
+    updates: Mapping[str, Array],
+    engine: str,
+    record: str = "counts",
+    membranes: Mapping[str, Array] | None = None,
+) -> Record:
+    """Count what the spikes of all populations reach.
+
+    Args:
+        network: what ran.
+        rasters: population (the input included) -> (steps, batch, *shape) uint8; an analog input's values.
+        updates: population with neurons -> (2, steps, batch) int64: its active and its awake updates.
+        engine: name of the engine.
+        record: one of :data:`RECORDS`.
+        membranes: population -> (steps, batch, *shape), those that are to be kept.
+    """
+    analog = network.input.name if network.input.neuron is None and network.input.current else None
+    busy = {name: raster.reshape(*raster.shape[:2], -1) != 0 for name, raster in rasters.items()}
+    reached = {c.name: busy[c.source].astype(np.int64) @ c.fan_out() for c in network.connections}
+    from_analog = {c.name for c in network.connections if c.source == analog}
+    return Record(
+        network=network,
+        output=rasters[network.output],
+        spikes={name: raster.sum(axis=2, dtype=np.int64) * (name != analog) for name, raster in busy.items()},
+        synaptic_operations={name: count for name, count in reached.items() if name not in from_analog},
+        active_updates={name: active for name, (active, _) in updates.items()},
+        awake_updates={name: awake for name, (_, awake) in updates.items()},
+        rasters=dict(rasters) if record != "counts" else {},
+        engine=engine,
+        multiply_accumulates={name: count for name, count in reached.items() if name in from_analog},
+        membranes=dict(membranes or {}),
+    )
+
+
+def check_counts(record: Record) -> None:
+    """Raise unless the counts of a record can be those of its network: one for each place, none negative or too large.
+
+    Raises:
+        InputError: a count is missing, is no integer, or is more than all neurons or synapses can make in that time.
+    """
+    network = record.network
+    neurons = {name: network[name].size for name in network.names}
+    updated = {name: neurons[name] for name in network.order}
+    synapses = {connection.name: connection.n_synapses for connection in network.connections}
+    weighed = {c.name for c in network.connections if c.source == network.input.name and network.input.is_analog}
+    limits = {
+        "spikes": neurons,
+        "active_updates": updated,
+        "awake_updates": updated,
+        "synaptic_operations": {name: most for name, most in synapses.items() if name not in weighed},
+        "multiply_accumulates": {name: most for name, most in synapses.items() if name in weighed},
+    }
+    for part, most in limits.items():
+        counts: Mapping[str, Array] = getattr(record, part)
+        if set(counts) != set(most):
+            raise InputError(
+                f"record: found {part} of {', '.join(counts) or 'nothing'}, allowed are those of "
+                f"{', '.join(most) or 'nothing'}; take the record of a run as it is"
+            )
+        for name, each in counts.items():
+            _check_count(f"{part} of {name}", each, most[name], record)
+
+
+def _check_count(what: str, counts: Array, most: int, record: Record) -> None:
+    """Counts of each step and sample, or of several together, where each can have at most ``most`` events."""
+    whole, together = record.steps * record.batch, record.steps * record.batch // max(counts.size, 1)
+    fits = counts.dtype.kind in "iu" and counts.size > 0 and counts.size * together == whole
+    if not fits or counts.min() < 0 or int(counts.max()) > most * together:
+        found = f"{counts.min()} to {counts.max()}" if counts.size else "none"
+        raise InputError(
+            f"record: found {what}: {found} ({counts.dtype}, {counts.size} in {record.steps} steps of {record.batch} "
+            f"samples), allowed are integers from 0 to {most * together}; take the record of a run as it is"
+        )

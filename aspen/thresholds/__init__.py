@@ -1,0 +1,1 @@
+"""Thresholds of snnTorch neurons: moved at random in training, turned by the knob, learned as a dial."""

@@ -1,0 +1,236 @@
+"""A learned dial: how one knob moves the threshold of each neuron, trained together with the network.
+
+While it is attached, neuron i of a layer fires above ``threshold_i * exp(offset_i + knob * slope_i)``, in training and
+evaluation alike. Offsets and slopes are parameters with gradients; the knob is a number, or one for each sample of a
+batch. After training :meth:`LearnedDial.profile` is the :class:`aspen.DialProfile` for the exported network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aspen._base.arrays import Array
+from aspen.dial.profile import DialProfile
+from aspen.errors import InputError, ModelError
+from aspen.models.layers import check_positive, population_name, select_layers, show, spiking_layers
+from aspen.thresholds.guards import Attachment, ForwardGuard, NeuronControl, find_guard
+
+
+def learn_dial(
+    model: nn.Module,
+    sample: Tensor,
+    *,
+    slope: float = 1.2,
+    offset: float = -0.2,
+    layers: str | Iterable[str] = "all",
+    jitter: float = 0.1,
+    groups: int | None = None,
+    begin: DialProfile | None = None,
+    seed: int | None = None,
+) -> LearnedDial:
+    """Attach a dial to the thresholds of a snnTorch model, to be trained with it.
+
+    Args:
+        model: a model with snnTorch neurons, not perturbed.
+        sample: an input (time, batch, *shape), or of one step where the model does one, to see its layers' shapes.
+        slope, offset: where the hidden layers begin, in the threshold's logarithm; the output layer begins at 0.
+        layers: ``"all"``, ``"hidden"``, or names of spiking layers.
+        jitter: in training mode thresholds are moved at random too, by ``exp(jitter * N)`` for each sample and neuron,
+            which keeps the network from tuning itself to single knob values.
+        groups: most different slopes in a layer, as a chip's core stores few thresholds (Loihi 8): neurons with similar
+            slopes in ``begin`` share one from then on. ``None``: each neuron has its own.
+        begin: a dial of the same model that was learned before, to go on with, instead of ``slope`` and ``offset``.
+        seed: of the jitter; default: torch's global generator.
+
+    Returns:
+        the dial, a module whose parameters (``slopes``, ``offsets``) belong into the optimizer beside the model's.
+
+    Raises:
+        InputError: a value that is not allowed.
+        ModelError: no spiking layer, or one that is perturbed or dialled already.
+    """
+    if jitter < 0:
+        raise InputError(f"jitter: found {jitter}, allowed is 0 and more; 0.1 was the best measured")
+    spiking = spiking_layers(model)
+    chosen = select_layers(model, layers if isinstance(layers, str) else tuple(layers))
+    for name in chosen:
+        check_positive(name, spiking[name])
+        control = find_guard(spiking[name], NeuronControl)
+        if control is not None and control.source is not None:
+            raise ModelError(
+                f"{show(name)}: found a perturbation or dial attached already, allowed is one; remove() it"
+            )
+    shapes = _shapes(model, sample, {name: spiking[name] for name in chosen})
+    if groups is not None and groups < 1:
+        raise InputError(f"groups: found {groups}, allowed is 1 and more, or None; Loihi's cores store 8 thresholds")
+    hidden = set(select_layers(model, "hidden"))
+    start = {}
+    for name, shape in shapes.items():
+        first = np.full(shape, offset if name in hidden else 0.0), np.full(shape, slope if name in hidden else 0.0)
+        start[name] = first if begin is None else _begun(begin, name, shape)
+    return LearnedDial(model, start, jitter, groups, seed)
+
+
+def _begun(begin: DialProfile, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Offsets and slopes of a layer in a profile."""
+    population = population_name(name)
+    parts = (begin.offsets.get(population, np.zeros(())), begin.slopes.get(population))
+    if parts[1] is None or any(part.shape not in ((), shape) for part in parts if part is not None):
+        raise InputError(f"begin: found no dial for {show(name)} of shape {shape}; pass the one of this model")
+    return np.broadcast_to(parts[0], shape), np.broadcast_to(parts[1], shape)
+
+
+def group_slopes(slopes: Array, groups: int) -> tuple[Array, Array]:
+    """At most ``groups`` values for ``slopes``: k-means in one dimension, begun at the quantiles.
+
+    Returns:
+        values (g,), and for each slope the index of its value, in the shape of ``slopes``.
+    """
+    flat = slopes.astype(np.float64).reshape(-1)
+    values = np.unique(flat)
+    if len(values) > groups:
+        values = np.unique(np.quantile(flat, (np.arange(groups) + 0.5) / groups))
+    for _ in range(100):
+        index = np.abs(flat[:, None] - values).argmin(axis=1)
+        moved = np.array([flat[index == g].mean() for g in np.unique(index)])
+        if len(moved) == len(values) and np.allclose(moved, values, rtol=0, atol=1e-12):
+            break
+        values = moved
+    index = np.abs(flat[:, None] - values).argmin(axis=1)
+    return values, index.reshape(slopes.shape)
+
+
+def _shapes(model: nn.Module, sample: Tensor, layers: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
+    """The shape of each layer without the batch, seen on a forward pass in evaluation mode."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            spikes = output if isinstance(output, Tensor) else output[0]
+            found[name] = tuple(spikes.shape[1:])
+
+        return hook
+
+    handles = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(sample)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    silent = sorted(set(layers) - set(found))
+    if silent:
+        raise ModelError(f"{silent[0]}: not called on the sample, allowed are layers that the model uses; name others")
+    return found
+
+
+class LearnedDial(Attachment, nn.Module):
+    """What :func:`learn_dial` attached; made by it alone.
+
+    Attributes:
+        slopes, offsets: parameters by layer, in the shape of the layer, or for grouped slopes (groups,); a dot in a
+            name is written ``/``.
+        knob: where the dial stands: a number, or (batch,).
+    """
+
+    additive = False
+    always = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        start: Mapping[str, tuple[Array, Array]],
+        jitter: float,
+        groups: int | None,
+        seed: int | None,
+    ) -> None:
+        super().__init__()
+        self.layers = tuple(start)
+        self.jitter = jitter
+        like = next(model.parameters())
+        self.offsets, self.slopes = nn.ParameterDict(), nn.ParameterDict()
+        self._groups: dict[str, Tensor] = {}
+        for name, (offset, slope) in start.items():
+            key = name.replace(".", "/")
+            if groups is not None:
+                slope, index = group_slopes(slope, groups)
+                self._groups[key] = torch.from_numpy(index).to(like.device)
+            self.offsets[key] = nn.Parameter(torch.tensor(offset, dtype=like.dtype, device=like.device))
+            self.slopes[key] = nn.Parameter(torch.tensor(slope, dtype=like.dtype, device=like.device))
+        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self._factors: dict[str, Tensor] = {}
+        self.knob: float | Tensor = 0.0
+        self._attach(model, self.layers, lambda: _PassGuard(model, self))
+
+    def turn(self, knob: float | Tensor) -> None:
+        """Set the dial, from the next forward pass on: a number, or one for each sample, (batch,)."""
+        if isinstance(knob, Tensor) and knob.ndim > 1:
+            raise InputError(f"knob: found shape {tuple(knob.shape)}, allowed is a number or (batch,)")
+        self.knob = knob
+        self._factors = {}
+
+    def reseed(self, seed: int) -> None:
+        """Begin the jitter anew from ``seed``."""
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def draw(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor | None:
+        """The factors of ``layer`` in the present pass, (batch or 1, *features).
+
+        Raises:
+            ModelError: the knobs or the layer's shape do not fit the batch.
+        """
+        if layer not in self._factors:
+            self._factors[layer] = self._make(layer, state, signal)
+        return self._factors[layer]
+
+    def _make(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor:
+        key = layer.replace(".", "/")
+        offset, slope = self.offsets[key], self._slope(key)
+        knob = torch.as_tensor(self.knob, dtype=signal.dtype, device=signal.device)
+        if tuple(state[1:]) != tuple(offset.shape) or knob.numel() not in (1, state[0]):
+            raise ModelError(
+                f"{show(layer)}: found a membrane of shape {tuple(state)} under {knob.numel()} knobs, allowed are "
+                f"(batch, {', '.join(map(str, offset.shape))}) and one knob, or one for each sample; turn() the dial"
+            )
+        spread = knob.reshape(-1, *[1] * offset.ndim)
+        logarithm = offset.to(signal.dtype) + spread * slope.to(signal.dtype)
+        if self.jitter > 0 and self._controls[layer].module.training:
+            noise = torch.randn(tuple(state), generator=self._generator, dtype=torch.float32)
+            logarithm = logarithm + self.jitter * noise.to(signal.device, signal.dtype)
+        return logarithm.exp()
+
+    def _slope(self, key: str) -> Tensor:
+        """The slope of each neuron."""
+        return self.slopes[key][self._groups[key]] if key in self._groups else self.slopes[key]
+
+    def profile(self, low: float = 0.0, high: float = 1.0) -> DialProfile:
+        """The dial as it stands, for the network that :func:`aspen.export` makes of the model."""
+
+        keys = {population_name(name): name.replace(".", "/") for name in self.layers}
+        slopes = {name: self._slope(key).detach().cpu().numpy() for name, key in keys.items()}
+        offsets = {name: self.offsets[key].detach().cpu().numpy() for name, key in keys.items()}
+        return DialProfile(slopes, offsets, low, high)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._stored(_factors={})
+
+
+class _PassGuard(ForwardGuard):
+    """Makes every forward pass of the model compute its factors, and draw its jitter, once."""
+
+    def __init__(self, module: nn.Module, dial: LearnedDial) -> None:
+        super().__init__(module)
+        self.dial = dial
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.dial._factors = {}
+        return self.inner(*args, **kwargs)

@@ -1,0 +1,1 @@
+"""Training: the loop, its recipes, losses, checkpoints and measurements."""

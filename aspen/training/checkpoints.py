@@ -1,0 +1,254 @@
+"""Checkpoints of a training: written whole or not at all, read without executing anything, and checked in full.
+
+What a checkpoint may hold follows from the training that goes on with it: the recipes, data and weights of its settings
+(:func:`read_checkpoint`), and the optimizer, dial and averages of its stage (:func:`check_stage`). Both look before
+anything of the training is changed.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import pickle
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aspen._base.checks import as_integer, as_number, as_numbers, shown
+from aspen.errors import FileFormatError, InputError, one_line
+from aspen.storage.container import MALFORMED
+from aspen.storage.writing import write_atomically
+from aspen.training.stage import Epoch, Stage
+
+VERSION = 1
+_KEYS = (
+    "version",
+    "settings",
+    "stage",
+    "epoch",
+    "history",
+    "model",
+    "dial",
+    "optimizer",
+    "schedule",
+    "average",
+    "best",
+    "before",
+)
+
+
+_DAMAGE = (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError, AssertionError, MemoryError)
+
+
+def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
+    """Write ``state`` (tensors and plain values only) atomically."""
+    buffer = io.BytesIO()
+    torch.save({"version": VERSION, **state}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_tensors(path: str | Path) -> Any:
+    """What ``torch.save`` wrote: tensors and plain values only, on the CPU.
+
+    Raises:
+        FileFormatError: it is damaged, or holds anything else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles: what is wrong with them is said below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (*_DAMAGE, *MALFORMED) as error:
+        raise FileFormatError(f"{path}: not readable as tensors ({one_line(error)}); save or copy it again") from error
+
+
+def read_checkpoint(path: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The state in a checkpoint, of a training with the same ``settings``.
+
+    What belongs to its stage is left to :func:`check_stage`.
+
+    Raises:
+        InputError: there is no such file, or it is of another training.
+        FileFormatError: it is damaged, or no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint; start without resuming")
+    state = load_tensors(path)
+    version = state.get("version") if isinstance(state, dict) else None
+    if type(version) is not int or version != VERSION or set(state) != set(_KEYS) or not _is_plain(state["settings"]):
+        raise FileFormatError(f"{path}: found no checkpoint of this ASPEN (format {VERSION}); start anew")
+    if state["settings"] != settings:
+        kept = state["settings"] if isinstance(state["settings"], dict) else {}
+        raise InputError(
+            f"{path}: found a checkpoint of another training, which differs in {'; '.join(differences(kept, settings))}"
+            f"; resume with the same settings, or start anew"
+        )
+    try:
+        _check_progress(state, len(settings["recipe"]))
+        _check_dial_before(state["before"])
+    except InputError as error:
+        raise FileFormatError(f"{path}: the checkpoint is malformed ({error}); start anew") from error
+    return state
+
+
+def differences(kept: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """In which settings a checkpoint's training differs from another, with both values where they are short."""
+    found = []
+    for key in sorted({*settings, *kept}):
+        one, two = kept.get(key), settings.get(key)
+        if one == two:
+            continue
+        if key == "recipe" and isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+            for number, (before, now) in enumerate(zip(one, two, strict=True)):
+                stage = f"stage {number + 1}: " if len(one) > 1 else ""
+                found += [f"recipe ({stage}{text})" for text in _compared(_fields(before), _fields(now))]
+        else:
+            found += _compared({key: one}, {key: two})
+    return found
+
+
+def _compared(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Name, value in the checkpoint and value now of what differs."""
+    texts = []
+    for name in dict.fromkeys((*kept, *now)):
+        one, two = kept.get(name), now.get(name)
+        if one != two:
+            short = all(len(str(value)) <= 60 for value in (one, two))
+            texts.append(f"{name}: found {one}, now {two}" if short and name != "input" else name)
+    return texts
+
+
+def _fields(recipe: object) -> dict[str, str]:
+    """The fields of a recipe by its representation; those of its dial as ``dial.price``. Later stages are no fields."""
+    try:
+        named = dict(_keywords(ast.parse(str(recipe), mode="eval").body, ""))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # of a damaged checkpoint
+        return {"text": str(recipe)}
+    return {name: value for name, value in named.items() if not name.startswith("then")}
+
+
+def _keywords(call: ast.AST, prefix: str) -> Iterator[tuple[str, str]]:
+    for keyword in getattr(call, "keywords", []):
+        if isinstance(keyword.value, ast.Call):
+            yield from _keywords(keyword.value, f"{prefix}{keyword.arg}.")
+        else:
+            yield f"{prefix}{keyword.arg}", ast.unparse(keyword.value)
+
+
+def check_stage(path: str | Path, state: dict[str, Any], stage: Stage) -> None:
+    """Raise unless ``state``, which :func:`read_checkpoint` gave, is one that ``stage`` can go on from.
+
+    Raises:
+        FileFormatError: a part is missing, too much, or of another form.
+    """
+    try:
+        _check_stage(state, stage)
+    except InputError as error:
+        raise FileFormatError(f"{path}: the checkpoint is malformed ({error}); start anew") from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is made of plain values, which can be compared."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(inner) for inner in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _check_progress(state: Mapping[str, Any], stages: int) -> None:
+    """Stage and epoch, and that the history leads there."""
+    stage, epoch = as_integer("stage", state["stage"], 0, stages - 1), as_integer("epoch", state["epoch"], 1)
+    history = state["history"]
+    _expect("history", isinstance(history, list) and len(history) > 0, history, "entries of epochs")
+    for entry in history:
+        _check_epoch(entry)
+    places = [(entry["stage"], entry["epoch"]) for entry in history]
+    steps = all(after in ((s, e + 1), (s + 1, 0)) for (s, e), after in pairwise(places))
+    leads = places[0] == (0, 0) and places[-1] == (stage, epoch - 1)
+    _expect("history", steps and leads, places[-3:], f"every epoch up to {epoch} of stage {stage + 1}")
+
+
+def _check_epoch(entry: Any) -> None:
+    names = {each.name for each in fields(Epoch)}
+    _expect("history", isinstance(entry, dict) and set(entry) == names, entry, f"entries with {', '.join(names)}")
+    for name in ("stage", "epoch"):
+        as_integer(f"history: {name}", entry[name], 0)
+    for name in ("loss", "dead"):
+        as_number(f"history: {name}", entry[name])
+    lengths = {len(as_numbers(f"history: {name}", entry[name])) for name in ("settings", "accuracy", "spikes")}
+    _expect("history", len(lengths) == 1 and 0 not in lengths, entry, "as many accuracies and spikes as settings")
+
+
+def _check_dial_before(before: Any) -> None:
+    if before is None:
+        return
+    parts = isinstance(before, dict) and set(before) == {"slopes", "offsets"}
+    arrays = parts and all(
+        isinstance(part, dict) and all(isinstance(v, Tensor) and v.is_floating_point() for v in part.values())
+        for part in before.values()
+    )
+    _expect("before", arrays, before, "slopes and offsets of a dial")
+
+
+def _check_stage(state: Mapping[str, Any], stage: Stage) -> None:
+    like, epoch = stage.state(), as_integer("epoch", state["epoch"], 1, stage.recipe.epochs)
+    weights = {name: like[name] for name in ("model", "dial")}
+    for name in ("model", "dial", "schedule"):
+        _check_form(name, state[name], like[name])
+    _check_optimizer(state["optimizer"], like["optimizer"], stage.parameters)
+    last = state["schedule"]["last_epoch"]
+    _expect("schedule", last == epoch * stage.batches, last, f"{epoch * stage.batches} steps in {epoch} epochs")
+    if state["average"] is not None:
+        _check_form("average", state["average"], list(stage.parameters) if stage.recipe.average else None)
+    if state["best"] is not None:
+        wanted = {"accuracy": 0.0, "epoch": 1, "weights": weights}
+        _check_form("best", state["best"], None if stage.recipe.patience is None else wanted)
+        as_integer("best: epoch", state["best"]["epoch"], 1, epoch)
+
+
+def _check_optimizer(found: Any, like: dict[str, Any], parameters: list[Tensor]) -> None:
+    """As it is after some steps: each parameter that has had a gradient has its moments."""
+    whole = isinstance(found, dict) and set(found) == {"state", "param_groups"} and isinstance(found["state"], dict)
+    _expect("optimizer", whole, found, "state and param_groups")
+    _check_form("optimizer", found["param_groups"], like["param_groups"])
+    groups = [[group["params"] for group in each["param_groups"]] for each in (found, like)]
+    _expect("optimizer", groups[0] == groups[1], groups[0], str(groups[1]))
+    for index, moments in found["state"].items():
+        number = as_integer("optimizer: parameter", index, 0, len(parameters) - 1)
+        like_this = parameters[number]
+        wanted = {"step": torch.zeros(()), "exp_avg": like_this, "exp_avg_sq": like_this}
+        _check_form(f"optimizer: parameter {number}", moments, wanted)
+
+
+def _check_form(what: str, found: Any, like: Any) -> None:
+    """Raise unless ``found`` has the keys, lengths, types and shapes of ``like``, and finite numbers."""
+    if isinstance(like, Mapping):
+        _expect(what, isinstance(found, Mapping) and set(found) == set(like), found, f"the parts {sorted(like)}")
+        for key, value in like.items():
+            _check_form(f"{what}: {key}", found[key], value)
+    elif isinstance(like, (list, tuple)):
+        _expect(what, isinstance(found, (list, tuple)) and len(found) == len(like), found, f"{len(like)} parts")
+        for one, other in zip(found, like, strict=True):
+            _check_form(what, one, other)
+    elif isinstance(like, Tensor):
+        fits = isinstance(found, Tensor) and (found.shape, found.dtype, found.layout) == (
+            like.shape, like.dtype, like.layout
+        )  # fmt: skip
+        _expect(what, fits, found, f"{like.dtype} values of shape {tuple(like.shape)}")
+    elif isinstance(like, float):
+        as_number(what, found)
+    else:
+        _expect(what, type(found) is type(like), found, type(like).__name__)
+
+
+def _expect(what: str, condition: bool, found: Any, allowed: str) -> None:
+    if not condition:
+        described = f"{found.dtype} values of shape {tuple(found.shape)}" if isinstance(found, Tensor) else shown(found)
+        raise InputError(f"{what}: found {described}, allowed is {allowed}")

@@ -1,0 +1,131 @@
+"""What :func:`aspen.fit` looks at before it begins, so that what cannot be trained is said at once and by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aspen._base.names import unknown_name
+from aspen.data import Dataset, Samples
+from aspen.errors import AspenError, InputError, ModelError, one_line
+from aspen.models.copying import copy_of
+from aspen.models.layers import check_weights, hidden_layers, spiking_layers
+from aspen.thresholds.perturbation import perturb_thresholds
+from aspen.training.recipes import Recipe
+from aspen.training.stage import scores_of
+
+_OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+"""What a model raises on an input that does not fit it."""
+
+
+def check_types(model: object, data: object) -> None:
+    """Refuse what is no model or no data set.
+
+    Raises:
+        InputError: as above.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: found {type(model).__name__}, allowed is a snnTorch model; pass a torch.nn.Module")
+    remedy = "make one: aspen.data.Dataset(name, train, validation, test, encoder, classes) of aspen.data.Samples"
+    if not isinstance(data, Dataset):
+        raise InputError(f"data: found {type(data).__name__}, allowed is aspen.data.Dataset; {remedy}")
+    for part in ("train", "validation"):
+        if not isinstance(data.part(part), Samples):
+            found = type(data.part(part)).__name__
+            raise InputError(f"data: found {found} as {part} samples, allowed are aspen.data.Samples; {remedy}")
+    if isinstance(data.classes, bool) or not isinstance(data.classes, (int, np.integer)):
+        raise InputError(f"data: found classes={data.classes!r}, allowed is a whole number; give the number of classes")
+
+
+def check_model(model: nn.Module, stages: Sequence[Recipe]) -> None:
+    """Refuse weights that hold nothing, no numbers, or cannot be learned, and recipes for other layers.
+
+    Raises:
+        InputError: a recipe names layers or settings that there are not.
+        ModelError: the weights cannot be trained.
+    """
+    if not torch.is_grad_enabled():
+        raise ModelError(
+            "fit: found gradients switched off, allowed is a training outside of torch.no_grad() and "
+            "torch.inference_mode(); call it there"
+        )
+    if not any(True for _ in model.parameters()):
+        raise ModelError("model: found no weights, allowed is a model with layers such as nn.Linear; add one")
+    check_weights(model)
+    spiking_layers(model)
+    learned = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if not learned and any(stage.dial is None for stage in stages):
+        raise ModelError(
+            "model: found no weights that can be trained (requires_grad is False for all), allowed is one or more; "
+            "call model.requires_grad_(), or take a recipe that learns the dial alone, DialTraining(frozen=True)"
+        )
+    for stage in stages:
+        _check_layers(stage, list(hidden_layers(model)))
+
+
+def _check_layers(stage: Recipe, hidden: list[str]) -> None:
+    """The layers and settings that a recipe names."""
+    for name in stage.prices:
+        if name not in hidden:
+            raise InputError(unknown_name(f"{stage.name}: prices", name, hidden, kind="layer"))
+    allowed = [name for name in inspect.signature(perturb_thresholds).parameters if name not in ("model", "seed")]
+    for name in stage.perturbation or {}:
+        if name not in allowed:
+            raise InputError(unknown_name(f"{stage.name}: perturbation", name, allowed, kind="setting"))
+
+
+def check_answer(model: nn.Module, data: Dataset) -> None:
+    """Run a copy of the model on a few samples, in ``eval()`` mode, and see that it answers for every class.
+
+    Raises:
+        ModelError: it fails on the data, or its answer cannot be learned from.
+    """
+    values = data.train.values
+    inputs = torch.from_numpy(data.encode(values[:1], seed=0))
+    size = next(n for n in (2, 3, 4) if n not in (len(inputs), data.classes))  # which tells the axes apart
+    inputs = inputs.repeat_interleave(size, dim=1)
+    twin = copy_of(model).eval()
+    try:
+        answer = twin(inputs.to(next(twin.parameters())))
+    except _OF_THE_MODEL as error:
+        if isinstance(error, AspenError):
+            raise
+        _check_inhibition(twin, error)
+        reason = one_line(error)
+        raise ModelError(
+            f"{type(model).__name__}.forward() fails on the encoded data, (time, batch, *shape) = "
+            f"{tuple(inputs.shape)}: {reason}; let it take {tuple(inputs.shape[2:])} values at each step, or encode "
+            f"the data otherwise"
+        ) from error
+    scores = scores_of(answer, batch=inputs.shape[1])
+    _check_scores(scores, data.classes, any(parameter.requires_grad for parameter in model.parameters()))
+
+
+def _check_inhibition(model: nn.Module, error: Exception) -> None:
+    """snnTorch lets one of a row of neurons fire; rows of rows, as convolutions make them, it cannot index."""
+    for name, layer in spiking_layers(model).items():
+        membrane = getattr(layer, "mem", None)
+        if getattr(layer, "inhibition", False) and isinstance(membrane, Tensor) and membrane.ndim > 2:
+            raise ModelError(
+                f"{name}: found inhibition=True on neurons of shape {tuple(membrane.shape[1:])}, allowed is a row of "
+                f"neurons, as after nn.Linear; use inhibition=False, without which alone a network can be exported"
+            ) from error
+
+
+def _check_scores(scores: Tensor, classes: int, learns: bool) -> None:
+    if scores.shape[1] < classes:
+        raise ModelError(
+            f"model: found {scores.shape[1]} outputs for {classes} classes, allowed is one for each class or more; "
+            f"widen the last layer"
+        )
+    if learns and not scores.requires_grad:
+        raise ModelError(
+            f"model: found an answer without a gradient ({scores.dtype}), allowed is one that the loss can be taken "
+            f"back from; return it without detach(), and not as integers"
+        )
+    if not bool(scores.isfinite().all()):
+        raise ModelError("model: found NaN or infinity in its answer, allowed are finite scores; look at what it adds")

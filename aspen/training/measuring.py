@@ -1,0 +1,127 @@
+"""What a snnTorch model does on a part of the data: accuracy and spikes, at settings of its knob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aspen._base.arrays import Array
+from aspen._base.labels import as_labels
+from aspen.data import Dataset
+from aspen.models.layers import hidden_layers
+from aspen.models.spikes import count_spikes
+from aspen.network.readout import NO_ANSWER, answers
+from aspen.thresholds.guards import get_threshold_scale, set_threshold_scale
+from aspen.training.stage import Epoch, Stage, scores_of
+
+SCALES = (1.0, 0.7, 1.5)
+KNOBS = (0.0, 0.5, 1.0)
+VALIDATION_SAMPLES = 512
+"""Validation samples that are tried after each epoch; the same ones each time."""
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What some samples gave.
+
+    Args:
+        correct, unanswered: how many were answered correctly, and not at all.
+        samples: how many there were.
+        counts: layer -> spikes of each hidden neuron in all of them together, (*shape).
+    """
+
+    correct: int
+    unanswered: int
+    samples: int
+    counts: dict[str, Tensor]
+
+    @property
+    def accuracy(self) -> float:
+        """Share that was answered correctly, 0 to 1."""
+        return self.correct / self.samples
+
+    @property
+    def spikes(self) -> float:
+        """Hidden spikes per inference."""
+        return float(sum(float(count.sum()) for count in self.counts.values())) / self.samples
+
+
+def measure(stage: Stage, loss: float, epoch: int) -> Epoch:
+    """Validation accuracy and spikes at three knob settings, with the averaged weights."""
+    settings = KNOBS if stage.dial is not None else SCALES
+    with stage.averaged():
+        found = count_at(stage, settings)
+    neurons = torch.cat([count.reshape(-1) for count in found[0].counts.values()])
+    dead = float((neurons == 0).double().mean())
+    accuracy, spikes = [each.accuracy for each in found], [each.spikes for each in found]
+    return Epoch(stage.index, epoch, loss, list(settings), accuracy, spikes, dead)
+
+
+def count_at(stage: Stage, settings: tuple[float, ...]) -> list[Counted]:
+    """What some validation samples, always the same, give at each setting of the knob; draws no random numbers."""
+    inputs, labels = validation_samples(stage.data)
+    found = []
+    for setting in settings:
+        with _dialled(stage, setting):
+            found.append(_count(stage.model, stage.runner, inputs, labels))
+    return found
+
+
+def validation_samples(data: Dataset) -> tuple[Array, Array]:
+    """(time, n, *shape) and (n,): encoded samples and labels of at most :data:`VALIDATION_SAMPLES`."""
+    chosen = np.random.default_rng(0).permutation(len(data.validation))[:VALIDATION_SAMPLES]
+    return data.spikes("validation")[:, chosen], data.validation.labels[chosen]
+
+
+@contextmanager
+def _dialled(stage: Stage, setting: float) -> Iterator[None]:
+    """The dial, or the knob of all hidden layers, at ``setting`` for as long as the block runs."""
+    if stage.dial is not None:
+        stage.dial.turn(setting)
+        yield
+        return
+    before = get_threshold_scale(stage.model)
+    set_threshold_scale(stage.model, {name: before[name] * setting for name in stage.hidden})
+    try:
+        yield
+    finally:
+        set_threshold_scale(stage.model, before)
+
+
+def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) -> Counted:
+    """In eval mode."""
+    was_training = model.training
+    model.eval()
+    like = next(model.parameters())
+    hidden = hidden_layers(model)
+    correct, unanswered, counts = 0, 0, dict[str, Tensor]()
+    try:
+        for start in range(0, len(labels), _CHUNK):
+            part = torch.from_numpy(np.ascontiguousarray(inputs[:, start : start + _CHUNK])).to(like.device, like.dtype)
+            with torch.no_grad(), count_spikes(hidden) as spikes:
+                found = answers(scores_of(runner(part)).cpu().numpy())
+            correct += int((found == labels[start : start + _CHUNK]).sum())
+            unanswered += int((found == NO_ANSWER).sum())
+            for name, steps in spikes.items():
+                total = sum(step.sum(dim=0) for step in steps)
+                counts[name] = counts.get(name, 0) + total.double().cpu()  # type: ignore[union-attr]
+    finally:
+        model.train(was_training)
+    return Counted(correct, unanswered, len(labels), counts)
+
+
+def evaluate(model: nn.Module, data: Dataset, part: str) -> tuple[float, float]:
+    """Accuracy (0 to 1) and hidden spikes per inference of a snnTorch model on a part of the data, in eval mode.
+
+    Raises:
+        InputError: there is no such part, or its labels or encoded samples do not fit.
+    """
+    labels = as_labels(f"{part} labels", data.part(part).labels, classes=data.classes)
+    found = _count(model, model, data.spikes(part), labels)
+    return found.accuracy, found.spikes

@@ -1,0 +1,262 @@
+"""A network laid out for the compiled core: made once for each network and kept as long as the network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen.network.connections import Connection, Conv
+from aspen.network.network import Network, Population
+from aspen.network.neurons import FixedLif, Lif, Neuron
+from aspen_emulator.engines.fast import kernels as core
+from aspen_emulator.engines.fast.arrays import State, Tables
+from aspen_emulator.engines.fast.connections import Synapses, synapses_of
+
+RESETS = {
+    "zero": core.ZERO,
+    "none": core.NONE,
+    "subtract": core.SUBTRACT,
+    "subtract-delayed": core.SUBTRACT_DELAYED,
+    "zero-delayed": core.ZERO_DELAYED,
+    "subtract-guarded": core.SUBTRACT_GUARDED,
+}
+NEVER = 2**30
+"""A threshold that no 24-bit membrane reaches."""
+MAX_CURRENT = 2**30
+"""Currents up to this fit 32 bits, with a membrane, a bias, a direct current and a reset."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sums that are shifted together: ``first`` place among all sums, then ``down`` bits right, times ``factor``."""
+
+    first: int
+    down: int
+    factor: int
+    members: tuple[str, ...]
+
+
+class Plan:
+    """Tables of a network, and where each population and connection stands in them.
+
+    Attributes:
+        slots: names of the populations in the order of the tables; the input comes first.
+        connections: in the order of the tables: by target.
+        tables: for the compiled core.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.populations = {p.name: p for p in network.populations}
+        self.input, self.is_integer = network.input, network.is_integer
+        self.incoming = {name: network.incoming(name) for name in network.names}
+        self.slots = [network.input.name, *(name for name in network.order if name != network.input.name)]
+        self.order = network.order
+        self.orders = {name: _order(network, name) for name in self.slots}
+        self.as_is = {name: bool((np.diff(order) == 1).all()) for name, order in self.orders.items()}
+        self.connections: list[Connection] = [c for name in self.slots for c in self.incoming[name]]
+        self.position = {connection.name: c for c, connection in enumerate(self.connections)}
+        synapses = {c.name: synapses_of(c, self.orders[c.source], self.orders[c.target]) for c in self.connections}
+        self.fan_out = {name: each.fan_out for name, each in synapses.items()}
+        self.padded = {name: -(-self.populations[name].size // core.PAD) * core.PAD for name in self.slots}
+        self.state_type, self.sum_type = _types(network)
+        self.tables = self._tables(network, synapses)
+        self._matrices: dict[str, Array] = {}
+
+    def _groups(self) -> tuple[list[Group], int]:
+        groups, first = [], 0
+        for name in self.slots:
+            members: dict[object, list[Connection]] = {}
+            for connection in self.incoming[name]:
+                # a sum is rounded when it is shifted right: each connection's own
+                key = connection.exponent if connection.exponent >= 0 else connection.name
+                members.setdefault(key, []).append(connection)
+            for together in members.values():
+                down, factor = self.scaling(together[0])
+                groups.append(Group(first, down, factor, tuple(c.name for c in together)))
+                first += self.padded[name]
+        return groups, first
+
+    def scaling(self, connection: Connection) -> tuple[int, int]:
+        """(bits right, factor): what makes a sum of weights a drive in units of the membrane."""
+        if not connection.is_integer:
+            return 0, 1
+        return max(-connection.exponent, 0), 2 ** (max(connection.exponent, 0) + FixedLif.SHIFT)
+
+    def _tables(self, network: Network, synapses: dict[str, Synapses]) -> Tables:
+        groups, room = self._groups()
+        sums_of = {name: group.first for group in groups for name in group.members}
+        conns, weights, index, fan = self._connection_tables(synapses, sums_of)
+        outs = {n: [self.position[c.name] for c in self.connections if c.source == n] for n in self.slots}
+        pops = np.zeros((len(self.slots), 16), np.int64)
+        at = lists = lens = out = group = into = 0
+        for row, name in zip(pops, self.slots, strict=True):
+            population, incoming = self.populations[name], self.incoming[name]
+            ring = 1 + max((c.delay for c in self.connections if c.source == name), default=0)
+            own = sum(g.members[0] in {c.name for c in incoming} for g in groups)
+            row[[core.N, core.PADDED, core.LIST, core.RING, core.LENS]] = (
+                population.size, self.padded[name], lists, ring, lens,
+            )  # fmt: skip
+            row[[core.IN, core.IN_END, core.GROUP, core.GROUP_END]] = into, into + len(incoming), group, group + own
+            row[[core.OUT, core.OUT_END]] = out, out + len(outs[name])
+            if population.neuron is not None:
+                row[core.AT] = at
+                at += self.padded[name]
+                self._describe(row, population, population.neuron, incoming)
+            lists, lens = lists + ring * population.size, lens + ring
+            into, group, out = into + len(incoming), group + own, out + len(outs[name])
+        self.room, self.list_room, self.ring_room = at, lists + 1, lens
+        ends = (room, max(self.padded.values()), 0)
+        return Tables(
+            pops=pops,
+            conns=conns,
+            groups=np.array([*((g.first, g.down, g.factor) for g in groups), ends], np.int64),
+            outs=np.array([c for name in self.slots for c in outs[name]], np.int64),
+            weights=weights,
+            places=index,
+            fan=fan,
+            **self._parameters(network),
+        )
+
+    def _describe(self, row: Array, population: Population, neuron: Neuron, incoming: list[Connection]) -> None:
+        row[core.RESET] = RESETS[neuron.reset]
+        row[core.MEMORY] = bool((_keep(neuron)[0] != 0).any())
+        row[core.BIASED] = any(c.bias is not None for c in incoming)
+        row[core.SHARED] = all(c.source == self.input.name for c in incoming) and not (self.input.neuron)
+
+    def _connection_tables(
+        self, synapses: dict[str, Synapses], sums_of: dict[str, int]
+    ) -> tuple[Array, Array, Array, Array]:
+        conns = np.zeros((len(self.connections), 11), np.int64)
+        weights: list[Array] = [np.zeros(core.PAD, self.sum_type)]
+        index: list[Array] = [np.zeros(1, np.int64)]
+        fan: list[Array] = [np.zeros(1, np.int64)]
+        for row, connection in zip(conns, self.connections, strict=True):
+            own = synapses[connection.name]
+            row[[core.SOURCE, core.DELAY, core.KIND]] = (
+                self.slots.index(connection.source), connection.delay, own.kind,
+            )  # fmt: skip
+            row[[core.WEIGHTS, core.INDEX, core.FAN]] = [sum(map(len, part)) for part in (weights, index, fan)]
+            row[core.SUMS] = sums_of[connection.name]
+            row[core.RUNS] = row[core.INDEX] + len(own.index[0])
+            row[core.FROM_INPUT] = connection.source == self.input.name and not self.input.neuron
+            row[core.FAN_ALL] = own.fan_out[0] if (own.fan_out == own.fan_out[0]).all() else -1
+            placed = own.weights.astype(self.sum_type)
+            if own.kind == core.DENSE:
+                row[core.STRIDE] = self.padded[connection.target]
+                placed = np.pad(placed, ((0, 0), (0, row[core.STRIDE] - placed.shape[1]))).ravel()
+            weights.append(placed)
+            index += own.index
+            if row[core.FAN_ALL] < 0:
+                fan.append(own.fan_out)
+        tables = np.concatenate(index)
+        if tables.max() < 2**31:
+            tables = tables.astype(np.int32)
+        return conns, np.concatenate(weights), tables, np.concatenate(fan).astype(np.int64)
+
+    def _parameters(self, network: Network) -> dict[str, Array]:
+        made: dict[str, Array] = {
+            key: np.zeros(self.room, self.state_type) for key in ("keep_u", "keep_v", "bias", "drive_bias")
+        }
+        for slot, name in enumerate(self.slots):
+            neuron = self.populations[name].neuron
+            if neuron is None:
+                continue
+            at, order = self.tables_at(slot, name), self.orders[name]
+            for key, values in zip(("keep_u", "keep_v", "bias"), (*_keep(neuron), neuron.bias), strict=True):
+                made[key][at : at + len(order)] = values if values.ndim == 0 else values.reshape(-1)[order]
+            made["drive_bias"][at : at + len(order)] = network.drive_bias(name)[order]
+        biased = (made["bias"] != 0) | (made["drive_bias"] != 0)
+        return made | {"biased": np.packbits(biased, bitorder="little").view(np.uint64)}
+
+    def tables_at(self, slot: int, name: str) -> int:
+        """The first neuron of a population in the arrays over all neurons."""
+        before = [other for other in self.slots[:slot] if self.populations[other].neuron is not None]
+        return sum(self.padded[other] for other in before)
+
+    def exact_type(self, connection: Connection) -> type[Any]:
+        """The smallest float that holds every sum of the connection's weights exactly; float64 for float weights."""
+        return np.float32 if self.is_integer and connection.largest_sum < 2**24 else np.float64
+
+    def matrix(self, connection: Connection) -> Array:
+        """The weights of a dense connection for a matrix product, (n_source, n_target) in the core's order."""
+        if connection.name not in self._matrices:
+            row = self.tables.conns[self.position[connection.name]]
+            sources, targets = (self.populations[name].size for name in (connection.source, connection.target))
+            size = sources * row[core.STRIDE]
+            weights = self.tables.weights[row[core.WEIGHTS] :][:size].reshape(sources, -1)[:, :targets]
+            self._matrices[connection.name] = np.ascontiguousarray(weights, self.exact_type(connection))
+        return self._matrices[connection.name]
+
+    def direct_current(self, values: Array) -> Array:
+        """A direct current (steps, batch, n) as the core adds it to the membranes."""
+        neuron = self.input.neuron
+        assert neuron is not None  # other currents are weighed
+        if isinstance(neuron, FixedLif):
+            exponents = neuron.bias_exponent.astype(np.int64)
+            values = values.astype(np.int64) << (exponents if exponents.ndim == 0 else exponents.reshape(-1))
+        return values[..., self.orders[self.input.name]].astype(self.state_type)
+
+    def state(self, rows: int) -> State:
+        """The state at rest."""
+        u, v, owed = (np.zeros((rows, self.room), self.state_type) for _ in range(3))
+        lists, lens = np.zeros((rows, self.list_room), np.int32), np.zeros((rows, self.ring_room), np.int32)
+        return State(u, v, owed, lists, lens)
+
+    @cached_property
+    def state_bytes(self) -> int:
+        """Bytes of the state of one row."""
+        return 3 * self.room * np.dtype(self.state_type).itemsize + 4 * (self.list_room + self.ring_room)
+
+    def natural(self, name: str, values: Array) -> Array:
+        """Values (..., n) in the core's order as (..., *shape) in the network's."""
+        shape = self.populations[name].shape
+        if self.as_is[name]:
+            return values.reshape(*values.shape[:-1], *shape)
+        channels_last = values.reshape(*values.shape[:-1], *shape[1:], shape[0])
+        return np.moveaxis(channels_last, -1, values.ndim - 1)
+
+
+def _types(network: Network) -> tuple[type[Any], type[Any]]:
+    """The smallest types that hold every state, and every sum of weights that the core adds up, without loss.
+
+    The core adds up weights of spikes. Analog values are weighed outside of it; it shifts what comes of them.
+    """
+    if not network.is_integer:
+        return np.float64, np.float64
+    into = {name: network.incoming(name) for name in network.order}
+    given = max(sum(c.largest_sum * network[c.source].peak for c in incoming) for incoming in into.values())
+    if given >= 2**31 or max(network.largest_current(name) for name in into) > MAX_CURRENT:
+        return np.int64, np.int64
+    added = max(sum(c.largest_sum for c in incoming) for incoming in into.values())
+    return np.int32, np.int16 if added < 2**15 else np.int32
+
+
+def _keep(neuron: Neuron) -> tuple[Array, Array]:
+    """What current and membrane keep of themselves at each step."""
+    if isinstance(neuron, Lif):
+        return neuron.alpha, neuron.beta
+    return 4095 - neuron.current_decay, 4096 - neuron.voltage_decay
+
+
+def _order(network: Network, name: str) -> Array:
+    """The network's index of each neuron in the core's order: channels last, where a convolution writes channels."""
+    size, shape = network[name].size, network[name].shape
+    if any(isinstance(c, Conv) and c.weight.shape[0] > c.groups for c in network.incoming(name)):
+        return np.arange(size).reshape(shape[0], -1).T.ravel()
+    return np.arange(size)
+
+
+_PLANS: WeakKeyDictionary[Network, Plan] = WeakKeyDictionary()
+
+
+def plan_of(network: Network) -> Plan:
+    """The plan of a network; the same one whenever it is asked for."""
+    plan = _PLANS.get(network)
+    if plan is None:
+        plan = _PLANS[network] = Plan(network)
+    return plan

@@ -1,0 +1,174 @@
+"""Streams: one time step at a time with as little as possible around the compiled core."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen.network.network import Network
+from aspen_emulator.engines.fast import kernels as core
+from aspen_emulator.engines.fast.arrays import Counts, Stage
+from aspen_emulator.engines.fast.dials import Dialled
+from aspen_emulator.engines.fast.plan import plan_of
+from aspen_emulator.engines.fast.stages import Chooser
+
+_NOW = slice(0, 1)
+
+
+class StepEvents(NamedTuple):
+    """Counts of one step, as integers.
+
+    ``spikes``: population -> spikes; ``active``, ``awake``: population -> active and awake updates, 0 for an input
+    without neurons; see :class:`aspen.network.record.Record`.
+    ``operations``: connection -> synaptic operations, multiply-accumulates where its source is an analog input.
+    """
+
+    spikes: dict[str, int]
+    active: dict[str, int]
+    awake: dict[str, int]
+    operations: dict[str, int]
+
+
+class FastStepper:
+    """As :class:`aspen_emulator.engines.reference.Stepper`, for streams with the least delay.
+
+    Args:
+        network: what to run, in floating point or integers.
+        batch: samples that run side by side.
+    """
+
+    def __init__(self, network: Network, batch: int) -> None:
+        self.batch = batch
+        self.plan = plan_of(network)
+        chooser = Chooser(self.plan)
+        self._analog = [c for c in self.plan.connections if chooser.analog and c.source == self.plan.input.name]
+        self._output = network.output
+        slots, sizes = len(self.plan.slots), {name: self.plan.populations[name].size for name in self.plan.slots}
+        starts = np.cumsum([0, *(batch * sizes[name] for name in self.plan.order)]).tolist()
+        self._places = [(n, starts[i], starts[i + 1], (batch, sizes[n])) for i, n in enumerate(self.plan.order)]
+        self._turned = [name for name in self.plan.order if not self.plan.as_is[name]]
+        self._input = self.plan.input.name if self.plan.input.neuron is None else None
+        rasters_at, membranes_at = np.full((2, slots), -1, np.int64)
+        for name, start, _, _ in self._places:
+            rasters_at[self.plan.slots.index(name)] = start
+        membranes_at[self.plan.slots.index(self._output)] = 0
+        (part,) = chooser.parts(chooser.chosen(0.0) & {c.name for c in self._analog})
+        self._spiking = self.plan.input.neuron is None and not chooser.analog
+        rooms = (slots, slots, slots, len(self.plan.connections))
+        self._counts = Counts(*(np.zeros((1, room, 1, batch), np.int64) for room in rooms))
+        self._spikes = self._counts.spikes[0, :, 0]
+        thresholds = {name: np.ones((1, 1, 1), self.plan.state_type) for name in self.plan.order}
+        self._dialled: object = None
+        flat, places = Dialled.of(self.plan, [thresholds]).chunk(self.plan, _NOW, slice(0, batch))
+        self._stage = Stage(
+            todo=np.array([self.plan.slots.index(name) for name in part.todo], np.int64),
+            loads=np.array([(0, 1)] if self._spiking else [], np.int64).reshape(-1, 2),
+            given=np.zeros((1, batch, sizes[self.plan.input.name] if self._spiking else 0), np.uint8),
+            current=np.zeros(
+                (1, batch, sizes[self.plan.slots[0]] if self.plan.input.neuron else 0), self.plan.state_type
+            ),
+            outside=np.zeros(
+                sum(batch * sizes[c.target] for c in self._analog),
+                # weighed values are doubles; where there are none, what a run of spikes has: one machine code for both
+                np.float64 if self._analog or not network.is_integer else np.float32,
+            ),
+            outside_at=self._outside_at(sizes),
+            thresholds=flat,
+            thresholds_at=places,
+            rasters=np.zeros(starts[-1], np.uint8),
+            rasters_at=rasters_at,
+            membranes=np.zeros(batch * sizes[self._output], self.plan.state_type),
+            membranes_at=membranes_at,
+        )
+        self.reset()
+        arguments = self._arguments()
+        self._advance = core.advance.compile(tuple(numba.typeof(each) for each in arguments))
+
+    def _outside_at(self, sizes: Mapping[str, int]) -> Array:
+        table, first = np.full((len(self.plan.connections), 5), -1, np.int64), 0
+        for connection in self._analog:
+            table[self.plan.position[connection.name]] = first, True, self.batch, *self.plan.scaling(connection)
+            first += self.batch * sizes[connection.target]
+        return table
+
+    def reset(self) -> None:
+        """Back to the state at the start of a sample."""
+        self._clock = 0
+        self._state = self.plan.state(self.batch)
+        self._past: deque[Array] = deque(maxlen=1 + max((c.delay for c in self._analog), default=0))
+
+    def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+        """One time step; see :meth:`aspen_emulator.engines.reference.Stepper.step`.
+
+        The thresholds of a mapping are read once: give another mapping, rather than other numbers in the same one.
+        """
+        if thresholds is not self._dialled:
+            self._dial(thresholds)
+        given = spikes.reshape(self.batch, -1)
+        if self._spiking:
+            self._stage.given[0] = given
+        elif self.plan.input.neuron is not None:
+            self._stage.current[:] = self.plan.direct_current(given[None])
+        else:
+            self._weigh(given)
+        self._advance(*self._arguments())
+        self._clock += 1
+        flat = self._stage.rasters.copy()  # what is given out stays as it is
+        now = {} if self._input is None else {self._input: given}
+        for name, start, stop, shape in self._places:
+            now[name] = flat[start:stop].reshape(shape)
+        for name in self._turned:
+            now[name] = self.plan.natural(name, now[name]).reshape(self.batch, -1)
+        return now
+
+    @property
+    def membranes(self) -> dict[str, Array]:
+        """Output population -> (batch, n), the last step's membranes as they were compared with the thresholds."""
+        if not self._clock:
+            return {}
+        values = self.plan.natural(self._output, self._stage.membranes.reshape(self.batch, -1))
+        kind = np.float64 if self.plan.state_type is np.float64 else np.int64
+        return {self._output: values.reshape(self.batch, -1).astype(kind)}
+
+    def counted(self) -> dict[str, int]:
+        """Spikes of each population in the last step, all samples together; of an analog input none."""
+        totals = self._spikes[:, 0] if self.batch == 1 else self._spikes.sum(axis=1)
+        return dict(zip(self.plan.slots, totals.tolist(), strict=True))
+
+    def events(self) -> StepEvents:
+        """All counts of the last step, all samples together."""
+        spikes, active, awake, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts)
+        return StepEvents(
+            dict(zip(self.plan.slots, spikes, strict=True)),
+            dict(zip(self.plan.slots, active, strict=True)),
+            dict(zip(self.plan.slots, awake, strict=True)),
+            {c.name: n for c, n in zip(self.plan.connections, operations, strict=True)},
+        )
+
+    def _arguments(self) -> tuple[object, ...]:
+        return self.plan.tables, self._state, self._stage, self._counts, (self._clock, 0, 0), 1, (0, self.batch), 1
+
+    def _dial(self, thresholds: Mapping[str, Array]) -> None:
+        shaped = {name: np.atleast_2d(array)[None] for name, array in thresholds.items()}
+        flat, places = Dialled.of(self.plan, [shaped]).chunk(self.plan, _NOW, slice(0, self.batch))
+        self._stage = self._stage._replace(thresholds=flat, thresholds_at=places)
+        self._dialled = thresholds
+
+    def _weigh(self, values: Array) -> None:
+        self._past.appendleft(np.asarray(values, np.float64))
+        busy = (values != 0).astype(np.int64)
+        for connection in self._analog:
+            position = self.plan.position[connection.name]
+            self._counts.operations[0, position, 0] = busy @ self.plan.fan_out[connection.name]
+            first = self._stage.outside_at[position, 0]
+            size = self.batch * self.plan.populations[connection.target].size
+            drive = self._stage.outside[first : first + size]
+            drive[:] = 0
+            if len(self._past) > connection.delay:
+                sums = connection.accumulate(self._past[connection.delay])
+                drive[:] = sums[:, self.plan.orders[connection.target]].ravel()

@@ -1,0 +1,201 @@
+"""Checks on what an engine is given, done once, before any engine sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aspen._base.arrays import LARGEST, Array
+from aspen._base.memory import check_memory
+from aspen.dial.scale import ThresholdScale, resolve_scale
+from aspen.errors import InputError
+from aspen.network.graded import LARGEST_CURRENT
+from aspen.network.network import Network
+from aspen.network.neurons import FixedLif, Lif
+from aspen.network.record import kept_membranes
+from aspen.storage.kinds import HEAD, other_than_npy
+from aspen.storage.npy import MAGIC, read_npy
+from aspen.storage.reading import opened
+from aspen_emulator.engines.lif import scaled_threshold
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""Least threshold in floating point that a scale may ask for."""
+FEWER = "run fewer at a time, or step a session, which keeps nothing of the past"
+
+
+def check_input(network: Network, values: object) -> Array:
+    """What a run is given, checked: spikes (see :func:`check_spikes`), or the current where the input takes one.
+
+    Returns:
+        (steps, batch, *shape): uint8 spikes; a current as float64, or int64 in integer networks: bias mantissas, or
+        the graded spikes that the values of a :class:`~aspen.network.graded.GradedInput` become. Integers are these
+        already.
+
+    Raises:
+        InputError: wrong type, shape or values.
+    """
+    if not network.input.current:
+        return check_spikes(network, values)
+    array, graded = np.asarray(values), network.input.graded
+    check_shape(network, array)
+    if graded is not None and network.is_integer and array.dtype.kind == "f":
+        return graded.encode(array).astype(np.int64)
+    allowed = "iu" if network.is_integer else "fiu"
+    if array.dtype.kind not in allowed or not np.isfinite(array).all():
+        kinds = "integers (bias mantissas)" if network.is_integer else "finite numbers"
+        remedy = "convert the data, or run the network in floating point" if network.is_integer else "convert the data"
+        raise InputError(f"current: found {array.dtype} values or NaN, allowed are {kinds}; {remedy}")
+    largest = (LARGEST_CURRENT if graded is None else graded.largest) if network.is_integer else LARGEST
+    _check_magnitude(array, largest, graded is not None)
+    return array.astype(np.int64 if network.is_integer else np.float64, copy=False)
+
+
+def _check_magnitude(array: Array, largest: float, graded: bool) -> None:
+    found = max(array.max().item(), -array.min().item())
+    if found > largest:
+        kind = "graded spikes" if graded else "13-bit bias mantissas"
+        kind = "magnitudes of float32" if largest == LARGEST else kind
+        remedy = "give the values as floats, or clip them" if graded else "scale the data"
+        raise InputError(f"current: found values up to {found:.9g}, allowed are {kind}, up to {largest:.9g}; {remedy}")
+
+
+def check_shape(network: Network, array: Array) -> tuple[int, int]:
+    """Steps and samples of spikes or a current (time, batch, *shape).
+
+    Raises:
+        InputError: another shape.
+    """
+    what = "current" if network.input.current else "spikes"
+    wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
+    if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
+        raise InputError(
+            f"{what}: found shape {array.shape}, allowed is {wanted}; {_remedy(what, array.shape, network.input.shape)}"
+        )
+    return array.shape[0], array.shape[1]
+
+
+def _remedy(what: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """What probably went wrong with the shape of an input, (time, batch, *shape), and what to do."""
+    if found[1:] == shape and 0 not in found:
+        return f"for one sample add the batch: {what}[:, None]"
+    if len(shape) == 1 and len(found) == 3 and shape[0] in found[:2] and found[2] != shape[0]:
+        axis = found.index(shape[0])
+        return f"axis {axis} has the {shape[0]} inputs, which come last: np.moveaxis({what}, {axis}, 2)"
+    if 0 in found:
+        return "give at least one step and one sample"
+    return "time comes first, then the batch"
+
+
+def check_spikes(network: Network, spikes: object) -> Array:
+    """``spikes`` as a uint8 array (steps, batch, *shape) of zeros and ones.
+
+    Raises:
+        InputError: wrong type, shape or values.
+    """
+    array = np.asarray(spikes)
+    if array.dtype.kind not in "bui":
+        found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
+        floats = array.dtype.kind == "f" and bool(((array == 0) | (array == 1)).all())
+        remedy = "pass spikes.astype(np.uint8)" if floats else "encode the data (aspen run takes raw ones by --values)"
+        raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; {remedy}")
+    check_shape(network, array)
+    if array.dtype != bool and (array.max() > 1 or (array.dtype.kind == "i" and array.min() < 0)):
+        raise InputError(
+            f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data"
+        )
+    # uint8 is not copied: the input may be a memory-mapped file that is larger than the memory
+    return array.view(np.uint8) if array.dtype == bool else array.astype(np.uint8, copy=False)
+
+
+def _has_fractions(array: Array) -> bool:
+    return array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))
+
+
+def load_spikes(path: str | Path) -> Array:
+    """The array in a ``.npy`` file, or out of a pipe; see :func:`aspen.storage.npy.read_npy`.
+
+    Raises:
+        InputError: no such file, or not a readable ``.npy`` file.
+    """
+    with opened(path, MAGIC) as (stream, size):
+        wrong = other_than_npy(Path(path), stream.read(HEAD))
+        if wrong is not None:
+            raise InputError(wrong)
+        stream.seek(0)
+        check_memory(str(path), size, FEWER)
+        try:
+            return read_npy(stream, size)
+        except (ValueError, TypeError, OSError) as error:
+            raise InputError(f"{path}: not a readable .npy array ({error}); save it with numpy.save") from error
+
+
+def check_size(network: Network, steps: int, batch: int, record: str) -> None:
+    """Raise unless what a run keeps fits in memory, before anything of it is made.
+
+    Its input is left out: that is there already, perhaps in a memory-mapped file.
+
+    Args:
+        network: what is to run.
+        steps: length of the run in time steps.
+        batch: number of samples.
+        record: one of :data:`aspen.network.record.RECORDS`.
+
+    Raises:
+        InputError: it does not; the message names the bytes.
+    """
+    spikes = sum(network[name].size for name in ([network.output] if record == "counts" else network.order))
+    membranes = sum(network[name].size for name in kept_membranes(network, record))
+    counts = 3 * len(network.populations) + len(network.connections)
+    check_memory(
+        f"{steps} steps of {batch} samples",
+        steps * batch * (spikes + 8 * (membranes + counts)),
+        FEWER,
+    )
+
+
+def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: int) -> dict[str, Array]:
+    """The thresholds of a run, dialled by ``scale``.
+
+    Returns:
+        population -> (steps or 1, batch or 1, n or 1), in units of the membrane.
+
+    Raises:
+        InputError: the scale is not allowed, or a dialled threshold does not fit the chip's integers or, in floating
+            point, is 0 or beyond float32's largest.
+    """
+    thresholds = {}
+    for name, factors in resolve_scale(network, scale, steps, batch).items():
+        neuron = network[name].neuron
+        assert neuron is not None  # resolve_scale leaves the input out
+        thresholds[name] = scaled_threshold(neuron, factors)
+        if isinstance(neuron, FixedLif):
+            _check_mantissas(name, thresholds[name] >> FixedLif.SHIFT, neuron, factors)
+        else:
+            _check_floats(name, thresholds[name], neuron, factors)
+    return thresholds
+
+
+def _check_mantissas(name: str, mantissas: Array, neuron: FixedLif, factors: Array) -> None:
+    if mantissas.min() >= 1 and mantissas.max() <= FixedLif.MAX_THRESHOLD:
+        return
+    low, high = 0.5 / int(neuron.threshold.min()), FixedLif.MAX_THRESHOLD / int(neuron.threshold.max())
+    raise InputError(
+        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, the chip's 17-bit thresholds allow "
+        f"about {low:.3g} to {high:.3g}; compile with a larger max_threshold_scale"
+    )
+
+
+def _check_floats(name: str, scaled: Array, neuron: Lif, factors: Array) -> None:
+    """Thresholds stay positive and within float32's largest, but for those that were infinite before."""
+    finite = neuron.threshold[np.isfinite(neuron.threshold)].astype(np.float64)
+    if not finite.size:
+        return
+    kept = scaled if finite.size == neuron.threshold.size else np.where(np.isinf(neuron.threshold.ravel()), 1, scaled)
+    if kept.min() >= SMALLEST and kept.max() <= LARGEST:
+        return
+    low, high = SMALLEST / float(finite.min()), LARGEST / float(finite.max())
+    raise InputError(
+        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, its thresholds allow {low:.3g} to "
+        f"{high:.3g}, so that they stay numbers above 0 and up to {LARGEST:.3g}; give a scale in this range"
+    )

@@ -1,0 +1,157 @@
+"""A network of Lava's stock processes only: what runs on Loihi, and on Lava's bit-accurate CPU models.
+
+Only the worker process imports this module, after :func:`aspen_emulator.engines.lava.shim.import_lava`. All that is
+known of Intel's extension stands in :func:`_to_chip` and :func:`_from_chip`; it could not be run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
+from lava.proc.io.sink import PyReceiveModelFixed
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.io.source import PySendModelFixed
+from lava.proc.io.source import RingBuffer as Source
+from lava.proc.lif.models import PyLifModelBitAcc
+from lava.proc.lif.process import LIF
+
+from aspen._base.arrays import Array
+from aspen.network.connections import Connection
+from aspen.network.network import Network
+from aspen.network.neurons import FixedLif
+from aspen_emulator.engines.lava.stock import stock_process
+
+
+class StockNetwork:
+    """A network on Lava's runtime, from stock processes.
+
+    Args:
+        network: integers; what :func:`aspen_emulator.engines.lava.loihi.check_stock` takes.
+        rows: (lava steps, n) uint8: the input of the whole run.
+        mantissas: population -> threshold.
+        simulate: on the CPU models instead of the chip.
+    """
+
+    def __init__(self, network: Network, rows: Array, mantissas: Mapping[str, int], simulate: bool) -> None:
+        self.network = network
+        self._simulate = simulate
+        self._models: dict[Any, Any] = {}
+        source = self._on(PySendModelFixed, Source(data=np.ascontiguousarray(rows.T, dtype=np.int32)))
+        self._neurons = {name: self._neuron(name, mantissas[name]) for name in network.order}
+        self._outputs = {name: neuron.s_out for name, neuron in self._neurons.items()}
+        self._outputs[network.input.name] = source.s_out if simulate else _to_chip(source, network.input.size)
+        self._sinks = {name: self._sink(name, len(rows)) for name in network.order}
+        for connection in network.connections:
+            self._connect(connection)
+        self._any = next(iter(self._neurons.values()))
+
+    def _on(self, model: type, process: Any) -> Any:
+        self._models[process] = model
+        return process
+
+    def _neuron(self, name: str, mantissa: int) -> Any:
+        neuron, n = self.network[name].neuron, self.network[name].size
+        assert isinstance(neuron, FixedLif)  # checked before
+        bias = [np.broadcast_to(values, self.network[name].shape).reshape(n) for values in
+                (neuron.bias_mantissa, neuron.bias_exponent)]  # fmt: skip
+        decays = {"du": int(neuron.current_decay.flat[0]), "dv": int(neuron.voltage_decay.flat[0])}
+        options = {"bias_mant": bias[0].copy(), "bias_exp": bias[1].copy(), "name": name, **decays}
+        return self._on(PyLifModelBitAcc, LIF(shape=(n,), vth=mantissa, **options))
+
+    def _sink(self, name: str, steps: int) -> Any:
+        n = self.network[name].size
+        sink = self._on(PyReceiveModelFixed, Sink(shape=(n,), buffer=steps))
+        spikes = self._outputs[name] if self._simulate else _from_chip(self._outputs[name], n)
+        spikes.connect(sink.a_in)
+        return sink
+
+    def _connect(self, connection: Connection) -> None:
+        process = self._on(*stock_process(connection, analog=False))
+        self._outputs[connection.source].connect(process.s_in)
+        process.a_out.connect(self._neurons[connection.target].a_in)
+
+    def start(self) -> None:
+        """Compile the processes, load them, and start the runtime. A run of no steps makes it take values of Vars."""
+        tag = "fixed_pt"
+        if self._simulate:
+            config = Loihi2SimCfg(select_tag=tag, exception_proc_model_map=self._models)
+        else:
+            config = Loihi2HwCfg(select_tag=tag)
+        self._any.create_runtime(run_cfg=config)
+        self.advance(0)
+
+    def advance(self, steps: int) -> None:
+        """Run ``steps`` Lava steps."""
+        self._any.run(RunSteps(num_steps=steps))
+
+    def rest(self, name: str) -> None:
+        """Set current and membrane of population ``name`` to zero."""
+        zeros = np.zeros(self.network[name].size, np.int32)
+        for var in (self._neurons[name].u, self._neurons[name].v):
+            var.set(zeros)
+
+    def rasters(self) -> dict[str, Array]:
+        """Population -> (lava steps, n) uint8: spikes so far."""
+        return {name: sink.data.get().T.astype(np.uint8) for name, sink in self._sinks.items()}
+
+    def stop(self) -> None:
+        """End the runtime and all its processes."""
+        self._any.stop()
+
+    def errors(self) -> list[str]:
+        """Tracebacks of processes of Lava that failed; Lava itself does not show them."""
+        infrastructure = getattr(self._any.runtime, "_messaging_infrastructure", None)
+        failed = [actor.exception for actor in (infrastructure.actors if infrastructure else ())]
+        return [str(exception[1]) for exception in failed if exception]
+
+
+def run_samples(lava: StockNetwork, depths: Mapping[str, int], steps: int, batch: int) -> dict[str, Array]:
+    """Run ``batch`` samples of ``steps`` steps, one after the other; population -> (steps, batch, n).
+
+    A population starts from rest at the first step at which its own sample can reach it: what it has gathered until
+    then, from biases or from the sample before, is forgotten.
+    """
+    period = steps + max(depths.values())
+    lava.start()
+    for _ in range(batch):
+        done = 0
+        for depth in sorted(set(depths.values()) - {0}):
+            lava.advance(depth - done)
+            done = depth
+            for name in lava.network.order:
+                if depths[name] == depth:
+                    lava.rest(name)
+        lava.advance(period - done)
+    rasters = {name: rows.reshape(batch, period, -1) for name, rows in lava.rasters().items()}
+    lava.stop()
+    return {name: rows[:, depths[name] :][:, :steps].swapaxes(0, 1).copy() for name, rows in rasters.items()}
+
+
+def padded(spikes: Array, latency: int) -> Array:
+    """Samples (steps, batch, *shape) in a row, each followed by ``latency`` silent steps: (lava steps, n)."""
+    steps, batch = spikes.shape[:2]
+    samples = spikes.swapaxes(0, 1).reshape(batch, steps, -1)
+    silence = np.zeros((batch, latency, samples.shape[2]), samples.dtype)
+    return np.concatenate([samples, silence], axis=1).reshape(batch * (steps + latency), -1)
+
+
+def _to_chip(source: Any, n: int) -> Any:
+    """The port from which the chip gets the spikes of ``source``, which runs on the host."""
+    from lava.proc.embedded_io.spike import PyToNxAdapter
+
+    adapter = PyToNxAdapter(shape=(n,))
+    source.s_out.connect(adapter.inp)
+    return adapter.out
+
+
+def _from_chip(spikes: Any, n: int) -> Any:
+    """The port at which the host gets what the port ``spikes`` sends on the chip."""
+    from lava.proc.embedded_io.spike import NxToPyAdapter
+
+    adapter = NxToPyAdapter(shape=(n,))
+    spikes.connect(adapter.inp)
+    return adapter.out

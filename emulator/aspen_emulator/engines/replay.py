@@ -1,0 +1,99 @@
+"""Records of engines that show spikes only: what their neurons held follows from these and the neuron's equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen.network.network import Network
+from aspen.network.record import Record, counted_record
+from aspen_emulator.engines.inputs import thresholds_for
+from aspen_emulator.engines.lif import LifState, count_updates, follow_step
+
+
+class Follower:
+    """The neurons of one population, followed through time by spikes that are known; at rest at the start.
+
+    Args:
+        network: what runs.
+        name: the population.
+        batch: samples side by side.
+    """
+
+    def __init__(self, network: Network, name: str, batch: int) -> None:
+        population = network[name]
+        assert population.neuron is not None  # whatever has none is not updated
+        self._neuron, self._bias = population.neuron, network.drive_bias(name)
+        self._state = LifState.zeros(batch, population.size, self._neuron)
+
+    def step(self, arriving: Array, spikes: Array, threshold: Array, current: Array | int = 0) -> Array:
+        """One time step.
+
+        Args:
+            arriving: (batch, n) net synaptic input, connection biases left out.
+            spikes: (batch, n), 0 or 1: those that the neurons fire in this step.
+            threshold: broadcastable to (batch, n), in units of the membrane: what a reset subtracts.
+            current: (batch, n) direct current, or 0.
+
+        Returns:
+            (2, batch) int64: active and awake updates.
+        """
+        counts = count_updates(self._state, arriving, self._neuron, self._bias, current)
+        follow_step(self._state, arriving + self._bias, spikes != 0, threshold, self._neuron, current)
+        return counts
+
+
+def record_from_rasters(
+    network: Network,
+    rasters: Mapping[str, Array],
+    engine: str,
+    record: str = "counts",
+    membranes: Mapping[str, Array] | None = None,
+    thresholds: Mapping[str, Array] | None = None,
+    current: Array | None = None,
+) -> Record:
+    """Count everything from the spikes of all populations.
+
+    Args:
+        network: what ran.
+        rasters: population (the input included) -> (steps, batch, *shape) uint8; an analog input's values.
+        engine: name of the engine.
+        record: one of :data:`aspen.network.record.RECORDS`.
+        membranes: population -> (steps, batch, *shape), those that are to be kept.
+        thresholds: population -> (steps or 1, batch or 1, n or 1), in units of the membrane; default: the network's.
+        current: (steps, batch, *shape): what the input population is given, where it has neurons.
+    """
+    dialled = thresholds_for(network, 1.0, 1, 1) if thresholds is None else thresholds
+    flat = {name: raster.reshape(*raster.shape[:2], -1) for name, raster in rasters.items()}
+    direct = None if current is None else current.reshape(*current.shape[:2], -1)
+    updates = {
+        name: _updates(network, name, flat, dialled[name], direct if network[name].current else None)
+        for name in network.order
+    }
+    return counted_record(network, rasters, updates, engine, record, membranes)
+
+
+def _updates(network: Network, name: str, flat: Mapping[str, Array], threshold: Array, current: Array | None) -> Array:
+    """(2, steps, batch): active and awake updates of a population."""
+    arriving = _arriving(network, name, flat)
+    steps, batch = arriving.shape[:2]
+    follower = Follower(network, name, batch)
+    found = np.empty((2, steps, batch), np.int64)
+    for t in range(steps):
+        own = threshold[min(t, len(threshold) - 1)]
+        found[:, t] = follower.step(arriving[t], flat[name][t], own, 0 if current is None else current[t])
+    return found
+
+
+def _arriving(network: Network, name: str, flat: Mapping[str, Array]) -> Array:
+    """(steps, batch, n): the net synaptic input of a population, connection biases left out."""
+    total: Array = np.zeros(flat[name].shape, np.int64 if network.is_integer else np.float64)
+    for connection in network.incoming(name):
+        source = flat[connection.source]
+        steps, batch = source.shape[:2]
+        delayed = np.zeros_like(source)
+        delayed[connection.delay :] = source[: max(steps - connection.delay, 0)]
+        total = total + connection.drive(delayed.reshape(steps * batch, -1)).reshape(steps, batch, -1)
+    return total

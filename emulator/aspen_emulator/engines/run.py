@@ -1,0 +1,98 @@
+"""Run a network with any engine: one interface, the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from aspen._base.arrays import Array
+from aspen._base.names import unknown_name
+from aspen.dial.scale import ThresholdScale
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen.network.record import RECORDS, Record
+from aspen.network.targets import as_network
+from aspen_emulator.engines.fast import run_fast
+from aspen_emulator.engines.inputs import check_input, check_size, thresholds_for
+from aspen_emulator.engines.reference import run_reference
+from aspen_hardware.compiling.deployment import Deployment
+
+
+class Engine(Protocol):
+    """Runs checked input with the thresholds of :func:`aspen_emulator.engines.inputs.thresholds_for`."""
+
+    def __call__(self, network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record: ...
+
+
+def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
+    from aspen_emulator.engines.lava.engine import run_lava
+
+    return run_lava(network, spikes, thresholds, record)
+
+
+def _run_loihi(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
+    from aspen_emulator.engines.lava.loihi import run_loihi
+
+    return run_loihi(network, spikes, thresholds, record)
+
+
+ENGINES: dict[str, Engine] = {
+    "reference": run_reference,
+    "fast": run_fast,
+    "lava": _run_lava,
+    "loihi": _run_loihi,
+}
+
+
+def check_engine(engine: str) -> None:
+    """Raise InputError unless ``engine`` is known."""
+    if engine not in ENGINES:
+        raise InputError(unknown_name("engine", engine, ENGINES))
+
+
+def network_of(target: Network | Deployment) -> Network:
+    """What an engine runs: the integers of a deployment, or the network itself.
+
+    Raises:
+        InputError: it is neither.
+    """
+    return target.network if isinstance(target, Deployment) else as_network(target, "target")
+
+
+def run(
+    target: Network | Deployment,
+    spikes: Array,
+    threshold_scale: ThresholdScale = 1.0,
+    *,
+    engine: str = "fast",
+    record: str = "counts",
+) -> Record:
+    """Run a network on spikes. The state starts at zero for every sample.
+
+    Args:
+        target: a deployment (a chip's integers), or a network as it is (floating point).
+        spikes: (time, batch, *input_shape), bool or integers, 0 and 1; or the current, where the input takes one.
+        threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
+            Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
+        engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``lava`` (the real Lava runtime) or
+            ``loihi`` (the chip, see ``hardware/README.md``).
+        record: ``counts``, ``spikes`` to keep the spikes of every population too, or ``membranes`` to keep their
+            membranes as well.
+
+    Returns:
+        The record of the run; the same whatever the engine.
+
+    Raises:
+        InputError: something given is not allowed.
+        EngineError: the run failed.
+        MissingDependencyError: the engine is not installed.
+    """
+    check_engine(engine)
+    if record not in RECORDS:
+        raise InputError(unknown_name("record", record, RECORDS))
+    network = network_of(target)
+    checked = check_input(network, spikes)
+    steps, batch = checked.shape[:2]
+    check_size(network, steps, batch, record)
+    thresholds = thresholds_for(network, threshold_scale, steps, batch)
+    return ENGINES[engine](network, checked, thresholds, record)

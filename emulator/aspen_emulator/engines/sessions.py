@@ -1,0 +1,283 @@
+"""Sessions: one time step at a time, with the knob in hand between the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.closed import Closed
+from aspen.dial.scale import ThresholdScale
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen_emulator.engines.fast import FastStepper, StepEvents
+from aspen_emulator.engines.inputs import check_input, thresholds_for
+from aspen_emulator.engines.reference import Stepper
+from aspen_emulator.engines.run import check_engine, network_of
+from aspen_hardware.compiling.deployment import Deployment
+
+
+class _Backend(Protocol):
+    """Steps a network; thresholds are given in units of the membrane, (1, n or 1)."""
+
+    latency: int
+
+    @property
+    def depths(self) -> Mapping[str, int]: ...
+
+    @property
+    def rasters(self) -> Mapping[str, Array]: ...
+
+    @property
+    def membranes(self) -> Mapping[str, Array]: ...
+
+    def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]: ...
+
+    def counted(self) -> dict[str, int]: ...
+
+    def events(self) -> StepEvents | None: ...
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _count(rasters: Mapping[str, Array]) -> dict[str, int]:
+    return {name: int(np.count_nonzero(raster)) for name, raster in rasters.items()}
+
+
+class _Local:
+    """The stepper of the reference or of the fast engine as a backend."""
+
+    latency = 0
+
+    def __init__(self, network: Network, batch: int, stepper: type[Stepper] | type[FastStepper]) -> None:
+        self._stepper = stepper(network, batch)
+        self._now: dict[str, Array] = {}
+        self.depths = dict.fromkeys(network.names, 0)
+
+    def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+        self._now = self._stepper.step(spikes, thresholds)
+        return self._now
+
+    def counted(self) -> dict[str, int]:
+        return self._stepper.counted() if isinstance(self._stepper, FastStepper) else _count(self._now)
+
+    def events(self) -> StepEvents | None:
+        return self._stepper.events() if isinstance(self._stepper, FastStepper) else None
+
+    @property
+    def rasters(self) -> Mapping[str, Array]:
+        return self._now
+
+    @property
+    def membranes(self) -> Mapping[str, Array]:
+        return self._stepper.membranes
+
+    def reset(self) -> None:
+        self._stepper.reset()
+
+    def close(self) -> None:
+        pass
+
+
+class _Lava:
+    """A live Lava runtime as a backend; one sample at a time."""
+
+    def __init__(self, network: Network, batch: int) -> None:
+        from aspen_emulator.engines.lava.engine import LavaSession
+
+        if batch != 1:
+            raise InputError(f"batch: found {batch}, allowed is 1 in a session on Lava; use engine='fast' for more")
+        self._session = LavaSession(network)
+        self.latency, self.depths = self._session.latency, {**self._session.depths}
+        self._now: dict[str, Array] = {}
+
+    def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+        now = self._session.step(spikes[0], {name: array[0] for name, array in thresholds.items()})
+        self._now = {name: raster.reshape(1, -1) for name, raster in now.items()}
+        return self._now
+
+    def counted(self) -> dict[str, int]:
+        return _count(self._now)
+
+    def events(self) -> StepEvents | None:
+        return None
+
+    @property
+    def rasters(self) -> Mapping[str, Array]:
+        return self._now
+
+    @property
+    def membranes(self) -> Mapping[str, Array]:
+        return self._session.membranes
+
+    def reset(self) -> None:
+        self._session.reset()
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class Session(Closed):
+    """A running network: feed it step by step, turn :attr:`threshold_scale` at any time; a context manager.
+
+    Attributes:
+        latency: time steps between an input and the output that belongs to it. 0, but on Lava one step for each
+            connection on the way, as on a chip.
+        depths: population -> time steps by which it is late, 0 but on Lava.
+        spikes: population -> spikes since the start or the last reset, as an integer.
+
+    Raises:
+        UnknownAttributeError: something else than ``threshold_scale`` was set.
+    """
+
+    settable = ("threshold_scale",)
+    remedy = "set that, for the knob of a learned dial to profile.scale(knob)"
+
+    def __init__(self, target: Network | Deployment, threshold_scale: ThresholdScale, engine: str, batch: int) -> None:
+        check_engine(engine)
+        if engine == "loihi":
+            raise InputError(
+                "engine: found 'loihi', allowed in a session are fast, reference and lava, as the chip's thresholds "
+                "are fixed while it runs; use run(engine='loihi')"
+            )
+        if batch < 1:
+            raise InputError(f"batch: found {batch}, allowed is 1 and more")
+        self.network = network_of(target)
+        self.engine, self.batch = engine, batch
+        self.threshold_scale = threshold_scale
+        self._backend = self._open(engine)
+        given = self.network.input
+        self._output_shape = (batch, *self.network[self.network.output].shape)
+        self._shape, self._analog = (batch, *given.shape), given.is_analog
+        self.latency, self.depths = self._backend.latency, self._backend.depths
+        self.spikes = dict.fromkeys(self.network.names, 0)
+
+    def _open(self, engine: str) -> _Backend:
+        if engine == "lava":
+            return _Lava(self.network, self.batch)
+        return _Local(self.network, self.batch, FastStepper if engine == "fast" else Stepper)
+
+    @property
+    def threshold_scale(self) -> ThresholdScale:
+        """The knob: a number for all hidden populations, or a mapping from population to number."""
+        return self._scale
+
+    @threshold_scale.setter
+    def threshold_scale(self, scale: ThresholdScale) -> None:
+        self._thresholds = {
+            name: array[0] for name, array in thresholds_for(self.network, scale, 1, self.batch).items()
+        }
+        self._scale = scale
+
+    def step(self, spikes: Array) -> Array:
+        """Advance one time step.
+
+        Args:
+            spikes: (batch, *input_shape), 0 and 1; or the current, where the input takes one.
+
+        Returns:
+            (batch, *output_shape) uint8: the output population's spikes of this step.
+        """
+        checked = self._checked(spikes)
+        now = self._backend.step(checked, self._thresholds)
+        for name, count in self._backend.counted().items():
+            self.spikes[name] += count
+        if self._analog:
+            self.spikes[self.network.input.name] = 0  # its values are no spikes
+        return now[self.network.output].reshape(self._output_shape)
+
+    def _checked(self, spikes: Array) -> Array:
+        ready = isinstance(spikes, np.ndarray) and spikes.dtype == np.uint8 and spikes.shape == self._shape
+        if ready and not self.network.input.current and np.maximum.reduce(spikes, axis=None) <= 1:
+            return spikes  # most steps of a stream: nothing to convert, and microseconds count
+        check_step(np.asarray(spikes).shape, self._shape)
+        return check_input(self.network, np.asarray(spikes)[None])[0]
+
+    @property
+    def membranes(self) -> Array:
+        """(batch, *output_shape): the output population's membranes in the last step, before the reset.
+
+        Raises:
+            InputError: there was no step yet, or the network's read-out is on spikes and it runs on Lava.
+        """
+        output = self.network[self.network.output]
+        if output.name not in self._backend.membranes:
+            raise InputError(
+                f"membranes of {output.name}: found none, allowed is after a step, and on Lava for a network with a "
+                f"read-out on membranes only; use engine='fast'"
+            )
+        return np.asarray(self._backend.membranes[output.name]).reshape(self.batch, *output.shape)
+
+    @property
+    def rasters(self) -> Mapping[str, Array]:
+        """Population -> (batch, n): spikes of the last step; the values of an analog input. Empty before a step."""
+        return self._backend.rasters
+
+    @property
+    def thresholds(self) -> Mapping[str, Array]:
+        """Population -> (1 or batch, n or 1): the thresholds as the knob stands, in units of the membrane."""
+        return self._thresholds
+
+    @property
+    def events(self) -> StepEvents | None:
+        """What the last step counted, where the engine counts it as it runs (fast); else None: see the rasters."""
+        return self._backend.events()
+
+    def reset(self) -> None:
+        """Back to the state at the start of a sample; the knob stays where it is."""
+        self._backend.reset()
+        self.spikes.update(dict.fromkeys(self.spikes, 0))
+
+    def close(self) -> None:
+        """End the session; on Lava, stop its runtime."""
+        self._backend.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_step(found: tuple[int, ...], allowed: tuple[int, ...]) -> None:
+    """Raise unless one time step of the input has the shape (batch, *input_shape) of a session.
+
+    Raises:
+        InputError: another one; says what it looks like, and the remedy.
+    """
+    if found == allowed:
+        return
+    if found[1:] == allowed:
+        remedy = "this looks like several steps: pass one after the other, as in `for step in spikes`"
+    elif found == allowed[1:]:
+        remedy = "for one sample add the batch: spikes[None]"
+    elif found[1:] == allowed[1:] and found[0]:
+        remedy = f"for another number of samples side by side open a session with batch={found[0]}"
+    else:
+        remedy = "the batch comes first, then the shape of the input"
+    raise InputError(f"step: found shape {found}, allowed is {allowed}, one time step (batch, *input_shape); {remedy}")
+
+
+def session(
+    target: Network | Deployment, threshold_scale: ThresholdScale = 1.0, *, engine: str = "fast", batch: int = 1
+) -> Session:
+    """Open a session on a network or deployment; see :class:`Session`.
+
+    Args:
+        target: a deployment, or a network in floating point.
+        threshold_scale: where the knob stands at first.
+        engine: ``fast``, ``reference`` or ``lava``.
+        batch: samples side by side; 1 on Lava.
+
+    Raises:
+        InputError: something given is not allowed.
+        MissingDependencyError: the engine is not installed.
+    """
+    return Session(target, threshold_scale, engine, batch)

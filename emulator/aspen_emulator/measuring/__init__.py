@@ -1,0 +1,1 @@
+"""Sweeps of the knob, early ends, parity of engines, pictures."""

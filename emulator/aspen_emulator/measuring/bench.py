@@ -1,0 +1,335 @@
+"""Turn the knob over a range and measure what each setting costs and gives."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.labels import as_labels
+from aspen.calibration.early import EarlyStop, calibrate_early, scores_over_time
+from aspen.calibration.points import wilson
+from aspen.calibration.storage import CalibrationTable, EarlyPoint, thin
+from aspen.calibration.storage import OperatingPoint as OperatingPoint
+from aspen.dial.profile import DialProfile
+from aspen.dial.scale import ThresholdScale
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen.network.readout import NO_ANSWER, answers
+from aspen.network.record import Record
+from aspen.storage.writing import write_atomically
+from aspen_emulator.engines.fast import run_dials
+from aspen_emulator.engines.inputs import check_input, check_shape, thresholds_for
+from aspen_emulator.engines.run import network_of, run
+from aspen_emulator.measuring.early import ended_early
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.compiling.deployment import Deployment
+from aspen_hardware.energy.model import energy_model
+
+SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
+GROUP_BYTES = 2**28
+"""Memory for the counts of the settings that are run together."""
+_MEANS = ("hidden_spikes", "synaptic_operations", "hidden_synaptic_operations", "dynamic_nj", "static_nj", "unanswered")
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What is measured, on what: a network, samples in one or more encodings, and a dial.
+
+    Args:
+        target: a deployment, or a network in floating point.
+        encodings: each (time, samples, *input_shape), 0 and 1, or currents: the same samples, encoded by other seeds.
+        labels: (samples,) classes.
+        chips: for the energies, which are all reckoned from the same counts; None: no energies.
+        engine: as in :func:`aspen_emulator.run`.
+        profile: what a knob setting does to the thresholds; default: it multiplies those of all hidden populations.
+        subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
+    """
+
+    target: Network | Deployment
+    encodings: Sequence[Array]
+    labels: Array
+    chips: Sequence[Chip | None] = (None,)
+    engine: str = "fast"
+    profile: DialProfile | None = None
+    subjects: Array | None = None
+
+    def __post_init__(self) -> None:
+        network = network_of(self.target)
+        for spikes in self.encodings:
+            steps, samples = check_shape(network, np.asarray(spikes))
+            labels = as_labels("labels", self.labels, samples, network[network.output].size, steps=steps)
+            object.__setattr__(self, "labels", labels)
+            if self.subjects is not None and np.shape(self.subjects) != (samples,):
+                raise InputError(
+                    f"subjects: found shape {np.shape(self.subjects)} for {samples} samples, allowed is one for each; "
+                    f"pass as many, or none"
+                )
+
+    @property
+    def steps(self) -> int:
+        """Time steps of an inference."""
+        return int(np.asarray(self.encodings[0]).shape[0])
+
+    def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
+        """A run at each knob setting."""
+        scales: list[ThresholdScale] = [k if self.profile is None else self.profile.scale(k) for k in knobs]
+        return _records(self.target, self.encodings[encoding], scales, self.engine)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a sweep found.
+
+    Args:
+        points: name of the chip (None: no chip) -> its operating points, in the order of the settings.
+        correct: (settings, samples): share of the encodings in which the sample was classified correctly.
+        taken: time steps per inference at each setting.
+    """
+
+    points: Mapping[str | None, list[OperatingPoint]]
+    correct: Array
+    taken: list[float]
+
+
+def measure(
+    bench: Bench,
+    knobs: Sequence[float],
+    *,
+    early: EarlyStop | None = None,
+    progress: Callable[[Mapping[str | None, OperatingPoint]], None] | None = None,
+) -> Measured:
+    """Run at each knob setting, count, and reckon the energies.
+
+    Args:
+        bench: what is measured.
+        knobs: the settings.
+        early: ends inferences early; spikes and energies are then those of the steps taken.
+        progress: called with the points of each run as soon as it is measured.
+    """
+    labels = bench.labels
+    runs: list[list[Mapping[str | None, OperatingPoint]]] = [[] for _ in knobs]
+    correct, taken = np.zeros((len(knobs), len(labels))), np.zeros(len(knobs))
+    for encoding in range(len(bench.encodings)):
+        for k, record in enumerate(bench.records(knobs, encoding)):
+            found, steps = record.predictions, np.full(len(labels), record.steps)
+            if early is not None:
+                scores = scores_over_time(record)
+                steps = early.stops(scores, knobs[k])
+                found = answers(scores[steps - 1, np.arange(len(labels))])
+                record = ended_early(record, steps)
+            correct[k] += (found == labels) / len(bench.encodings)
+            taken[k] += steps.mean() / len(bench.encodings)
+            runs[k].append({_name(c): _point(record, found, labels, knobs[k], c) for c in bench.chips})
+            if progress is not None:
+                progress(runs[k][-1])
+    points = {
+        name: [_mean([r[name] for r in each], correct[k], bench.subjects) for k, each in enumerate(runs)]
+        for name in map(_name, bench.chips)
+    }
+    return Measured(points, correct, taken.tolist())
+
+
+def calibrate_stop(bench: Bench, knobs: Sequence[float], max_loss: float) -> EarlyStop:
+    """When inferences may end at these settings, found on these samples; see :func:`aspen.calibrate_early`."""
+    found: dict[float, list[Array]] = {knob: [] for knob in knobs}
+    for encoding in range(len(bench.encodings)):
+        for knob, record in zip(knobs, bench.records(knobs, encoding), strict=True):
+            scores = scores_over_time(record)
+            found[knob].append(scores.astype(np.int32) if scores.dtype.kind == "i" and scores.max() < 2**31 else scores)
+    scores_by_knob = {knob: np.concatenate(each, axis=1) for knob, each in found.items()}
+    labels, readout = np.tile(bench.labels, len(bench.encodings)), network_of(bench.target).readout
+    guard = len(bench.encodings) ** 0.5  # one standard error, were all encodings of a sample right or wrong together
+    return calibrate_early(scores_by_knob, labels, readout=readout, max_loss=max_loss, guard=guard)
+
+
+def make_tables(
+    bench: Bench, measured: Measured, data: str, *, max_loss: float | None = None
+) -> list[CalibrationTable]:
+    """Calibration tables, one for each chip: the points that :func:`aspen.calibration.storage.thin` keeps.
+
+    Args:
+        bench: what was measured.
+        measured: on validation data, never on test data.
+        data: what to call the data.
+        max_loss: accuracy that ending inferences early may cost, as a fraction; default: they are not ended early.
+    """
+    tables = []
+    for target in bench.chips:
+        table = CalibrationTable(
+            chip=_name(target),
+            dial="scale" if bench.profile is None else "profile",
+            steps=bench.steps,
+            step_time=None if target is None else target.usual_step,
+            data=data,
+            seeds=len(bench.encodings),
+            points=tuple(thin(measured.points[_name(target)], measured.correct)),
+        )
+        tables.append(table if max_loss is None else _with_early(table, bench, max_loss))
+    return tables
+
+
+def _with_early(table: CalibrationTable, bench: Bench, max_loss: float) -> CalibrationTable:
+    knobs = [point.threshold_scale for point in table.points]
+    early = calibrate_stop(bench, knobs, max_loss)
+    ended = measure(bench, knobs, early=early)
+    return replace(table, early=early, early_points=tuple(map(EarlyPoint, ended.points[table.chip], ended.taken)))
+
+
+def sweep(
+    target: Network | Deployment,
+    spikes: Array,
+    labels: Array,
+    scales: Sequence[float] = SCALES,
+    *,
+    on: Chip | str | None = None,
+    engine: str = "fast",
+    profile: DialProfile | None = None,
+    progress: Callable[[OperatingPoint], None] | None = None,
+) -> list[OperatingPoint]:
+    """Run ``target`` at each knob setting; :func:`measure` for one encoding and one chip.
+
+    Args:
+        target: a deployment, or a network in floating point.
+        spikes: (time, samples, *input_shape), 0 and 1.
+        labels: (samples,) classes.
+        scales: knob settings: factors for all hidden populations, or knobs of the ``profile``.
+        on: chip for the energies; default: the chip of a deployment, none for a plain network.
+        engine: as in :func:`aspen_emulator.run`.
+        profile: what a knob setting does to the thresholds; default: it multiplies those of all hidden populations.
+        progress: called with each point as soon as it is measured.
+
+    Raises:
+        InputError: the labels do not fit the spikes, or a setting is not allowed.
+    """
+    description = _chip_of(target, on)
+    bench = Bench(target, [spikes], labels, [description], engine, profile)
+    report = None if progress is None else lambda found: progress(found[_name(description)])
+    return measure(bench, [float(scale) for scale in scales], progress=report).points[_name(description)]
+
+
+def _name(description: Chip | None) -> str | None:
+    return None if description is None else description.name
+
+
+def _chip_of(target: Network | Deployment, on: Chip | str | None) -> Chip | None:
+    if isinstance(on, Chip):
+        return on
+    name = on or (target.chip if isinstance(target, Deployment) else None)
+    return None if name is None else chip(name)
+
+
+def _records(
+    target: Network | Deployment, spikes: Array, settings: Sequence[ThresholdScale], engine: str
+) -> Iterator[Record]:
+    """A run at each setting; on the fast engine several at a time, which share what does not depend on the dial."""
+    if engine != "fast":
+        yield from (run(target, spikes, scale, engine=engine) for scale in settings)
+        return
+    network = network_of(target)
+    checked = check_input(network, spikes)
+    steps, batch = checked.shape[:2]
+    counts = 8 * steps * batch * (2 * len(network.populations) + len(network.connections))
+    together = max(1, GROUP_BYTES // counts)
+    for start in range(0, len(settings), together):
+        group = [thresholds_for(network, scale, steps, batch) for scale in settings[start : start + together]]
+        yield from run_dials(network, checked, group)
+
+
+def _point(record: Record, found: Array, labels: Array, knob: float, description: Chip | None) -> OperatingPoint:
+    """One run as a point; the answers ``found`` and ``labels`` (samples,) say how many inferences there were."""
+    network, samples, correct = record.network, len(labels), found == labels
+    low, high = wilson(int(correct.sum()), samples)
+    first = [c.name for c in network.connections if c.source == network.input.name]
+    operations = {name: int(n.sum()) for name, n in record.synaptic_operations.items()}
+    energy = None if description is None else energy_model(record, description)
+    dynamic = None if energy is None else energy.dynamic
+    static = None if energy is None else energy.static
+    return OperatingPoint(
+        threshold_scale=knob,
+        accuracy=float(correct.mean()),
+        accuracy_low=low,
+        accuracy_high=high,
+        hidden_spikes=float(record.hidden_spikes.sum()) / samples,
+        synaptic_operations=sum(operations.values()) / samples,
+        hidden_synaptic_operations=sum(n for name, n in operations.items() if name not in first) / samples,
+        dynamic_nj=None if dynamic is None else dynamic.typical / samples * 1e9,
+        static_nj=None if static is None else static.typical / samples * 1e9,
+        samples=samples,
+        unanswered=float((found == NO_ANSWER).mean()),
+    )
+
+
+def _mean(runs: Sequence[OperatingPoint], correct: Array, subjects: Array | None) -> OperatingPoint:
+    """The mean over encodings; the interval counts each sample once, as its encodings are not independent."""
+    if len(runs) == 1 and subjects is None:
+        return runs[0]
+    size = len(correct) if subjects is None else effective_samples(correct, subjects)
+    low, high = wilson(float(correct.mean()) * size, size)
+    values = {field.name: getattr(runs[0], field.name) for field in fields(OperatingPoint)}
+    for name in _MEANS:
+        known = [getattr(run, name) for run in runs]
+        values[name] = None if None in known else mean(known)
+    found = {"accuracy": min(max(float(correct.mean()), low), high), "accuracy_low": low, "accuracy_high": high}
+    return OperatingPoint(**{**values, **found})
+
+
+def effective_samples(correct: Array, subjects: Array) -> float:
+    """As how many independent samples those of a few subjects count, when it is about subjects that were not seen.
+
+    The variance of the accuracy is taken from the differences between subjects; with few of them it is itself
+    uncertain, which Student's t makes up for. Never more than there are samples.
+
+    Args:
+        correct: (samples,) how often each was classified correctly, 0 to 1.
+        subjects: (samples,) who each sample is from.
+    """
+    from scipy.stats import norm, t
+
+    people, groups = np.unique(subjects, return_inverse=True)
+    if len(people) < 2:
+        raise InputError(f"subjects: found {len(people)}, allowed are 2 and more; leave them out")
+    rate = float(correct.mean())
+    sums = np.bincount(groups, weights=correct - rate)
+    variance = float((sums**2).sum()) / len(correct) ** 2 * len(people) / (len(people) - 1)
+    wider = (t.ppf(0.975, len(people) - 1) / norm.ppf(0.975)) ** 2
+    if variance * wider * len(correct) <= rate * (1 - rate):
+        return float(len(correct))
+    return max(rate * (1 - rate) / (variance * wider), 1.0)
+
+
+def write_csv(path: str | Path, rows: Sequence[dict[str, object]]) -> None:
+    """Write rows with the same keys as a CSV file, atomically."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, buffer.getvalue().encode())
+
+
+def points_to_rows(points: Sequence[OperatingPoint], **extra: object) -> list[dict[str, object]]:
+    """Plain rows for a table or a file, with ``extra`` columns in front."""
+    return [{**extra, **asdict(point)} for point in points]
+
+
+def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None) -> str:
+    """The points as a readable table, with the steps taken where they are given, and what got no answer, if any."""
+    head = "  scale   accuracy (95 % interval)   hidden spikes   synaptic ops     total uJ   dynamic nJ"
+    silent = any(point.unanswered for point in points)
+    lines = [head + "   steps" * (taken is not None) + "   no answer" * silent]
+    for k, p in enumerate(points):
+        total = None if p.total_nj is None else p.total_nj / 1e3
+        energy = "".join(f"{'-' if e is None else f'{e:.4g}':>13}" for e in (total, p.dynamic_nj))
+        lines.append(
+            f"{p.threshold_scale:7.2f}   {p.accuracy:7.1%} ({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"
+            f"{p.hidden_spikes:16.1f}{p.synaptic_operations:15.0f}{energy}"
+            + ("" if taken is None else f"{taken[k]:8.1f}")
+            + (f"{p.unanswered:12.1%}" if silent else "")
+        )
+    return "\n".join(lines)

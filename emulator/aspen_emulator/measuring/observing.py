@@ -1,0 +1,158 @@
+"""Compare integers with the floats that they stand for, on sample data: what ``compile`` is calibrated by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen.errors import InputError
+from aspen.network.network import Dense, FixedLif, Lif, Network
+from aspen.network.targets import as_network
+from aspen_emulator.engines.inputs import check_spikes, thresholds_for
+from aspen_emulator.engines.lif import LIMIT, LifState, lif_step, overflows
+from aspen_emulator.engines.reference import Stepper
+from aspen_emulator.engines.run import run
+from aspen_hardware.compiling.search import Fit
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A population as it last ran: its neurons and connections, (steps, samples, n) spikes, and how they compare."""
+
+    parts: tuple[object, ...]
+    raster: Array
+    fit: Fit
+
+
+class Observation:
+    """A network in floating point on sample data; see :func:`observe`.
+
+    Attributes:
+        network: in floating point.
+        sample: (steps, samples, *input_shape) uint8.
+    """
+
+    def __init__(self, network: Network, sample: Array) -> None:
+        self.network = network
+        self.sample = sample
+        rasters = run(network, sample, record="spikes").rasters
+        self._rasters = {name: raster.reshape(*sample.shape[:2], -1) for name, raster in rasters.items()}
+        self._layers: dict[str, _Layer] = {}
+
+    def compare(self, integers: Network) -> dict[str, Fit]:
+        """Run the same network in integers on the sample and compare the spikes of every population.
+
+        What has not changed since the last call, and gets the same spikes, is not run again.
+        """
+        if _loops(integers):
+            return _compare_stepwise(integers, self.sample, self._rasters)
+        changed: set[str] = set()
+        for name in integers.order:
+            parts = (integers[name].neuron, *integers.incoming(name))
+            known = self._layers.get(name)
+            fed_anew = any(connection.source in changed for connection in integers.incoming(name))
+            if known is None or fed_anew or any(a is not b for a, b in zip(known.parts, parts, strict=True)):
+                self._layers[name] = self._run_layer(integers, name, parts)
+                changed.add(name)
+        return {name: self._layers[name].fit for name in integers.order}
+
+    def _run_layer(self, integers: Network, name: str, parts: tuple[object, ...]) -> _Layer:
+        neuron, wanted = integers[name].neuron, self._rasters[name]
+        assert isinstance(neuron, FixedLif)  # it is compared with the floats
+        threshold = thresholds_for(integers, 1.0, 1, 1)[name][0]
+        steps, batch, n = wanted.shape
+        state = LifState.zeros(batch, n, neuron)
+        raster = np.empty_like(wanted)
+        left = peak = 0
+        for t in range(steps):
+            drive = self._drive(integers, name, t)
+            left += sum(overflows(state, drive, neuron))
+            raster[t], membrane = lif_step(state, drive, threshold, neuron)
+            peak = max(peak, int(np.abs(state.u).max()), int(np.abs(membrane).max()))
+        fit = Fit(int(wanted.sum()), int(np.count_nonzero(raster != wanted)), left, peak / LIMIT)
+        return _Layer(parts, raster, fit)
+
+    def _drive(self, integers: Network, name: str, t: int) -> Array:
+        drive: Array = np.zeros(self._rasters[name].shape[1:], np.int64)
+        for connection in integers.incoming(name):
+            source = connection.source
+            raster = self._layers[source].raster if source in self._layers else self._rasters[source]
+            if t >= connection.delay:
+                drive = drive + connection.drive(raster[t - connection.delay])
+        return drive
+
+    def moments(self, connection: Dense) -> Array:
+        """(n_source, n_source): mean products of what the spikes of two inputs leave in the target's membranes.
+
+        A population with many decays is taken at their means; resets are left out.
+        """
+        neuron = self.network[connection.target].neuron
+        assert isinstance(neuron, Lif)  # observe() takes networks in floating point
+        alpha, beta = float(neuron.alpha.mean()), float(neuron.beta.mean())
+        spikes = self._rasters[connection.source]
+        u = v = np.zeros(spikes.shape[1:])
+        products = np.zeros((spikes.shape[2], spikes.shape[2]))
+        for now in spikes:
+            u = alpha * u + now
+            v = beta * v + u
+            products += v.T @ v
+        return products / spikes[..., 0].size
+
+
+def observe(network: Network, spikes: object) -> Observation:
+    """Run ``network`` on a sample, for ``aspen_hardware.compile(network, chip, calibration=observe(network, spikes))``.
+
+    Args:
+        network: in floating point.
+        spikes: (time, samples, *input_shape), 0 and 1: like what the network will see, and not the test data.
+
+    Raises:
+        InputError: the network is in integers, takes a current, or the spikes do not fit it.
+    """
+    as_network(network)
+    if network.is_integer or network.input.current:
+        found = "integers" if network.is_integer else f"a current into {network.input.name}"
+        raise InputError(
+            f"calibration: found a network with {found}, allowed is one in floating point that takes spikes; "
+            f"compile it without calibration"
+        )
+    return Observation(network, check_spikes(network, spikes))
+
+
+def _loops(network: Network) -> bool:
+    """Whether a population is driven by one that comes after it, or by itself."""
+    place = {name: index for index, name in enumerate([network.input.name, *network.order])}
+    return any(place[connection.source] >= place[connection.target] for connection in network.connections)
+
+
+def _compare_stepwise(integers: Network, sample: Array, rasters: Mapping[str, Array]) -> dict[str, Fit]:
+    stepper = _PeakStepper(integers, sample.shape[1])
+    thresholds = {name: array[0] for name, array in thresholds_for(integers, 1.0, 1, sample.shape[1]).items()}
+    different = dict.fromkeys(integers.order, 0)
+    for t, given in enumerate(sample):
+        now = stepper.step(given, thresholds)
+        for name in different:
+            different[name] += int(np.count_nonzero(now[name] != rasters[name][t]))
+    return {
+        name: Fit(int(rasters[name].sum()), count, sum(stepper.overflows[name]), stepper.peaks[name] / LIMIT)
+        for name, count in different.items()
+    }
+
+
+class _PeakStepper(Stepper):
+    """Also keeps the largest magnitude of a current or membrane of each population in ``peaks``."""
+
+    def __init__(self, network: Network, batch: int) -> None:
+        super().__init__(network, batch, watch=True)
+        self.peaks = dict.fromkeys(network.order, 0)
+
+    def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+        """See :meth:`Stepper.step`."""
+        now = super().step(spikes, thresholds)
+        for name in self.peaks:
+            values = (self._states[name].u, self.membranes[name])
+            self.peaks[name] = max(self.peaks[name], *(int(np.abs(array).max()) for array in values))
+        return now

@@ -1,0 +1,219 @@
+"""Parity: does the same input give the same spikes before and after export, before and after rounding, and on Lava?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.labels import as_labels
+from aspen.network.network import Network
+from aspen.network.record import Record
+from aspen.network.targets import as_network
+from aspen.storage.container import update_container
+from aspen_emulator.engines.inputs import check_input, thresholds_for
+from aspen_emulator.engines.reference import Stepper
+from aspen_emulator.engines.run import network_of, run
+from aspen_emulator.measuring.torch_record import torch_record
+from aspen_hardware.compiling.deployment import Deployment
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SECTION = "parity"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one population's spikes compare between two stages.
+
+    Args:
+        population: which.
+        before, after: the stages, among ``snntorch``, ``float``, ``integers`` and ``lava``.
+        places: neurons x steps x samples.
+        spikes_before, spikes_after: spikes in each.
+        different: places that hold a spike in only one of them.
+        first: (step, sample, neuron) of the earliest difference, or None.
+    """
+
+    population: str
+    before: str
+    after: str
+    places: int
+    spikes_before: int
+    spikes_after: int
+    different: int
+    first: tuple[int, int, int] | None
+
+    @property
+    def agreement(self) -> float:
+        """Of the places with a spike in either stage, the fraction with a spike in both; 1 where there is none."""
+        both = (self.spikes_before + self.spikes_after - self.different) / 2
+        either = both + self.different
+        return 1.0 if either == 0 else both / either
+
+
+@dataclass(frozen=True)
+class Health:
+    """Neurons of one population that say nothing, at the last stage before Lava, and what left 24 bits there.
+
+    Args:
+        population: which.
+        neurons: how many there are.
+        dead: never spike on this input.
+        saturated: spike at every step of every sample.
+        wrapped: currents that wrapped around (integers only): each is a wrong sign.
+        clipped: membranes that were clipped to 24 bits.
+    """
+
+    population: str
+    neurons: int
+    dead: int
+    saturated: int
+    wrapped: int
+    clipped: int
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What :func:`parity` found; ``accuracy`` by stage where labels were given, ``unanswered`` the share of samples
+    without an answer by stage."""
+
+    differences: tuple[Difference, ...]
+    health: tuple[Health, ...]
+    accuracy: Mapping[str, float]
+    steps: int
+    samples: int
+    unanswered: Mapping[str, float]
+
+    def between(self, before: str, after: str) -> list[Difference]:
+        """The comparison of two stages, one entry for each population."""
+        return [d for d in self.differences if (d.before, d.after) == (before, after)]
+
+    def __str__(self) -> str:
+        lines = [f"Parity on {self.samples} samples of {self.steps} steps"]
+        lines.append(
+            f"{'population':<16}{'from':>10}{'to':>10}{'spikes':>9}{'spikes':>9}{'agree':>9}  first difference"
+        )
+        for d in self.differences:
+            where = "-" if d.first is None else "step {}, sample {}, neuron {}".format(*d.first)
+            lines.append(
+                f"{d.population:<16}{d.before:>10}{d.after:>10}{d.spikes_before:>9}{d.spikes_after:>9}"
+                f"{d.agreement:>9.2%}  {where}"
+            )
+        lines += [_warn(h) for h in self.health if h.dead or h.saturated or h.wrapped]
+        lines += [f"accuracy, {stage}: {value:.1%}" for stage, value in self.accuracy.items()]
+        lines += [
+            f"no answer, {stage}: {value:.1%} of the samples" for stage, value in self.unanswered.items() if value
+        ]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return asdict(self)
+
+
+def _warn(health: Health) -> str:
+    parts = []
+    if health.dead:
+        parts.append(f"{health.dead} of {health.neurons} neurons never spike on this input")
+    if health.saturated:
+        parts.append(f"{health.saturated} spike at every step")
+    if health.wrapped:
+        parts.append(
+            f"{health.wrapped} currents wrapped around 24 bits; compile with more head room or smaller weights"
+        )
+    return f"{health.population}: {'; '.join(parts)}"
+
+
+def parity(
+    model: nn.Module | None,
+    network: Network,
+    deployment: Deployment | None,
+    spikes: Array,
+    labels: Array | None = None,
+    *,
+    lava: bool = False,
+) -> ParityReport:
+    """Run the same input through every stage given and compare the spikes of each population, stage by stage.
+
+    Args:
+        model: the snnTorch model that ``network`` was exported from, or None.
+        network: the network in floating point.
+        deployment: the same in a chip's integers, or None.
+        spikes: (time, samples, *input_shape), or the current, where the input takes one.
+        labels: (samples,) classes, for the accuracy.
+        lava: run the last stage on the real Lava runtime too.
+
+    Raises:
+        InputError: the spikes do not fit the network, or the labels the spikes or its outputs.
+        ModelError: the model has other spiking layers than the network has populations.
+    """
+    values = check_input(as_network(network), spikes)
+    if labels is not None:
+        labels = as_labels("labels", labels, values.shape[1], network[network.output].size, steps=len(values))
+    stages: dict[str, Record] = {}
+    if model is not None:
+        stages["snntorch"] = torch_record(model, network, values)
+    stages["float"] = run(network, values, record="spikes")
+    if deployment is not None:
+        stages["integers"] = run(deployment, values, record="spikes")
+    last = deployment or network
+    health = _health(network_of(last), values, stages[list(stages)[-1]].rasters)
+    if lava:
+        stages["lava"] = run(last, values, engine="lava", record="spikes")
+    names = list(stages)
+    differences = [
+        _compare(population, before, after, stages[before].rasters[population], stages[after].rasters[population])
+        for before, after in pairwise(names)
+        for population in network.order
+    ]
+    accuracy = {} if labels is None else {stage: _accuracy(record, labels) for stage, record in stages.items()}
+    unanswered = {stage: record.unanswered for stage, record in stages.items()}
+    return ParityReport(tuple(differences), health, accuracy, values.shape[0], values.shape[1], unanswered)
+
+
+def _compare(population: str, before: str, after: str, a: Array, b: Array) -> Difference:
+    wrong = (a != b).reshape(*a.shape[:2], -1)
+    first = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.any() else None
+    return Difference(
+        population, before, after, wrong.size, int(a.sum()), int(b.sum()), int(wrong.sum()), first  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _health(network: Network, values: Array, rasters: Mapping[str, Array]) -> tuple[Health, ...]:
+    overflow = _overflows(network, values) if network.is_integer else {}
+    found = []
+    for name in network.order:
+        raster = rasters[name].reshape(-1, network[name].size)
+        wrapped, clipped = overflow.get(name, (0, 0))
+        silent = 0 if _is_read_by_membranes(network, name) else int((~raster.any(axis=0)).sum())
+        saturated = int(raster.all(axis=0).sum())
+        found.append(Health(name, network[name].size, silent, saturated, wrapped, clipped))
+    return tuple(found)
+
+
+def _overflows(network: Network, values: Array) -> dict[str, tuple[int, int]]:
+    stepper = Stepper(network, values.shape[1], watch=True)
+    thresholds = {name: array[0] for name, array in thresholds_for(network, 1.0, *values.shape[:2]).items()}
+    for step in values:
+        stepper.step(step, thresholds)
+    return stepper.overflows
+
+
+def _is_read_by_membranes(network: Network, name: str) -> bool:
+    return name == network.output and network.readout != "spikes"
+
+
+def _accuracy(record: Record, labels: Array) -> float:
+    return float((record.predictions == labels).mean())
+
+
+def store_parity(report: ParityReport, path: str | Path) -> None:
+    """Keep the report in the ``.aspen`` file at ``path``, beside the network."""
+    update_container(path, lambda container: container.put(SECTION, report.to_dict(), {}))

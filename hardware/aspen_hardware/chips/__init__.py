@@ -1,0 +1,1 @@
+"""What a chip is: its file, and what the file may say."""

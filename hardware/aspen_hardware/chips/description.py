@@ -1,0 +1,409 @@
+"""What a chip is: limits, number formats, power and energies by scenario, read from one TOML file per chip.
+
+Every figure keeps its unit, its source and a mark for how far it can be trusted; see
+:mod:`aspen_hardware.chips.schema` for the format of the files.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from aspen._base.names import unknown_name
+from aspen.errors import ChipError, InputError
+from aspen_hardware.chips.figures import TRUST
+from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range
+from aspen_hardware.chips.schema import ACTIVE, FACTORS, POWER_RULES, check_chip_table, iter_figures
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+KINDS = {"conv": "convolution"}
+"""Kind of connection -> what a chip file calls it, where that is another word."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published number, in the unit of the file.
+
+    Args:
+        value: the nominal value; where ``low`` and ``high`` differ, ``note`` says why it is this one.
+        unit: as in the file, e.g. ``"pJ"``, ``"mW"``, ``"bits"``.
+        source: key of the chip's ``sources``, and the place in it after a colon.
+        trust: one of :data:`aspen_hardware.chips.figures.TRUST`.
+        low, high: lowest and highest published value.
+        low_source, high_source, low_trust, high_trust: who published those, and how far to trust them.
+        note: remarks.
+    """
+
+    value: float
+    unit: str
+    source: str
+    trust: str
+    low: float
+    high: float
+    low_source: str
+    high_source: str
+    low_trust: str
+    high_trust: str
+    note: str = ""
+
+    @property
+    def si(self) -> Range:
+        """In joules, watts or seconds; counts stay counts."""
+        factor = FACTORS.get(self.unit, 1.0)
+        return Range(self.low * factor, self.value * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What fits; ``None`` where there is no limit, or none is known (the chip's ``missing`` says which).
+
+    ``max_delay`` is in time steps; ``output_axons_per_core`` counts edges from a neuron to a core that it reaches.
+    """
+
+    cores: int | None = None
+    neurons_per_core: int | None = None
+    populations_per_core: int | None = None
+    synaptic_memory_bits_per_core: int | None = None
+    input_axons_per_core: int | None = None
+    output_axons_per_core: int | None = None
+    threshold_configurations_per_core: int | None = None
+    max_delay: int | None = None
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Widths in bits; ``None`` where there is no limit, or none is known.
+
+    ``weight_bits`` is what is stored per weight: with ``b`` bits, magnitudes to 2^b - 1 in a matrix of one sign, even
+    values from -2^b to 2^b - 2 in a matrix of both. ``synapse_overhead_bits`` come on top for each synapse.
+    ``spike_bits`` is what a spike carries: 1 where it is there or not, more where it has a value (a graded spike).
+    ``resets`` are names of :data:`aspen.network.neurons.RESETS`.
+    """
+
+    resets: tuple[str, ...]
+    weight_bits: int | None = None
+    synapse_overhead_bits: int | None = None
+    threshold_bits: int | None = None
+    state_bits: int | None = None
+    decay_bits: int | None = None
+    bias_mantissa_bits: int | None = None
+    bias_exponent_bits: int | None = None
+    spike_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One coherent set of energies and times of operations: one source, one state of the chip.
+
+    Args:
+        title: what it is.
+        active: which neuron updates it prices as active: a key of :data:`aspen_hardware.chips.schema.ACTIVE`.
+    """
+
+    title: str
+    active: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip, as its file describes it.
+
+    Args:
+        name: short name; the file's name for chips that come with ASPEN.
+        title: full name.
+        figures: ``section.key`` (or ``step_time``) -> figure, as in the file.
+        resets: the file's entry on reset modes: ``value``, ``source``, ``trust``, perhaps ``note``.
+        missing: ``section.key`` -> why the file has no figure for it.
+        contained: ``scenarios.name.key`` -> in the figure of which other event a scenario has the energy of this one.
+        sources: key -> full citation.
+        not_covered: what the chip's energies leave out.
+        energy_only: why networks are not compiled to it; empty where they are.
+        scenarios: name -> scenario; empty where no energy of an operation is published.
+        usual: the scenario that counts as typical; empty where there is none.
+        powered: the file's entry on how the chip is powered: ``rule`` (a key of
+            :data:`aspen_hardware.chips.schema.POWER_RULES`), ``source``, ``trust``, perhaps ``note``; empty where that
+            is unknown.
+    """
+
+    name: str
+    title: str
+    figures: Mapping[str, Figure]
+    resets: Mapping[str, Any]
+    missing: Mapping[str, str]
+    sources: Mapping[str, str]
+    not_covered: tuple[str, ...] = ()
+    energy_only: str = ""
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+    usual: str = ""
+    powered: Mapping[str, str] = field(default_factory=dict)
+    contained: Mapping[str, str] = field(default_factory=dict)
+
+    def section(self, name: str) -> dict[str, Figure]:
+        """Figures of one section of the file, by key; e.g. ``power``, or ``scenarios.davies2018.energies``."""
+        prefix = f"{name}."
+        return {key[len(prefix) :]: figure for key, figure in self.figures.items() if key.startswith(prefix)}
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What fits on the chip."""
+        return Limits(**{key: int(figure.value) for key, figure in self.section("limits").items()})
+
+    @cached_property
+    def formats(self) -> Formats:
+        """Number formats."""
+        widths = {key: int(figure.value) for key, figure in self.section("formats").items()}
+        return Formats(tuple(self.resets["value"]), **widths)
+
+    @cached_property
+    def energies(self) -> dict[str, ByScenario]:
+        """Joules of one operation, by kind of operation; those for which some scenario has a figure.
+
+        A scenario without a figure for a kind adds nothing for it; ``contained`` says which other figure has it, or
+        ``missing`` why there is none.
+        """
+        by_name = {name: self.section(f"scenarios.{name}.energies") for name in self.scenarios}
+        kinds = dict.fromkeys(kind for figures in by_name.values() for kind in figures)
+        return {
+            kind: ByScenario(
+                {name: figures[kind].si if kind in figures else NOTHING for name, figures in by_name.items()},
+                self.usual,
+            )
+            for kind in kinds
+        }
+
+    def energy(self, event: str, connection: str = "dense") -> ByScenario | None:
+        """Joules of one event, ``None`` where no scenario has a figure.
+
+        Args:
+            event: a key of :data:`aspen_hardware.energy.costs.WORDS`.
+            connection: kind of the connection whose synapses are meant; a scenario without a figure of its own for that
+                kind takes the one for a dense matrix.
+        """
+        found, special = self.energies.get(event), self.energies.get(f"{event}_{KINDS.get(connection, connection)}")
+        if found is None or special is None:
+            return found
+        own = {name: f"scenarios.{name}.energies.{event}_{KINDS.get(connection, connection)}" for name in found.of}
+        values = {name: special.of[name] if own[name] in self.figures else value for name, value in found.of.items()}
+        return ByScenario(values, self.usual)
+
+    def elsewhere(self, event: str) -> dict[str, str]:
+        """Scenarios that have the energy of an event in another one's, and in which."""
+        keys = {name: f"scenarios.{name}.{event}" for name in self.scenarios}
+        return {name: self.contained[key] for name, key in keys.items() if key in self.contained}
+
+    def unpriced(self, event: str) -> dict[str, str]:
+        """Scenarios that have no energy of an event, nor in another one's, and why not.
+
+        A chip without scenarios has the one reason of its file, under an empty name.
+        """
+        otherwise = "the chip's file has no figure for it"
+        if not self.scenarios:
+            return {"": self.missing.get("scenarios", otherwise)}
+        priced = {name for name in self.scenarios if f"scenarios.{name}.energies.{event}" in self.figures}
+        rest = [name for name in self.scenarios if name not in priced | set(self.elsewhere(event))]
+        return {name: self.missing.get(f"scenarios.{name}.{event}", otherwise) for name in rest}
+
+    def only(self, scenario: str) -> Chip:
+        """This chip with one scenario alone, as typical.
+
+        Raises:
+            ChipError: the chip has no such scenario.
+        """
+        if scenario not in self.scenarios:
+            raise ChipError(unknown_name(f"scenario of {self.name}", scenario, list(self.scenarios)))
+        others = tuple(f"scenarios.{name}." for name in self.scenarios if name != scenario)
+        return replace(
+            self,
+            figures={key: figure for key, figure in self.figures.items() if not key.startswith(others)},
+            missing={key: reason for key, reason in self.missing.items() if not key.startswith(others)},
+            contained={key: where for key, where in self.contained.items() if not key.startswith(others)},
+            scenarios={scenario: self.scenarios[scenario]},
+            usual=scenario,
+        )
+
+    @property
+    def power(self) -> dict[str, Figure]:
+        """Power that is drawn whatever the network does: of a ``core``, the ``chip``, ...; those that the file has."""
+        return self.section("power")
+
+    @property
+    def clock(self) -> float | None:
+        """The usual clock in MHz; ``None`` where the file has none."""
+        return self.figures["clock"].value if "clock" in self.figures else None
+
+    @property
+    def step_time(self) -> float | None:
+        """The tick of real time in seconds; ``None`` where the file has none."""
+        return self.figures["step_time"].si.typical if "step_time" in self.figures else None
+
+    @property
+    def measured_step(self) -> Range | None:
+        """Seconds of a step as measured on the chip somewhere; ``None`` where the file has no measurement."""
+        return self.figures["measured_step"].si if "measured_step" in self.figures else None
+
+    @property
+    def usual_step(self) -> float | None:
+        """Seconds that a step takes where nobody says otherwise: as measured, else the tick of real time."""
+        return self.step_time if self.measured_step is None else self.measured_step.typical
+
+    def cite(self, source: str) -> str:
+        """The full citation of a figure's ``source``."""
+        key, colon, place = source.partition(":")
+        return f"{self.sources[key]}{', ' if colon else ''}{place.strip()}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain values that JSON can hold."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "step_time_s": self.step_time,
+            "power": dict(self.powered),
+            "typical": self.usual,
+            "scenarios": {name: asdict(scenario) for name, scenario in self.scenarios.items()},
+            "limits": asdict(self.limits),
+            "formats": {**asdict(self.formats), "resets": list(self.formats.resets)},
+            "figures": {key: asdict(figure) for key, figure in self.figures.items()},
+            "resets": dict(self.resets),
+            "missing": dict(self.missing),
+            "contained": dict(self.contained),
+            "sources": dict(self.sources),
+            "not_covered": list(self.not_covered),
+            "energy_only": self.energy_only,
+        }
+
+
+def chip_names() -> list[str]:
+    """Names of the chips that come with ASPEN, sorted."""
+    folder = resources.files("aspen_hardware").joinpath("chips")
+    return sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def chip(name_or_path: str | Path) -> Chip:
+    """Read a chip: one that comes with ASPEN, by name, or your own ``.toml`` file, by path.
+
+    Raises:
+        ChipError: there is no chip of that name, or the file is not a valid chip file.
+        InputError: there is no such file.
+    """
+    path = Path(name_or_path)
+    if isinstance(name_or_path, Path) or path.suffix == ".toml" or len(path.parts) > 1:
+        return _parse(_read(path), path.name)
+    if name_or_path not in chip_names():
+        otherwise = "choose one of these, or give the path of your own .toml file"
+        raise ChipError(unknown_name("chip", name_or_path, chip_names(), otherwise))
+    file = resources.files("aspen_hardware").joinpath("chips", f"{name_or_path}.toml")
+    return _parse(file.read_bytes(), f"{name_or_path}.toml")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: found no readable chip file ({error.strerror}); check the path") from error
+
+
+def _parse(data: bytes, file: str) -> Chip:
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # of UTF-8 or TOML, of integers too long, or of nesting too deep
+        raise ChipError(f"{file}: found no valid TOML ({error}), allowed is a UTF-8 TOML file; correct it") from error
+    check_chip_table(table, file)
+    scenarios = table.get("scenarios", {})
+    return Chip(
+        name=table["name"],
+        title=table["title"],
+        figures={key: _figure(entry) for key, entry, _ in iter_figures(table)},
+        resets=table["formats"]["resets"],
+        missing=dict(_reasons(table.get("missing", {}), scenarios)),
+        contained=dict(_of_scenarios(scenarios, "contained")),
+        sources=table["sources"],
+        not_covered=tuple(table.get("not_covered", ())),
+        energy_only=table.get("energy_only", ""),
+        scenarios={name: Scenario(entry["title"], entry["active"]) for name, entry in scenarios.items()},
+        usual=table.get("typical", ""),
+        powered={key: text for key, text in table.get("power", {}).items() if isinstance(text, str)},
+    )
+
+
+def _reasons(missing: Mapping[str, Any], scenarios: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for section, entry in missing.items():
+        if isinstance(entry, str):
+            yield section, entry
+        else:
+            yield from ((f"{section}.{key}", reason) for key, reason in entry.items())
+    yield from _of_scenarios(scenarios, "missing")
+
+
+def _of_scenarios(scenarios: Mapping[str, Any], part: str) -> Iterator[tuple[str, str]]:
+    for name, scenario in scenarios.items():
+        yield from ((f"scenarios.{name}.{key}", text) for key, text in scenario.get(part, {}).items())
+
+
+def _figure(entry: Mapping[str, Any]) -> Figure:
+    bounds = {bound: entry.get(bound, entry["value"]) for bound in ("low", "high")}
+    for bound in ("low", "high"):
+        for part in ("source", "trust"):
+            bounds[f"{bound}_{part}"] = entry.get(f"{bound}_{part}", entry[part])
+    return Figure(**{**entry, **bounds})
+
+
+def describe(chip: Chip) -> str:
+    """A table of all figures with unit, trust mark and source, for people to read."""
+    lines = [f"{chip.name}: {chip.title}", f"{'':<36}{'value':>12}{'low':>10}{'high':>12}  {'unit':<16}trust  source"]
+    section = ""
+    for key, figure in chip.figures.items():
+        head, _, name = key.rpartition(".")
+        lines += ["", *_heading(chip, head)] if head != section else []
+        section = head
+        lines += _figure_lines(name, figure)
+    resets = chip.resets
+    lines += ["", "reset modes", f"  {', '.join(resets['value'])}  {resets['trust']}  {resets['source']}"]
+    lines += ["", f"for energies only: {chip.energy_only}"] if chip.energy_only else []
+    lists = {
+        "in another figure": chip.contained,
+        "no figure": chip.missing,
+        "sources": chip.sources,
+        "trust marks": TRUST,
+    }
+    for head, entries in lists.items():
+        lines += ["", head, *(f"  {key}: {text}" for key, text in entries.items())] if entries else []
+    lines += (
+        ["", "not covered by the energies", *(f"  {text}" for text in chip.not_covered)] if chip.not_covered else []
+    )
+    return "\n".join(lines)
+
+
+def _heading(chip: Chip, head: str) -> list[str]:
+    """The title of a section, and what its figures need to be understood."""
+    if head == "power":
+        rule = chip.powered["rule"]
+        lines = [f"power: {rule}: {POWER_RULES[rule]}  {chip.powered['trust']}  {chip.powered['source']}"]
+        return [*lines, f"{'':<10}{chip.powered['note']}"] if "note" in chip.powered else lines
+    name, _, part = head.removeprefix("scenarios.").rpartition(".")
+    if name not in chip.scenarios:
+        return [head]
+    scenario = chip.scenarios[name]
+    typical = " (typical)" if name == chip.usual else ""
+    told = [f"scenario {name}{typical}: {scenario.title}", f"{'':<10}active: {ACTIVE[scenario.active]}"]
+    return [*told, part] if part == "energies" else [f"{name}: {part}"]
+
+
+def _figure_lines(name: str, figure: Figure) -> Iterator[str]:
+    low, high = (f"{bound:,.8g}" if bound != figure.value else "" for bound in (figure.low, figure.high))
+    values = f"{f'{figure.value:,.8g}':>12}{low:>10}{high:>12}"
+    yield f"  {name:<34}{values}  {figure.unit:<16}{figure.trust:<7}{figure.source}"
+    for bound, shown in (("low", low), ("high", high)):
+        if shown:
+            yield f"{'':<10}{bound}: {getattr(figure, f'{bound}_trust')}, {getattr(figure, f'{bound}_source')}"
+    if figure.note:
+        yield f"{'':<10}{figure.note}"

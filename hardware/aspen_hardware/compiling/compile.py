@@ -1,0 +1,197 @@
+"""Compile a trained network to a chip: integers as the chip stores them, and a report of what that cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from aspen._base.checks import as_integer, as_number
+from aspen.dial.profile import DialProfile
+from aspen.errors import ChipError, InputError
+from aspen.network.connections import Connection
+from aspen.network.network import Network
+from aspen.network.targets import as_network
+from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.compiling.compensation import Compensator
+from aspen_hardware.compiling.deployment import Deployment, Rounding
+from aspen_hardware.compiling.populations import Choice, Options, Quantized, quantize_population
+from aspen_hardware.compiling.search import Calibrated, Sample, calibrate
+from aspen_hardware.placing.dials import dial_classes
+from aspen_hardware.placing.placement import place
+from aspen_hardware.placing.rules import check, enforce
+
+MAX_THRESHOLD_SCALE = 4.0
+THRESHOLDS = 8
+"""Different thresholds that calibration may give a population, where the chip file names no limit and nobody else."""
+
+
+def compile(
+    network: Network,
+    target: Chip | str,
+    *,
+    max_threshold_scale: float = MAX_THRESHOLD_SCALE,
+    netx: bool = False,
+    calibration: Sample | None = None,
+    threshold_groups: int | None = None,
+    profile: DialProfile | None = None,
+) -> Deployment:
+    """Put ``network`` into the integers of a chip.
+
+    For each population one factor turns the trained membrane's unit into the chip's: it lets the largest incoming
+    weight fill 8 bits, and the weight exponent is then the largest for which the thresholds, dialled up to
+    ``max_threshold_scale``, fit 17 bits, and the worst-case current and membrane 24 bits.
+
+    With ``calibration``, other choices are tried on sample data, and taken where more spikes survive: to round dense
+    weights so that their errors cancel on inputs that spike together (:mod:`aspen_hardware.compiling.compensation`);
+    to clip the largest weights, so that the others get more resolution; to scale single neurons up, with their
+    thresholds, until their weights fill 8 bits; and to leave room for the currents and membranes of the sample (twice
+    over) instead of the worst case. On the sample the result never keeps fewer spikes than without. Neurons of the
+    output population are not scaled, as their membranes may be read out.
+
+    Args:
+        network: a network in floating point. One that is in integers already is checked and kept as it is.
+        target: a chip, its name, or the path of a chip file.
+        max_threshold_scale: the largest knob setting that must be possible, at least that of the profile; larger costs
+            resolution.
+        netx: use weight exponent 0 and bias exponent 6 everywhere, the only ones that lava-dl's netx files can say.
+        calibration: what compares integers with floats on sample data: ``aspen_emulator.observe(network, spikes)``.
+        threshold_groups: most different thresholds in a population, as cores store few. What thresholds differ by is
+            moved into the weights, where a neuron has its own and is no output; else it is lost, and reported.
+        profile: the dial that will turn the thresholds. Neurons that it moves alike are then scaled alike, so that a
+            core stores no more different thresholds than the dial needs anyway.
+
+    Raises:
+        ChipError: the network does not fit, or its analog input has no range (:meth:`Network.with_input_peak`); the
+            message names the population, the limit and a remedy.
+        InputError: ``max_threshold_scale`` is not at least 1 and finite, ``threshold_groups`` is less than 1, or an
+            integer network is to be calibrated or grouped, or the profile does not fit the network.
+    """
+    as_network(network)
+    max_threshold_scale = as_number("max_threshold_scale", max_threshold_scale, 1, remedy="give e.g. 4")
+    if threshold_groups is not None:
+        threshold_groups = as_integer("threshold_groups", threshold_groups, 1, remedy="give e.g. 8")
+    description = target if isinstance(target, Chip) else chip(target)
+    if description.energy_only:
+        raise ChipError(
+            f"{description.name}: found a chip for energies only ({description.energy_only}), allowed are chips with "
+            f"number formats such as loihi1; run the network on one of these, and price its counts on this one"
+        )
+    enforce(network, description)
+    if network.is_integer:
+        if calibration is not None or threshold_groups is not None:
+            raise InputError(
+                "compile: found a network in integers, allowed with calibration or threshold_groups is one in "
+                "floating point; compile the trained network"
+            )
+        return _finish(network, description, {}, None)
+    _check_driven(network)
+    classes = {}
+    if profile is not None:
+        profile.check(network)
+        max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
+        classes = {name: dial_classes(network, profile, name) for name in network.order}
+    options = Options(max_threshold_scale, netx, threshold_groups, classes)
+    return _compile(_graded(network), description, options, calibration)
+
+
+def _check_driven(network: Network) -> None:
+    """The integers' scale is that of the weights: neurons that a current alone drives have none."""
+    for name in network.order:
+        if not network.incoming(name):
+            raise ChipError(
+                f"{name}: found neurons that a current alone drives, allowed are neurons that weights drive, which set "
+                f"the scale of their integers; give the current to an input without neurons, Population(..., "
+                f"current=True), and connect that to these one to one"
+            )
+
+
+def _graded(network: Network) -> Network:
+    """The network for graded spikes, where its input is analog: weights of the input are divided by the scale."""
+    if not network.input.is_analog:
+        return network
+    if network.input.graded is None:
+        raise ChipError(
+            f"{network.input.name}: found an analog input whose range is not known, allowed is one with a peak; give "
+            f"the largest magnitude in the training data: network.with_input_peak(4.0), or aspen compile --input-peak 4"
+        )
+    scale = network.input.graded.scale
+    scaled = (_divided(c, scale) if c.source == network.input.name else c for c in network.connections)
+    return replace(network, connections=tuple(scaled))
+
+
+def _divided(connection: Connection, scale: float) -> Connection:
+    """A connection with its weights divided; its bias is no product with the input and stays."""
+    return replace(connection, weight=connection.weight.astype(np.float64) / scale)  # type: ignore[type-var]
+
+
+def _compile(network: Network, description: Chip, options: Options, sample: Sample | None) -> Deployment:
+    compensator = None if sample is None else Compensator(sample.moments)
+
+    @cache
+    def quantized(name: str, choice: Choice) -> Quantized:
+        return quantize_population(network, network[name], options, choice, compensator)
+
+    def build(choices: Mapping[str, Choice]) -> Network:
+        return _assemble(network, {name: quantized(name, choice) for name, choice in choices.items()})
+
+    if sample is None:
+        found, choices = None, dict.fromkeys(network.order, Choice())
+    else:
+        allowed = options.threshold_groups or description.limits.threshold_configurations_per_core or THRESHOLDS
+        free = 0 if options.netx or options.classes else allowed
+        found = calibrate(network.order, build, sample.compare, free)
+        choices = dict(found.choices)
+    rounding = {name: quantized(name, choice).rounding for name, choice in choices.items()}
+    return _finish(build(choices), description, rounding, found)
+
+
+def _assemble(network: Network, parts: Mapping[str, Quantized]) -> Network:
+    weights = {connection.name: connection for part in parts.values() for connection in part.connections}
+    populations = tuple(
+        replace(p, neuron=parts[p.name].neuron if p.name in parts else None) for p in network.populations
+    )
+    return replace(network, populations=populations, connections=tuple(weights[c.name] for c in network.connections))
+
+
+def _finish(
+    network: Network, description: Chip, rounding: Mapping[str, Rounding], found: Calibrated | None
+) -> Deployment:
+    enforce(network, description)
+    place(network, description)  # raises where a population cannot be split over cores
+    warnings = [finding.message for finding in check(network, description)]
+    if found is None:
+        warnings += _worst_cases(rounding)
+        return Deployment(network, description.name, rounding, tuple(warnings))
+    warnings += _overflows(found)
+    measured = {
+        name: replace(
+            entry,
+            kept_uncalibrated=found.before[name].kept,
+            kept_calibrated=found.after[name].kept,
+            sample_peak=found.after[name].peak,
+            compensated=found.choices[name].compensate,
+        )
+        for name, entry in rounding.items()
+    }
+    return Deployment(network, description.name, measured, tuple(warnings))
+
+
+def _worst_cases(rounding: Mapping[str, Rounding]) -> Iterator[str]:
+    for name, entry in rounding.items():
+        if entry.worst_case_current > 1:
+            yield (
+                f"{name}: if all inputs of one sign spiked at every step, the current would reach "
+                f"{entry.worst_case_current:.0%} of 24 bits and wrap"
+            )
+
+
+def _overflows(found: Calibrated) -> Iterator[str]:
+    for name, fit in found.after.items():
+        if fit.overflows:
+            yield (
+                f"{name}: {fit.overflows} currents and membranes leave 24 bits on the calibration sample, whatever the "
+                f"exponent; train with smaller weights or faster decays"
+            )

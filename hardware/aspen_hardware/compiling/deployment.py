@@ -1,0 +1,165 @@
+"""A network in a chip's integers, as it is stored beside the trained network in the ``.aspen`` file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from aspen._base.checks import as_flag, as_integer, as_name, as_number
+from aspen.errors import FileFormatError, InputError, one_line
+from aspen.network.files import network_from_section, network_to_section
+from aspen.network.network import Network
+from aspen.storage.container import MALFORMED, Container, read_container, update_container
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What became of one population's numbers.
+
+    Args:
+        state_per_unit: chip's state units per unit of the trained membrane.
+        weight_exponent: exponent of the incoming weights.
+        weight_error: largest error of a weight, relative to the population's largest weight.
+        weights_lost: fraction of the weights that were not zero and are now.
+        threshold_error: largest relative error of a threshold.
+        beta_error: largest error of the membrane decay (absolute; beta is 0 to 1).
+        alpha_error: largest error of the current decay (absolute).
+        bias_error: largest error of a bias, relative to the threshold.
+        largest_scale: the largest ``threshold_scale`` whose threshold still fits 17 bit.
+        worst_case_current: largest possible current (all helpful inputs at once), relative to the 24-bit limit;
+            above 1 it might wrap around.
+        weights_clipped: fraction of the weights that were cut to the largest integer.
+        thresholds: different thresholds that are stored.
+        largest_factor: the largest factor by which a neuron's weights, bias and threshold were scaled up together;
+            for such a neuron ``state_per_unit`` counts as many times.
+        kept_uncalibrated, kept_calibrated: on the calibration sample, without and with calibration: 1 minus the
+            spikes that differ from floating point, per spike there. None where nothing was calibrated.
+        compensated: whether dense weights were rounded so that their errors cancel on that sample; a single one may
+            then be further off than half a step.
+        sample_peak: largest current or membrane on that sample, relative to the 24-bit limit.
+    """
+
+    state_per_unit: float
+    weight_exponent: int
+    weight_error: float
+    weights_lost: float
+    threshold_error: float
+    beta_error: float
+    alpha_error: float
+    bias_error: float
+    largest_scale: float
+    worst_case_current: float
+    weights_clipped: float = 0.0
+    thresholds: int = 1
+    largest_factor: float = 1.0
+    kept_uncalibrated: float | None = None
+    kept_calibrated: float | None = None
+    sample_peak: float | None = None
+    compensated: bool = False
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name == "compensated":
+                as_flag(each.name, value)
+            elif each.name in ("weight_exponent", "thresholds"):
+                object.__setattr__(self, each.name, as_integer(each.name, value))
+            elif not (value is None and each.default is None):
+                object.__setattr__(self, each.name, as_number(each.name, value))
+        if len({value is None for value in (self.kept_uncalibrated, self.kept_calibrated, self.sample_peak)}) > 1:
+            raise InputError(
+                f"kept_calibrated: found {self.kept_calibrated} beside kept_uncalibrated={self.kept_uncalibrated} and "
+                f"sample_peak={self.sample_peak}, allowed are all three or none; compile again"
+            )
+
+    @property
+    def calibration(self) -> str:
+        """What calibration did, in words; empty where there was none."""
+        if self.kept_calibrated is None:
+            return ""
+        return (
+            f"{self.kept_calibrated:.2%} of the sample's spikes kept, {self.kept_uncalibrated:.2%} before calibration; "
+            f"{self.weights_clipped:.2%} of the weights clipped, {self.thresholds} thresholds, neurons scaled by up to "
+            f"{self.largest_factor:.3g}, errors {'' if self.compensated else 'not '}compensated, "
+            f"{self.sample_peak:.0%} of 24 bits used"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A compiled network.
+
+    Args:
+        network: the network in integers; this is what engines run.
+        chip: name of the chip it was compiled for.
+        rounding: population -> what was rounded, and by how much.
+        warnings: findings of the chip's design rules that are no errors.
+    """
+
+    network: Network
+    chip: str
+    rounding: Mapping[str, Rounding]
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = f"{'population':<12}{'exp':>4}{'weight':>9}{'lost':>7}{'threshold':>11}{'beta':>9}{'bias':>9}"
+        head += f"{'max scale':>11}{'peak u':>8}"
+        rows = [
+            f"{name:<12}{r.weight_exponent:>4}{r.weight_error:>9.2%}{r.weights_lost:>7.1%}{r.threshold_error:>11.3%}"
+            f"{r.beta_error:>9.5f}{r.bias_error:>9.3%}{r.largest_scale:>11.1f}{r.worst_case_current:>8.0%}"
+            for name, r in self.rounding.items()
+        ]
+        rows += [f"{name}: {r.calibration}" for name, r in self.rounding.items() if r.calibration]
+        return "\n".join([f"Compiled for {self.chip}; rounding (largest errors):", head, *rows, *self.warnings])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the weights, as plain values that JSON can hold."""
+        rounding = {name: asdict(entry) for name, entry in self.rounding.items()}
+        return {"chip": self.chip, "rounding": rounding, "warnings": list(self.warnings)}
+
+
+def _section(chip: str) -> str:
+    return f"deployment/{chip}"
+
+
+def store_deployment(deployment: Deployment, path: str | Path) -> None:
+    """Add ``deployment`` to the ``.aspen`` file at ``path``, replacing one for the same chip, atomically."""
+    update_container(path, lambda container: put_deployment(deployment, container))
+
+
+def put_deployment(deployment: Deployment, container: Container) -> None:
+    """Put ``deployment`` into ``container``; see :func:`store_deployment`."""
+    header, tensors = network_to_section(deployment.network)
+    container.put(_section(deployment.chip), {"network": header, **deployment.to_dict()}, tensors)
+
+
+def stored_chips(path: str | Path) -> list[str]:
+    """Chips that the ``.aspen`` file at ``path`` holds deployments for."""
+    prefix = _section("")
+    return [name[len(prefix) :] for name in read_container(path).headers if name.startswith(prefix)]
+
+
+def load_deployment(path: str | Path, chip: str) -> Deployment:
+    """Read the deployment for ``chip`` from an ``.aspen`` file.
+
+    Raises:
+        FileFormatError: the file is damaged, or holds no deployment for that chip.
+    """
+    header, tensors = read_container(path).get(_section(chip))
+    try:
+        names = {field.name for field in fields(Rounding)}
+        rounding = {
+            name: Rounding(**{k: v for k, v in entry.items() if k in names})
+            for name, entry in header["rounding"].items()
+        }
+        network = network_from_section(header["network"], tensors)
+        warnings = tuple(as_name("warnings", text) for text in header["warnings"])
+        return Deployment(network, as_name("chip", header["chip"]), rounding, warnings)
+    except FileFormatError:
+        raise
+    except MALFORMED as error:
+        raise FileFormatError(
+            f"{path}: malformed deployment for {chip} ({one_line(error)}); run `aspen compile` again"
+        ) from error

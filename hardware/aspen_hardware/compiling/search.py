@@ -1,0 +1,136 @@
+"""Choose how each population uses the range of the integers, by the spikes that survive on sample data.
+
+This floor runs no networks: what a choice does to the spikes is measured by a :class:`Sample` from above
+(:func:`aspen_emulator.observe` makes one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Protocol
+
+from aspen._base.arrays import Array
+from aspen.errors import ChipError
+from aspen.network.network import Dense, Network
+from aspen_hardware.compiling.formats import WEIGHT_EXPONENTS
+from aspen_hardware.compiling.populations import Choice
+
+MARGIN = 0.5
+"""Part of 24 bits that currents and membranes may use on the sample: other data may reach further."""
+FILLS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+HOPELESS = 2.0
+"""Clipping more weights is not tried once it makes this many times as many spikes differ as clipping fewer."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the spikes of one population in integers compare with those in floating point, on sample data.
+
+    Args:
+        spikes: in floating point.
+        different: places (neuron, step, sample) with a spike in only one of the two.
+        overflows: currents that wrapped around, and membranes that were clipped.
+        peak: largest current or membrane, relative to 24 bits.
+    """
+
+    spikes: int
+    different: int
+    overflows: int
+    peak: float
+
+    @property
+    def kept(self) -> float:
+        """1 minus the differences per spike; 1 where all spikes are kept. May be negative."""
+        return 1 - self.different / max(self.spikes, 1)
+
+
+Measure = Callable[[Network], Mapping[str, Fit]]
+
+
+class Sample(Protocol):
+    """Sample data and what the network in floating point makes of it."""
+
+    def compare(self, integers: Network) -> Mapping[str, Fit]:
+        """Run the network in integers, and compare every population."""
+
+    def moments(self, connection: Dense) -> Array:
+        """What a :class:`~aspen_hardware.compiling.compensation.Compensator` needs, for a connection of the network."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The choice for each population, and how the spikes compare without (``before``) and with it (``after``)."""
+
+    choices: Mapping[str, Choice]
+    before: Mapping[str, Fit]
+    after: Mapping[str, Fit]
+
+
+def calibrate(
+    names: list[str], build: Callable[[Mapping[str, Choice]], Network], measure: Measure, thresholds: int
+) -> Calibrated:
+    """Improve the choices of one population after the other, as long as fewer spikes differ in the whole network.
+
+    A choice is taken only if it makes fewer currents and membranes overflow on the sample or, with as few of these,
+    fewer spikes differ. So the result is never worse there than what it starts from.
+
+    Args:
+        names: populations, in the order in which they are computed.
+        build: makes the network in integers; raises ChipError where a choice does not fit.
+        measure: compares it with the network in floating point.
+        thresholds: different thresholds that a population may get.
+    """
+    search = _Search(build, measure, dict.fromkeys(names, Choice()))
+    before = search.fits
+    for name in names:
+        search.improve(name, thresholds)
+    return Calibrated(search.best, before, search.fits)
+
+
+class _Search:
+    def __init__(
+        self, build: Callable[[Mapping[str, Choice]], Network], measure: Measure, start: dict[str, Choice]
+    ) -> None:
+        self._build = build
+        self._measure = measure
+        self.best = start
+        self.fits = measure(build(start))
+
+    def improve(self, name: str, thresholds: int) -> None:
+        """Try all choices for one population."""
+        for choices in _candidates(thresholds):
+            fewest = inf
+            for choice in choices:
+                fit = self._settle(name, choice)
+                if fit is None or fit.different > HOPELESS * fewest:
+                    break
+                fewest = min(fewest, fit.different)
+
+    def _settle(self, name: str, choice: Choice) -> Fit | None:
+        """Try ``choice`` with the largest exponent that leaves room on the sample; None where it does not fit."""
+        allowed = max(MARGIN, self.fits[name].peak)
+        for lower in range(len(WEIGHT_EXPONENTS)):
+            trial = {**self.best, name: replace(choice, lower=lower)}
+            try:
+                fits = self._measure(self._build(trial))
+            except ChipError:
+                return None
+            if fits[name].overflows == 0 and fits[name].peak <= allowed:
+                if _badness(fits) < _badness(self.fits):
+                    self.best, self.fits = trial, fits
+                return fits[name]
+        return None
+
+
+def _badness(fits: Mapping[str, Fit]) -> tuple[int, int]:
+    return sum(fit.overflows for fit in fits.values()), sum(fit.different for fit in fits.values())
+
+
+def _candidates(thresholds: int) -> Iterator[Iterator[Choice]]:
+    """Series of choices, each from little to much clipping."""
+    yield iter([Choice(worst_case=False)])
+    for balanced in (0, thresholds) if thresholds else (0,):
+        plain = Choice(worst_case=False, thresholds=balanced, compensate=True)
+        yield (replace(plain, fill=fill) for fill in (1.0, *FILLS))

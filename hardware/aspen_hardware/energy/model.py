@@ -1,0 +1,328 @@
+"""What a run costs on a chip, from its counts and the chip's published figures.
+
+``E = sum(e_i * n_i) + P_static * t``: marginal energies of counted events, and static power over the time taken. Both
+parts are always shown beside their total, which is what a battery sees.
+
+Counted for the whole run (all samples):
+
+- synaptic operations of each connection, by true fan-out, and the multiply-accumulates of an analog input;
+- neuron updates at every step, active and inactive; which are active, the scenario says
+  (:data:`aspen_hardware.chips.schema.ACTIVE`);
+- spikes fired by each population on the chip;
+- spike packets: one for each spike and core that it reaches;
+- hops of packets between tiles of cores (:mod:`aspen_hardware.energy.hops`);
+- on a chip whose cores are crossbars, their operations for spikes and leaks (:mod:`aspen_hardware.energy.crossbar`),
+  which then have the energy of synaptic operations instead of those by fan-out.
+
+Samples run one after the other. How long a step takes, :func:`aspen_hardware.energy.costs.run_seconds` says; what is
+powered meanwhile, the chip's file (:data:`aspen_hardware.chips.schema.POWER_RULES`). A scenario is one source's
+coherent set of
+energies: low and high of a sum are those of the scenarios, each summed whole, never a mixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.checks import shown
+from aspen.errors import ChipError, InputError
+from aspen.network.network import Network
+from aspen.network.record import Record, check_counts
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.ranges import ByScenario, Range
+from aspen_hardware.chips.schema import POWER_RULES
+from aspen_hardware.energy.costs import (
+    PRICED_AS,
+    WORDS,
+    active_counts,
+    busy_seconds,
+    late_steps,
+    price,
+    run_seconds,
+    static_energy,
+)
+from aspen_hardware.energy.crossbar import Crossbar
+from aspen_hardware.energy.cycles import Work, work
+from aspen_hardware.energy.hops import HOPS, sent, traffic
+from aspen_hardware.energy.report import EnergyReport, Entry
+from aspen_hardware.placing.placement import Placement, place
+
+NOT_COVERED = (
+    "encoding the input, reading out the result, and the host computer",
+    "loading weights, configuring the chip, and resetting it between samples",
+)
+_RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south", "crossbar_operation", "leak_operation")
+"""Kinds of event that most runs do not have: missing figures for them are named only where there are some."""
+Ways = Mapping[str, Mapping[str, Array]]
+"""See :func:`aspen_hardware.energy.hops.traffic`."""
+
+
+def energy_model(
+    record: Record,
+    chip: Chip,
+    placement: Placement | None = None,
+    *,
+    step_time: float | None = None,
+    time: str | None = None,
+    clock: float | None = None,
+) -> EnergyReport:
+    """What ``record``'s run costs on ``chip``.
+
+    Args:
+        record: counts of a run.
+        chip: where the figures come from.
+        placement: the network's cores; default: :func:`aspen_hardware.place`.
+        step_time: length of a time step in seconds, instead of the chip's.
+        time: ``"measured"``, ``"step"`` or ``"work"``, see :func:`aspen_hardware.energy.costs.run_seconds`; default:
+            ``"measured"`` where a step was measured on the chip, else ``"step"``.
+        clock: in MHz, for chips whose power rises with it; default: the chip's.
+
+    Raises:
+        InputError: the record is empty, or its counts cannot be those of its network
+            (:func:`aspen.network.record.check_counts`); the placement is of another; the step time or clock is not
+            above 0, or the chip's file has no figures for the time.
+        ChipError: no placement was given and the network cannot be placed.
+    """
+    if not isinstance(record, Record):
+        raise InputError(
+            f"record: found {type(record).__name__}, allowed is the aspen.Record of a run; run the network first: "
+            f"energy_model(aspen_emulator.run(network, spikes), chip)"
+        )
+    if record.steps == 0 or record.batch == 0:
+        raise InputError(f"record: found {record.steps} steps of {record.batch} samples, allowed is at least one")
+    if not isinstance(chip, Chip):
+        raise InputError(
+            f"chip: found {shown(chip)}, allowed is a Chip; read one: aspen_hardware.chip('loihi1'), or a path of yours"
+        )
+    check_counts(record)
+    placement = place(record.network, chip) if placement is None else placement
+    _check_placement(record, chip, placement)
+    seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
+    ways = traffic(record.network, placement, _has_mesh(chip))
+    clocked, unclocked = _clocked(record, chip)
+    step = None if seconds is None else seconds.typical / (record.steps * record.batch)
+    entries = tuple(_entries(record, chip, ways, placement))
+    busy = None if unclocked else busy_seconds(record, chip, placement, clock)
+    static = None if seconds is None else static_energy(chip, placement, seconds, busy, clock)
+    late = "" if timing == "work" else _late(record, chip, placement, seconds, clock, clocked)
+    return EnergyReport(
+        chip=chip.name,
+        samples=record.batch,
+        steps=record.steps,
+        seconds=seconds,
+        cores_used=placement.cores_used,
+        synapses=record.network.n_synapses,
+        entries=entries,
+        static=static,
+        missing=(
+            *_absent(entries, chip, lambda event: _unpriced(chip, event)),
+            *unclocked,
+            *_no_static(chip, seconds, static),
+        ),
+        elsewhere=tuple(_absent(entries, chip, lambda event: _elsewhere(chip, event))),
+        not_covered=tuple(filter(None, (late, *_not_covered(record, chip, ways)))),
+        timing=timing,
+        first_layer=_first_layer(record.network, chip),
+        assumed=(*_assumed(chip, timing, step_time, placement), *_paced(clocked, step)),
+        share=_share(chip, placement, static),
+    )
+
+
+def _clocked(record: Record, chip: Chip) -> tuple[Work | None, list[str]]:
+    """Clock cycles of a step where the chip's file has figures of them, and why they are not known where it has."""
+    try:
+        return work(record, chip), []
+    except ChipError as error:
+        return None, [f"the clock cycles of a step: {error}"]
+
+
+def _late(
+    record: Record,
+    chip: Chip,
+    placement: Placement,
+    seconds: Range | ByScenario | None,
+    clock: float | None,
+    clocked: Work | None,
+) -> str:
+    if clocked is None or seconds is None:
+        return late_steps(record, chip, placement, seconds, clock)
+    return clocked.late(seconds.typical / (record.steps * record.batch))
+
+
+def _paced(clocked: Work | None, step: float | None) -> list[str]:
+    return [] if clocked is None or step is None else [clocked.told(step)]
+
+
+def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
+    placed = {name: sum(part.neurons for _, part in placement.slices(name)) for name in record.network.order}
+    sizes = {name: record.network[name].size for name in record.network.order}
+    if placement.chip != chip.name or placed != sizes:
+        raise InputError(
+            f"placement: found neurons {placed} on {placement.chip}, allowed is {sizes} on {chip.name}; "
+            f"place the record's network on this chip"
+        )
+
+
+def _entries(record: Record, chip: Chip, ways: Ways, placement: Placement) -> Iterator[Entry]:
+    crossbar = Crossbar.of(chip)
+    for where, event, count, kind in _events(record, ways):
+        figure = price(chip, event, kind) if crossbar is None or event != "synaptic_operation" else None
+        yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
+    for where, event, count in crossbar.operations(record, placement) if crossbar is not None else ():
+        figure = price(chip, event)
+        yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
+    for name in record.network.order:
+        yield from _updates(record, chip, name)
+
+
+def _entry(
+    chip: Chip, where: str, event: str, count: int, joules: ByScenario | None, counts: Mapping[str, int] | None = None
+) -> Entry:
+    return Entry(
+        where, event, count, joules, counts or {}, tuple(_elsewhere(chip, event)), tuple(_unpriced(chip, event))
+    )
+
+
+def _elsewhere(chip: Chip, event: str) -> dict[str, str]:
+    """Scenarios that have the energy of an event in that of another, and where."""
+    if event == "synaptic_operation" and Crossbar.of(chip) is not None:
+        return dict.fromkeys(chip.scenarios, "in the operations of the crossbar, which does them all, used or not")
+    return chip.elsewhere(event)
+
+
+def _unpriced(chip: Chip, event: str) -> dict[str, str]:
+    """Scenarios that have no energy of an event, and why."""
+    reasons, elsewhere = chip.unpriced(PRICED_AS.get(event, event)), _elsewhere(chip, event)
+    return {name: why for name, why in reasons.items() if name not in elsewhere}
+
+
+def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
+    """A population's updates, by each scenario's definition of an active one."""
+    updates = record.updates(name)
+    usual = chip.scenarios[chip.usual].active if chip.usual else "input"
+    active = {
+        d: int(active_counts(record, d)[name].sum()) for d in {usual, *(s.active for s in chip.scenarios.values())}
+    }
+    for event, counts in (
+        ("neuron_update_active", active),
+        ("neuron_update_inactive", {definition: updates - count for definition, count in active.items()}),
+    ):
+        by_scenario = {s: counts[scenario.active] for s, scenario in chip.scenarios.items()}
+        figure = chip.energy(event)
+        joules = None
+        if figure is not None:
+            joules = ByScenario({s: each.times(by_scenario[s]) for s, each in figure.of.items()}, figure.usual)
+        yield _entry(chip, name, event, counts[usual], joules, by_scenario if len(active) > 1 else None)
+
+
+def _events(record: Record, ways: Ways) -> Iterator[tuple[str, str, int, str]]:
+    """Place, kind, number and kind of connection of the run's events but updates."""
+    kinds = {connection.name: connection.kind for connection in record.network.connections}
+    for name, operations in record.synaptic_operations.items():
+        yield name, "synaptic_operation", int(operations.sum()), kinds[name]
+    for name, operations in record.multiply_accumulates.items():
+        yield name, "multiply_accumulate", int(operations.sum()), kinds[name]
+    for name in record.network.order:
+        yield name, "spike", int(record.spikes[name].sum()), ""
+    for name, events in ways.items():
+        for event, each in events.items():
+            if event not in HOPS or each.any():
+                yield name, event, sent(record, name, each), ""
+
+
+def _has_mesh(chip: Chip) -> bool:
+    return any(event in chip.energies for event in HOPS)
+
+
+def _no_static(chip: Chip, seconds: Range | ByScenario | None, static: Range | ByScenario | None) -> Iterator[str]:
+    """Why there is no static energy."""
+    if not chip.powered:
+        yield f"static energy: {chip.missing['power']}"
+    elif seconds is not None and static is None:
+        yield "static energy: the chip is gated, and how long its work takes is not known"
+    if seconds is None:
+        yield f"time: {chip.missing['step_time']}"
+
+
+def _first_layer(network: Network, chip: Chip) -> tuple[str, ...]:
+    """Connections from the input; on a chip with crossbars also the input, whose spikes make their operations."""
+    name = network.input.name
+    connections = tuple(c.name for c in network.connections if c.source == name)
+    return connections if Crossbar.of(chip) is None else (*connections, name)
+
+
+def _share(chip: Chip, placement: Placement, static: Range | ByScenario | None) -> Range | ByScenario | None:
+    cores = chip.limits.cores
+    if static is None or not cores or cores == 1 or chip.powered["rule"] != "whole":
+        return None
+    return static.times(placement.cores_used / (cores * placement.chips_used))
+
+
+def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placement) -> Iterator[str]:
+    if timing == "measured":
+        figure = chip.figures["measured_step"]
+        yield f"a step takes as long as measured: {figure.value:g} {figure.unit} ({figure.source})"
+        if figure.low < figure.high:
+            yield f"its range: {figure.low:g} to {figure.high:g} {figure.unit}, measured on other programs"
+    elif timing == "work" and "measured_step" not in chip.figures:
+        yield "a step takes as long as its work"
+    elif timing == "work":
+        yield "a step takes at least the published times of its operations, at most what was measured on the chip"
+    elif step_time is not None:
+        yield f"a step takes {step_time:g} s, as given"
+    elif "step_time" in chip.figures:
+        figure = chip.figures["step_time"]
+        yield f"a step takes {figure.value:g} {figure.unit}, the tick of real time ({figure.source})"
+    row = chip.section("crossbar").get("operations_per_spike")
+    if row is not None:
+        yield f"each spike makes the crossbar do {row.value:g} operations, whatever its fan-out ({row.source})"
+    if placement.chips_used > 1:
+        yield f"the network needs {placement.chips_used} chips, and nothing is spent between them"
+    if chip.powered:
+        yield f"{POWER_RULES[chip.powered['rule']]} ({chip.powered['source']})"
+    for name, scenario in chip.scenarios.items():
+        part = "typical" if name == chip.usual else "as the other end of the range"
+        yield f"energies {part}: {name}, {scenario.title}"
+    if _has_mesh(chip):
+        yield "cores are used in the order of the placement, four to a tile, tiles in rows of eight"
+        yield "packets of the input come the longest way that the mesh has to their cores: where they enter is unknown"
+
+
+def _absent(entries: tuple[Entry, ...], chip: Chip, reasons: Callable[[str], Mapping[str, str]]) -> Iterator[str]:
+    """Lines on the events that scenarios have no energy for, by reason.
+
+    Args:
+        entries: of the run.
+        chip: whose scenarios.
+        reasons: event -> scenario without an energy -> why.
+    """
+    told: dict[tuple[str, str], list[str]] = {}
+    for event in WORDS:
+        count = sum(entry.count for entry in entries if entry.event == event)
+        scenarios: dict[str, list[str]] = {}
+        for name, why in reasons(event).items() if count or event not in _RARE else ():
+            scenarios.setdefault(why, []).append(name)
+        for why, names in scenarios.items():
+            which = "" if len(names) == max(len(chip.scenarios), 1) else f" in {' and '.join(names)}"
+            told.setdefault((which, why), []).append(f"{count:,} {WORDS[event]}")
+    yield from (f"{', '.join(events)}{which}: {why}" for (which, why), events in told.items())
+
+
+def _not_covered(record: Record, chip: Chip, ways: Ways) -> Iterator[str]:
+    yield from NOT_COVERED
+    unknown = {name: events for name, events in ways.items() if name not in record.rasters}
+    uneven = [name for name, events in unknown.items() if any(np.ptp(each) > 0 for each in events.values())]
+    if uneven:
+        yield (
+            f"which neurons of {', '.join(uneven)} spiked was not recorded: each spike is taken to reach as many "
+            f"cores as the farthest-reaching one, and to go as far"
+        )
+    yield from (
+        f"which values of {name} were zero was not recorded: each is taken to be sent"
+        for name in unknown
+        if record.network[name].is_analog
+    )
+    yield from chip.not_covered

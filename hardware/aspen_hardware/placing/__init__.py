@@ -1,0 +1,1 @@
+"""Which neurons sit on which core, and the design rules of a chip."""

@@ -1,0 +1,232 @@
+"""Which neurons sit on which core.
+
+Assumptions, kept simple on purpose: cores are filled one after the other, populations in the network's order, each in
+contiguous slices as large as fit. A core holds as many populations as the chip's file lets it
+(``populations_per_core``). A population with more different thresholds than a core stores is sorted by threshold first
+(:attr:`Placement.orders`), so that it takes as few cores as possible. Synaptic memory counts
+``weight_bits + synapse_overhead_bits`` of the chip's file for each weight other than zero: with the overhead of 0 that
+the files assume it is a lower bound, as indices, delays and the alignment of memory words come on top. A convolution
+counts every synapse, as on a core that shares no weights.
+An input population of spikes is fed from outside and takes no core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import ceil
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from aspen._base.arrays import Array
+from aspen.network.network import Network
+from aspen.network.targets import as_network
+from aspen_hardware.chips.description import Chip, Limits
+from aspen_hardware.placing.cores import (
+    MEASURES,
+    Core,
+    Needs,
+    Slice,
+    bits_of_a_synapse,
+    excess,
+    members,
+    over_limit,
+    sources,
+    synapses_in_order,
+    thresholds_of,
+)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A network on the cores of a chip. It may need more cores than one chip has; the design rules refuse that.
+
+    Args:
+        chip: name of the chip.
+        limits: what fits on it.
+        cores: cores in use, in the network's order.
+        orders: population -> (n,) its neurons in the order in which cores are filled, for populations that are sorted
+            by threshold; the others are placed as they are numbered.
+    """
+
+    chip: str
+    limits: Limits
+    cores: tuple[Core, ...]
+    orders: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def cores_used(self) -> int:
+        """Number of cores in use."""
+        return len(self.cores)
+
+    @property
+    def chips_used(self) -> int:
+        """Number of chips that have so many cores; 1 where their number is not limited."""
+        return ceil(self.cores_used / self.limits.cores) if self.limits.cores else 1
+
+    def of(self, population: str) -> tuple[Core, ...]:
+        """Cores that hold neurons of one population."""
+        return tuple(core for core in self.cores if any(part.population == population for part in core.slices))
+
+    def slices(self, population: str) -> Iterator[tuple[int, Slice]]:
+        """For each core that holds neurons of one population: its index, and which neurons."""
+        for index, core in enumerate(self.cores):
+            yield from ((index, part) for part in core.slices if part.population == population)
+
+    def members(self, part: Slice | Core) -> Array:
+        """Indices of the neurons of a slice, or of a core that holds one population."""
+        return members(part, self.orders)
+
+    def reached_by(self, network: Network, population: str) -> Iterator[tuple[int, Array]]:
+        """For each core: its index, and (n,) int64: 1 where a spike of each neuron sends a packet there, else 0."""
+        maps = {c.name: synapses_in_order(c, self.orders) for c in network.connections if c.source == population}
+        slices = (core.slices for core in self.cores)
+        yield from enumerate(_packets(network, population, slices, maps))
+
+    @property
+    def use(self) -> dict[str, float]:
+        """Limit -> the largest used fraction over all cores; limits that the chip does not have are left out, and the
+        number of populations, which is a rule and no capacity."""
+        wanted = {"cores": self.cores_used} | {
+            limit: max(getattr(core, measure) for core in self.cores)
+            for limit, measure in MEASURES.items()
+            if limit != "populations_per_core"
+        }
+        limits = asdict(self.limits)
+        return {key: used / limits[key] for key, used in wanted.items() if limits[key]}
+
+    def destinations(self, network: Network, population: str) -> Array:
+        """(n,) int64: cores that a spike of each neuron of ``population`` reaches."""
+        return _total(network, population, (packets for _, packets in self.reached_by(network, population)))
+
+    def __str__(self) -> str:
+        lines = [f"Placement on {self.chip}: {self.cores_used} core{'s' if self.cores_used > 1 else ''}"]
+        lines[0] += f" of {self.limits.cores}" if self.limits.cores else ""
+        lines += [
+            f"{'population':<16}{'neurons':>16}{'synapses':>10}{'memory bits':>13}{'axons in':>10}{'axons out':>11}"
+        ]
+        for core in self.cores:
+            first, *others = (f"{f'{part.start} to {part.stop - 1}':>16}" for part in core.slices)
+            lines += [
+                f"{core.slices[0].population:<16}{first}{core.synapses:>10}{core.memory_bits:>13}"
+                f"{core.input_axons:>10}{core.output_axons:>11}"
+            ]
+            beside = zip(core.slices[1:], others, strict=True)
+            lines += [f"{f'+ {part.population}':<16}{neurons}" for part, neurons in beside]
+        used = ", ".join(f"{key.replace('_', ' ')} {fraction:.0%}" for key, fraction in self.use.items())
+        return "\n".join([*lines, f"Fullest core: {used}" if used else "No limits known"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values that JSON can hold. A core has ``slices``, or, on a chip whose cores hold one population
+        each, ``population``, ``start`` and ``stop``."""
+        cores = [asdict(core) for core in self.cores]
+        if self.limits.populations_per_core == 1:
+            cores = [{**core.pop("slices")[0], **core} for core in cores]
+        return {
+            "chip": self.chip,
+            "cores_used": self.cores_used,
+            "chips_used": self.chips_used,
+            "use": self.use,
+            "cores": cores,
+            "orders": {name: order.tolist() for name, order in self.orders.items()},
+        }
+
+
+def place(network: Network, chip: Chip) -> Placement:
+    """Put ``network`` on the cores of ``chip``: each population in slices as large as fit, see the module.
+
+    Raises:
+        InputError: it is no network.
+        ChipError: a single neuron needs more than one core has; the message names population, limit and remedy.
+    """
+    as_network(network)
+    orders = _orders(network, chip)
+    needs = Needs.of(network, chip, orders)
+    reached = {name: np.zeros(network[name].size, dtype=np.int64) for name in network.order}
+    runs = _runs(network, chip.limits)
+    filled = [needs.fill(run, reached) for run in runs]
+    settled = chip.limits.output_axons_per_core is None
+    while not settled:
+        # A population split further has more cores to reach for those before it. The counts only grow, so this ends.
+        settled = True
+        for name in reversed(network.order):
+            grown = np.maximum(reached[name], _reached(needs, name, filled))
+            if (grown != reached[name]).any():
+                settled, reached[name] = False, grown
+                again = next(index for index, run in enumerate(runs) if name in run)
+                filled[again] = needs.fill(runs[again], reached)
+    reached = {name: _reached(needs, name, filled) for name in network.order}
+    cores = tuple(needs.core(slices, reached) for run in filled for slices in run)
+    return Placement(chip.name, chip.limits, cores, orders)
+
+
+def what_is_left_over(network: Network, chip: Chip, placement: Placement) -> tuple[str, str]:
+    """The population whose next neuron finds no room on the last core that the chip has, and what the core would need
+    with it; nothing where only the packets of others are in the way.
+
+    Args:
+        network, chip: what was placed where.
+        placement: one that takes more cores than the chip has.
+    """
+    assert chip.limits.cores is not None
+    last, first = placement.cores[chip.limits.cores - 1 : chip.limits.cores + 1]
+    name, start = first.slices[0].population, first.slices[0].start
+    others = tuple(part for part in last.slices if part.population != name)
+    begun = next((part.start for part in last.slices if part.population == name), start)
+    reached = {each: _ordered(placement.destinations(network, each), each, placement.orders) for each in network.order}
+    core = Needs.of(network, chip, placement.orders).core((*others, Slice(name, begun, start + 1)), reached)
+    return name, excess(core, chip) if over_limit(core, chip.limits) else ""
+
+
+def least_cores(network: Network, chip: Chip) -> int:
+    """So many cores are needed at least, by the numbers of neurons and synapses alone; 0 where no limit is known."""
+    limits, cores = chip.limits, 0
+    if limits.neurons_per_core:
+        sizes = (sum(network[name].size for name in run) for run in _runs(network, limits))
+        cores = sum(ceil(size / limits.neurons_per_core) for size in sizes)
+    if limits.synaptic_memory_bits_per_core:
+        bits = network.n_synapses * bits_of_a_synapse(chip)
+        cores = max(cores, ceil(bits / limits.synaptic_memory_bits_per_core))
+    return cores
+
+
+def _runs(network: Network, limits: Limits) -> list[list[str]]:
+    """Populations that are filled into the same cores, one after the other."""
+    return [[name] for name in network.order] if limits.populations_per_core == 1 else [list(network.order)]
+
+
+def _orders(network: Network, chip: Chip) -> dict[str, Array]:
+    """Populations with more different thresholds than a core stores, sorted by them."""
+    allowed = chip.limits.threshold_configurations_per_core
+    thresholds = {name: thresholds_of(network[name]) for name in network.order}
+    many = {name: values for name, values in thresholds.items() if allowed and len(np.unique(values)) > allowed}
+    return {name: np.argsort(values, kind="stable") for name, values in many.items()}
+
+
+def _packets(
+    network: Network, population: str, cores: Iterable[Sequence[Slice]], maps: Mapping[str, csr_array]
+) -> Iterator[Array]:
+    """For each core (n,) int64: packets that a spike of each neuron sends there: one, however many populations it
+    drives on it. ``maps``: connection -> synapses, at least those from ``population``."""
+    own = {c.name: maps[c.name] for c in network.connections if c.source == population}
+    none = np.zeros(network[population].size, np.int64)
+    for slices in cores:
+        reach = sources(network, own, slices)
+        yield reach[population].astype(np.int64) if population in reach else none
+
+
+def _total(network: Network, population: str, packets: Iterable[Array]) -> Array:
+    return np.asarray(sum(packets, np.zeros(network[population].size, np.int64)))
+
+
+def _ordered(values: Array, name: str, orders: Mapping[str, Array]) -> Array:
+    """Values of a population's neurons, in the order in which its cores are filled."""
+    return values[orders[name]] if name in orders else values
+
+
+def _reached(needs: Needs, name: str, filled: Iterable[Iterable[Sequence[Slice]]]) -> Array:
+    """(n,) int64: cores that each neuron of a population reaches, in the order in which its cores are filled."""
+    cores = (slices for run in filled for slices in run)
+    return _ordered(_total(needs.network, name, _packets(needs.network, name, cores, needs.maps)), name, needs.orders)

@@ -1,0 +1,266 @@
+"""Design rules: whether a network suits a chip. Each rule is one small function in :data:`RULES`.
+
+Rules on shapes, resets and delays work on a network in floating point as well, so a design can be checked before it
+is trained. Rules on number ranges look at integer networks only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen.errors import ChipError
+from aspen.network.graded import GradedInput
+from aspen.network.network import Network
+from aspen.network.neurons import FixedLif
+from aspen.network.targets import as_network
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.placing.cores import Core, thresholds_of
+from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
+
+CLOSE = 0.8
+"""Fraction of a limit above which a warning is given."""
+FAR = 2
+"""So many times a chip's cores are far too many."""
+NO_NEWS = ("cores", "threshold_configurations_per_core")
+"""Limits that a single population may use up."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found.
+
+    Args:
+        level: ``"error"``: the network does not fit; ``"warning"``: it does, but look here.
+        where: population or connection, several populations that share cores, or ``"network"``.
+        message: what, found, allowed, remedy; begins with ``where``.
+    """
+
+    level: str
+    where: str
+    message: str
+
+
+Rule = Callable[[Network, Chip, "Placement | None"], Iterator[Finding]]
+
+
+def check(network: Network, chip: Chip) -> list[Finding]:
+    """Everything that keeps ``network`` off ``chip``, or comes close: errors first, then warnings.
+
+    A network that is far too large is not placed: its synapses need not be written out one by one for that.
+    """
+    as_network(network)
+    findings: list[Finding] = []
+    placement, least = None, least_cores(network, chip)
+    if chip.limits.cores is not None and least > FAR * chip.limits.cores:
+        found = f"found at least {least} cores needed, {chip.name} has {chip.limits.cores}; use smaller populations"
+        findings.append(_error("network", found))
+    else:
+        try:
+            placement = place(network, chip)
+        except ChipError as error:
+            findings.append(Finding("error", str(error).split(":")[0], str(error)))
+    for rule in RULES:
+        findings += rule(network, chip, placement)
+    return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def enforce(network: Network, chip: Chip) -> None:
+    """Raise unless ``network`` fits ``chip``.
+
+    Raises:
+        ChipError: the first error of :func:`check`, and how many more there are.
+    """
+    errors = [finding.message for finding in check(network, chip) if finding.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more: see `aspen check`)" if len(errors) > 1 else ""
+        raise ChipError(errors[0] + more)
+
+
+def _error(where: str, text: str) -> Finding:
+    return Finding("error", where, f"{where}: {text}")
+
+
+def _warning(where: str, text: str) -> Finding:
+    return Finding("warning", where, f"{where}: {text}")
+
+
+def reset_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Each population resets in a way that the chip has."""
+    for population in network.populations:
+        neuron, resets = population.neuron, chip.formats.resets
+        if neuron is not None and neuron.reset not in resets:
+            yield _error(
+                population.name,
+                f"found reset {neuron.reset!r}, {chip.name} allows {', '.join(resets)}; "
+                f"train with the reset that you deploy",
+            )
+
+
+def spikes_carry_the_input(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Analog values fit into the chip's spikes."""
+    given, allowed = network.input, chip.formats.spike_bits
+    if not given.is_analog or allowed is None:
+        return
+    bits = GradedInput.bits if given.graded is None else given.graded.bits
+    if bits > allowed:
+        yield _error(
+            given.name,
+            f"found an analog input, graded spikes of {bits} bits, {chip.name} allows spikes of {allowed}; encode the "
+            f"data as spikes, or take a chip with graded spikes such as loihi2",
+        )
+
+
+def delay_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """No delay is longer than the chip's longest; those beyond what it always has are pointed out."""
+    figure = chip.figures.get("limits.max_delay")
+    for connection in network.connections:
+        if figure is None or connection.delay <= figure.low:
+            continue
+        found = f"found a delay of {connection.delay} steps"
+        if connection.delay > figure.value:
+            yield _error(connection.name, f"{found}, {chip.name} allows {figure.value:g}; shorten it")
+        else:
+            yield _warning(
+                connection.name,
+                f"{found}, {chip.name} always has {figure.low:g} and up to {figure.value:g} only with fewer neurons "
+                f"per core; shorten it to be sure",
+            )
+
+
+def threshold_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Threshold mantissas fit their width."""
+    bits = chip.formats.threshold_bits
+    for name, neuron in _fixed(network):
+        if bits is not None:
+            yield from _outside(name, "thresholds", neuron.threshold, 1, 2**bits - 1, chip)
+
+
+def decay_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Decays fit their width."""
+    bits = chip.formats.decay_bits
+    for name, neuron in _fixed(network):
+        if bits is not None:
+            yield from _outside(name, "voltage decays", neuron.voltage_decay, 0, 2**bits - 1, chip)
+            yield from _outside(name, "current decays", neuron.current_decay, 0, 2**bits - 1, chip)
+
+
+def bias_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Bias mantissas and exponents fit their widths."""
+    mantissa, exponent = chip.formats.bias_mantissa_bits, chip.formats.bias_exponent_bits
+    for name, neuron in _fixed(network):
+        if mantissa is not None:
+            half = 2**mantissa // 2
+            yield from _outside(name, "bias mantissas", neuron.bias_mantissa, -half, half - 1, chip)
+        if exponent is not None:
+            yield from _outside(name, "bias exponents", neuron.bias_exponent, 0, 2**exponent - 1, chip)
+
+
+def weight_in_range(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Integer weights fit their width; a matrix with both signs gives its last bit to the sign: even weights only."""
+    bits = chip.formats.weight_bits
+    for connection in network.connections:
+        if bits is None or not connection.is_integer:
+            continue
+        weight, limit = connection.weight, 2**bits
+        if not ((weight > 0).any() and (weight < 0).any()):
+            yield from _outside(connection.name, "weights", weight, 1 - limit, limit - 1, chip)
+            continue
+        yield from _outside(connection.name, "weights of both signs", weight, -limit, limit - 2, chip)
+        if (weight % 2).any():
+            yield _error(
+                connection.name,
+                f"found odd weights in a matrix with both signs, {chip.name} allows even ones; "
+                f"compile the trained network again",
+            )
+
+
+def cores_available(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """There are enough cores on one chip."""
+    cores = chip.limits.cores
+    if placement is None or cores is None or placement.cores_used <= cores:
+        return
+    remedy = "use smaller populations"
+    if placement.orders:
+        remedy += f", or compile with threshold_groups={chip.limits.threshold_configurations_per_core}"
+    found = f"found {placement.cores_used} cores needed, {chip.name} has {cores}"
+    if chip.limits.populations_per_core == 1:
+        yield _error("network", f"{found}; {remedy}")
+    else:
+        where, needed = what_is_left_over(network, chip, placement)
+        why = f": one neuron more on the last one, and it needs {needed}" if needed else ""
+        yield _error(where, f"{found}{why}; {remedy}")
+
+
+def close_to_limit(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """Limits of which more than :data:`CLOSE` is used. Where a population fills several cores, that is no news: then
+    only its input axons count, which every core needs anew. Nor is it one that a core stores all the thresholds that
+    it can: others go to another core. Populations that share their cores are named together."""
+    if placement is None:
+        return
+    if CLOSE < placement.use.get("cores", 0) <= 1 and chip.limits.cores != 1:  # one core is always in use
+        yield _warning("network", f"uses {placement.use['cores']:.0%} of the cores of {chip.name}; little room is left")
+    together: dict[tuple[Core, ...], list[str]] = {}
+    for name in network.order:
+        together.setdefault(placement.of(name), []).append(name)
+    for cores, names in together.items():
+        alone = replace(placement, cores=cores)
+        for limit, fraction in alone.use.items():
+            counts = limit == "input_axons_per_core" or (limit not in NO_NEWS and alone.cores_used == 1)
+            if counts and CLOSE < fraction <= 1:
+                what = limit.replace("_", " ")
+                where = ", ".join(names)
+                yield _warning(where, f"uses {fraction:.0%} of {chip.name}'s {what}; little room is left")
+
+
+def threshold_configurations(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """No population takes more cores than it would if a core stored any number of different thresholds."""
+    limit = "threshold_configurations_per_core"
+    allowed = getattr(chip.limits, limit)
+    if placement is None or not placement.orders:
+        return
+    unlimited = replace(chip, figures={key: f for key, f in chip.figures.items() if key != f"limits.{limit}"})
+    without = place(network, unlimited)
+    for name in placement.orders:
+        cores, enough = len(placement.of(name)), len(without.of(name))
+        if cores > enough:
+            found = len(np.unique(thresholds_of(network[name])))
+            yield _warning(
+                name,
+                f"found {found} different thresholds, {chip.name} stores {allowed} per core; they take {cores} cores "
+                f"where {enough} would do: train one threshold per population, or compile with "
+                f"threshold_groups={allowed}",
+            )
+
+
+RULES: list[Rule] = [
+    reset_supported,
+    spikes_carry_the_input,
+    delay_supported,
+    threshold_in_range,
+    decay_in_range,
+    bias_in_range,
+    weight_in_range,
+    cores_available,
+    close_to_limit,
+    threshold_configurations,
+]
+"""All design rules, in the order in which they are checked."""
+
+
+def _fixed(network: Network) -> Iterator[tuple[str, FixedLif]]:
+    for population in network.populations:
+        if isinstance(population.neuron, FixedLif):
+            yield population.name, population.neuron
+
+
+def _outside(where: str, what: str, values: Array, low: int, high: int, chip: Chip) -> Iterator[Finding]:
+    if values.size and (np.min(values) < low or np.max(values) > high):
+        yield _error(
+            where,
+            f"found {what} from {np.min(values)} to {np.max(values)}, {chip.name} allows {low} to {high}; "
+            f"compile the trained network for this chip",
+        )
