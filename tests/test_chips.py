@@ -396,6 +396,11 @@ MISTAKES = [
 
 
 MISTAKES += [
+    (
+        "[scenarios.middle.energies.synaptic_operation]",
+        "[scenarios.middle.energies.synaptic_operation_sparse]",
+        r"energies\.synaptic_operation: found nothing beside synaptic_operation_sparse, allowed is a figure; add that",
+    ),
     ("value = 2\n", "value = 0\n", r"step_time: found 0, allowed is more than 0; correct the figure"),
     (
         "[power.chip]",

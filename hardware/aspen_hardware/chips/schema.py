@@ -314,6 +314,10 @@ def _check_energies(scenario: Mapping[str, Any], file: str, place: str) -> None:
         alone = key not in missing and key not in scenario["energies"]
         expect(alone, file, f"{place}.contained.{key}", found, "one of them", "remove what is not so")
         check_text(where, file, f"{place}.contained.{key}")
+    for key in scenario["energies"]:
+        base = "synaptic_operation" if key.startswith("synaptic_operation_") else key
+        has = base in scenario["energies"]
+        expect(has, file, f"{place}.energies.{base}", f"nothing beside {key}", "a figure", "add that of a dense matrix")
     given = {key: figure for key, figure in scenario["energies"].items() if key not in ENERGY_EXTRA}
     absent = {key: why for key, why in {**missing, **contained}.items() if key not in ENERGY_EXTRA}
     check_present(given, absent, ENERGY_KEYS, file, f"{place}.energies.", f"{place}.missing.")
