@@ -37,6 +37,8 @@ def plot(problem: Problem, test: Points, spent: Spent, seeds: int, path: Path) -
     for panel, (label, value) in zip(panels, axes, strict=False):
         _trade(panel, problem, test, seeds, value)
         panel.set(xlabel=label, ylabel="accuracy (%)")
+    if len(axes) == 3:
+        panels[2].set_xlim(0, 1.1 * panels[2].get_xlim()[1])  # a cut axis would make much of little
     panels[0].set_xscale("log")
     plain_numbers(panels[0].xaxis)
     _over_knob(panels[3], test, seeds)
