@@ -204,7 +204,7 @@ def test_the_search_takes_only_what_is_better() -> None:
     """Each trial is worse than the start: nothing is changed."""
     start = compile(heavy_tailed(2), "loihi1").network
     fits = iter([Fit(100, 5, 0, 0.2), *[Fit(100, 6, 0, 0.2)] * 1000])
-    found = calibrate(["a"], lambda choices: start, lambda network: {"a": next(fits)}, 8)
+    found = calibrate({"a": Choice()}, lambda choices: start, lambda network: {"a": next(fits)}, 8)
     assert found.before == found.after == {"a": Fit(100, 5, 0, 0.2)}
     assert found.choices["a"].worst_case
     assert Fit(0, 0, 0, 0.0).kept == 1.0

@@ -30,8 +30,7 @@ from aspen_emulator.measuring.parity import parity
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
 from aspen_hardware.compiling.deployment import Deployment, put_deployment, store_deployment
-from aspen_hardware.placing.placement import place
-from aspen_hardware.placing.rules import check
+from aspen_hardware.placing.rules import examine
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
 """What a deployment is written as, and the suffix that says so."""
@@ -86,7 +85,8 @@ def compile_command(
         threshold_groups=threshold_groups,
         profile=profile,
     )
-    placement = place(deployment.network, target)
+    placement = deployment.placement
+    assert placement is not None  # as it was compiled just now
     stored = _store(trained, deployment, network, output, form)
     if as_json:
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
@@ -155,7 +155,8 @@ def check_command(
     if source is None and (labels_path is not None or lava):
         raise click.UsageError("found --labels or --lava without --input, allowed is with it; give sample input")
     trained = read_network(network)
-    findings = check(trained, target)
+    examined = examine(trained, target)
+    findings = examined.findings
     errors = sum(finding.level == "error" for finding in findings)
     report = None
     if source is not None and not errors:
@@ -170,7 +171,7 @@ def check_command(
             click.echo(f"{finding.level}: {finding.message}")
         click.echo(f"{network} on {target.name}: {'does not fit' if errors else 'fits'}")
         if not errors:
-            click.echo(str(place(trained, target)))
+            click.echo(str(examined.placement))
         if report is not None:
             click.echo(f"\n{report}")
     if errors:

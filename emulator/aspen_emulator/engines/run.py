@@ -25,15 +25,15 @@ class Engine(Protocol):
 
 
 def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
-    from aspen_emulator.engines.lava.engine import run_lava
+    from aspen_emulator.engines.lava.engine import run_checked
 
-    return run_lava(network, spikes, thresholds, record)
+    return run_checked(network, spikes, thresholds, record)
 
 
 def _run_loihi(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
-    from aspen_emulator.engines.lava.loihi import run_loihi
+    from aspen_emulator.engines.lava.loihi import run_checked
 
-    return run_loihi(network, spikes, thresholds, record)
+    return run_checked(network, spikes, thresholds, record)
 
 
 ENGINES: dict[str, Engine] = {

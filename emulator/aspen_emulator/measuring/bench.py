@@ -6,8 +6,10 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,6 +33,8 @@ from aspen_emulator.measuring.early import ended_early
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
 from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.placing.placement import Placement, place
 
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
 GROUP_BYTES = 2**28
@@ -77,6 +81,12 @@ class Bench:
         """Time steps of an inference."""
         return int(np.asarray(self.encodings[0]).shape[0])
 
+    @cached_property
+    def placements(self) -> Mapping[str, Placement]:
+        """Name of each chip -> the network's cores on it, which no knob changes."""
+        network = network_of(self.target)
+        return MappingProxyType({each.name: place(network, each) for each in self.chips if each is not None})
+
     def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
         """A run at each knob setting."""
         scales: list[ThresholdScale] = [k if self.profile is None else self.profile.scale(k) for k in knobs]
@@ -113,7 +123,7 @@ def measure(
         early: ends inferences early; spikes and energies are then those of the steps taken.
         progress: called with the points of each run as soon as it is measured.
     """
-    labels = bench.labels
+    labels, placements = bench.labels, bench.placements
     runs: list[list[Mapping[str | None, OperatingPoint]]] = [[] for _ in knobs]
     correct, taken = np.zeros((len(knobs), len(labels))), np.zeros(len(knobs))
     for encoding in range(len(bench.encodings)):
@@ -126,7 +136,10 @@ def measure(
                 record = ended_early(record, steps)
             correct[k] += (found == labels) / len(bench.encodings)
             taken[k] += steps.mean() / len(bench.encodings)
-            runs[k].append({_name(c): _point(record, found, labels, knobs[k], c) for c in bench.chips})
+            energies = {
+                _name(c): None if c is None else energy_model(record, c, placements[c.name]) for c in bench.chips
+            }
+            runs[k].append({name: _point(record, found, labels, knobs[k], e) for name, e in energies.items()})
             if progress is not None:
                 progress(runs[k][-1])
     points = {
@@ -242,13 +255,12 @@ def _records(
         yield from run_dials(network, checked, group)
 
 
-def _point(record: Record, found: Array, labels: Array, knob: float, description: Chip | None) -> OperatingPoint:
+def _point(record: Record, found: Array, labels: Array, knob: float, energy: EnergyReport | None) -> OperatingPoint:
     """One run as a point; the answers ``found`` and ``labels`` (samples,) say how many inferences there were."""
     network, samples, correct = record.network, len(labels), found == labels
     low, high = wilson(int(correct.sum()), samples)
     first = [c.name for c in network.connections if c.source == network.input.name]
     operations = {name: int(n.sum()) for name, n in record.synaptic_operations.items()}
-    energy = None if description is None else energy_model(record, description)
     dynamic = None if energy is None else energy.dynamic
     static = None if energy is None else energy.static
     return OperatingPoint(

@@ -20,8 +20,7 @@ from aspen_hardware.compiling.deployment import Deployment, Rounding
 from aspen_hardware.compiling.populations import Choice, Options, Quantized, quantize_population
 from aspen_hardware.compiling.search import Calibrated, Sample, calibrate
 from aspen_hardware.placing.dials import dial_classes
-from aspen_hardware.placing.placement import place
-from aspen_hardware.placing.rules import check, enforce
+from aspen_hardware.placing.rules import DESIGN, enforce, enforce_design
 
 MAX_THRESHOLD_SCALE = 4.0
 THRESHOLDS = 8
@@ -79,14 +78,15 @@ def compile(
             f"{description.name}: found a chip for energies only ({description.energy_only}), allowed are chips with "
             f"number formats such as loihi1; run the network on one of these, and price its counts on this one"
         )
-    enforce(network, description)
+    warnings = enforce_design(network, description)
     if network.is_integer:
         if calibration is not None or threshold_groups is not None:
             raise InputError(
                 "compile: found a network in integers, allowed with calibration or threshold_groups is one in "
                 "floating point; compile the trained network"
             )
-        return _finish(network, description, {}, None)
+        placement, others = enforce(network, description, but=DESIGN)
+        return Deployment(network, description.name, {}, (*warnings, *others), placement)
     _check_driven(network)
     classes = {}
     if profile is not None:
@@ -94,7 +94,7 @@ def compile(
         max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
     options = Options(max_threshold_scale, netx, threshold_groups, classes)
-    return _compile(_graded(network), description, options, calibration)
+    return _compile(_graded(network), description, options, calibration, warnings)
 
 
 def _check_driven(network: Network) -> None:
@@ -127,7 +127,11 @@ def _divided(connection: Connection, scale: float) -> Connection:
     return replace(connection, weight=connection.weight.astype(np.float64) / scale)  # type: ignore[type-var]
 
 
-def _compile(network: Network, description: Chip, options: Options, sample: Sample | None) -> Deployment:
+def _compile(
+    network: Network, description: Chip, options: Options, sample: Sample | None, warnings: tuple[str, ...]
+) -> Deployment:
+    """Placed and checked are the integers, once, as these are what sits on the cores. Those that calibration starts
+    from are it too, before the search, which takes long and does not make a network fit."""
     compensator = None if sample is None else Compensator(sample.moments)
 
     @cache
@@ -137,15 +141,20 @@ def _compile(network: Network, description: Chip, options: Options, sample: Samp
     def build(choices: Mapping[str, Choice]) -> Network:
         return _assemble(network, {name: quantized(name, choice) for name, choice in choices.items()})
 
-    if sample is None:
-        found, choices = None, dict.fromkeys(network.order, Choice())
-    else:
+    choices: Mapping[str, Choice] = dict.fromkeys(network.order, Choice())
+    integers, found = build(choices), None
+    placement, others = enforce(integers, description, but=DESIGN)
+    if sample is not None:
         allowed = options.threshold_groups or description.limits.threshold_configurations_per_core or THRESHOLDS
         free = 0 if options.netx or options.classes else allowed
-        found = calibrate(network.order, build, sample.compare, free)
-        choices = dict(found.choices)
+        found = calibrate(choices, build, sample.compare, free)
+        if found.choices != choices:  # other weights round to zero then, and neurons have other thresholds
+            choices, integers = found.choices, build(found.choices)
+            placement, others = enforce(integers, description, but=DESIGN)
     rounding = {name: quantized(name, choice).rounding for name, choice in choices.items()}
-    return _finish(build(choices), description, rounding, found)
+    noted = _worst_cases(rounding) if found is None else _overflows(found)
+    measured = rounding if found is None else _measured(rounding, found)
+    return Deployment(integers, description.name, measured, (*warnings, *others, *noted), placement)
 
 
 def _assemble(network: Network, parts: Mapping[str, Quantized]) -> Network:
@@ -156,17 +165,9 @@ def _assemble(network: Network, parts: Mapping[str, Quantized]) -> Network:
     return replace(network, populations=populations, connections=tuple(weights[c.name] for c in network.connections))
 
 
-def _finish(
-    network: Network, description: Chip, rounding: Mapping[str, Rounding], found: Calibrated | None
-) -> Deployment:
-    enforce(network, description)
-    place(network, description)  # raises where a population cannot be split over cores
-    warnings = [finding.message for finding in check(network, description)]
-    if found is None:
-        warnings += _worst_cases(rounding)
-        return Deployment(network, description.name, rounding, tuple(warnings))
-    warnings += _overflows(found)
-    measured = {
+def _measured(rounding: Mapping[str, Rounding], found: Calibrated) -> dict[str, Rounding]:
+    """With how the spikes of the sample compare."""
+    return {
         name: replace(
             entry,
             kept_uncalibrated=found.before[name].kept,
@@ -176,7 +177,6 @@ def _finish(
         )
         for name, entry in rounding.items()
     }
-    return Deployment(network, description.name, measured, tuple(warnings))
 
 
 def _worst_cases(rounding: Mapping[str, Rounding]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from aspen.errors import FileFormatError, InputError, one_line
 from aspen.network.files import network_from_section, network_to_section
 from aspen.network.network import Network
 from aspen.storage.container import MALFORMED, Container, read_container, update_container
+from aspen_hardware.placing.placement import Placement
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,15 @@ class Deployment:
         chip: name of the chip it was compiled for.
         rounding: population -> what was rounded, and by how much.
         warnings: findings of the chip's design rules that are no errors.
+        placement: the network's cores, as :func:`aspen_hardware.compile` found them; ``None`` where it was read from a
+            file, which does not keep them.
     """
 
     network: Network
     chip: str
     rounding: Mapping[str, Rounding]
     warnings: tuple[str, ...] = ()
+    placement: Placement | None = None
 
     def __str__(self) -> str:
         head = f"{'population':<12}{'exp':>4}{'weight':>9}{'lost':>7}{'threshold':>11}{'beta':>9}{'bias':>9}"

@@ -69,7 +69,10 @@ class Calibrated:
 
 
 def calibrate(
-    names: list[str], build: Callable[[Mapping[str, Choice]], Network], measure: Measure, thresholds: int
+    start: Mapping[str, Choice],
+    build: Callable[[Mapping[str, Choice]], Network],
+    measure: Measure,
+    thresholds: int,
 ) -> Calibrated:
     """Improve the choices of one population after the other, as long as fewer spikes differ in the whole network.
 
@@ -77,21 +80,21 @@ def calibrate(
     fewer spikes differ. So the result is never worse there than what it starts from.
 
     Args:
-        names: populations, in the order in which they are computed.
+        start: population -> the choice to begin with, in the order in which populations are computed.
         build: makes the network in integers; raises ChipError where a choice does not fit.
         measure: compares it with the network in floating point.
         thresholds: different thresholds that a population may get.
     """
-    search = _Search(build, measure, dict.fromkeys(names, Choice()))
+    search = _Search(build, measure, start)
     before = search.fits
-    for name in names:
+    for name in start:
         search.improve(name, thresholds)
     return Calibrated(search.best, before, search.fits)
 
 
 class _Search:
     def __init__(
-        self, build: Callable[[Mapping[str, Choice]], Network], measure: Measure, start: dict[str, Choice]
+        self, build: Callable[[Mapping[str, Choice]], Network], measure: Measure, start: Mapping[str, Choice]
     ) -> None:
         self._build = build
         self._measure = measure

@@ -6,7 +6,7 @@ is trained. Rules on number ranges look at integer networks only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,37 +47,92 @@ class Finding:
 Rule = Callable[[Network, Chip, "Placement | None"], Iterator[Finding]]
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A network that was placed and checked once, for whoever needs either.
+
+    Args:
+        placement: its cores; ``None`` where it is far too large, or a single neuron fits no core.
+        findings: of the rules, errors first.
+    """
+
+    placement: Placement | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Messages of findings that are no errors."""
+        return tuple(finding.message for finding in self.findings if finding.level == "warning")
+
+
 def check(network: Network, chip: Chip) -> list[Finding]:
     """Everything that keeps ``network`` off ``chip``, or comes close: errors first, then warnings.
 
     A network that is far too large is not placed: its synapses need not be written out one by one for that.
     """
+    return list(examine(network, chip).findings)
+
+
+def examine(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> Examined:
+    """Place ``network``, and check it against all rules ``but`` those that it has passed already; see :func:`check`."""
     as_network(network)
-    findings: list[Finding] = []
-    placement, least = None, least_cores(network, chip)
-    if chip.limits.cores is not None and least > FAR * chip.limits.cores:
-        found = f"found at least {least} cores needed, {chip.name} has {chip.limits.cores}; use smaller populations"
-        findings.append(_error("network", found))
-    else:
+    placement, findings = None, list(_far(network, chip))
+    if not findings:
         try:
             placement = place(network, chip)
         except ChipError as error:
             findings.append(Finding("error", str(error).split(":")[0], str(error)))
-    for rule in RULES:
-        findings += rule(network, chip, placement)
-    return sorted(findings, key=lambda finding: finding.level != "error")
+    rules = [rule for rule in RULES if rule not in but]
+    return Examined(placement, (*_sorted(findings, rules, network, chip, placement),))
 
 
-def enforce(network: Network, chip: Chip) -> None:
-    """Raise unless ``network`` fits ``chip``.
+def enforce(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> tuple[Placement, tuple[str, ...]]:
+    """The cores of ``network`` on ``chip``, and the warnings; raise unless it fits. See :func:`examine`.
 
     Raises:
         ChipError: the first error of :func:`check`, and how many more there are.
     """
-    errors = [finding.message for finding in check(network, chip) if finding.level == "error"]
+    found = examine(network, chip, but)
+    _refuse(found.findings)
+    assert found.placement is not None  # else there is an error
+    return found.placement, found.warnings
+
+
+def enforce_design(network: Network, chip: Chip) -> tuple[str, ...]:
+    """The warnings of :data:`DESIGN`; raise unless ``network`` passes these rules and is not far too large.
+
+    They see in floating point what they would see in integers, and need no placement: a network that has passed is not
+    checked against them again.
+
+    Raises:
+        ChipError: as :func:`enforce`.
+    """
+    findings = _sorted(_far(network, chip), DESIGN, network, chip, None)
+    _refuse(findings)
+    return Examined(None, tuple(findings)).warnings
+
+
+def _sorted(
+    found: Iterable[Finding], rules: Iterable[Rule], network: Network, chip: Chip, placement: Placement | None
+) -> list[Finding]:
+    """What was ``found`` already, and what the rules find; errors first."""
+    findings = [*found, *(finding for rule in rules for finding in rule(network, chip, placement))]
+    return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def _refuse(findings: Iterable[Finding]) -> None:
+    errors = [finding.message for finding in findings if finding.level == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more: see `aspen check`)" if len(errors) > 1 else ""
         raise ChipError(errors[0] + more)
+
+
+def _far(network: Network, chip: Chip) -> Iterator[Finding]:
+    """Whether the network needs many times the cores of the chip, by its numbers alone."""
+    least = least_cores(network, chip)
+    if chip.limits.cores is not None and least > FAR * chip.limits.cores:
+        found = f"found at least {least} cores needed, {chip.name} has {chip.limits.cores}; use smaller populations"
+        yield _error("network", found)
 
 
 def _error(where: str, text: str) -> Finding:
@@ -236,10 +291,10 @@ def threshold_configurations(network: Network, chip: Chip, placement: Placement 
             )
 
 
+DESIGN: tuple[Rule, ...] = (reset_supported, spikes_carry_the_input, delay_supported)
+"""Rules on what compiling leaves as it is."""
 RULES: list[Rule] = [
-    reset_supported,
-    spikes_carry_the_input,
-    delay_supported,
+    *DESIGN,
     threshold_in_range,
     decay_in_range,
     bias_in_range,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +23,7 @@ from aspen.network.record import Record, kept_membranes
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.lava.isolation import SHUTDOWN_SECONDS, LavaWorker, Progress
 from aspen_emulator.engines.lava.layout import check_network
-from aspen_emulator.engines.lava.plan import Setup, as_thresholds, check_names, default_timeout, make_plan
+from aspen_emulator.engines.lava.plan import Plan, Setup, as_thresholds, check_names, default_timeout, make_plan
 from aspen_emulator.engines.replay import record_from_rasters
 
 
@@ -58,10 +59,22 @@ def run_lava(
         EngineError: the network cannot run on Lava, the run failed, or it took longer than ``timeout``.
         MissingDependencyError: Lava is not installed.
     """
-    checked = check_input(network, spikes)
-    make_plan(network, checked.shape[0], checked.shape[1], thresholds)  # refuse before a process is started
+    return run_checked(network, check_input(network, spikes), thresholds, record, timeout=timeout, progress=progress)
+
+
+def run_checked(
+    network: Network,
+    spikes: Array,
+    thresholds: Mapping[str, Array],
+    record: str = "counts",
+    *,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+) -> Record:
+    """:func:`run_lava` on input that :func:`aspen_emulator.engines.inputs.check_input` has seen."""
+    job = _Job.of(network, spikes, thresholds, timeout)  # refuses before a process is started
     with LavaWorker() as worker:
-        return run_on(worker, network, checked, thresholds, record, timeout=timeout, progress=progress)
+        return job.run_on(worker, record, progress)
 
 
 def run_on(
@@ -75,18 +88,45 @@ def run_on(
     progress: Progress | None = None,
 ) -> Record:
     """:func:`run_lava` on a worker that is already there, which saves its start of half a second."""
-    checked = check_input(network, spikes)
-    steps, batch = checked.shape[:2]
-    plan = make_plan(network, steps, batch, thresholds)
-    values = sum(change.values.size for change in plan.changes)
-    limit = check_timeout(timeout, default_timeout(network, plan.total, len(plan.changes), values))
-    watched = kept_membranes(network, record)
-    rasters, membranes = worker.request("run", network, checked, plan, watched, timeout=limit, progress=progress)
-    if network.input.neuron is None:
-        rasters[network.input.name] = checked
-    shaped = {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
-    kept = {name: values.reshape(steps, batch, *network[name].shape) for name, values in membranes.items()}
-    return record_from_rasters(network, shaped, "lava", record, kept, thresholds, checked)
+    job = _Job.of(network, check_input(network, spikes), thresholds, timeout)
+    return job.run_on(worker, record, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A run that is checked and planned, and has to be done.
+
+    Args:
+        network: what runs.
+        spikes: (steps, batch, *input_shape), checked.
+        thresholds: population -> (steps or 1, batch or 1, n or 1).
+        plan: when samples begin, and thresholds change.
+        timeout: seconds.
+    """
+
+    network: Network
+    spikes: Array
+    thresholds: Mapping[str, Array]
+    plan: Plan
+    timeout: float
+
+    @classmethod
+    def of(cls, network: Network, spikes: Array, thresholds: Mapping[str, Array], timeout: float | None) -> _Job:
+        plan = make_plan(network, *spikes.shape[:2], thresholds)
+        values = sum(change.values.size for change in plan.changes)
+        default = default_timeout(network, plan.total, len(plan.changes), values)
+        return cls(network, spikes, thresholds, plan, check_timeout(timeout, default))
+
+    def run_on(self, worker: LavaWorker, record: str, progress: Progress | None) -> Record:
+        network, checked = self.network, self.spikes
+        steps, batch = checked.shape[:2]
+        asked = (network, checked, self.plan, kept_membranes(network, record))
+        rasters, membranes = worker.request("run", *asked, timeout=self.timeout, progress=progress)
+        if network.input.neuron is None:
+            rasters[network.input.name] = checked
+        shaped = {p.name: rasters[p.name].reshape(steps, batch, *p.shape) for p in network.populations}
+        kept = {name: values.reshape(steps, batch, *network[name].shape) for name, values in membranes.items()}
+        return record_from_rasters(network, shaped, "lava", record, kept, self.thresholds, checked)
 
 
 def check_timeout(timeout: float | None, default: float) -> float:

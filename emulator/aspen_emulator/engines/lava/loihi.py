@@ -64,7 +64,19 @@ def run_loihi(
         EngineError: the network cannot run on Lava's stock processes, the run failed, or it took too long.
         MissingDependencyError: Lava or, on the chip, Intel's extension is not installed.
     """
-    checked = check_input(network, spikes)
+    return run_checked(network, check_input(network, spikes), thresholds, record, simulate=simulate, timeout=timeout)
+
+
+def run_checked(
+    network: Network,
+    checked: Array,
+    thresholds: Mapping[str, Array],
+    record: str = "counts",
+    *,
+    simulate: bool = False,
+    timeout: float | None = None,
+) -> Record:
+    """:func:`run_loihi` on input that :func:`aspen_emulator.engines.inputs.check_input` has seen."""
     steps, batch = checked.shape[:2]
     mantissas = check_stock(network, thresholds, record)
     if not simulate:
