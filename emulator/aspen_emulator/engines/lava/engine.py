@@ -112,7 +112,8 @@ class _Job:
 
     @classmethod
     def of(cls, network: Network, spikes: Array, thresholds: Mapping[str, Array], timeout: float | None) -> _Job:
-        plan = make_plan(network, *spikes.shape[:2], thresholds)
+        steps, batch = spikes.shape[:2]
+        plan = make_plan(network, steps, batch, thresholds)
         values = sum(change.values.size for change in plan.changes)
         default = default_timeout(network, plan.total, len(plan.changes), values)
         return cls(network, spikes, thresholds, plan, check_timeout(timeout, default))
