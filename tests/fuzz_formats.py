@@ -41,6 +41,7 @@ from aspen_emulator.streaming import Meter, Stream
 from aspen_emulator.study.measuring import Spent, read_points, read_spent, write_points, write_spent
 from aspen_hardware import chip, compile, load_deployment, store_deployment
 from aspen_hardware.chips.description import describe
+from tests.aspen.data.ts_texts import ts_texts
 from tests.control_tables import made_table
 from tests.damage import (
     Rng,
@@ -53,7 +54,6 @@ from tests.damage import (
 )
 from tests.fuzz import Format
 from tests.networks import float_network
-from tests.ts_texts import ts_texts
 
 # ---------------------------------------------------------------- .aspen
 

@@ -51,7 +51,7 @@ def train(folder: Path) -> None:
 
     from aspen.models.ready import DenseNet
     from aspen.training.fit import fit
-    from tests.test_fit import DATA, GROUPED
+    from tests.aspen.training.test_fit import DATA, GROUPED
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -84,7 +84,7 @@ def kill_trainings(count: int, seed: int, folder: Path) -> Killed:
         RuntimeError: a training failed, or did not come to its end.
     """
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["aspen.training.fit", "aspen.models.ready", "tests.test_fit"])
+    processes.set_forkserver_preload(["aspen.training.fit", "aspen.models.ready", "tests.aspen.training.test_fit"])
     rng, found = np.random.default_rng(seed), Killed()
     _until(processes, folder / "first", None)  # compiles what is not compiled yet
     whole_takes = _seconds(processes, folder / "whole")

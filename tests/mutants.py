@@ -105,7 +105,7 @@ TESTS: dict[str, list[str]] = {
     "aspen/control/": CONTROL,
     "aspen/fused/": ["test_fuse", "test_fuse_models", "test_fuse_thresholds"],
 }
-"""Module or folder -> files of tests that speak of it, the quickest first."""
+"""Module or folder -> names of files of tests that speak of it, the quickest first."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ def modules(prefixes: Sequence[str]) -> Iterator[str]:
 def files_of(path: str) -> list[str]:
     """Files of tests of a module."""
     names = next(tests for place, tests in TESTS.items() if path.startswith(place))
-    return [f"tests/{name}.py" for name in dict.fromkeys(names)]
+    found = {file.stem: file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("test_*.py")}
+    return [found[name] for name in dict.fromkeys(names)]
 
 
 def mutants(path: str) -> list[Mutant]:

@@ -43,7 +43,7 @@ def test_terms_and_options_go_one_at_a_time_where_there_is_code(code: str, expec
 
 
 def test_every_mutant_is_python_and_differs_from_the_source() -> None:
-    path = "aspen/knob.py"
+    path = "aspen/dial/scale.py"
     source = (ROOT / path).read_text()
     found = mutants(path)
     assert {m.operator for m in found} > {"DropOption", "NumberReplacer", "AddNot"}
@@ -55,7 +55,7 @@ def test_every_mutant_is_python_and_differs_from_the_source() -> None:
 
 
 def test_a_sample_is_the_same_for_the_same_seed() -> None:
-    path = "aspen/knob.py"
+    path = "aspen/dial/scale.py"
     one, two, other = sample(path, 10, 0), sample(path, 10, 0), sample(path, 10, 1)
     assert one == two != other
     assert len(set(one)) == 10

@@ -21,9 +21,9 @@ from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import energy_of_counts, static_power, work_seconds
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.placing.placement import Placement
+from tests.hardware.placing.test_placement import with_figures
 from tests.published import logs
 from tests.published.table import Case
-from tests.test_placement import with_figures
 
 LOIHI1 = chip("loihi1")
 RATES = (0.01, 0.05, 0.1, 0.2)

@@ -1,0 +1,1 @@
+"""Tests of the package aspen_emulator, by room."""

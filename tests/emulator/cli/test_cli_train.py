@@ -1,0 +1,159 @@
+"""``aspen train``: models of every kind with their options, what their files hold, and settings that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aspen.data import DeltaEncoder, RateEncoder, WindowEncoder, digits, har, load_encoder
+from aspen.errors import InputError
+from aspen.network.network import Conv, load_network
+from aspen.training.recipes import recipe
+from aspen_emulator import run
+from aspen_emulator.training import Architecture, adapted
+from tests.aspen.data.har_files import har_texts, write_folder
+from tests.aspen.data.ts_texts import ts_texts
+from tests.emulator.cli.test_cli import Aspen, aspen
+
+__all__ = ["aspen"]
+
+SMALL = ("--hidden", "12,10", "--channels", "4", "--epochs", "1")
+
+
+@pytest.mark.parametrize("options", [(), ("--batch-norm", "--learn-beta", "--readout", "linear")], ids=["plain", "all"])
+@pytest.mark.parametrize("model", ["dense", "conv", "recurrent"])
+def test_every_model_is_trained_and_its_file_takes_raw_values(
+    aspen: Aspen, tmp_path: Path, model: str, options: tuple[str, ...]
+) -> None:
+    path = tmp_path / "net.aspen"
+    code, out, _ = aspen("train", "--model", model, *SMALL, *options, "--output", path)
+    assert code == 0
+    assert out.splitlines()[-1] == f"saved: {path}, with its dial and its encoder"
+    network = load_network(path)
+    assert network.provenance["training"] == {
+        "data": "digits", "recipe": "aspen-norm" if options else "aspen", "epochs": 3, "seed": 0,
+        "model": model, "hidden": [12, 10],
+        "channels": [4], "batch_norm": bool(options), "learn_beta": bool(options),
+        "readout": "linear" if options else "spikes",
+    }  # fmt: skip
+    assert network.readout == ("membrane-last" if options else "spikes")
+    assert len(network.hidden) == (3 if model == "conv" else 2)
+    decays = [network[name].neuron.beta for name in network.hidden]  # type: ignore[union-attr]
+    assert all((np.size(beta) > 1) == bool(options) for beta in decays)
+    data = digits()
+    np.save(tmp_path / "values.npy", data.test.values[:6])
+    assert aspen("run", path, "--values", tmp_path / "values.npy", "--float", "--output", tmp_path / "out.npy")[0] == 0
+    expected = run(network, data.encoder.encode(data.test.values[:6], 0))
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected.output)
+
+
+def test_signals_are_convolved_in_time(aspen: Aspen, tmp_path: Path) -> None:
+    """Each of the windows of the last samples that the encoder gives is what a Conv1d sees."""
+    root, path = write_folder(har_texts(6), tmp_path / "data"), tmp_path / "net.aspen"
+    given = ("--data", "har", "--data-path", root, "--model", "conv", *SMALL)
+    code, _, err = aspen("train", *given, "--recipe", "aspen", "--output", path)
+    assert code == 0, err
+    encoder, network = load_encoder(path), load_network(path)
+    assert isinstance(encoder, WindowEncoder)
+    assert isinstance(encoder.inner, DeltaEncoder)
+    assert (encoder.flat, len(encoder.inner.thresholds)) == (False, 9)
+    assert network.input.shape == (18, 8)
+    assert isinstance(network.incoming("lif1")[0], Conv)
+    spikes = encoder.encode(har(root).test.values[:3])
+    assert run(network, spikes).output.shape == (31, 3, 6)
+
+
+def test_a_convolution_needs_something_to_convolve_over() -> None:
+    data = digits()
+    assert Architecture("conv").fitting(data) is data
+    with pytest.raises(InputError, match="without neighbours in time or space, allowed for a conv model are images"):
+        Architecture("conv").fitting(type(data)("flat", data.train, data.validation, data.test, RateEncoder(), 10))
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--hidden", "12,x"), 2, "found '12,x', allowed are sizes from 1 to 1048576, such as 128,64"),
+        (("--hidden", "12,0"), 2, "found '12,0', allowed are sizes"),
+        (("--hidden", "", "--readout", "linear"), 1, "allowed are 3 or more sizes"),
+        (("--hidden", "99999999"), 2, "allowed are sizes from 1 to 1048576"),
+        (("--model", "conv", "--channels", ""), 1, "one convolution or more"),
+        (("--learning-rate", "0"), 2, "found '0', allowed is a finite number above 0"),
+        (("--spike-price", "nan"), 2, "found 'nan', allowed is a finite number from 0"),
+    ],
+)
+def test_impossible_settings_are_refused(
+    aspen: Aspen, tmp_path: Path, options: tuple[str, ...], code: int, message: str
+) -> None:
+    found, out, err = aspen("train", *options, "--output", tmp_path / "net.aspen")
+    assert (found, out) == (code, "")
+    assert message in err.splitlines()[-1]
+    assert not (tmp_path / "net.aspen").exists()
+
+
+def test_only_an_aspen_file_can_hold_it(aspen: Aspen, tmp_path: Path) -> None:
+    code, _, err = aspen("train", "--output", tmp_path / "net.txt")
+    assert code == 2
+    assert "found .txt, allowed is .aspen" in err
+
+
+DEADLY = ("--recipe", "l1", "--spike-price", "1e5", "--hidden", "12,8")
+
+
+def test_a_silenced_network_leaves_its_last_good_checkpoint(aspen: Aspen, tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    code, out, err = aspen("train", *DEADLY, "--epochs", "12", "--checkpoint", path, "--output", tmp_path / "net.aspen")
+    assert (code, out) == (1, "")
+    assert "found no hidden spike on validation data for 5 epochs" in err
+    assert err.rstrip().endswith(f"{path} holds the last good epoch")
+    assert any(torch.load(path, weights_only=True)["history"][-1]["spikes"])
+    assert not (tmp_path / "net.aspen").exists()
+
+
+def test_a_network_that_ends_silent_is_not_saved(aspen: Aspen, tmp_path: Path) -> None:
+    code, out, err = aspen("train", *DEADLY, "--epochs", "4", "--output", tmp_path / "net.aspen")
+    assert (code, out) == (1, "")
+    assert "found no hidden spike on validation data" in err.splitlines()[-1]
+    assert not (tmp_path / "net.aspen").exists()
+
+
+def test_numbers_of_a_recipe_are_replaced_where_they_count() -> None:
+    changed = adapted("aspen", "linear", spike_price=0.3, learning_rate=0.01).stages
+    assert [stage.spike_price for stage in changed] == [0.3, 0.0, 0.0]
+    assert {stage.learning_rate for stage in changed} == {0.01}
+    assert {stage.scores for stage in changed} == {"mean"}
+    assert adapted("aspen", "spikes") == recipe("aspen")
+
+
+def one_class(series: str) -> str:
+    return series.replace(":Fast", ":Slow")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (one_class, "train: found the one class [0], allowed are two or more"),
+        (lambda text: text[: text.index("@data") + 6], "found no series after @data"),
+        (lambda text: one_class(text.replace(":Fast", ":F", 1)).replace(":F", ":Fast"), "found one sample of class 1"),
+        (lambda text: text.replace("0.", "nan ", 1).replace("nan ", "nan,0.", 1), "of unequal length"),
+    ],
+)
+def test_bad_data_stop_the_training_before_it_begins(
+    aspen: Aspen, tmp_path: Path, damage: Callable[[str], str], message: str
+) -> None:
+    for name, text in ts_texts().items():
+        (tmp_path / name).write_text(damage(text) if "TRAIN" in name else text)
+    code, out, err = aspen("train", "--data", "ts", "--data-path", tmp_path, "--output", tmp_path / "net.aspen")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert message in err
+
+
+def test_an_impossible_split_is_refused(aspen: Aspen, tmp_path: Path) -> None:
+    root = write_folder(har_texts(3), tmp_path / "data")
+    code, _, err = aspen("train", "--data", "har", "--data-path", root, "--output", tmp_path / "net.aspen")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "held_out: found 4 of 3 subjects, allowed are 1 to 2" in err

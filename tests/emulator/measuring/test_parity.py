@@ -1,0 +1,142 @@
+"""The parity report: agreement where there is agreement, and the first difference where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aspen.errors import InputError, ModelError
+from aspen.exporting import export
+from aspen.models.ready import DenseNet
+from aspen.network.network import Network
+from aspen.storage.container import read_container
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.measuring.parity import parity, store_parity
+from aspen_hardware import compile
+from aspen_hardware.compiling.deployment import Deployment
+from tests.aspen.exporting.test_export import sequential
+from tests.networks import float_network, random_spikes
+
+SPIKES = random_spikes(0, 25, 6, 6)
+
+
+def trained() -> tuple[DenseNet, Network, Deployment]:
+    torch.manual_seed(0)
+    model = DenseNet((6, 12, 4)).double()
+    network = export(model, torch.from_numpy(SPIKES).double())
+    return model, network, compile(network, "loihi1")
+
+
+def test_all_stages_are_compared_population_by_population() -> None:
+    model, network, deployment = trained()
+    labels = np.arange(6) % 4
+    report = parity(model, network, deployment, SPIKES, labels)
+    assert [(d.before, d.after, d.population) for d in report.differences] == [
+        ("snntorch", "float", "lif1"),
+        ("snntorch", "float", "lif2"),
+        ("float", "integers", "lif1"),
+        ("float", "integers", "lif2"),
+    ]
+    assert all(d.different == 0 and d.agreement == 1.0 and d.first is None for d in report.between("snntorch", "float"))
+    assert min(d.agreement for d in report.between("float", "integers")) > 0.8
+    assert set(report.accuracy) == {"snntorch", "float", "integers"}
+    assert report.accuracy["snntorch"] == report.accuracy["float"]
+    assert "lif1" in str(report)
+    assert model.training
+
+
+def test_a_stepwise_model_is_fed_step_by_step() -> None:
+    torch.manual_seed(0)
+    model = sequential(reset_mechanism="zero")
+    network = export(model, torch.from_numpy(SPIKES).float())
+    report = parity(model, network, None, SPIKES)
+    assert sum(d.different for d in report.differences) <= 1  # float32 against float64
+    assert all(d.spikes_before > 0 for d in report.differences[:1])
+
+
+def test_the_first_difference_is_named() -> None:
+    _, network, deployment = trained()
+    neuron = deployment.network["lif1"].neuron
+    threshold = np.broadcast_to(neuron.threshold, (12,)).copy()
+    threshold[5] = 1  # neuron 5 fires whenever its membrane is above 0
+    populations = [
+        replace(p, neuron=replace(neuron, threshold=threshold)) if p.name == "lif1" else p
+        for p in deployment.network.populations
+    ]
+    wrong = replace(deployment, network=replace(deployment.network, populations=tuple(populations)))
+    difference = parity(None, network, wrong, SPIKES).between("float", "integers")[0]
+    assert difference.first is not None
+    assert difference.first[2] == 5
+    assert difference.agreement < 1
+
+
+def test_dead_saturated_and_wrapping_neurons_are_said() -> None:
+    _, network, deployment = trained()
+    silent = parity(None, network, deployment, np.zeros_like(SPIKES))
+    assert [(h.neurons, h.dead) for h in silent.health] == [(12, 12), (4, 4)]
+    assert "12 of 12 neurons never spike" in str(silent)
+    for exponent, expected in ((6, (0, 12, 0)), (7, (12, 0, 25 * 6 * 12))):  # 6 * 254 << 13 is above 2^23 and wraps
+        first, last = deployment.network.connections
+        loud = replace(first, weight=np.full_like(first.weight, 254), exponent=exponent)
+        changed = replace(deployment, network=replace(deployment.network, connections=(loud, last)))
+        report = parity(None, network, changed, np.ones_like(SPIKES))
+        assert (report.health[0].dead, report.health[0].saturated, report.health[0].wrapped) == expected
+    assert "1800 currents wrapped around 24 bits" in str(report)
+
+
+@pytest.mark.lava
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(not lava_available(), reason="lava-nc is not installed")
+def test_lava_is_the_last_stage() -> None:
+    _, network, deployment = trained()
+    report = parity(None, network, deployment, SPIKES[:, :2], lava=True)
+    assert all(d.different == 0 for d in report.between("integers", "lava"))
+    assert len(report.between("integers", "lava")) == 2
+
+
+def test_the_report_is_kept_with_the_network(tmp_path: Path) -> None:
+    _, network, deployment = trained()
+    network.save(tmp_path / "a.aspen")
+    report = parity(None, network, deployment, SPIKES)
+    store_parity(report, tmp_path / "a.aspen")
+    header, _ = read_container(tmp_path / "a.aspen").get("parity")
+    assert header["steps"] == 25
+    assert len(header["differences"]) == 2
+
+
+def test_wrong_labels_and_models_are_refused() -> None:
+    model, network, _ = trained()
+    with pytest.raises(InputError, match=r"labels: found 3 for 6 samples, allowed is one"):
+        parity(model, network, None, SPIKES, np.zeros(3, int))
+    with pytest.raises(ModelError, match="the model has the spiking layers"):
+        parity(model, float_network(0), None, SPIKES)
+
+
+class LinearReadout(torch.nn.Module):
+    """Hidden spikes, and a linear layer that is summed over time."""
+
+    def __init__(self, once: bool) -> None:
+        super().__init__()
+        self.once = once
+        self.hidden, self.fc = DenseNet((6, 12)), torch.nn.Linear(12, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        spikes = self.hidden(x).to(x.dtype)
+        return self.fc(spikes.mean(0)) if self.once else torch.stack([self.fc(step) for step in spikes]).sum(0)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_linear_readout_gives_the_accuracy_of_the_model(once: bool) -> None:
+    torch.manual_seed(0)
+    model = LinearReadout(once).double().eval()
+    values = torch.from_numpy(SPIKES).double()
+    network = export(model, values)
+    labels = model(values).argmax(dim=1).numpy()
+    report = parity(model, network, compile(network, "loihi1"), SPIKES, labels)
+    assert report.accuracy["snntorch"] == report.accuracy["float"] == 1.0
+    assert [h.dead for h in report.health if h.population == "fc"] == [0]
+    assert {d.population: d.different for d in report.between("snntorch", "float")} == {"hidden.lif1": 0, "fc": 0}

@@ -1,0 +1,141 @@
+"""The demo and the examples, run as a user would, with little training."""
+
+from __future__ import annotations
+
+import csv
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aspen.data import digits
+from aspen.dial.profile import find_profile
+from aspen.errors import InputError, MissingDependencyError
+from aspen.network.network import load_network
+from aspen.network.record import Record
+from aspen_emulator import demo, run, sweep
+from aspen_emulator.demo import RECIPES, compare_with_lava, headline, run_demo
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.measuring.bench import SCALES, wilson
+from aspen_hardware import load_deployment
+from tests import ROOT
+from tests.aspen.data.har_files import har_texts, zipped
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, demo.DemoResult]:
+    folder = tmp_path_factory.mktemp("demo") / "deep" / "er"
+    return folder, run_demo(folder, seeds=2, epochs=2, lava=False)
+
+
+def test_the_demo_leaves_everything_it_promises(results: tuple[Path, demo.DemoResult]) -> None:
+    folder, result = results
+    assert {p.name for p in folder.iterdir()} == {"dial.png", "sweep.csv", "network.aspen", "parity.json", "summary.md"}
+    rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
+    assert len(rows) == 2 * len(RECIPES) * len(SCALES)
+    assert {row["network"] for row in rows} == set(RECIPES)
+    assert (folder / "dial.png").read_bytes().startswith(b"\x89PNG")
+    text = (folder / "summary.md").read_text()
+    assert all(line in text for line in headline(result))
+    assert json.loads((folder / "parity.json").read_text()) == {"skipped": "asked to leave Lava out"}
+
+
+def test_the_saved_network_gives_the_numbers_in_the_table(results: tuple[Path, demo.DemoResult]) -> None:
+    folder, result = results
+    data = digits()
+    deployment = load_deployment(folder / "network.aspen", "loihi1")
+    again = sweep(deployment, data.spikes("test"), data.test.labels, (0.5, 2.0))
+    first = {p.threshold_scale: p for p in result.sweeps["perturbed"][0]}
+    assert again == [first[0.5], first[2.0]]
+    trained = run(load_network(folder / "network.aspen"), data.spikes("test"))
+    assert float((trained.predictions == data.test.labels).mean()) == result.float_accuracy["perturbed"][0]
+    assert all(p.dynamic_nj > 0 and p.static_nj > 0 for p in again)
+
+
+@pytest.mark.lava
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(not lava_available(), reason="lava-nc is not installed")
+def test_lava_agrees_with_the_integer_engine_while_the_knob_turns(results: tuple[Path, demo.DemoResult]) -> None:
+    deployment = load_deployment(results[0] / "network.aspen", "loihi1")
+    parity = compare_with_lava(deployment, digits().spikes("test")[:, :8])
+    assert parity["identical"]
+    assert (parity["samples"], set(parity["threshold_scale"])) == (8, {1.0, 2.0})
+    for name in deployment.network.names:
+        entry = parity["populations"][name]
+        assert entry["spikes_lava"] == entry["spikes_aspen"]
+    assert parity["populations"]["lif1"]["spikes_lava"] > 50
+
+
+def test_a_difference_is_found(results: tuple[Path, demo.DemoResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    from aspen_emulator.engines.run import ENGINES
+
+    def wrong(*arguments: Any) -> Record:
+        record = ENGINES["reference"](*arguments)
+        record.rasters["lif1"][3, 0, 0] ^= 1
+        return record
+
+    monkeypatch.setitem(ENGINES, "lava", wrong)
+    parity = compare_with_lava(load_deployment(results[0] / "network.aspen", "loihi1"), digits().spikes("test")[:, :2])
+    assert not parity["identical"]
+    assert parity["populations"]["lif1"]["different"] == 1
+
+
+def test_the_demo_asks_for_lava_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aspen_emulator.engines.lava.shim.lava_available", lambda: False)
+    with pytest.raises(MissingDependencyError, match=r"lava.* --no-lava"):
+        run_demo(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_demo_refuses_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot make this folder"):
+        run_demo(tmp_path / "file" / "x", lava=False)
+    with pytest.raises(InputError, match="seeds: found 0"):
+        run_demo(tmp_path / "y", seeds=0, lava=False)
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        "energy_sweep.py --epochs 2",
+        "own_training_loop.py --steps 60",
+        "raw_values.py --epochs 1",
+        "two_levers.py --epochs 4",
+    ],
+)
+def test_examples_run(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *options = example.split()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *options])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert "%" in capsys.readouterr().out
+    assert len((EXAMPLES / name).read_text().splitlines()) <= (60 if name == "energy_sweep.py" else 90)
+
+
+def test_the_har_example_runs_from_a_zip_as_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "UCI HAR Dataset.zip"
+    data.write_bytes(zipped(har_texts(6)))  # type: ignore[arg-type]
+    command = ["har_energy_study.py", str(data), "--epochs", "1", "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", command)
+    runpy.run_path(str(EXAMPLES / "har_energy_study.py"), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "accurate: knob" in out
+    assert "frugal, within 3 points: knob" in out
+    assert find_profile(tmp_path / "out" / "network.aspen") is not None
+    assert (tmp_path / "out" / "dial.png").stat().st_size > 10_000
+
+
+def test_wilson_interval_against_published_values() -> None:
+    # Newcombe, Statistics in Medicine 17 (1998), Table I, method 3: 81 of 263 and 0 of 20
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
