@@ -6,7 +6,7 @@ the network and the learned dial that they were measured on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from aspen.calibration.points import pareto_front as pareto_front
 from aspen.calibration.points import thin as thin
 from aspen.calibration.table import NO_CHIP
 from aspen.calibration.table import CalibrationTable as CalibrationTable
-from aspen.dial.profile import SECTION as DIAL_SECTION
+from aspen.dial.profile import DIAL
 from aspen.errors import FileFormatError, InputError, one_line
-from aspen.network.files import NETWORK_SECTION
-from aspen.storage.container import MALFORMED, Container, digest, read_container, update_container
+from aspen.network.files import NETWORK
+from aspen.storage.container import MALFORMED
+from aspen.storage.file import AspenFile, Parts, Section
 
-SECTION = "calibration"
 PRICES = 2
 """Kept with each table: since 2, the static energy is that of what is powered, not that of the cores in use."""
 
@@ -36,19 +36,26 @@ def save_table(table: CalibrationTable, path: str | Path) -> None:
     Raises:
         InputError: there is no such file, or the table is of a learned dial and the file has none.
     """
+    save_tables([table], path)
 
-    def put(container: Container) -> None:
-        if table.dial == "profile" and DIAL_SECTION not in container.headers:
+
+def save_tables(tables: Sequence[CalibrationTable], path: str | Path) -> None:
+    """As :func:`save_table`, several at once: all of them or none."""
+    AspenFile.update(path, lambda file: file.put(CALIBRATION, tables))
+
+
+def _encode(tables: Sequence[CalibrationTable], file: AspenFile) -> Parts:
+    """The tables in the place of those of the same key, beside all others of the same network."""
+    for table in tables:
+        if table.dial == "profile" and DIAL.name not in file.sections:
             raise InputError(
-                f"{path}: found no learned dial for the table {table.key}, allowed is a file with one; save the dial "
-                f"first"
+                f"{file.path}: found no learned dial for the table {table.key}, allowed is a file with one; save the "
+                f"dial first"
             )
-        mark = _fingerprint(container)
-        kept = _headers(container, path) if SECTION in container.headers else {}
-        kept = {key: entry for key, entry in kept.items() if isinstance(entry, dict) and entry.get("network") == mark}
-        container.put(SECTION, {"tables": {**kept, table.key: {**_entry(table), "network": mark}}}, {})
-
-    update_container(path, put)
+    mark = _mark(file)
+    kept = _entries(file) if CALIBRATION.name in file.sections else {}
+    kept = {key: entry for key, entry in kept.items() if isinstance(entry, dict) and entry.get("network") == mark}
+    return {"tables": {**kept, **{table.key: {**_entry(table), "network": mark} for table in tables}}}, {}
 
 
 def _entry(table: CalibrationTable) -> dict[str, Any]:
@@ -58,19 +65,21 @@ def _entry(table: CalibrationTable) -> dict[str, Any]:
     ]}  # fmt: skip
 
 
-def find_table(path: str | Path, chip: str | None = None, dial: str | None = None) -> CalibrationTable | None:
+def find_table(
+    path: str | Path | AspenFile, chip: str | None = None, dial: str | None = None
+) -> CalibrationTable | None:
     """As :func:`load_table`, but None where the file has no such table."""
-    found = list_tables(path)
-    chosen = [t for t in found if chip in (None, t.chip or NO_CHIP) and dial in (None, t.dial)]
+    file = AspenFile.of(path)
+    chosen = [t for t in list_tables(file) if chip in (None, t.chip or NO_CHIP) and dial in (None, t.dial)]
     if len(chosen) > 1:
         raise InputError(
-            f"{path}: found {len(chosen)} calibration tables ({', '.join(t.key for t in chosen)}), allowed is one; "
-            f"say which chip and which dial"
+            f"{file.path}: found {len(chosen)} calibration tables ({', '.join(t.key for t in chosen)}), allowed is "
+            f"one; say which chip and which dial"
         )
     return chosen[0] if chosen else None
 
 
-def load_table(path: str | Path, chip: str | None = None, dial: str | None = None) -> CalibrationTable:
+def load_table(path: str | Path | AspenFile, chip: str | None = None, dial: str | None = None) -> CalibrationTable:
     """The calibration table in the ``.aspen`` file at ``path``.
 
     Args:
@@ -82,18 +91,19 @@ def load_table(path: str | Path, chip: str | None = None, dial: str | None = Non
         InputError: there is none, or more than one fits.
         FileFormatError: it is malformed, or of another network.
     """
-    table = find_table(path, chip, dial)
+    file = AspenFile.of(path)
+    table = find_table(file, chip, dial)
     if table is None:
         wanted = " ".join(word for word in (dial, chip and f"for {chip}") if word)
-        stored = ", ".join(t.key for t in list_tables(path)) or "none"
+        stored = ", ".join(t.key for t in list_tables(file)) or "none"
         raise InputError(
-            f"{path}: found no calibration table{wanted and ' '}{wanted} (stored: {stored}); make one with "
+            f"{file.path}: found no calibration table{wanted and ' '}{wanted} (stored: {stored}); make one with "
             f"`aspen sweep --save` or `aspen calibrate`"
         )
     return table
 
 
-def list_tables(path: str | Path) -> list[CalibrationTable]:
+def list_tables(path: str | Path | AspenFile) -> list[CalibrationTable]:
     """All calibration tables in the ``.aspen`` file at ``path``.
 
     Of tables that laid the static energy on the cores in use, as those of earlier releases did, it is left out.
@@ -101,22 +111,23 @@ def list_tables(path: str | Path) -> list[CalibrationTable]:
     Raises:
         FileFormatError: one is malformed, or of another network.
     """
-    container = read_container(path)
-    if SECTION not in container.headers:
-        return []
-    mark = _fingerprint(container)
-    return [_table(key, entry, mark, container, path) for key, entry in _headers(container, path).items()]
+    found = AspenFile.of(path).find(CALIBRATION)
+    return [] if found is None else list(found)
 
 
-def _headers(container: Container, path: str | Path) -> dict[str, Any]:
-    header = container.headers[SECTION]
-    tables = header.get("tables") if isinstance(header, dict) else None
+def _decode(file: AspenFile) -> Sequence[CalibrationTable]:
+    return tuple(_table(key, entry, file) for key, entry in _entries(file).items())
+
+
+def _entries(file: AspenFile) -> dict[str, Any]:
+    header, _ = file.parts("calibration")
+    tables = header.get("tables")
     if not isinstance(tables, dict):
-        raise FileFormatError(f"{path}: the calibration section is malformed; calibrate again")
+        raise FileFormatError(f"{file.path}: the calibration section is malformed; calibrate again")
     return dict(tables)
 
 
-def _table(key: str, entry: Mapping[str, Any], mark: str, container: Container, path: str | Path) -> CalibrationTable:
+def _table(key: str, entry: Mapping[str, Any], file: AspenFile) -> CalibrationTable:
     try:
         values = dict(entry)
         measured_on = values.pop("network")
@@ -130,22 +141,24 @@ def _table(key: str, entry: Mapping[str, Any], mark: str, container: Container, 
         table = CalibrationTable(**values)
         if table.key != key:
             raise InputError(f"key: found {key!r}, allowed is {table.key!r}")
-        if table.dial == "profile" and DIAL_SECTION not in container.headers:
+        if table.dial == "profile" and DIAL.name not in file.sections:
             raise InputError("dial: found none in the file")
     except (InputError, *MALFORMED) as error:
         raise FileFormatError(
-            f"{path}: the calibration table {one_line(ValueError(key))} is malformed ({one_line(error)}); calibrate "
-            f"again"
+            f"{file.path}: the calibration table {one_line(ValueError(key))} is malformed ({one_line(error)}); "
+            f"calibrate again"
         ) from error
-    if measured_on != mark:
+    if measured_on != _mark(file):
         raise FileFormatError(
-            f"{path}: the calibration table {key} was measured on another network or dial; calibrate again"
+            f"{file.path}: the calibration table {key} was measured on another network or dial; calibrate again"
         )
     return table
 
 
-def _fingerprint(container: Container) -> str:
+def _mark(file: AspenFile) -> str:
     """Of the network and the learned dial: what a table was measured on."""
-    sections = [name for name in (NETWORK_SECTION, DIAL_SECTION) if name in container.headers]
-    tensors = {name: array for name, array in container.tensors.items() if name.partition(":")[0] in sections}
-    return digest({name: container.headers[name] for name in sections}, tensors)
+    return file.fingerprint(NETWORK.name, DIAL.name)
+
+
+CALIBRATION = Section[Sequence[CalibrationTable]]("calibration", _decode, _encode)
+"""The tables of the network beside them; those that are put stand beside those that are there."""

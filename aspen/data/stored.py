@@ -7,10 +7,8 @@ from pathlib import Path
 from aspen.data.encoder_values import encoder_from_dict
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import FileFormatError, InputError
-from aspen.network.files import NETWORK_SECTION, network_from_section
-from aspen.storage.container import Container, read_container, update_container
-
-SECTION = "encoder"
+from aspen.network.files import NETWORK
+from aspen.storage.file import AspenFile, Parts, Section
 
 
 def save_encoder(encoder: StoredEncoder, path: str | Path) -> None:
@@ -21,57 +19,59 @@ def save_encoder(encoder: StoredEncoder, path: str | Path) -> None:
             other way round, or there is no such file.
         FileFormatError: the file is damaged.
     """
-    update_container(path, lambda container: put_encoder(encoder, container))
+    AspenFile.update(path, lambda file: file.put(ENCODER, encoder))
 
 
-def put_encoder(encoder: StoredEncoder, container: Container) -> None:
-    """Put ``encoder`` beside the network in ``container``; see :func:`save_encoder`."""
-    if not isinstance(encoder, StoredEncoder):
-        raise InputError(
-            f"encoder: found {type(encoder).__name__}, allowed are those of aspen.data, whose settings a file can hold"
-        )
-    _check_kind(encoder, container)
-    container.put(SECTION, encoder.to_dict(), {})
-
-
-def find_encoder(path: str | Path) -> StoredEncoder | None:
+def find_encoder(path: str | Path | AspenFile) -> StoredEncoder | None:
     """The encoder in the ``.aspen`` file at ``path``, or None where it has none; as :func:`load_encoder`."""
-    container = read_container(path)
-    return _from_container(container, path) if SECTION in container.headers else None
+    return AspenFile.of(path).find(ENCODER)
 
 
-def load_encoder(path: str | Path) -> StoredEncoder:
+def load_encoder(path: str | Path | AspenFile) -> StoredEncoder:
     """The encoder in the ``.aspen`` file at ``path``, checked against the network beside it.
 
     Raises:
         InputError: there is no such file, or it has no encoder.
         FileFormatError: the file is damaged, or the encoder malformed.
     """
-    encoder = find_encoder(path)
-    if encoder is None:
-        raise InputError(
-            f"{path}: found no encoder, allowed is a file with one; use aspen.data.save_encoder, or give spikes"
-        )
-    return encoder
+    return AspenFile.of(path).read(ENCODER)
 
 
-def _from_container(container: Container, path: str | Path) -> StoredEncoder:
-    header, tensors = container.get(SECTION)
+def _decode(file: AspenFile) -> StoredEncoder:
+    header, tensors = file.parts("encoder")
     try:
         if tensors:
             raise FileFormatError(f"encoder: found {len(tensors)} tensors, allowed are none")
         encoder = encoder_from_dict(header)
-        _check_kind(encoder, container)
+        _check_kind(encoder, file)
     except (FileFormatError, InputError) as error:
-        raise FileFormatError(f"{path}: the encoder is malformed ({error}); save it again") from error
+        raise FileFormatError(f"{file.path}: the encoder is malformed ({error}); save it again") from error
     return encoder
 
 
-def _check_kind(encoder: StoredEncoder, container: Container) -> None:
-    network = network_from_section(*container.get(NETWORK_SECTION))
-    wanted = "current" if network.input.current else "spikes"
+def _encode(encoder: StoredEncoder, file: AspenFile) -> Parts:
+    if not isinstance(encoder, StoredEncoder):
+        raise InputError(
+            f"encoder: found {type(encoder).__name__}, allowed are those of aspen.data, whose settings a file can hold"
+        )
+    _check_kind(encoder, file)
+    return encoder.to_dict(), {}
+
+
+def _absent(file: AspenFile, name: str) -> InputError:
+    return InputError(
+        f"{file.path}: found no encoder, allowed is a file with one; use aspen.data.save_encoder, or give spikes"
+    )
+
+
+def _check_kind(encoder: StoredEncoder, file: AspenFile) -> None:
+    wanted = "current" if file.read(NETWORK).input.current else "spikes"
     if encoder.gives != wanted:
         raise InputError(
             f"encoder: found {encoder.kind}, which gives {encoder.gives}, the network takes {wanted}; use the encoder "
             f"that the network was trained with"
         )
+
+
+ENCODER = Section[StoredEncoder]("encoder", _decode, _encode, _absent)
+"""What makes spikes, or a current, of the raw values that the network beside it was trained on."""

@@ -15,13 +15,12 @@ from aspen._base.arrays import Array, Rebuilt, frozen
 from aspen._base.checks import as_number, shown
 from aspen.errors import FileFormatError, InputError, NetworkError
 from aspen.network.connections import Connection, Conv, Sparse
-from aspen.network.files import NETWORK_SECTION, network_from_section
+from aspen.network.files import NETWORK
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
 from aspen.network.targets import as_network
-from aspen.storage.container import Container, read_container, update_container
+from aspen.storage.file import AspenFile, Parts, Section
 
-SECTION = "dial"
 _LARGEST_LOG = 20.0
 
 
@@ -159,54 +158,57 @@ def _divided(connection: Connection, factor: Array) -> Connection:
     return replace(connection, weight=weight / rows, bias=bias)  # type: ignore[type-var]
 
 
+def _decode(file: AspenFile) -> DialProfile:
+    parts: dict[str, dict[str, Array]] = {"slopes": {}, "offsets": {}}
+    header, tensors = file.parts("dial")
+    try:
+        for key, array in tensors.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = array
+        profile = DialProfile(parts["slopes"], parts["offsets"], header["low"], header["high"])
+        profile.check(file.read(NETWORK))
+    except (InputError, NetworkError, LookupError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{file.path}: the dial profile is malformed ({error}); save it again") from error
+    return profile
+
+
+def _encode(profile: DialProfile, file: AspenFile) -> Parts:
+    profile.check(file.read(NETWORK))
+    tensors = {
+        f"{part}/{name}": array for part in ("slopes", "offsets") for name, array in getattr(profile, part).items()
+    }
+    return {"low": profile.low, "high": profile.high}, tensors
+
+
+def _absent(file: AspenFile, name: str) -> FileFormatError:
+    return FileFormatError(
+        f"{file.path}: found no dial, allowed is a file with one: `aspen train` makes one, and in Python aspen.fit "
+        f"with save_profile; without one all thresholds are turned together, by --threshold-scale or without --dial"
+    )
+
+
+DIAL = Section[DialProfile]("dial", _decode, _encode, _absent)
+"""The learned dial of the network beside it."""
+
+
 def save_profile(profile: DialProfile, path: str | Path) -> None:
     """Keep ``profile`` in the ``.aspen`` file at ``path``, beside the network, in place of any other.
 
     Raises:
         InputError: it does not fit the network in the file, or there is no such file.
     """
-    update_container(path, lambda container: put_profile(profile, container))
+    AspenFile.update(path, lambda file: file.put(DIAL, profile))
 
 
-def put_profile(profile: DialProfile, container: Container) -> None:
-    """Put ``profile`` beside the network in ``container``; see :func:`save_profile`."""
-    profile.check(network_from_section(*container.get(NETWORK_SECTION)))
-    tensors = {
-        f"{part}/{name}": array for part in ("slopes", "offsets") for name, array in getattr(profile, part).items()
-    }
-    container.put(SECTION, {"low": profile.low, "high": profile.high}, tensors)
-
-
-def find_profile(path: str | Path) -> DialProfile | None:
+def find_profile(path: str | Path | AspenFile) -> DialProfile | None:
     """The profile in the ``.aspen`` file at ``path``, or None where it has none; as :func:`load_profile`."""
-    container = read_container(path)
-    return _from_container(container, path) if SECTION in container.headers else None
+    return AspenFile.of(path).find(DIAL)
 
 
-def load_profile(path: str | Path) -> DialProfile:
+def load_profile(path: str | Path | AspenFile) -> DialProfile:
     """The profile in the ``.aspen`` file at ``path``, checked against the network beside it.
 
     Raises:
         FileFormatError: there is none, or it is malformed.
     """
-    container = read_container(path)
-    if SECTION not in container.headers:
-        raise FileFormatError(
-            f"{path}: found no dial, allowed is a file with one: `aspen train` makes one, and in Python aspen.fit with "
-            f"save_profile; without one all thresholds are turned together, by --threshold-scale or without --dial"
-        )
-    return _from_container(container, path)
-
-
-def _from_container(container: Container, path: str | Path) -> DialProfile:
-    header, tensors = container.get(SECTION)
-    parts: dict[str, dict[str, Array]] = {"slopes": {}, "offsets": {}}
-    try:
-        for key, array in tensors.items():
-            part, _, name = key.partition("/")
-            parts[part][name] = array
-        profile = DialProfile(parts["slopes"], parts["offsets"], header["low"], header["high"])
-        profile.check(network_from_section(*container.get(NETWORK_SECTION)))
-    except (InputError, NetworkError, LookupError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path}: the dial profile is malformed ({error}); save it again") from error
-    return profile
+    return AspenFile.of(path).read(DIAL)

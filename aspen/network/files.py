@@ -13,9 +13,8 @@ from aspen.network.connections import CONNECTION_KINDS
 from aspen.network.graded import GradedInput
 from aspen.network.network import Network, Population
 from aspen.network.neurons import NEURON_KINDS
-from aspen.storage.container import MALFORMED, Container, read_container, write_container
-
-NETWORK_SECTION = "network"
+from aspen.storage.container import MALFORMED
+from aspen.storage.file import AspenFile, Section
 
 
 def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -93,18 +92,21 @@ def _build(kinds: Mapping[str, Any], entry: Mapping[str, Any], tensors: Mapping[
     return part(**{name: entry[name] for name in part.value_fields}, **arrays)
 
 
+NETWORK = Section[Network](
+    "network",
+    decode=lambda file: network_from_section(*file.parts("network")),
+    encode=lambda network, file: network_to_section(network),
+)
+"""The trained network."""
+
+
 def save_network(network: Network, path: str | Path) -> None:
     """Write ``network`` as a new ``.aspen`` file; see :meth:`aspen.Network.save`."""
-    write_container(network_container(network), path)
+    file = AspenFile.new(path)
+    file.put(NETWORK, network)
+    file.save()
 
 
-def network_container(network: Network) -> Container:
-    """The parts of a new ``.aspen`` file with ``network`` alone."""
-    container = Container()
-    container.put(NETWORK_SECTION, *network_to_section(network))
-    return container
-
-
-def load_network(path: str | Path) -> Network:
+def load_network(path: str | Path | AspenFile) -> Network:
     """Read the network of an ``.aspen`` file; see :func:`aspen.load_network`."""
-    return network_from_section(*read_container(path).get(NETWORK_SECTION))
+    return AspenFile.of(path).read(NETWORK)

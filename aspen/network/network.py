@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.graded import LARGEST_CURRENT, GradedInput
 from aspen.network.neurons import FixedLif, Lif, Neuron
 from aspen.storage.json import MAX_DEPTH, parse_json
+
+if TYPE_CHECKING:
+    from aspen.storage.file import AspenFile
 
 __all__ = ["Conv", "Dense", "FixedLif", "Lif", "Network", "Population", "Sparse", "load_network"]
 
@@ -324,7 +327,7 @@ class Network:
         return "\n".join(lines)
 
 
-def load_network(path: str | Path) -> Network:
+def load_network(path: str | Path | AspenFile) -> Network:
     """Read a network from an ``.aspen`` file, fully validated; needs no torch, and executes nothing.
 
     Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from safetensors.numpy import save as encode_tensors
 from aspen._base.arrays import Array
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.storage.json import parse_json
-from aspen.storage.writing import update, write_atomically
+from aspen.storage.writing import write_atomically
 
 FORMAT = "aspen"
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
@@ -84,27 +84,6 @@ def encode_container(container: Container) -> bytes:
 def write_container(container: Container, path: str | Path) -> None:
     """Write an ``.aspen`` file atomically."""
     write_atomically(path, encode_container(container))
-
-
-def update_container(path: str | Path, change: Callable[[Container], None]) -> None:
-    """Read the ``.aspen`` file at ``path``, change it and write it, so that no other writer's sections are lost.
-
-    Args:
-        path: an existing file.
-        change: puts sections into what was read; raises where it does not fit, and the file stays as it was. May be
-            called more than once, each time with what the file holds then.
-
-    Raises:
-        InputError: there is no such file, or it cannot be written.
-        FileFormatError: it is damaged.
-    """
-
-    def changed(file: Path) -> bytes:
-        container = read_container(file)
-        change(container)
-        return encode_container(container)
-
-    update(path, changed)
 
 
 def read_container(path: str | Path) -> Container:

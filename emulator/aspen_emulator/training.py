@@ -15,12 +15,12 @@ from aspen._base.names import unknown_name
 from aspen._base.packages import needed_for
 from aspen._base.progress import epoch_bar
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
-from aspen.data.stored import put_encoder
-from aspen.dial.profile import DialProfile, put_profile
+from aspen.data.stored import ENCODER
+from aspen.dial.profile import DIAL, DialProfile
 from aspen.errors import InputError, TrainingError, TrainingWarning
-from aspen.network.files import network_container
+from aspen.network.files import NETWORK
 from aspen.network.network import Network
-from aspen.storage.container import write_container
+from aspen.storage.file import AspenFile
 from aspen.storage.writing import write_atomically
 from aspen.training.recipes import Recipe, recipe
 
@@ -128,12 +128,13 @@ class Trained:
 
     def save(self, path: Path) -> None:
         """Write an ``.aspen`` file: the network with its dial and its encoder, all of it or nothing."""
-        container = network_container(self.network)
+        file = AspenFile.new(path)
+        file.put(NETWORK, self.network)
         if self.profile is not None:
-            put_profile(self.profile, container)
+            file.put(DIAL, self.profile)
         if self.encoder is not None:
-            put_encoder(self.encoder, container)
-        write_container(container, path)
+            file.put(ENCODER, self.encoder)
+        file.save()
 
 
 @contextmanager

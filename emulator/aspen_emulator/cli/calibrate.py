@@ -11,11 +11,12 @@ import click
 
 from aspen._base.checks import LARGEST
 from aspen.calibration.choosing import SURE, Battery, Choice, Chooser, Demand
-from aspen.calibration.storage import CalibrationTable, load_table, save_table
+from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
 from aspen.calibration.table import NO_CHIP
 from aspen.errors import InputError
 from aspen.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
 from aspen_emulator.cli.common import (
+    NetworkFile,
     chip_option,
     engine_option,
     float_option,
@@ -111,6 +112,7 @@ def calibrate_command(
         )
     check_section(network)
     asked = _asked(max_energy, min_accuracy, battery, hours, rate, gated=gated, dynamic=dynamic, sure=sure)
+    trained = NetworkFile(network)
     if stored:
         beside = [option for name, option in _MEASURING.items() if is_given(name)]
         if beside:
@@ -119,7 +121,7 @@ def calibrate_command(
             )
         kind = "profile" if dial else None
         name = NO_CHIP if floating else None if target is None else target.name
-        found, settings = load_table(network, name, kind), None
+        found, settings = load_table(trained.sections, name, kind), None
     else:
         if part == "test":
             raise click.UsageError(
@@ -128,9 +130,9 @@ def calibrate_command(
         if not early:
             refuse_without("--early", ["max_loss"])
         knobs = read_settings(scales, dial)
-        samples = read_samples(network, source, labels_path, data, data_path, part, seeds)
+        samples = read_samples(trained, source, labels_path, data, data_path, part, seeds)
         targets = [target] if target is not None else []
-        bench = make_bench(network, samples, targets, knobs, floating=floating, dial=dial, engine=engine)
+        bench = make_bench(trained, samples, targets, knobs, floating=floating, dial=dial, engine=engine)
         if early:
             samples.advise_seeds()
         measured = run_settings(bench, knobs)
@@ -138,7 +140,8 @@ def calibrate_command(
         settings = len(knobs)
     choice = asked.demand(Chooser(found, early=early, dynamic=dynamic, settings=settings))
     with saving() as outcome:
-        save_table(replace(found, chosen=choice.point.threshold_scale), network)
+        trained.sections.put(CALIBRATION, [replace(found, chosen=choice.point.threshold_scale)])
+        trained.sections.save()
     if as_json:
         click.echo(json.dumps(_plain(found, choice, asked, early)))
     else:

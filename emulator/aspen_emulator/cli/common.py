@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +14,14 @@ from click.core import ParameterSource
 
 from aspen._base.arrays import Array
 from aspen._base.names import did_you_mean, unknown_name
+from aspen.data.encoders import StoredEncoder
+from aspen.data.stored import find_encoder
 from aspen.dial.profile import DialProfile, find_profile, load_profile
 from aspen.dial.scale import check_scale
 from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.network.network import Network, load_network
 from aspen.network.readout import FREQUENT
+from aspen.storage.file import AspenFile
 from aspen.storage.outputs import NETWORKS, form_of
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.files import InputFile
@@ -89,25 +93,56 @@ dial_knob_option = click.option(
 )
 
 
-def read_network(path: Path) -> Network:
-    """The network in a file: ``.aspen``, NIR (``.nir``) or lava-dl's netx (``.net``).
+class NetworkFile:
+    """The file of a network that a command is given: ``.aspen``, NIR (``.nir``) or lava-dl's netx (``.net``).
 
-    Raises:
-        FileFormatError: the suffix is none of these, or the file is damaged.
+    It is opened when something in it is first asked for, and once, whatever is asked for after that.
     """
-    if path.suffix == ".aspen":
-        return load_network(path)
-    if path.suffix == ".net":
-        from aspen.exchange.netx import load_netx
 
-        return load_netx(path)
-    if path.suffix == ".nir":
-        from aspen.exchange.nir import load_nir
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-        return load_nir(path)
-    raise FileFormatError(
-        f"{path}: found {path.suffix or 'no suffix'}, allowed are .aspen, .nir and .net; rename or convert it"
-    )
+    @property
+    def has_sections(self) -> bool:
+        """Whether it is an ``.aspen`` file, which may hold more than the network."""
+        return self.path.suffix == ".aspen"
+
+    @cached_property
+    def sections(self) -> AspenFile:
+        """The ``.aspen`` file."""
+        return AspenFile.open(self.path)
+
+    @cached_property
+    def network(self) -> Network:
+        """The network.
+
+        Raises:
+            FileFormatError: the file has another suffix, or is damaged.
+        """
+        path = self.path
+        if self.has_sections:
+            return load_network(self.sections)
+        if path.suffix == ".net":
+            from aspen.exchange.netx import load_netx
+
+            return load_netx(path)
+        if path.suffix == ".nir":
+            from aspen.exchange.nir import load_nir
+
+            return load_nir(path)
+        raise FileFormatError(
+            f"{path}: found {path.suffix or 'no suffix'}, allowed are .aspen, .nir and .net; rename or convert it"
+        )
+
+    @property
+    def dial(self) -> DialProfile | None:
+        """The learned dial of a trained network, if any."""
+        return find_profile(self.sections) if self.has_sections and not self.network.is_integer else None
+
+    @property
+    def encoder(self) -> StoredEncoder | None:
+        """The encoder beside the network, if any."""
+        return find_encoder(self.sections) if self.has_sections else None
 
 
 def write_network(network: Network, path: Path) -> None:
@@ -120,22 +155,22 @@ def write_network(network: Network, path: Path) -> None:
     save_nir(network, path)
 
 
-def prepare(path: Path, target: Chip | None, floating: bool) -> tuple[Network | Deployment, Chip | None]:
+def prepare(source: NetworkFile, target: Chip | None, floating: bool) -> tuple[Network | Deployment, Chip | None]:
     """What to run, and on which chip: the stored deployment, one compiled on the spot, or the network as it is.
 
     A network that is in integers already runs as it is, on no chip, unless one is named.
     """
     if floating and target is not None:
         raise click.UsageError("found both --float and --chip, allowed is one; --float runs on no chip")
-    network = read_network(path)
+    network = source.network
     if floating and network.is_integer:
-        raise click.UsageError(f"{path}: found --float, but the network is in integers; leave it out")
+        raise click.UsageError(f"{source.path}: found --float, but the network is in integers; leave it out")
     if floating or (network.is_integer and target is None):
         return network, None
     target = target or chip(DEFAULT_CHIP)
-    if path.suffix == ".aspen" and target.name in stored_chips(path):
-        return load_deployment(path, target.name), target
-    return compile(network, target, profile=dial_of(path, network)), target
+    if source.has_sections and target.name in stored_chips(source.sections):
+        return load_deployment(source.sections, target.name), target
+    return compile(network, target, profile=source.dial), target
 
 
 def is_given(name: str) -> bool:
@@ -160,11 +195,6 @@ def refuse_without(what: str, names: Iterable[str]) -> None:
             raise click.UsageError(f"found {option} without {what}, allowed are both; leave it out, or add {what}")
 
 
-def dial_of(path: Path, network: Network) -> DialProfile | None:
-    """The dial in the file of a trained network, if any."""
-    return None if network.is_integer or path.suffix != ".aspen" else find_profile(path)
-
-
 def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float], ...]) -> dict[str, float]:
     """The knob for ``--threshold-scale`` options: later ones win; a bare number counts for all hidden populations."""
     network = network_of(target)
@@ -176,15 +206,17 @@ def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float]
     return knob
 
 
-def load_dial(path: Path, target: Network | Deployment, on: Chip | None, knobs: Iterable[float]) -> DialProfile:
+def load_dial(
+    source: NetworkFile, target: Network | Deployment, on: Chip | None, knobs: Iterable[float]
+) -> DialProfile:
     """The dial in an ``.aspen`` file; says on standard error where a chip has too few thresholds for it.
 
     Raises:
         InputError: a knob is out of its range; nothing was said.
     """
-    if path.suffix != ".aspen":
-        raise click.UsageError(f"{path}: found a dial asked for, allowed are .aspen files, which may hold one")
-    profile = load_profile(path)
+    if not source.has_sections:
+        raise click.UsageError(f"{source.path}: found a dial asked for, allowed are .aspen files, which may hold one")
+    profile = load_profile(source.sections)
     for knob in knobs:
         profile.scale(knob)
     if on is not None:

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import click
 
-from aspen.network.files import network_container
+from aspen.network.files import NETWORK
 from aspen.network.graded import GradedInput
 from aspen.network.network import Network
-from aspen.storage.container import read_container, write_container
+from aspen.storage.file import AspenFile
 from aspen.storage.outputs import is_same_file
 from aspen.storage.writing import is_stream
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
+    NetworkFile,
     OneOf,
-    dial_of,
     json_option,
     network_argument,
-    read_network,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, check_section
 from aspen_emulator.cli.numbers import Number, Whole
@@ -29,7 +28,7 @@ from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
-from aspen_hardware.compiling.deployment import Deployment, put_deployment, store_deployment
+from aspen_hardware.compiling.deployment import Deployment, deployment_on
 from aspen_hardware.placing.rules import examine
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
@@ -69,13 +68,13 @@ def compile_command(
     as_json: bool,
 ) -> None:
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
-    form, read = _form(output, form), read_network(network)
+    form, source = _form(output, form), NetworkFile(network)
+    read = source.network
     if output is None and (form == "netx" or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
     if output is None:
         check_section(network)
     trained = _with_range(read, input_peak, input_bits)
-    profile = dial_of(network, trained)
     deployment = compile(
         trained,
         target,
@@ -83,11 +82,11 @@ def compile_command(
         netx=form == "netx",
         calibration=None if sample is None else observe(trained, load_spikes(sample)),
         threshold_groups=threshold_groups,
-        profile=profile,
+        profile=source.dial,
     )
     placement = deployment.placement
     assert placement is not None  # as it was compiled just now
-    stored = _store(trained, deployment, network, output, form)
+    stored = _store(trained, deployment, source, output, form)
     if as_json:
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
         return
@@ -120,20 +119,22 @@ def _with_range(network: Network, peak: float | None, bits: int | None) -> Netwo
     return network.with_input_peak(peak, bits or GradedInput.bits)
 
 
-def _store(trained: Network, deployment: Deployment, source: Path, output: Path | None, form: str) -> Path:
+def _store(trained: Network, deployment: Deployment, source: NetworkFile, output: Path | None, form: str) -> Path:
     if form == "netx" and output is not None:
         from aspen.exchange.netx_writer import save_netx
 
         save_netx(deployment.network, output)
         return output
-    if output is None or is_same_file(output, source):
-        store_deployment(deployment, output or source)
-        return output or source
-    # the dial, the encoder and all else that is beside the network comes along
-    container = read_container(source) if source.suffix == ".aspen" else network_container(trained)
-    put_deployment(deployment, container)
-    write_container(container, output)
-    return output
+    path = output or source.path
+    file = source.sections if source.has_sections else AspenFile.new(path)
+    if not source.has_sections:
+        file.put(NETWORK, trained)
+    file.put(deployment_on(deployment.chip), deployment)
+    if is_same_file(path, file.path):
+        file.save()
+    else:
+        file.save_as(path)  # the dial, the encoder and all else that is beside the network comes along
+    return path
 
 
 @click.command("check", cls=FileCommand)
@@ -154,14 +155,15 @@ def check_command(
     """
     if source is None and (labels_path is not None or lava):
         raise click.UsageError("found --labels or --lava without --input, allowed is with it; give sample input")
-    trained = read_network(network)
+    file = NetworkFile(network)
+    trained = file.network
     examined = examine(trained, target)
     findings = examined.findings
     errors = sum(finding.level == "error" for finding in findings)
     report = None
     if source is not None and not errors:
         labels = None if labels_path is None else load_spikes(labels_path)
-        deployment = None if trained.is_integer else compile(trained, target, profile=dial_of(network, trained))
+        deployment = None if trained.is_integer else compile(trained, target, profile=file.dial)
         report = parity(None, trained, deployment, load_spikes(source), labels, lava=lava)
     if as_json:
         listed = [{"level": f.level, "where": f.where, "message": f.message} for f in findings]

@@ -14,6 +14,7 @@ from aspen.network.record import Record
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
+    NetworkFile,
     OneOf,
     ScaleParameter,
     dial_knob_option,
@@ -99,12 +100,13 @@ def report_command(
         raise click.UsageError(
             f"found --clock, allowed with a chip whose power rises with it, which {chips[0].name} is not; leave it out"
         )
-    spikes = _samples(network, source, data, data_path, part)
+    trained = NetworkFile(network)
+    spikes = _samples(trained, source, data, data_path, part)
     runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
-    program, on = prepare(network, runs_on, floating)
+    program, on = prepare(trained, runs_on, floating)
     knob: ThresholdScale = scales_to_knob(program, scales)
     if dial is not None:
-        knob = load_dial(network, program, on, [dial]).scale(dial)
+        knob = load_dial(trained, program, on, [dial]).scale(dial)
     record = run(program, spikes, knob, record="spikes")
     reports = [_priced(record, one, time, step_time, clock) for one in chips]
     if plot is not None:
@@ -146,8 +148,8 @@ def _rivals(record: Record) -> list[BreakEven]:
     ]
 
 
-def _samples(network: Path, source: Path | None, data: str | None, path: Path | None, part: str) -> Array:
+def _samples(trained: NetworkFile, source: Path | None, data: str | None, path: Path | None, part: str) -> Array:
     if (source is None) == (data is None):
         found = "both --input and --data" if source is not None else "neither --input nor --data"
         raise click.UsageError(f"found {found}, allowed is one of them; say what to run")
-    return load_spikes(source) if source is not None else dataset_for(network, str(data), path).spikes(part)
+    return load_spikes(source) if source is not None else dataset_for(trained, str(data), path).spikes(part)

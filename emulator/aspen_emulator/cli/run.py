@@ -18,6 +18,7 @@ from aspen.network.record import Record
 from aspen.storage.outputs import RECORDS
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import (
+    NetworkFile,
     ScaleParameter,
     chip_option,
     dial_knob_option,
@@ -110,15 +111,16 @@ def run_command(
     """
     if dial is not None and scales:
         raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
-    given = _given(network, source, values_path, seed)
-    program, on = prepare(network, target, floating)
+    trained = NetworkFile(network)
+    given = _given(trained, source, values_path, seed)
+    program, on = prepare(trained, target, floating)
     keep = "counts" if membranes_path is None else "membranes"
     if steps is not None and given.ndim > 1:
         check_size(network_of(program), steps, given.shape[1], keep)
     spikes = fit_steps(given, steps)
     knob: ThresholdScale = scales_to_knob(program, scales)
     if dial is not None:
-        knob = load_dial(network, program, on, [dial]).scale(dial)
+        knob = load_dial(trained, program, on, [dial]).scale(dial)
     record = run(program, spikes, knob, engine=engine, record=keep)
     summary = {
         **record.summary(),
@@ -136,16 +138,16 @@ def run_command(
     warn_unanswered(record.unanswered)
 
 
-def _given(network: Path, source: Path | None, values: Path | None, seed: int) -> Array:
+def _given(trained: NetworkFile, source: Path | None, values: Path | None, seed: int) -> Array:
     """The spikes or the current of a file, or made of the raw values in one by the encoder beside the network."""
     if source is not None and values is None:
         return load_spikes(source)
     if values is None or source is not None:
         found = "neither --input nor --values" if values is None else "both --input and --values"
         raise click.UsageError(f"found {found}, allowed is one of them; give spikes, or raw values")
-    if network.suffix != ".aspen":
-        raise click.UsageError(f"{network}: found --values, allowed with .aspen files, which may hold an encoder")
-    return load_encoder(network).encode(load_spikes(values), seed)
+    if not trained.has_sections:
+        raise click.UsageError(f"{trained.path}: found --values, allowed with .aspen files, which may hold an encoder")
+    return load_encoder(trained.sections).encode(load_spikes(values), seed)
 
 
 def fit_steps(spikes: Array, steps: int | None) -> Array:

@@ -13,9 +13,17 @@ import click
 from aspen._base.arrays import Array
 from aspen._base.memory import check_memory
 from aspen.data import DATASETS, Dataset, load_dataset
-from aspen.data.stored import find_encoder
 from aspen.errors import InputError
-from aspen_emulator.cli.common import DEFAULT_CHIP, ChipParameter, Decorated, OneOf, load_dial, prepare, refuse_without
+from aspen_emulator.cli.common import (
+    DEFAULT_CHIP,
+    ChipParameter,
+    Decorated,
+    NetworkFile,
+    OneOf,
+    load_dial,
+    prepare,
+    refuse_without,
+)
 from aspen_emulator.cli.files import ARRAY_INPUT
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes, thresholds_for
@@ -78,7 +86,13 @@ def sample_options(command: Decorated) -> Decorated:
 
 
 def read_samples(
-    network: Path, source: Path | None, labels: Path | None, data: str | None, path: Path | None, part: str, seeds: int
+    trained: NetworkFile,
+    source: Path | None,
+    labels: Path | None,
+    data: str | None,
+    path: Path | None,
+    part: str,
+    seeds: int,
 ) -> Labelled:
     """What the options name; a data set is encoded by the encoder in the network's file, if there is one.
 
@@ -90,7 +104,7 @@ def read_samples(
         return _own_samples(source, labels)
     if source is not None or labels is not None:
         raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
-    dataset = dataset_for(network, data, path)
+    dataset = dataset_for(trained, data, path)
     random = bool(getattr(dataset.encoder, "random", False))
     if seeds > 1 and not random:
         raise click.UsageError(
@@ -121,10 +135,10 @@ def _own_samples(source: Path | None, labels: Path | None) -> Labelled:
     return Labelled([spikes], classes, source.name)
 
 
-def dataset_for(network: Path, data: str, path: Path | None) -> Dataset:
+def dataset_for(trained: NetworkFile, data: str, path: Path | None) -> Dataset:
     """The data set, encoded by the encoder in the network's file, if there is one."""
     dataset = load_dataset(data, path)
-    stored = find_encoder(network) if network.suffix == ".aspen" else None
+    stored = trained.encoder
     return dataset if stored is None else replace(dataset, encoder=stored)
 
 
@@ -147,7 +161,7 @@ def read_settings(text: str | None, dial: bool) -> list[float]:
 
 
 def make_bench(
-    network: Path,
+    trained: NetworkFile,
     samples: Labelled,
     targets: Sequence[Chip],
     settings: Sequence[float],
@@ -163,8 +177,8 @@ def make_bench(
     """
     if len({target.name for target in targets}) < len(targets):
         raise click.UsageError("found a --chip twice, allowed is each once")
-    program, on = prepare(network, targets[0] if targets else None, floating)
-    profile = load_dial(network, program, on, settings) if dial else None
+    program, on = prepare(trained, targets[0] if targets else None, floating)
+    profile = load_dial(trained, program, on, settings) if dial else None
     for setting in settings:
         thresholds_for(network_of(program), setting if profile is None else profile.scale(setting), 1, 1)
     chips: list[Chip | None] = [*targets] or [on]

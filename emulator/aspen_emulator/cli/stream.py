@@ -29,6 +29,7 @@ from aspen.storage.outputs import RECORDS, TABLES
 from aspen.storage.writing import write_atomically
 from aspen.units import format_duration, format_energy, format_power, parse_battery, parse_duration, parse_rate
 from aspen_emulator.cli.common import (
+    NetworkFile,
     OneOf,
     chip_option,
     float_option,
@@ -176,17 +177,18 @@ def stream_command(
         raise click.UsageError(
             f"{network}: found {network.suffix or 'no suffix'}, allowed is .aspen, which holds the table"
         )
-    program, on = prepare(network, target, floating)
+    trained = NetworkFile(network)
+    program, on = prepare(trained, target, floating)
     on = on or target or chip("loihi1")
-    table = load_table(network, on.name, "profile" if dial else None)
-    given = _source(network, network_of(program), table, source, values_path, data_path)
+    table = load_table(trained.sections, on.name, "profile" if dial else None)
+    given = _source(trained, network_of(program), table, source, values_path, data_path)
     if labels_path is not None:
         given = given.labelled(load_spikes(labels_path), _outputs(program))
     seconds = given.window_seconds if window_time is None else parse_duration(window_time)
     meter = Meter.of(program, on, table.steps, None if seconds is None else seconds / table.steps)
     stream = Stream(
         program, meter, goal.controller(ended_early(table) if early else table, meter),
-        profile=load_profile(network) if table.dial == "profile" else None,
+        profile=load_profile(trained.sections) if table.dial == "profile" else None,
         early=table.early if early else None, table=table, engine=engine,
     )  # fmt: skip
     with stream:
@@ -353,14 +355,19 @@ def _outputs(program: Network | Deployment) -> int:
 
 
 def _source(
-    path: Path, network: Network, table: CalibrationTable, source: Path | None, values: Path | None, hapt: Path | None
+    trained: NetworkFile,
+    network: Network,
+    table: CalibrationTable,
+    source: Path | None,
+    values: Path | None,
+    hapt: Path | None,
 ) -> Source:
     given = [each for each in (source, values, hapt) if each is not None]
     if len(given) != 1:
         raise click.UsageError(f"found {len(given)} inputs, allowed is one of --input, --values and --data-path")
     if source is not None:
         return from_spikes(network, load_spikes(source), table.steps)
-    encoder = load_encoder(path)
+    encoder = load_encoder(trained.sections)
     if values is not None:
         return from_values(encoder, load_spikes(values), table.steps)
     assert hapt is not None  # as one was given

@@ -10,10 +10,11 @@ import click
 from tqdm import tqdm
 
 from aspen.calibration.early import EarlyStop
-from aspen.calibration.storage import CalibrationTable, load_table, save_table
+from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
 from aspen.network.readout import FREQUENT
 from aspen.storage.outputs import TABLES
 from aspen_emulator.cli.common import (
+    NetworkFile,
     engine_option,
     float_option,
     json_option,
@@ -97,9 +98,10 @@ def sweep_command(
     if not early:
         refuse_without("--early", ["max_loss"])
     settings = read_settings(scales, dial)
-    samples = read_samples(network, source, labels_path, data, data_path, part, seeds)
-    bench = make_bench(network, samples, targets, settings, floating=floating, dial=dial, engine=engine)
-    stop = load_stop(network, bench) if early and part == "test" and data is not None else None
+    trained = NetworkFile(network)
+    samples = read_samples(trained, source, labels_path, data, data_path, part, seeds)
+    bench = make_bench(trained, samples, targets, settings, floating=floating, dial=dial, engine=engine)
+    stop = load_stop(trained, bench) if early and part == "test" and data is not None else None
     measured = run_settings(bench, settings)
     rows = _rows(measured)
     ended = None
@@ -112,10 +114,12 @@ def sweep_command(
     tables = make_tables(bench, measured, samples.name, max_loss=max_loss / 100 if early else None) if save else []
     click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
     warn_of_silence([each for each in (measured, ended) if each is not None])
-    for found in tables:
+    if tables:
         with saving():
-            save_table(found, network)
-            click.echo(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
+            trained.sections.put(CALIBRATION, tables)
+            trained.sections.save()
+            for found in tables:
+                click.echo(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
     if output is not None:
         with saving():
             write_csv(output, rows)
@@ -142,13 +146,13 @@ def warn_of_silence(runs: Sequence[Measured]) -> None:
         warn_unanswered(max(point.unanswered for point in silent), where=f"knob at {knobs}: up to ")
 
 
-def load_stop(network: Path, bench: Bench) -> EarlyStop:
+def load_stop(trained: NetworkFile, bench: Bench) -> EarlyStop:
     """The early stop in the calibration table of a network."""
     name = None if bench.chips[0] is None else bench.chips[0].name
-    stop = load_table(network, name or "none", "scale" if bench.profile is None else "profile").early
+    stop = load_table(trained.sections, name or "none", "scale" if bench.profile is None else "profile").early
     if stop is None:
         raise click.UsageError(
-            f"{network}: found --early on test data, but no early stop in its calibration table; make one with "
+            f"{trained.path}: found --early on test data, but no early stop in its calibration table; make one with "
             f"`aspen sweep --early --save` on validation data"
         )
     return stop

@@ -15,7 +15,7 @@ from aspen._base.labels import as_labels
 from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen.network.targets import as_network
-from aspen.storage.container import update_container
+from aspen.storage.file import AspenFile, Section
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.engines.run import network_of, run
@@ -25,7 +25,10 @@ from aspen_hardware.compiling.deployment import Deployment
 if TYPE_CHECKING:
     from torch import nn
 
-SECTION = "parity"
+PARITY = Section[Mapping[str, Any]](
+    "parity", decode=lambda file: file.parts("parity")[0], encode=lambda report, file: (report, {})
+)
+"""What :meth:`ParityReport.to_dict` gives, kept beside the network."""
 
 
 @dataclass(frozen=True)
@@ -216,4 +219,4 @@ def _accuracy(record: Record, labels: Array) -> float:
 
 def store_parity(report: ParityReport, path: str | Path) -> None:
     """Keep the report in the ``.aspen`` file at ``path``, beside the network."""
-    update_container(path, lambda container: container.put(SECTION, report.to_dict(), {}))
+    AspenFile.update(path, lambda file: file.put(PARITY, report.to_dict()))

@@ -11,7 +11,8 @@ from aspen._base.checks import as_flag, as_integer, as_name, as_number
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.network.files import network_from_section, network_to_section
 from aspen.network.network import Network
-from aspen.storage.container import MALFORMED, Container, read_container, update_container
+from aspen.storage.container import MALFORMED
+from aspen.storage.file import AspenFile, Parts, Section
 from aspen_hardware.placing.placement import Placement
 
 
@@ -124,34 +125,40 @@ class Deployment:
         return {"chip": self.chip, "rounding": rounding, "warnings": list(self.warnings)}
 
 
-def _section(chip: str) -> str:
-    return f"deployment/{chip}"
+_PREFIX = "deployment/"
+
+
+def deployment_on(chip: str) -> Section[Deployment]:
+    """The section with the network in the integers of ``chip``."""
+    return Section(f"{_PREFIX}{chip}", lambda file: _decode(chip, file), _encode)
 
 
 def store_deployment(deployment: Deployment, path: str | Path) -> None:
     """Add ``deployment`` to the ``.aspen`` file at ``path``, replacing one for the same chip, atomically."""
-    update_container(path, lambda container: put_deployment(deployment, container))
+    AspenFile.update(path, lambda file: file.put(deployment_on(deployment.chip), deployment))
 
 
-def put_deployment(deployment: Deployment, container: Container) -> None:
-    """Put ``deployment`` into ``container``; see :func:`store_deployment`."""
-    header, tensors = network_to_section(deployment.network)
-    container.put(_section(deployment.chip), {"network": header, **deployment.to_dict()}, tensors)
-
-
-def stored_chips(path: str | Path) -> list[str]:
+def stored_chips(path: str | Path | AspenFile) -> list[str]:
     """Chips that the ``.aspen`` file at ``path`` holds deployments for."""
-    prefix = _section("")
-    return [name[len(prefix) :] for name in read_container(path).headers if name.startswith(prefix)]
+    return [name.removeprefix(_PREFIX) for name in AspenFile.of(path).sections if name.startswith(_PREFIX)]
 
 
-def load_deployment(path: str | Path, chip: str) -> Deployment:
+def load_deployment(path: str | Path | AspenFile, chip: str) -> Deployment:
     """Read the deployment for ``chip`` from an ``.aspen`` file.
 
     Raises:
         FileFormatError: the file is damaged, or holds no deployment for that chip.
     """
-    header, tensors = read_container(path).get(_section(chip))
+    return AspenFile.of(path).read(deployment_on(chip))
+
+
+def _encode(deployment: Deployment, file: AspenFile) -> Parts:
+    header, tensors = network_to_section(deployment.network)
+    return {"network": header, **deployment.to_dict()}, tensors
+
+
+def _decode(chip: str, file: AspenFile) -> Deployment:
+    header, tensors = file.parts(f"{_PREFIX}{chip}")
     try:
         names = {field.name for field in fields(Rounding)}
         rounding = {
@@ -165,5 +172,5 @@ def load_deployment(path: str | Path, chip: str) -> Deployment:
         raise
     except MALFORMED as error:
         raise FileFormatError(
-            f"{path}: malformed deployment for {chip} ({one_line(error)}); run `aspen compile` again"
+            f"{file.path}: malformed deployment for {chip} ({one_line(error)}); run `aspen compile` again"
         ) from error

@@ -174,6 +174,7 @@ def test_steps_beyond_memory_are_refused_before_anything_is_made(
 def test_a_long_input_and_many_encodings_are_counted_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from aspen_emulator.cli.common import NetworkFile
     from aspen_emulator.cli.run import fit_steps
     from aspen_emulator.cli.samples import read_samples
 
@@ -181,7 +182,7 @@ def test_a_long_input_and_many_encodings_are_counted_too(
         fit_steps(random_spikes(0, 4, 2, 6), 1000)
     monkeypatch.setattr(_memory, "available_memory", lambda: 10**9)
     with pytest.raises(InputError, match="--seeds 1000000: as many encodings: needs"):
-        read_samples(tmp_path / "net.nir", None, None, "digits", None, "validation", 10**6)
+        read_samples(NetworkFile(tmp_path / "net.nir"), None, None, "digits", None, "validation", 10**6)
 
 
 def test_free_memory_is_that_of_the_system_or_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import cost_of
 from aspen.calibration.storage import (
-    SECTION,
+    CALIBRATION,
     CalibrationTable,
     EarlyPoint,
     OperatingPoint,
@@ -218,7 +218,7 @@ def test_a_table_of_a_dial_needs_the_dial_and_another_does_not(tmp_path: Path) -
 def test_a_malformed_table_is_a_format_error(file: Path, place: tuple[Any, ...], value: object) -> None:
     save_table(made(), file)
     container = read_container(file)
-    inner: Any = container.headers[SECTION]
+    inner: Any = container.headers[CALIBRATION.name]
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = value

@@ -19,11 +19,11 @@ import pytest
 
 from aspen.errors import InputError, UnwrittenError
 from aspen.storage import locks, temporaries
-from aspen.storage.container import Container, read_container, update_container, write_container
+from aspen.storage.container import Container, encode_container, read_container, write_container
 from aspen.storage.growing import GrowingFile
 from aspen.storage.locks import locked, try_lock
 from aspen.storage.reading import opened
-from aspen.storage.writing import write_atomically
+from aspen.storage.writing import update, write_atomically
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, links and locks of POSIX")
 pytestmark = posix
@@ -258,11 +258,23 @@ def section(name: str) -> Callable[[Container], None]:
     return lambda container: container.put(name, {"made": name}, {"values": np.arange(3)})
 
 
+def update_container(path: Path, change: Callable[[Container], None]) -> None:
+    """An update of sections whatever they are."""
+
+    def changed(found: Path) -> bytes:
+        container = read_container(found)
+        change(container)
+        return encode_container(container)
+
+    update(path, changed)
+
+
 ADDS = """
 import sys
-from aspen.storage.container import update_container
+from aspen.storage.file import AspenFile, Section
 for number in range(8):
-    update_container(sys.argv[1], lambda container: container.put(f"{sys.argv[2]}-{number}", {}, {}))
+    section = Section(f"{sys.argv[2]}-{number}", lambda file: None, lambda value, file: ({}, {}))
+    AspenFile.update(sys.argv[1], lambda file: file.put(section, None))
 """
 
 
