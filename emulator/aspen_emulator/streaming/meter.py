@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,9 @@ from aspen_emulator.engines.run import network_of
 from aspen_emulator.streaming.counting import Events
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.deployment import Deployment
+from aspen_hardware.energy.costs import check_step_time, static_power
 from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.prices import prices
 from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.placing.placement import Placement, place
 
@@ -43,10 +46,10 @@ class Meter:
     window: int
     step_time: float
     idle_step: float
-    spike: dict[str, float]
-    active: dict[str, float]
-    awake: dict[str, float]
-    operation: dict[str, float]
+    spike: Mapping[str, float]
+    active: Mapping[str, float]
+    awake: Mapping[str, float]
+    operation: Mapping[str, float]
     static_watts: float
 
     @classmethod
@@ -58,7 +61,7 @@ class Meter:
         step_time: float | None = None,
         placement: Placement | None = None,
     ) -> Meter:
-        """Find out the prices, by asking the energy model for one event of each kind.
+        """Look the prices up; see :func:`aspen_hardware.energy.prices.prices`.
 
         Args:
             target: a deployment, or a network in floating point.
@@ -82,39 +85,26 @@ class Meter:
             raise InputError(
                 f"{chip.name}: found no length of a time step in its file, allowed is one; give step_time in seconds"
             )
+        check_step_time(seconds)
         placement = place(network, chip) if placement is None else placement
-
-        def report(events: Events) -> EnergyReport:
-            return energy_model(events.record(network), chip, placement, step_time=seconds)
-
-        nothing = replace(Events.none(network), steps=1)
-        idle = report(nothing)
-        if idle.dynamic is None or idle.static is None:
+        found, power = prices(network, chip, placement), static_power(chip, placement.cores_used, placement.chips_used)
+        if power is None:
             raise InputError(
-                f"{chip.name}: found no energies in joules ({'; '.join(idle.missing)}), allowed is a chip whose file "
-                f"has them; use e.g. loihi1"
+                f"{chip.name}: found no static power in its file ({chip.missing['power']}), allowed is a chip with "
+                f"one; use e.g. loihi1"
             )
-        base = idle.dynamic.typical
-
-        def price(part: str, name: str) -> float:
-            events = replace(Events.none(network), steps=1)
-            getattr(events, part)[name] = 1
-            found = report(events).dynamic
-            assert found is not None  # as there is one without the event
-            return found.typical - base
-
         return cls(
             network=network,
             chip=chip,
             placement=placement,
             window=window,
             step_time=seconds,
-            idle_step=base,
-            spike={name: price("spikes", name) for name in nothing.spikes},
-            active={name: price("active", name) for name in nothing.active},
-            awake={name: price("awake", name) for name in nothing.awake},
-            operation={name: price("operations", name) for name in nothing.operations},
-            static_watts=idle.static.typical / seconds,
+            idle_step=found.idle_step,
+            spike=found.spike,
+            active=found.active,
+            awake=found.awake,
+            operation=found.operation,
+            static_watts=power.typical,
         )
 
     @property

@@ -212,8 +212,8 @@ def run_seconds(
             file has no figures for it.
         ChipError: the chip takes one form of network only, this one has another, and its work decides.
     """
-    if step_time is not None and not 0 < as_float(step_time) < inf:
-        raise InputError(f"step_time: found {shown(step_time)}, allowed are finite seconds above 0; give e.g. 1e-3")
+    if step_time is not None:
+        check_step_time(step_time)
     measured, steps = chip.measured_step, record.steps * record.batch
     usual = "step" if step_time is not None or measured is None else "measured"
     chosen = usual if time is None else time
@@ -239,6 +239,12 @@ def run_seconds(
         return in_each(lambda least: Range(least.low, least.typical, max(least.high, longest)), work), chosen
     each = chip.step_time if step_time is None else step_time
     return None if each is None else Range(each, each, each).times(steps), chosen
+
+
+def check_step_time(seconds: object) -> None:
+    """Raise InputError unless it is a number of seconds above 0, and finite."""
+    if not 0 < as_float(seconds) < inf:
+        raise InputError(f"step_time: found {shown(seconds)}, allowed are finite seconds above 0; give e.g. 1e-3")
 
 
 def _no_times(chip: Chip) -> str:

@@ -44,12 +44,22 @@ class Crossbar:
 
     def operations(self, record: Record, placement: Placement) -> Iterator[tuple[str, str, int]]:
         """Place, kind and number of all operations of a run."""
-        network, rows = record.network, _rows(record.network, placement)
-        for name in network.names:
-            driven = reduce(add, (row[name] for row in rows if name in row), np.zeros(network[name].size, np.int64))
-            yield name, "crossbar_operation", int(spikes_times(record, name, driven).sum()) * self.operations_per_spike
-        leaking = sum(_leaks(network, placement, core) for core in placement.cores)
-        yield "network", "leak_operation", leaking * record.steps * record.batch * self.operations_per_step
+        for name, rows in self.driven(record.network, placement).items():
+            yield name, "crossbar_operation", int(spikes_times(record, name, rows).sum()) * self.operations_per_spike
+        leaks = self.leaks(record.network, placement)
+        yield "network", "leak_operation", leaks * record.steps * record.batch
+
+    def driven(self, network: Network, placement: Placement) -> dict[str, Array]:
+        """Population -> (n,) int64: rows of all crossbars that a spike of each neuron drives."""
+        rows = _rows(network, placement)
+        return {
+            name: reduce(add, (row[name] for row in rows if name in row), np.zeros(network[name].size, np.int64))
+            for name in network.names
+        }
+
+    def leaks(self, network: Network, placement: Placement) -> int:
+        """Operations for the leaks of one step."""
+        return sum(_leaks(network, placement, core) for core in placement.cores) * self.operations_per_step
 
     def cycles(self, record: Record, placement: Placement) -> Array:
         """Clock cycles of the busiest core in each step, (steps, batch) float64, as a file's figures may be beyond

@@ -17,12 +17,18 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen.network.record import Record
+from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.costs import CORES_PER_TILE
 from aspen_hardware.energy.crossbar import spikes_times
 from aspen_hardware.placing.placement import Placement
 
 TILES_IN_A_ROW = 8
 HOPS = ("hop_east_west", "hop_north_south")
+
+
+def has_mesh(chip: Chip) -> bool:
+    """Whether the chip's file prices hops."""
+    return any(event in chip.energies for event in HOPS)
 
 
 def traffic(network: Network, placement: Placement, mesh: bool) -> dict[str, dict[str, Array]]:

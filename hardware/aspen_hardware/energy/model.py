@@ -40,13 +40,13 @@ from aspen_hardware.energy.costs import (
     active_counts,
     busy_seconds,
     late_steps,
-    price,
     run_seconds,
     static_energy,
 )
 from aspen_hardware.energy.crossbar import Crossbar
 from aspen_hardware.energy.cycles import Work, work
-from aspen_hardware.energy.hops import HOPS, sent, traffic
+from aspen_hardware.energy.hops import HOPS, has_mesh, sent, traffic
+from aspen_hardware.energy.prices import price_in_run
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.placement import Placement, place
 
@@ -99,9 +99,9 @@ def energy_model(
         )
     check_counts(record)
     placement = place(record.network, chip) if placement is None else placement
-    _check_placement(record, chip, placement)
+    placement.check(record.network, chip)
     seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
-    ways = traffic(record.network, placement, _has_mesh(chip))
+    ways = traffic(record.network, placement, has_mesh(chip))
     clocked, unclocked = _clocked(record, chip)
     step = None if seconds is None else seconds.typical / (record.steps * record.batch)
     entries = tuple(_entries(record, chip, ways, placement))
@@ -156,23 +156,13 @@ def _paced(clocked: Work | None, step: float | None) -> list[str]:
     return [] if clocked is None or step is None else [clocked.told(step)]
 
 
-def _check_placement(record: Record, chip: Chip, placement: Placement) -> None:
-    placed = {name: sum(part.neurons for _, part in placement.slices(name)) for name in record.network.order}
-    sizes = {name: record.network[name].size for name in record.network.order}
-    if placement.chip != chip.name or placed != sizes:
-        raise InputError(
-            f"placement: found neurons {placed} on {placement.chip}, allowed is {sizes} on {chip.name}; "
-            f"place the record's network on this chip"
-        )
-
-
 def _entries(record: Record, chip: Chip, ways: Ways, placement: Placement) -> Iterator[Entry]:
     crossbar = Crossbar.of(chip)
     for where, event, count, kind in _events(record, ways):
-        figure = price(chip, event, kind) if crossbar is None or event != "synaptic_operation" else None
+        figure = price_in_run(chip, event, kind)
         yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
     for where, event, count in crossbar.operations(record, placement) if crossbar is not None else ():
-        figure = price(chip, event)
+        figure = price_in_run(chip, event)
         yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
     for name in record.network.order:
         yield from _updates(record, chip, name)
@@ -233,10 +223,6 @@ def _events(record: Record, ways: Ways) -> Iterator[tuple[str, str, int, str]]:
                 yield name, event, sent(record, name, each), ""
 
 
-def _has_mesh(chip: Chip) -> bool:
-    return any(event in chip.energies for event in HOPS)
-
-
 def _no_static(chip: Chip, seconds: Range | ByScenario | None, static: Range | ByScenario | None) -> Iterator[str]:
     """Why there is no static energy."""
     if not chip.powered:
@@ -286,7 +272,7 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
     for name, scenario in chip.scenarios.items():
         part = "typical" if name == chip.usual else "as the other end of the range"
         yield f"energies {part}: {name}, {scenario.title}"
-    if _has_mesh(chip):
+    if has_mesh(chip):
         yield "cores are used in the order of the placement, four to a tile, tiles in rows of eight"
         yield "packets of the input come the longest way that the mesh has to their cores: where they enter is unknown"
 

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array
+from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.targets import as_network
 from aspen_hardware.chips.description import Chip, Limits
@@ -84,6 +85,20 @@ class Placement:
         maps = {c.name: synapses_in_order(c, self.orders) for c in network.connections if c.source == population}
         slices = (core.slices for core in self.cores)
         yield from enumerate(_packets(network, population, slices, maps))
+
+    def check(self, network: Network, chip: Chip) -> None:
+        """Raise unless this may be a placement of ``network`` on ``chip``.
+
+        Raises:
+            InputError: it is of another chip, or of other neurons.
+        """
+        placed = {name: sum(part.neurons for _, part in self.slices(name)) for name in network.order}
+        sizes = {name: network[name].size for name in network.order}
+        if self.chip != chip.name or placed != sizes:
+            raise InputError(
+                f"placement: found neurons {placed} on {self.chip}, allowed is {sizes} on {chip.name}; "
+                f"place the record's network on this chip"
+            )
 
     @property
     def use(self) -> dict[str, float]:

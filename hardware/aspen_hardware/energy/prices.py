@@ -1,0 +1,114 @@
+"""What one event of each kind costs at each place, in joules: the same figures that price a run, before it runs.
+
+The sum of prices times counts is the typical dynamic energy of :func:`aspen_hardware.energy_model` for a run of which
+it was not recorded which neurons spiked: each spike then counts as much as that of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aspen._base.arrays import Array
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.ranges import ByScenario
+from aspen_hardware.energy.costs import WORDS, price
+from aspen_hardware.energy.crossbar import Crossbar
+from aspen_hardware.energy.hops import has_mesh, traffic
+from aspen_hardware.placing.placement import Placement
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """Joules of single events (typical figures).
+
+    Args:
+        idle_step: a time step of one sample in which nothing happens: all neurons are updated without input, a crossbar
+            lets them leak, and all values of an analog input are sent, as which were zero is not known.
+        spike: population -> a spike: fired, sent to all cores that it reaches, and let through their crossbars.
+        active, awake: population with neurons -> what an active, or an awake, update costs more than an inactive one:
+            which of them costs anything is the chip's definition (:class:`aspen.network.record.Record`).
+        operation: connection -> a synaptic operation; a multiply-accumulate where its source is an analog input.
+    """
+
+    idle_step: float
+    spike: Mapping[str, float]
+    active: Mapping[str, float]
+    awake: Mapping[str, float]
+    operation: Mapping[str, float]
+
+
+def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
+    """What the events of ``network`` cost on ``chip``.
+
+    Args:
+        network: what is to run.
+        chip: where the figures come from.
+        placement: the network's cores.
+
+    Raises:
+        InputError: the chip's file has no energies, or the placement is of another network or chip.
+    """
+    if not chip.energies:
+        reasons = dict.fromkeys(why for event in WORDS for why in chip.unpriced(event).values())
+        raise InputError(
+            f"{chip.name}: found no energies in joules ({'; '.join(reasons)}), allowed is a chip whose file has them; "
+            f"use e.g. loihi1"
+        )
+    placement.check(network, chip)
+    inactive = _typical(chip, "neuron_update_inactive")
+    more = {name: _typical(chip, "neuron_update_active") - inactive for name in network.order}
+    nothing = dict.fromkeys(network.order, 0.0)
+    by_input = chip.scenarios[chip.usual].active == "input"
+    sent = {name: _all_sent(chip, ways) for name, ways in traffic(network, placement, has_mesh(chip)).items()}
+    analog = {name: joules for name, joules in sent.items() if network[name].is_analog}
+    crossed, leaking = _crossbars(network, chip, placement)
+    return Prices(
+        idle_step=network.n_neurons * inactive
+        + leaking
+        + sum(network[name].size * joules for name, joules in analog.items()),
+        spike={
+            name: crossed.get(name, 0.0)
+            + (0.0 if name in analog else sent[name])
+            + (_typical(chip, "spike") if name in more else 0.0)
+            for name in network.names
+        },
+        active=more if by_input else nothing,
+        awake=nothing if by_input else more,
+        operation={c.name: _typical(chip, _operation(network, c.source), c.kind) for c in network.connections},
+    )
+
+
+def price_in_run(chip: Chip, event: str, connection: str = "dense") -> ByScenario | None:
+    """Joules of one event of a run; ``None`` where no scenario has a figure, and for synaptic operations on a crossbar:
+    its own operations have their energy. See :func:`aspen_hardware.energy.costs.price`."""
+    if event == "synaptic_operation" and Crossbar.of(chip) is not None:
+        return None
+    return price(chip, event, connection)
+
+
+def _typical(chip: Chip, event: str, connection: str = "dense") -> float:
+    found = price_in_run(chip, event, connection)
+    return 0.0 if found is None else found.typical
+
+
+def _all_sent(chip: Chip, ways: Mapping[str, Array]) -> float:
+    """Joules of what one spike comes to on its way, as that of any neuron of its population."""
+    return sum(int(each.max()) * _typical(chip, event) for event, each in ways.items())
+
+
+def _crossbars(network: Network, chip: Chip, placement: Placement) -> tuple[dict[str, float], float]:
+    """Population -> joules that a spike costs in crossbars; and those of leaks in a step."""
+    crossbar = Crossbar.of(chip)
+    if crossbar is None:
+        return {}, 0.0
+    each = crossbar.operations_per_spike * _typical(chip, "crossbar_operation")
+    driven = crossbar.driven(network, placement)
+    leaks = crossbar.leaks(network, placement) * _typical(chip, "leak_operation")
+    return {name: int(rows.max()) * each for name, rows in driven.items()}, leaks
+
+
+def _operation(network: Network, source: str) -> str:
+    return "multiply_accumulate" if network[source].is_analog else "synaptic_operation"
