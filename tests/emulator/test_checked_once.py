@@ -21,8 +21,8 @@ from aspen_emulator.engines.lava.plan import make_plan
 from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_hardware import chip, compile, place
 from aspen_hardware.placing import rules
+from tests.hardware.placing.test_placement import with_figures
 from tests.networks import fixed_network, float_network, random_spikes
-from tests.test_placement import with_figures
 
 Calls = Callable[[Callable[..., Any]], list[tuple[Any, ...]]]
 
