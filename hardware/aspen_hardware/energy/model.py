@@ -114,6 +114,7 @@ def energy_model(
         steps=record.steps,
         seconds=seconds,
         cores_used=placement.cores_used,
+        chips_used=placement.chips_used,
         synapses=record.network.n_synapses,
         entries=entries,
         static=static,

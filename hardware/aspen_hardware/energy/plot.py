@@ -42,8 +42,7 @@ def draw(report: EnergyReport, path: str | Path) -> None:
     figure, panels = new_figure((12, 5), 1, 2)
     _draw_parts(panels[0], report)
     _draw_events(panels[1], report)
-    cores = f"{report.cores_used} core{'s' if report.cores_used > 1 else ''} in use"
-    figure.suptitle(f"{report.chip}: {report.samples} inferences of {report.steps} steps, {cores}")
+    figure.suptitle(f"{report.chip}: {report.samples} inferences of {report.steps} steps, {report.in_use}")
     save_figure(figure, path)
 
 

@@ -48,6 +48,7 @@ class EnergyReport:
         static: static energy of the whole run; ``None`` where unknown.
         missing: what has no figure, and why; it is not in the sums.
         elsewhere: what has its energy in another entry's or in the static energy, and where.
+        chips_used: chips that the network takes; all of them are in the sums.
         not_covered: what the model leaves out.
         timing: what decides the time: one of :data:`aspen_hardware.energy.costs.TIMES`.
         first_layer: connections from the input, whose events the input alone decides, not the dial.
@@ -71,6 +72,13 @@ class EnergyReport:
     assumed: tuple[str, ...] = ()
     share: Range | ByScenario | None = None
     elsewhere: tuple[str, ...] = ()
+    chips_used: int = 1
+
+    @property
+    def in_use(self) -> str:
+        """Cores, and where there are several, chips."""
+        cores = f"{self.cores_used} core{'s' if self.cores_used > 1 else ''}"
+        return f"{cores} in use" if self.chips_used == 1 else f"{cores} of {self.chips_used} chips in use"
 
     @property
     def input_energy(self) -> ByScenario | None:

@@ -43,8 +43,7 @@ def text(report: EnergyReport) -> str:
 
 def headline(report: EnergyReport) -> str:
     """What a battery sees of one inference, on how much of the chip, in which time."""
-    parts, cores = report.per_inference, f"{report.cores_used} core{'s' if report.cores_used > 1 else ''} in use"
-    lasting = _lasting(report)
+    parts, lasting = report.per_inference, _lasting(report)
     if parts.total is not None:
         seen = f"{_spread(parts.total)} per inference{_without(report)}"
     elif parts.static is not None:
@@ -53,7 +52,7 @@ def headline(report: EnergyReport) -> str:
         seen = f"more than {_spread(parts.dynamic)} per inference, as its static energy is not known"
     else:
         seen = "energy not known"
-    return f"{report.chip}: {seen}; {lasting}, {cores}; {_mean(report.samples)}"
+    return f"{report.chip}: {seen}; {lasting}, {report.in_use}; {_mean(report.samples)}"
 
 
 def _mean(samples: int) -> str:

@@ -256,6 +256,17 @@ def test_times_and_chips_of_other_types_are_refused() -> None:
         energy_model(record(), "loihi1")  # type: ignore[arg-type]
 
 
+def test_the_first_line_says_on_how_many_chips() -> None:
+    assert ", 2 cores in use; " in str(energy_model(record(), LOIHI1)).splitlines()[0]
+    one_core = replace(
+        LOIHI1, figures={**LOIHI1.figures, "limits.cores": replace(LOIHI1.figures["limits.cores"], value=1)}
+    )
+    report = energy_model(record(), one_core)
+    assert ", 2 cores of 2 chips in use; " in str(report).splitlines()[0]
+    assert report.static is not None
+    assert report.static.typical == pytest.approx(2 * 96.3e-3 * 2 * 337e-6)
+
+
 def test_a_picture_has_room_for_what_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kept: list[Any] = []
     monkeypatch.setattr(energy_plot, "save_figure", lambda figure, path: kept.append(figure))
