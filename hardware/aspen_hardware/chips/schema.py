@@ -238,8 +238,7 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
         if key in (*_SINGLE, "crossbar.cycles_per_operation"):
             least = figure.get("low", figure["value"])
             expect(least > 0, file, key, f"{least:g}", "more than 0", "correct the figure")
-    if "off" in table.get("power", {}):
-        _check_off(table["power"], file)
+    _check_orders(table, file)
     check_resets(table["formats"].get("resets", {}), file, RESETS_KEY, table["sources"])
 
 
@@ -275,12 +274,22 @@ def _check_power(table: Mapping[str, Any], file: str) -> None:
     expect(clocked, file, "clock", "nothing beside power.per_megahertz", "a figure in MHz", "add the usual clock")
 
 
-def _check_off(power: Mapping[str, Any], file: str) -> None:
-    """What is off draws no more than what is on, at the low and high ends too."""
-    on = "core" if "core" in power else "chip"
-    for bound in ("low", "value", "high"):
-        off, full = (power[key].get(bound, power[key]["value"]) * FACTORS[power[key]["unit"]] for key in ("off", on))
-        expect(off <= full, file, "power.off", f"{off:g} W ({bound})", f"at most power.{on}, {full:g} W", "correct one")
+def _check_orders(table: Mapping[str, Any], file: str) -> None:
+    """What is off draws no more than what is on, and an inactive update costs no more than an active one."""
+    power = table.get("power", {})
+    _check_order(power, "off", "core" if "core" in power else "chip", file, "power", "W")
+    for name, scenario in table.get("scenarios", {}).items():
+        pair = "neuron_update_inactive", "neuron_update_active"
+        _check_order(scenario["energies"], *pair, file, f"scenarios.{name}.energies", "J")
+
+
+def _check_order(figures: Mapping[str, Any], less: str, more: str, file: str, place: str, unit: str) -> None:
+    """Where both figures are there, one is no more than the other, at the low and high ends too."""
+    for bound in ("low", "value", "high") if less in figures and more in figures else ():
+        pair = figures[less], figures[more]
+        found, most = (figure.get(bound, figure["value"]) * FACTORS[figure["unit"]] for figure in pair)
+        allowed = f"at most {place}.{more}, {most:g} {unit}"
+        expect(found <= most, file, f"{place}.{less}", f"{found:g} {unit} ({bound})", allowed, "correct one of them")
 
 
 def _check_scenarios(table: Mapping[str, Any], file: str) -> None:

@@ -454,6 +454,20 @@ def test_what_is_off_draws_no_more_than_what_is_on(rule: str, on: str, off: str,
     assert right.powered["rule"] == rule
 
 
+def test_an_inactive_update_costs_no_more_than_an_active_one(tmp_path: Path) -> None:
+    updates = "".join(
+        f'[scenarios.middle.energies.neuron_update_{name}]\nvalue = {value}\nunit = "pJ"\nsource = "doe"\ntrust = "P"\n'
+        for name, value in (("active", 5.0), ("inactive", 6.0))
+    )
+    said = 'neuron_update_active = "unknown"\nneuron_update_inactive = "unknown"\n'
+    path = small(tmp_path, said)
+    path.write_text(path.read_text() + updates)
+    with pytest.raises(
+        ChipError, match=r"energies\.neuron_update_inactive: found 6e-12 J \(low\), allowed is at most .*5e-12"
+    ):
+        chip(path)
+
+
 def test_a_chip_powered_by_core_says_how_many_there_are(tmp_path: Path) -> None:
     power = SMALL[SMALL.index("[power]") : SMALL.index("[formats.resets]")]
     without = powered("core", "core\nvalue = 5.0", "off\nvalue = 0.5") + "[limits]\n"
