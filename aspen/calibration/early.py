@@ -10,7 +10,7 @@ Jones and Furber, ICCV 2023, arXiv:2303.10276).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from math import inf
 from typing import Any
 
@@ -32,10 +32,8 @@ FIT_STEPS, FIT_SAMPLES = 24, 2000
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Says after each time step whether the inference may end; one inference at a time.
-
-    ``start`` begins an inference, ``update`` takes what the output population did in a step. A copy for another
-    stream is made by :func:`dataclasses.replace`.
+    """Says when an inference may end. Nothing in it changes: :meth:`start` makes an :class:`Inference` of its own for
+    each inference, so that any number of runs and streams can use one.
 
     Args:
         gain, power: what turns scores into a calibrated confidence.
@@ -53,12 +51,10 @@ class EarlyStop:
     readout: str
     steps: int
     max_loss: float
-    _now: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, value in _checked(self).items():
             object.__setattr__(self, name, value)
-        self.start()
 
     def level(self, knob: float | None = None) -> float:
         """The doubt below which an inference ends: of the stricter neighbour among the knobs that were calibrated.
@@ -74,31 +70,9 @@ class EarlyStop:
             return self.doubts[right]
         return min(self.doubts[max(right - 1, 0)], self.doubts[min(right, last)])
 
-    def start(self, knob: float | None = None) -> None:
+    def start(self, knob: float | None = None) -> Inference:
         """Begin an inference at a setting of the dial; see :meth:`level`."""
-        self._now.update(level=self.level(knob), taken=0, totals=None, doubt=1.0)
-
-    def update(self, scores: Array) -> bool:
-        """Take one step's output; says whether the inference may end now.
-
-        Args:
-            scores: (n,) or (1, n): the output population's spikes in this step, or its membranes before the reset
-                where the network is read out by membranes.
-
-        Raises:
-            InputError: the inference has had all its steps, or the number of outputs changed.
-        """
-        now, values = self._now, np.asarray(scores).reshape(-1)
-        if now["taken"] >= self.steps:
-            raise InputError(f"update: found {self.steps} steps taken, allowed are {self.steps}; call start() first")
-        before = now["totals"]
-        if before is not None and before.shape != values.shape:
-            raise InputError(f"update: found {values.size} outputs, allowed are {before.size} as in the step before")
-        totals = accumulated(self.readout, before, values)
-        taken = now["taken"] + 1
-        doubt = float(self.doubt(totals, taken))
-        now.update(totals=totals.astype(np.float64), taken=taken, doubt=doubt)
-        return doubt < now["level"] or taken == self.steps
+        return Inference(self, self.level(knob))
 
     def doubt(self, totals: Array, taken: int) -> Array:
         """(...): how likely the answer is wrong, from the scores (..., n) after ``taken`` steps."""
@@ -108,40 +82,9 @@ class EarlyStop:
         others = share.sum(axis=-1)
         return np.asarray(others / (1 + others))
 
-    @property
-    def taken(self) -> int:
-        """Steps of the present inference so far."""
-        return int(self._now["taken"])
-
-    @property
-    def confidence(self) -> float:
-        """How likely the present answer is right, as calibrated; 0 before the first step."""
-        return 1 - float(self._now["doubt"])
-
-    @property
-    def prediction(self) -> int:
-        """The present answer, -1 for none; see :func:`aspen.network.readout.answers`.
-
-        Raises:
-            InputError: there was no step yet.
-        """
-        if self._now["totals"] is None:
-            raise InputError("prediction: found no step since start(), allowed is after one; call update() first")
-        return int(answers(self._now["totals"]))
-
     def to_dict(self) -> dict[str, Any]:
-        """The arguments as plain values; the present inference is left out."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The present inference as plain values."""
-        totals = self._now["totals"]
-        return {**self._now, "totals": None if totals is None else totals.tolist()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
-        totals = state["totals"]
-        self._now.update(state, totals=None if totals is None else np.array(totals, np.float64))
+        """The arguments as plain values."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def stops(self, scores: Array, knob: float | None = None) -> Array:
         """(batch,) int64: the steps that each inference takes.
@@ -157,6 +100,73 @@ class EarlyStop:
     def doubts_over_time(self, scores: Array) -> Array:
         """(steps, batch): the doubt after each step, from scores (steps, batch, n)."""
         return np.stack([self.doubt(totals, t + 1) for t, totals in enumerate(scores)])
+
+
+class Inference:
+    """One inference under way: :meth:`update` takes what the output population did in a step.
+
+    Args:
+        stop: says when it may end.
+        level: the doubt below which it does; see :meth:`EarlyStop.level`.
+    """
+
+    def __init__(self, stop: EarlyStop, level: float) -> None:
+        self._stop, self._level = stop, level
+        self._taken, self._doubt = 0, 1.0
+        self._totals: Array | None = None
+
+    def update(self, scores: Array) -> bool:
+        """Take one step's output; says whether the inference may end now.
+
+        Args:
+            scores: (n,) or (1, n): the output population's spikes in this step, or its membranes before the reset
+                where the network is read out by membranes.
+
+        Raises:
+            InputError: the inference has had all its steps, or the number of outputs changed.
+        """
+        stop, before, values = self._stop, self._totals, np.asarray(scores).reshape(-1)
+        if self._taken >= stop.steps:
+            raise InputError(f"update: found {stop.steps} steps taken, allowed are {stop.steps}; start() another")
+        if before is not None and before.shape != values.shape:
+            raise InputError(f"update: found {values.size} outputs, allowed are {before.size} as in the step before")
+        totals = accumulated(stop.readout, before, values)
+        self._taken += 1
+        self._doubt = float(stop.doubt(totals, self._taken))
+        self._totals = totals.astype(np.float64)
+        return self._doubt < self._level or self._taken == stop.steps
+
+    @property
+    def taken(self) -> int:
+        """Steps so far."""
+        return self._taken
+
+    @property
+    def confidence(self) -> float:
+        """How likely the present answer is right, as calibrated; 0 before the first step."""
+        return 1 - self._doubt
+
+    @property
+    def prediction(self) -> int:
+        """The present answer, -1 for none; see :func:`aspen.network.readout.answers`.
+
+        Raises:
+            InputError: there was no step yet.
+        """
+        if self._totals is None:
+            raise InputError("prediction: found no step since start(), allowed is after one; call update() first")
+        return int(answers(self._totals))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, as plain values."""
+        totals = None if self._totals is None else self._totals.tolist()
+        return {"level": self._level, "taken": self._taken, "totals": totals, "doubt": self._doubt}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        totals = state["totals"]
+        self._level, self._taken, self._doubt = state["level"], state["taken"], state["doubt"]
+        self._totals = None if totals is None else np.array(totals, np.float64)
 
 
 def scores_over_time(record: Record) -> Array:

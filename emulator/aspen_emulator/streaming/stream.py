@@ -11,7 +11,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.closed import Closed
-from aspen.calibration.early import EarlyStop
+from aspen.calibration.early import EarlyStop, Inference
 from aspen.calibration.table import CalibrationTable
 from aspen.control import Controller, Decision, Spent, margins
 from aspen.control.states import check_keys, count, number, part
@@ -127,6 +127,7 @@ class Stream(Closed):
         self._prediction = NO_ANSWER
         self._now = 0
         self._totals: Array | None = None
+        self._inference: Inference | None = None
         self._decision: Decision = controller.decision
         thresholds_for(self.network, self._scale(self._decision.knob), 1, 1)  # refused before anything runs
         self._session = session(target, engine=engine)
@@ -209,8 +210,7 @@ class Stream(Closed):
         knob = self._decision.knob
         self._session.reset()
         self._session.threshold_scale = self._scale(knob)
-        if self.early is not None:
-            self.early.start(knob)
+        self._inference = None if self.early is None else self.early.start(knob)
 
     def _scale(self, knob: float) -> ThresholdScale:
         """What the knob does to the thresholds."""
@@ -228,7 +228,7 @@ class Stream(Closed):
             return  # the result of an earlier step than the window's first
         scores = output if self.network.readout == "spikes" else self._session.membranes
         self._totals = accumulated(self.network.readout, self._totals, scores.reshape(-1))
-        if self.early is not None and self.early.update(scores.reshape(-1)):
+        if self._inference is not None and self._inference.update(scores.reshape(-1)):
             self._running = False
 
     def _finish(self) -> Window:

@@ -158,12 +158,8 @@ def early(steps: int = 20, knobs: tuple[float, ...] = (3.0, 1.5, 0.5), taken: fl
 def test_an_early_stop_is_kept_with_its_points(file: Path) -> None:
     table = made(**early())
     assert table.early is not None
-    table.early.update(np.ones(3))  # what is under way is not kept
     save_table(table, file)
     assert load_table(file) == table
-    found = load_table(file).early
-    assert found is not None
-    assert found.taken == 0
 
 
 @pytest.mark.parametrize(

@@ -45,22 +45,21 @@ def test_step_by_step_is_the_same_as_all_at_once(seed: int, readout: str, knob: 
     one = stop(readout=readout)
     taken = one.stops(totals_of(readout, each), knob)
     for sample in range(5):
-        one.start(knob)
-        ends = [one.update(step) for step in each[: taken[sample], sample]]
+        running = one.start(knob)
+        ends = [running.update(step) for step in each[: taken[sample], sample]]
         assert ends == [False] * (taken[sample] - 1) + [True]
-        assert one.taken == taken[sample]
-        assert one.prediction == totals_of(readout, each)[taken[sample] - 1, sample].argmax()
+        assert running.taken == taken[sample]
+        assert running.prediction == totals_of(readout, each)[taken[sample] - 1, sample].argmax()
 
 
 def test_it_goes_on_from_its_state_exactly() -> None:
     rng = np.random.default_rng(0)
     each = rng.integers(0, 2, (12, 4))
     for cut in range(12):
-        first = stop(doubts=(1e-3,) * 3)
-        first.start(1.0)
+        first = stop(doubts=(1e-3,) * 3).start(1.0)
         for step in each[:cut]:
             first.update(step)
-        second = stop(doubts=(1e-3,) * 3)
+        second = stop(doubts=(1e-3,) * 3).start()
         second.load_state_dict(json.loads(json.dumps(first.state_dict())))
         for step in each[cut:]:
             assert first.update(step) == second.update(step)
@@ -70,10 +69,21 @@ def test_it_goes_on_from_its_state_exactly() -> None:
 def test_the_stricter_neighbour_counts_between_knobs() -> None:
     assert [stop().level(k) for k in (0.1, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)] == [0.02, 0.02, 0.02, 0.1, 0.05, 0.05, 0.05]
     assert stop().level() == 0.02
-    copy = replace(stop())
-    copy.start()
-    assert copy == stop()
-    assert copy.taken == 0
+
+
+def test_inferences_of_one_early_stop_have_nothing_to_do_with_each_other() -> None:
+    each, one = np.random.default_rng(3).integers(0, 2, (2, 12, 4)), stop()
+    alone = [[(running.update(step), running.confidence) for step in steps] for steps in each
+             for running in [one.start(1.0)]]  # fmt: skip
+    first, second = one.start(1.0), one.start(1.0)
+    together = [[], []]  # type: list[list[tuple[bool, float]]]
+    for a, b in zip(*each, strict=True):
+        together[0].append((first.update(a), first.confidence))
+        together[1].append((second.update(b), second.confidence))
+    assert together == alone
+    assert one == stop()
+    assert one.start().taken == 0
+    assert not hasattr(one, "update")
 
 
 def test_the_doubt_is_how_often_the_answer_is_wrong() -> None:
@@ -142,12 +152,12 @@ def test_scores_over_time_end_in_the_scores_of_the_record(readout: str) -> None:
     one = EarlyStop(1.0, 0.0, (1.0,), (0.3,), readout, 15, 0.005)
     taken = one.stops(scores, 1.0)
     with session(network) as live:
-        one.start()
+        running = one.start()
         for step in spikes[:, 0:1]:
             output = live.step(step)
-            if one.update(output if readout == "spikes" else live.membranes):
+            if running.update(output if readout == "spikes" else live.membranes):
                 break
-    assert one.taken == taken[0]
+    assert running.taken == taken[0]
 
 
 @pytest.mark.parametrize(
@@ -172,18 +182,18 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -
 
 
 def test_misuse_is_refused() -> None:
-    one = stop(steps=1)
+    one = stop(steps=1).start()
     with pytest.raises(InputError, match="found no step since start"):
         _ = one.prediction
     assert one.update(np.zeros(3))
     with pytest.raises(InputError, match="1 steps taken"):
         one.update(np.zeros(3))
-    one = stop()
+    one = stop().start()
     one.update(np.zeros(3))
     with pytest.raises(InputError, match="found 4 outputs, allowed are 3"):
         one.update(np.zeros(4))
     with pytest.raises(InputError, match="found 5 steps, allowed are 12"):
-        one.stops(np.zeros((5, 2, 3)))
+        stop().stops(np.zeros((5, 2, 3)))
 
 
 def test_calibration_refuses_what_does_not_fit() -> None:

@@ -87,10 +87,11 @@ def test_the_table_shows_them_where_there_are_any() -> None:
 
 def test_an_early_end_waits_for_an_answer() -> None:
     stop = EarlyStop(1.0, 0.0, (1.0,), (0.0,), "spikes", STEPS, 0.1)
-    stop.update(np.zeros(3, np.uint8))
-    assert stop.prediction == NO_ANSWER
-    stop.update(np.array([0, 0, 1], np.uint8))
-    assert stop.prediction == 2
+    running = stop.start()
+    running.update(np.zeros(3, np.uint8))
+    assert running.prediction == NO_ANSWER
+    running.update(np.array([0, 0, 1], np.uint8))
+    assert running.prediction == 2
     first = np.random.default_rng(0).integers(1, 9, 400)  # the step with the first spike, of the right output
     scores = np.zeros((10, 400, 3), np.int64)
     scores[..., 0] = np.maximum(np.arange(1, 11)[:, None] - first + 1, 0)

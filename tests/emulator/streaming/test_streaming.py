@@ -160,6 +160,24 @@ def test_inferences_end_early_as_they_do_in_a_sweep() -> None:
     assert stream.dynamic == pytest.approx(wanted.dynamic.typical, rel=1e-9)
 
 
+def test_two_streams_can_use_one_early_end_side_by_side() -> None:
+    network, spikes = float_network(2), random_spikes(3, STEPS, 4, 6)
+    stop = EarlyStop(2.0, 0.0, (1.0,), (0.2,), "spikes", STEPS, 0.01)
+    meter = Meter.of(network, loihi(), STEPS)
+    with Stream(network, meter, Manual(1.0), early=stop) as stream:
+        alone = list(stream.run(windows_of(spikes)))
+    found = []
+    with (
+        Stream(network, meter, Manual(1.0), early=stop) as one,
+        Stream(network, meter, Manual(1.0), early=stop) as silent,
+    ):
+        for step in (step for window in windows_of(spikes) for step in window):
+            found.append(one.step(step))
+            silent.step(np.zeros_like(step))
+    assert len({window.steps for window in alone}) > 1
+    assert [window for window in found if window is not None] == alone
+
+
 class _Limited(Manual):
     def __init__(self, limit: float) -> None:
         super().__init__(1.0)
