@@ -38,7 +38,7 @@ class BreakEven:
         rate: operations per synapse and inference at which the spiking network, its neuron updates as in the run,
             costs what the ANN costs; 0 where the neuron updates alone cost as much or more.
         ratio: energy of the spiking network / energy of the ANN.
-        missing: what the run's energy lacks.
+        missing: what the run's dynamic energy lacks; static energy and time are on neither side.
     """
 
     ann: AnnCost
@@ -122,7 +122,7 @@ def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> Br
         operations_per_synapse=report.operations_per_synapse,
         rate=_like_with_like(lambda a, o, s: max(a - o, 0.0) / s, ann.energy, others, one.times(ann.synapses)),
         ratio=_like_with_like(lambda s, a: s / a, synapses + events + others, ann.energy),
-        missing=report.missing,
+        missing=tuple(text for text in report.missing if not text.startswith(("static energy: ", "time: "))),
     )
 
 

@@ -100,6 +100,7 @@ def test_as_text_and_as_json() -> None:
     assert f"sum by multiply-accumulate {best[1] / 8:.3g} pJ {best[0] / 8:.3g} pJ {best[2] / 8:.3g} pJ" in lines
     assert "synaptic operations per synapse and inference: 1.25; break-even: 1.7 (0.972 to 2.98)" in text
     assert "no figure for 4 spikes fired" not in text  # they are in the updates
+    assert "no figure for" not in text  # static energy and time are on neither side
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["ann"]["multiply_accumulates"] == 80
     assert plain["ann"]["energy"]["typical"] / PJ == pytest.approx(10 * best[1])
