@@ -116,7 +116,9 @@ class DialProfile(Rebuilt):
         for part in ("slopes", "offsets"):
             for name, values in getattr(self, part).items():
                 if name not in network.order:
-                    raise InputError(f"profile: found population {name!r}, allowed are {network.order}; make a new one")
+                    raise InputError(
+                        f"profile: found population {name!r}, allowed are {list(network.order)}; make a new one"
+                    )
                 if values.shape not in ((), network[name].shape):
                     raise InputError(
                         f"profile: found {part} of shape {values.shape} for {name}, allowed is a scalar or "

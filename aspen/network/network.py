@@ -252,7 +252,7 @@ class Network:
         return total
 
     @cached_property
-    def order(self) -> list[str]:
+    def order(self) -> tuple[str, ...]:
         """Populations with neurons, sorted so that everything acting within a step comes before what it acts on."""
         waiting = {p.name: {c.source for c in self.incoming(p.name) if c.delay == 0} for p in self.populations}
         done: list[str] = []
@@ -265,7 +265,7 @@ class Network:
             done += ready
             for name in ready:
                 del waiting[name]
-        return [name for name in done if self[name].neuron is not None]
+        return tuple(name for name in done if self[name].neuron is not None)
 
     def largest_current(self, name: str) -> float:
         """A bound on the current of population ``name`` in an integer network, in units of the membrane: all sources

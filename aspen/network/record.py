@@ -151,7 +151,7 @@ class Record:
 def kept_membranes(network: Network, record: str) -> list[str]:
     """The populations whose membranes a run keeps that was asked for ``record``, one of :data:`RECORDS`."""
     if record == "membranes":
-        return network.order
+        return list(network.order)
     return [] if network.readout == "spikes" else [network.output]
 
 

@@ -147,7 +147,7 @@ def test_impossible_wirings_are_refused(connections: list[tuple], message: str) 
 
 def test_order_follows_the_connections_and_delayed_ones_may_close_a_cycle() -> None:
     network = wire(link("b", "a"), link("i", "b"), link("a", "b", 1), names="iab")
-    assert network.order == ["b", "a"]
+    assert network.order == ("b", "a")
     assert network.hidden == ["a"]  # the output is the last population, b
     assert (network.n_neurons, network.n_synapses) == (2, 3)
     assert "b->a: dense, 1 synapses" in str(network)

@@ -65,3 +65,14 @@ def test_copies_of_deployments_and_dials_are_read_only_too(how: str) -> None:
     assert profile.scale(0.5) == DialProfile.uniform(network).scale(0.5)
     with pytest.raises(TypeError, match="does not support item assignment"):
         profile.slopes["hidden"] = values[0]  # type: ignore[index]
+
+
+def test_the_order_of_the_populations_stays_as_it_is() -> None:
+    network = float_network(1)
+    assert isinstance(network.order, tuple)
+    assert network.order is network.order  # kept, as it is asked for often
+    for given in (network.names, network.hidden, network.incoming(network.output)):
+        given.clear()
+    assert network.names == ["input", *network.order]
+    assert network.hidden == list(network.order[:-1])
+    assert network.incoming(network.output)

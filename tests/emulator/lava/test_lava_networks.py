@@ -126,7 +126,7 @@ def assert_reference(lava: RunLava, network: Network, given: Array, thresholds: 
     """Spikes, membranes and counts are the reference's."""
     found, wanted = lava(network, given, thresholds), run_reference(network, given, thresholds, "membranes")
     assert list(found.rasters) == network.names
-    assert list(found.membranes) == network.order
+    assert list(found.membranes) == list(network.order)
     for field in ("rasters", "membranes", "spikes", "synaptic_operations", "active_updates", "awake_updates"):
         ours, theirs = getattr(found, field), getattr(wanted, field)
         for name, values in theirs.items():
