@@ -145,7 +145,8 @@ def check_names(network: Network, thresholds: Mapping[str, Array], complete: boo
     missing = [name for name in network.order if complete and name not in thresholds]
     if unknown or missing:
         raise InputError(
-            f"thresholds: found {sorted(thresholds)}, allowed are {list(network.order)}; correct {(unknown + missing)[0]!r}"
+            f"thresholds: found {sorted(thresholds)}, allowed are {list(network.order)}; "
+            f"correct {(unknown + missing)[0]!r}"
         )
 
 
