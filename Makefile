@@ -17,7 +17,7 @@ demo: $(VENV)/installed
 	$(BIN)/aspen demo
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 plain-install:
 	$(PYTHON) tests/plain_install.py --torch "$(TORCH)"

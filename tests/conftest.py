@@ -1,4 +1,8 @@
-"""Settings for all tests: in CI hypothesis draws the same examples every time; elsewhere new ones."""
+"""Settings for all tests: in CI hypothesis draws the same examples every time; elsewhere new ones.
+
+With ``-n`` a file's tests share one process, as they share fixtures, and all that run Lava share one, one after the
+other: a runtime starts a process for each part of a network, and waits for answers with time-outs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore::aspen.errors.TrainingWarning")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Groups for ``--dist loadgroup``."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("lava" if item.get_closest_marker("lava") else item.path.stem))
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each start as many threads as there are cores wait
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("default", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")

@@ -40,7 +40,7 @@ from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.streaming import Meter, Stream
 from aspen_emulator.study.measuring import Spent, read_points, read_spent, write_points, write_spent
 from aspen_hardware import chip, compile, load_deployment, store_deployment
-from aspen_hardware.chips.description import describe
+from aspen_hardware.chips.text import describe
 from tests.aspen.data.ts_texts import ts_texts
 from tests.control_tables import made_table
 from tests.damage import (

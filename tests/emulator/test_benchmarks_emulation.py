@@ -11,6 +11,7 @@ from aspen_emulator.engines.lava.shim import lava_available
 from tests.scripts import load_benchmark
 
 
+@pytest.mark.lava
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     module = load_benchmark("emulation", monkeypatch)

@@ -25,6 +25,7 @@ from tests import ROOT
 from tests.aspen.data.har_files import har_texts, zipped
 
 EXAMPLES = ROOT / "examples"
+pytestmark = pytest.mark.xdist_group("lava")  # one test runs Lava on what the others made
 
 
 @pytest.fixture(scope="module")

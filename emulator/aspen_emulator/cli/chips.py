@@ -7,7 +7,8 @@ import json
 import click
 
 from aspen_emulator.cli.common import ChipParameter, json_option
-from aspen_hardware.chips.description import Chip, chip, chip_names, describe
+from aspen_hardware.chips.description import Chip, chip, chip_names
+from aspen_hardware.chips.text import describe
 
 
 @click.command("chips")

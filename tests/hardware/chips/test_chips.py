@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from aspen.errors import ChipError, InputError
-from aspen_hardware.chips.description import Chip, chip, chip_names, describe
+from aspen_hardware.chips.description import Chip, chip, chip_names
 from aspen_hardware.chips.figures import TRUST
 from aspen_hardware.chips.schema import ENERGY_KEYS, KEYS
+from aspen_hardware.chips.text import describe
 
 NAMES = ["generic-45nm", "loihi1", "loihi2", "odin", "spinnaker2", "truenorth", "xylo"]
 

@@ -1,0 +1,130 @@
+"""The house: imports go down only, what promises no torch needs none, and no module outgrows a reader."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+
+FLOORS = {"aspen": ROOT, "aspen_hardware": ROOT / "hardware", "aspen_emulator": ROOT / "emulator"}
+"""Package -> the folder that it lies in, from the lowest floor up."""
+ROOMS = [
+    "aspen._version", "aspen.errors", "aspen._base", "aspen.units", "aspen.storage", "aspen._figures",
+    "aspen.network", "aspen.dial", "aspen.calibration", "aspen.control", "aspen.data", "aspen.exchange",
+    "aspen.models", "aspen.thresholds", "aspen.fused", "aspen.exporting", "aspen.training",
+    "aspen",
+    "aspen_hardware.chips", "aspen_hardware.placing", "aspen_hardware.compiling", "aspen_hardware.energy",
+    "aspen_hardware",
+    "aspen_emulator.engines.lif", "aspen_emulator.engines.inputs", "aspen_emulator.engines.replay",
+    "aspen_emulator.engines.fast", "aspen_emulator.engines.lava", "aspen_emulator.engines",
+    "aspen_emulator.measuring", "aspen_emulator.streaming", "aspen_emulator.training", "aspen_emulator.study",
+    "aspen_emulator.demo", "aspen_emulator.cli",
+    "aspen_emulator",
+]  # fmt: skip
+"""From the ground up: a module imports from its own room and from those before it. A package comes after its rooms, as
+its ``__init__`` shows what they hold."""
+NEED_TORCH = {
+    "aspen.models", "aspen.thresholds", "aspen.fused", "aspen.exporting", "aspen.training",
+    "aspen_hardware.compiling.aware",
+}  # fmt: skip
+"""Rooms and single modules; all others can be imported where there is no torch."""
+LAVA = "aspen_emulator.engines.lava"
+NEED_LAVA = {f"{LAVA}.{name}" for name in ("processes", "runtime", "stock", "stock_network", "worker")}
+"""Imported in Lava's worker process only."""
+LONGEST = 400
+LONGER = {"aspen_emulator.engines.fast.kernels"}
+"""Compiled loops that call one another, which Numba inlines within one module only."""
+
+
+def module_name(file: Path, root: Path) -> str:
+    return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(file, root): file for name, root in FLOORS.items() for file in (root / name).rglob("*.py")}
+
+
+def room(module: str) -> str:
+    """The innermost room of :data:`ROOMS` that a module is in; a package is its own ``__init__`` only."""
+    if module in FLOORS:
+        return module
+    inside = [name for name in ROOMS if name not in FLOORS and f"{module}.".startswith(f"{name}.")]
+    assert inside, f"{module} is in no room: say in ROOMS on which of them its room stands"
+    return max(inside, key=len)
+
+
+def imported(tree: ast.Module, unseen: Callable[[ast.AST], bool]) -> Iterator[str]:
+    """Our modules that a module imports, but for what is imported inside of what is ``unseen``."""
+    left: deque[ast.AST] = deque(tree.body)
+    while left:
+        node = left.popleft()
+        left += [] if unseen(node) else ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import, which is not seen here"
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in MODULES else str(node.module) for name in names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def later(node: ast.AST) -> bool:
+    return for_types_only(node) or isinstance(node, ast.FunctionDef)
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {module: ast.parse(file.read_text("utf-8")) for module, file in MODULES.items()}
+
+
+@cache
+def imports(unseen: Callable[[ast.AST], bool]) -> dict[str, set[str]]:
+    return {module: set(imported(tree, unseen)) & set(MODULES) for module, tree in trees().items()}
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_imports_go_down(name: str) -> None:
+    inside = {module: others for module, others in imports(for_types_only).items() if room(module) == name}
+    above = ROOMS[ROOMS.index(name) + 1 :]
+    assert [(module, other) for module in inside for other in inside[module] if room(other) in above] == []
+
+
+def test_every_room_is_there() -> None:
+    assert {room(module) for module in MODULES} == set(ROOMS)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """But for imports inside of functions, by which a class hands on to modules of its room that are made for it."""
+    TopologicalSorter(imports(later)).prepare()
+
+
+IMPORT = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    if {"torch", "lava"} & set(sys.modules):
+        sys.exit(f"{name} imports torch or Lava")
+"""
+
+
+def test_only_rooms_that_say_so_need_torch_and_none_imports_lava() -> None:
+    free = [m for m in MODULES if not any(f"{m}.".startswith(f"{name}.") for name in NEED_TORCH) and m not in NEED_LAVA]
+    done = subprocess.run([sys.executable, "-c", IMPORT, *free], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_outgrows_a_reader(module: str) -> None:
+    n = len(MODULES[module].read_text("utf-8").splitlines())
+    assert (n > LONGEST) == (module in LONGER), f"{n} lines"
