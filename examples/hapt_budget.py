@@ -34,6 +34,7 @@ from aspen.data import (
     save_encoder,
 )
 from aspen.models import DenseNet
+from aspen.storage.file import AspenFile
 from aspen.storage.writing import write_atomically
 from aspen.training.recipes import DialTraining, Recipe, recipe
 from aspen_emulator.measuring.bench import Bench, make_tables, measure
@@ -124,12 +125,13 @@ def windows_of(recordings: Sequence[Recording]) -> tuple[np.ndarray[Any, Any], n
 
 
 def load(path: Path, recordings: Sequence[Recording]) -> Setup:
-    deployment, table = load_deployment(path, "loihi1"), find_table(path)
+    file = AspenFile.open(path)
+    deployment, table = load_deployment(file, "loihi1"), find_table(file)
     assert table is not None  # train() saves one
     values, labels = windows_of(recordings)
-    spikes = load_encoder(path).encode(values).swapaxes(0, 1)
+    spikes = load_encoder(file).encode(values).swapaxes(0, 1)
     meter = Meter.of(deployment, chip("loihi1"), STEPS, STEP_TIME)
-    return Setup(deployment, aspen.load_profile(path), table, meter, spikes, labels)
+    return Setup(deployment, aspen.load_profile(file), table, meter, spikes, labels)
 
 
 def stream(setup: Setup, controller: Controller, early: bool = False, spikes: Any = None) -> Result:

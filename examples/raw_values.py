@@ -15,6 +15,7 @@ import torch
 import aspen
 from aspen.data import digits, load_encoder, save_encoder
 from aspen.models import ConvNet
+from aspen.storage.file import AspenFile
 from aspen.training.recipes import RECIPES
 from aspen_emulator import run
 from aspen_hardware import compile
@@ -44,7 +45,8 @@ def main() -> None:
     train(path, options.epochs)
 
     values, labels = digits().test.values, digits().test.labels  # from here on torch is not needed
-    encoder, deployment = load_encoder(path), compile(aspen.load_network(path), "loihi1")
+    file = AspenFile.open(path)
+    encoder, deployment = load_encoder(file), compile(aspen.load_network(file), "loihi1")
     for scale in (0.7, 1.0, 1.5):
         record = run(deployment, encoder.encode(values, seed=0), scale)
         accuracy = np.mean(record.predictions == labels)

@@ -18,6 +18,7 @@ from aspen.calibration import EarlyPoint
 from aspen.data import Dataset, load_dataset
 from aspen.dial import load_profile, save_profile
 from aspen.network import load_network
+from aspen.storage.file import AspenFile
 from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_hardware import chip, compile
 
@@ -37,7 +38,8 @@ def train(path: Path, epochs: int | None) -> Path:
 
 def bench(path: Path, data: Dataset, part: str, encodings: int) -> Bench:
     """A network of a file on a part of the data, in integers of loihi1."""
-    network, profile, samples = load_network(path), load_profile(path), data.part(part)
+    file, samples = AspenFile.open(path), data.part(part)
+    network, profile = load_network(file), load_profile(file)
     more = [data.encoder.encode(samples.values, 1000 + seed) for seed in range(1, encodings)]
     target = compile(network, "loihi1", profile=profile)
     return Bench(target, [data.spikes(part), *more], samples.labels, [chip("loihi1")], profile=profile)

@@ -17,6 +17,7 @@ from aspen.dial.profile import DialProfile, load_profile
 from aspen.errors import FileFormatError, one_line
 from aspen.network.network import Network, load_network
 from aspen.storage.container import MALFORMED
+from aspen.storage.file import AspenFile
 from aspen.storage.json import parse_json
 from aspen.storage.writing import write_atomically
 from aspen_emulator.engines.inputs import check_input
@@ -49,7 +50,7 @@ def measure(
         if cell == WARM:
             continue
         for seed in range(seeds):
-            file = folder / f"{stem(cell, seed)}.aspen"
+            file = AspenFile.open(folder / f"{stem(cell, seed)}.aspen")
             network, profile = load_network(file), load_profile(file) if cell == DIAL else None
             settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
             for arithmetic in ARITHMETICS:
@@ -108,7 +109,7 @@ def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, 
     events, first, analog = 0.0, 0.0, False
     populations: dict[str, list[float]] = {}
     for seed in range(seeds):
-        file = folder / f"{stem(DIAL, seed)}.aspen"
+        file = AspenFile.open(folder / f"{stem(DIAL, seed)}.aspen")
         network, profile = load_network(file), load_profile(file)
         target = _on_chip(problem, network, profile, data)
         given = check_input(target.network, spikes)
