@@ -5,9 +5,9 @@ The names below are loaded on first use, so that a saved network can be loaded a
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aspen._base.lazy import lazy_names
 from aspen._version import __version__
 
 if TYPE_CHECKING:
@@ -83,16 +83,4 @@ _HOMES = {
 
 __all__ = ["__version__", *_HOMES]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'aspen' has no attribute {name!r}; it offers {', '.join(sorted(_HOMES))}")
-    from aspen._base.packages import needed_for
-
-    with needed_for(f"aspen.{name}"):
-        home = importlib.import_module(_HOMES[name])
-    return getattr(home, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, "__version__")

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
@@ -14,8 +14,6 @@ from click.core import ParameterSource
 
 from aspen._base.arrays import Array
 from aspen._base.names import did_you_mean, unknown_name
-from aspen.data.encoders import StoredEncoder
-from aspen.data.stored import find_encoder
 from aspen.dial.profile import DialProfile, find_profile, load_profile
 from aspen.dial.scale import check_scale
 from aspen.errors import AspenError, FileFormatError, InputError
@@ -31,6 +29,9 @@ from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, load_deployment, stored_chips
 from aspen_hardware.placing.dials import dial_findings
+
+if TYPE_CHECKING:
+    from aspen.data.encoders import StoredEncoder
 
 DEFAULT_CHIP = "loihi1"
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -142,6 +143,8 @@ class NetworkFile:
     @property
     def encoder(self) -> StoredEncoder | None:
         """The encoder beside the network, if any."""
+        from aspen.data.stored import find_encoder
+
         return find_encoder(self.sections) if self.has_sections else None
 
 

@@ -32,6 +32,25 @@ COMMANDS = {
     "doctor": "doctor",
 }
 """Command -> module of this package that holds it; imported only when the command is used."""
+SUMMARIES = {
+    "demo": "Train a plain and a perturbed network on handwritten digits, compile both to loihi1, and turn the knob.",
+    "train": "Train a network on a data set, and export it to an .aspen file, with its dial and its encoder.",
+    "export": "Export MODEL, given as MODULE:NAME, to an .aspen or .nir file.",
+    "compile": "Compile NETWORK to a chip's integers and store them in the same file, beside the trained network.",
+    "check": "Check NETWORK against every design rule of a chip and, with sample input, what rounding does to its "
+    "spikes.",
+    "run": "Run NETWORK (an .aspen file) on spikes, or on raw values, and write its output spikes.",
+    "sweep": "Run NETWORK at several knob settings and show accuracy, spikes, synaptic operations and energy of each.",
+    "calibrate": "Choose the setting of NETWORK's dial for an energy, an accuracy or a battery, and keep the choice in "
+    "NETWORK.",
+    "stream": "Stream a recording through NETWORK and hold an energy budget by turning its dial from window to window.",
+    "report": "Run NETWORK once, count spikes, operations and updates, and say what a battery sees, and of what it is "
+    "made.",
+    "study": "Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.",
+    "chips": "List the known chips, or show one: limits, number formats and energies with unit, source and trust mark.",
+    "doctor": "Show versions, what is installed, and a one-step self-test of every engine.",
+}
+"""Command -> the first sentence of its help, so that listing the commands imports none."""
 
 
 class LazyGroup(click.Group):
@@ -45,6 +64,12 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = getattr(import_module(f"aspen_emulator.cli.{COMMANDS[name]}"), f"{name}_command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        limit = formatter.width - 6 - max(map(len, COMMANDS))  # as click reckons
+        rows = [(name, click.Command(name, help=text).get_short_help_str(limit)) for name, text in SUMMARIES.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -12,7 +12,6 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.memory import check_memory
-from aspen.data import load_encoder
 from aspen.dial.scale import ThresholdScale
 from aspen.network.record import Record
 from aspen.storage.outputs import RECORDS
@@ -147,6 +146,8 @@ def _given(trained: NetworkFile, source: Path | None, values: Path | None, seed:
         raise click.UsageError(f"found {found}, allowed is one of them; give spikes, or raw values")
     if not trained.has_sections:
         raise click.UsageError(f"{trained.path}: found --values, allowed with .aspen files, which may hold an encoder")
+    from aspen.data.stored import load_encoder
+
     return load_encoder(trained.sections).encode(load_spikes(values), seed)
 
 

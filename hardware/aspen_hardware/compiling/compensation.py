@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import cholesky, inv
 
 from aspen._base.arrays import Array
 from aspen.network.connections import Connection, Dense
@@ -48,6 +47,8 @@ class Compensator:
 
 def _solve(moments: Array) -> tuple[Array, Array]:
     """The order of rounding, busiest inputs first, and the upper factor of the inverse in that order."""
+    from scipy.linalg import cholesky, inv  # slow to import, and for calibration alone
+
     busy = np.diag(moments)
     order = np.argsort(-busy, kind="stable")
     damping = DAMPING * (busy.mean() or 1.0)

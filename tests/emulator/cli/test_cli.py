@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,8 @@ from aspen.exporting import export
 from aspen.models.ready import DenseNet
 from aspen.network.network import load_network
 from aspen_emulator import run
-from aspen_emulator.cli.main import COMMANDS, main
+from aspen_emulator.cli.main import COMMANDS, SUMMARIES, main
+from aspen_emulator.cli.main import aspen as group
 from aspen_hardware import compile, load_deployment
 from tests.networks import float_network, random_spikes
 
@@ -226,10 +228,20 @@ def test_help_of_every_command_and_version(aspen: Aspen) -> None:
     assert "aspen, version" in aspen("--version")[1]
 
 
-def test_the_help_needs_no_torch() -> None:
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_the_list_of_commands_is_what_click_makes_of_the_commands(width: int) -> None:
+    context = click.Context(group)
+    found, wanted = click.HelpFormatter(width=width), click.HelpFormatter(width=width)
+    group.format_commands(context, found)
+    click.Group.format_commands(group, context, wanted)
+    assert found.getvalue() == wanted.getvalue()
+    assert {name: group.get_command(context, name).get_short_help_str(1000) for name in COMMANDS} == SUMMARIES  # type: ignore[union-attr]
+
+
+def test_the_help_needs_neither_numpy_nor_torch() -> None:
     code = (
         "import sys; from aspen_emulator.cli import main\n"
-        "try: main(['--help'])\nexcept SystemExit: assert 'torch' not in sys.modules"
+        "try: main(['--help'])\nexcept SystemExit: assert not {'numpy', 'numba', 'scipy', 'torch'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
