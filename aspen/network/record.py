@@ -26,12 +26,14 @@ class Record:
 
     Every neuron is updated at every step. What an update costs a chip depends on whether the neuron has something to
     do, and published energies do not agree on what that is. Both definitions are counted, and a chip's file says which
-    is priced: ``active_updates`` look at the input alone, ``awake_updates`` are those of SANA-FE (Boyle et al.,
-    ``LoihiLifModel::update``: potential, input current or bias), but for inputs that cancel out: SANA-FE charges a
-    spike that arrives, here the net input decides. All updates that are not active, or not awake, are inactive.
+    is priced: ``active_updates`` look at the input alone, ``awake_updates`` are those of SANA-FE (Boyle et al., TCAD
+    2025; ``LoihiLifModel::update`` in its ``src/models.cpp``: potential, input current or bias), but for inputs that
+    cancel out: SANA-FE charges any spike that arrives, here the net input decides. What is not active by one
+    definition, or not awake by the other, is an inactive update.
 
-    In integers the counts of all engines are the same. In floating point an input that cancels out in one order of
-    addition may leave a rounding error in another, and a membrane decays towards zero for hundreds of steps without
+    In integers the counts of all engines are the same; in floating point too, where sums of weights are exact in
+    double precision, as those of float32 weights are. Where they are not, an input that cancels out in one order of
+    addition leaves a rounding error in another. A membrane in floating point decays for hundreds of steps without
     being zero: what a chip does is counted in its integers.
 
     Args:

@@ -80,7 +80,7 @@ def run(
             membranes as well.
 
     Returns:
-        The record of the run; the same whatever the engine.
+        The record of the run; the same whatever the engine, but for the rounding of sums in floating point.
 
     Raises:
         InputError: something given is not allowed.
