@@ -1,8 +1,9 @@
-"""The house: imports go down only, what promises no torch needs none, and no module outgrows a reader."""
+"""The house: imports go down, what promises no torch needs none, no module outgrows a reader, and guides are true."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import deque
@@ -128,3 +129,14 @@ def test_only_rooms_that_say_so_need_torch_and_none_imports_lava() -> None:
 def test_no_module_outgrows_a_reader(module: str) -> None:
     n = len(MODULES[module].read_text("utf-8").splitlines())
     assert (n > LONGEST) == (module in LONGER), f"{n} lines"
+
+
+GUIDES = [guide for name, root in FLOORS.items() for guide in (root / name).rglob("README.md")]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
+def test_a_guide_names_every_module_of_its_room_and_no_others(guide: Path) -> None:
+    named = set(re.findall(r"[\w/.]+\.py\b", guide.read_text("utf-8")))
+    places = guide.parent, ROOT
+    assert [name for name in named if not any((place / name).is_file() for place in places)] == []
+    assert {file.name for file in guide.parent.glob("[!_]*.py")} <= named

@@ -333,7 +333,7 @@ def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figur
 
 
 def active_counts(record: Record, definition: str) -> Mapping[str, Array]:
-    """Population -> (steps, batch) int64: active updates by a definition of :data:`~.chip_schema.ACTIVE`."""
+    """Population -> (steps, batch) int64: active updates by one of :data:`aspen_hardware.chips.schema.ACTIVE`."""
     return record.active_updates if definition == "input" else record.awake_updates
 
 
