@@ -17,8 +17,13 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 class Rebuilt:
-    """Base of data classes of read-only arrays: copies and unpickled instances are made anew from the arguments, as
-    NumPy's own copies could be written to."""
+    """Base of data classes of read-only arrays and mappings: copies and unpickled instances are made anew from the
+    arguments, as NumPy's own copies could be written to, and read-only mappings cannot be copied."""
+
+    def _close(self, *names: str) -> None:
+        """Make mappings among the arguments read-only copies, which whoever gave them cannot change either."""
+        for name in names:
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         itself: Any = self

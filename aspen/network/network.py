@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aspen._base.arrays import Array
+from aspen._base.arrays import Array, Rebuilt
 from aspen._base.checks import as_flag, as_integers, as_name, shown
 from aspen._base.memory import check_neurons
 from aspen.errors import NetworkError
@@ -111,7 +111,7 @@ class Population:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(Rebuilt):
     """A spiking network: immutable, in NumPy arrays, in floating point or in a chip's integers (never mixed).
 
     Args:
@@ -170,7 +170,7 @@ class Network:
                 f"provenance: found values that no file holds ({error}), allowed are numbers, text, lists and "
                 f"mappings; convert them"
             ) from error
-        object.__setattr__(self, "provenance", dict(self.provenance))
+        self._close("provenance")
 
     def _check_connections(self) -> None:
         seen = set()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aspen._base.arrays import Array
+from aspen._base.arrays import Array, Rebuilt
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.readout import NO_ANSWER, answers, final_scores
@@ -21,7 +21,7 @@ RECORDS = ("counts", "spikes", "membranes")
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
+class Record(Rebuilt):
     """Counts of one run. All are integers; ``steps`` and ``batch`` are time steps and samples.
 
     Every neuron is updated at every step. What an update costs a chip depends on whether the neuron has something to
@@ -67,6 +67,10 @@ class Record:
     engine: str = ""
     multiply_accumulates: Mapping[str, Array] = field(default_factory=dict)
     membranes: Mapping[str, Array] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._close("spikes", "synaptic_operations", "active_updates", "awake_updates")
+        self._close("rasters", "multiply_accumulates", "membranes")
 
     @property
     def steps(self) -> int:

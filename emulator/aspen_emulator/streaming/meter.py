@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from aspen._base.arrays import Rebuilt
 from aspen._base.checks import as_integer
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -23,7 +24,7 @@ from aspen_hardware.placing.placement import Placement, place
 
 
 @dataclass(frozen=True, eq=False)
-class Meter:
+class Meter(Rebuilt):
     """Prices of a network's events on a chip, in joules (typical figures).
 
     Args:
@@ -51,6 +52,9 @@ class Meter:
     awake: Mapping[str, float]
     operation: Mapping[str, float]
     static_watts: float
+
+    def __post_init__(self) -> None:
+        self._close("spike", "active", "awake", "operation")
 
     @classmethod
     def of(

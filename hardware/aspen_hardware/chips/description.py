@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from aspen._base.arrays import Rebuilt
 from aspen._base.names import unknown_name
 from aspen.errors import ChipError, InputError
 from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range
@@ -114,7 +116,7 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Chip:
+class Chip(Rebuilt):
     """A chip, as its file describes it.
 
     Args:
@@ -147,6 +149,9 @@ class Chip:
     powered: Mapping[str, str] = field(default_factory=dict)
     contained: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._close("figures", "resets", "missing", "sources", "scenarios", "powered", "contained")
+
     def section(self, name: str) -> dict[str, Figure]:
         """Figures of one section of the file, by key; e.g. ``power``, or ``scenarios.davies2018.energies``."""
         prefix = f"{name}."
@@ -164,7 +169,7 @@ class Chip:
         return Formats(tuple(self.resets["value"]), **widths)
 
     @cached_property
-    def energies(self) -> dict[str, ByScenario]:
+    def energies(self) -> Mapping[str, ByScenario]:
         """Joules of one operation, by kind of operation; those for which some scenario has a figure.
 
         A scenario without a figure for a kind adds nothing for it; ``contained`` says which other figure has it, or
@@ -172,13 +177,14 @@ class Chip:
         """
         by_name = {name: self.section(f"scenarios.{name}.energies") for name in self.scenarios}
         kinds = dict.fromkeys(kind for figures in by_name.values() for kind in figures)
-        return {
+        found = {
             kind: ByScenario(
                 {name: figures[kind].si if kind in figures else NOTHING for name, figures in by_name.items()},
                 self.usual,
             )
             for kind in kinds
         }
+        return MappingProxyType(found)
 
     def energy(self, event: str, connection: str = "dense") -> ByScenario | None:
         """Joules of one event, ``None`` where no scenario has a figure.

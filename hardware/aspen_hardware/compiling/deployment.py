@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from aspen._base.arrays import Rebuilt
 from aspen._base.checks import as_flag, as_integer, as_name, as_number
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.network.files import network_from_section, network_to_section
@@ -90,7 +91,7 @@ class Rounding:
 
 
 @dataclass(frozen=True, eq=False)
-class Deployment:
+class Deployment(Rebuilt):
     """A compiled network.
 
     Args:
@@ -107,6 +108,9 @@ class Deployment:
     rounding: Mapping[str, Rounding]
     warnings: tuple[str, ...] = ()
     placement: Placement | None = None
+
+    def __post_init__(self) -> None:
+        self._close("rounding")
 
     def __str__(self) -> str:
         head = f"{'population':<12}{'exp':>4}{'weight':>9}{'lost':>7}{'threshold':>11}{'beta':>9}{'bias':>9}"

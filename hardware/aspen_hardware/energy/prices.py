@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aspen._base.arrays import Array
+from aspen._base.arrays import Array, Rebuilt
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_hardware.chips.description import Chip
@@ -21,7 +21,7 @@ from aspen_hardware.placing.placement import Placement
 
 
 @dataclass(frozen=True, eq=False)
-class Prices:
+class Prices(Rebuilt):
     """Joules of single events (typical figures).
 
     Args:
@@ -38,6 +38,9 @@ class Prices:
     active: Mapping[str, float]
     awake: Mapping[str, float]
     operation: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        self._close("spike", "active", "awake", "operation")
 
 
 def prices(network: Network, chip: Chip, placement: Placement) -> Prices:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from aspen._base.arrays import Array
+from aspen._base.arrays import Array, Rebuilt
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.targets import as_network
@@ -41,7 +41,7 @@ from aspen_hardware.placing.cores import (
 
 
 @dataclass(frozen=True)
-class Placement:
+class Placement(Rebuilt):
     """A network on the cores of a chip. It may need more cores than one chip has; the design rules refuse that.
 
     Args:
@@ -56,6 +56,9 @@ class Placement:
     limits: Limits
     cores: tuple[Core, ...]
     orders: Mapping[str, Array] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._close("orders")
 
     @property
     def cores_used(self) -> int:

@@ -1,10 +1,11 @@
-"""Arrays of networks cannot be written to: engines keep plans of a network, which would no longer be true of it."""
+"""What is frozen cannot be written to: engines keep plans of a network, which would no longer be true of it."""
 
 from __future__ import annotations
 
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from aspen.dial.profile import DialProfile
 from aspen.network.network import Conv, FixedLif, Network, Population
 from aspen_emulator import run
-from aspen_hardware import Deployment, compile
+from aspen_emulator.streaming import Meter
+from aspen_hardware import Deployment, chip, compile, place
+from aspen_hardware.energy.prices import prices as energy_prices
 from tests.networks import float_network
 
 COPIES: dict[str, Callable[[Any], Any]] = {
@@ -65,6 +68,45 @@ def test_copies_of_deployments_and_dials_are_read_only_too(how: str) -> None:
     assert profile.scale(0.5) == DialProfile.uniform(network).scale(0.5)
     with pytest.raises(TypeError, match="does not support item assignment"):
         profile.slopes["hidden"] = values[0]  # type: ignore[index]
+
+
+def mappings() -> dict[str, tuple[Any, tuple[str, ...]]]:
+    """Frozen objects, and their mappings that have something in them."""
+    network = float_network(1, bias=False)
+    deployment = compile(network, "loihi1")
+    assert deployment.placement is not None
+    kept = run(replace(network, provenance={"from": "test"}), np.ones((3, 2, 6), np.uint8), record="membranes")
+    counts = ("spikes", "synaptic_operations", "active_updates", "awake_updates", "rasters", "membranes")
+    prices = ("spike", "active", "awake", "operation")
+    return {
+        "network": (kept.network, ("provenance",)),
+        "record": (kept, counts),
+        "chip": (chip("loihi1"), ("figures", "resets", "missing", "sources", "scenarios", "powered", "energies")),
+        "deployment": (deployment, ("rounding",)),
+        "placement": (place(float_network(1, (6, 60, 30)), chip("loihi1")), ("orders",)),
+        "prices": (energy_prices(network, chip("loihi1"), place(network, chip("loihi1"))), prices),
+        "meter": (Meter.of(network, chip("loihi1"), 3), prices),
+    }
+
+
+@pytest.mark.parametrize("how", ["itself", *COPIES])
+@pytest.mark.parametrize("kind", ["network", "record", "chip", "deployment", "placement", "prices", "meter"])
+def test_mappings_of_frozen_objects_cannot_be_changed(kind: str, how: str) -> None:
+    made, names = mappings()[kind]
+    again = made if how == "itself" else COPIES[how](made)
+    for name in names:
+        found = getattr(again, name)
+        assert list(found) == list(getattr(made, name)) != []
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            found["other"] = None
+        assert not hasattr(found, "update")
+
+
+def test_what_was_given_is_copied() -> None:
+    given = {"from": "test"}
+    network = replace(float_network(1), provenance=given)
+    given["from"] = "elsewhere"
+    assert network.provenance == {"from": "test"}
 
 
 def test_the_order_of_the_populations_stays_as_it_is() -> None:
