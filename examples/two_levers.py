@@ -27,7 +27,7 @@ LEVERS = ("neither", "dial", "early end", "both")
 
 def train(path: Path, epochs: int | None) -> Path:
     """A network for digits with a dial."""
-    from aspen_emulator.training import train_network
+    from aspen.training.pipeline import train_network
 
     trained = train_network("aspen", data="digits", epochs=epochs)
     trained.network.save(path)

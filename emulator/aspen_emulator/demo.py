@@ -15,11 +15,11 @@ from aspen._base.arrays import Array
 from aspen.errors import InputError, MissingDependencyError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
+from aspen.training.pipeline import train_network
 from aspen_emulator.engines.lava.shim import require_lava
 from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.bench import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
 from aspen_emulator.measuring.plots import Runs, plot_dial, spread
-from aspen_emulator.training import train_network
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, store_deployment
 

@@ -9,11 +9,11 @@ import click
 
 from aspen.data import DATASETS
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
+from aspen.training.pipeline import MODEL_KINDS, Architecture, save_weights, train_network
 from aspen.training.recipes import RECIPES
 from aspen_emulator.cli.common import OneOf, warn
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.numbers import Number, Whole
-from aspen_emulator.training import MODEL_KINDS, Architecture, save_weights, train_network
 
 if TYPE_CHECKING:
     from torch import nn

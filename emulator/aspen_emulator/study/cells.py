@@ -14,8 +14,8 @@ from aspen._base.packages import needed_for
 from aspen.errors import InputError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
+from aspen.training.pipeline import save_weights
 from aspen_emulator.study.problems import Problem
-from aspen_emulator.training import save_weights
 
 PATIENCE = 10
 """Seconds to wait for a scheduler."""

@@ -11,11 +11,11 @@ from aspen._base.names import close_names, did_you_mean, unknown_name
 from aspen.data import digits, load_dataset, tonic_events
 from aspen.errors import AspenError
 from aspen.network.neurons import FixedLif
+from aspen.training.pipeline import Architecture
 from aspen.training.recipes import Recipe, recipe
 from aspen_emulator import run
 from aspen_emulator.cli import main
 from aspen_emulator.cli.doctor import tiny_network
-from aspen_emulator.training import Architecture
 from aspen_hardware import chip
 
 

@@ -25,12 +25,12 @@ from aspen.network.network import load_network
 from aspen.storage import outputs, writing
 from aspen.storage.container import read_container
 from aspen.storage.outputs import check_folder, check_output, is_same_file, rescue
+from aspen.training.pipeline import Trained
 from aspen_emulator import run
 from aspen_emulator.cli import train
 from aspen_emulator.cli.files import FileCommand, InputFile, OutputFile, OutputFolder
 from aspen_emulator.cli.main import COMMANDS
 from aspen_emulator.cli.main import aspen as group
-from aspen_emulator.training import Trained
 from aspen_hardware.compiling.deployment import stored_chips
 from tests.aspen.network.test_network import assert_equal
 from tests.emulator.cli.test_cli import Aspen, aspen, files, run_arguments

@@ -13,8 +13,8 @@ import pytest
 from aspen.data import CurrentEncoder, LevelEncoder
 from aspen.dial.profile import DialProfile
 from aspen.storage import container, writing
+from aspen.training.pipeline import Trained
 from aspen_emulator.cli import train
-from aspen_emulator.training import Trained
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.networks import float_network, random_spikes
 

@@ -12,9 +12,9 @@ import torch
 from aspen.data import DeltaEncoder, RateEncoder, WindowEncoder, digits, har, load_encoder
 from aspen.errors import InputError
 from aspen.network.network import Conv, load_network
+from aspen.training.pipeline import Architecture, adapted
 from aspen.training.recipes import recipe
 from aspen_emulator import run
-from aspen_emulator.training import Architecture, adapted
 from tests.aspen.data.har_files import har_texts, write_folder
 from tests.aspen.data.ts_texts import ts_texts
 from tests.emulator.cli.test_cli import Aspen, aspen
