@@ -50,6 +50,9 @@ class Rate:
 def parse_rate(text: str) -> Rate:
     """``2uJ/window`` or ``10mJ/h``.
 
+    >>> parse_rate("2uJ/window")
+    Rate(joules=2e-06, per='window')
+
     Raises:
         InputError: it is not of this form, or not above 0.
     """
@@ -82,6 +85,9 @@ def parse_duration(text: str) -> float:
 
 def parse_battery(text: str) -> float:
     """``100mAh@3.7V`` or ``5kJ`` in joules.
+
+    >>> parse_battery("100mAh@3.7V")
+    1332.0
 
     Raises:
         InputError: it is neither, or not above 0.

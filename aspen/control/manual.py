@@ -14,6 +14,9 @@ from aspen.control.states import State, check_keys, count, number
 class Manual(Closed):
     """Leaves the knob where it is put.
 
+    >>> Manual(1.5).decision.knob
+    1.5
+
     Args:
         knob: where it stands.
         duty: share of the windows that are run, evenly spread; the others are skipped.

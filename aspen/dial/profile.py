@@ -32,6 +32,10 @@ class DialProfile(Rebuilt):
     accurate end and 1 the sparse one where the profile was trained (:func:`aspen.fit` with the recipe ``aspen``);
     values outside ``[low, high]`` are refused.
 
+    >>> profile = DialProfile({"hidden": 0.7})  # at knob 1 the thresholds are twice as high
+    >>> print(f"{profile.scale(1.0)['hidden'].item():.2f}")
+    2.01
+
     Args:
         slopes: population -> change of the threshold's logarithm per unit of the knob; a scalar or the population's
             shape. Populations left out are not dialled.

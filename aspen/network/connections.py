@@ -26,7 +26,11 @@ from aspen.network.connection import Connection as Connection
 
 @dataclass(frozen=True, eq=False)
 class Dense(Connection):
-    """All-to-all synapses, as in ``torch.nn.Linear``; ``weight`` (n_target, n_source), ``bias`` (n_target,)."""
+    """All-to-all synapses, as in ``torch.nn.Linear``; ``weight`` (n_target, n_source), ``bias`` (n_target,).
+
+    >>> Dense("input", "hidden", [[0.5, -1.0], [0.0, 2.0], [1.0, 1.0]]).fan_out()
+    array([2, 3])
+    """
 
     kind: ClassVar[str] = "dense"
     array_fields: ClassVar[tuple[str, ...]] = ("weight", "bias")
@@ -79,6 +83,9 @@ class Dense(Connection):
 @dataclass(frozen=True, eq=False)
 class Sparse(Connection):
     """Any linear map, by its synapses: synapse i leads from ``columns[i]`` to ``rows[i]`` with ``weight[i]``.
+
+    >>> Sparse("input", "output", [0.5, -1.0], rows=[0, 2], columns=[1, 0], shape=(3, 2)).shape
+    (3, 2)
 
     Args:
         rows: (n_synapses,) indices of target neurons.
@@ -169,6 +176,10 @@ class Sparse(Connection):
 @dataclass(frozen=True, eq=False)
 class Conv(Connection):
     """A convolution over one or two dimensions, as ``torch.nn.Conv1d`` and ``Conv2d`` (a cross-correlation).
+
+    >>> import numpy as np
+    >>> Conv("input", "hidden", np.ones((4, 1, 3, 3)), input_shape=(1, 8, 8), padding=(1, 1)).stride
+    (1, 1)
 
     Args:
         weight: (channels_out, channels_in / groups, *kernel).

@@ -114,6 +114,12 @@ class Population:
 class Network(Rebuilt):
     """A spiking network: immutable, in NumPy arrays, in floating point or in a chip's integers (never mixed).
 
+    >>> from aspen.network import Dense, Lif
+    >>> populations = Population("input", (2,)), Population("output", (1,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[0.5, 0.7]]),))
+    >>> network.n_neurons, network.is_integer
+    (1, False)
+
     Args:
         populations: exactly one input population (``neuron=None`` or ``current=True``), and one or more others.
         connections: each reads one population and drives another or itself. Those with delay 0 form no cycle.

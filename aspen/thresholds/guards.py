@@ -326,6 +326,12 @@ def set_threshold_scale(model: nn.Module, scale: float | Mapping[str, float]) ->
     perturbation is a plain snnTorch neuron again; one that has stepped at another scale finishes its reset first, so
     there the guard goes with the next two steps.
 
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((64, 32, 10))
+    >>> set_threshold_scale(model, 1.5)
+    >>> get_threshold_scale(model)  # the last layer is left alone
+    {'lif1': 1.5, 'lif2': 1.0}
+
     Args:
         model: A model with snnTorch neurons; its parameters and ``state_dict`` are not touched.
         scale: A factor > 0 for all hidden layers (the output layer is left alone), or a mapping from layer name, as in

@@ -177,6 +177,9 @@ networks with BatchNorm and a linear read-out."""
 def recipe(name: str) -> Recipe:
     """The recipe called ``name``.
 
+    >>> recipe("perturbed").name
+    'perturbed'
+
     Raises:
         InputError: there is none.
     """

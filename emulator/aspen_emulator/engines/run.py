@@ -69,6 +69,15 @@ def run(
 ) -> Record:
     """Run a network on spikes. The state starts at zero for every sample.
 
+    >>> import numpy as np
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> lif = Lif(threshold=1.0, beta=0.9)
+    >>> layers = Population("input", (2,)), Population("hidden", (1,), lif), Population("output", (1,), lif)
+    >>> network = Network(layers, (Dense("input", "hidden", [[0.3, 0.3]]), Dense("hidden", "output", [[1.5]])))
+    >>> spikes = np.ones((8, 1, 2), np.uint8)  # 8 steps, 1 sample
+    >>> [int(run(network, spikes, knob).spikes["hidden"].sum()) for knob in (0.5, 1.0, 2.0)]
+    [8, 4, 2]
+
     Args:
         target: a deployment (a chip's integers), or a network as it is (floating point).
         spikes: (time, batch, *input_shape), bool or integers, 0 and 1; or the current, where the input takes one.

@@ -296,6 +296,9 @@ def chip_names() -> list[str]:
 def chip(name_or_path: str | Path) -> Chip:
     """Read a chip: one that comes with ASPEN, by name, or your own ``.toml`` file, by path.
 
+    >>> chip("loihi1").limits.neurons_per_core
+    1024
+
     Raises:
         ChipError: there is no chip of that name, or the file is not a valid chip file.
         InputError: there is no such file.

@@ -50,6 +50,12 @@ def compile(
     over) instead of the worst case. On the sample the result never keeps fewer spikes than without. Neurons of the
     output population are not scaled, as their membranes may be read out.
 
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> layers = Population("input", (2,)), Population("output", (1,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(layers, (Dense("input", "output", [[0.5, 0.7]]),))
+    >>> compile(network, "loihi1").network.connections[0].weight
+    array([[182, 255]], dtype=int32)
+
     Args:
         network: a network in floating point. One that is in integers already is checked and kept as it is.
         target: a chip, its name, or the path of a chip file.
