@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from aspen_emulator.engines.lava.plan import make_plan
 from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_hardware import chip, compile, place
 from aspen_hardware.placing import rules
+from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.hardware.placing.test_placement import with_figures
 from tests.networks import fixed_network, float_network, random_spikes
+
+__all__ = ["aspen"]
 
 Calls = Callable[[Callable[..., Any]], list[tuple[Any, ...]]]
 
@@ -123,6 +127,26 @@ def test_a_sweep_places_once_for_each_chip(calls: Calls) -> None:
     bench = Bench(network, [spikes, spikes], labels, [chip("loihi1"), chip("truenorth"), None])
     make_tables(bench, measure(bench, [0.5, 1.0, 2.0]), "data", max_loss=0.5)
     assert [on.name for _, on in placed] == ["loihi1", "truenorth"]
+
+
+@pytest.mark.parametrize(
+    ("command", "targets"),
+    [("run", ["loihi1"]), ("report", ["loihi1", "truenorth"]), ("report --ann", ["loihi1", "generic-45nm"])],
+)
+def test_a_command_places_once_for_each_chip(
+    command: str, targets: list[str], tmp_path: Path, aspen: Aspen, calls: Calls
+) -> None:
+    """What it compiles is placed already; the four rivals of ``--ann`` stand beside one account of the run."""
+    float_network(1).save(tmp_path / "net.aspen")
+    np.save(tmp_path / "in.npy", random_spikes(2, 6, 3, 6))
+    names = [name for name in targets if name != "generic-45nm"]
+    given = [argument for name in names for argument in ("--chip", name)]
+    places = calls(place)
+    name, *flags = command.split()
+    outputs = ["--output", tmp_path / "out.npy"] if name == "run" else []
+    code, _, error = aspen(name, tmp_path / "net.aspen", "--input", tmp_path / "in.npy", *outputs, *given, *flags)
+    assert code == 0, error
+    assert [on.name for _, on in places] == targets
 
 
 class Silent:

@@ -29,6 +29,7 @@ from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, load_deployment, stored_chips
 from aspen_hardware.placing.dials import dial_findings
+from aspen_hardware.placing.placement import Placement
 
 if TYPE_CHECKING:
     from aspen.data.encoders import StoredEncoder
@@ -174,6 +175,11 @@ def prepare(source: NetworkFile, target: Chip | None, floating: bool) -> tuple[N
     if source.has_sections and target.name in stored_chips(source.sections):
         return load_deployment(source.sections, target.name), target
     return compile(network, target, profile=source.dial), target
+
+
+def placed(program: Network | Deployment) -> Placement | None:
+    """The cores of what :func:`prepare` compiled, on the chip that it names; ``None`` where it did not compile."""
+    return program.placement if isinstance(program, Deployment) else None
 
 
 def is_given(name: str) -> bool:

@@ -22,6 +22,7 @@ from aspen_emulator.cli.common import (
     json_option,
     load_dial,
     network_argument,
+    placed,
     prepare,
     refuse_without,
     scales_to_knob,
@@ -33,11 +34,10 @@ from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import run
 from aspen_hardware.chips.description import Chip, chip
-from aspen_hardware.energy.baseline import RELU_DENSITY, ann_baseline, input_density
+from aspen_hardware.energy.baseline import DESIGN, RELU_DENSITY, ann_baseline, input_density
 from aspen_hardware.energy.break_even import BreakEven, break_even
 from aspen_hardware.energy.costs import TIMES
 from aspen_hardware.energy.model import energy_model
-from aspen_hardware.energy.report import EnergyReport
 
 
 @click.command("report", cls=FileCommand)
@@ -108,7 +108,18 @@ def report_command(
     if dial is not None:
         knob = load_dial(trained, program, on, [dial]).scale(dial)
     record = run(program, spikes, knob, record="spikes")
-    reports = [_priced(record, one, time, step_time, clock) for one in chips]
+    cores = placed(program)
+    reports = [
+        energy_model(
+            record,
+            one,
+            cores if one is on else None,
+            step_time=step_time,
+            time=time,
+            clock=clock if _has_clock(one) else None,
+        )
+        for one in chips
+    ]
     if plot is not None:
         with saving():
             reports[0].plot(plot)
@@ -125,10 +136,6 @@ def report_command(
     click.echo("\n\n".join(str(part) for part in (*reports, *rivals)))
 
 
-def _priced(record: Record, one: Chip, time: str | None, step_time: float | None, clock: float | None) -> EnergyReport:
-    return energy_model(record, one, step_time=step_time, time=time, clock=clock if _has_clock(one) else None)
-
-
 def _has_clock(one: Chip) -> bool:
     return "per_megahertz" in one.power
 
@@ -137,8 +144,9 @@ def _rivals(record: Record) -> list[BreakEven]:
     """The run beside the ANN at its best, once more without zeros, with the spikes' own traffic, and at every step."""
     network = record.network
     zeros = {network.input.name: input_density(record), **dict.fromkeys(network.hidden, RELU_DENSITY)}
+    spent = energy_model(record, chip(DESIGN))
     return [
-        break_even(network, record, ann)
+        break_even(network, spent, ann)
         for ann in (
             ann_baseline(network),
             ann_baseline(network, density=zeros),

@@ -26,6 +26,7 @@ from aspen_emulator.cli.common import (
     json_option,
     load_dial,
     network_argument,
+    placed,
     prepare,
     save_array,
     scales_to_knob,
@@ -37,6 +38,7 @@ from aspen_emulator.engines.inputs import FEWER, check_size, load_spikes
 from aspen_emulator.engines.run import network_of, run
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.model import energy_model
+from aspen_hardware.placing.placement import Placement
 
 SCALE_OPTION = "--threshold-scale"
 
@@ -124,7 +126,7 @@ def run_command(
     summary = {
         **record.summary(),
         **({"threshold_scale": knob} if dial is None else {"dial": dial}),
-        **_energy(record, on),
+        **_energy(record, on, placed(program)),
     }
     with saving() as outcome:
         save_array(output, record.output)
@@ -160,10 +162,10 @@ def fit_steps(spikes: Array, steps: int | None) -> Array:
     return np.concatenate([spikes[:steps], np.zeros((missing, *spikes.shape[1:]), spikes.dtype)])
 
 
-def _energy(record: Record, on: Chip | None) -> dict[str, Any]:
+def _energy(record: Record, on: Chip | None, placement: Placement | None) -> dict[str, Any]:
     if on is None:
         return {"chip": None}
-    return {"chip": on.name, "energy": energy_model(record, on).to_dict()}
+    return {"chip": on.name, "energy": energy_model(record, on, placement).to_dict()}
 
 
 def _text(summary: dict[str, Any], output: Path | None) -> str:
