@@ -16,6 +16,7 @@ from typing import Any
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 _DAMAGE = (
@@ -32,6 +33,8 @@ _DAMAGE = (
     OSError,
 )
 """What reading a damaged pickle raises."""
+LOADS_ALONE = ("0.68.",)
+"""Versions of numba of which it is known what stored code calls, and so what loading it needs."""
 
 
 class _Checked(CompileResultCacheImpl):
@@ -55,11 +58,22 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            return self._load(sig, target_context)
         except _DAMAGE:
             _say(f"{self.cache_path}: the stored machine code is damaged; compiling it anew")
             self._empty()
             return None
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        """As numba's own, which first registers all that it can compile: that takes longer than a small run.
+
+        Stored code calls numba's runtime, which holds its arrays; parallel code starts its threads itself.
+        """
+        if not numba.__version__.startswith(LOADS_ALONE):
+            return super().load_overload(sig, target_context)
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:

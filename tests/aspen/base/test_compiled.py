@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numba
 import pytest
 
 from aspen._base import compiled as _compiled
@@ -50,6 +52,40 @@ def outcome(module: ModuleType) -> tuple[int, int]:
 def test_code_is_compiled_once(load: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
     assert [outcome(load()), outcome(load())] == [(42, 1), (42, 0)]
     assert capsys.readouterr().err == ""
+
+
+MAKING = """
+import sys
+import numpy as np
+from aspen._base.compiled import compiled
+
+@compiled
+def squares(n):
+    made = np.zeros(n)
+    for i in range(n):
+        made[i] = i * i
+    return made
+
+print(squares(4).tolist(), sum(squares.stats.cache_misses.values()), "numba.np.linalg" in sys.modules)
+"""
+
+
+def test_stored_code_runs_without_what_compiles_it(tmp_path: Path) -> None:
+    """Arrays are made in it, which ends the process where numba's runtime was not started."""
+    (tmp_path / "making.py").write_text(MAKING)
+    command = [sys.executable, "-c", "import making"]
+    first, second = (subprocess.run(command, cwd=tmp_path, capture_output=True, text=True) for _ in range(2))
+    assert first.stdout == "[0.0, 1.0, 4.0, 9.0] 1 True\n", first.stderr
+    loads = not numba.__version__.startswith(_compiled.LOADS_ALONE)
+    assert second.stdout == f"[0.0, 1.0, 4.0, 9.0] 0 {loads}\n", second.stderr
+
+
+def test_other_versions_of_numba_load_as_they_do(
+    load: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome(load())
+    monkeypatch.setattr(_compiled, "LOADS_ALONE", ("0.0.",))
+    assert outcome(load()) == (42, 0)
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
