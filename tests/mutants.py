@@ -87,6 +87,7 @@ TESTS: dict[str, list[str]] = {
     "hardware/aspen_hardware/energy/baseline.py": ["test_energy_baseline", "test_break_even"],
     "hardware/aspen_hardware/energy/break_even.py": ["test_break_even"],
     "hardware/aspen_hardware/energy/cycles.py": ["test_energy_cycles"],
+    "hardware/aspen_hardware/energy/prices.py": ["test_prices"],
     "aspen/network/record.py": [
         "test_record",
         "test_recount",

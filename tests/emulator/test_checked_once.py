@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.errors import ChipError
+from aspen.errors import ChipError, InputError
 from aspen.network.network import Network
-from aspen_emulator import observe, run, sweep
+from aspen_emulator import observe, run, session, sweep
 from aspen_emulator.engines.inputs import check_input
 from aspen_emulator.engines.lava import engine as lava_engine
 from aspen_emulator.engines.lava import loihi as loihi_engine
@@ -158,7 +158,12 @@ class Silent:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def request(self, command: str, network: Network, given: Any, *others: Any, **named: Any) -> Any:
+    def request(self, command: str, *given: Any, **named: Any) -> Any:
+        if command in ("run", "run_stock"):
+            return self._run(command, *given)
+        return ({"layer1": np.zeros(8, np.uint8), "layer2": np.zeros(4, np.uint8)}, {}) if command == "step" else None
+
+    def _run(self, command: str, network: Network, given: Any, *others: Any) -> Any:
         rasters = {name: np.zeros((*given.shape[:2], network[name].size), np.uint8) for name in network.order}
         return (rasters, {}) if command == "run" else rasters
 
@@ -173,6 +178,17 @@ def test_a_run_on_lava_checks_and_plans_once(monkeypatch: pytest.MonkeyPatch, ca
     lava_engine.run_lava(network, spikes, thresholds)
     lava_engine.run_on(Silent(), network, spikes, thresholds)  # type: ignore[arg-type]
     assert (len(inputs), len(plans)) == (3, 3)
+
+
+def test_a_step_on_lava_checks_once(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> None:
+    monkeypatch.setattr(lava_engine, "LavaWorker", Silent)
+    network, step = float_network(1, bias=False), random_spikes(1, 1, 1, 6)[0]
+    with session(network, engine="lava") as live:
+        inputs = calls(check_input)
+        live.step(step.astype(np.int64))
+        assert len(inputs) == 1
+    with lava_engine.LavaSession(network) as alone, pytest.raises(InputError, match="spikes: found values"):
+        alone.step(2 * np.ones(6, int))
 
 
 def test_a_run_on_loihi_checks_once(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> None:

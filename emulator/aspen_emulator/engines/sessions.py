@@ -97,7 +97,7 @@ class _Lava:
         self._now: dict[str, Array] = {}
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
-        now = self._session.step(spikes[0], {name: array[0] for name, array in thresholds.items()})
+        now = self._session.step_checked(spikes[0], {name: array[0] for name, array in thresholds.items()})
         self._now = {name: raster.reshape(1, -1) for name, raster in now.items()}
         return self._now
 

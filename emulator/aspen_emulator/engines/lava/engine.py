@@ -193,7 +193,10 @@ class LavaSession:
             InputError: spikes or thresholds are not allowed; nothing has happened.
             EngineError: the step failed or timed out, and the session is closed; or it was closed before.
         """
-        checked = check_input(self.network, np.asarray(spikes)[None, None])[0, 0]
+        return self.step_checked(check_input(self.network, np.asarray(spikes)[None, None])[0, 0], thresholds)
+
+    def step_checked(self, checked: Array, thresholds: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """:meth:`step` on input that :func:`aspen_emulator.engines.inputs.check_input` has seen."""
         check_names(self.network, thresholds or {}, complete=False)
         wanted = {name: _per_neuron(self.network, name, array) for name, array in (thresholds or {}).items()}
         changed = {name: a for name, a in wanted.items() if not np.array_equal(a, self._thresholds[name])}
