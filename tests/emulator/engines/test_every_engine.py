@@ -1,0 +1,81 @@
+"""What holds of every engine: the definition's record, whatever form the input has; values that stay as they are."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aspen.errors import InputError
+from aspen.network import Network
+from aspen_emulator import run
+from aspen_emulator.engines.lava.shim import lava_available
+from aspen_emulator.engines.run import ENGINES
+from tests.emulator.engines.test_fast import assert_same
+from tests.networks import fixed_network
+
+ON_LAVA = [
+    pytest.mark.lava,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(not lava_available(), reason="lava-nc is not installed"),
+]
+ON_A_CHIP = {"loihi"}
+"""Takes fewer networks than the others, and cannot be had here: its own tests simulate it."""
+every_engine = pytest.mark.parametrize(
+    "engine", [pytest.param(name, marks=ON_LAVA if name == "lava" else []) for name in ENGINES if name not in ON_A_CHIP]
+)
+NETWORK = fixed_network(15)
+SPIKES = (np.random.default_rng(15).random((9, 2, *NETWORK.input.shape)) < 0.4).astype(np.uint8)
+KNOB = np.linspace(0.5, 1.5, 9)
+
+
+@every_engine
+def test_gives_the_record_of_the_definition_while_the_knob_turns(engine: str) -> None:
+    found = run(NETWORK, SPIKES, KNOB, engine=engine, record="membranes")
+    assert_same(found, run(NETWORK, SPIKES, KNOB, engine="reference", record="membranes"))
+    assert found.engine == engine
+    assert all(0.2 < found.rasters[name].mean() < 0.6 for name in NETWORK.order)
+
+
+@every_engine
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_copied_network_runs_alike_and_so_is_a_copied_record(engine: str, duplicate: Callable[[Any], Any]) -> None:
+    twin: Network = duplicate(NETWORK)
+    found = run(twin, SPIKES, engine=engine, record="spikes")
+    assert_same(found, run(NETWORK, SPIKES, engine="reference", record="spikes"))
+    assert_same(duplicate(found), found)
+
+
+@every_engine
+def test_spikes_of_any_form_are_left_as_they_are(engine: str) -> None:
+    given = np.asfortranarray(SPIKES.astype(bool))
+    given.flags.writeable = False
+    found = run(NETWORK, given, engine=engine)
+    np.testing.assert_array_equal(given, SPIKES.astype(bool))
+    assert_same(found, run(NETWORK, SPIKES.astype(np.int64), engine="reference"))
+
+
+@every_engine
+@pytest.mark.parametrize(
+    ("spikes", "options"),
+    [
+        (SPIKES * 2, {}),
+        (SPIKES.astype(np.float64), {}),
+        (SPIKES[0], {}),
+        (SPIKES[:0], {}),
+        (SPIKES, {"threshold_scale": 0.0}),
+        (SPIKES, {"threshold_scale": {"nobody": 1.0}}),
+        (SPIKES, {"threshold_scale": KNOB[1:]}),
+        (SPIKES, {"record": "everything"}),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(
+    engine: str, spikes: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, engine, lambda *_: pytest.fail("it ran"))
+    with pytest.raises(InputError, match=r"^[^\n]+$"):
+        run(NETWORK, spikes, engine=engine, **options)
