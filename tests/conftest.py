@@ -7,8 +7,11 @@ other: a runtime starts a process for each part of a network, and waits for answ
 from __future__ import annotations
 
 import os
+import random
+import sys
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -41,3 +44,12 @@ def _silent_compiling() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aspen._base.compiling.tell", lambda line: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """A test begins with the same random numbers alone, in any order and in any process."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - of libraries that draw from it
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
