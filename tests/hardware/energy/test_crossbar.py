@@ -24,7 +24,7 @@ from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.placing.placement import place
 from aspen_hardware.placing.rules import check
-from tests.hardware.chips.test_chips import SMALL, small
+from tests.hardware.chips.small_chip import SMALL, small
 from tests.hardware.energy.test_energy import rasters, record, tiny
 from tests.hardware.placing.test_placement import floats
 from tests.hardware.placing.test_placement_shared import networks
