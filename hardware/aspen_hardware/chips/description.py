@@ -31,6 +31,11 @@ KINDS = {"conv": "convolution"}
 """Kind of connection -> what a chip file calls it, where that is another word."""
 
 
+def key_of_kind(event: str, connection: str) -> str:
+    """The key of an event's figure that holds for one kind of connection alone, e.g. synaptic_operation_sparse."""
+    return f"{event}_{KINDS.get(connection, connection)}"
+
+
 @dataclass(frozen=True)
 class Figure:
     """One published number, in the unit of the file.
@@ -194,10 +199,11 @@ class Chip(Rebuilt):
             connection: kind of the connection whose synapses are meant; a scenario without a figure of its own for that
                 kind takes the one for a dense matrix.
         """
-        found, special = self.energies.get(event), self.energies.get(f"{event}_{KINDS.get(connection, connection)}")
+        key = key_of_kind(event, connection)
+        found, special = self.energies.get(event), self.energies.get(key)
         if found is None or special is None:
             return found
-        own = {name: f"scenarios.{name}.energies.{event}_{KINDS.get(connection, connection)}" for name in found.of}
+        own = {name: f"scenarios.{name}.energies.{key}" for name in found.of}
         values = {name: special.of[name] if own[name] in self.figures else value for name, value in found.of.items()}
         return ByScenario(values, self.usual)
 

@@ -14,6 +14,11 @@ class Range:
     typical: float
     high: float
 
+    @classmethod
+    def exactly(cls, value: float) -> Range:
+        """A quantity of which one value is known."""
+        return cls(value, value, value)
+
     def __add__(self, other: Range) -> Range:
         return Range(self.low + other.low, self.typical + other.typical, self.high + other.high)
 
@@ -24,7 +29,7 @@ class Range:
         return Range(self.low * factor, self.typical * factor, self.high * factor)
 
 
-NOTHING = Range(0.0, 0.0, 0.0)
+NOTHING = Range.exactly(0.0)
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,10 @@ from aspen.network.connections import Connection
 from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen.network.targets import as_network
-from aspen.units import format_energy
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.description import chip as read_chip
-from aspen_hardware.chips.ranges import ByScenario, Range
+from aspen_hardware.chips.ranges import ByScenario
+from aspen_hardware.energy.text import row
 
 DESIGN = "generic-45nm"
 RELU_DENSITY = 0.5
@@ -337,9 +337,3 @@ def _parts(prices: Mapping[str, ByScenario], counts: Mapping[str, float], frames
 
 def _times(frames: int) -> str:
     return "once" if frames == 1 else f"{frames} times"
-
-
-def row(name: str, energy: Range | ByScenario) -> str:
-    """One line of a table: typical, low, high."""
-    values = (energy.typical, energy.low, energy.high)
-    return f"  {name:<40}" + "".join(f"{format_energy(value):>12}" for value in values)

@@ -12,10 +12,11 @@ from aspen.network.record import Record
 from aspen.network.targets import as_network
 from aspen_hardware.chips.description import chip as read_chip
 from aspen_hardware.chips.ranges import ByScenario, Range
-from aspen_hardware.energy.baseline import DESIGN, AnnCost, row
+from aspen_hardware.energy.baseline import DESIGN, AnnCost
 from aspen_hardware.energy.costs import summed
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport, Entry
+from aspen_hardware.energy.text import row
 
 BY_SPIKES = ("synaptic_operation", "spike", "spike_packet", "hop_east_west", "hop_north_south")
 """Kinds of event that there are as many of as spikes."""

@@ -15,7 +15,7 @@ from aspen._base.checks import as_float, as_integer, as_name, as_quantity, shown
 from aspen.errors import InputError
 from aspen.network.record import Record
 from aspen.units import format_duration
-from aspen_hardware.chips.description import KINDS, Chip, Figure
+from aspen_hardware.chips.description import Chip, Figure, key_of_kind
 from aspen_hardware.chips.ranges import ByScenario, Range, in_each
 from aspen_hardware.energy import cycles
 from aspen_hardware.energy.crossbar import Crossbar
@@ -238,7 +238,7 @@ def run_seconds(
         longest = 0.0 if measured is None else measured.high * steps
         return in_each(lambda least: Range(least.low, least.typical, max(least.high, longest)), work), chosen
     each = chip.step_time if step_time is None else step_time
-    return None if each is None else Range(each, each, each).times(steps), chosen
+    return None if each is None else Range.exactly(each).times(steps), chosen
 
 
 def check_step_time(seconds: object) -> None:
@@ -267,8 +267,7 @@ def busy_seconds(
     """
     clocked = cycles.work(record, chip)
     if clocked is not None:
-        seconds = clocked.seconds * record.steps * record.batch
-        return Range(seconds, seconds, seconds)
+        return Range.exactly(clocked.seconds * record.steps * record.batch)
     return work_seconds(record, chip, placement, clock)
 
 
@@ -299,12 +298,12 @@ def work_seconds(record: Record, chip: Chip, placement: Placement, clock: float 
         if hertz is None:
             return None
         each = float(crossbar.cycles(record, placement).sum()) / (hertz * 1e6)
-        return ByScenario({name: Range(each, each, each) for name in chip.scenarios}, chip.usual)
+        return ByScenario({name: Range.exactly(each) for name in chip.scenarios}, chip.usual)
     speeds = {name: chip.section(f"scenarios.{name}.speeds") for name in chip.scenarios}
     if not speeds or any(key not in figures for figures in speeds.values() for key in SPEEDS):
         return None
     times = {name: _work(record, chip, name, figures, placement) for name, figures in speeds.items()}
-    return ByScenario({name: Range(each, each, each) for name, each in times.items()}, chip.usual)
+    return ByScenario({name: Range.exactly(each) for name, each in times.items()}, chip.usual)
 
 
 def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figure], placement: Placement) -> float:
@@ -319,8 +318,8 @@ def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figur
         for connection in record.network.incoming(name):
             arriving = record.synaptic_operations.get(connection.name, 0)
             arriving = arriving + record.multiply_accumulates.get(connection.name, 0)
-            kind = f"synaptic_operation_{KINDS.get(connection.kind, connection.kind)}"
-            busy = busy + arriving * times.get(kind, times["synaptic_operation"])
+            own = key_of_kind("synaptic_operation", connection.kind)
+            busy = busy + arriving * times.get(own, times["synaptic_operation"])
             busy = busy + record.spikes[connection.source] * cores * times.get("packet_in", 0.0)
         sent = sum(len(placement.of(c.target)) for c in record.network.connections if c.source == name)
         busy = busy + record.spikes[name] * (times.get("spike", 0.0) + sent * times.get("packet_out", 0.0))

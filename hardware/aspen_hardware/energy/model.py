@@ -105,7 +105,8 @@ def energy_model(
     clocked, unclocked = _clocked(record, chip)
     step = None if seconds is None else seconds.typical / (record.steps * record.batch)
     entries = tuple(_entries(record, chip, ways, placement))
-    busy = None if unclocked else busy_seconds(record, chip, placement, clock)
+    gated = chip.powered.get("rule") == "gated"  # otherwise nobody asks how long it works
+    busy = busy_seconds(record, chip, placement, clock) if gated and not unclocked else None
     static = None if seconds is None else static_energy(chip, placement, seconds, busy, clock)
     late = "" if timing == "work" else _late(record, chip, placement, seconds, clock, clocked)
     return EnergyReport(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aspen.units import format_duration, format_energy
@@ -25,11 +26,11 @@ def text(report: EnergyReport) -> str:
     wide = max([44, *map(len, events)])
     columns = f"{'typical':>12}{'low':>12}{'high':>12}"
     lines = [headline(report), f"{'per inference':<{wide + 2}}{columns}"]
-    lines += [_row(name, getattr(parts, name), wide) for name in ("total", "static", "dynamic")]
-    lines += [_row("of dynamic: the input's synapses", first.times(each), wide)] if first else []
+    lines += [row(name, getattr(parts, name), wide) for name in ("total", "static", "dynamic")]
+    lines += [row("of dynamic: the input's synapses", first.times(each), wide)] if first else []
     if report.share is not None:
         name = "in no total: the used cores' share of static"
-        lines.append(_row(name, report.share.times(each), wide))
+        lines.append(row(name, report.share.times(each), wide))
     lines += [f"{'whole run':<{wide + 2}}{columns}{'count':>16}"]
     for name, event in events.items():
         lines.append(_entry_row(name, event, wide) + f"{event.count:>16,}")
@@ -79,15 +80,20 @@ def _spread(energy: Range | ByScenario) -> str:
 def _entry_row(name: str, entry: Entry, wide: int) -> str:
     """A row in which no figure is a word, not a zero: "elsewhere" where the energy is in another line."""
     if entry.joules is None:
-        words = ["elsewhere" if entry.elsewhere and not entry.unpriced else "unknown", "", ""]
-        return f"  {name:<{wide}}" + "".join(f"{word:>12}" for word in words)
+        word = "elsewhere" if entry.elsewhere and not entry.unpriced else "unknown"
+        return _cells(name, (word, "", ""), wide)
     absent = {**dict.fromkeys(entry.elsewhere, "elsewhere"), **dict.fromkeys(entry.unpriced, "unknown")}
     typical, low, high = (format_energy(x) for x in (entry.joules.typical, entry.joules.low, entry.joules.high))
     typical, low = absent.get(entry.joules.usual, typical), next(reversed(absent.values()), low)
-    return f"  {name:<{wide}}" + "".join(f"{cell:>12}" for cell in (typical, low, high))
+    return _cells(name, (typical, low, high), wide)
 
 
-def _row(name: str, energy: Range | ByScenario | None, wide: int) -> str:
+def row(name: str, energy: Range | ByScenario | None, wide: int = 40) -> str:
+    """One line of a table: typical, low, high."""
     if energy is None:
-        return f"  {name:<{wide}}{'unknown':>12}{'':>24}"
-    return f"  {name:<{wide}}" + "".join(f"{format_energy(x):>12}" for x in (energy.typical, energy.low, energy.high))
+        return _cells(name, ("unknown", "", ""), wide)
+    return _cells(name, [format_energy(value) for value in (energy.typical, energy.low, energy.high)], wide)
+
+
+def _cells(name: str, cells: Iterable[str], wide: int) -> str:
+    return f"  {name:<{wide}}" + "".join(f"{cell:>12}" for cell in cells)
