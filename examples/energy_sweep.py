@@ -44,9 +44,9 @@ def main() -> None:
 
     best = max(point.accuracy for point in points)
     chosen = min((p for p in points if p.accuracy >= best - 0.01), key=lambda p: p.hidden_spikes)
-    record = run(deployment, data.spikes("test"), chosen.threshold_scale)
+    record = run(deployment, data.spikes("test"), chosen.knob)
     accuracy = (record.predictions == data.test.labels).mean()
-    print(f"\nchosen on validation data: knob at {chosen.threshold_scale:g}; on test data {accuracy:.1%} correct")
+    print(f"\nchosen on validation data: knob at {chosen.knob:g}; on test data {accuracy:.1%} correct")
     print(energy_model(record, chip("loihi1")))
 
 

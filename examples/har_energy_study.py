@@ -77,10 +77,10 @@ def main() -> None:
     frugal = next(point for point in kept if point.accuracy >= kept[-1].accuracy - 0.03)
     placement = place(deployment.network, chip(options.chip))
     for what, point in (("accurate", kept[-1]), ("frugal, within 3 points", frugal)):
-        record = run(deployment, data.spikes("test"), dial.scale(point.threshold_scale), record="spikes")
+        record = run(deployment, data.spikes("test"), dial.scale(point.knob), record="spikes")
         accuracy = (record.predictions == data.test.labels).mean()
         spikes = record.hidden_spikes.mean()
-        print(f"\n{what}: knob {point.threshold_scale:g}, {spikes:.0f} hidden spikes; test data {accuracy:.1%} correct")
+        print(f"\n{what}: knob {point.knob:g}, {spikes:.0f} hidden spikes; test data {accuracy:.1%} correct")
         print(energy_model(record, chip(options.chip), placement))
 
 

@@ -53,7 +53,7 @@ def levers(path: Path, data: Dataset, encodings: int, within: float) -> list[Ear
     dialled = next(point for point in table.points if point.accuracy >= table.best.accuracy - within)
     test, found = bench(path, data, "test", encodings), []
     for early in (None, table.early):
-        result = measure(test, [table.best.threshold_scale, dialled.threshold_scale], early=early)
+        result = measure(test, [table.best.knob, dialled.knob], early=early)
         found += [EarlyPoint(*pair) for pair in zip(result.points["loihi1"], result.taken, strict=True)]
     return found
 

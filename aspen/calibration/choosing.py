@@ -129,7 +129,7 @@ class Chooser(Closed):
             what = "surely" if sure else "as measured"
             raise InputError(
                 f"min-accuracy: found {minimum:g}, possible is up to {_digits(reached(best), floor):g} {what}, at knob "
-                f"{best.point.threshold_scale:g}; ask for that or less, or train a better network"
+                f"{best.point.knob:g}; ask for that or less, or train a better network"
             )
         enough = [offer for offer in self.offers if reached(offer) >= minimum]
         return self._choice(min(enough, key=self._cost_or_spikes))
@@ -195,7 +195,7 @@ class Chooser(Closed):
     def _parts(self, offer: EarlyPoint) -> str:
         static = "" if self.dynamic else f" and {format_energy(1e-9 * (self._static(offer) or 0.0))} static"
         dynamic = format_energy(1e-9 * (offer.point.dynamic_nj or 0.0))
-        return f"{dynamic} dynamic{static}, {offer.point.accuracy:.1%} correct, at knob {offer.point.threshold_scale:g}"
+        return f"{dynamic} dynamic{static}, {offer.point.accuracy:.1%} correct, at knob {offer.point.knob:g}"
 
     def _check_rate(self, battery: Battery) -> None:
         for what, value in (("joules", battery.joules), ("seconds", battery.seconds), ("rate", battery.rate)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class OperatingPoint:
     """One knob setting, measured. Energies are None where the chip has no published figures, or there is no chip.
 
     Args:
-        threshold_scale: the knob.
+        knob: where it stood: a threshold scale, or the knob of a learned dial.
         accuracy: fraction of samples classified correctly.
         accuracy_low, accuracy_high: Wilson's 95 % interval of the accuracy; where it is known who the samples are
             from, of that on subjects that were not seen.
@@ -35,7 +36,7 @@ class OperatingPoint:
         unanswered: fraction of samples without an answer (:func:`aspen.network.readout.answers`); they are not correct.
     """
 
-    threshold_scale: float
+    knob: float
     accuracy: float
     accuracy_low: float
     accuracy_high: float
@@ -58,6 +59,14 @@ class OperatingPoint:
             if not (optional and value is None):
                 check = as_integer if each.name == "samples" else as_number
                 object.__setattr__(self, each.name, check(each.name, value, remedy="measure again"))
+
+
+def point_of(stored: Mapping[str, Any]) -> OperatingPoint:
+    """The operating point that was stored as plain values; its knob was called ``threshold_scale`` at first."""
+    values = dict(stored)
+    if "knob" not in values and "threshold_scale" in values:
+        values["knob"] = values.pop("threshold_scale")
+    return OperatingPoint(**values)
 
 
 @dataclass(frozen=True)
@@ -156,5 +165,5 @@ def thin(points: Sequence[OperatingPoint], correct: Array, believed: float = BEL
 
 def _between(left: OperatingPoint, point: OperatingPoint, right: OperatingPoint) -> bool:
     """Whether the knob of ``point`` lies between two others', exclusively."""
-    low, high = sorted((left.threshold_scale, right.threshold_scale))
-    return low < point.threshold_scale < high
+    low, high = sorted((left.knob, right.knob))
+    return low < point.knob < high

@@ -15,6 +15,7 @@ from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import EarlyPoint as EarlyPoint
 from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.points import pareto_front as pareto_front
+from aspen.calibration.points import point_of
 from aspen.calibration.points import thin as thin
 from aspen.calibration.table import NO_CHIP
 from aspen.calibration.table import CalibrationTable as CalibrationTable
@@ -132,10 +133,9 @@ def _table(key: str, entry: Mapping[str, Any], file: AspenFile) -> CalibrationTa
         values = dict(entry)
         measured_on = values.pop("network")
         known = {} if values.pop("prices", 1) == PRICES else {"static_nj": None}
-        values["points"] = tuple(OperatingPoint(**{**point, **known}) for point in values["points"])
+        values["points"] = tuple(point_of({**point, **known}) for point in values["points"])
         values["early_points"] = tuple(
-            EarlyPoint(OperatingPoint(**{**entry["point"], **known}), entry["steps"])
-            for entry in values["early_points"]
+            EarlyPoint(point_of({**entry["point"], **known}), entry["steps"]) for entry in values["early_points"]
         )
         values["early"] = None if values["early"] is None else EarlyStop(**values["early"])
         table = CalibrationTable(**values)

@@ -75,12 +75,12 @@ class CalibrationTable:
     @property
     def low(self) -> float:
         """The lowest knob of the table."""
-        return min(self.cheapest.threshold_scale, self.best.threshold_scale)
+        return min(self.cheapest.knob, self.best.knob)
 
     @property
     def high(self) -> float:
         """The highest knob of the table."""
-        return max(self.cheapest.threshold_scale, self.best.threshold_scale)
+        return max(self.cheapest.knob, self.best.knob)
 
     @property
     def static_nj(self) -> float:
@@ -106,9 +106,9 @@ class CalibrationTable:
             InputError: none was measured there, or it was not worth keeping.
         """
         for point in self.points:
-            if point.threshold_scale == knob:
+            if point.knob == knob:
                 return point
-        listed = ", ".join(f"{point.threshold_scale:g}" for point in self.points)
+        listed = ", ".join(f"{point.knob:g}" for point in self.points)
         raise InputError(f"knob: found {knob!r}, the table {self.key} has points at {listed}; take one of these")
 
     def dynamic_nj(self, knob: float) -> float:
@@ -129,9 +129,9 @@ class CalibrationTable:
         """
         knobs, energies = self._curve
         if as_number("dynamic_nj", dynamic_nj) <= exp(energies[0]):
-            return self.cheapest.threshold_scale
+            return self.cheapest.knob
         if dynamic_nj >= exp(energies[-1]):
-            return self.best.threshold_scale
+            return self.best.knob
         place = _interpolated(log(dynamic_nj), energies, knobs)
         knob = exp(place) if self.dial == "scale" else place
         return min(max(knob, self.low), self.high)
@@ -146,7 +146,7 @@ class CalibrationTable:
 
     @cached_property
     def _places(self) -> list[float]:
-        return [self._position(point.threshold_scale) for point in self.points]
+        return [self._position(point.knob) for point in self.points]
 
     @cached_property
     def _curve(self) -> tuple[list[float], list[float]]:
@@ -198,7 +198,7 @@ def _check_table(table: CalibrationTable) -> None:
     for point in table.points:
         _check_point(point, table)
     costs, gains = [cost_of(p) for p in table.points], [p.accuracy for p in table.points]
-    knobs = [p.threshold_scale for p in table.points]
+    knobs = [p.knob for p in table.points]
     for what, values in (("costs", costs), ("accuracies", gains)):
         if not _rising(values):
             raise InputError(f"points: found {what} {_listed(values)}, allowed are rising ones; see thin()")
@@ -212,8 +212,8 @@ def _check_table(table: CalibrationTable) -> None:
 def _check_early(table: CalibrationTable) -> None:
     if table.early is None and not table.early_points:
         return
-    knobs = [p.threshold_scale for p in table.points]
-    found = [p.point.threshold_scale for p in table.early_points]
+    knobs = [p.knob for p in table.points]
+    found = [p.point.knob for p in table.early_points]
     if table.early is None or table.early.steps != table.steps or found != knobs:
         raise InputError(
             f"early_points: found knobs {_listed(found)}, allowed is an early stop of {table.steps} steps with points "
@@ -226,7 +226,7 @@ def _check_early(table: CalibrationTable) -> None:
 
 def _check_point(point: OperatingPoint, table: CalibrationTable) -> None:
     for name in _POINT_FIELDS:
-        if getattr(point, name) is not None and name != "threshold_scale":
+        if getattr(point, name) is not None and name != "knob":
             as_number(name, getattr(point, name), 0, remedy="measure again")
     as_integer("samples", point.samples, 1, remedy="measure again")
     if not point.accuracy_low <= point.accuracy <= point.accuracy_high <= 1:
@@ -239,8 +239,8 @@ def _check_point(point: OperatingPoint, table: CalibrationTable) -> None:
             f"unanswered: found {point.unanswered} beside {point.accuracy} correct, allowed are shares of the samples "
             f"that add up to 1 at most; measure again"
         )
-    if table.dial == "scale" and point.threshold_scale <= 0:
-        raise InputError(f"threshold_scale: found {point.threshold_scale}, allowed are factors above 0; measure again")
+    if table.dial == "scale" and point.knob <= 0:
+        raise InputError(f"knob: found {point.knob}, allowed are factors on the thresholds above 0; measure again")
     first = table.points[0]
     for name in ("dynamic_nj", "static_nj"):
         known = getattr(point, name)

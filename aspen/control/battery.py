@@ -125,7 +125,7 @@ def _check_deadline(
 ) -> None:
     if joules > static_watts * seconds:
         return
-    cheapest = static_watts + table.dynamic_nj(table.cheapest.threshold_scale) * 1e-9 / window_seconds
+    cheapest = static_watts + table.dynamic_nj(table.cheapest.knob) * 1e-9 / window_seconds
     raise InputError(
         f"battery: found {format_energy(joules)} to last {format_duration(seconds)}, allowed is more than the static "
         f"power of {format_power(static_watts)} takes; possible are {format_duration(joules / static_watts)} with the "

@@ -140,7 +140,7 @@ def _filled(table: CalibrationTable, watts: float, keep: float, worst_step: floa
 
 def costliest(table: CalibrationTable) -> float:
     """Joules of a window at the costliest point of the table, which the ledger holds at the start."""
-    return table.dynamic_nj(table.best.threshold_scale) * 1e-9
+    return table.dynamic_nj(table.best.knob) * 1e-9
 
 
 def check_power(table: CalibrationTable, watts: float, static_watts: float, window_seconds: float) -> float:

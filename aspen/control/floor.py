@@ -44,7 +44,7 @@ class AccuracyFloor(Closed):
     @property
     def decision(self) -> Decision:
         """For the next window."""
-        accurate, sparse = self.table.best.threshold_scale, self.table.cheapest.threshold_scale
+        accurate, sparse = self.table.best.knob, self.table.cheapest.knob
         if self.table.dial == "scale":
             return Decision(min(max(accurate * (sparse / accurate) ** self.place, self.table.low), self.table.high))
         return Decision(min(max(accurate + self.place * (sparse - accurate), self.table.low), self.table.high))

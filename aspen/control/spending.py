@@ -137,7 +137,7 @@ class Steering(Closed):
         table.dynamic_nj(self.sparsest)  # says clearly where there are no energies
         self.table = table
         self._log = table.dial == "scale"
-        self.knob = float(table.best.threshold_scale)
+        self.knob = float(table.best.knob)
         self.low, self.high = sorted((self.knob, self.sparsest))
         self._most = most * (self._place(self.high) - self._place(self.low))
         self.log_factor = 0.0
@@ -213,7 +213,7 @@ def ended_early(table: CalibrationTable) -> CalibrationTable:
         raise InputError(f"table {table.key}: found no early stop, allowed is one with; calibrate with an early stop")
     kept: list[OperatingPoint] = []
     for point in pareto_front([early.point for early in table.early_points], cost_of):
-        knobs = [*(each.threshold_scale for each in kept), point.threshold_scale]
+        knobs = [*(each.knob for each in kept), point.knob]
         if len(kept) < 2 or (knobs[1] < knobs[0]) == (knobs[-1] < knobs[-2]):
             kept.append(point)
     return replace(table, points=tuple(kept), chosen=None, early=None, early_points=())
@@ -224,5 +224,5 @@ def sparsest_worth_running(table: CalibrationTable, give: float = 0.02) -> float
     as_quantity("give", give, 0.0, 1.0)
     for point in table.points:
         if point.accuracy >= table.best.accuracy - give:
-            return point.threshold_scale
-    return table.best.threshold_scale
+            return point.knob
+    return table.best.knob

@@ -186,7 +186,7 @@ def headline(result: DemoResult) -> list[str]:
         ratio = at_one.hidden_spikes / frugal.hidden_spikes
         lines.append(
             f"- within 2 points of the plain network at 1 ({at_one.accuracy:.1%}), the perturbed one needs "
-            f"{frugal.hidden_spikes:.0f} hidden spikes (knob at {frugal.threshold_scale:g}) where the plain one spends "
+            f"{frugal.hidden_spikes:.0f} hidden spikes (knob at {frugal.knob:g}) where the plain one spends "
             f"{at_one.hidden_spikes:.0f}: {ratio:.1f}x fewer"
         )
     return [*lines, _battery_line(perturbed), f"- {parity_line(result.parity)}"]
@@ -203,7 +203,7 @@ def _battery_line(runs: Runs) -> str:
 
 def _accuracies(runs: Runs, low: float = 0.0, high: float = np.inf) -> list[float]:
     mean = spread(runs, lambda p: p.accuracy)[0]
-    return [float(a) for a, p in zip(mean, runs[0], strict=True) if low <= p.threshold_scale <= high]
+    return [float(a) for a, p in zip(mean, runs[0], strict=True) if low <= p.knob <= high]
 
 
 def _mean_points(runs: Runs) -> list[OperatingPoint]:
@@ -228,7 +228,7 @@ def _mean_points(runs: Runs) -> list[OperatingPoint]:
 
 
 def _mean_at(runs: Runs, scale: float) -> OperatingPoint:
-    return next(point for point in _mean_points(runs) if point.threshold_scale == scale)
+    return next(point for point in _mean_points(runs) if point.knob == scale)
 
 
 def _cheapest(runs: Runs, accuracy: float) -> OperatingPoint | None:
@@ -259,7 +259,7 @@ def _table(runs: Runs) -> list[str]:
     ]
     for i, p in enumerate(_mean_points(runs)):
         rows.append(
-            f"| {p.threshold_scale:g} | {p.accuracy:.1%} ({low[i]:.1%} to {high[i]:.1%}) | {p.unanswered:.1%} | "
+            f"| {p.knob:g} | {p.accuracy:.1%} ({low[i]:.1%} to {high[i]:.1%}) | {p.unanswered:.1%} | "
             f"{p.hidden_spikes:.1f} | "
             f"{p.synaptic_operations:.0f} ({p.hidden_synaptic_operations:.0f}) | "
             f"{(p.total_nj or 0.0) / 1e3:.1f} | {p.dynamic_nj:.0f} |"

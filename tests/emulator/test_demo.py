@@ -51,7 +51,7 @@ def test_the_saved_network_gives_the_numbers_in_the_table(results: tuple[Path, d
     data = digits()
     deployment = load_deployment(folder / "network.aspen", "loihi1")
     again = sweep(deployment, data.spikes("test"), data.test.labels, (0.5, 2.0))
-    first = {p.threshold_scale: p for p in result.sweeps["perturbed"][0]}
+    first = {p.knob: p for p in result.sweeps["perturbed"][0]}
     assert again == [first[0.5], first[2.0]]
     trained = run(load_network(folder / "network.aspen"), data.spikes("test"))
     assert float((trained.predictions == data.test.labels).mean()) == result.float_accuracy["perturbed"][0]

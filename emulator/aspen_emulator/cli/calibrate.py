@@ -140,7 +140,7 @@ def calibrate_command(
         settings = len(knobs)
     choice = asked.demand(Chooser(found, early=early, dynamic=dynamic, settings=settings))
     with saving() as outcome:
-        trained.sections.put(CALIBRATION, [replace(found, chosen=choice.point.threshold_scale)])
+        trained.sections.put(CALIBRATION, [replace(found, chosen=choice.point.knob)])
         trained.sections.save()
     if as_json:
         click.echo(json.dumps(_plain(found, choice, asked, early)))
@@ -148,7 +148,7 @@ def calibrate_command(
         click.echo(_text(found, choice, asked, early=early, dynamic=dynamic))
     if not as_json and not outcome.failed:
         click.echo(_ending(network, found, choice, early))
-    warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.threshold_scale:g}, which was chosen: ")
+    warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.knob:g}, which was chosen: ")
 
 
 _MEASURING = {
@@ -204,7 +204,7 @@ def parse_frequency(text: str) -> float:
 
 def _plain(found: CalibrationTable, choice: Choice, asked: Asked, early: bool) -> dict[str, object]:
     return {
-        "asked": asked.words, "chip": found.chip, "dial": found.dial, "knob": choice.point.threshold_scale,
+        "asked": asked.words, "chip": found.chip, "dial": found.dial, "knob": choice.point.knob,
         "early": early, "steps": choice.steps, "accuracy": choice.point.accuracy, "accuracy_low": choice.low,
         "accuracy_high": choice.high, "sure": SURE, "settings": choice.settings, "samples": choice.point.samples,
         "data": found.data, "unanswered": choice.point.unanswered, "hidden_spikes": choice.point.hidden_spikes,
@@ -234,7 +234,7 @@ def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool,
 
 def _turn(found: CalibrationTable, choice: Choice) -> str:
     """The option that turns the network to the choice."""
-    return f"--{'dial' if found.dial == 'profile' else 'threshold-scale'} {choice.point.threshold_scale:g}"
+    return f"--{'dial' if found.dial == 'profile' else 'threshold-scale'} {choice.point.knob:g}"
 
 
 def _ending(network: Path, found: CalibrationTable, choice: Choice, early: bool) -> str:

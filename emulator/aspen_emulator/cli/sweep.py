@@ -142,7 +142,7 @@ def warn_of_silence(runs: Sequence[Measured]) -> None:
     points = [point for measured in runs for point in next(iter(measured.points.values()))]
     silent = [point for point in points if point.unanswered > FREQUENT]
     if silent:
-        knobs = listed(sorted({point.threshold_scale for point in silent}))
+        knobs = listed(sorted({point.knob for point in silent}))
         warn_unanswered(max(point.unanswered for point in silent), where=f"knob at {knobs}: up to ")
 
 
@@ -159,7 +159,7 @@ def load_stop(trained: NetworkFile, bench: Bench) -> EarlyStop:
 
 
 def _knobs(found: CalibrationTable) -> list[float]:
-    return [point.threshold_scale for point in found.points]
+    return [point.knob for point in found.points]
 
 
 def _rows(measured: Measured, early: bool = False) -> list[dict[str, object]]:

@@ -189,7 +189,7 @@ def make_tables(
 
 
 def _with_early(table: CalibrationTable, bench: Bench, max_loss: float) -> CalibrationTable:
-    knobs = [point.threshold_scale for point in table.points]
+    knobs = [point.knob for point in table.points]
     early = calibrate_stop(bench, knobs, max_loss)
     ended = measure(bench, knobs, early=early)
     return replace(table, early=early, early_points=tuple(map(EarlyPoint, ended.points[table.chip], ended.taken)))
@@ -264,7 +264,7 @@ def _point(record: Record, found: Array, labels: Array, knob: float, energy: Ene
     dynamic = None if energy is None else energy.dynamic
     static = None if energy is None else energy.static
     return OperatingPoint(
-        threshold_scale=knob,
+        knob=knob,
         accuracy=float(correct.mean()),
         accuracy_low=low,
         accuracy_high=high,
@@ -339,7 +339,7 @@ def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None
         total = None if p.total_nj is None else p.total_nj / 1e3
         energy = "".join(f"{'-' if e is None else f'{e:.4g}':>13}" for e in (total, p.dynamic_nj))
         lines.append(
-            f"{p.threshold_scale:7.2f}   {p.accuracy:7.1%} ({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"
+            f"{p.knob:7.2f}   {p.accuracy:7.1%} ({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"
             f"{p.hidden_spikes:16.1f}{p.synaptic_operations:15.0f}{energy}"
             + ("" if taken is None else f"{taken[k]:8.1f}")
             + (f"{p.unanswered:12.1%}" if silent else "")

@@ -49,7 +49,7 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
 
 
 def _scales(runs: Runs) -> Array:
-    return np.array([point.threshold_scale for point in runs[0]])
+    return np.array([point.knob for point in runs[0]])
 
 
 def _band(axes: Any, x: Array, values: tuple[Array, Array, Array], label: str, colour: str, style: str = "-") -> None:

@@ -28,7 +28,7 @@ class Watch:
         self._network, self._steps = meter.network, meter.window
         best = table.best
         self._input = INPUT * (best.synaptic_operations - best.hidden_synaptic_operations) / table.steps
-        self._points = sorted((p.threshold_scale, p.hidden_synaptic_operations / table.steps) for p in table.points)
+        self._points = sorted((p.knob, p.hidden_synaptic_operations / table.steps) for p in table.points)
         self.mean = 1.0
 
     def __call__(self, knob: float, events: Events) -> str:

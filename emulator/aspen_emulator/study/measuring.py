@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aspen._base.checks import as_flag, as_number, as_numbers
-from aspen.calibration.storage import OperatingPoint, thin
+from aspen.calibration.points import OperatingPoint, point_of, thin
 from aspen.data import Dataset
 from aspen.dial.profile import DialProfile, load_profile
 from aspen.errors import FileFormatError, one_line
@@ -134,7 +134,7 @@ def write_points(points: Points, path: Path) -> None:
 
 def read_points(path: Path) -> dict[str, list[OperatingPoint]]:
     """What :func:`write_points` wrote."""
-    return _read(path, lambda kept: {name: [OperatingPoint(**p) for p in found] for name, found in kept.items()})
+    return _read(path, lambda kept: {name: [point_of(p) for p in found] for name, found in kept.items()})
 
 
 def write_spent(spent: Spent, path: Path) -> None:

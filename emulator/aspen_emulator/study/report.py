@@ -97,7 +97,7 @@ def silence(problem: Problem, test: Points, seeds: int, arithmetic: str) -> list
     found = []
     for cell in problem.cells:
         runs = [] if cell == WARM else [test[f"{stem(cell, seed)}/{arithmetic}"] for seed in range(seeds)]
-        shares = {points[0].threshold_scale: mean(p.unanswered for p in points) for points in zip(*runs, strict=True)}
+        shares = {points[0].knob: mean(p.unanswered for p in points) for points in zip(*runs, strict=True)}
         silent = [knob for knob, share in shares.items() if share > FREQUENT]
         if silent:
             found.append(f"{cell} at {', '.join(f'{knob:g}' for knob in silent)} (up to {max(shares.values()):.0%})")

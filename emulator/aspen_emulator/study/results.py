@@ -53,7 +53,7 @@ class BudgetRow:
 
 def at(points: Sequence[OperatingPoint], setting: float) -> OperatingPoint:
     """The point at a knob setting."""
-    return next(point for point in points if point.threshold_scale == setting)
+    return next(point for point in points if point.knob == setting)
 
 
 def best_within(points: Sequence[tuple[str, OperatingPoint]], budget: float) -> tuple[str, OperatingPoint] | None:
@@ -101,7 +101,7 @@ def budget_row(
         pairs.append(
             (
                 None if network is None else at(test[key(network[0])], 1.0),
-                None if setting is None else at(test[key(DIAL)], setting.threshold_scale),
+                None if setting is None else at(test[key(DIAL)], setting.knob),
             )
         )
     envelope, dial = [one for one, _ in pairs if one], [two for _, two in pairs if two]
@@ -139,7 +139,7 @@ class DialFacts:
 
 def dial_facts(kept: Sequence[OperatingPoint], test: Sequence[OperatingPoint]) -> DialFacts:
     """The facts of one seed; ``kept`` are the settings that a calibration on validation data keeps."""
-    found = [at(test, point.threshold_scale) for point in kept]  # cheapest first, the most accurate last
+    found = [at(test, point.knob) for point in kept]  # cheapest first, the most accurate last
     top = found[-1]
     drop, highest = 0.0, 0.0
     for point in found:

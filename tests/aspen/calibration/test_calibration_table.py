@@ -54,7 +54,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_between_points_the_logarithm_is_linear() -> None:
     table = made()
-    assert [table.dynamic_nj(p.threshold_scale) for p in table.points] == pytest.approx([10, 40, 160])
+    assert [table.dynamic_nj(p.knob) for p in table.points] == pytest.approx([10, 40, 160])
     assert table.dynamic_nj((3.0 * 1.5) ** 0.5) == pytest.approx(20)  # half way in the logarithms
     assert made("profile").dynamic_nj(2.25) == pytest.approx(20)  # half way in the knob
     assert table.knob_for(20) == pytest.approx((3.0 * 1.5) ** 0.5)
@@ -118,7 +118,7 @@ def test_without_energies_there_are_none() -> None:
         ({"points": (point(1, 5, 0.5), point(2, 4, 0.6))}, "found costs 5, 4, allowed are rising ones"),
         ({"points": (point(1, 5, 0.5), point(2, 6, 0.5))}, "found accuracies 0.5, 0.5, allowed are rising"),
         ({"points": (point(1, 5, 0.5), point(3, 6, 0.6), point(2, 7, 0.7))}, "found knobs 1, 3, 2"),
-        ({"points": (point(0, 5, 0.5),)}, "found 0.0, allowed are factors above 0"),
+        ({"points": (point(0, 5, 0.5),)}, "found 0.0, allowed are factors on the thresholds above 0"),
         ({"points": (point(1, 0, 0.5),)}, "dynamic_nj: found 0"),
         ({"points": (point(1, None, 0.5), point(2, 4, 0.6))}, "an energy of all points or none"),
         ({"points": (replace(point(1, 5, 0.5), accuracy=0.9),)}, "allowed are fractions within their interval"),
@@ -224,6 +224,21 @@ def test_a_malformed_table_is_a_format_error(file: Path, place: tuple[Any, ...],
     assert "\n" not in str(caught.value)
 
 
+def test_a_table_whose_points_call_the_knob_threshold_scale_loads(file: Path) -> None:
+    table = made(**early())
+    save_table(table, file)
+    container = read_container(file)
+    entry = container.headers[CALIBRATION.name]["tables"][table.key]
+    for stored in (*entry["points"], *(each["point"] for each in entry["early_points"])):
+        stored["threshold_scale"] = stored.pop("knob")
+    write_container(container, file)
+    assert load_table(file) == table
+    entry["points"][0]["knob"] = 1.0
+    write_container(container, file)
+    with pytest.raises(FileFormatError, match="threshold_scale"):
+        load_table(file)
+
+
 def test_the_front_can_be_of_any_cost() -> None:
     rng = np.random.default_rng(0)
     points = [point(float(k), *rng.uniform((1, 0.1), (100, 0.9)).tolist()) for k in range(1, 30)]
@@ -243,7 +258,7 @@ def test_thinning_keeps_what_is_worth_its_cost_beyond_doubt() -> None:
     points = [point(5.0 - k, 10.0 * (k + 1), float(row.mean())) for k, row in enumerate(correct)]
     order = [3, 0, 4, 2, 1]
     kept = thin([points[k] for k in order], correct[order])
-    assert [p.threshold_scale for p in kept] == [5.0, 3.0, 1.0]
+    assert [p.knob for p in kept] == [5.0, 3.0, 1.0]
     assert made(points=tuple(kept)).points == tuple(kept)
     assert len(thin(points, correct, believed=0.0)) == 5
 
@@ -252,7 +267,7 @@ def test_thinning_keeps_the_cheapest_and_the_best() -> None:
     correct = np.zeros((3, 100))
     correct[0, :50], correct[1, :51], correct[2, :52] = 1, 1, 1
     points = [point(3.0 - k, 10.0 * (k + 1), float(row.mean())) for k, row in enumerate(correct)]
-    assert [p.threshold_scale for p in thin(points, correct, believed=5.0)] == [3.0, 1.0]
+    assert [p.knob for p in thin(points, correct, believed=5.0)] == [3.0, 1.0]
     assert thin(points[:1], correct[:1]) == points[:1]
 
 
@@ -261,6 +276,6 @@ def test_after_thinning_the_knob_goes_one_way() -> None:
     correct[0, :50], correct[1, :70], correct[2, :90] = 1, 1, 1
     points = [point(knob, 10.0 * (k + 1), float(correct[k].mean())) for k, knob in enumerate((2.0, 3.0, 1.0))]
     kept = thin(points, correct)
-    assert [p.threshold_scale for p in kept] == [2.0, 1.0]
+    assert [p.knob for p in kept] == [2.0, 1.0]
     with pytest.raises(InputError, match="correct: found shape"):
         thin(points, correct[:2])

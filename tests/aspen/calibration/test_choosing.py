@@ -39,7 +39,7 @@ def with_early() -> CalibrationTable:
 )  # fmt: skip
 def test_the_most_accurate_within_an_energy(nanojoules: float, dynamic: bool, early: bool, knob: float) -> None:
     choice = Chooser(with_early(), early=early, dynamic=dynamic).within_energy(1e-9 * nanojoules)
-    assert choice.point.threshold_scale == knob
+    assert choice.point.knob == knob
     spent = choice.dynamic_nj if dynamic else choice.total_nj
     assert spent is not None
     assert spent <= nanojoules
@@ -64,7 +64,7 @@ def test_what_a_refusal_offers_is_there(asked: float, shift: float, static: floa
         offer = re.search(r"possible is ([\d.e+-]+ \w+)", str(error))
         assert offer is not None
         least = parse_energy(offer[1])
-        assert chooser.within_energy(least).point.threshold_scale == 3.0
+        assert chooser.within_energy(least).point.knob == 3.0
         with pytest.raises(InputError):
             chooser.within_energy(0.998 * least)
 
@@ -78,16 +78,16 @@ def test_a_refusal_says_what_the_cheapest_takes() -> None:
 
 def test_the_cheapest_that_is_accurate_enough() -> None:
     chooser = Chooser(made())
-    assert chooser.with_accuracy(0.8).point.threshold_scale == 1.5
-    assert chooser.with_accuracy(0.801).point.threshold_scale == 0.5
-    assert chooser.with_accuracy(0.8, sure=True).point.threshold_scale == 0.5
+    assert chooser.with_accuracy(0.8).point.knob == 1.5
+    assert chooser.with_accuracy(0.801).point.knob == 0.5
+    assert chooser.with_accuracy(0.8, sure=True).point.knob == 0.5
     with pytest.raises(InputError, match=r"found 0\.95, possible is up to 0\.9 as measured, at knob 0\.5"):
         chooser.with_accuracy(0.95)
     with pytest.raises(InputError, match=r"found 0\.9, possible is up to 0\.8\d+ surely") as caught:
         chooser.with_accuracy(0.9, sure=True)
     offer = re.search(r"up to ([\d.]+)", str(caught.value))
     assert offer is not None
-    assert chooser.with_accuracy(float(offer[1]), sure=True).point.threshold_scale == 0.5
+    assert chooser.with_accuracy(float(offer[1]), sure=True).point.knob == 0.5
     for wrong in (0.0, -1.0, 1.01, 95.0):
         with pytest.raises(InputError, match="min-accuracy: found"):
             chooser.with_accuracy(wrong)
@@ -125,23 +125,23 @@ def test_of_equally_accurate_points_the_cheaper_is_taken() -> None:
         (((0.8, 10.0, 10.0), (0.8, 5.0, 20.0), (0.7, 1.0, 1.0)), 3.0),
     ):
         chooser = Chooser(ending_early(*figures), early=True)
-        assert chooser.within_energy(1e-6).point.threshold_scale == knob
-        assert chooser.with_accuracy(0.8).point.threshold_scale == knob
-        assert chooser.on_battery(Battery(1e6, 1.0, 1.0)).point.threshold_scale == knob
+        assert chooser.within_energy(1e-6).point.knob == knob
+        assert chooser.with_accuracy(0.8).point.knob == knob
+        assert chooser.on_battery(Battery(1e6, 1.0, 1.0)).point.knob == knob
 
 
 def test_static_energy_does_not_decide_where_only_dynamic_is_asked_for() -> None:
     table = ending_early((0.8, 10.0, 90.0), (0.8, 20.0, 10.0), (0.7, 30.0, 10.0))
-    assert Chooser(table, early=True, dynamic=True).with_accuracy(0.8).point.threshold_scale == 3.0
-    assert Chooser(table, early=True).with_accuracy(0.8).point.threshold_scale == 1.5
+    assert Chooser(table, early=True, dynamic=True).with_accuracy(0.8).point.knob == 3.0
+    assert Chooser(table, early=True).with_accuracy(0.8).point.knob == 1.5
 
 
 def test_without_energies_spikes_decide() -> None:
     spiking = [replace(point(knob, None, 0.1 + knob / 10, None), hidden_spikes=100 * knob) for knob in (1.0, 2.0, 3.0)]
     ended = [EarlyPoint(replace(each, hidden_spikes=400 - each.hidden_spikes), 10.0) for each in spiking]
     table = made(chip=None, points=tuple(spiking), early=with_early().early, early_points=tuple(ended))
-    assert Chooser(table).with_accuracy(0.25).point.threshold_scale == 2.0
-    assert Chooser(table, early=True).with_accuracy(0.25).point.threshold_scale == 3.0
+    assert Chooser(table).with_accuracy(0.25).point.knob == 2.0
+    assert Chooser(table, early=True).with_accuracy(0.25).point.knob == 3.0
 
 
 def test_a_battery_carries_static_power_all_the_time_unless_gated() -> None:
@@ -149,14 +149,14 @@ def test_a_battery_carries_static_power_all_the_time_unless_gated() -> None:
     chooser = Chooser(made())
     always = chooser.on_battery(Battery(joules=3600 * 2.6e-6, seconds=3600, rate=1.0))
     assert always.static_nj == pytest.approx(2500)
-    assert always.point.threshold_scale == 1.5  # 2.5 uW + 40 nW; 160 nW more would be too much
+    assert always.point.knob == 1.5  # 2.5 uW + 40 nW; 160 nW more would be too much
     assert always.lasts == pytest.approx(3600 * 2.6e-6 / 2.54e-6)
     gated = chooser.on_battery(Battery(3600 * 2.6e-6, 3600, 1.0, gated=True))
-    assert (gated.static_nj, gated.point.threshold_scale) == (pytest.approx(50), 0.5)
+    assert (gated.static_nj, gated.point.knob) == (pytest.approx(50), 0.5)
     early = Chooser(with_early(), early=True).on_battery(Battery(3600 * 2.6e-6, 3600, 1.0))
     assert early.static_nj == pytest.approx(2500)  # the chip stays on
     dynamic = Chooser(made(), dynamic=True).on_battery(Battery(3600 * 41e-9, 3600, 1.0))
-    assert dynamic.point.threshold_scale == 1.5
+    assert dynamic.point.knob == 1.5
     assert dynamic.lasts is not None
 
 
@@ -166,8 +166,8 @@ def test_a_battery_that_is_too_small_hears_what_would_do() -> None:
         chooser.on_battery(Battery(1e-3, 3600, 1.0))
     offers = re.search(r"possible are ([\d.]+) h, or this time with ([\d.]+ mJ)", str(caught.value))
     assert offers is not None
-    assert chooser.on_battery(Battery(1e-3, 3600 * float(offers[1]), 1.0)).point.threshold_scale == 3.0
-    assert chooser.on_battery(Battery(parse_energy(offers[2]), 3600, 1.0)).point.threshold_scale == 3.0
+    assert chooser.on_battery(Battery(1e-3, 3600 * float(offers[1]), 1.0)).point.knob == 3.0
+    assert chooser.on_battery(Battery(parse_energy(offers[2]), 3600, 1.0)).point.knob == 3.0
     with pytest.raises(InputError, match=r"found 51 inferences per second, possible are 50, as one takes 20 ms"):
         chooser.on_battery(Battery(1e6, 1.0, 51.0))
     chooser.on_battery(Battery(1e6, 1.0, 50.0))
@@ -204,7 +204,7 @@ def test_a_table_that_ends_early_keeps_what_is_worth_its_cost_with_the_knob_goin
         replace(early, point=replace(early.point, dynamic_nj=nj, accuracy=right, accuracy_low=0.0, accuracy_high=1.0))
         for early, (nj, right) in zip(table.early_points, costs, strict=True)
     )
-    assert [p.threshold_scale for p in ended_early(replace(table, early_points=moved)).points] == [3.0, 0.5]
+    assert [p.knob for p in ended_early(replace(table, early_points=moved)).points] == [3.0, 0.5]
     with pytest.raises(InputError, match="found no early stop"):
         ended_early(made())
 

@@ -169,7 +169,7 @@ def test_sweep_prints_writes_and_draws(aspen: Aspen, files: Path) -> None:
     assert len((files / "s.csv").read_text().splitlines()) == 4
     assert (files / "s.png").read_bytes().startswith(b"\x89PNG")
     points = json.loads(aspen("sweep", files / "net.aspen", *options, "--json")[1])
-    assert [point["threshold_scale"] for point in points] == [0.5, 1.0, 2.0]
+    assert [point["knob"] for point in points] == [0.5, 1.0, 2.0]
     assert points[0]["hidden_spikes"] > points[2]["hidden_spikes"]
     assert json.loads(aspen("sweep", files / "net.aspen", *options, "--float", "--json")[1])[0]["dynamic_nj"] is None
 

@@ -62,7 +62,7 @@ def test_sweep_prices_several_chips_and_keeps_a_table_of_each(aspen: Aspen, file
     )
     assert code == 0, err
     rows = json.loads(out)
-    assert [(row["chip"], row["early"], row["threshold_scale"]) for row in rows] == [
+    assert [(row["chip"], row["early"], row["knob"]) for row in rows] == [
         (name, early, knob) for early in (False, True) for name in ("loihi1", "generic-45nm") for knob in (0, 0.5, 1)
     ]
     with (file.parent / "points.csv").open() as stream:
@@ -107,7 +107,7 @@ def test_calibrate_measures_chooses_and_keeps(aspen: Aspen, file: Path) -> None:
     said, table = json.loads(out), load_table(file)
     assert (table.chosen, table.dial, table.chip, said["settings"]) == (said["knob"], "profile", "loihi1", 5)
     enough = [point for point in table.points if point.accuracy >= 0.7]
-    assert said["knob"] == enough[0].threshold_scale
+    assert said["knob"] == enough[0].knob
     assert said["total_nj"] == pytest.approx(enough[0].dynamic_nj + enough[0].static_nj)  # type: ignore[operator]
     assert said["accuracy_low"] < enough[0].accuracy_low
     data = load_dataset("digits")
@@ -116,9 +116,9 @@ def test_calibrate_measures_chooses_and_keeps(aspen: Aspen, file: Path) -> None:
     assert said["accuracy_low"] < (record.predictions == data.test.labels).mean() < said["accuracy_high"]
     code, out, _ = aspen("calibrate", file, "--stored", "--max-energy", "1mJ")
     assert code == 0
-    assert f"chosen:   --dial {table.best.threshold_scale:g}" in out
+    assert f"chosen:   --dial {table.best.knob:g}" in out
     assert re.search(r"energy: +[0-9.]+ uJ per inference: [0-9.]+ uJ static and [0-9.]+ [nu]J dynamic", out)
-    assert load_table(file).chosen == table.best.threshold_scale
+    assert load_table(file).chosen == table.best.knob
     code, out, _ = aspen("calibrate", file, "--stored", "--max-energy", "1mJ", "--dynamic")
     assert re.search(r"J dynamic per inference; beside it [0-9.]+ uJ static, not counted", out)
     battery = ["--battery", "100mAh@3.7V", "--hours", "2", "--rate", "60/min"]

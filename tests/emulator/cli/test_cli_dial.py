@@ -81,7 +81,7 @@ def test_sweep_turns_the_dial(aspen: Aspen, dialled: Path) -> None:
     code, out, _ = aspen("sweep", dialled / "net.aspen", *files, "--dial", "--float", "--json")
     points = json.loads(out)
     assert code == 0
-    assert [point["threshold_scale"] for point in points] == [k / 10 for k in range(11)]
+    assert [point["knob"] for point in points] == [k / 10 for k in range(11)]
     assert points[0]["hidden_spikes"] > points[-1]["hidden_spikes"]
 
 
@@ -121,7 +121,7 @@ def point(scale: float, spikes: float, accuracy: float) -> OperatingPoint:
 
 def test_the_front_rises_and_choices_are_made_on_it() -> None:
     validation = [point(0.0, 300, 0.9), point(0.5, 100, 0.91), point(0.75, 60, 0.85), point(1.0, 30, 0.85)]
-    assert [p.threshold_scale for p in pareto_front(validation)] == [1.0, 0.5]
+    assert [p.knob for p in pareto_front(validation)] == [1.0, 0.5]
     best = best_within([("a", validation[0]), ("b", validation[1])], 500)
     assert best is not None
     assert best[0] == "b"

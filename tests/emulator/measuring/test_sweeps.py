@@ -112,7 +112,7 @@ def test_tables_hold_thinned_points_with_and_without_an_early_end(network: Netwo
     points = measured.points["loihi1"]
     assert min(points, key=lambda p: p.dynamic_nj or 0.0) == one.cheapest
     assert one.best.accuracy == max(p.accuracy for p in points)
-    kept = [point.threshold_scale for point in one.points]
+    kept = [point.knob for point in one.points]
     assert one.early == calibrate_stop(bench, kept, 0.02)
     again = measure(bench, kept, early=one.early)
     assert [early.point for early in one.early_points] == again.points["loihi1"]

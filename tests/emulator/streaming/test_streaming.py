@@ -319,7 +319,7 @@ def test_unusual_input_is_reported() -> None:
 def test_a_window_is_unusual_beyond_3_times_the_calibrated_operations(given: int, behind: int, alarm: str) -> None:
     """At the knob of the one point: 8 operations of the input and 32 behind it in 8 steps."""
     network = float_network(1)
-    point = replace(made_table().best, threshold_scale=1.0, synaptic_operations=40.0, hidden_synaptic_operations=32.0)
+    point = replace(made_table().best, knob=1.0, synaptic_operations=40.0, hidden_synaptic_operations=32.0)
     watch = Watch(made_table("scale", points=(point,), steps=STEPS), Meter.of(network, loihi(), STEPS))
     first, second = network.connections
     events = Events.none(network)
@@ -331,7 +331,7 @@ def test_a_window_is_unusual_beyond_3_times_the_calibrated_operations(given: int
 
 def test_a_while_of_more_activity_is_unusual_where_no_window_is() -> None:
     network = float_network(1)
-    point = replace(made_table().best, threshold_scale=1.0, synaptic_operations=40.0, hidden_synaptic_operations=32.0)
+    point = replace(made_table().best, knob=1.0, synaptic_operations=40.0, hidden_synaptic_operations=32.0)
     watch = Watch(made_table("scale", points=(point,), steps=STEPS), Meter.of(network, loihi(), STEPS))
     events = Events.none(network)
     events.steps = STEPS
