@@ -5,12 +5,10 @@ The names below are loaded on first use, so that a saved network can be loaded a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from aspen._base.lazy import lazily
 
-from aspen._base.lazy import lazy_names
-from aspen._version import __version__
-
-if TYPE_CHECKING:
+with lazily(globals()):
+    from aspen._version import __version__ as __version__
     from aspen.calibration.early import EarlyStop as EarlyStop
     from aspen.calibration.early import calibrate_early as calibrate_early
     from aspen.calibration.storage import CalibrationTable as CalibrationTable
@@ -44,43 +42,3 @@ if TYPE_CHECKING:
     from aspen.thresholds.perturbation import perturb_thresholds as perturb_thresholds
     from aspen.training.fit import fit as fit
     from aspen.training.recipes import Recipe as Recipe
-
-_HOMES = {
-    "AccuracyFloor": "aspen.control",
-    "AspenError": "aspen.errors",
-    "Battery": "aspen.control",
-    "Budget": "aspen.control",
-    "CalibrationTable": "aspen.calibration.storage",
-    "Conv": "aspen.network.network",
-    "Dense": "aspen.network.network",
-    "DialProfile": "aspen.dial.profile",
-    "EarlyStop": "aspen.calibration.early",
-    "FixedLif": "aspen.network.network",
-    "Lif": "aspen.network.network",
-    "Manual": "aspen.control",
-    "Network": "aspen.network.network",
-    "Perturbation": "aspen.thresholds.perturbation",
-    "Population": "aspen.network.network",
-    "Recipe": "aspen.training.recipes",
-    "Record": "aspen.network.record",
-    "Sparse": "aspen.network.network",
-    "calibrate_early": "aspen.calibration.early",
-    "export": "aspen.exporting",
-    "fit": "aspen.training.fit",
-    "fuse": "aspen.fused",
-    "get_perturbation": "aspen.thresholds.perturbation",
-    "get_threshold_scale": "aspen.thresholds.guards",
-    "learn_dial": "aspen.thresholds.learned_dial",
-    "load_network": "aspen.network.network",
-    "load_profile": "aspen.dial.profile",
-    "load_table": "aspen.calibration.storage",
-    "perturb_thresholds": "aspen.thresholds.perturbation",
-    "save_profile": "aspen.dial.profile",
-    "save_table": "aspen.calibration.storage",
-    "set_threshold_scale": "aspen.thresholds.guards",
-    "unfuse": "aspen.fused",
-}
-
-__all__ = ["__version__", *_HOMES]
-
-__getattr__, __dir__ = lazy_names(__name__, _HOMES, "__version__")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from aspen._base.lazy import lazily
 
-from aspen._base.lazy import lazy_names
-
-if TYPE_CHECKING:
+with lazily(globals()):
     from aspen_hardware.chips.description import Chip as Chip
     from aspen_hardware.chips.description import chip as chip
     from aspen_hardware.chips.description import chip_names as chip_names
@@ -21,24 +19,3 @@ if TYPE_CHECKING:
     from aspen_hardware.energy.report import EnergyReport as EnergyReport
     from aspen_hardware.placing.placement import place as place
     from aspen_hardware.placing.rules import check as check
-
-_HOMES = {
-    "Chip": "aspen_hardware.chips.description",
-    "Deployment": "aspen_hardware.compiling.deployment",
-    "EnergyReport": "aspen_hardware.energy.report",
-    "ann_baseline": "aspen_hardware.energy.baseline",
-    "break_even": "aspen_hardware.energy.break_even",
-    "check": "aspen_hardware.placing.rules",
-    "chip": "aspen_hardware.chips.description",
-    "chip_names": "aspen_hardware.chips.description",
-    "compile": "aspen_hardware.compiling.compile",
-    "energy_model": "aspen_hardware.energy.model",
-    "energy_of_counts": "aspen_hardware.energy.costs",
-    "load_deployment": "aspen_hardware.compiling.deployment",
-    "place": "aspen_hardware.placing.placement",
-    "store_deployment": "aspen_hardware.compiling.deployment",
-}
-
-__all__ = [*_HOMES]
-
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)

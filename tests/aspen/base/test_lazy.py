@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import pickle
 import subprocess
 import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import aspen
+from aspen._base.lazy import lazily
 
 LAZY = ("aspen", "aspen_hardware", "aspen_emulator")
 
 
-def seen_by_type_checkers(package: str) -> dict[str, str]:
-    """Name -> module, as the imports under TYPE_CHECKING say."""
+def table(package: str) -> dict[str, str]:
+    """Name -> module, as the imports of the package say: read as type checkers do, without running them."""
     tree = ast.parse(Path(str(import_module(package).__file__)).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    (block,) = [node for node in tree.body if isinstance(node, ast.With)]
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert all(alias.asname == alias.name for node in imports for alias in node.names)  # else they see nothing offered
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
 @pytest.mark.parametrize("package", LAZY)
-def test_what_is_offered_is_there_and_what_type_checkers_see(package: str) -> None:
-    module = import_module(package)
-    assert seen_by_type_checkers(package) == module._HOMES
-    assert {*module._HOMES} <= {*module.__all__} == {*dir(module)}
-    for name, home in module._HOMES.items():
+def test_what_is_offered_follows_from_one_table(package: str) -> None:
+    module, homes = import_module(package), table(package)
+    assert sorted(homes) == sorted(module.__all__) == dir(module)
+    for name, home in homes.items():
         assert getattr(module, name) is getattr(import_module(home), name)
         assert find_spec(f"{package}.{name}") is None  # a module of this name would take its place
     with pytest.raises(AttributeError, match=rf"module '{package}' has no attribute 'nonsense'; it offers "):
         module.nonsense  # noqa: B018 - it is the look-up that is tried
+
+
+def test_names_come_by_a_star_and_through_pickle() -> None:
+    space: dict[str, object] = {}
+    exec("from aspen import *", space)
+    assert {*table("aspen")} <= {*space}
+    assert pickle.loads(pickle.dumps(aspen.export)) is space["export"]
+
+
+def test_only_the_imports_of_the_package_itself_are_noted() -> None:
+    mine: dict[str, Any] = {"__name__": "mine"}
+    before = builtins.__import__
+    with lazily(mine):
+        exec("from decimal import Decimal, Context", mine)
+        from decimal import Decimal  # as another thread would
+    assert builtins.__import__ is before
+    assert "Decimal" not in mine
+    assert mine["__getattr__"]("Decimal") is Decimal
 
 
 @pytest.mark.parametrize("package", LAZY)
