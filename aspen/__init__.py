@@ -34,8 +34,8 @@ with lazily(globals()):
     from aspen.network.network import Sparse as Sparse
     from aspen.network.network import load_network as load_network
     from aspen.network.record import Record as Record
-    from aspen.thresholds.guards import get_threshold_scale as get_threshold_scale
-    from aspen.thresholds.guards import set_threshold_scale as set_threshold_scale
+    from aspen.thresholds.knob import get_threshold_scale as get_threshold_scale
+    from aspen.thresholds.knob import set_threshold_scale as set_threshold_scale
     from aspen.thresholds.learned_dial import learn_dial as learn_dial
     from aspen.thresholds.perturbation import Perturbation as Perturbation
     from aspen.thresholds.perturbation import get_perturbation as get_perturbation

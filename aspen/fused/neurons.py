@@ -14,7 +14,8 @@ from aspen.fused.recurrence import read_recurrence
 from aspen.fused.scan import Rule, scan
 from aspen.fused.surrogates import Surrogate, read_surrogate
 from aspen.models.layers import show
-from aspen.thresholds.guards import NeuronControl, find_guard
+from aspen.thresholds.guards import find_guard
+from aspen.thresholds.neuron_control import NeuronControl
 
 STATES: dict[type[nn.Module], tuple[str, ...]] = {
     snntorch.Leaky: ("mem",),

@@ -1,19 +1,21 @@
-"""What threshold perturbation draws: the distributions with their checks, and the draws of one forward pass."""
+"""What threshold perturbation draws from: the distributions, with their checks.
+
+Torch is imported where something is drawn, and not before: a recipe is checked without it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+from aspen._base.checks import as_name, as_number
+from aspen.errors import InputError
 
-from aspen._base.names import unknown_name
-from aspen.errors import InputError, ModelError
-from aspen.models.layers import show
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 MIN_FACTOR = 0.05
 """Smallest factor a Gaussian draw may give, and smallest share of itself an additive draw may leave of a threshold."""
@@ -52,9 +54,12 @@ class Distribution:
             float32 tensor of ``shape`` on the generator's device (the CPU without one), whatever torch's defaults are,
             so that one seed gives the same numbers everywhere.
         """
+        import torch
+
         family = _FAMILIES[self.name]
         device = torch.device("cpu") if generator is None else generator.device
-        noise = family.noise(tuple(shape), generator=generator, device=device, dtype=torch.float32)
+        draw = torch.randn if family.normal else torch.rand
+        noise = draw(tuple(shape), generator=generator, device=device, dtype=torch.float32)
         return family.transform(self, noise)
 
     def __str__(self) -> str:
@@ -67,14 +72,14 @@ class _Family(NamedTuple):
 
     parameters: tuple[str, ...]
     modes: tuple[str, ...]
-    noise: Callable[..., Tensor]
+    normal: bool
     transform: Callable[[Distribution, Tensor], Tensor]
 
 
 def _log_uniform(law: Distribution, noise: Tensor) -> Tensor:
     """Return ``low * (high / low) ** U`` for U uniform on [0, 1); rounding cannot leave [low, high]."""
     log_low, log_high = math.log(law.low), math.log(law.high)
-    return torch.exp(log_low + (log_high - log_low) * noise).clamp(law.low, law.high)
+    return (log_low + (log_high - log_low) * noise).exp().clamp(law.low, law.high)
 
 
 def _uniform(law: Distribution, noise: Tensor) -> Tensor:
@@ -90,14 +95,14 @@ def _gaussian(law: Distribution, noise: Tensor) -> Tensor:
 
 def _log_normal(law: Distribution, noise: Tensor) -> Tensor:
     """Return ``exp(sigma * N)``, its exponent kept within +- ``LOG_LIMIT``."""
-    return torch.exp((law.sigma * noise).clamp(-LOG_LIMIT, LOG_LIMIT))
+    return (law.sigma * noise).clamp(-LOG_LIMIT, LOG_LIMIT).exp()
 
 
 _FAMILIES = {
-    "log-uniform": _Family(("low", "high"), ("multiplicative",), torch.rand, _log_uniform),
-    "uniform": _Family(("low", "high"), MODES, torch.rand, _uniform),
-    "gaussian": _Family(("sigma",), MODES, torch.randn, _gaussian),
-    "log-normal": _Family(("sigma",), ("multiplicative",), torch.randn, _log_normal),
+    "log-uniform": _Family(("low", "high"), ("multiplicative",), False, _log_uniform),
+    "uniform": _Family(("low", "high"), MODES, False, _uniform),
+    "gaussian": _Family(("sigma",), MODES, True, _gaussian),
+    "log-normal": _Family(("sigma",), ("multiplicative",), True, _log_normal),
 }
 _DEFAULTS = {"log-uniform": {"low": 0.5, "high": 2.0}}
 
@@ -122,9 +127,8 @@ def make_distribution(
     Raises:
         InputError: Unknown name or mode, a parameter missing, not used or out of range, or a mode that does not fit.
     """
-    _check_choice("distribution", name, tuple(_FAMILIES))
-    _check_choice("mode", mode, MODES)
-    family = _FAMILIES[name]
+    family = _FAMILIES[as_name("distribution", name, tuple(_FAMILIES))]
+    as_name("mode", mode, MODES)
     if mode not in family.modes:
         raise InputError(
             f"distribution {name!r} gives factors, found mode={mode!r}, allowed: 'multiplicative'; "
@@ -137,20 +141,13 @@ def make_distribution(
     return Distribution(name, additive=mode == "additive", **values)
 
 
-def _check_choice(what: str, found: object, allowed: tuple[str, ...]) -> None:
-    if not isinstance(found, str) or found not in allowed:
-        raise InputError(unknown_name(what, found, allowed))
-
-
 def _parameter(name: str, key: str, value: float | None) -> float:
     """Return one needed parameter as a finite float, its default where there is one."""
     if value is None:
         value = _DEFAULTS.get(name, {}).get(key)
     if value is None:
         raise InputError(f"{key}: missing for distribution {name!r}; allowed: a finite number; pass {key}=...")
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise InputError(f"{key}: found {value!r}, allowed: a finite number; pass one for distribution {name!r}")
-    return float(value)
+    return as_number(key, value, remedy=f"pass one for distribution {name!r}")
 
 
 def _refuse_unused(name: str, left: dict[str, float | None]) -> None:
@@ -168,63 +165,3 @@ def _check_range(values: dict[str, float], mode: str) -> None:
         raise InputError(f"low: found {low:g}, above high={high:g}; allowed: low <= high; swap the two")
     if mode == "multiplicative" and low <= 0:
         raise InputError(f"low: found {low:g}, allowed: above 0 for factors; raise low or use mode='additive'")
-
-
-class PassDraws:
-    """The draws of one pass: made when a layer first asks, the same tensor at each further step."""
-
-    def __init__(self, distribution: Distribution, axes: frozenset[str], generator: torch.Generator | None) -> None:
-        self._distribution = distribution
-        self._axes = axes
-        self._generator = generator
-        self._batch: int | None = None
-        self._values: dict[str | None, Tensor] = {}
-        self._placed: dict[tuple[Any, ...], Tensor] = {}
-
-    def get(self, layer: str, state: torch.Size, signal: Tensor) -> Tensor:
-        """Return the draw of ``layer``, (batch or 1, *features or 1s), where and as ``signal`` is."""
-        dtype = signal.dtype if signal.is_floating_point() else torch.get_default_dtype()
-        key = (layer, state, signal.device, dtype)
-        if key not in self._placed:
-            values = self._layer_values(layer, state)
-            self._placed[key] = values.to(device=signal.device, dtype=dtype)
-        return self._placed[key]
-
-    def _layer_values(self, layer: str, state: torch.Size) -> Tensor:
-        self._check_batch(layer, state)
-        shape = factor_shape(self._axes, state)
-        owner = layer if self._axes & {"layer", "neuron"} else None
-        if owner not in self._values:
-            self._values[owner] = self._distribution.sample(shape, self._generator)
-        values = self._values[owner]
-        if values.numel() != math.prod(shape):
-            raise ModelError(
-                f"{show(layer)}: found neurons of shape {tuple(state[1:])} after {tuple(values.shape[1:])} in one "
-                "pass, allowed: one shape where per includes 'neuron'; give each layer a module of its own"
-            )
-        return values.reshape(shape)
-
-    def _check_batch(self, layer: str, state: torch.Size) -> None:
-        if "sample" not in self._axes:
-            return
-        batch = state[0] if state else 1
-        if self._batch is None:
-            self._batch = batch
-        if batch != self._batch:
-            raise ModelError(
-                f"{show(layer)}: found a batch of {batch}, but this pass began with {self._batch}; allowed: one size "
-                "where per includes 'sample'; keep samples on axis 0, use per='batch', or redraw() in a sequence"
-            )
-
-
-def factor_shape(axes: frozenset[str], state: torch.Size) -> tuple[int, ...]:
-    """Return the shape of a layer's draws: batch or 1, then the features or 1s.
-
-    Args:
-        axes: What draws are independent along.
-        state: Shape of the membrane, (batch, *features).
-    """
-    if not state:
-        return ()
-    features = tuple(state[1:])
-    return (state[0] if "sample" in axes else 1, *(features if "neuron" in axes else (1,) * len(features)))

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_integer, as_number
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, ModelError
 from aspen.models.layers import check_positive, population_name, select_layers, show, spiking_layers
-from aspen.thresholds.guards import Attachment, ForwardGuard, NeuronControl, find_guard
+from aspen.thresholds.attachment import Attachment, check_unattached
+from aspen.thresholds.guards import ForwardGuard
 
 
 def learn_dial(
@@ -54,26 +56,33 @@ def learn_dial(
         InputError: a value that is not allowed.
         ModelError: no spiking layer, or one that is perturbed or dialled already.
     """
-    if jitter < 0:
-        raise InputError(f"jitter: found {jitter}, allowed is 0 and more; 0.1 was the best measured")
-    spiking = spiking_layers(model)
-    chosen = select_layers(model, layers if isinstance(layers, str) else tuple(layers))
-    for name in chosen:
-        check_positive(name, spiking[name])
-        control = find_guard(spiking[name], NeuronControl)
-        if control is not None and control.source is not None:
-            raise ModelError(
-                f"{show(name)}: found a perturbation or dial attached already, allowed is one; remove() it"
-            )
-    shapes = _shapes(model, sample, {name: spiking[name] for name in chosen})
-    if groups is not None and groups < 1:
-        raise InputError(f"groups: found {groups}, allowed is 1 and more, or None; Loihi's cores store 8 thresholds")
+    jitter = as_number("jitter", jitter, 0, remedy="0.1 was the best measured")
+    if groups is not None:
+        groups = as_integer("groups", groups, 1, remedy="or pass None; Loihi's cores store 8 thresholds")
+    shapes = _shapes(model, sample, dialled_layers(model, layers))
     hidden = set(select_layers(model, "hidden"))
     start = {}
     for name, shape in shapes.items():
         first = np.full(shape, offset if name in hidden else 0.0), np.full(shape, slope if name in hidden else 0.0)
         start[name] = first if begin is None else _begun(begin, name, shape)
     return LearnedDial(model, start, jitter, groups, seed)
+
+
+def dialled_layers(model: nn.Module, layers: str | Iterable[str] = "all") -> dict[str, nn.Module]:
+    """The spiking layers of a model that a dial can be attached to, by name.
+
+    Raises:
+        InputError: there is no such layer.
+        ModelError: no spiking layer, or one whose threshold is not above 0, or that is perturbed or dialled already.
+    """
+    spiking = spiking_layers(model)
+    chosen = {
+        name: spiking[name] for name in select_layers(model, layers if isinstance(layers, str) else tuple(layers))
+    }
+    for name, layer in chosen.items():
+        check_positive(name, layer)
+    check_unattached(chosen)
+    return chosen
 
 
 def _begun(begin: DialProfile, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:

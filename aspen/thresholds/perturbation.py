@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from aspen._base.checks import as_integer
 from aspen.errors import InputError, ModelError
 from aspen.models.layers import check_positive, select_layers, show, spiking_layers
-from aspen.thresholds.distributions import Distribution, PassDraws, make_distribution
-from aspen.thresholds.guards import Attachment, ForwardGuard, NeuronControl, find_guard
-
-AXES = ("batch", "sample", "layer", "neuron")
+from aspen.thresholds.attachment import Attachment, check_unattached
+from aspen.thresholds.draws import PassDraws
+from aspen.thresholds.guards import ForwardGuard, find_guard
+from aspen.thresholds.settings import AXES, PerturbationSettings
 
 
 def perturb_thresholds(
@@ -72,12 +72,35 @@ def perturb_thresholds(
         InputError: A value that is not allowed, or parameters that do not go together.
         ModelError: No spiking layer to perturb, one that cannot be, or one perturbed already.
     """
-    law = make_distribution(distribution, low=low, high=high, sigma=sigma, mode=mode)
-    axes = _check_axes(per)
-    source = _make_generator(seed, generator)
-    chosen = select_layers(model, layers)
-    _check_model(model, chosen, axes)
-    return Perturbation(model, chosen, law, axes, source)
+    settings = PerturbationSettings(distribution, low, high, sigma, mode, per, layers)
+    return attach_perturbation(model, settings, _make_generator(seed, generator))
+
+
+def attach_perturbation(
+    model: nn.Module, settings: PerturbationSettings, generator: torch.Generator | None
+) -> Perturbation:
+    """As :func:`perturb_thresholds`, with settings that are checked already."""
+    return Perturbation(model, perturbed_layers(model, settings), settings, generator)
+
+
+def perturbed_layers(model: nn.Module, settings: PerturbationSettings) -> tuple[str, ...]:
+    """The layers of a model that ``settings`` are for.
+
+    Raises:
+        InputError: The settings name layers that there are not.
+        ModelError: One cannot be perturbed so, or the model is perturbed already.
+    """
+    chosen = select_layers(model, settings.layers)
+    if isinstance(model, nn.DataParallel):
+        raise ModelError(
+            "model: found nn.DataParallel, allowed: plain or DistributedDataParallel models; use the latter"
+        )
+    layers = spiking_layers(model)
+    check_unattached(layers)
+    for name in chosen:
+        check_positive(name, layers[name])
+        _check_pooling(name, layers[name], settings.axes)
+    return chosen
 
 
 def get_perturbation(model: nn.Module) -> Perturbation | None:
@@ -106,14 +129,13 @@ class Perturbation(Attachment):
         self,
         model: nn.Module,
         layers: tuple[str, ...],
-        distribution: Distribution,
-        axes: frozenset[str],
+        settings: PerturbationSettings,
         generator: torch.Generator | None,
     ) -> None:
         self.layers = layers
-        self.distribution = distribution
-        self.additive = distribution.additive
-        self.axes = axes
+        self.distribution = settings.law
+        self.additive = self.distribution.additive
+        self.axes = settings.axes
         self._generator = generator
         self._factors: dict[str, Tensor] = {}
         self._draws: PassDraws | None = None
@@ -199,13 +221,6 @@ class PassGuard(ForwardGuard):
             return self.inner(*args, **kwargs)
 
 
-def _check_axes(per: str | Sequence[str]) -> frozenset[str]:
-    names = (per,) if isinstance(per, str) else per
-    if not isinstance(names, Sequence) or not names or any(name not in AXES for name in names):
-        raise InputError(f"per: found {per!r}, allowed: {', '.join(map(repr, AXES))} or a tuple of them; choose some")
-    return frozenset(names) - {"batch"}
-
-
 def _make_generator(seed: int | None, generator: torch.Generator | None) -> torch.Generator | None:
     if generator is not None and not isinstance(generator, torch.Generator):
         raise InputError(
@@ -216,25 +231,6 @@ def _make_generator(seed: int | None, generator: torch.Generator | None) -> torc
     if generator is not None:
         raise InputError(f"seed: found {seed!r} beside a generator, allowed: one of the two; leave one out")
     return torch.Generator().manual_seed(as_integer("seed", seed, 0, 2**63 - 1, remedy="pass one such as 0"))
-
-
-def _check_model(model: nn.Module, chosen: tuple[str, ...], axes: frozenset[str]) -> None:
-    """Refuse models that are perturbed already or whose chosen layers cannot take such draws."""
-    if isinstance(model, nn.DataParallel):
-        raise ModelError(
-            "model: found nn.DataParallel, allowed: plain or DistributedDataParallel models; use the latter"
-        )
-    layers = spiking_layers(model)
-    for name, module in layers.items():
-        control = find_guard(module, NeuronControl)
-        if control is not None and control.source is not None:
-            raise ModelError(
-                f"{show(name)}: found a perturbation attached already, to this model or one above or below it; "
-                "allowed: one; remove() the earlier handle, or get_perturbation(model).remove()"
-            )
-    for name in chosen:
-        check_positive(name, layers[name])
-        _check_pooling(name, layers[name], axes)
 
 
 def _check_pooling(name: str, module: nn.Module, axes: frozenset[str]) -> None:

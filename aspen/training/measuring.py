@@ -16,7 +16,7 @@ from aspen.data import Dataset
 from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.network.readout import NO_ANSWER, answers
-from aspen.thresholds.guards import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from aspen.training.stage import Epoch, Stage, scores_of
 
 SCALES = (1.0, 0.7, 1.5)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from aspen.errors import InputError, ModelError
-from aspen.thresholds.guards import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from aspen.thresholds.perturbation import get_perturbation, perturb_thresholds
 from tests.aspen.thresholds.perturbed_models import BATCH, STEPS, Net, Step, random_inputs
 
@@ -208,7 +208,7 @@ def test_repr_says_what_is_attached():
         ({"low": 0.0}, "low: found 0, allowed: above 0"),
         ({"distribution": "uniform", "low": -1, "high": 1}, "low: found -1.*use mode='additive'"),
         ({"low": 3.0}, "low: found 3, above high=2"),
-        ({"high": math.inf}, "high: found inf, allowed: a finite number"),
+        ({"high": math.inf}, "high: found inf, allowed is a finite number"),
         ({"low": math.nan}, "low: found nan"),
         ({"low": "1"}, "low: found '1'"),
         ({"low": True}, "low: found True"),
@@ -222,7 +222,7 @@ def test_repr_says_what_is_attached():
         ({"per": ("sample", 3)}, "per: found"),
         ({"per": None}, "per: found None"),
         ({"layers": "lif1"}, r"layers: found 'lif1', allowed: 'hidden', 'all'.*lif1, block\.1, lif3"),
-        ({"layers": []}, r"layers: found \[\]"),
+        ({"layers": []}, r"layers: found \(\)"),
         ({"layers": ["lif1", "lif7"]}, r"found 'lif7', allowed: the spiking layers lif1, block\.1, lif3"),
         ({"layers": [["lif1"]]}, r"found \['lif1'\]"),
         ({"seed": 1.5}, "seed: found 1.5"),
@@ -245,7 +245,7 @@ def test_attaching_twice_is_refused_wherever():
     outer = nn.ModuleDict({"net": net, "out": nn.Linear(2, 2)})
     handle = perturb_thresholds(net)
     for model, name in ((net, "lif1"), (net.block, "1"), (outer, r"net\.lif1"), (net.lif3, "itself")):
-        with pytest.raises(ModelError, match=f"{name}.*: found a perturbation attached already.*remove"):
+        with pytest.raises(ModelError, match=f"{name}.*: found a perturbation or dial attached already.*remove"):
             perturb_thresholds(model, layers="all")
     handle.remove()
     perturb_thresholds(outer).remove()

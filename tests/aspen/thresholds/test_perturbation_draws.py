@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from aspen.errors import ModelError
 from aspen.thresholds.distributions import MIN_FACTOR, make_distribution
-from aspen.thresholds.guards import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from aspen.thresholds.perturbation import Perturbation, get_perturbation, perturb_thresholds
 from tests.aspen.thresholds.perturbed_models import BATCH, STEPS, Net, Step, random_inputs
 

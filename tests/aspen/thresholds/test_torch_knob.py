@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import InputError, ModelError
-from aspen.thresholds.guards import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from tests.aspen.thresholds.knob_models import BATCH, RESETS, STEPS, N, as_hidden, run
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from aspen.thresholds.guards import set_threshold_scale
+from aspen.thresholds.knob import set_threshold_scale
 from tests.aspen.thresholds.knob_models import BATCH, RESETS, STEPS, N, as_hidden, run
 
 

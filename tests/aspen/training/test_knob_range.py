@@ -17,7 +17,7 @@ from aspen.errors import InputError, TrainingWarning
 from aspen.models.layers import hidden_layers
 from aspen.models.ready import DenseNet
 from aspen.network.network import load_network
-from aspen.thresholds.guards import get_threshold_scale
+from aspen.thresholds.knob import get_threshold_scale
 from aspen.training.fit import evaluate, fit
 from aspen.training.knob_range import KNOBS, KnobRange, find_knob_range, made_range, settings_of
 from aspen.training.measuring import Counted

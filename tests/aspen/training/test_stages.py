@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aspen.models.spikes import count_spikes
-from aspen.thresholds.distributions import PassDraws, make_distribution
-from aspen.thresholds.guards import set_threshold_scale
+from aspen.thresholds.distributions import make_distribution
+from aspen.thresholds.draws import PassDraws
+from aspen.thresholds.knob import set_threshold_scale
 from aspen.thresholds.learned_dial import learn_dial
 from aspen.training.penalties import SpikePenalty
 from aspen.training.recipes import DialTraining, Recipe

@@ -13,7 +13,7 @@ from aspen.exporting import export
 from aspen.models.ready import DenseNet
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen.network.neurons import RESETS
-from aspen.thresholds.guards import set_threshold_scale
+from aspen.thresholds.knob import set_threshold_scale
 from aspen_emulator import run, session, sweep
 from aspen_emulator.engines.fast import engine as fast_engine
 from tests.emulator.engines.fast_networks import INPUTS, input_for, network_for
