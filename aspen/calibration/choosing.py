@@ -20,8 +20,8 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Battery:
-    """What a battery must do.
+class BatteryLife:
+    """What a battery must last for: how long, and at how many inferences per second.
 
     Args:
         joules: its charge.
@@ -134,7 +134,7 @@ class Chooser(Closed):
         enough = [offer for offer in self.offers if reached(offer) >= minimum]
         return self._choice(min(enough, key=self._cost_or_spikes))
 
-    def on_battery(self, battery: Battery) -> Choice:
+    def on_battery(self, battery: BatteryLife) -> Choice:
         """The most accurate point with which a battery lasts long enough.
 
         Raises:
@@ -197,7 +197,7 @@ class Chooser(Closed):
         dynamic = format_energy(1e-9 * (offer.point.dynamic_nj or 0.0))
         return f"{dynamic} dynamic{static}, {offer.point.accuracy:.1%} correct, at knob {offer.point.knob:g}"
 
-    def _check_rate(self, battery: Battery) -> None:
+    def _check_rate(self, battery: BatteryLife) -> None:
         for what, value in (("joules", battery.joules), ("seconds", battery.seconds), ("rate", battery.rate)):
             if not (value > 0 and isfinite(value)):
                 raise InputError(f"battery {what}: found {value}, allowed is more than 0; give e.g. 100mAh@3.7V")
@@ -210,18 +210,18 @@ class Chooser(Closed):
                 f"one takes {format_duration(longest)} ({self.table.steps} steps); ask for fewer"
             )
 
-    def _always(self, offer: EarlyPoint, battery: Battery) -> float:
+    def _always(self, offer: EarlyPoint, battery: BatteryLife) -> float:
         """Watts of static power."""
         static = self._static(offer)
         if static is None or battery.gated or self.table.step_time is None:
             return 1e-9 * (static or 0.0) * battery.rate
         return 1e-9 * self.table.static_nj / (self.table.steps * self.table.step_time)
 
-    def _watts(self, offer: EarlyPoint, battery: Battery) -> float:
+    def _watts(self, offer: EarlyPoint, battery: BatteryLife) -> float:
         self._cost(offer)
         return 1e-9 * (offer.point.dynamic_nj or 0.0) * battery.rate + self._always(offer, battery)
 
-    def _too_small(self, battery: Battery, cheapest: EarlyPoint) -> str:
+    def _too_small(self, battery: BatteryLife, cheapest: EarlyPoint) -> str:
         watts, always = self._watts(cheapest, battery), self._always(cheapest, battery)
         static = "" if self.dynamic else f", {format_power(always)} of it static"
         lasts = battery.joules / watts

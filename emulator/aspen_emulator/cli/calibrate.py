@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aspen._base.checks import LARGEST
-from aspen.calibration.choosing import SURE, Battery, Choice, Chooser, Demand
+from aspen.calibration.choosing import SURE, BatteryLife, Choice, Chooser, Demand
 from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
 from aspen.calibration.table import NO_CHIP
 from aspen.errors import InputError
@@ -184,7 +184,7 @@ def _asked(
         raise click.UsageError(
             "found --battery alone, allowed is with --hours and --rate, such as --hours 72 --rate 1/s"
         )
-    need = Battery(parse_battery(battery), 3600 * hours, parse_frequency(rate), gated)
+    need = BatteryLife(parse_battery(battery), 3600 * hours, parse_frequency(rate), gated)
     off = ", the chip off between inferences" if gated else ""
     words = f"{battery} for {hours:g} h at {rate}{off}"
     return Asked(lambda c: c.on_battery(need), words)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aspen.calibration.choosing import Battery, Chooser
+from aspen.calibration.choosing import BatteryLife, Chooser
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import stretched, wilson
 from aspen.calibration.storage import CalibrationTable, EarlyPoint
@@ -127,7 +127,7 @@ def test_of_equally_accurate_points_the_cheaper_is_taken() -> None:
         chooser = Chooser(ending_early(*figures), early=True)
         assert chooser.within_energy(1e-6).point.knob == knob
         assert chooser.with_accuracy(0.8).point.knob == knob
-        assert chooser.on_battery(Battery(1e6, 1.0, 1.0)).point.knob == knob
+        assert chooser.on_battery(BatteryLife(1e6, 1.0, 1.0)).point.knob == knob
 
 
 def test_static_energy_does_not_decide_where_only_dynamic_is_asked_for() -> None:
@@ -147,15 +147,15 @@ def test_without_energies_spikes_decide() -> None:
 def test_a_battery_carries_static_power_all_the_time_unless_gated() -> None:
     # 50 nJ in 20 steps of 1 ms: 2.5 uW of static power, all the time
     chooser = Chooser(made())
-    always = chooser.on_battery(Battery(joules=3600 * 2.6e-6, seconds=3600, rate=1.0))
+    always = chooser.on_battery(BatteryLife(joules=3600 * 2.6e-6, seconds=3600, rate=1.0))
     assert always.static_nj == pytest.approx(2500)
     assert always.point.knob == 1.5  # 2.5 uW + 40 nW; 160 nW more would be too much
     assert always.lasts == pytest.approx(3600 * 2.6e-6 / 2.54e-6)
-    gated = chooser.on_battery(Battery(3600 * 2.6e-6, 3600, 1.0, gated=True))
+    gated = chooser.on_battery(BatteryLife(3600 * 2.6e-6, 3600, 1.0, gated=True))
     assert (gated.static_nj, gated.point.knob) == (pytest.approx(50), 0.5)
-    early = Chooser(with_early(), early=True).on_battery(Battery(3600 * 2.6e-6, 3600, 1.0))
+    early = Chooser(with_early(), early=True).on_battery(BatteryLife(3600 * 2.6e-6, 3600, 1.0))
     assert early.static_nj == pytest.approx(2500)  # the chip stays on
-    dynamic = Chooser(made(), dynamic=True).on_battery(Battery(3600 * 41e-9, 3600, 1.0))
+    dynamic = Chooser(made(), dynamic=True).on_battery(BatteryLife(3600 * 41e-9, 3600, 1.0))
     assert dynamic.point.knob == 1.5
     assert dynamic.lasts is not None
 
@@ -163,15 +163,15 @@ def test_a_battery_carries_static_power_all_the_time_unless_gated() -> None:
 def test_a_battery_that_is_too_small_hears_what_would_do() -> None:
     chooser = Chooser(made())
     with pytest.raises(InputError, match=r"found 1 mJ for 1 h .*2\.51 uW, 2\.5 uW of it static; .*--gated") as caught:
-        chooser.on_battery(Battery(1e-3, 3600, 1.0))
+        chooser.on_battery(BatteryLife(1e-3, 3600, 1.0))
     offers = re.search(r"possible are ([\d.]+) h, or this time with ([\d.]+ mJ)", str(caught.value))
     assert offers is not None
-    assert chooser.on_battery(Battery(1e-3, 3600 * float(offers[1]), 1.0)).point.knob == 3.0
-    assert chooser.on_battery(Battery(parse_energy(offers[2]), 3600, 1.0)).point.knob == 3.0
+    assert chooser.on_battery(BatteryLife(1e-3, 3600 * float(offers[1]), 1.0)).point.knob == 3.0
+    assert chooser.on_battery(BatteryLife(parse_energy(offers[2]), 3600, 1.0)).point.knob == 3.0
     with pytest.raises(InputError, match=r"found 51 inferences per second, possible are 50, as one takes 20 ms"):
-        chooser.on_battery(Battery(1e6, 1.0, 51.0))
-    chooser.on_battery(Battery(1e6, 1.0, 50.0))
-    for wrong in (Battery(0, 1, 1), Battery(1, -1, 1), Battery(1, 1, float("inf"))):
+        chooser.on_battery(BatteryLife(1e6, 1.0, 51.0))
+    chooser.on_battery(BatteryLife(1e6, 1.0, 50.0))
+    for wrong in (BatteryLife(0, 1, 1), BatteryLife(1, -1, 1), BatteryLife(1, 1, float("inf"))):
         with pytest.raises(InputError, match=r"battery .*allowed is more than 0"):
             chooser.on_battery(wrong)
 
@@ -182,7 +182,7 @@ def test_unknown_energies_are_named(dynamic: float | None, static: float | None)
     with pytest.raises(InputError, match=r"found no (published figures|static energy)"):
         Chooser(table).within_energy(1.0)
     with pytest.raises(InputError, match=r"found no (published figures|static energy)"):
-        Chooser(table).on_battery(Battery(1, 1, 1))
+        Chooser(table).on_battery(BatteryLife(1, 1, 1))
     assert Chooser(table).with_accuracy(0.5).dynamic_nj == dynamic
     if dynamic is not None:
         assert Chooser(table, dynamic=True).within_energy(1.0).static_nj is None

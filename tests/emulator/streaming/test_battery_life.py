@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aspen.calibration.choosing import Battery as Charge
-from aspen.calibration.choosing import Chooser
+from aspen.calibration.choosing import BatteryLife, Chooser
 from aspen.calibration.storage import CalibrationTable
 from aspen.control import Battery, Budget
 from aspen.errors import InputError
@@ -46,11 +45,11 @@ def table(name: str) -> CalibrationTable:
 
 def test_a_charge_lasts_as_long_as_the_chip_draws_what_was_measured(name: str) -> None:
     _, ready, running = MEASURED[name]
-    choice = Chooser(table(name)).on_battery(Charge(CELL, 3600.0, rate=1.0))
+    choice = Chooser(table(name)).on_battery(BatteryLife(CELL, 3600.0, rate=1.0))
     assert choice.lasts is not None
     assert CELL / running < choice.lasts == pytest.approx(CELL / ready, rel=0.01)
     with pytest.raises(InputError, match=r"battery: found .*, possible are"):
-        Chooser(table(name)).on_battery(Charge(CELL, 1.01 * CELL / ready, rate=1.0))
+        Chooser(table(name)).on_battery(BatteryLife(CELL, 1.01 * CELL / ready, rate=1.0))
 
 
 def test_a_stream_is_powered_by_the_whole_chip(name: str) -> None:
