@@ -17,8 +17,8 @@ from aspen.network.targets import as_network
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compensation import Compensator
 from aspen_hardware.compiling.deployment import Deployment, Rounding
-from aspen_hardware.compiling.populations import Choice, Options, Quantized, quantize_population
-from aspen_hardware.compiling.search import Calibrated, Sample, calibrate
+from aspen_hardware.compiling.populations import Options, Quantized, Scheme, quantize_population
+from aspen_hardware.compiling.search import Sample, Searched, search_schemes
 from aspen_hardware.placing.dials import dial_classes
 from aspen_hardware.placing.rules import DESIGN, enforce, enforce_design
 
@@ -43,7 +43,7 @@ def compile(
     weight fill 8 bits, and the weight exponent is then the largest for which the thresholds, dialled up to
     ``max_threshold_scale``, fit 17 bits, and the worst-case current and membrane 24 bits.
 
-    With ``calibration``, other choices are tried on sample data, and taken where more spikes survive: to round dense
+    With ``calibration``, other schemes are tried on sample data, and taken where more spikes survive: to round dense
     weights so that their errors cancel on inputs that spike together (:mod:`aspen_hardware.compiling.compensation`);
     to clip the largest weights, so that the others get more resolution; to scale single neurons up, with their
     thresholds, until their weights fill 8 bits; and to leave room for the currents and membranes of the sample (twice
@@ -141,23 +141,23 @@ def _compile(
     compensator = None if sample is None else Compensator(sample.moments)
 
     @cache
-    def quantized(name: str, choice: Choice) -> Quantized:
-        return quantize_population(network, network[name], options, choice, compensator)
+    def quantized(name: str, scheme: Scheme) -> Quantized:
+        return quantize_population(network, network[name], options, scheme, compensator)
 
-    def build(choices: Mapping[str, Choice]) -> Network:
-        return _assemble(network, {name: quantized(name, choice) for name, choice in choices.items()})
+    def build(schemes: Mapping[str, Scheme]) -> Network:
+        return _assemble(network, {name: quantized(name, scheme) for name, scheme in schemes.items()})
 
-    choices: Mapping[str, Choice] = dict.fromkeys(network.order, Choice())
-    integers, found = build(choices), None
+    schemes: Mapping[str, Scheme] = dict.fromkeys(network.order, Scheme())
+    integers, found = build(schemes), None
     placement, others = enforce(integers, description, but=DESIGN)
     if sample is not None:
         allowed = options.threshold_groups or description.limits.threshold_configurations_per_core or THRESHOLDS
         free = 0 if options.netx or options.classes else allowed
-        found = calibrate(choices, build, sample.compare, free)
-        if found.choices != choices:  # other weights round to zero then, and neurons have other thresholds
-            choices, integers = found.choices, build(found.choices)
+        found = search_schemes(schemes, build, sample.compare, free)
+        if found.schemes != schemes:  # other weights round to zero then, and neurons have other thresholds
+            schemes, integers = found.schemes, build(found.schemes)
             placement, others = enforce(integers, description, but=DESIGN)
-    rounding = {name: quantized(name, choice).rounding for name, choice in choices.items()}
+    rounding = {name: quantized(name, scheme).rounding for name, scheme in schemes.items()}
     noted = _worst_cases(rounding) if found is None else _overflows(found)
     measured = rounding if found is None else _measured(rounding, found)
     return Deployment(integers, description.name, measured, (*warnings, *others, *noted), placement)
@@ -171,7 +171,7 @@ def _assemble(network: Network, parts: Mapping[str, Quantized]) -> Network:
     return replace(network, populations=populations, connections=tuple(weights[c.name] for c in network.connections))
 
 
-def _measured(rounding: Mapping[str, Rounding], found: Calibrated) -> dict[str, Rounding]:
+def _measured(rounding: Mapping[str, Rounding], found: Searched) -> dict[str, Rounding]:
     """With how the spikes of the sample compare."""
     return {
         name: replace(
@@ -179,7 +179,7 @@ def _measured(rounding: Mapping[str, Rounding], found: Calibrated) -> dict[str, 
             kept_uncalibrated=found.before[name].kept,
             kept_calibrated=found.after[name].kept,
             sample_peak=found.after[name].peak,
-            compensated=found.choices[name].compensate,
+            compensated=found.schemes[name].compensate,
         )
         for name, entry in rounding.items()
     }
@@ -194,7 +194,7 @@ def _worst_cases(rounding: Mapping[str, Rounding]) -> Iterator[str]:
             )
 
 
-def _overflows(found: Calibrated) -> Iterator[str]:
+def _overflows(found: Searched) -> Iterator[str]:
     for name, fit in found.after.items():
         if fit.overflows:
             yield (

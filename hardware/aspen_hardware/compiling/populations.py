@@ -31,8 +31,8 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """How the range of the integers is used by one population.
+class Scheme:
+    """A quantisation scheme: how one population uses the range of the integers.
 
     Args:
         fill: weights up to this fraction of the largest fill 8 bits; larger ones are clipped.
@@ -59,20 +59,20 @@ class Quantized:
 
 
 def quantize_population(
-    network: Network, population: Population, options: Options, choice: Choice, compensator: Compensator | None = None
+    network: Network, population: Population, options: Options, scheme: Scheme, compensator: Compensator | None = None
 ) -> Quantized:
-    """Put one population of a float network into integers; ``choice.compensate`` needs a ``compensator``.
+    """Put one population of a float network into integers; ``scheme.compensate`` needs a ``compensator``.
 
     Raises:
         ChipError: thresholds or biases do not fit beside the weights.
     """
     lif, incoming = population.neuron, network.incoming(population.name)
     assert isinstance(lif, Lif)  # compile() handles integer networks before
-    floats = _rescale(network, population, lif, _bias(population, lif, incoming), options, choice)
+    floats = _rescale(network, population, lif, _bias(population, lif, incoming), options, scheme)
     largest = max(float(np.abs(c.weight).max(initial=0.0)) for c in floats.connections)
     limit = min(quantize.weight_limit(c.weight) for c in floats.connections)
-    per_unit = limit / (largest * choice.fill) if largest > 0 else 1.0
-    if choice.compensate and compensator is not None:
+    per_unit = limit / (largest * scheme.fill) if largest > 0 else 1.0
+    if scheme.compensate and compensator is not None:
         integer = [compensator.quantize(c, per_unit) for c in floats.connections]
     else:
         integer = [quantize.quantize_weight(c.weight, per_unit) for c in floats.connections]
@@ -80,7 +80,7 @@ def quantize_population(
     graded = network.input.graded
     peaks = {} if graded is None else {network.input.name: graded.largest}
     current = worst_case_current(unshifted, lif.alpha, peaks)
-    exponent = _exponent(population.name, floats, lif, per_unit, largest, current, options, choice)
+    exponent = _exponent(population.name, floats, lif, per_unit, largest, current, options, scheme)
     neuron = _quantize_neuron(lif, floats, per_unit * 2.0**exponent, NETX_BIAS_EXPONENT if options.netx else None)
     connections = [c.with_integers(c.weight, exponent) for c in unshifted]
     return Quantized(neuron, connections, _report(lif, neuron, floats, connections, per_unit, current))
@@ -124,9 +124,9 @@ def _bias(population: Population, lif: Lif, incoming: list[Connection]) -> Array
 
 
 def _rescale(
-    network: Network, population: Population, lif: Lif, bias: Array, options: Options, choice: Choice
+    network: Network, population: Population, lif: Lif, bias: Array, options: Options, scheme: Scheme
 ) -> Rescaled:
-    """Neurons rescaled as the options and the choice ask for; the output's keep the unit of their membranes, which may
+    """Neurons rescaled as the options and the scheme ask for; the output's keep the unit of their membranes, which may
     be read out, and those that take a current keep the unit in which it is given."""
     incoming = network.incoming(population.name)
     if np.isfinite(lif.threshold).all():
@@ -134,8 +134,8 @@ def _rescale(
         classes = options.classes.get(population.name)
         if classes is not None and not kept:
             return balance(incoming, bias, lif.threshold, 0, classes)
-        if choice.thresholds and not kept:
-            return balance(incoming, bias, lif.threshold, choice.thresholds)
+        if scheme.thresholds and not kept:
+            return balance(incoming, bias, lif.threshold, scheme.thresholds)
         if options.threshold_groups is not None:
             return group_thresholds(incoming, bias, lif.threshold, options.threshold_groups, rescale=not kept)
     return unchanged(incoming, bias, lif.threshold)
@@ -149,13 +149,13 @@ def _exponent(
     largest: float,
     current: float,
     options: Options,
-    choice: Choice,
+    scheme: Scheme,
 ) -> int:
     finite = floats.threshold[np.isfinite(floats.threshold)]  # a leaky integrator has no threshold to be fitted
     threshold, bias = float(finite.max(initial=0.0)), float(np.abs(floats.bias).max())
     headroom = options.max_threshold_scale
-    state = max(current, _worst_case_membrane(lif, current, bias * per_unit)) if choice.worst_case else 0.0
-    exponent = quantize.choose_exponent(per_unit, threshold, bias, headroom, state) - choice.lower
+    state = max(current, _worst_case_membrane(lif, current, bias * per_unit)) if scheme.worst_case else 0.0
+    exponent = quantize.choose_exponent(per_unit, threshold, bias, headroom, state) - scheme.lower
     if exponent not in quantize.WEIGHT_EXPONENTS or (options.netx and exponent < 0):
         raise ChipError(
             f"{name}: found a threshold of {threshold:.3g} and a bias of {bias:.3g} beside a "

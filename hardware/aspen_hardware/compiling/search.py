@@ -1,6 +1,6 @@
 """Choose how each population uses the range of the integers, by the spikes that survive on sample data.
 
-This floor runs no networks: what a choice does to the spikes is measured by a :class:`Sample` from above
+This floor runs no networks: what a scheme does to the spikes is measured by a :class:`Sample` from above
 (:func:`aspen_emulator.observe` makes one).
 """
 
@@ -15,7 +15,7 @@ from aspen._base.arrays import Array
 from aspen.errors import ChipError
 from aspen.network.network import Dense, Network
 from aspen_hardware.compiling.formats import WEIGHT_EXPONENTS
-from aspen_hardware.compiling.populations import Choice
+from aspen_hardware.compiling.populations import Scheme
 
 MARGIN = 0.5
 """Part of 24 bits that currents and membranes may use on the sample: other data may reach further."""
@@ -60,28 +60,28 @@ class Sample(Protocol):
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """The choice for each population, and how the spikes compare without (``before``) and with it (``after``)."""
+class Searched:
+    """The scheme for each population, and how the spikes compare without (``before``) and with it (``after``)."""
 
-    choices: Mapping[str, Choice]
+    schemes: Mapping[str, Scheme]
     before: Mapping[str, Fit]
     after: Mapping[str, Fit]
 
 
-def calibrate(
-    start: Mapping[str, Choice],
-    build: Callable[[Mapping[str, Choice]], Network],
+def search_schemes(
+    start: Mapping[str, Scheme],
+    build: Callable[[Mapping[str, Scheme]], Network],
     measure: Measure,
     thresholds: int,
-) -> Calibrated:
-    """Improve the choices of one population after the other, as long as fewer spikes differ in the whole network.
+) -> Searched:
+    """Improve the schemes of one population after the other, as long as fewer spikes differ in the whole network.
 
-    A choice is taken only if it makes fewer currents and membranes overflow on the sample or, with as few of these,
+    A scheme is taken only if it makes fewer currents and membranes overflow on the sample or, with as few of these,
     fewer spikes differ. So the result is never worse there than what it starts from.
 
     Args:
-        start: population -> the choice to begin with, in the order in which populations are computed.
-        build: makes the network in integers; raises ChipError where a choice does not fit.
+        start: population -> the scheme to begin with, in the order in which populations are computed.
+        build: makes the network in integers; raises ChipError where a scheme does not fit.
         measure: compares it with the network in floating point.
         thresholds: different thresholds that a population may get.
     """
@@ -89,12 +89,12 @@ def calibrate(
     before = search.fits
     for name in start:
         search.improve(name, thresholds)
-    return Calibrated(search.best, before, search.fits)
+    return Searched(search.best, before, search.fits)
 
 
 class _Search:
     def __init__(
-        self, build: Callable[[Mapping[str, Choice]], Network], measure: Measure, start: Mapping[str, Choice]
+        self, build: Callable[[Mapping[str, Scheme]], Network], measure: Measure, start: Mapping[str, Scheme]
     ) -> None:
         self._build = build
         self._measure = measure
@@ -102,20 +102,20 @@ class _Search:
         self.fits = measure(build(start))
 
     def improve(self, name: str, thresholds: int) -> None:
-        """Try all choices for one population."""
-        for choices in _candidates(thresholds):
+        """Try all schemes for one population."""
+        for schemes in _candidates(thresholds):
             fewest = inf
-            for choice in choices:
-                fit = self._settle(name, choice)
+            for scheme in schemes:
+                fit = self._settle(name, scheme)
                 if fit is None or fit.different > HOPELESS * fewest:
                     break
                 fewest = min(fewest, fit.different)
 
-    def _settle(self, name: str, choice: Choice) -> Fit | None:
-        """Try ``choice`` with the largest exponent that leaves room on the sample; None where it does not fit."""
+    def _settle(self, name: str, scheme: Scheme) -> Fit | None:
+        """Try ``scheme`` with the largest exponent that leaves room on the sample; None where it does not fit."""
         allowed = max(MARGIN, self.fits[name].peak)
         for lower in range(len(WEIGHT_EXPONENTS)):
-            trial = {**self.best, name: replace(choice, lower=lower)}
+            trial = {**self.best, name: replace(scheme, lower=lower)}
             try:
                 fits = self._measure(self._build(trial))
             except ChipError:
@@ -131,9 +131,9 @@ def _badness(fits: Mapping[str, Fit]) -> tuple[int, int]:
     return sum(fit.overflows for fit in fits.values()), sum(fit.different for fit in fits.values())
 
 
-def _candidates(thresholds: int) -> Iterator[Iterator[Choice]]:
-    """Series of choices, each from little to much clipping."""
-    yield iter([Choice(worst_case=False)])
+def _candidates(thresholds: int) -> Iterator[Iterator[Scheme]]:
+    """Series of schemes, each from little to much clipping."""
+    yield iter([Scheme(worst_case=False)])
     for balanced in (0, thresholds) if thresholds else (0,):
-        plain = Choice(worst_case=False, thresholds=balanced, compensate=True)
+        plain = Scheme(worst_case=False, thresholds=balanced, compensate=True)
         yield (replace(plain, fill=fill) for fill in (1.0, *FILLS))

@@ -16,8 +16,8 @@ from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.measuring.observing import _compare_stepwise
 from aspen_hardware import compile, load_deployment, store_deployment
-from aspen_hardware.compiling.populations import Choice, Options, quantize_population
-from aspen_hardware.compiling.search import MARGIN, Fit, calibrate
+from aspen_hardware.compiling.populations import Options, Scheme, quantize_population
+from aspen_hardware.compiling.search import MARGIN, Fit, search_schemes
 from tests.networks import Array, fixed_network, float_network, random_spikes, seeds
 
 
@@ -122,7 +122,7 @@ def test_the_report_says_what_was_measured_and_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fill", [1.0, 0.5, 0.1])
 def test_clipped_weights_are_counted(fill: float) -> None:
     network = heavy_tailed(1)
-    entry = quantize_population(network, network["layer2"], Options(4.0), Choice(fill=fill)).rounding
+    entry = quantize_population(network, network["layer2"], Options(4.0), Scheme(fill=fill)).rounding
     magnitude = np.abs(network.connections[1].weight)
     assert entry.weights_clipped == pytest.approx((magnitude > fill * magnitude.max() * 255 / 254).mean())
     assert (entry.weights_clipped > 0) == (fill < 1)
@@ -204,9 +204,9 @@ def test_the_search_takes_only_what_is_better() -> None:
     """Each trial is worse than the start: nothing is changed."""
     start = compile(heavy_tailed(2), "loihi1").network
     fits = iter([Fit(100, 5, 0, 0.2), *[Fit(100, 6, 0, 0.2)] * 1000])
-    found = calibrate({"a": Choice()}, lambda choices: start, lambda network: {"a": next(fits)}, 8)
+    found = search_schemes({"a": Scheme()}, lambda schemes: start, lambda network: {"a": next(fits)}, 8)
     assert found.before == found.after == {"a": Fit(100, 5, 0, 0.2)}
-    assert found.choices["a"].worst_case
+    assert found.schemes["a"].worst_case
     assert Fit(0, 0, 0, 0.0).kept == 1.0
 
 
