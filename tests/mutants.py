@@ -45,7 +45,7 @@ PATIENCE = 3.0
 
 FAST = [
     "test_record",
-    "test_fast_stages",
+    "test_fast_parts",
     "test_fast",
     "test_fast_limits",
     "test_fast_stepper",

@@ -41,7 +41,7 @@ class State(NamedTuple):
     lens: Array
 
 
-class Stage(NamedTuple):
+class Job(NamedTuple):
     """What one call computes, and with what.
 
     ``todo``: populations to step; ``loads``: (population, counted) whose spikes are read from an array; ``given``:

@@ -10,10 +10,10 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen_emulator.engines.fast import kernels as core
-from aspen_emulator.engines.fast.arrays import Counts, Stage, State
+from aspen_emulator.engines.fast.arrays import Counts, Job, State
 from aspen_emulator.engines.fast.outside import analog_drive, product
+from aspen_emulator.engines.fast.parts import Part
 from aspen_emulator.engines.fast.plan import Plan
-from aspen_emulator.engines.fast.stages import Part
 
 WORTH_THREADS = 500_000
 """Neuron updates below which starting threads takes longer than they save."""
@@ -74,7 +74,7 @@ class Chunk:
             self._count_values(counts)
         for part in parts:
             sums, sums_at = self._outside(part, outside, spikes, spikes_at)
-            stage = Stage(
+            job = Job(
                 todo=np.array([self.plan.slots.index(name) for name in part.todo], np.int64),
                 loads=self._loads(part, part is parts[0]),
                 given=self.given,
@@ -88,7 +88,7 @@ class Chunk:
                 membranes=seen,
                 membranes_at=seen_at,
             )
-            self._advance(pool, state, stage, counts)
+            self._advance(pool, state, job, counts)
         self._keep(rasters, spikes, spikes_at)
         self._keep(membranes, seen, seen_at)
 
@@ -140,11 +140,11 @@ class Chunk:
                 reached = busy.astype(np.int64) @ self.plan.fan_out[connection.name]
                 counts.operations[0, index, self.time, self.samples] = reached
 
-    def _advance(self, pool: ThreadPoolExecutor | None, state: State, stage: Stage, counts: Counts) -> None:
+    def _advance(self, pool: ThreadPoolExecutor | None, state: State, job: Job, counts: Counts) -> None:
         origin = (self.time.start, self.time.start, self.samples.start)
 
         def block(bounds: tuple[int, int]) -> None:
-            core.advance(self.plan.tables, state, stage, counts, origin, self.steps, bounds, self.dials)
+            core.advance(self.plan.tables, state, job, counts, origin, self.steps, bounds, self.dials)
 
         blocks = min(self.batch, BLOCKS * threads())
         if blocks == 1 or pool is None or self.steps * state.v.size < WORTH_THREADS:

@@ -13,8 +13,8 @@ from aspen.network.record import Record, kept_membranes
 from aspen_emulator.engines.fast.arrays import Counts, State
 from aspen_emulator.engines.fast.chunk import Chunk, threads
 from aspen_emulator.engines.fast.dials import Dialled
+from aspen_emulator.engines.fast.parts import Chooser
 from aspen_emulator.engines.fast.plan import plan_of
-from aspen_emulator.engines.fast.stages import Chooser
 
 CHUNK_BYTES = 2**28
 """Memory for what is held at once beside input and record; larger runs are run in chunks of samples and time."""

@@ -1,4 +1,4 @@
-"""The compiled core: all populations of a stage, step by step, for a range of samples. Needs no compiler at run time.
+"""The compiled core: all populations of a part, step by step, for a range of samples. Needs no compiler at run time.
 
 All compiled functions stand in this one file: numba looks at a function's own file only to see whether its stored
 machine code is still good. The arithmetic is that of :func:`aspen_emulator.engines.lif.lif_step`, written once for
@@ -22,7 +22,7 @@ from numba.extending import overload
 
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
-from aspen_emulator.engines.fast.arrays import Counts, Stage, State, Tables
+from aspen_emulator.engines.fast.arrays import Counts, Job, State, Tables
 
 intrinsic: Callable[[Callable[..., Any]], Any] = typed_intrinsic  # called without its first argument
 
@@ -273,14 +273,14 @@ def _scale_into(drive: Any, sums: Any, down: int, factor: Any, more: bool) -> No
 
 @inlined
 def _arrive(
-    net: Tables, state: State, stage: Stage, pop: Any, when: Any, row: int, shared: int, sums: Any, drive: Any
+    net: Tables, state: State, job: Job, pop: Any, when: Any, row: int, shared: int, sums: Any, drive: Any
 ) -> int:
     """The drive of one population in one step, without biases; returns 0 where nothing arrived."""
     clock, t, b = when
     n = pop[PADDED]
     arrived = 0
     for c in range(pop[IN], pop[IN_END]):
-        if stage.outside_at[c, 0] >= 0:
+        if job.outside_at[c, 0] >= 0:
             continue
         conn = net.conns[c]
         source = net.pops[conn[SOURCE]]
@@ -308,10 +308,10 @@ def _arrive(
             _scale_into(drive, own_sums, group[1], drive.dtype.type(group[2]), g > pop[GROUP])
             own_sums[:] = 0
     for c in range(pop[IN], pop[IN_END]):
-        if stage.outside_at[c, 0] >= 0:
-            where = stage.outside_at[c]
+        if job.outside_at[c, 0] >= 0:
+            where = job.outside_at[c]
             first = where[0] + (t * where[2] + (b if where[1] else row)) * pop[N]
-            outside = stage.outside[first : first + pop[N]]
+            outside = job.outside[first : first + pop[N]]
             _scale_into(drive, outside, where[3], drive.dtype.type(where[4]), True)
             arrived = 1
     return arrived
@@ -389,15 +389,15 @@ def _remember(u: Any, drive: Any, keep: Any) -> None:
 
 
 @inlined
-def _dial(stage: Stage, q: int, n: int, dial: int, t: int, b: int, into: Any) -> None:
+def _dial(job: Job, q: int, n: int, dial: int, t: int, b: int, into: Any) -> None:
     """The thresholds of one population, dial, step and sample."""
-    where = stage.thresholds_at[q]
+    where = job.thresholds_at[q]
     first = where[0] + dial * where[1] + t * where[2] + b * where[3]
     if where[4] == 0:
-        into[:n] = stage.thresholds[first]
+        into[:n] = job.thresholds[first]
     else:
         for j in range(n):
-            into[j] = stage.thresholds[first + j]
+            into[j] = job.thresholds[first + j]
 
 
 @inlined
@@ -423,7 +423,7 @@ def _record_spikes(net: Tables, state: State, counts: Counts, q: int, slot: int,
 
 @inlined
 def _step(
-    net: Tables, state: State, stage: Stage, counts: Counts, q: int, when: Any, origin: Any, dials: int, work: Any
+    net: Tables, state: State, job: Job, counts: Counts, q: int, when: Any, origin: Any, dials: int, work: Any
 ) -> None:
     """One population, one step, one sample, all dials."""
     sums, drive, threshold, total_bias, words, fired = work
@@ -432,16 +432,16 @@ def _step(
     n, padded, at, reset = pop[N], pop[PADDED], pop[AT], pop[RESET]
     slot = 0 if pop[RING] == 1 else clock % pop[RING]
     bias, biased = net.bias[at : at + padded], net.biased[at // PAD : (at + padded) // PAD]
-    if stage.current.shape[2] > 0 and q == 0:
+    if job.current.shape[2] > 0 and q == 0:
         for j in range(n):
-            total_bias[j] = bias[j] + stage.current[t, b, j]
+            total_bias[j] = bias[j] + job.current[t, b, j]
         bias, biased = total_bias[:padded], words[: padded // PAD]
         for w in range(len(biased)):
             biased[w] = nonzero_bits(bias, w * PAD) | nonzero_bits(net.drive_bias, at + w * PAD)
     for dial in range(dials):
         row = b * dials + dial
         if dial == 0 or not pop[SHARED]:
-            arrived = _arrive(net, state, stage, pop, when, row, b * dials, sums, drive)
+            arrived = _arrive(net, state, job, pop, when, row, b * dials, sums, drive)
             for same in range(dial, dials if pop[SHARED] else dial + 1):
                 before = state.v[b * dials + same, at : at + padded]
                 active, awake = _count_updates(drive, arrived, before, biased)
@@ -460,24 +460,22 @@ def _step(
             _remember(current, drive, net.keep_u[at : at + padded])
         _integrate(v, current, owed, net.keep_v[at : at + padded], bias, reset)
         samples = state.v.shape[0]
-        if stage.membranes_at[q] >= 0:
-            first = stage.membranes_at[q] + (t * samples + row) * n
-            stage.membranes[first : first + n] = v[:n]
+        if job.membranes_at[q] >= 0:
+            first = job.membranes_at[q] + (t * samples + row) * n
+            job.membranes[first : first + n] = v[:n]
         own = threshold[at : at + padded]
-        _dial(stage, q, n, dial, t, b, own)
+        _dial(job, q, n, dial, t, b, own)
         _fire(v, owed, own, reset, fired[:padded])
-        if stage.rasters_at[q] >= 0:
-            first = stage.rasters_at[q] + (t * samples + row) * n
-            stage.rasters[first : first + n] = fired[:n]
+        if job.rasters_at[q] >= 0:
+            first = job.rasters_at[q] + (t * samples + row) * n
+            job.rasters[first : first + n] = fired[:n]
         first = pop[LIST] + slot * n
         state.lens[row, pop[LENS] + slot] = _list_spikes(fired, padded, state.lists[row, first:])
         _record_spikes(net, state, counts, q, slot, (dial, origin[1] + t, origin[2] + b), row)
 
 
 @inlined
-def _load(
-    net: Tables, state: State, stage: Stage, counts: Counts, load: Any, when: Any, origin: Any, dials: int
-) -> None:
+def _load(net: Tables, state: State, job: Job, counts: Counts, load: Any, when: Any, origin: Any, dials: int) -> None:
     """Read the spikes of one population in one step and sample from an array."""
     clock, t, b = when
     q, counted = load
@@ -485,27 +483,25 @@ def _load(
     n = pop[N]
     slot = 0 if pop[RING] == 1 else clock % pop[RING]
     first = pop[LIST] + slot * n
-    if stage.rasters_at[q] < 0:
+    if job.rasters_at[q] < 0:
         row = b * dials
-        state.lens[row, pop[LENS] + slot] = _list_spikes(stage.given[t, b], n, state.lists[row, first:])
+        state.lens[row, pop[LENS] + slot] = _list_spikes(job.given[t, b], n, state.lists[row, first:])
         if counted:
             _record_spikes(net, state, counts, q, slot, (0, origin[1] + t, origin[2] + b), row)
         return
     samples = state.v.shape[0]
     for row in range(b * dials, (b + 1) * dials):
-        at = stage.rasters_at[q] + (t * samples + row) * n
-        flags = stage.rasters[at : at + n]
+        at = job.rasters_at[q] + (t * samples + row) * n
+        flags = job.rasters[at : at + n]
         state.lens[row, pop[LENS] + slot] = _list_spikes(flags, n, state.lists[row, first:])
 
 
 @compiled
-def advance(
-    net: Tables, state: State, stage: Stage, counts: Counts, origin: Any, steps: int, part: Any, dials: int
-) -> int:
-    """Run the populations of a stage.
+def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, steps: int, part: Any, dials: int) -> int:
+    """Run the populations of a job.
 
     Args:
-        net, state, stage, counts: see there.
+        net, state, job, counts: see there.
         origin: the time at which these arrays begin, and the step and sample of the counts that belong to it.
         steps: how many.
         part: first and last (exclusive) sample of this call; calls with other samples may run beside it.
@@ -519,10 +515,10 @@ def advance(
     state = State(
         borrowed(state.u), borrowed(state.v), borrowed(state.owed), borrowed(state.lists), borrowed(state.lens)
     )
-    stage = Stage(
-        borrowed(stage.todo), borrowed(stage.loads), borrowed(stage.given), borrowed(stage.current),
-        borrowed(stage.outside), borrowed(stage.outside_at), borrowed(stage.thresholds), borrowed(stage.thresholds_at),
-        borrowed(stage.rasters), borrowed(stage.rasters_at), borrowed(stage.membranes), borrowed(stage.membranes_at),
+    job = Job(
+        borrowed(job.todo), borrowed(job.loads), borrowed(job.given), borrowed(job.current),
+        borrowed(job.outside), borrowed(job.outside_at), borrowed(job.thresholds), borrowed(job.thresholds_at),
+        borrowed(job.rasters), borrowed(job.rasters_at), borrowed(job.membranes), borrowed(job.membranes_at),
     )  # fmt: skip
     counts = Counts(
         borrowed(counts.spikes), borrowed(counts.active), borrowed(counts.awake), borrowed(counts.operations)
@@ -533,7 +529,7 @@ def advance(
     fired_own = np.zeros(len(drive_own), np.uint8)
     bias_own = np.zeros(len(drive_own), state.v.dtype)
     words_own = np.zeros(len(drive_own) // PAD, np.uint64)
-    threshold_own = np.full(room, stage.thresholds[-1], stage.thresholds.dtype)
+    threshold_own = np.full(room, job.thresholds[-1], job.thresholds.dtype)
     work = (
         borrowed(sums_own), borrowed(drive_own), borrowed(threshold_own), borrowed(bias_own), borrowed(words_own),
         borrowed(fired_own),
@@ -543,9 +539,9 @@ def advance(
         for t in range(steps):
             for b in range(start, min(start + side, part[1])):
                 when = (origin[0] + t, t, b)
-                for i in range(len(stage.loads)):
-                    _load(net, state, stage, counts, (stage.loads[i, 0], stage.loads[i, 1]), when, origin, dials)
-                for i in range(len(stage.todo)):
-                    _step(net, state, stage, counts, stage.todo[i], when, origin, dials, work)
+                for i in range(len(job.loads)):
+                    _load(net, state, job, counts, (job.loads[i, 0], job.loads[i, 1]), when, origin, dials)
+                for i in range(len(job.todo)):
+                    _step(net, state, job, counts, job.todo[i], when, origin, dials, work)
     # used once more, so that they live until here
     return len(sums_own) + len(drive_own) + len(fired_own) + len(bias_own) + len(words_own) + len(threshold_own)

@@ -12,10 +12,10 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen_emulator.engines.fast import kernels as core
-from aspen_emulator.engines.fast.arrays import Counts, Stage
+from aspen_emulator.engines.fast.arrays import Counts, Job
 from aspen_emulator.engines.fast.dials import Dialled
+from aspen_emulator.engines.fast.parts import Chooser
 from aspen_emulator.engines.fast.plan import plan_of
-from aspen_emulator.engines.fast.stages import Chooser
 
 _NOW = slice(0, 1)
 
@@ -65,7 +65,7 @@ class FastStepper:
         thresholds = {name: np.ones((1, 1, 1), self.plan.state_type) for name in self.plan.order}
         self._dialled: object = None
         flat, places = Dialled.of(self.plan, [thresholds]).chunk(self.plan, _NOW, slice(0, batch))
-        self._stage = Stage(
+        self._job = Job(
             todo=np.array([self.plan.slots.index(name) for name in part.todo], np.int64),
             loads=np.array([(0, 1)] if self._spiking else [], np.int64).reshape(-1, 2),
             given=np.zeros((1, batch, sizes[self.plan.input.name] if self._spiking else 0), np.uint8),
@@ -111,14 +111,14 @@ class FastStepper:
             self._dial(thresholds)
         given = spikes.reshape(self.batch, -1)
         if self._spiking:
-            self._stage.given[0] = given
+            self._job.given[0] = given
         elif self.plan.input.neuron is not None:
-            self._stage.current[:] = self.plan.direct_current(given[None])
+            self._job.current[:] = self.plan.direct_current(given[None])
         else:
             self._weigh(given)
         self._advance(*self._arguments())
         self._clock += 1
-        flat = self._stage.rasters.copy()  # what is given out stays as it is
+        flat = self._job.rasters.copy()  # what is given out stays as it is
         now = {} if self._input is None else {self._input: given}
         for name, start, stop, shape in self._places:
             now[name] = flat[start:stop].reshape(shape)
@@ -131,7 +131,7 @@ class FastStepper:
         """Output population -> (batch, n), the last step's membranes as they were compared with the thresholds."""
         if not self._clock:
             return {}
-        values = self.plan.natural(self._output, self._stage.membranes.reshape(self.batch, -1))
+        values = self.plan.natural(self._output, self._job.membranes.reshape(self.batch, -1))
         kind = np.float64 if self.plan.state_type is np.float64 else np.int64
         return {self._output: values.reshape(self.batch, -1).astype(kind)}
 
@@ -151,12 +151,12 @@ class FastStepper:
         )
 
     def _arguments(self) -> tuple[object, ...]:
-        return self.plan.tables, self._state, self._stage, self._counts, (self._clock, 0, 0), 1, (0, self.batch), 1
+        return self.plan.tables, self._state, self._job, self._counts, (self._clock, 0, 0), 1, (0, self.batch), 1
 
     def _dial(self, thresholds: Mapping[str, Array]) -> None:
         shaped = {name: np.atleast_2d(array)[None] for name, array in thresholds.items()}
         flat, places = Dialled.of(self.plan, [shaped]).chunk(self.plan, _NOW, slice(0, self.batch))
-        self._stage = self._stage._replace(thresholds=flat, thresholds_at=places)
+        self._job = self._job._replace(thresholds=flat, thresholds_at=places)
         self._dialled = thresholds
 
     def _weigh(self, values: Array) -> None:
@@ -165,9 +165,9 @@ class FastStepper:
         for connection in self._analog:
             position = self.plan.position[connection.name]
             self._counts.operations[0, position, 0] = busy @ self.plan.fan_out[connection.name]
-            first = self._stage.outside_at[position, 0]
+            first = self._job.outside_at[position, 0]
             size = self.batch * self.plan.populations[connection.target].size
-            drive = self._stage.outside[first : first + size]
+            drive = self._job.outside[first : first + size]
             drive[:] = 0
             if len(self._past) > connection.delay:
                 sums = connection.accumulate(self._past[connection.delay])

@@ -10,8 +10,8 @@ import pytest
 
 from aspen.network.network import Dense, FixedLif, Lif, Network, Population
 from aspen_emulator import run
+from aspen_emulator.engines.fast.parts import Chooser
 from aspen_emulator.engines.fast.plan import plan_of
-from aspen_emulator.engines.fast.stages import Chooser
 
 
 def chain(*sizes: int, integer: bool = True) -> Network:
