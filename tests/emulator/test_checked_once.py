@@ -18,7 +18,7 @@ from aspen_emulator import observe, run, session, sweep
 from aspen_emulator.engines.inputs import check_input
 from aspen_emulator.engines.lava import engine as lava_engine
 from aspen_emulator.engines.lava import loihi as loihi_engine
-from aspen_emulator.engines.lava.plan import make_plan
+from aspen_emulator.engines.lava.schedule import make_schedule
 from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_hardware import chip, compile, place
 from aspen_hardware.placing import rules
@@ -170,14 +170,14 @@ class Silent:
 
 def test_a_run_on_lava_checks_and_plans_once(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> None:
     monkeypatch.setattr(lava_engine, "LavaWorker", Silent)
-    inputs, plans = calls(check_input), calls(make_plan)
+    inputs, schedules = calls(check_input), calls(make_schedule)
     network, spikes = float_network(1, bias=False), random_spikes(1, 5, 2, 6)
     assert not run(network, spikes, engine="lava").output.any()
-    assert (len(inputs), len(plans)) == (1, 1)
+    assert (len(inputs), len(schedules)) == (1, 1)
     thresholds = {name: np.ones((1, 1, 1)) for name in network.order}
     lava_engine.run_lava(network, spikes, thresholds)
     lava_engine.run_on(Silent(), network, spikes, thresholds)  # type: ignore[arg-type]
-    assert (len(inputs), len(plans)) == (3, 3)
+    assert (len(inputs), len(schedules)) == (3, 3)
 
 
 def test_a_step_on_lava_checks_once(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> None:

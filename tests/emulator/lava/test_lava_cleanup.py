@@ -21,7 +21,7 @@ from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator.engines.lava import engine
 from aspen_emulator.engines.lava.engine import LavaSession, run_lava, run_on
 from aspen_emulator.engines.lava.isolation import LavaWorker
-from aspen_emulator.engines.lava.plan import make_plan
+from aspen_emulator.engines.lava.schedule import make_schedule
 from aspen_emulator.engines.lava.shim import lava_available
 
 pytestmark = [
@@ -138,8 +138,8 @@ def note(worker: LavaWorker) -> Traces:
 
 def test_after_an_exception_in_a_lava_process(watched: list[Traces]) -> None:
     """Thresholds of a wrong shape, passed by the checks, fail in the neurons' process model, at the first step."""
-    plan = make_plan(NETWORK, 20, 1, THRESHOLDS)
-    bad = replace(plan, initial=plan.initial | {"hidden": np.ones(3)})
+    schedule = make_schedule(NETWORK, 20, 1, THRESHOLDS)
+    bad = replace(schedule, initial=schedule.initial | {"hidden": np.ones(3)})
     started = time.monotonic()
     with engine.LavaWorker() as worker, pytest.raises(EngineError, match="run failed: ValueError: operands could not"):
         worker.request("run", NETWORK, SPIKES, bad, [], timeout=60)

@@ -165,7 +165,7 @@ import sys
 import aspen_emulator.engines.lava
 import aspen_emulator.engines.lava.engine
 import aspen_emulator.engines.lava.isolation
-import aspen_emulator.engines.lava.plan
+import aspen_emulator.engines.lava.schedule
 import aspen_emulator.engines.lava.shim, aspen_emulator.engines.lava.worker
 assert not [name for name in sys.modules if name.split(".")[0] == "lava"]
 """

@@ -23,7 +23,14 @@ from aspen.network.record import Record, kept_membranes
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.lava.isolation import SHUTDOWN_SECONDS, LavaWorker, Progress
 from aspen_emulator.engines.lava.layout import check_network
-from aspen_emulator.engines.lava.plan import Plan, Setup, as_thresholds, check_names, default_timeout, make_plan
+from aspen_emulator.engines.lava.schedule import (
+    Schedule,
+    Setup,
+    as_thresholds,
+    check_names,
+    default_timeout,
+    make_schedule,
+)
 from aspen_emulator.engines.replay import record_from_rasters
 
 
@@ -100,28 +107,28 @@ class _Job:
         network: what runs.
         spikes: (steps, batch, *input_shape), checked.
         thresholds: population -> (steps or 1, batch or 1, n or 1).
-        plan: when samples begin, and thresholds change.
+        schedule: when samples begin, and thresholds change.
         timeout: seconds.
     """
 
     network: Network
     spikes: Array
     thresholds: Mapping[str, Array]
-    plan: Plan
+    schedule: Schedule
     timeout: float
 
     @classmethod
     def of(cls, network: Network, spikes: Array, thresholds: Mapping[str, Array], timeout: float | None) -> _Job:
         steps, batch = spikes.shape[:2]
-        plan = make_plan(network, steps, batch, thresholds)
-        values = sum(change.values.size for change in plan.changes)
-        default = default_timeout(network, plan.total, len(plan.changes), values)
-        return cls(network, spikes, thresholds, plan, check_timeout(timeout, default))
+        schedule = make_schedule(network, steps, batch, thresholds)
+        values = sum(change.values.size for change in schedule.changes)
+        default = default_timeout(network, schedule.total, len(schedule.changes), values)
+        return cls(network, spikes, thresholds, schedule, check_timeout(timeout, default))
 
     def run_on(self, worker: LavaWorker, record: str, progress: Progress | None) -> Record:
         network, checked = self.network, self.spikes
         steps, batch = checked.shape[:2]
-        asked = (network, checked, self.plan, kept_membranes(network, record))
+        asked = (network, checked, self.schedule, kept_membranes(network, record))
         rasters, membranes = worker.request("run", *asked, timeout=self.timeout, progress=progress)
         if network.input.neuron is None:
             rasters[network.input.name] = checked

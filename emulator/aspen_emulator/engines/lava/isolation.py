@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Any
 
 from aspen.errors import EngineError
-from aspen_emulator.engines.lava.plan import START_SECONDS
+from aspen_emulator.engines.lava.schedule import START_SECONDS
 from aspen_emulator.engines.lava.shim import require_lava
 
 SHUTDOWN_SECONDS = 10.0

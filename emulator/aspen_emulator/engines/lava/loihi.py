@@ -24,7 +24,7 @@ from aspen_emulator.engines.inputs import check_input
 from aspen_emulator.engines.lava.engine import check_timeout
 from aspen_emulator.engines.lava.isolation import LavaWorker
 from aspen_emulator.engines.lava.layout import check_network, waiting_steps
-from aspen_emulator.engines.lava.plan import as_thresholds, check_names, default_timeout
+from aspen_emulator.engines.lava.schedule import as_thresholds, check_names, default_timeout
 from aspen_emulator.engines.lava.shim import require_lava
 from aspen_emulator.engines.replay import record_from_rasters
 

@@ -20,7 +20,6 @@ from aspen.errors import EngineError
 from aspen.network.connections import Connection
 from aspen.network.network import Network
 from aspen_emulator.engines.lava.layout import longest_delay, waiting_steps
-from aspen_emulator.engines.lava.plan import Setup, ThresholdChange
 from aspen_emulator.engines.lava.processes import (
     DelayLine,
     DialLif,
@@ -32,6 +31,7 @@ from aspen_emulator.engines.lava.processes import (
     PySpikeSource,
     Source,
 )
+from aspen_emulator.engines.lava.schedule import Setup, ThresholdChange
 from aspen_emulator.engines.lava.stock import stock_process
 
 REPORT_STEPS = 100

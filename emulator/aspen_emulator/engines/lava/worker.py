@@ -25,7 +25,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.network.network import Network
-from aspen_emulator.engines.lava.plan import Plan, Setup
+from aspen_emulator.engines.lava.schedule import Schedule, Setup
 from aspen_emulator.engines.lava.shim import import_lava
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Lava:
         self._stock: StockNetwork | None = None
 
     def run(
-        self, report: Report | None, network: Network, spikes: Array, plan: Plan, watched: Sequence[str]
+        self, report: Report | None, network: Network, spikes: Array, schedule: Schedule, watched: Sequence[str]
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Run all samples of ``spikes`` (steps, batch, *shape) one after the other.
 
@@ -53,13 +53,15 @@ class Lava:
             population -> (steps, batch, n): spikes, and the membranes of the ``watched``.
         """
         steps, batch = spikes.shape[:2]
-        rows = plan.total + plan.idle
-        lava = self._start(network, Setup(plan.depths, plan.initial, watched, rows, plan.period, plan.idle))
-        _samples(lava.inputs, 0, plan.period, batch)[:, :steps] = spikes.swapaxes(0, 1).reshape(batch, steps, -1)
-        lava.run_until(plan.total, plan.changes, report)
+        rows = schedule.total + schedule.idle
+        lava = self._start(
+            network, Setup(schedule.depths, schedule.initial, watched, rows, schedule.period, schedule.idle)
+        )
+        _samples(lava.inputs, 0, schedule.period, batch)[:, :steps] = spikes.swapaxes(0, 1).reshape(batch, steps, -1)
+        lava.run_until(schedule.total, schedule.changes, report)
 
         def by_sample(rows: Mapping[str, Array]) -> dict[str, Array]:
-            samples = {name: _samples(row, plan.depths[name], plan.period, batch) for name, row in rows.items()}
+            samples = {name: _samples(row, schedule.depths[name], schedule.period, batch) for name, row in rows.items()}
             return {name: values[:, :steps].swapaxes(0, 1).copy() for name, values in samples.items()}
 
         found = by_sample(lava.records), by_sample(lava.membranes)

@@ -2,9 +2,8 @@
 
 A population is ``depth`` Lava steps late (:mod:`aspen_emulator.engines.lava.layout`). The samples of a batch run one
 after the other, so that step ``t`` of sample ``k`` happens at Lava step ``depth + k * period + t``. A period has as
-many steps as
-a sample and, at its end, as many idle ones as the longest delay: then no neuron fires, and what is still on its way
-arrives where it is ignored, before the next sample begins.
+many steps as a sample and, at its end, as many idle ones as the longest delay: then no neuron fires, and what is still
+on its way arrives where it is ignored, before the next sample begins.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class ThresholdChange:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """A run of all samples, one after the other.
 
     Args:
@@ -78,8 +77,8 @@ class Setup:
     idle: int = 0
 
 
-def make_plan(network: Network, steps: int, batch: int, thresholds: Mapping[str, Array]) -> Plan:
-    """Plan a run of ``batch`` samples of ``steps`` steps.
+def make_schedule(network: Network, steps: int, batch: int, thresholds: Mapping[str, Array]) -> Schedule:
+    """Schedule a run of ``batch`` samples of ``steps`` steps.
 
     Args:
         network: what to run.
@@ -104,7 +103,7 @@ def make_plan(network: Network, steps: int, batch: int, thresholds: Mapping[str,
         changes += [ThresholdChange(int(t), name, table[row]) for t, row in zip(starts, late, strict=True)]
     changes.sort(key=lambda change: change.step)
     total = batch * period - idle + max(depths.values())
-    return Plan(depths, period, idle, total, initial, changes)
+    return Schedule(depths, period, idle, total, initial, changes)
 
 
 def _over_run(network: Network, name: str, thresholds: Array, steps: int, batch: int) -> Array:
