@@ -10,10 +10,10 @@ from aspen.data.datasets import split_subjects as split_subjects
 from aspen.data.encoder_values import ENCODERS as ENCODERS
 from aspen.data.encoder_values import encoder_from_dict as encoder_from_dict
 from aspen.data.encoders import Encoder as Encoder
+from aspen.data.encoders import EncoderStream as EncoderStream
 from aspen.data.encoders import LatencyEncoder as LatencyEncoder
 from aspen.data.encoders import RateEncoder as RateEncoder
 from aspen.data.encoders import StoredEncoder as StoredEncoder
-from aspen.data.encoders import Stream as Stream
 from aspen.data.event_data import events as events
 from aspen.data.event_data import events_to_spikes as events_to_spikes
 from aspen.data.event_data import tonic_events as tonic_events
@@ -47,6 +47,7 @@ __all__ = [
     "Dataset",
     "DeltaEncoder",
     "Encoder",
+    "EncoderStream",
     "HarFeatures",
     "LatencyEncoder",
     "LevelEncoder",
@@ -56,7 +57,6 @@ __all__ = [
     "Samples",
     "SpikeEncoder",
     "StoredEncoder",
-    "Stream",
     "TimeSeries",
     "WindowEncoder",
     "digits",

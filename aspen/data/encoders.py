@@ -33,7 +33,7 @@ class Encoder(Protocol):
     def encode(self, values: Array, seed: int) -> Array: ...
 
 
-class Stream:
+class EncoderStream:
     """An encoder at work on one stream of samples; it remembers what it needs of those before.
 
     Args:
@@ -117,7 +117,7 @@ class StoredEncoder:
         """The same encoder with the settings that depend on data, learned from training ``values`` (n, ...)."""
         return self
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         """A fresh stream."""
         raise NotImplementedError
 
@@ -267,7 +267,7 @@ class RateEncoder(ScaledEncoder):
         """The range of the training values, over all of them; later values outside are clipped."""
         return RateEncoder(self.steps, *self._fitted_range(values), clip=True)
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         state = [np.random.default_rng(seed)]
 
         def restart() -> None:
@@ -277,7 +277,7 @@ class RateEncoder(ScaledEncoder):
             unit = self.scaled(values)
             return (state[0].random((self.steps, *unit.shape), dtype=np.float32) < unit).astype(np.uint8)
 
-        return Stream(advance, restart)
+        return EncoderStream(advance, restart)
 
 
 @dataclass(frozen=True)
@@ -305,11 +305,11 @@ class LatencyEncoder(ScaledEncoder):
         """The range of the training values, over all of them; later values outside are clipped."""
         return LatencyEncoder(self.steps, *self._fitted_range(values), clip=True, silent=self.silent)
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         def advance(values: Array) -> Array:
             unit = self.scaled(values)
             when = np.rint((1 - unit) * (self.steps - 1)).astype(np.int64)
             steps = np.arange(self.steps).reshape(-1, *[1] * unit.ndim)
             return ((when == steps) & (unit >= np.float32(self.silent))).astype(np.uint8)
 
-        return Stream(advance, lambda: None)
+        return EncoderStream(advance, lambda: None)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.data.encoders import StoredEncoder, Stream, check_number, check_numbers
+from aspen.data.encoders import EncoderStream, StoredEncoder, check_number, check_numbers
 from aspen.errors import InputError
 
 SIGNALS = 9
@@ -50,7 +50,7 @@ class HarFeatures(StoredEncoder):
         if len(self.gravity) != 3:
             raise InputError(f"gravity: found {len(self.gravity)} numbers, allowed are 3, one for each axis")
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         resolution = np.repeat([self.acceleration, self.rotation], 3)
         gravity = np.array(self.gravity, np.float64)
         last: list[Array] = []
@@ -72,7 +72,7 @@ class HarFeatures(StoredEncoder):
             ]
             return np.concatenate(parts, axis=-1).astype(np.float32)[None]
 
-        return Stream(advance, last.clear)
+        return EncoderStream(advance, last.clear)
 
 
 def _envelope(values: Array, floor: Array) -> Array:

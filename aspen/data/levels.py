@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.data.encoders import StoredEncoder, Stream, check_integer, check_numbers
+from aspen.data.encoders import EncoderStream, StoredEncoder, check_integer, check_numbers
 from aspen.errors import InputError
 
 
@@ -78,7 +78,7 @@ class LevelEncoder(StoredEncoder):
         quantiles = np.quantile(means.reshape(-1, means.shape[-1]), np.arange(1, self.levels) / self.levels, axis=0)
         return replace(self, inner=inner, edges=tuple(float(edge) for edge in quantiles.T.reshape(-1)))
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         if not self.edges:
             raise InputError("edges: found none, allowed are those of each channel; call fit(training values) first")
         inner = self.inner.stream(seed)
@@ -101,7 +101,7 @@ class LevelEncoder(StoredEncoder):
             recent.clear()
             return levels
 
-        return Stream(advance, restart)
+        return EncoderStream(advance, restart)
 
     def to_dict(self) -> dict[str, Any]:
         return {

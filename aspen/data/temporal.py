@@ -10,8 +10,8 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.checks import as_flag
 from aspen.data.encoders import (
+    EncoderStream,
     StoredEncoder,
-    Stream,
     as_values,
     check_channels,
     check_integer,
@@ -82,7 +82,7 @@ class DeltaEncoder(StoredEncoder):
             )
         return replace(self, thresholds=tuple(float(self.sensitivity * d) for d in deviation))
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         if not self.thresholds:
             raise InputError("thresholds: found none, allowed is one for each channel; call fit(training values) first")
         threshold = np.array(self.thresholds, np.float32)
@@ -97,7 +97,7 @@ class DeltaEncoder(StoredEncoder):
             reference[0] = reference[0] + threshold * on - threshold * off
             return np.concatenate([on, off], axis=-1).astype(np.uint8)[None]
 
-        return Stream(advance, reference.clear)
+        return EncoderStream(advance, reference.clear)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class CurrentEncoder(StoredEncoder):
         deviation[deviation == 0] = 1.0
         return CurrentEncoder(tuple(map(float, mean)), tuple(map(float, deviation)))
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         offset, scale = np.array(self.offset, np.float32), np.array(self.scale, np.float32)
 
         def advance(sample: Array) -> Array:
@@ -145,7 +145,7 @@ class CurrentEncoder(StoredEncoder):
             check_channels("offset and scale", sample, self.offset)
             return np.asarray((sample - offset) / scale)[None]
 
-        return Stream(advance, lambda: None)
+        return EncoderStream(advance, lambda: None)
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,11 @@ class SpikeEncoder(StoredEncoder):
     kind: ClassVar[str] = "spikes"
     temporal: ClassVar[bool] = True
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         def advance(sample: Array) -> Array:
             return _as_spikes(sample)[None]
 
-        return Stream(advance, lambda: None)
+        return EncoderStream(advance, lambda: None)
 
     def encode(self, values: Array, seed: int = 0) -> Array:
         """(time, batch, *shape) uint8 for ``values`` (batch, time, *shape)."""
@@ -220,7 +220,7 @@ class WindowEncoder(StoredEncoder):
     def fit(self, values: Array) -> WindowEncoder:
         return replace(self, inner=self.inner.fit(values))
 
-    def stream(self, seed: int = 0) -> Stream:
+    def stream(self, seed: int = 0) -> EncoderStream:
         inner = self.inner.stream(seed)
         recent: list[Array] = []
         wait = [0]
@@ -241,7 +241,7 @@ class WindowEncoder(StoredEncoder):
                 window = window.reshape(*window.shape[:-2], -1)
             return window[None] if due else window[None][:0]
 
-        return Stream(advance, restart)
+        return EncoderStream(advance, restart)
 
     def to_dict(self) -> dict[str, Any]:
         return {
