@@ -125,10 +125,10 @@ def assert_same(record: Record, other: Record) -> None:
             np.testing.assert_array_equal(getattr(record, field)[name][:, :samples], wanted)
 
 
-def checked(target: Any, spikes: Array) -> Record:
+def checked(program: Any, spikes: Array) -> Record:
     """A run on the fast engine, compared with the reference."""
-    record = run(target, spikes)
-    assert_same(record, run(target, spikes[:, :COMPARED], engine="reference"))
+    record = run(program, spikes)
+    assert_same(record, run(program, spikes[:, :COMPARED], engine="reference"))
     return record
 
 

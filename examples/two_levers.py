@@ -41,8 +41,8 @@ def bench(path: Path, data: Dataset, part: str, encodings: int) -> Bench:
     file, samples = AspenFile.open(path), data.part(part)
     network, profile = load_network(file), load_profile(file)
     more = [data.encoder.encode(samples.values, 1000 + seed) for seed in range(1, encodings)]
-    target = compile(network, "loihi1", profile=profile)
-    return Bench(target, [data.spikes(part), *more], samples.labels, [chip("loihi1")], profile=profile)
+    deployment = compile(network, "loihi1", profile=profile)
+    return Bench(deployment, [data.spikes(part), *more], samples.labels, [chip("loihi1")], profile=profile)
 
 
 def levers(path: Path, data: Dataset, encodings: int, within: float) -> list[EarlyPoint]:

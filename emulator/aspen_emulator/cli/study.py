@@ -16,7 +16,7 @@ from aspen_emulator.cli.numbers import Whole
 from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.figures import plot
 from aspen_emulator.study.measuring import (
-    measure,
+    measure_networks,
     measure_spent,
     read_points,
     read_spent,
@@ -84,7 +84,7 @@ def _one(problem: Problem, path: str | None, folder: Path, seeds: int, workers: 
             continue  # measured before: once is enough
         with tqdm(total=total - seeds, desc=f"measure {problem.name}, {part}", unit="network", leave=False) as bar:
             write_spent(measure_spent(problem, path, folder, seeds, part), folder / f"spent-{part}.json")
-            write_points(measure(problem, path, folder, seeds, part, lambda name: bar.update(1)), file)
+            write_points(measure_networks(problem, path, folder, seeds, part, lambda name: bar.update(1)), file)
     validation, found = read_points(folder / "points-validation.json"), read_points(folder / f"points-{parts[-1]}.json")
     spent = read_spent(folder / f"spent-{parts[-1]}.json")
     text = markdown(problem, validation, found, spent, seeds, parts[-1])

@@ -50,17 +50,17 @@ def check_engine(engine: str) -> None:
         raise InputError(unknown_name("engine", engine, ENGINES))
 
 
-def network_of(target: Network | Deployment) -> Network:
+def network_of(program: Network | Deployment) -> Network:
     """What an engine runs: the integers of a deployment, or the network itself.
 
     Raises:
         InputError: it is neither.
     """
-    return target.network if isinstance(target, Deployment) else as_network(target, "target")
+    return program.network if isinstance(program, Deployment) else as_network(program)
 
 
 def run(
-    target: Network | Deployment,
+    program: Network | Deployment,
     spikes: Array,
     threshold_scale: ThresholdScale = 1.0,
     *,
@@ -79,7 +79,7 @@ def run(
     [8, 4, 2]
 
     Args:
-        target: a deployment (a chip's integers), or a network as it is (floating point).
+        program: a deployment (a chip's integers), or a network as it is (floating point).
         spikes: (time, batch, *input_shape), bool or integers, 0 and 1; or the current, where the input takes one.
         threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
@@ -99,7 +99,7 @@ def run(
     check_engine(engine)
     if record not in RECORDS:
         raise InputError(unknown_name("record", record, RECORDS))
-    network = network_of(target)
+    network = network_of(program)
     checked = check_input(network, spikes)
     steps, batch = checked.shape[:2]
     check_size(network, steps, batch, record)

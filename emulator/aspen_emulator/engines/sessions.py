@@ -138,7 +138,7 @@ class Session(Closed):
     settable = ("threshold_scale",)
     remedy = "set that, for the knob of a learned dial to profile.scale(knob)"
 
-    def __init__(self, target: Network | Deployment, threshold_scale: ThresholdScale, engine: str, batch: int) -> None:
+    def __init__(self, program: Network | Deployment, threshold_scale: ThresholdScale, engine: str, batch: int) -> None:
         check_engine(engine)
         if engine == "loihi":
             raise InputError(
@@ -147,7 +147,7 @@ class Session(Closed):
             )
         if batch < 1:
             raise InputError(f"batch: found {batch}, allowed is 1 and more")
-        self.network = network_of(target)
+        self.network = network_of(program)
         self.engine, self.batch = engine, batch
         self.threshold_scale = threshold_scale
         self._backend = self._open(engine)
@@ -266,12 +266,12 @@ def check_step(found: tuple[int, ...], allowed: tuple[int, ...]) -> None:
 
 
 def session(
-    target: Network | Deployment, threshold_scale: ThresholdScale = 1.0, *, engine: str = "fast", batch: int = 1
+    program: Network | Deployment, threshold_scale: ThresholdScale = 1.0, *, engine: str = "fast", batch: int = 1
 ) -> Session:
     """Open a session on a network or deployment; see :class:`Session`.
 
     Args:
-        target: a deployment, or a network in floating point.
+        program: a deployment, or a network in floating point.
         threshold_scale: where the knob stands at first.
         engine: ``fast``, ``reference`` or ``lava``.
         batch: samples side by side; 1 on Lava.
@@ -280,4 +280,4 @@ def session(
         InputError: something given is not allowed.
         MissingDependencyError: the engine is not installed.
     """
-    return Session(target, threshold_scale, engine, batch)
+    return Session(program, threshold_scale, engine, batch)

@@ -47,7 +47,7 @@ class Bench:
     """What is measured, on what: a network, samples in one or more encodings, and a dial.
 
     Args:
-        target: a deployment, or a network in floating point.
+        program: a deployment, or a network in floating point.
         encodings: each (time, samples, *input_shape), 0 and 1, or currents: the same samples, encoded by other seeds.
         labels: (samples,) classes.
         chips: for the energies, which are all reckoned from the same counts; None: no energies.
@@ -56,7 +56,7 @@ class Bench:
         subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
     """
 
-    target: Network | Deployment
+    program: Network | Deployment
     encodings: Sequence[Array]
     labels: Array
     chips: Sequence[Chip | None] = (None,)
@@ -65,7 +65,7 @@ class Bench:
     subjects: Array | None = None
 
     def __post_init__(self) -> None:
-        network = network_of(self.target)
+        network = network_of(self.program)
         for spikes in self.encodings:
             steps, samples = check_shape(network, np.asarray(spikes))
             labels = as_labels("labels", self.labels, samples, network[network.output].size, steps=steps)
@@ -84,13 +84,13 @@ class Bench:
     @cached_property
     def placements(self) -> Mapping[str, Placement]:
         """Name of each chip -> the network's cores on it, which no knob changes."""
-        network = network_of(self.target)
+        network = network_of(self.program)
         return MappingProxyType({each.name: place(network, each) for each in self.chips if each is not None})
 
     def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
         """A run at each knob setting."""
         scales: list[ThresholdScale] = [k if self.profile is None else self.profile.scale(k) for k in knobs]
-        return _records(self.target, self.encodings[encoding], scales, self.engine)
+        return _records(self.program, self.encodings[encoding], scales, self.engine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +157,7 @@ def calibrate_stop(bench: Bench, knobs: Sequence[float], max_loss: float) -> Ear
             scores = scores_over_time(record)
             found[knob].append(scores.astype(np.int32) if scores.dtype.kind == "i" and scores.max() < 2**31 else scores)
     scores_by_knob = {knob: np.concatenate(each, axis=1) for knob, each in found.items()}
-    labels, readout = np.tile(bench.labels, len(bench.encodings)), network_of(bench.target).readout
+    labels, readout = np.tile(bench.labels, len(bench.encodings)), network_of(bench.program).readout
     guard = len(bench.encodings) ** 0.5  # one standard error, were all encodings of a sample right or wrong together
     return calibrate_early(scores_by_knob, labels, readout=readout, max_loss=max_loss, guard=guard)
 
@@ -174,15 +174,15 @@ def make_tables(
         max_loss: accuracy that ending inferences early may cost, as a fraction; default: they are not ended early.
     """
     tables = []
-    for target in bench.chips:
+    for each in bench.chips:
         table = CalibrationTable(
-            chip=_name(target),
+            chip=_name(each),
             dial="scale" if bench.profile is None else "profile",
             steps=bench.steps,
-            step_time=None if target is None else target.usual_step,
+            step_time=None if each is None else each.usual_step,
             data=data,
             seeds=len(bench.encodings),
-            points=tuple(thin(measured.points[_name(target)], measured.correct)),
+            points=tuple(thin(measured.points[_name(each)], measured.correct)),
         )
         tables.append(table if max_loss is None else _with_early(table, bench, max_loss))
     return tables
@@ -196,7 +196,7 @@ def _with_early(table: CalibrationTable, bench: Bench, max_loss: float) -> Calib
 
 
 def sweep(
-    target: Network | Deployment,
+    program: Network | Deployment,
     spikes: Array,
     labels: Array,
     scales: Sequence[float] = SCALES,
@@ -206,10 +206,10 @@ def sweep(
     profile: DialProfile | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> list[OperatingPoint]:
-    """Run ``target`` at each knob setting; :func:`measure` for one encoding and one chip.
+    """Run ``program`` at each knob setting; :func:`measure` for one encoding and one chip.
 
     Args:
-        target: a deployment, or a network in floating point.
+        program: a deployment, or a network in floating point.
         spikes: (time, samples, *input_shape), 0 and 1.
         labels: (samples,) classes.
         scales: knob settings: factors for all hidden populations, or knobs of the ``profile``.
@@ -221,8 +221,8 @@ def sweep(
     Raises:
         InputError: the labels do not fit the spikes, or a setting is not allowed.
     """
-    description = _chip_of(target, on)
-    bench = Bench(target, [spikes], labels, [description], engine, profile)
+    description = _chip_of(program, on)
+    bench = Bench(program, [spikes], labels, [description], engine, profile)
     report = None if progress is None else lambda found: progress(found[_name(description)])
     return measure(bench, [float(scale) for scale in scales], progress=report).points[_name(description)]
 
@@ -231,21 +231,21 @@ def _name(description: Chip | None) -> str | None:
     return None if description is None else description.name
 
 
-def _chip_of(target: Network | Deployment, on: Chip | str | None) -> Chip | None:
+def _chip_of(program: Network | Deployment, on: Chip | str | None) -> Chip | None:
     if isinstance(on, Chip):
         return on
-    name = on or (target.chip if isinstance(target, Deployment) else None)
+    name = on or (program.chip if isinstance(program, Deployment) else None)
     return None if name is None else chip(name)
 
 
 def _records(
-    target: Network | Deployment, spikes: Array, settings: Sequence[ThresholdScale], engine: str
+    program: Network | Deployment, spikes: Array, settings: Sequence[ThresholdScale], engine: str
 ) -> Iterator[Record]:
     """A run at each setting; on the fast engine several at a time, which share what does not depend on the dial."""
     if engine != "fast":
-        yield from (run(target, spikes, scale, engine=engine) for scale in settings)
+        yield from (run(program, spikes, scale, engine=engine) for scale in settings)
         return
-    network = network_of(target)
+    network = network_of(program)
     checked = check_input(network, spikes)
     steps, batch = checked.shape[:2]
     counts = 8 * steps * batch * (2 * len(network.populations) + len(network.connections))

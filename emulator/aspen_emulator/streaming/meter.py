@@ -59,7 +59,7 @@ class Meter(Rebuilt):
     @classmethod
     def of(
         cls,
-        target: Network | Deployment,
+        program: Network | Deployment,
         chip: Chip,
         window: int,
         step_time: float | None = None,
@@ -68,7 +68,7 @@ class Meter(Rebuilt):
         """Look the prices up; see :func:`aspen_hardware.energy.prices.prices`.
 
         Args:
-            target: a deployment, or a network in floating point.
+            program: a deployment, or a network in floating point.
             chip: whose joules.
             window: time steps of an inference.
             step_time: seconds from one step of the stream to the next; default: the chip's.
@@ -83,7 +83,7 @@ class Meter(Rebuilt):
                 f"{chip.name}: found a gated chip, allowed for a stream is one that is powered as a whole or by core, "
                 f"as how long a gated one is on depends on the events of each step; price single runs with aspen report"
             )
-        network, seconds = network_of(target), chip.step_time if step_time is None else step_time
+        network, seconds = network_of(program), chip.step_time if step_time is None else step_time
         window = as_integer("window", window, 1, unit=" steps")
         if seconds is None:
             raise InputError(

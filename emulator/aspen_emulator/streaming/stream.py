@@ -80,7 +80,7 @@ class Stream(Closed):
     behind, and what a window costs and answers depends on nothing before it but the controller's decision.
 
     Args:
-        target: a deployment, or a network in floating point: what ``meter`` was made for.
+        program: a deployment, or a network in floating point: what ``meter`` was made for.
         meter: prices, length of a window and of its steps.
         controller: decides on the knob of each window, and whether it is run.
         profile: what the knob does to the thresholds; default: it multiplies those of all hidden populations.
@@ -100,7 +100,7 @@ class Stream(Closed):
 
     def __init__(
         self,
-        target: Network | Deployment,
+        program: Network | Deployment,
         meter: Meter,
         controller: Controller,
         *,
@@ -109,9 +109,9 @@ class Stream(Closed):
         table: CalibrationTable | None = None,
         engine: str = "fast",
     ) -> None:
-        self.network = network_of(target)
+        self.network = network_of(program)
         if self.network is not meter.network:
-            raise InputError("meter: found that of another network, allowed is one of the target; see Meter.of")
+            raise InputError("meter: found that of another network, allowed is that of the program; see Meter.of")
         if early is not None and (early.steps != meter.window or early.readout != self.network.readout):
             raise InputError(
                 f"early: found one for {early.steps} steps and the read-out {early.readout}, allowed are "
@@ -130,7 +130,7 @@ class Stream(Closed):
         self._inference: Inference | None = None
         self._decision: Decision = controller.decision
         thresholds_for(self.network, self._scale(self._decision.knob), 1, 1)  # refused before anything runs
-        self._session = session(target, engine=engine)
+        self._session = session(program, engine=engine)
         self._tally = Tally(self._session)
         self._silence = np.zeros((1, *self.network.input.shape), np.int64 if self.network.input.current else np.uint8)
 

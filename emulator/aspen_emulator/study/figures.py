@@ -9,9 +9,10 @@ from typing import Any
 
 from aspen._figures import new_figure, save_figure
 from aspen.calibration.storage import OperatingPoint
+from aspen_emulator.measuring.bench import SCALES
 from aspen_emulator.measuring.plots import plain_numbers
 from aspen_emulator.study.cells import stem
-from aspen_emulator.study.measuring import KNOBS, SCALES, Points, Spent
+from aspen_emulator.study.measuring import KNOBS, Points, Spent
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.study.results import at
 

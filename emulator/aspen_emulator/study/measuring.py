@@ -22,21 +22,19 @@ from aspen.storage.json import parse_json
 from aspen.storage.writing import write_atomically
 from aspen_emulator.engines.inputs import check_input
 from aspen_emulator.engines.run import run
-from aspen_emulator.measuring.bench import Bench
-from aspen_emulator.measuring.bench import measure as measure_settings
+from aspen_emulator.measuring.bench import SCALES, Bench, measure
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_hardware import Deployment, chip, compile
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
-SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
 ARITHMETICS = ("integers", "float")
 Kept = TypeVar("Kept")
 Points = Mapping[str, Sequence[OperatingPoint]]
 """``cell-seed/arithmetic`` -> operating points, one for each knob setting."""
 
 
-def measure(
+def measure_networks(
     problem: Problem, path: str | None, folder: Path, seeds: int, part: str, report: Callable[[str], None]
 ) -> dict[str, list[OperatingPoint]]:
     """Operating points of all networks on a part of the data, in the chip's integers and in floating point.
@@ -55,9 +53,9 @@ def measure(
             settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
             for arithmetic in ARITHMETICS:
                 on_chip = arithmetic == "integers"
-                target = _on_chip(problem, network, profile, data) if on_chip else network
-                bench = Bench(target, [spikes], labels, [chip(problem.chip)], profile=profile)
-                found = measure_settings(bench, settings)
+                program = _on_chip(problem, network, profile, data) if on_chip else network
+                bench = Bench(program, [spikes], labels, [chip(problem.chip)], profile=profile)
+                found = measure(bench, settings)
                 key = f"{stem(cell, seed)}/{arithmetic}"
                 points[key] = found.points[problem.chip]
                 if cell == DIAL and part == "validation":
@@ -111,10 +109,10 @@ def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, 
     for seed in range(seeds):
         file = AspenFile.open(folder / f"{stem(DIAL, seed)}.aspen")
         network, profile = load_network(file), load_profile(file)
-        target = _on_chip(problem, network, profile, data)
-        given = check_input(target.network, spikes)
+        deployment = _on_chip(problem, network, profile, data)
+        given = check_input(deployment.network, spikes)
         for number, knob in enumerate(KNOBS):
-            record = run(target, spikes, profile.scale(knob))
+            record = run(deployment, spikes, profile.scale(knob))
             for name in network.hidden:
                 mean_spikes = populations.setdefault(name, [0.0] * len(KNOBS))
                 mean_spikes[number] += float(record.spikes[name].sum()) / record.batch / seeds

@@ -54,9 +54,8 @@ class Lava:
         """
         steps, batch = spikes.shape[:2]
         rows = schedule.total + schedule.idle
-        lava = self._start(
-            network, Setup(schedule.depths, schedule.initial, watched, rows, schedule.period, schedule.idle)
-        )
+        setup = Setup(schedule.depths, schedule.initial, watched, rows, schedule.period, schedule.idle)
+        lava = self._start(network, setup)
         _samples(lava.inputs, 0, schedule.period, batch)[:, :steps] = spikes.swapaxes(0, 1).reshape(batch, steps, -1)
         lava.run_until(schedule.total, schedule.changes, report)
 
