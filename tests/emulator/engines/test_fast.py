@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aspen.network.network import READOUTS, Lif, Network, Population, Sparse
 from aspen.network.record import RECORDS, Record
 from aspen_emulator import run
-from aspen_emulator.engines.fast import chunk, engine, run_dials, run_fast, stages
+from aspen_emulator.engines.fast import chunk, engine, parts, run_dials, run_fast
 from aspen_emulator.engines.fast.kernels import compiled
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.reference import run_reference
@@ -76,8 +76,8 @@ def test_matrix_products_wherever_they_are_possible(seed: int, integer: bool, ki
     network = network_for(seed, integer, seed % 2 == 0, kind)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "CHUNK_BYTES", size)
-        patch.setattr(stages, "ROW_NS", 1e9)
-        patch.setattr(stages, "FIRST_SAMPLES", 2)
+        patch.setattr(parts, "ROW_NS", 1e9)
+        patch.setattr(parts, "FIRST_SAMPLES", 2)
         compare(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
 
 

@@ -14,7 +14,7 @@ from aspen.network.graded import GradedInput
 from aspen.network.network import MAX_CURRENT, Conv, Dense, FixedLif, Lif, Network, Population, Sparse
 from aspen.network.neurons import RESETS
 from aspen_emulator import run, session
-from aspen_emulator.engines.fast import run_dials, stages
+from aspen_emulator.engines.fast import parts, run_dials
 from aspen_emulator.engines.fast.plan import plan_of
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_hardware import compile
@@ -190,7 +190,7 @@ def test_graded_values_decide_the_type_of_the_state() -> None:
 def test_matrix_products_beyond_float32_are_exact(bias: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """65793 weights of 255 add up to 2^24 - 1; with a few more, float32 would round the sum up to where, shifted right
     by 8 bits, it counts one more."""
-    monkeypatch.setattr(stages, "ROW_NS", 1e9)
+    monkeypatch.setattr(parts, "ROW_NS", 1e9)
     weight = np.full((1, 65_795), 255)
     weight[0, -2:] = bias - 128, 128
     network = one_layer(weight, exponent=-8, current_decay=4095, voltage_decay=4095, threshold=131071)
