@@ -189,7 +189,7 @@ def _encode(profile: DialProfile, file: AspenFile) -> Parts:
 def _absent(file: AspenFile, name: str) -> FileFormatError:
     return FileFormatError(
         f"{file.path}: found no dial, allowed is a file with one: `aspen train` makes one, and in Python aspen.fit "
-        f"with save_profile; without one all thresholds are turned together, by --threshold-scale or without --dial"
+        f"with save_profile; without one all thresholds are turned together, by --knob without --dial"
     )
 
 

@@ -18,24 +18,15 @@ from aspen.units import NUMBER, format_duration, format_energy, parse_battery, p
 from aspen_emulator.cli.common import (
     NetworkFile,
     chip_option,
-    engine_option,
-    float_option,
     is_given,
     json_option,
     network_argument,
-    refuse_without,
     warn_unanswered,
 )
-from aspen_emulator.cli.files import FileCommand, check_section, saving
+from aspen_emulator.cli.files import check_section, saving
+from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
 from aspen_emulator.cli.numbers import Number
-from aspen_emulator.cli.samples import (
-    early_option,
-    make_bench,
-    max_loss_option,
-    read_samples,
-    read_settings,
-    sample_options,
-)
+from aspen_emulator.cli.samples import Measuring, measuring_options
 from aspen_emulator.cli.sweep import run_settings
 from aspen_emulator.measuring.bench import make_tables, table
 from aspen_hardware.chips.description import Chip
@@ -49,7 +40,7 @@ class Asked:
     words: str
 
 
-@click.command("calibrate", cls=FileCommand)
+@click.command("calibrate", cls=KnobCommand)
 @network_argument
 @click.option("--max-energy", help="At most this energy per inference, such as 850uJ: dynamic and static together.")
 @click.option("--min-accuracy", type=Number(0, 1, min_open=True),
@@ -61,14 +52,8 @@ class Asked:
 @click.option("--dynamic/--total", default=False, help="Reckon with the dynamic energy alone.  [default: total]")
 @click.option("--sure", is_flag=True, help="With --min-accuracy: the lower end of the interval must reach it.")
 @click.option("--stored", is_flag=True, help="Choose from the calibration table in NETWORK; measure nothing.")
-@sample_options
-@click.option("--scales", help="Knob settings to measure; default as in `aspen sweep`.")
-@click.option("--dial", is_flag=True, help="Turn the learned dial of NETWORK instead of all thresholds together.")
-@early_option
-@max_loss_option
-@engine_option
+@measuring_options
 @chip_option
-@float_option
 @json_option
 def calibrate_command(
     network: Path,
@@ -81,19 +66,8 @@ def calibrate_command(
     dynamic: bool,
     sure: bool,
     stored: bool,
-    source: Path | None,
-    labels_path: Path | None,
-    data: str | None,
-    data_path: Path | None,
-    part: str,
-    seeds: int,
-    scales: str | None,
-    dial: bool,
-    early: bool,
-    max_loss: float,
-    engine: str,
+    measuring: Measuring,
     target: Chip | None,
-    floating: bool,
     as_json: bool,
 ) -> None:
     """Choose the setting of NETWORK's dial for an energy, an accuracy or a battery, and keep the choice in NETWORK.
@@ -119,25 +93,12 @@ def calibrate_command(
             raise click.UsageError(
                 f"found --stored beside {', '.join(beside)}, allowed is one: measure, or choose anew"
             )
-        kind = "profile" if dial else None
-        name = NO_CHIP if floating else None if target is None else target.name
+        kind = "profile" if measuring.dial else None
+        name = NO_CHIP if measuring.floating else None if target is None else target.name
         found, settings = load_table(trained.sections, name, kind), None
     else:
-        if part == "test":
-            raise click.UsageError(
-                "found --part test, allowed is validation; test data is for the end, see aspen sweep"
-            )
-        if not early:
-            refuse_without("--early", ["max_loss"])
-        knobs = read_settings(scales, dial)
-        samples = read_samples(trained, source, labels_path, data, data_path, part, seeds)
-        targets = [target] if target is not None else []
-        bench = make_bench(trained, samples, targets, knobs, floating=floating, dial=dial, engine=engine)
-        if early:
-            samples.advise_seeds()
-        measured = run_settings(bench, knobs)
-        (found,) = make_tables(bench, measured, samples.name, max_loss=max_loss / 100 if early else None)
-        settings = len(knobs)
+        found, settings = _measured(trained, measuring, target)
+    early = measuring.early
     choice = asked.demand(Chooser(found, early=early, dynamic=dynamic, settings=settings))
     with saving() as outcome:
         trained.sections.put(CALIBRATION, [replace(found, chosen=choice.point.knob)])
@@ -151,9 +112,22 @@ def calibrate_command(
     warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.knob:g}, which was chosen: ")
 
 
+def _measured(trained: NetworkFile, measuring: Measuring, target: Chip | None) -> tuple[CalibrationTable, int]:
+    """The table of what the options say, and how many knobs were measured for it."""
+    if measuring.part == "test":
+        raise click.UsageError("found --part test, allowed is validation; test data is for the end, see aspen sweep")
+    knobs = measuring.settings()
+    samples = measuring.samples(trained)
+    bench = measuring.bench(trained, samples, [] if target is None else [target], knobs)
+    if measuring.early:
+        samples.advise_seeds()
+    (found,) = make_tables(bench, run_settings(bench, knobs), samples.name, max_loss=measuring.loss)
+    return found, len(knobs)
+
+
 _MEASURING = {
     "source": "--input", "labels_path": "--labels", "data": "--data", "data_path": "--data-path", "part": "--part",
-    "seeds": "--seeds", "scales": "--scales", "max_loss": "--max-loss",
+    "seeds": "--seeds", "knobs": "--knobs", "scales": "--scales", "max_loss": "--max-loss",
 }  # fmt: skip
 """Parameters that say what is measured and how, and their options."""
 
@@ -204,7 +178,7 @@ def parse_frequency(text: str) -> float:
 
 def _plain(found: CalibrationTable, choice: Choice, asked: Asked, early: bool) -> dict[str, object]:
     return {
-        "asked": asked.words, "chip": found.chip, "dial": found.dial, "knob": choice.point.knob,
+        "asked": asked.words, "chip": found.chip, "dial": found.dial == "profile", "knob": choice.point.knob,
         "early": early, "steps": choice.steps, "accuracy": choice.point.accuracy, "accuracy_low": choice.low,
         "accuracy_high": choice.high, "sure": SURE, "settings": choice.settings, "samples": choice.point.samples,
         "data": found.data, "unanswered": choice.point.unanswered, "hidden_spikes": choice.point.hidden_spikes,
@@ -220,7 +194,7 @@ def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool,
     where = "on no chip" if found.chip is None else f"on {found.chip}"
     lines = [
         f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: settings kept",
-        table(points, taken),
+        table(points, taken, dial=found.dial == "profile"),
         f"asked:    {asked.words}",
         f"chosen:   {_turn(found, choice)}{f', inferences end early, after {choice.steps:.1f} steps' * early}",
         f"expected: {choice.low:.1%} to {choice.high:.1%} correct on unseen data drawn like these; here "
@@ -234,7 +208,7 @@ def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool,
 
 def _turn(found: CalibrationTable, choice: Choice) -> str:
     """The option that turns the network to the choice."""
-    return f"--{'dial' if found.dial == 'profile' else 'threshold-scale'} {choice.point.knob:g}"
+    return f"{'--dial --knob' if found.dial == 'profile' else SCALE_OPTION} {choice.point.knob:g}"
 
 
 def _ending(network: Path, found: CalibrationTable, choice: Choice, early: bool) -> str:

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 from click.core import ParameterSource
 
 from aspen._base.arrays import Array
-from aspen._base.names import did_you_mean, unknown_name
-from aspen.dial.profile import DialProfile, find_profile, load_profile
-from aspen.dial.scale import check_scale
-from aspen.errors import AspenError, FileFormatError, InputError
+from aspen._base.names import did_you_mean
+from aspen.dial.profile import DialProfile, find_profile
+from aspen.errors import AspenError, FileFormatError
 from aspen.network.network import Network, load_network
 from aspen.network.readout import FREQUENT
 from aspen.storage.file import AspenFile
 from aspen.storage.outputs import NETWORKS, form_of
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.files import InputFile
-from aspen_emulator.cli.numbers import Number
-from aspen_emulator.engines.run import ENGINES, network_of
+from aspen_emulator.engines.run import ENGINES
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, load_deployment, stored_chips
-from aspen_hardware.placing.dials import dial_findings
 from aspen_hardware.placing.placement import Placement
 
 if TYPE_CHECKING:
     from aspen.data.encoders import StoredEncoder
 
 DEFAULT_CHIP = "loihi1"
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class ChipParameter(click.ParamType):
@@ -60,25 +56,6 @@ class OneOf(click.Choice[str]):
         return super().convert(value, param, ctx)
 
 
-class ScaleParameter(click.ParamType):
-    """``1.5`` for all hidden populations, or ``NAME=1.5`` for one."""
-
-    name = "s|name=s"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        if isinstance(value, tuple):
-            return value
-        name, named, number = str(value).rpartition("=")
-        try:
-            if named and not name:
-                raise ValueError
-            scale = float(number)
-            check_scale("threshold scale", scale)
-        except (ValueError, InputError):
-            self.fail(f"found {value!r}, allowed is a number above 0 such as 1.5, or NAME=1.5", param, ctx)
-        return name, scale
-
-
 network_argument = click.argument("network", type=InputFile())
 engine_option = click.option(
     "--engine", type=OneOf(list(ENGINES)), default="fast", show_default=True, help="What runs the network."
@@ -87,12 +64,12 @@ chip_option = click.option(
     "--chip", "target", type=ChipParameter(), help=f"Chip name or file.  [default: {DEFAULT_CHIP}]"
 )
 float_option = click.option("--float", "floating", is_flag=True, help="Run the network in floating point, on no chip.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of text.")
-
-
-dial_knob_option = click.option(
-    "--dial", type=Number(), help="The learned dial of an .aspen file instead, from 0 (accurate) to 1 (sparse)."
+data_path_option = click.option(
+    "--data-path",
+    type=click.Path(exists=True, path_type=Path),
+    help="Where the data lie, folder or zip as published; digits need none.",
 )
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of text.")
 
 
 class NetworkFile:
@@ -202,36 +179,6 @@ def refuse_without(what: str, names: Iterable[str]) -> None:
         if is_given(name):
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"found {option} without {what}, allowed are both; leave it out, or add {what}")
-
-
-def scales_to_knob(target: Network | Deployment, scales: tuple[tuple[str, float], ...]) -> dict[str, float]:
-    """The knob for ``--threshold-scale`` options: later ones win; a bare number counts for all hidden populations."""
-    network = network_of(target)
-    knob: dict[str, float] = {}
-    for name, scale in scales:
-        if name and name not in network.order:
-            raise click.UsageError(unknown_name("--threshold-scale", name, network.order, kind="population"))
-        knob.update({name: scale} if name else dict.fromkeys(network.hidden, scale))
-    return knob
-
-
-def load_dial(
-    source: NetworkFile, target: Network | Deployment, on: Chip | None, knobs: Iterable[float]
-) -> DialProfile:
-    """The dial in an ``.aspen`` file; says on standard error where a chip has too few thresholds for it.
-
-    Raises:
-        InputError: a knob is out of its range; nothing was said.
-    """
-    if not source.has_sections:
-        raise click.UsageError(f"{source.path}: found a dial asked for, allowed are .aspen files, which may hold one")
-    profile = load_profile(source.sections)
-    for knob in knobs:
-        profile.scale(knob)
-    if on is not None:
-        for message in dial_findings(network_of(target), profile, on):
-            warn(message)
-    return profile
 
 
 def warn(message: str) -> None:

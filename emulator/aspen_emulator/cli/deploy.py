@@ -41,7 +41,7 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
 @network_argument
 @on_chip
 @click.option("--max-threshold-scale", type=Number(min=1), default=MAX_THRESHOLD_SCALE, show_default=True,
-              help="Largest knob setting that must fit the chip's threshold registers.")  # fmt: skip
+              help="Largest threshold scale that must fit the chip's threshold registers.")  # fmt: skip
 @click.option("--calibrate", "sample", type=ARRAY_INPUT,
               help="Sample input, .npy: choose weight scales by the spikes that survive on it.")  # fmt: skip
 @click.option("--input-peak", type=Number(0, min_open=True),

@@ -40,7 +40,7 @@ SUMMARIES = {
     "check": "Check NETWORK against every design rule of a chip and, with sample input, what rounding does to its "
     "spikes.",
     "run": "Run NETWORK (an .aspen file) on spikes, or on raw values, and write its output spikes.",
-    "sweep": "Run NETWORK at several knob settings and show accuracy, spikes, synaptic operations and energy of each.",
+    "sweep": "Run NETWORK at several knobs and show accuracy, spikes, synaptic operations and energy of each.",
     "calibrate": "Choose the setting of NETWORK's dial for an energy, an accuracy or a battery, and keep the choice in "
     "NETWORK.",
     "stream": "Stream a recording through NETWORK and hold an energy budget by turning its dial from window to window.",
@@ -89,7 +89,7 @@ def aspen(debug: bool) -> None:
     Start here:
       aspen demo                         train, compile, run on Lava, turn the knob: everything in one go
       aspen doctor                       what is installed, and whether it works
-      aspen run NETWORK --input X.npy --output Y.npy --threshold-scale 1.5
+      aspen run NETWORK --input X.npy --output Y.npy --knob 1.5
     """
 
 

@@ -9,26 +9,23 @@ import click
 
 from aspen._base.arrays import Array
 from aspen.data import DATASETS
-from aspen.dial.scale import ThresholdScale
 from aspen.network.record import Record
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
     NetworkFile,
     OneOf,
-    ScaleParameter,
-    dial_knob_option,
+    data_path_option,
     float_option,
     json_option,
-    load_dial,
     network_argument,
     placed,
     prepare,
     refuse_without,
-    scales_to_knob,
     warn_unanswered,
 )
-from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, saving
+from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, saving
+from aspen_emulator.cli.knobs import KnobCommand, Turning, turning_options
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import dataset_for
 from aspen_emulator.engines.inputs import load_spikes
@@ -40,22 +37,19 @@ from aspen_hardware.energy.costs import TIMES
 from aspen_hardware.energy.model import energy_model
 
 
-@click.command("report", cls=FileCommand)
+@click.command("report", cls=KnobCommand)
 @network_argument
 @click.option("--input", "source", type=ARRAY_INPUT,
               help="Spikes, .npy: (time, samples, *shape).")  # fmt: skip
 @click.option("--data", type=OneOf(list(DATASETS)), help="A data set instead of --input.")
-@click.option("--data-path", type=click.Path(exists=True, path_type=Path),
-              help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
+@data_path_option
 @click.option("--part", type=OneOf(["train", "validation", "test"]), default="validation", show_default=True,
               help="Part of the data set.")  # fmt: skip
 @click.option("--chip", "targets", type=ChipParameter(), multiple=True,
               help=f"Chip name or file; several: run on the first that networks compile to, priced on all.  "
                    f"[default: {DEFAULT_CHIP}]")  # fmt: skip
 @float_option
-@click.option("--threshold-scale", "scales", multiple=True, type=ScaleParameter(),
-              help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
-@dial_knob_option
+@turning_options
 @click.option("--time", type=OneOf(list(TIMES)),
               help="Each step takes as long as measured on the chip, the chip's tick of real time, or as long as its "
                    "work.  [default: measured, where it was]")  # fmt: skip
@@ -75,8 +69,7 @@ def report_command(
     part: str,
     targets: tuple[Chip, ...],
     floating: bool,
-    scales: tuple[tuple[str, float], ...],
-    dial: float | None,
+    turning: Turning,
     time: str | None,
     scenario: str | None,
     step_time: float | None,
@@ -89,8 +82,6 @@ def report_command(
 
     Every figure has a source: aspen chips NAME shows it.
     """
-    if dial is not None and scales:
-        raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
     if data is None:
         refuse_without("--data", ("data_path", "part"))
     chips = targets or (chip(DEFAULT_CHIP),)
@@ -101,13 +92,12 @@ def report_command(
             f"found --clock, allowed with a chip whose power rises with it, which {chips[0].name} is not; leave it out"
         )
     trained = NetworkFile(network)
+    turning.check(trained)
     spikes = _samples(trained, source, data, data_path, part)
     runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
     program, on = prepare(trained, runs_on, floating)
-    knob: ThresholdScale = scales_to_knob(program, scales)
-    if dial is not None:
-        knob = load_dial(trained, program, on, [dial]).scale(dial)
-    record = run(program, spikes, knob, record="spikes")
+    turned = turning.turn(trained, program, on)
+    record = run(program, spikes, turned.scale, record="spikes")
     cores = placed(program)
     reports = [
         energy_model(
@@ -126,13 +116,13 @@ def report_command(
     rivals = _rivals(record) if ann else []
     warn_unanswered(record.unanswered)
     if as_json:
-        plain = [{**report.to_dict(), "unanswered": record.unanswered} for report in reports]
+        plain = [{**report.to_dict(), **turned.to_dict(), "unanswered": record.unanswered} for report in reports]
         click.echo(json.dumps(plain if not ann else {"chips": plain, "ann": [one.to_dict() for one in rivals]}))
         return
     arithmetic = "floating point" if on is None else f"{on.name} integers"
     hidden = record.hidden_spikes.mean()
     silent = f", no answer for {record.unanswered:.1%} of the samples" if record.unanswered else ""
-    click.echo(f"{network.name}, {arithmetic}: {hidden:.1f} hidden spikes per inference{silent}\n")
+    click.echo(f"{network.name}, {arithmetic}, {turned}: {hidden:.1f} hidden spikes per inference{silent}\n")
     click.echo("\n\n".join(str(part) for part in (*reports, *rivals)))
 
 

@@ -12,27 +12,23 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.memory import check_memory
-from aspen.dial.scale import ThresholdScale
 from aspen.network.record import Record
 from aspen.storage.outputs import RECORDS
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import (
     NetworkFile,
-    ScaleParameter,
     chip_option,
-    dial_knob_option,
     engine_option,
     float_option,
     json_option,
-    load_dial,
     network_argument,
     placed,
     prepare,
     save_array,
-    scales_to_knob,
     warn_unanswered,
 )
-from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, FileCommand, OutputFile, saving, say
+from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, OutputFile, saving, say
+from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Whole
 from aspen_emulator.engines.inputs import FEWER, check_size, load_spikes
 from aspen_emulator.engines.run import network_of, run
@@ -40,32 +36,8 @@ from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.placing.placement import Placement
 
-SCALE_OPTION = "--threshold-scale"
 
-
-class ScalesCommand(FileCommand):
-    """Lets ``--threshold-scale A=1 B=2`` stand for ``--threshold-scale A=1 --threshold-scale B=2``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        for argument in args:
-            previous = spread[-2] if len(spread) > 1 else ""
-            if previous == SCALE_OPTION and _names_a_scale(argument):
-                spread.append(SCALE_OPTION)
-            spread.append(argument)
-        return super().parse_args(ctx, spread)
-
-
-def _names_a_scale(argument: str) -> bool:
-    name, _, number = argument.partition("=")
-    try:
-        float(number)
-    except ValueError:
-        return False
-    return bool(name) and not name.startswith("-")
-
-
-@click.command("run", cls=ScalesCommand)
+@click.command("run", cls=KnobCommand)
 @network_argument
 @click.option("--input", "source", type=ARRAY_INPUT,
               help="Spikes, .npy: (time, batch, *shape), 0 and 1; - for standard input.")  # fmt: skip
@@ -81,9 +53,7 @@ def _names_a_scale(argument: str) -> bool:
 @engine_option
 @chip_option
 @float_option
-@click.option(SCALE_OPTION, "scales", multiple=True, type=ScaleParameter(),
-              help="Knob: S for all hidden populations, or NAME=S for one; may be repeated.  [default: 1]")  # fmt: skip
-@dial_knob_option
+@turning_options
 @click.option("--steps", type=Whole(min=1), help="Run so many time steps: cuts the input, or adds silence.")
 @click.option("--record", "record_path", type=OutputFile(RECORDS),
               help="Write the counts (spikes, synaptic operations, updates) and energy, .json.")  # fmt: skip
@@ -99,8 +69,7 @@ def run_command(
     engine: str,
     target: Chip | None,
     floating: bool,
-    scales: tuple[tuple[str, float], ...],
-    dial: float | None,
+    turning: Turning,
     steps: int | None,
     record_path: Path | None,
     membranes_path: Path | None,
@@ -110,24 +79,17 @@ def run_command(
 
     A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
     """
-    if dial is not None and scales:
-        raise click.UsageError("found --dial beside --threshold-scale, allowed is one way to turn the thresholds")
     trained = NetworkFile(network)
+    turning.check(trained)
     given = _given(trained, source, values_path, seed)
     program, on = prepare(trained, target, floating)
     keep = "counts" if membranes_path is None else "membranes"
     if steps is not None and given.ndim > 1:
         check_size(network_of(program), steps, given.shape[1], keep)
     spikes = fit_steps(given, steps)
-    knob: ThresholdScale = scales_to_knob(program, scales)
-    if dial is not None:
-        knob = load_dial(trained, program, on, [dial]).scale(dial)
-    record = run(program, spikes, knob, engine=engine, record=keep)
-    summary = {
-        **record.summary(),
-        **({"threshold_scale": knob} if dial is None else {"dial": dial}),
-        **_energy(record, on, placed(program)),
-    }
+    turned = turning.turn(trained, program, on)
+    record = run(program, spikes, turned.scale, engine=engine, record=keep)
+    summary = {**record.summary(), **turned.to_dict(), **_energy(record, on, placed(program))}
     with saving() as outcome:
         save_array(output, record.output)
     if membranes_path is not None:
@@ -135,7 +97,8 @@ def run_command(
             save_array(membranes_path, record.membranes[record.network.output])
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
-    say(json.dumps(summary) if as_json else _text(summary, None if outcome.failed else output), output, membranes_path)
+    text = json.dumps(summary) if as_json else _text(summary, turned, None if outcome.failed else output)
+    say(text, output, membranes_path)
     warn_unanswered(record.unanswered)
 
 
@@ -168,10 +131,9 @@ def _energy(record: Record, on: Chip | None, placement: Placement | None) -> dic
     return {"chip": on.name, "energy": energy_model(record, on, placement).to_dict()}
 
 
-def _text(summary: dict[str, Any], output: Path | None) -> str:
-    lines = [
-        f"{summary['samples']} samples, {summary['steps']} steps, engine {summary['engine']}, chip {summary['chip']}"
-    ]
+def _text(summary: dict[str, Any], turned: Turned, output: Path | None) -> str:
+    what = f"{summary['samples']} samples, {summary['steps']} steps, engine {summary['engine']}"
+    lines = [f"{what}, chip {summary['chip']}, {turned}"]
     for name, counts in summary["populations"].items():
         lines.append(f"  {name}: {counts['spikes']} spikes by {counts['neurons']} neurons")
     operations = sum(entry["synaptic_operations"] for entry in summary["connections"].values())

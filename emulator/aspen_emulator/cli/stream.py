@@ -39,7 +39,8 @@ from aspen_emulator.cli.common import (
     refuse_without,
     warn_unanswered,
 )
-from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, OutputFile, saving
+from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, OutputFile, saving
+from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import network_of
@@ -102,7 +103,7 @@ class Goal:
         return (self.watts(meter) - (0.0 if self.dynamic else meter.static_watts)) * meter.window_seconds
 
 
-@click.command("stream", cls=FileCommand)
+@click.command("stream", cls=KnobCommand)
 @network_argument
 @click.option("--input", "source", type=ARRAY_INPUT, help="Spikes or a current, .npy: (time, *shape).")
 @click.option("--values", "values_path", type=ARRAY_INPUT,
@@ -115,9 +116,10 @@ class Goal:
 @click.option("--hours", type=Number(0, min_open=True), help="With --battery.")
 @click.option("--confidence", type=Number(0, 1),
               help="Hold this mean confidence of the answers, as sparsely as possible.")  # fmt: skip
-@click.option("--knob", type=Number(), help="Leave the knob here.")
+@click.option("--knob", type=Number(min=0), help="Leave the knob here.")
 @click.option("--dynamic/--total", default=False, help="--budget is for dynamic energy alone.  [default: total]")
-@click.option("--dial", is_flag=True, help="Turn the learned dial; needed where NETWORK has tables for both.")
+@click.option("--dial", is_flag=True,
+              help="Turn the learned dial; needed where NETWORK has tables of both kinds.")  # fmt: skip
 @click.option("--early", is_flag=True, help="End inferences early, as the calibration table says.")
 @click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
 @click.option("--engine", type=OneOf(ENGINES), default="fast", show_default=True, help="What runs the network.")
@@ -196,7 +198,7 @@ def stream_command(
             _go_on(stream, state_path)
         first = stream.windows
         kept = _replay(stream, given, most, real_time, log_path, state_path, keep=plot_path is not None)
-        summary = _summary(stream, goal, kept)
+        summary = _summary(stream, goal, kept, dial=table.dial == "profile")
     if plot_path is not None and kept.windows:
         names = HAPT_CLASSES[:6] if data_path is not None else ()
         labels = None if given.labels is None else given.labels[first:]
@@ -292,7 +294,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _summary(stream: Stream, goal: Goal, kept: _Kept) -> dict[str, Any]:
+def _summary(stream: Stream, goal: Goal, kept: _Kept, *, dial: bool) -> dict[str, Any]:
     """Plain values; energies in joules."""
     meter, windows = stream.meter, max(stream.windows, 1)
     allowed = goal.dynamic_per_window(meter)
@@ -312,6 +314,7 @@ def _summary(stream: Stream, goal: Goal, kept: _Kept) -> dict[str, Any]:
         "static_per_window_j": stream.static / windows,
         "budget_dynamic_per_window_j": allowed,
         "knob": stream.controller.decision.knob,
+        "dial": dial,
         "left_j": stream.controller.left,
         "accuracy": kept.right / kept.labelled if kept.labelled else None,
         "labelled": kept.labelled,
@@ -339,6 +342,7 @@ def _text(found: dict[str, Any]) -> str:
             f"budget, without static power: {format_energy(allowed)} a window; spent "
             f"{found['dynamic_per_window_j'] / allowed:.1%} of it"
         )
+    lines.append(f"{'learned dial, knob' if found['dial'] else 'threshold scale'} {found['knob']:g} at the end")
     if "state_of_charge" in found:
         lines.append(
             f"battery: {found['state_of_charge']:.2%} left, {format_duration(max(found['seconds_to_deadline'], 0.0))} "

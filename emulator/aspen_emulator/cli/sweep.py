@@ -14,28 +14,17 @@ from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
 from aspen.network.readout import FREQUENT
 from aspen.storage.outputs import TABLES
 from aspen_emulator.cli.common import (
+    DEFAULT_CHIP,
+    ChipParameter,
     NetworkFile,
-    engine_option,
-    float_option,
     json_option,
     network_argument,
-    refuse_without,
     warn_unanswered,
 )
-from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, check_section, saving
-from aspen_emulator.cli.samples import (
-    KNOBS,
-    chips_option,
-    early_option,
-    listed,
-    make_bench,
-    max_loss_option,
-    read_samples,
-    read_settings,
-    sample_options,
-)
+from aspen_emulator.cli.files import PICTURE_OUTPUT, OutputFile, check_section, saving
+from aspen_emulator.cli.knobs import KnobCommand
+from aspen_emulator.cli.samples import Measuring, listed, measuring_options
 from aspen_emulator.measuring.bench import (
-    SCALES,
     Bench,
     Measured,
     calibrate_stop,
@@ -48,70 +37,52 @@ from aspen_emulator.measuring.bench import (
 from aspen_hardware.chips.description import Chip
 
 
-@click.command("sweep", cls=FileCommand)
+@click.command("sweep", cls=KnobCommand)
 @network_argument
-@sample_options
-@click.option("--scales", help=f"Knob settings.  [default: {listed(SCALES)}, or {listed(KNOBS)} with --dial]")
-@click.option(
-    "--dial", is_flag=True, help="Turn the learned dial of an .aspen file instead, from 0 to 1 or as --scales says."
-)
-@early_option
-@max_loss_option
-@engine_option
-@chips_option
-@float_option
+@measuring_options
+@click.option("--chip", "chips", type=ChipParameter(), multiple=True,
+              help=f"Chip name or file; several: compiled for the first, priced on all.  [default: {DEFAULT_CHIP}]"
+              )  # fmt: skip
 @click.option("--save", is_flag=True, help="Keep the settings worth having in NETWORK, as its calibration table.")
 @click.option("--output", type=OutputFile(TABLES), help="Write the points, .csv.")
 @click.option("--plot", type=PICTURE_OUTPUT, help="Draw the dial: .png, .pdf or .svg.")
 @json_option
 def sweep_command(
     network: Path,
-    source: Path | None,
-    labels_path: Path | None,
-    data: str | None,
-    data_path: Path | None,
-    part: str,
-    seeds: int,
-    scales: str | None,
-    dial: bool,
-    early: bool,
-    max_loss: float,
-    engine: str,
-    targets: tuple[Chip, ...],
-    floating: bool,
+    measuring: Measuring,
+    chips: tuple[Chip, ...],
     save: bool,
     output: Path | None,
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Run NETWORK at several knob settings and show accuracy, spikes, synaptic operations and energy of each.
+    """Run NETWORK at several knobs and show accuracy, spikes, synaptic operations and energy of each.
 
-    With --early each setting is also measured with inferences that end early: how early is found on validation data,
+    With --early each knob is also measured with inferences that end early: how early is found on validation data,
     or taken from the calibration table of NETWORK on test data.
     """
-    if save and (part == "test" or network.suffix != ".aspen"):
+    if save and (measuring.part == "test" or network.suffix != ".aspen"):
         raise click.UsageError(
             "found --save, allowed with an .aspen file and validation data; test data is for the end"
         )
     if save:
         check_section(network)
-    if not early:
-        refuse_without("--early", ["max_loss"])
-    settings = read_settings(scales, dial)
-    trained = NetworkFile(network)
-    samples = read_samples(trained, source, labels_path, data, data_path, part, seeds)
-    bench = make_bench(trained, samples, targets, settings, floating=floating, dial=dial, engine=engine)
-    stop = load_stop(trained, bench) if early and part == "test" and data is not None else None
+    trained, early = NetworkFile(network), measuring.early
+    settings = measuring.settings()
+    samples = measuring.samples(trained)
+    bench = measuring.bench(trained, samples, chips, settings)
+    stored = early and measuring.part == "test" and measuring.data is not None
+    stop = load_stop(trained, bench) if stored else None
     measured = run_settings(bench, settings)
-    rows = _rows(measured)
+    rows = _rows(bench, measured)
     ended = None
     if early:
         if stop is None:
             samples.advise_seeds()
-        stop = stop or calibrate_stop(bench, settings, max_loss / 100)
+        stop = stop or calibrate_stop(bench, settings, measuring.max_loss / 100)
         ended = run_settings(bench, settings, stop)
-        rows += _rows(ended, early=True)
-    tables = make_tables(bench, measured, samples.name, max_loss=max_loss / 100 if early else None) if save else []
+        rows += _rows(bench, ended, early=True)
+    tables = make_tables(bench, measured, samples.name, max_loss=measuring.loss) if save else []
     click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
     warn_of_silence([each for each in (measured, ended) if each is not None])
     if tables:
@@ -127,7 +98,7 @@ def sweep_command(
         from aspen_emulator.measuring.plots import plot_dial
 
         first = next(iter(measured.points.values()))
-        plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial")
+        plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial", dial=measuring.dial)
 
 
 def run_settings(bench: Bench, settings: Sequence[float], stop: EarlyStop | None = None) -> Measured:
@@ -162,20 +133,20 @@ def _knobs(found: CalibrationTable) -> list[float]:
     return [point.knob for point in found.points]
 
 
-def _rows(measured: Measured, early: bool = False) -> list[dict[str, object]]:
-    rows = []
+def _rows(bench: Bench, measured: Measured, early: bool = False) -> list[dict[str, object]]:
+    rows, dial = [], bench.profile is not None
     for name, points in measured.points.items():
-        made = points_to_rows(points, chip=name, early=early)
+        made = points_to_rows(points, chip=name, early=early, dial=dial)
         rows += [{**row, "steps": steps} for row, steps in zip(made, measured.taken, strict=True)]
     return rows
 
 
 def _text(bench: Bench, measured: Measured, ended: Measured | None) -> str:
-    lines = []
+    lines, dial = [], bench.profile is not None
     for name, points in measured.points.items():
         head = [f"{name or 'no chip'}:"] if len(measured.points) > 1 else []
-        lines += [*head, table(points)]
+        lines += [*head, table(points, dial=dial)]
         if ended is not None:
             lines += [f"the same with inferences that end early, of {bench.steps} steps:"]
-            lines += [table(ended.points[name], ended.taken)]
+            lines += [table(ended.points[name], ended.taken, dial=dial)]
     return "\n".join(lines)

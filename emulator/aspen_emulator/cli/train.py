@@ -11,7 +11,7 @@ from aspen.data import DATASETS
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.pipeline import MODEL_KINDS, Architecture, save_weights, train_network
 from aspen.training.recipes import RECIPES
-from aspen_emulator.cli.common import OneOf, warn
+from aspen_emulator.cli.common import OneOf, data_path_option, warn
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.numbers import Number, Whole
 
@@ -41,8 +41,7 @@ class Sizes(click.ParamType):
 @click.command("train", cls=FileCommand)
 @click.option("--output", required=True, type=OutputFile((".aspen",)), help="The .aspen file to write.")
 @click.option("--data", type=OneOf(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
-@click.option("--data-path", type=click.Path(exists=True, path_type=Path),
-              help="Where the data lie, folder or zip as published; digits need none.")  # fmt: skip
+@data_path_option
 @click.option("--recipe", type=OneOf(list(RECIPES)),
               help="aspen: a dial for every neuron; aspen-norm: the same with prices for a linear read-out; perturbed: "
                    "thresholds moved at random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  "

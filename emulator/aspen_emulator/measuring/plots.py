@@ -23,7 +23,7 @@ def spread(runs: Runs, value: Callable[[OperatingPoint], float]) -> tuple[Array,
     return table.mean(axis=0), table.min(axis=0), table.max(axis=0)
 
 
-def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
+def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str, *, dial: bool = False) -> None:
     """Draw accuracy over the knob, accuracy over spikes, and energy over the knob.
 
     Args:
@@ -31,15 +31,17 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
             highest seed.
         path: a ``.png``, ``.pdf`` or ``.svg`` file.
         title: what is shown.
+        dial: whether the knob is that of a learned dial; otherwise it is a threshold scale.
     """
+    turned = "knob of the learned dial" if dial else "threshold scale (knob)"
     figure, panels = new_figure((15, 5), 1, 3)
     for colour, (name, runs) in zip(_COLOURS, sweeps.items(), strict=False):
         _accuracy_panel(panels[0], name, runs, colour)
         _trade_panel(panels[1], name, runs, colour)
         _energy_panel(panels[2], name, runs, colour)
-    _label(panels[0], "Accuracy over the knob", "threshold scale (knob)", "accuracy (%)")
+    _label(panels[0], "Accuracy over the knob", turned, "accuracy (%)")
     _label(panels[1], "What a spike buys (squares: knob at 1)", "hidden spikes per inference", "accuracy (%)")
-    _label(panels[2], "Energy over the knob", "threshold scale (knob)", "energy per inference (µJ)")
+    _label(panels[2], "Energy over the knob", turned, "energy per inference (µJ)")
     panels[1].set_xscale("log")
     panels[2].set_yscale("log")
     plain_numbers(panels[1].xaxis)
@@ -48,7 +50,7 @@ def plot_dial(sweeps: Mapping[str, Runs], path: str | Path, title: str) -> None:
     save_figure(figure, path)
 
 
-def _scales(runs: Runs) -> Array:
+def _knobs(runs: Runs) -> Array:
     return np.array([point.knob for point in runs[0]])
 
 
@@ -59,13 +61,13 @@ def _band(axes: Any, x: Array, values: tuple[Array, Array, Array], label: str, c
 
 
 def _accuracy_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
-    _band(axes, _scales(runs), spread(runs, lambda p: 100 * p.accuracy), name, colour)
+    _band(axes, _knobs(runs), spread(runs, lambda p: 100 * p.accuracy), name, colour)
 
 
 def _trade_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
     spikes = spread(runs, lambda p: p.hidden_spikes)[0]
     _band(axes, spikes, spread(runs, lambda p: 100 * p.accuracy), name, colour)
-    at_one = _scales(runs) == 1
+    at_one = _knobs(runs) == 1
     accuracy = spread(runs, lambda p: 100 * p.accuracy)[0]
     axes.plot(spikes[at_one], accuracy[at_one], "s", color=colour, markersize=9, fillstyle="none")
 
@@ -75,8 +77,8 @@ def _energy_panel(axes: Any, name: str, runs: Runs, colour: str) -> None:
         axes.text(0.5, 0.5, "no published energies for this chip", ha="center", transform=axes.transAxes)
         return
     total = spread(runs, lambda p: (p.total_nj or 0.0) / 1e3)
-    _band(axes, _scales(runs), total, f"{name}: total", colour, "--")
-    _band(axes, _scales(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{name}: dynamic", colour)
+    _band(axes, _knobs(runs), total, f"{name}: total", colour, "--")
+    _band(axes, _knobs(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{name}: dynamic", colour)
 
 
 def plain_numbers(axis: Any) -> None:

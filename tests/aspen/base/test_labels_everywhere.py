@@ -99,9 +99,9 @@ def test_commands_refuse_them_too(aspen: Aspen, tmp_path: Path, command: str) ->
     given = ["--input", tmp_path / "x.npy", "--labels", labels]
     more = {"calibrate": ["--min-accuracy", "0.5"], "stream": ["--knob", 1]}.get(command, [])
     if command == "stream":
-        assert aspen("sweep", path, *given, "--scales", "1", "--save")[0] == 0
+        assert aspen("sweep", path, *given, "--knobs", "1", "--save")[0] == 0
         np.save(tmp_path / "x.npy", SPIKES.swapaxes(0, 1).reshape(-1, CLASSES))
-    scales = ["--scales", "1"] if command in ("sweep", "calibrate") else []
+    scales = ["--knobs", "1"] if command in ("sweep", "calibrate") else []
     assert aspen(command, path, *given, *more, *scales)[0] == 0
     np.save(labels, with_one(99))
     code, out, err = aspen(command, path, *given, *more, *scales)

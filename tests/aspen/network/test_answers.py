@@ -193,17 +193,17 @@ def test_one_in_twenty_is_not_frequent(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_sweep_says_so_at_which_settings(aspen: Aspen, spoken: Path) -> None:
     given = [spoken / "net.aspen", "--input", spoken / "x.npy", "--labels", spoken / "y.npy"]
-    code, out, err = aspen("sweep", *given, "--scales", "1,1.2,2", "--output", spoken / "points.csv")
+    code, out, err = aspen("sweep", *given, "--knobs", "1,1.2,2", "--output", spoken / "points.csv")
     assert (code, "no answer" in out) == (0, True)
     assert "warning: knob at 1,1.2,2: up to 100.0% of the samples got no answer" in err
     assert "unanswered" in (spoken / "points.csv").read_text().splitlines()[0]
-    rows = json.loads(aspen("sweep", *given, "--scales", "1,2", "--json")[1])
+    rows = json.loads(aspen("sweep", *given, "--knobs", "1,2", "--json")[1])
     assert [row["unanswered"] for row in rows] == [1 / 16, 1.0]
 
 
 def test_calibrate_and_stream_say_so(aspen: Aspen, spoken: Path) -> None:
     network, labels = spoken / "net.aspen", spoken / "y.npy"
-    given = ["--input", spoken / "x.npy", "--labels", labels, "--scales", "1,2", "--min-accuracy", "0.9"]
+    given = ["--input", spoken / "x.npy", "--labels", labels, "--knobs", "1,2", "--min-accuracy", "0.9"]
     code, out, err = aspen("calibrate", network, *given)
     assert (code, "no answer" in out) == (0, True)
     assert "warning: knob at 1, which was chosen: " + WARNING.format("samples") in err

@@ -162,7 +162,7 @@ def test_compile_can_write_elsewhere(aspen: Aspen, files: Path) -> None:
 
 
 def test_sweep_prints_writes_and_draws(aspen: Aspen, files: Path) -> None:
-    options = ["--input", files / "x.npy", "--labels", files / "y.npy", "--scales", "0.5,1,2"]
+    options = ["--input", files / "x.npy", "--labels", files / "y.npy", "--knobs", "0.5,1,2"]
     code, out, _ = aspen("sweep", files / "net.aspen", *options, "--output", files / "s.csv", "--plot", files / "s.png")
     assert code == 0
     assert out.count("%") >= 9
@@ -204,7 +204,7 @@ def test_train_then_export_give_the_same_network(aspen: Aspen, tmp_path: Path, m
 
 def test_sweep_of_bundled_data(aspen: Aspen, tmp_path: Path) -> None:
     export(DenseNet((64, 8, 10)), torch.ones(3, 1, 64)).save(tmp_path / "a.aspen")
-    points = json.loads(aspen("sweep", tmp_path / "a.aspen", "--data", "digits", "--scales", "1", "--json")[1])
+    points = json.loads(aspen("sweep", tmp_path / "a.aspen", "--data", "digits", "--knobs", "1", "--json")[1])
     assert points[0]["samples"] == 360
 
 

@@ -58,7 +58,7 @@ def test_sweep_prices_several_chips_and_keeps_a_table_of_each(aspen: Aspen, file
     places = ["--output", file.parent / "points.csv", "--save", "--json"]
     chips = ["--chip", "loihi1", "--chip", "generic-45nm"]
     code, out, err = aspen(
-        "sweep", file, "--data", "digits", "--dial", "--scales", "0,0.5,1", *chips, *places, "--early"
+        "sweep", file, "--data", "digits", "--dial", "--knobs", "0,0.5,1", *chips, *places, "--early"
     )
     assert code == 0, err
     rows = json.loads(out)
@@ -74,7 +74,7 @@ def test_sweep_prices_several_chips_and_keeps_a_table_of_each(aspen: Aspen, file
     assert sorted(table.key for table in tables) == ["profile@generic-45nm", "profile@loihi1"]
     assert all(table.data == "digits validation" and table.early is not None for table in tables)
     assert "saved in" in err
-    code, out, _ = aspen("sweep", file, "--data", "digits", "--dial", "--scales", "0", "--part", "test", "--early")
+    code, out, _ = aspen("sweep", file, "--data", "digits", "--dial", "--knobs", "0", "--part", "test", "--early")
     assert code == 0
     assert "with inferences that end early, of 25 steps" in out
 
@@ -82,26 +82,26 @@ def test_sweep_prices_several_chips_and_keeps_a_table_of_each(aspen: Aspen, file
 def test_sweep_refuses_what_would_choose_on_test_data(aspen: Aspen, file: Path) -> None:
     code, _, err = aspen("sweep", file, "--data", "digits", "--part", "test", "--save")
     assert (code, "test data is for the end" in err) == (2, True)
-    code, _, err = aspen("sweep", file, "--data", "digits", "--part", "test", "--early", "--scales", "1")
+    code, _, err = aspen("sweep", file, "--data", "digits", "--part", "test", "--early", "--knobs", "1")
     assert (code, "found no calibration table" in err) == (1, True)
     code, _, err = aspen("calibrate", file, "--data", "digits", "--part", "test", "--min-accuracy", "0.5")
     assert (code, "allowed is validation" in err) == (2, True)
 
 
 def test_sweep_averages_encodings(aspen: Aspen, file: Path) -> None:
-    options = ["--data", "digits", "--scales", "1", "--float", "--json"]
+    options = ["--data", "digits", "--knobs", "1", "--float", "--json"]
     one, three = (json.loads(aspen("sweep", file, *options, "--seeds", n)[1])[0] for n in (1, 3))
     assert one["hidden_spikes"] != three["hidden_spikes"]
     assert three["hidden_spikes"] == pytest.approx(one["hidden_spikes"], rel=0.02)
     code, _, err = aspen("sweep", file, "--input", file, "--labels", file, "--seeds", 2)
     assert (code, "found --seeds without --data" in err) == (2, True)
-    for text, message in (("1,x", "allowed are numbers"), ("1,1", "allowed is each setting once")):
-        code, _, err = aspen("sweep", file, "--data", "digits", "--scales", text)
+    for text, message in (("1,x", "allowed are numbers"), ("1,1", "allowed is each knob once")):
+        code, _, err = aspen("sweep", file, "--data", "digits", "--knobs", text)
         assert (code, message in err) == (2, True)
 
 
 def test_calibrate_measures_chooses_and_keeps(aspen: Aspen, file: Path) -> None:
-    options = ["--data", "digits", "--dial", "--scales", "0,0.25,0.5,0.75,1"]
+    options = ["--data", "digits", "--dial", "--knobs", "0,0.25,0.5,0.75,1"]
     code, out, err = aspen("calibrate", file, *options, "--min-accuracy", "0.7", "--json")
     assert code == 0, err
     said, table = json.loads(out), load_table(file)
@@ -116,7 +116,7 @@ def test_calibrate_measures_chooses_and_keeps(aspen: Aspen, file: Path) -> None:
     assert said["accuracy_low"] < (record.predictions == data.test.labels).mean() < said["accuracy_high"]
     code, out, _ = aspen("calibrate", file, "--stored", "--max-energy", "1mJ")
     assert code == 0
-    assert f"chosen:   --dial {table.best.knob:g}" in out
+    assert f"chosen:   --dial --knob {table.best.knob:g}" in out
     assert re.search(r"energy: +[0-9.]+ uJ per inference: [0-9.]+ uJ static and [0-9.]+ [nu]J dynamic", out)
     assert load_table(file).chosen == table.best.knob
     code, out, _ = aspen("calibrate", file, "--stored", "--max-energy", "1mJ", "--dynamic")
@@ -129,7 +129,7 @@ def test_calibrate_measures_chooses_and_keeps(aspen: Aspen, file: Path) -> None:
 
 
 def test_calibrate_with_an_early_end(aspen: Aspen, file: Path) -> None:
-    options = ["--data", "digits", "--scales", "1,2", "--early", "--max-loss", "1"]
+    options = ["--data", "digits", "--knobs", "1,2", "--early", "--max-loss", "1"]
     code, out, err = aspen("calibrate", file, *options, "--min-accuracy", "0.5")
     assert code == 0, err
     assert "inferences end early, after" in out
@@ -141,7 +141,7 @@ def test_calibrate_with_an_early_end(aspen: Aspen, file: Path) -> None:
 
 
 def test_calibrate_without_a_chip(aspen: Aspen, file: Path) -> None:
-    options = ["--data", "digits", "--scales", "1,2", "--float"]
+    options = ["--data", "digits", "--knobs", "1,2", "--float"]
     code, out, err = aspen("calibrate", file, *options, "--min-accuracy", "0.5")
     assert code == 0, err
     assert "no published figures" in out
@@ -165,9 +165,9 @@ def test_calibrate_without_a_chip(aspen: Aspen, file: Path) -> None:
         (["--stored", "--max-energy", "5uJ"], 1, "found no calibration table"),
         (["--stored", "--data", "digits", "--max-energy", "5uJ"], 2, "found --stored beside --data"),
         (["--max-energy", "5uJ"], 2, "found no samples"),
-        (["--data", "digits", "--scales", "1,2", "--max-energy", "1uJ"], 1, "static alone takes"),
-        (["--data", "digits", "--scales", "1,2", "--min-accuracy", "0.999"], 1, "possible is up to 0."),
-        (["--data", "digits", "--scales", "1", "--chip", "loihi2", "--max-energy", "1mJ"], 1, "no published figures"),
+        (["--data", "digits", "--knobs", "1,2", "--max-energy", "1uJ"], 1, "static alone takes"),
+        (["--data", "digits", "--knobs", "1,2", "--min-accuracy", "0.999"], 1, "possible is up to 0."),
+        (["--data", "digits", "--knobs", "1", "--chip", "loihi2", "--max-energy", "1mJ"], 1, "no published figures"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(

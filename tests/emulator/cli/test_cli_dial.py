@@ -48,17 +48,17 @@ def dialled(tmp_path: Path) -> Path:
 
 def test_run_turns_the_dial(aspen: Aspen, dialled: Path) -> None:
     files = ["--input", dialled / "x.npy", "--output", dialled / "out.npy"]
-    code, out, err = aspen("run", dialled / "net.aspen", *files, "--dial", "0.7", "--json")
+    code, out, err = aspen("run", dialled / "net.aspen", *files, "--dial", "--knob", "0.7", "--json")
     assert code == 0
-    assert json.loads(out)["dial"] == 0.7
+    assert {"knob": 0.7, "dial": True}.items() <= json.loads(out).items()
     assert "thresholds that the dial moves differently, loihi1 stores 8 per core" in err
     network, profile = load_network(dialled / "net.aspen"), load_profile(dialled / "net.aspen")
     deployment = compile(network, "loihi1", profile=profile)
     expected = run(deployment, np.load(dialled / "x.npy"), profile.scale(0.7)).output
     np.testing.assert_array_equal(np.load(dialled / "out.npy"), expected)
-    code, _, err = aspen("run", dialled / "net.aspen", *files, "--dial", "0.7", "--threshold-scale", "2")
+    code, _, err = aspen("run", dialled / "net.aspen", *files, "--dial", "--knob", "0.7", "--threshold-scale", "2")
     assert (code, "found --dial beside --threshold-scale" in err) == (2, True)
-    code, _, err = aspen("run", dialled / "net.aspen", *files, "--dial", "1.7")
+    code, _, err = aspen("run", dialled / "net.aspen", *files, "--dial", "--knob", "1.7")
     assert (code, "knob: found 1.7, allowed is a number from 0 to 1" in err) == (1, True)
 
 
@@ -74,6 +74,44 @@ def test_compile_keeps_the_dial_and_makes_room_for_it(aspen: Aspen, dialled: Pat
     found = stored.network["layer1"].neuron.threshold  # type: ignore[union-attr]
     wanted = compile(network, "loihi1", profile=profile).network["layer1"].neuron.threshold  # type: ignore[union-attr]
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_was_turned_is_said(aspen: Aspen, dialled: Path) -> None:
+    files = ["--input", dialled / "x.npy", "--output", dialled / "out.npy"]
+    path, plain = dialled / "net.aspen", dialled / "plain.aspen"
+    load_network(path).save(plain)
+    cases = [
+        ((plain, "--knob", "1.5"), "threshold scale 1.5", {"knob": 1.5, "threshold_scale": {"layer1": 1.5}}),
+        ((path, "--threshold-scale", "1.5"), "threshold scale 1.5", {"knob": 1.5, "dial": False}),
+        ((path,), "threshold scale 1", {"knob": 1.0, "dial": False, "threshold_scale": {}}),
+        ((path, "--threshold-scale", "out=2"), "threshold scale out=2", {"knob": None, "dial": False}),
+        ((path, "--dial", "--knob", "0"), "learned dial, knob 0", {"knob": 0.0, "dial": True}),
+    ]
+    for given, words, values in cases:
+        for command in (["run", *files], ["report", *files[:2]]):
+            code, out, err = aspen(command[0], *given, *command[1:])
+            assert (code, f", {words}" in out.splitlines()[0]) == (0, True), (out, err)
+            found = json.loads(aspen(command[0], *given, *command[1:], "--json")[1])
+            assert values.items() <= (found if command[0] == "run" else found[0]).items()
+
+
+def test_a_bare_knob_is_a_threshold_scale(aspen: Aspen, dialled: Path) -> None:
+    network = load_network(dialled / "net.aspen")
+    network.save(dialled / "plain.aspen")
+    files = ["--input", dialled / "x.npy", "--output", dialled / "out.npy"]
+    assert aspen("run", dialled / "plain.aspen", *files, "--knob", "0.4")[0] == 0
+    expected = run(compile(network, "loihi1"), np.load(dialled / "x.npy"), 0.4).output
+    np.testing.assert_array_equal(np.load(dialled / "out.npy"), expected)
+    assert expected.sum() != run(compile(network, "loihi1"), np.load(dialled / "x.npy")).output.sum()
+
+
+def test_a_sweep_says_what_its_knobs_are(aspen: Aspen, dialled: Path) -> None:
+    given = ["sweep", dialled / "net.aspen", "--input", dialled / "x.npy", "--labels", dialled / "y.npy"]
+    scales, dial = (aspen(*given, "--knobs", "0.5,1", *more)[1] for more in ([], ["--dial"]))
+    assert [text.split("accuracy")[0].strip() for text in (scales, dial)] == ["threshold scale", "knob"]
+    assert aspen(*given, "--scales", "0.5,1", "--dial")[1] == dial  # the former name of --knobs
+    out = aspen(*given, "--knobs", "0.5,1", "--dial", "--json")[1]
+    assert [(row["knob"], row["dial"]) for row in json.loads(out)] == [(0.5, True), (1.0, True)]
 
 
 def test_sweep_turns_the_dial(aspen: Aspen, dialled: Path) -> None:

@@ -278,7 +278,7 @@ def test_the_suffix_of_a_picture_decides(tmp_path: Path, name: str, begins: byte
 
 def test_every_plot_option_draws_what_the_suffix_says(aspen: Aspen, files: Path) -> None:
     given = [files / "net.aspen", "--input", files / "x.npy"]
-    sweep = ["sweep", *given, "--labels", files / "y.npy", "--scales", "1,2", "--plot", files / "s.pdf"]
+    sweep = ["sweep", *given, "--labels", files / "y.npy", "--knobs", "1,2", "--plot", files / "s.pdf"]
     assert aspen(*sweep)[0] == aspen("report", *given, "--plot", files / "r.svg")[0] == 0
     assert (files / "s.pdf").read_bytes().startswith(b"%PDF")
     assert b"<svg" in (files / "r.svg").read_bytes()
@@ -335,7 +335,7 @@ def test_a_sweep_writes_its_other_results(
 ) -> None:
     full_disk(monkeypatch, lost)
     places = ["--save", "--output", files / "s.csv", "--plot", files / "s.png"]
-    given = ["--input", files / "x.npy", "--labels", files / "y.npy", "--scales", "1,2", *places]
+    given = ["--input", files / "x.npy", "--labels", files / "y.npy", "--knobs", "1,2", *places]
     code, out, err = aspen("sweep", files / "net.aspen", *given)
     assert (code, f"{lost}: cannot write there" in err, "accuracy" in out) == (1, True, True)
     assert (

@@ -76,11 +76,11 @@ def folder(tmp_path: Path) -> Path:
 def test_what_is_only_read_is_opened_and_hashed_once(aspen: Aspen, folder: Path, counted: Counted) -> None:
     net, spikes, out = folder / "net.aspen", ["--input", folder / "x.npy"], ["--output", folder / "out.npy"]
     for command in (
-        ["run", net, *spikes, *out, "--dial", "0.5"],
-        ["run", net, "--values", folder / "samples.npy", *out, "--dial", "0.5"],
-        ["report", net, *spikes, "--dial", "0.5"],
+        ["run", net, *spikes, *out, "--dial", "--knob", "0.5"],
+        ["run", net, "--values", folder / "samples.npy", *out, "--dial", "--knob", "0.5"],
+        ["report", net, *spikes, "--dial", "--knob", "0.5"],
         ["check", net, *spikes],
-        ["sweep", net, *spikes, "--labels", folder / "y.npy", "--dial", "--scales", "0,1"],
+        ["sweep", net, *spikes, "--labels", folder / "y.npy", "--dial", "--knobs", "0,1"],
     ):
         counted.look()
         assert aspen(*command)[0] == 0
@@ -92,7 +92,7 @@ def test_what_is_written_is_read_once_before_and_once_under_the_lock(
     aspen: Aspen, folder: Path, counted: Counted
 ) -> None:
     net, samples = folder / "net.aspen", ["--input", folder / "x.npy", "--labels", folder / "y.npy"]
-    turned = ["--dial", "--scales", "0,0.5,1"]
+    turned = ["--dial", "--knobs", "0,0.5,1"]
     for command in (
         ["compile", net],
         ["compile", net, "--chip", "loihi2"],

@@ -47,7 +47,7 @@ def test_the_loss_that_is_allowed_is_passed_on_as_a_fraction(
     calibrate = sweep.calibrate_stop
     monkeypatch.setattr(sweep, "calibrate_stop", lambda b, s, loss: asked.append(loss) or calibrate(b, s, loss))
     demand = ["--min-accuracy", 0.01] if command == "calibrate" else []
-    options = ["--input", "x.npy", "--labels", "y.npy", "--scales", "0.5,1", "--early", "--max-loss", "2", *demand]
+    options = ["--input", "x.npy", "--labels", "y.npy", "--knobs", "0.5,1", "--early", "--max-loss", "2", *demand]
     called(capsys, command, "net.aspen", *options, *(["--save"] if command == "sweep" else []))
     assert asked == ([0.02] if command == "sweep" else [])
     early = load_table(folder / "net.aspen").early
