@@ -1,4 +1,4 @@
-"""Train one network on handwritten digits, put it on Loihi 1's integers, and see what each knob setting costs.
+"""Train one network on handwritten digits, put it on Loihi 1's integers, and see what each knob costs.
 
     python examples/energy_sweep.py [--epochs 45] [--output runs/energy_sweep]
 

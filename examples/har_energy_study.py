@@ -69,9 +69,9 @@ def main() -> None:
         network = network.with_input_peak(data.input_peak)
     deployment = compile(network, options.chip, profile=dial)
     points = sweep(deployment, data.spikes("validation"), data.validation.labels, KNOBS, profile=dial)
-    print(table(points))
+    print(table(points, dial=True))
     name = f"UCI HAR, {options.input}, validation data, {options.chip} integers"
-    plot_dial({"learned dial": [points]}, options.output / "dial.png", name)
+    plot_dial({"learned dial": [points]}, options.output / "dial.png", name, dial=True)
 
     kept = pareto_front(points)
     frugal = next(point for point in kept if point.accuracy >= kept[-1].accuracy - 0.03)

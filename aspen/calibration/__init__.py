@@ -1,4 +1,4 @@
-"""What each setting of the dial costs and gives, and the choice of one. Without torch."""
+"""What each knob costs and gives, and the choice of one. Without torch."""
 
 from aspen.calibration.choosing import Choice as Choice
 from aspen.calibration.choosing import Chooser as Chooser

@@ -25,7 +25,7 @@ from aspen.network.readout import accumulated, answers, running_scores
 from aspen.network.record import Record
 
 LEVELS = 300
-"""Levels that are tried for a setting of the dial."""
+"""Levels that are tried for a knob."""
 FIT_STEPS, FIT_SAMPLES = 24, 2000
 """What gain and power are fitted on: at most so many time steps, and inferences."""
 
@@ -71,7 +71,7 @@ class EarlyStop:
         return min(self.doubts[max(right - 1, 0)], self.doubts[min(right, last)])
 
     def start(self, knob: float | None = None) -> Inference:
-        """Begin an inference at a setting of the dial; see :meth:`level`."""
+        """Begin an inference at a knob; see :meth:`level`."""
         return Inference(self, self.level(knob))
 
     def doubt(self, totals: Array, taken: int) -> Array:

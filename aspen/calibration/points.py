@@ -20,7 +20,7 @@ BELIEVED = 1.645
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One knob setting, measured. Energies are None where the chip has no published figures, or there is no chip.
+    """One knob, measured. Energies are None where the chip has no published figures, or there is no chip.
 
     Args:
         knob: where it stood: a threshold scale, or the knob of a learned dial.

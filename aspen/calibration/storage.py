@@ -1,4 +1,4 @@
-"""Calibration: what each setting of the dial costs and gives, measured once and kept beside the network.
+"""Calibration: what each knob costs and gives, measured once and kept beside the network.
 
 The tables of an ``.aspen`` file are in its section ``calibration``, one for each chip and kind of dial, with a mark of
 the network and the learned dial that they were measured on.

@@ -1,4 +1,4 @@
-"""``aspen calibrate``: the setting of the dial for an energy, an accuracy or a battery."""
+"""``aspen calibrate``: where to leave the knob for an energy, an accuracy or a battery."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def calibrate_command(
     target: Chip | None,
     as_json: bool,
 ) -> None:
-    """Choose the setting of NETWORK's dial for an energy, an accuracy or a battery, and keep the choice in NETWORK.
+    """Choose the knob of NETWORK for an energy, an accuracy or a battery, and keep the choice in NETWORK.
 
-    Measures validation data, keeps the settings worth having as the calibration table in NETWORK, and says what the
+    Measures validation data, keeps the knobs worth having as the calibration table in NETWORK, and says what the
     chosen one is expected to do on unseen data.
 
     \b

@@ -192,7 +192,7 @@ def warn_unanswered(share: float, what: str = "samples", where: str = "") -> Non
     Args:
         share: of ``what``, without an answer, 0 to 1.
         what: samples, windows.
-        where: at which setting of the knob, with a colon, if there are several.
+        where: at which knob, with a colon, if there are several.
     """
     if share > FREQUENT:
         warn(

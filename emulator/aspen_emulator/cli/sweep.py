@@ -43,7 +43,7 @@ from aspen_hardware.chips.description import Chip
 @click.option("--chip", "chips", type=ChipParameter(), multiple=True,
               help=f"Chip name or file; several: compiled for the first, priced on all.  [default: {DEFAULT_CHIP}]"
               )  # fmt: skip
-@click.option("--save", is_flag=True, help="Keep the settings worth having in NETWORK, as its calibration table.")
+@click.option("--save", is_flag=True, help="Keep the knobs worth having in NETWORK, as its calibration table.")
 @click.option("--output", type=OutputFile(TABLES), help="Write the points, .csv.")
 @click.option("--plot", type=PICTURE_OUTPUT, help="Draw the dial: .png, .pdf or .svg.")
 @json_option

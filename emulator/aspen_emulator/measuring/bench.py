@@ -52,7 +52,7 @@ class Bench:
         labels: (samples,) classes.
         chips: for the energies, which are all reckoned from the same counts; None: no energies.
         engine: as in :func:`aspen_emulator.run`.
-        profile: what a knob setting does to the thresholds; default: it multiplies those of all hidden populations.
+        profile: what a knob does to the thresholds; default: it multiplies those of all hidden populations.
         subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
     """
 
@@ -88,7 +88,7 @@ class Bench:
         return MappingProxyType({each.name: place(network, each) for each in self.chips if each is not None})
 
     def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
-        """A run at each knob setting."""
+        """A run at each knob."""
         scales: list[ThresholdScale] = [k if self.profile is None else self.profile.scale(k) for k in knobs]
         return _records(self.program, self.encodings[encoding], scales, self.engine)
 
@@ -115,11 +115,11 @@ def measure(
     early: EarlyStop | None = None,
     progress: Callable[[Mapping[str | None, OperatingPoint]], None] | None = None,
 ) -> Measured:
-    """Run at each knob setting, count, and reckon the energies.
+    """Run at each knob, count, and reckon the energies.
 
     Args:
         bench: what is measured.
-        knobs: the settings.
+        knobs: where the knob stands in turn.
         early: ends inferences early; spikes and energies are then those of the steps taken.
         progress: called with the points of each run as soon as it is measured.
     """
@@ -199,23 +199,23 @@ def sweep(
     program: Network | Deployment,
     spikes: Array,
     labels: Array,
-    scales: Sequence[float] = SCALES,
+    knobs: Sequence[float] = SCALES,
     *,
     on: Chip | str | None = None,
     engine: str = "fast",
     profile: DialProfile | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> list[OperatingPoint]:
-    """Run ``program`` at each knob setting; :func:`measure` for one encoding and one chip.
+    """Run ``program`` at each knob; :func:`measure` for one encoding and one chip.
 
     Args:
         program: a deployment, or a network in floating point.
         spikes: (time, samples, *input_shape), 0 and 1.
         labels: (samples,) classes.
-        scales: knob settings: factors for all hidden populations, or knobs of the ``profile``.
+        knobs: threshold scales for all hidden populations, or knobs of the ``profile``.
         on: chip for the energies; default: the chip of a deployment, none for a plain network.
         engine: as in :func:`aspen_emulator.run`.
-        profile: what a knob setting does to the thresholds; default: it multiplies those of all hidden populations.
+        profile: what a knob does to the thresholds; default: it multiplies those of all hidden populations.
         progress: called with each point as soon as it is measured.
 
     Raises:
@@ -224,7 +224,7 @@ def sweep(
     description = _chip_of(program, on)
     bench = Bench(program, [spikes], labels, [description], engine, profile)
     report = None if progress is None else lambda found: progress(found[_name(description)])
-    return measure(bench, [float(scale) for scale in scales], progress=report).points[_name(description)]
+    return measure(bench, [float(knob) for knob in knobs], progress=report).points[_name(description)]
 
 
 def _name(description: Chip | None) -> str | None:

@@ -13,12 +13,12 @@ from aspen._figures import new_figure, save_figure
 from aspen_emulator.measuring.bench import OperatingPoint
 
 Runs = Sequence[Sequence[OperatingPoint]]
-"""One sweep for each seed, all over the same knob settings."""
+"""One sweep for each seed, all over the same knobs."""
 _COLOURS = ("#b5482a", "#1f6f78", "#6a4c93", "#4f7942")
 
 
 def spread(runs: Runs, value: Callable[[OperatingPoint], float]) -> tuple[Array, Array, Array]:
-    """Mean, lowest and highest over the seeds, at each knob setting."""
+    """Mean, lowest and highest over the seeds, at each knob."""
     table = np.array([[value(point) for point in points] for points in runs])
     return table.mean(axis=0), table.min(axis=0), table.max(axis=0)
 

@@ -40,7 +40,7 @@ class Window:
         ran: whether the network ran; otherwise the window was skipped.
         steps: time steps that the network took.
         cut: whether it was stopped because the budget did not cover another step.
-        knob: setting of the dial.
+        knob: where it stood.
         prediction: the answer, -1 for none (:func:`aspen.network.readout.answers`); that of the window before where
             this one was skipped, or was stopped before its first step.
         margin: how clear the answer is, 0 to 1: its calibrated confidence where there is one (an early end in the

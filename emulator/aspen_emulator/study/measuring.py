@@ -31,7 +31,7 @@ KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
 ARITHMETICS = ("integers", "float")
 Kept = TypeVar("Kept")
 Points = Mapping[str, Sequence[OperatingPoint]]
-"""``cell-seed/arithmetic`` -> operating points, one for each knob setting."""
+"""``cell-seed/arithmetic`` -> operating points, one for each knob."""
 
 
 def measure_networks(
@@ -101,7 +101,7 @@ class Spent:
 
 
 def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, part: str) -> Spent:
-    """Run the dialled networks of all seeds at each knob setting, and count."""
+    """Run the dialled networks of all seeds at each knob, and count."""
     data = problem.load(path)
     spikes = data.spikes(part)
     events, first, analog = 0.0, 0.0, False

@@ -1,6 +1,6 @@
 """What the study compares: one dialled network and an envelope of many, at equal spikes.
 
-Everything that is chosen (which network of the envelope for a budget, which knob settings are kept) is chosen on
+Everything that is chosen (which network of the envelope for a budget, which knobs are kept) is chosen on
 validation data. The test data is measured by the final command alone.
 """
 
@@ -52,7 +52,7 @@ class BudgetRow:
 
 
 def at(points: Sequence[OperatingPoint], setting: float) -> OperatingPoint:
-    """The point at a knob setting."""
+    """The point at a knob."""
     return next(point for point in points if point.knob == setting)
 
 

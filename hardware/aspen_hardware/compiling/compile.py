@@ -59,7 +59,7 @@ def compile(
     Args:
         network: a network in floating point. One that is in integers already is checked and kept as it is.
         target: a chip, its name, or the path of a chip file.
-        max_threshold_scale: the largest knob setting that must be possible, at least that of the profile; larger costs
+        max_threshold_scale: the largest that must be possible, at least the factor of the profile; larger costs
             resolution.
         netx: use weight exponent 0 and bias exponent 6 everywhere, the only ones that lava-dl's netx files can say.
         calibration: what compares integers with floats on sample data: ``aspen_emulator.observe(network, spikes)``.
