@@ -7,6 +7,7 @@ gives the same result. ``to_dict`` and :func:`aspen.data.encoder_from_dict` keep
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import inf
@@ -92,7 +93,7 @@ def _usable(array: Array) -> bool:
 
 
 @dataclass(frozen=True)
-class StoredEncoder:
+class StoredEncoder(ABC):
     """Base of ASPEN's encoders: settings that can be saved, batches and streams that agree.
 
     Attributes:
@@ -117,9 +118,9 @@ class StoredEncoder:
         """The same encoder with the settings that depend on data, learned from training ``values`` (n, ...)."""
         return self
 
+    @abstractmethod
     def stream(self, seed: int = 0) -> EncoderStream:
         """A fresh stream."""
-        raise NotImplementedError
 
     def encode(self, values: Array, seed: int = 0) -> Array:
         """(time, batch, *shape) for ``values`` (batch, *shape), or (batch, time, *shape) for a temporal encoder.

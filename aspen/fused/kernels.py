@@ -16,6 +16,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
+from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
 
 SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET = range(4)
 """Resets: what fired loses its threshold; its membrane is set to 0 before it decays, or after its input; none."""
@@ -87,44 +88,46 @@ def _reset_at_once(
 
 @_compiled
 def forward(
-    lo: int, hi: int, signal: Array, feedback: Array, alpha: Array, beta: Array, theta: Array, amount: Array,
-    reset: int, at_once: bool, first_current: Array, first_membrane: Array,
-    current: Array, charged: Array, membrane: Array, spikes: Array,
-) -> None:  # fmt: skip
-    """All steps of the columns ``lo`` to ``hi``.
+    lo: int,
+    hi: int,
+    start: int,
+    stop: int,
+    signal: Array,
+    feedback: Array,
+    layer: Layer,
+    first: States,
+    made: Steps,
+) -> None:
+    """The steps ``start`` to ``stop`` of the columns ``lo`` to ``hi``.
 
     Args:
         lo, hi: columns, out of n.
+        start, stop: steps, out of all; those before ``start`` are made.
         signal: input (time, n).
-        feedback: added to the input after the decay (time, n); empty (time, 0) without recurrence.
-        alpha: decay of the synaptic current (n,); empty for neurons without.
-        beta: decay of the membrane (n,).
-        theta: threshold (n,).
-        amount: what a reset by subtraction takes (n,): the threshold, in the precision that snnTorch gives it there.
-        reset: one of the constants above.
-        at_once: whether the reset happens in the step of the spike.
-        first_current, first_membrane: states before the first step (n,).
-        current: synaptic current, filled (time, n); empty for neurons without.
-        charged: membrane when the neuron fires, filled (time, n); the same array as ``membrane`` unless ``at_once``.
-        membrane: membrane after the step, filled (time, n).
-        spikes: 0 or 1, filled (time, n).
+        feedback: added to the input after the decay (stop - start, n); empty without recurrence.
+        layer: the neurons.
+        first: states before the first step of all.
+        made: filled.
     """
+    alpha, beta, theta, amount, reset, at_once = layer
+    first_current, first_membrane = first
+    current, charged, membrane, spikes = made
     for a in range(lo, hi, BLOCK):
         b = min(a + BLOCK, hi)
-        for t in range(signal.shape[0]):
+        for t in range(start, stop):
             before = membrane[t - 1, a:b] if t else first_membrane[a:b]
             now, source = charged[t, a:b], signal[t, a:b]
             if alpha.size:
                 _decay(current[t - 1, a:b] if t else first_current[a:b], alpha[a:b], source, current[t, a:b])
                 source = current[t, a:b]
                 if feedback.size:
-                    _add(feedback[t, a:b], source)
+                    _add(feedback[t - start, a:b], source)
             if reset == ZERO_BEFORE:
                 _decay_unfired(before, theta[a:b], beta[a:b], source, now)
             else:
                 _decay(before, beta[a:b], source, now)
             if feedback.size and not alpha.size:
-                _add(feedback[t, a:b], now)
+                _add(feedback[t - start, a:b], now)
             if reset == SUBTRACT:
                 _subtract_fired(before, theta[a:b], amount[a:b], now)
             elif reset == ZERO_AFTER:
@@ -222,32 +225,48 @@ def _gather_fired(grad: Array, before: Array, theta: Array, total: Array) -> Non
 
 @_compiled
 def backward(
-    lo: int, hi: int, of_spikes: Array, of_membrane: Array, of_current: Array,
-    alpha: Array, beta: Array, theta: Array, amount: Array,
-    reset: int, at_once: bool, kind: int, slope: float, table: Array, first_current: Array, first_membrane: Array,
-    current: Array, charged: Array, membrane: Array,
-    carry: Array, carry_current: Array, of_signal: Array,
-    of_alpha: Array, of_beta: Array, of_theta: Array, of_amount: Array,
-) -> None:  # fmt: skip
-    """Gradients of all steps of the columns ``lo`` to ``hi``; arguments as in :func:`forward`, and:
+    lo: int,
+    hi: int,
+    start: int,
+    stop: int,
+    arriving: Arriving,
+    layer: Layer,
+    surrogate: Derivative,
+    first: States,
+    made: Steps,
+    carry: States,
+    of_signal: Array,
+    totals: Totals,
+) -> None:
+    """Gradients of the steps ``start`` to ``stop``, the last one first, of the columns ``lo`` to ``hi``.
 
     Args:
-        of_spikes: gradient of the spikes (time, n).
-        of_membrane, of_current: gradients of the states (time, n); empty where they have none.
-        kind, slope, table: the surrogate's derivative; ``table`` (time, n), empty where it is computed.
-        carry, carry_current: gradients that reach the states from the steps after the last one (n,); replaced by
-            those that leave the first one.
+        lo, hi: columns, out of n.
+        start, stop: steps, out of all.
+        arriving: gradients of the spikes and states from outside.
+        layer: the neurons.
+        surrogate: derivative of the spikes.
+        first: states before the first step of all.
+        made: what :func:`forward` filled.
+        carry: gradients that reach the states from the step ``stop``; replaced by those that leave the step ``start``.
         of_signal: gradient of the input, filled (time, n).
-        of_alpha, of_beta, of_theta, of_amount: gradients of the parameters (n,), added to; empty where not wanted.
+        totals: gradients of the parameters, added to.
     """
+    of_spikes, of_membrane, of_current = arriving
+    alpha, beta, theta, amount, reset, at_once = layer
+    kind, slope, table = surrogate
+    first_current, first_membrane = first
+    current, charged, membrane, _ = made
+    carry_current, carry_membrane = carry
+    of_alpha, of_beta, of_theta, of_amount = totals
     width = min(BLOCK, hi - lo)
     spare = np.empty(width, of_spikes.dtype)
     kept = np.empty(width, of_signal.dtype)
     for a in range(lo, hi, BLOCK):
         b = min(a + BLOCK, hi)
-        for t in range(of_signal.shape[0] - 1, -1, -1):
+        for t in range(stop - 1, start - 1, -1):
             before = membrane[t - 1, a:b] if t else first_membrane[a:b]
-            now, grad, back = charged[t, a:b], of_signal[t, a:b], carry[a:b]
+            now, grad, back = charged[t, a:b], of_signal[t, a:b], carry_membrane[a:b]
             derivative = table[t, a:b] if kind == TABLE else table[0, :0]
             if of_membrane.size:
                 _add(of_membrane[t, a:b], back)

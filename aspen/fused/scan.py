@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from aspen._base.arrays import Array
 from aspen.fused import kernels
+from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
 from aspen.fused.memory import POOL
 from aspen.fused.recurrence import Recurrence
 from aspen.fused.surrogates import Surrogate
@@ -33,6 +35,11 @@ class Rule:
     surrogate: Surrogate
     recurrence: Recurrence | None = None
 
+    def layer(self, parameters: Sequence[Tensor | None], like: Tensor) -> Layer:
+        """The neurons for the compiled loops, with ``parameters`` alpha, beta, theta and amount."""
+        alpha, beta, theta, amount = (_array(value, like) for value in parameters)
+        return Layer(alpha, beta, theta, amount, self.reset, self.at_once)
+
 
 class Scan(torch.autograd.Function):
     """Spikes, membranes and synaptic currents of all steps; see :func:`scan`."""
@@ -44,12 +51,12 @@ class Scan(torch.autograd.Function):
         spikes, membrane = POOL.empty(signal.shape, rule.surrogate.dtype), POOL.empty(signal.shape, signal.dtype)
         charged = POOL.empty(signal.shape, signal.dtype) if rule.at_once else membrane
         current = POOL.empty(signal.shape if alpha is not None else (1, 0), signal.dtype)
-        constants = [_array(value, signal) for value in (alpha, beta, theta, amount)]
-        filled = (current, charged, membrane, spikes)
+        layer = rule.layer((alpha, beta, theta, amount), signal)
+        made = Steps(*(part.numpy() for part in (current, charged, membrane, spikes)))
         if rule.recurrence is None:
-            _run(rule, signal.numpy(), signal.new_empty(1, 0).numpy(), constants, [part.numpy() for part in filled])
+            _run(layer, signal, made)
         else:
-            _run_recurrent(rule, rule.recurrence, signal, constants, filled)
+            _run_recurrent(layer, rule.recurrence, signal, made, spikes)
         ctx.rule, ctx.alpha_given, ctx.like = rule, alpha is not None, signal.new_empty(0)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(alpha, beta, theta, amount, current, charged, membrane, spikes)
@@ -64,21 +71,28 @@ class Scan(torch.autograd.Function):
         alpha, beta, theta, amount, current, charged, membrane, spikes = ctx.saved_tensors
         rule, like = ctx.rule, ctx.like
         of_spikes = torch.zeros_like(spikes) if grads[0] is None else grads[0].contiguous()
-        of_states = [_array_of_grad(grads[1], like), _array_of_grad(grads[2] if ctx.alpha_given else None, like)]
+        if rule.recurrence is not None and grads[0] is not None:
+            of_spikes = of_spikes.clone()  # what comes back is added to it
+        of_current = grads[2] if ctx.alpha_given else None
         table = like.new_empty(1, 0)
         if rule.surrogate.kind == kernels.TABLE:
             table = rule.surrogate.table(charged - theta)
         of_signal = POOL.empty(membrane.shape, membrane.dtype)
         totals = [torch.zeros_like(membrane[0] if needed else like) for needed in ctx.needs_input_grad[2:6]]
-        parameters = [_array(value, like) for value in (alpha, beta, theta, amount)]
-        made = [part.numpy() for part in (current, charged, membrane)]
-        gathered = [total.numpy() for total in totals]
-        back = _Backward(rule, parameters, made, table.numpy(), of_states, of_signal.numpy(), gathered)
+        back = _Backward(
+            rule.layer((alpha, beta, theta, amount), like),
+            Derivative(rule.surrogate.kind, rule.surrogate.slope, table.numpy()),
+            Steps(*(part.numpy() for part in (current, charged, membrane, spikes))),
+            of_spikes,
+            Arriving(of_spikes.numpy(), _array_of_grad(grads[1], like), _array_of_grad(of_current, like)),
+            of_signal,
+            Totals(*(total.numpy() for total in totals)),
+        )
+        own: list[Tensor | None] = []
         if rule.recurrence is None:
-            back.run(of_spikes.numpy())
-            own: list[Tensor | None] = []
+            back.run()
         else:
-            own = back.run_recurrent(rule.recurrence, of_spikes, of_signal, spikes, ctx.needs_input_grad[6:])
+            own = back.run_recurrent(rule.recurrence, spikes, ctx.needs_input_grad[6:])
         needed = [total if wanted else None for total, wanted in zip(totals, ctx.needs_input_grad[2:6], strict=True)]
         return None, of_signal, *needed, *own
 
@@ -112,77 +126,63 @@ def _array_of_grad(grad: Tensor | None, like: Tensor) -> Array:
     return (like.new_empty(1, 0) if grad is None else grad.contiguous()).numpy()
 
 
-def _run(rule: Rule, signal: Array, feedback: Array, constants: list[Array], filled: list[Array]) -> None:
+def _run(layer: Layer, signal: Tensor, made: Steps) -> None:
     steps, columns = signal.shape
-    zeros = torch.zeros(columns, dtype=torch.from_numpy(signal).dtype).numpy()
-    spread(
-        kernels.forward, steps, columns, signal, feedback, *constants, rule.reset, rule.at_once, zeros, zeros, *filled
-    )  # fmt: skip
+    no_feedback = signal.new_empty(1, 0).numpy()
+    spread(kernels.forward, columns, 0, steps, signal.numpy(), no_feedback, layer, _at_rest(signal), made)
 
 
-def _run_recurrent(
-    rule: Rule, recurrence: Recurrence, signal: Tensor, constants: list[Array], filled: tuple[Tensor, ...]
-) -> None:
-    """Step by step: what the spikes of one step bring back is part of the next one's input."""
-    spikes = filled[-1]
-    columns = signal.shape[1]
-    zeros = torch.zeros_like(signal[0]).numpy()
-    arrays = [part.numpy() for part in filled]
+def _run_recurrent(layer: Layer, recurrence: Recurrence, signal: Tensor, made: Steps, spikes: Tensor) -> None:
+    """Step by step: what the spikes of one step bring back is part of the next one's input.
+
+    Args:
+        layer: the neurons.
+        recurrence: how spikes come back.
+        signal: input (time, n).
+        made: filled.
+        spikes: those of ``made``.
+    """
+    columns, first, given = signal.shape[1], _at_rest(signal), signal.numpy()
     before = torch.zeros_like(spikes[0])
     for t in range(len(signal)):
         feedback = recurrence.apply(before).to(signal.dtype).reshape(1, columns).contiguous()
-        step = [part[t : t + 1] for part in arrays]
-        step[0] = step[0] if constants[0].size else arrays[0]
-        states = [arrays[i][t - 1] if t and arrays[i].size else zeros for i in (0, 2)]
-        spread(
-            kernels.forward, 1, columns, signal[t : t + 1].numpy(), feedback.numpy(), *constants,
-            rule.reset, rule.at_once, *states, *step,
-        )  # fmt: skip
+        spread(kernels.forward, columns, t, t + 1, given, feedback.numpy(), layer, first, made)
         before = spikes[t]
+
+
+def _at_rest(signal: Tensor) -> States:
+    """States of zero, for neurons with that input (time, n)."""
+    return States(*(signal.new_zeros(signal.shape[1]).numpy() for _ in States._fields))
 
 
 @dataclass
 class _Backward:
     """The backward pass of one layer: all of it at once, or step by step where spikes come back."""
 
-    rule: Rule
-    parameters: list[Array]
-    made: list[Array]
-    table: Array
-    of_states: list[Array]
-    of_signal: Array
-    totals: list[Array]
+    layer: Layer
+    surrogate: Derivative
+    made: Steps
+    of_spikes: Tensor
+    arriving: Arriving
+    of_signal: Tensor
+    totals: Totals
 
     def __post_init__(self) -> None:
-        zeros = torch.zeros(self.of_signal.shape[1], dtype=torch.from_numpy(self.of_signal).dtype)
-        self.zeros = zeros.numpy()
-        self.carries = [zeros.clone().numpy(), zeros.clone().numpy()]
+        given = self.arriving, self.layer, self.surrogate, _at_rest(self.of_signal), self.made
+        self._arguments = *given, _at_rest(self.of_signal), self.of_signal.numpy(), self.totals
 
-    def run(self, of_spikes: Array) -> None:
-        self._kernel(0, len(of_spikes), of_spikes)
+    def run(self) -> None:
+        self._kernel(0, len(self.of_signal))
 
-    def run_recurrent(
-        self, recurrence: Recurrence, of_spikes: Tensor, of_signal: Tensor, spikes: Tensor, wanted: tuple[bool, ...]
-    ) -> list[Tensor | None]:
+    def run_recurrent(self, recurrence: Recurrence, spikes: Tensor, wanted: tuple[bool, ...]) -> list[Tensor | None]:
         """Also returns the gradients of the recurrence's parameters."""
-        last = len(of_spikes) - 1
+        last = len(self.of_signal) - 1
         for t in range(last, -1, -1):
-            given = of_spikes[t]
             if t < last:
-                given = given + recurrence.back(of_signal[t + 1]).reshape(-1).to(given.dtype)
-            self._kernel(t, t + 1, given.reshape(1, -1).contiguous().numpy())
+                self.of_spikes[t] += recurrence.back(self.of_signal[t + 1]).reshape(-1).to(self.of_spikes.dtype)
+            self._kernel(t, t + 1)
         earlier = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
-        return recurrence.gradients(earlier, of_signal, wanted)
+        return recurrence.gradients(earlier, self.of_signal, wanted)
 
-    def _kernel(self, start: int, stop: int, of_spikes: Array) -> None:
-        current, charged, membrane = self.made
-        states = [part[start - 1] if start and part.size else self.zeros for part in (current, membrane)]
-        cut = [part[start:stop] if part.size else part for part in (current, charged, membrane)]
-        grads = [part[start:stop] if part.size else part for part in self.of_states]
-        surrogate = self.rule.surrogate
-        table = self.table[start:stop] if self.table.size else self.table
-        spread(
-            kernels.backward, stop - start, of_spikes.shape[1], of_spikes, *grads, *self.parameters,
-            self.rule.reset, self.rule.at_once, surrogate.kind, surrogate.slope, table, *states, *cut,
-            *self.carries, self.of_signal[start:stop], *self.totals,
-        )  # fmt: skip
+    def _kernel(self, start: int, stop: int) -> None:
+        spread(kernels.backward, self.of_signal.shape[1], start, stop, *self._arguments)

@@ -20,25 +20,26 @@ _ALIGNED = 64
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
-def spread(loop: Callable[..., None], steps: int, columns: int, *args: Any) -> None:
-    """Run ``loop(lo, hi, *args)`` over parts of the columns.
+def spread(loop: Callable[..., None], columns: int, start: int, stop: int, *others: Any) -> None:
+    """Run ``loop(lo, hi, start, stop, *others)`` over parts of the columns.
 
     Args:
         loop: compiled; it lets go of Python's lock.
-        steps: number of time steps, to tell how much work there is.
         columns: number of columns; the parts cover ``range(columns)``.
-        args: passed on.
+        start, stop: the time steps.
+        others: passed on.
     """
-    threads = max(1, min(torch.get_num_threads(), steps * columns // _WORTH))
+    args = start, stop, *others
+    threads = max(1, min(torch.get_num_threads(), (stop - start) * columns // _WORTH))
     if threads == 1:
         loop(0, columns, *args)
         return
     size = -(-columns // (threads * _ALIGNED)) * _ALIGNED
     parts = [(lo, min(lo + size, columns)) for lo in range(0, columns, size)]
-    others = [_pool(threads - 1).submit(loop, lo, hi, *args) for lo, hi in parts[1:]]
+    waiting = [_pool(threads - 1).submit(loop, lo, hi, *args) for lo, hi in parts[1:]]
     loop(*parts[0], *args)
-    for other in others:
-        other.result()
+    for each in waiting:
+        each.result()
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:

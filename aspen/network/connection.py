@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from scipy.sparse import csr_array
 
-from aspen._base.arrays import Array, Rebuilt, as_parameters, frozen
+from aspen._base.arrays import Array, Rebuilt, as_parameters, check_shape, frozen
 from aspen._base.checks import as_integer, as_integers, as_name
 from aspen._base.memory import MAX_NEURONS
 from aspen.errors import NetworkError
@@ -21,8 +22,8 @@ MAX_DELAY = 63
 """Longest delay in time steps: Loihi's is 6 bit."""
 
 
-class Connection(Rebuilt):
-    """What all kinds share. A kind adds its parameters, ``_check_weight``, ``check``, ``accumulate`` and ``synapses``.
+class Connection(Rebuilt, ABC):
+    """What all kinds share. A kind adds its parameters, and the methods that are abstract here.
 
     Args:
         source: name of the population whose spikes are read.
@@ -81,28 +82,40 @@ class Connection(Rebuilt):
         """Whether the weights are a chip's integers."""
         return self.weight.dtype.kind == "i"
 
+    @abstractmethod
     def _check_weight(self) -> None:
-        raise AssertionError("every kind checks its weight")
+        """Raise unless the weight and the kind's own parameters fit each other; make these what they are to be."""
+
+    @abstractmethod
+    def _check_ends(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
+        """Raise unless the synapses fit the two populations."""
+
+    @property
+    @abstractmethod
+    def _n_biases(self) -> int:
+        """How many numbers a bias has."""
 
     def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
         """Raise unless the connection fits the two populations."""
-        raise AssertionError("every kind checks its shapes")
+        self._check_ends(source_shape, target_shape)
+        if self.bias is not None:
+            check_shape(f"{self.name}.bias", self.bias, [(self._n_biases,)])
 
+    @abstractmethod
     def accumulate(self, values: Array) -> Array:
         """Weighted sums, without bias and exponent: (batch, n_source) -> (batch, n_target), in the dtype of ``values``.
 
         ``values`` are floats; integer weights give exact sums as long as these stay below 2^24 (float32) or 2^53.
         """
-        raise AssertionError("every kind sums its inputs")
 
     @property
     def n_synapses(self) -> int:
         """Synapses with a weight other than zero."""
         return int(np.count_nonzero(self.weight))
 
+    @abstractmethod
     def synapses(self) -> csr_array:
         """The same map as a sparse matrix (n_target, n_source); weights of zero are no synapses and not stored."""
-        raise AssertionError("every kind lists its synapses")
 
     def drive(self, spikes: Array) -> Array:
         """What the target receives, without the bias.

@@ -61,11 +61,12 @@ class Dense(Connection):
                 f"{self.name}.weight: found shape {self.weight.shape}, allowed is (n_target, n_source); reshape it"
             )
 
-    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
-        """Raise unless the weights fit the two populations."""
+    def _check_ends(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
         check_shape(f"{self.name}.weight", self.weight, [(prod(target_shape), prod(source_shape))])
-        if self.bias is not None:
-            check_shape(f"{self.name}.bias", self.bias, [(prod(target_shape),)])
+
+    @property
+    def _n_biases(self) -> int:
+        return self.weight.shape[0]
 
     def accumulate(self, values: Array) -> Array:
         """See :meth:`Connection.accumulate`."""
@@ -142,15 +143,16 @@ class Sparse(Connection):
         if self.weight.ndim != 1 or len(np.unique(places)) != len(places):
             raise NetworkError(f"{self.name}: found two weights at one place, allowed is one; add them up")
 
-    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
-        """Raise unless the synapses fit the two populations."""
+    def _check_ends(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
         if self.shape != (prod(target_shape), prod(source_shape)):
             raise NetworkError(
                 f"{self.name}.shape: found {self.shape}, allowed is {(prod(target_shape), prod(source_shape))}; "
                 f"give (n_target, n_source)"
             )
-        if self.bias is not None:
-            check_shape(f"{self.name}.bias", self.bias, [(prod(target_shape),)])
+
+    @property
+    def _n_biases(self) -> int:
+        return self.shape[0]
 
     @cached_property
     def largest_sum(self) -> float:
@@ -264,16 +266,17 @@ class Conv(Connection):
         )
         return (self.weight.shape[0], *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in geometry))
 
-    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
-        """Raise unless the convolution fits the two populations."""
+    def _check_ends(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
         for what, found, wanted in (
             ("source", source_shape, self.input_shape),
             ("target", target_shape, self.output_shape),
         ):
             if found != wanted:
                 raise NetworkError(f"{self.name}: found a {what} of shape {found}, allowed is {wanted}; reshape it")
-        if self.bias is not None:
-            check_shape(f"{self.name}.bias", self.bias, [(self.weight.shape[0],)])
+
+    @property
+    def _n_biases(self) -> int:
+        return self.weight.shape[0]
 
     def _windows(self, values: Array, fill: float) -> Array:
         """(batch, channels, *size) -> (batch, channels, *output size, *kernel): a view of the padded input."""

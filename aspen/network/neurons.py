@@ -5,6 +5,7 @@ What these parameters do at each time step is written once, in :func:`aspen_emul
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,8 +24,29 @@ _ZERO: Any = 0  # defaults, made into arrays with all other arguments
 _FORGET: Any = 4095
 
 
+class _Parameters(Rebuilt):
+    """What all kinds of neurons share: arrays of parameters, one number for all or one for each; and a reset."""
+
+    kind: ClassVar[str]
+    array_fields: ClassVar[tuple[str, ...]]
+    value_fields: ClassVar[tuple[str, ...]] = ("reset",)
+    reset: str
+
+    def _freeze(self, kind: str, infinite: Collection[str] = ()) -> None:
+        """Make the arrays read-only copies of one ``kind``, see :func:`aspen._base.arrays.frozen`; those called in
+        ``infinite`` may hold infinity."""
+        for field in self.array_fields:
+            object.__setattr__(self, field, frozen(field, getattr(self, field), kind, infinite=field in infinite))
+        as_name("reset", self.reset, RESETS, NetworkError)
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise unless every parameter is a scalar or has the population's ``shape``."""
+        for field in self.array_fields:
+            check_shape(f"{name}.{field}", getattr(self, field), [(), shape])
+
+
 @dataclass(frozen=True, eq=False)
-class Lif(Rebuilt):
+class Lif(_Parameters):
     """A leaky integrate-and-fire neuron in floating point (snnTorch's ``Leaky``; with ``alpha`` > 0 ``Synaptic``).
 
     Args:
@@ -38,7 +60,6 @@ class Lif(Rebuilt):
 
     kind: ClassVar[str] = "lif"
     array_fields: ClassVar[tuple[str, ...]] = ("threshold", "beta", "alpha", "bias")
-    value_fields: ClassVar[tuple[str, ...]] = ("reset",)
 
     threshold: Array
     beta: Array
@@ -58,26 +79,18 @@ class Lif(Rebuilt):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        for field in self.array_fields:
-            array = frozen(field, getattr(self, field), "float", infinite=field == "threshold")
-            object.__setattr__(self, field, array)
+        self._freeze("float", infinite=("threshold",))
         for field in ("alpha", "beta"):
             check_range(field, getattr(self, field), 0.0, 1.0)
         if self.threshold.size and self.threshold.min() <= 0:
             raise NetworkError(
                 f"threshold: found {self.threshold.min():g}, allowed is above 0; train with positive thresholds"
             )
-        as_name("reset", self.reset, RESETS, NetworkError)
         if np.isinf(self.threshold).any() and self.reset != "none":
             raise NetworkError(
                 f"threshold: found infinity with reset {self.reset!r}, allowed is reset='none': what never fires is "
                 f"never reset"
             )
-
-    def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise unless every parameter is a scalar or has the population's ``shape``."""
-        for field in self.array_fields:
-            check_shape(f"{name}.{field}", getattr(self, field), [(), shape])
 
     @property
     def fires(self) -> bool:
@@ -86,7 +99,7 @@ class Lif(Rebuilt):
 
 
 @dataclass(frozen=True, eq=False)
-class FixedLif(Rebuilt):
+class FixedLif(_Parameters):
     """A LIF neuron in Loihi's integers (Lava 0.10's bit-accurate model; Davies et al., IEEE Micro 38(1), 2018).
 
     Args:
@@ -108,7 +121,6 @@ class FixedLif(Rebuilt):
         "bias_mantissa",
         "bias_exponent",
     )
-    value_fields: ClassVar[tuple[str, ...]] = ("reset",)
     MAX_THRESHOLD: ClassVar[int] = 2**17 - 1
     SHIFT: ClassVar[int] = 6
     """Bits by which thresholds and synaptic input are shifted left against the 24-bit state."""
@@ -135,24 +147,17 @@ class FixedLif(Rebuilt):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        for field in self.array_fields:
-            object.__setattr__(self, field, frozen(field, getattr(self, field), "int"))
+        self._freeze("int")
         check_range("threshold mantissa", self.threshold, 1, self.MAX_THRESHOLD)
         check_range("current_decay", self.current_decay, 0, 4095)
         check_range("voltage_decay", self.voltage_decay, 0, 4095)
         check_range("bias_mantissa", self.bias_mantissa, -4096, 4095)
         check_range("bias_exponent", self.bias_exponent, 0, 7)
-        as_name("reset", self.reset, RESETS, NetworkError)
 
     @property
     def bias(self) -> Array:
         """What is added to the membrane at every step, in units of the 24-bit membrane."""
         return np.left_shift(self.bias_mantissa.astype(np.int64), self.bias_exponent)
-
-    def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise unless every parameter is a scalar or has the population's ``shape``."""
-        for field in self.array_fields:
-            check_shape(f"{name}.{field}", getattr(self, field), [(), shape])
 
 
 Neuron = Lif | FixedLif

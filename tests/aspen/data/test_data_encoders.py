@@ -254,3 +254,9 @@ def test_what_cannot_be_encoded_is_refused() -> None:
 def test_settings_that_are_not_allowed_are_refused(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_an_encoder_without_a_stream_cannot_be_made() -> None:
+    kind = type("Half", (StoredEncoder,), {"kind": "half"})
+    with pytest.raises(TypeError, match="stream"):
+        kind()

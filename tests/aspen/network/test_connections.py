@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from aspen.errors import InputError, NetworkError
+from aspen.network.connection import Connection
 from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse, load_network
 from aspen_emulator import run
 from tests import ROOT
@@ -190,3 +191,14 @@ def test_a_file_of_version_1_still_loads() -> None:
     assert network.names == ["input", "layer1", "layer2"]
     assert run(network, spikes).spikes["layer1"].sum() > 0
     assert run(deployment, spikes).spikes["layer1"].sum() > 0
+
+
+@pytest.mark.parametrize("method", ["_check_weight", "_check_ends", "_n_biases", "accumulate", "synapses"])
+def test_a_kind_of_connection_has_all_methods(method: str) -> None:
+    def given(self: Connection, *others: object) -> None:
+        """What is defined, and not called."""
+
+    names = {"_check_weight", "_check_ends", "_n_biases", "accumulate", "synapses"} - {method}
+    kind = type("Kind", (Connection,), dict.fromkeys(names, given))
+    with pytest.raises(TypeError, match=method):
+        kind()
