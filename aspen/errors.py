@@ -11,7 +11,15 @@ from pathlib import Path
 
 
 class AspenError(Exception):
-    """Base of all errors that ASPEN raises on purpose."""
+    """Base of all errors that ASPEN raises on purpose.
+
+    >>> from aspen import Lif
+    >>> try:
+    ...     Lif(threshold=-1.0, beta=0.9)
+    ... except AspenError as error:
+    ...     print(error)
+    threshold: found -1, allowed is above 0; train with positive thresholds
+    """
 
 
 class InputError(AspenError, ValueError):

@@ -20,6 +20,9 @@ NUMBER = r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+(?:[eE][+-]?\d+)?)"
 class Rate:
     """Energy that may be spent again and again.
 
+    >>> Rate(2e-6, per="window").watts(window_seconds=0.5)
+    4e-06
+
     Args:
         joules: how much.
         per: ``window`` (an inference) or ``h`` (an hour).
@@ -53,6 +56,9 @@ def parse_rate(text: str) -> Rate:
     >>> parse_rate("2uJ/window")
     Rate(joules=2e-06, per='window')
 
+    Args:
+        text: an energy, a slash, and ``window`` or ``h``.
+
     Raises:
         InputError: it is not of this form, or not above 0.
     """
@@ -68,6 +74,12 @@ def parse_rate(text: str) -> Rate:
 def parse_energy(text: str) -> float:
     """``5uJ`` in joules.
 
+    >>> parse_energy("2uJ")
+    2e-06
+
+    Args:
+        text: a number and one of :data:`JOULES`.
+
     Raises:
         InputError: the unit is missing or unknown, or it is not above 0.
     """
@@ -76,6 +88,12 @@ def parse_energy(text: str) -> float:
 
 def parse_duration(text: str) -> float:
     """``72h`` in seconds.
+
+    >>> parse_duration("72h")
+    259200.0
+
+    Args:
+        text: a number and one of :data:`SECONDS`.
 
     Raises:
         InputError: the unit is missing or unknown, or it is not above 0.
@@ -88,6 +106,9 @@ def parse_battery(text: str) -> float:
 
     >>> parse_battery("100mAh@3.7V")
     1332.0
+
+    Args:
+        text: a charge in Ah or mAh at a voltage, or an energy.
 
     Raises:
         InputError: it is neither, or not above 0.

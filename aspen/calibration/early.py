@@ -35,6 +35,14 @@ class EarlyStop:
     """Says when an inference may end. Nothing in it changes: :meth:`start` makes an :class:`Inference` of its own for
     each inference, so that any number of runs and streams can use one.
 
+    >>> import numpy as np
+    >>> stop = EarlyStop(gain=1.0, power=0.0, knobs=(1.0,), doubts=(0.1,), readout="spikes", steps=4, max_loss=0.005)
+    >>> scores = np.cumsum([[[1, 0]], [[1, 0]], [[1, 0]], [[0, 1]]], axis=0)  # (steps, batch, n): the first class leads
+    >>> stop.doubts_over_time(scores)[:, 0].round(2)
+    array([0.27, 0.12, 0.05, 0.12])
+    >>> stop.stops(scores)  # below 0.1 after three of four steps
+    array([3])
+
     Args:
         gain, power: what turns scores into a calibrated confidence.
         knobs: settings of the dial, rising.
@@ -183,6 +191,15 @@ def calibrate_early(
     Gain and power are those of the greatest likelihood over all settings, steps and samples. Then, for each setting,
     levels are tried from the strictest on; the last one is taken before the loss of accuracy, with ``guard`` standard
     errors added to it, first exceeds ``max_loss``. (Taking the laxest of all that pass would select for luck.)
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> labels = rng.integers(0, 2, 400)
+    >>> spikes = rng.random((20, 400, 2)) < np.where(np.eye(2)[labels] == 1, 0.6, 0.2)  # the right one fires more often
+    >>> scores = spikes.cumsum(axis=0)
+    >>> stop = calibrate_early({1.0: scores}, labels, max_loss=0.01)
+    >>> int(stop.stops(scores, knob=1.0).mean())  # of 20 steps
+    8
 
     Args:
         scores: knob -> (steps, batch, n): scores after each step; see :func:`scores_over_time`.

@@ -22,6 +22,13 @@ BELIEVED = 1.645
 class OperatingPoint:
     """One knob, measured. Energies are None where the chip has no published figures, or there is no chip.
 
+    >>> point = OperatingPoint(
+    ...     knob=1.0, accuracy=0.95, accuracy_low=0.93, accuracy_high=0.96, hidden_spikes=90, synaptic_operations=2000,
+    ...     hidden_synaptic_operations=500, dynamic_nj=900, static_nj=8e5, samples=900,
+    ... )
+    >>> point.total_nj
+    800900.0
+
     Args:
         knob: where it stood: a threshold scale, or the knob of a learned dial.
         accuracy: fraction of samples classified correctly.

@@ -34,6 +34,18 @@ def save_table(table: CalibrationTable, path: str | Path) -> None:
 
     Tables of other networks, as they are left where the network or its dial was replaced, are removed.
 
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen.calibration.points import OperatingPoint
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits validation", 1, points)
+    >>> network.save("net.aspen")
+    >>> save_table(table, "net.aspen")
+    >>> load_table("net.aspen", chip="loihi1").best.knob
+    1.0
+
     Raises:
         InputError: there is no such file, or the table is of a learned dial and the file has none.
     """
@@ -82,6 +94,18 @@ def find_table(
 
 def load_table(path: str | Path | AspenFile, chip: str | None = None, dial: str | None = None) -> CalibrationTable:
     """The calibration table in the ``.aspen`` file at ``path``.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen.calibration.points import OperatingPoint
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits validation", 1, points)
+    >>> network.save("net.aspen")
+    >>> save_table(table, "net.aspen")
+    >>> load_table("net.aspen", chip="loihi1").best.knob
+    1.0
 
     Args:
         path: the file.

@@ -27,6 +27,13 @@ class CalibrationTable:
     Between two points the logarithm of the dynamic energy is taken as linear in the logarithm of the thresholds: in
     the knob itself where it is the learned dial's, in its logarithm where it is a factor.
 
+    >>> from aspen.calibration.points import OperatingPoint
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits validation", 1, points)
+    >>> round(table.knob_for(600.0), 3), round(table.accuracy(1.5), 3)  # between the two
+    (1.414, 0.944)
+
     Args:
         chip: whose joules; None: no joules.
         dial: ``scale``: the knob is a factor on the thresholds of all hidden populations; ``profile``: the knob of

@@ -19,6 +19,19 @@ class Battery(Closed):
     After each window the power that may be spent is what is left over the time that is left; less static power, that
     is what the next window aims at.
 
+    >>> from aspen import CalibrationTable
+    >>> from aspen.calibration.points import OperatingPoint
+    >>> from aspen.control import Spent
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits validation", 1, points)
+    >>> battery = Battery(table, joules=0.06, seconds=1000.0, window_seconds=0.01, worst_step=1e-8)
+    >>> for _ in range(400):  # windows that cost what the table says
+    ...     dynamic = table.dynamic_nj(battery.decision.knob) * 1e-9
+    ...     decision = battery.update(Spent(seconds=0.01, dynamic=dynamic, static=0.0))
+    >>> round(decision.knob, 1), round(table.knob_for(600.0), 1)  # 600 nJ a window
+    (1.4, 1.4)
+
     Args:
         table: with energies.
         joules: charge of the battery; what the network may take of it.

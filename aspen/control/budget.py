@@ -36,6 +36,21 @@ class Budget(Closed):
     covers is stopped in time. So the budget is held whatever the input, also where even the sparsest setting costs
     more.
 
+    >>> from aspen import CalibrationTable
+    >>> from aspen.calibration.points import OperatingPoint
+    >>> from aspen.control import Spent
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits validation", 1, points)
+    >>> budget = Budget(table, watts=60e-6, window_seconds=0.01, worst_step=1e-8)
+    >>> ran = 0
+    >>> for _ in range(1000):  # windows that cost 1200 nJ at any knob: twice what is earned in one
+    ...     run = budget.decision.run
+    ...     ran += run
+    ...     decision = budget.update(Spent(seconds=0.01, dynamic=1.2e-6 if run else 0.0, static=0.0, ran=run))
+    >>> round(ran / 1000, 1)  # the others were skipped
+    0.5
+
     Args:
         table: with energies.
         watts: the budget: dynamic and static, or with ``static_watts=0`` and ``count_static=False`` dynamic alone.

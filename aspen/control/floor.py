@@ -23,6 +23,17 @@ class AccuracyFloor(Closed):
     the margin's distance from the level, and stays within them, so that it does not wind up. Windows that were skipped,
     or have no margin, move nothing.
 
+    >>> from aspen import CalibrationTable
+    >>> from aspen.calibration.points import OperatingPoint
+    >>> from aspen.control import Spent
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits validation", 1, points)
+    >>> controller = AccuracyFloor(table, level=0.3)
+    >>> decision = controller.update(Spent(seconds=0.01, dynamic=9e-7, static=8e-4, margin=0.8))
+    >>> round(decision.knob, 2)  # the answer was clearer than it need be: sparser
+    1.07
+
     Args:
         table: whose range the knob has.
         level: margin to be held, 0 to 1; :func:`margin_for` finds it.
@@ -73,6 +84,12 @@ class AccuracyFloor(Closed):
 def margins(scores: Array) -> Array:
     """(...): how clear answers are, 0 to 1, from scores (..., n): best less second best, over their magnitudes.
 
+    >>> margins(np.array([[9, 1, 0], [5, 5, 0]]))
+    array([0.8, 0. ])
+
+    Args:
+        scores: of the outputs, spikes or membranes.
+
     Raises:
         InputError: there are less than two outputs, or the scores are no finite numbers.
     """
@@ -90,6 +107,9 @@ def margins(scores: Array) -> Array:
 
 def margin_for(accuracy: float, points: Sequence[tuple[float, float]]) -> float:
     """The mean margin at which a network reaches an accuracy, as it was on validation data.
+
+    >>> round(margin_for(0.94, [(0.95, 0.5), (0.93, 0.3)]), 2)  # half way between the two settings
+    0.4
 
     Args:
         accuracy: wanted, 0 to 1.

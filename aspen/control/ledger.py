@@ -24,6 +24,11 @@ class Ledger(Closed):
     allowance, as long as nothing is bought that :attr:`left` does not cover. What an entry spends is dated at the
     moment at which its time begins, however long it is: an hour takes what the entries that began in it spent.
 
+    >>> ledger = Ledger(watts=1e-3, hourly=4.0, capacity=0.1, balance=0.05)
+    >>> ledger.book(seconds=10.0, joules=0.02)  # pays 20 mJ, and earns 10 mJ
+    >>> round(ledger.left, 3)
+    0.04
+
     Args:
         watts: what is earned.
         hourly: joules that an hour may take.

@@ -18,6 +18,9 @@ from aspen.errors import InputError
 class Spent:
     """A window that is over. Numbers of any type, NumPy's too, become Python's.
 
+    >>> Spent(seconds=0.01, dynamic=9e-7, static=8e-4, margin=0.4).ran
+    True
+
     Args:
         seconds: how long it took, whether or not the network ran.
         dynamic, static: energy in joules.
@@ -46,6 +49,9 @@ class Spent:
 class Decision:
     """What the next window is run with. Numbers of any type, NumPy's too, become Python's.
 
+    >>> Decision(knob=1.5, limit=2e-6).run
+    True
+
     Args:
         knob: a factor on the thresholds, or the knob of a learned dial.
         run: whether the network is run at all; False: the window is skipped and the last answer stands.
@@ -72,6 +78,11 @@ class Controller(Protocol):
 
     Any class with these members is one. A subclass of one of ours that keeps more puts it into the state beside the
     rest, and takes it out again before it hands the rest on: keys that a class does not know are refused.
+
+    >>> from aspen.control import Manual
+    >>> controller: Controller = Manual(1.5)
+    >>> controller.update(Spent(seconds=0.01, dynamic=9e-7, static=8e-4)).knob
+    1.5
     """
 
     @property
@@ -206,6 +217,19 @@ def check_table(table: CalibrationTable) -> None:
 def ended_early(table: CalibrationTable) -> CalibrationTable:
     """The table of the same network with its inferences ended early, for controllers: the points worth having.
 
+    >>> from aspen.calibration.early import EarlyStop
+    >>> from aspen.calibration.points import EarlyPoint
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> stop = EarlyStop(1.0, 0.0, (1.0, 2.0), (0.1, 0.1), "spikes", 25, 0.005)
+    >>> early = tuple(EarlyPoint(replace(p, dynamic_nj=p.dynamic_nj / 2), steps=12.0) for p in points)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits", 1, points, early=stop, early_points=early)
+    >>> ended_early(table).best.dynamic_nj, table.best.dynamic_nj
+    (450.0, 900.0)
+
+    Args:
+        table: with an early stop, and the points measured with it.
+
     Raises:
         InputError: ending early was not calibrated.
     """
@@ -220,7 +244,18 @@ def ended_early(table: CalibrationTable) -> CalibrationTable:
 
 
 def sparsest_worth_running(table: CalibrationTable, give: float = 0.02) -> float:
-    """The knob of the cheapest point that is at most ``give`` less accurate than the best."""
+    """The knob of the cheapest point that is at most ``give`` less accurate than the best.
+
+    >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
+    >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
+    >>> table = CalibrationTable("loihi1", "scale", 25, 1e-5, "digits validation", 1, points)
+    >>> sparsest_worth_running(table), sparsest_worth_running(table, give=0.005)
+    (2.0, 1.0)
+
+    Args:
+        table: the operating points.
+        give: fraction of accuracy that may be lost, 0 to 1.
+    """
     as_quantity("give", give, 0.0, 1.0)
     for point in table.points:
         if point.accuracy >= table.best.accuracy - give:

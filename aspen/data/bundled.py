@@ -15,6 +15,10 @@ def digits(seed: int = 0, steps: int = 25) -> Dataset:
     Split by ``seed`` into 60 % training, 20 % validation and 20 % test samples, each with the same mix of digits;
     flattened to 64 values in 0 to 1 and rate coded over ``steps`` time steps.
 
+    >>> data = digits(steps=10)
+    >>> data.train.values.shape, data.spikes("test").shape  # (samples, pixels), (time, samples, pixels)
+    ((1077, 64), (10, 360, 64))
+
     Raises:
         MissingDependencyError: scikit-learn is not installed.
     """

@@ -21,6 +21,10 @@ _SEEDS = {"train": 1, "validation": 2, "test": 3}
 class Samples:
     """Part of a data set. Lists, and tensors on any device, become arrays.
 
+    >>> samples = Samples(np.zeros((4, 9)), labels=[0, 1, 1, 0], subjects=[1, 1, 2, 2])
+    >>> len(samples), samples.select(samples.labels == 1).subjects
+    (4, array([1, 2]))
+
     Args:
         values: (n, *shape) float32; of signals over time (n, time, channels).
         labels: (n,) whole numbers from 0, kept as int64.
@@ -58,6 +62,12 @@ class Samples:
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and test samples with the encoder that turns them into spikes or a current.
+
+    >>> from aspen.data import RateEncoder
+    >>> part = Samples(np.eye(4), [0, 1, 2, 3])
+    >>> data = Dataset("four", part, part, part, RateEncoder(steps=5), classes=4)
+    >>> data.spikes("train").shape, data.input_shape  # (time, n, *shape)
+    ((5, 4, 4), (4,))
 
     Args:
         name: short name.
@@ -131,6 +141,11 @@ class Dataset:
 def split_subjects(samples: Samples, held_out: int | Sequence[int], seed: int = 0) -> tuple[Samples, Samples]:
     """Hold out all samples of some subjects, so that a network is judged on people that it has not seen.
 
+    >>> samples = Samples(np.zeros((6, 2)), [0, 1] * 3, subjects=[1, 1, 2, 2, 3, 3])
+    >>> kept, held = split_subjects(samples, held_out=[2])
+    >>> kept.subjects, held.subjects
+    (array([1, 1, 3, 3]), array([2, 2]))
+
     Args:
         samples: with ``subjects``.
         held_out: how many subjects, drawn by ``seed``; or which.
@@ -170,6 +185,15 @@ def split_subjects(samples: Samples, held_out: int | Sequence[int], seed: int = 
 
 def split_stratified(samples: Samples, fraction: float, seed: int = 0) -> tuple[Samples, Samples]:
     """Hold out a fraction of the samples of each class, at random by ``seed``; at least one, and never all.
+
+    >>> kept, held = split_stratified(Samples(np.zeros((10, 2)), [0] * 5 + [1] * 5), 0.4)
+    >>> len(kept), held.labels
+    (6, array([0, 0, 1, 1]))
+
+    Args:
+        samples: what to split.
+        fraction: of each class, between 0 and 1.
+        seed: of the draw.
 
     Returns:
         (kept, held out).

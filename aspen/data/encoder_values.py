@@ -31,6 +31,9 @@ ENCODERS: dict[str, type[StoredEncoder]] = {
 def encoder_from_dict(values: object) -> StoredEncoder:
     """The encoder whose :meth:`StoredEncoder.to_dict` gave ``values``.
 
+    >>> encoder_from_dict({"kind": "delta", "thresholds": [0.5], "sensitivity": 0.25, "from_first": False})
+    DeltaEncoder(thresholds=(0.5,), sensitivity=0.25, from_first=False)
+
     Raises:
         FileFormatError: an unknown kind, a missing or unknown setting, or one that is not allowed.
     """

@@ -29,6 +29,12 @@ class Encoder(Protocol):
     """Turns values (batch, *shape) into (time, batch, *shape): uint8 spikes, or a float32 current.
 
     The same seed gives the same result. This is all that training asks of an encoder.
+
+    >>> class Repeat:
+    ...     def encode(self, values, seed):
+    ...         return np.stack([values] * 5).astype(np.float32)
+    >>> Repeat().encode(np.ones((2, 3)), seed=0).shape
+    (5, 2, 3)
     """
 
     def encode(self, values: Array, seed: int) -> Array: ...
@@ -36,6 +42,11 @@ class Encoder(Protocol):
 
 class EncoderStream:
     """An encoder at work on one stream of samples; it remembers what it needs of those before.
+
+    >>> from aspen.data import DeltaEncoder
+    >>> stream = DeltaEncoder(thresholds=(0.5,)).stream()
+    >>> stream.step([0.6]), stream.step([0.6])  # one step for each sample: an ON spike, then none
+    (array([[1, 0]], dtype=uint8), array([[0, 0]], dtype=uint8))
 
     Args:
         advance: takes a sample, returns the time steps that are due, (k, *shape) with k = 0, 1 or more.
@@ -95,6 +106,11 @@ def _usable(array: Array) -> bool:
 @dataclass(frozen=True)
 class StoredEncoder(ABC):
     """Base of ASPEN's encoders: settings that can be saved, batches and streams that agree.
+
+    >>> from aspen.data import RateEncoder, encoder_from_dict
+    >>> encoder = RateEncoder(steps=10)
+    >>> encoder_from_dict(encoder.to_dict()) == encoder, encoder.gives, encoder.temporal
+    (True, 'spikes', False)
 
     Attributes:
         kind: name in a file.
@@ -256,6 +272,10 @@ class RateEncoder(ScaledEncoder):
     On a stream, each sample is a value of its own and gives ``steps`` time steps. The first one is encoded as it would
     be in a batch of one with the same seed; those after it go on with the same generator.
 
+    >>> spikes = RateEncoder(steps=1000).encode(np.array([[0.0, 0.2, 1.0]]))
+    >>> spikes.mean(axis=(0, 1)).round(1)
+    array([0. , 0.2, 1. ])
+
     Args:
         steps: time steps for each value.
         low, high, clip: see :class:`ScaledEncoder`.
@@ -288,6 +308,12 @@ class LatencyEncoder(ScaledEncoder):
     Value 1 spikes at step 0, value 0 would at the last step: step ``round((1 - value) * (steps - 1))``, halves to
     even. Values below ``silent`` do not spike. As ``snntorch.spikegen.latency(linear=True, normalize=True,
     clip=True, threshold=silent)``.
+
+    >>> LatencyEncoder(steps=4).encode(np.array([[1.0, 0.4, 0.0]]))[:, 0]  # the larger the earlier; 0 is silent
+    array([[1, 0, 0],
+           [0, 0, 0],
+           [0, 1, 0],
+           [0, 0, 0]], dtype=uint8)
 
     Args:
         steps: time steps for each value.

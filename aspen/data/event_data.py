@@ -38,6 +38,11 @@ def events_to_spikes(events: Array, sensor_size: Sequence[int], steps: int, step
 
     Time starts at the first event; events after ``steps`` steps are left out.
 
+    >>> recording = np.array([(0, 3), (12_000, 5)], [("t", "i8"), ("x", "i8")])  # microseconds, place
+    >>> events_to_spikes(recording, (8, 1, 1), steps=2, step_us=10_000)  # (steps, places)
+    array([[0, 0, 0, 1, 0, 0, 0, 0],
+           [0, 0, 0, 0, 0, 1, 0, 0]], dtype=uint8)
+
     Args:
         events: structured (events,), with the fields ``t`` (microseconds), ``x``, and where the sensor has them ``y``
             and ``p`` (polarity): the arrays of ``tonic``.
@@ -112,11 +117,18 @@ def events(
     validation_subjects: int | Sequence[int] = 4,
     seed: int = 0,
 ) -> Dataset:
-    """A data set of events as spikes; see :func:`events_to_spikes` for the arguments not told here.
+    """A data set of events as spikes.
+
+    >>> recording = np.array([(0, 3), (12_000, 5)], [("t", "i8"), ("x", "i8")])  # microseconds, place
+    >>> part = [(recording, 0), (recording, 1)] * 5
+    >>> data = events("two", part, part, sensor_size=(8, 1, 1), classes=2, steps=2)
+    >>> len(data.train), data.spikes("validation").shape
+    (8, (2, 2, 8))
 
     Args:
         name: short name.
         train, test: samples as ``tonic`` gives them: (events, label), labels from 0.
+        sensor_size, steps, step_us, shrink: as in :func:`events_to_spikes`.
         classes: number of classes.
         validation: fraction of each class of ``train`` to hold out, where ``subjects`` is not given.
         subjects: (len(train),) who each training sample is from; then whole subjects are held out.

@@ -32,6 +32,10 @@ UNLABELLED = -1
 class Recording:
     """One continuous recording at 50 Hz.
 
+    >>> recording = Recording(1, 1, np.zeros((150, 3), np.float32), np.repeat([4, UNLABELLED], [100, 50]))
+    >>> len(recording), HAPT_CLASSES[recording.labels[0]]
+    (150, 'standing')
+
     Args:
         experiment, subject: its numbers.
         values: (time, channels) float32: acceleration in g, then angular velocity in rad/s where it was asked for.
@@ -94,6 +98,15 @@ def _read(source: Source, experiment: str, user: str, rows: Array, signals: Sequ
 
 def windows(recordings: Sequence[Recording], size: int = 128, every: int = 64) -> Samples:
     """Windows of ``size`` samples, one every ``every``, of recordings; those that hold one activity throughout.
+
+    >>> recording = Recording(1, 1, np.zeros((300, 3), np.float32), np.repeat([4, 5], [200, 100]))
+    >>> windows([recording], size=64, every=32).labels  # windows that hold both activities are left out
+    array([4, 4, 4, 4, 4, 5])
+
+    Args:
+        recordings: labelled at each sample.
+        size: samples in a window.
+        every: samples from one window to the next.
 
     Raises:
         InputError: sizes below 1, or no recording holds such a window.

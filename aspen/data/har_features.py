@@ -28,6 +28,10 @@ class HarFeatures(StoredEncoder):
     Each is computed on the host, beside the network, and costs energy there. Put into a :class:`WindowEncoder` of
     size 8, every 4, they are 168 inputs for each time step.
 
+    >>> windows = np.zeros((2, 128, 9))  # (batch, time, channels), at rest
+    >>> HarFeatures().encode(windows).shape
+    (128, 2, 21)
+
     Args:
         acceleration: d of body acceleration in g.
         rotation: d of angular velocity in rad/s.

@@ -22,6 +22,14 @@ class LevelEncoder(StoredEncoder):
     with sample number ``every``; T samples give T // every steps. At a step, level l of a channel is the number of its
     ``edges`` that its mean lies above.
 
+    >>> from aspen.data import CurrentEncoder
+    >>> signal = np.arange(8.0).reshape(1, 8, 1)  # (batch, time, channels)
+    >>> LevelEncoder(CurrentEncoder(), levels=4, every=2).fit(signal).encode(signal)[:, 0]
+    array([[1, 0, 0, 0],
+           [0, 1, 0, 0],
+           [0, 0, 1, 0],
+           [0, 0, 0, 1]], dtype=uint8)
+
     Args:
         inner: gives a current for each sample; temporal, one step for each sample, no window.
         levels: lines of each channel, 2 and more.

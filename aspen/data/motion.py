@@ -16,6 +16,11 @@ from aspen.errors import InputError
 class MotionAugmentation:
     """Windows of 3-axis signals, each turned, scaled and shifted in time at random.
 
+    >>> samples = Samples(np.ones((2, 128, 6)), [0, 1])
+    >>> new = MotionAugmentation(rotation=5.0)(samples, np.random.default_rng(0))
+    >>> new.shape, bool((new == samples.values).all())
+    ((2, 128, 6), False)
+
     Args:
         rotation: standard deviation in degrees of each component of a rotation vector, which turns all the 3-axis
             signals of a window alike (the sensor worn at another angle).

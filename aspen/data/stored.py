@@ -14,6 +14,15 @@ from aspen.storage.file import AspenFile, Parts, Section
 def save_encoder(encoder: StoredEncoder, path: str | Path) -> None:
     """Keep ``encoder``, fitted, in the ``.aspen`` file at ``path``, beside the network, in place of any other.
 
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen.data import RateEncoder
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> save_encoder(RateEncoder(steps=10), "net.aspen")
+    >>> load_encoder("net.aspen").steps
+    10
+
     Raises:
         InputError: it is none of ASPEN's encoders, it gives a current where the network in the file takes spikes or the
             other way round, or there is no such file.
@@ -23,12 +32,29 @@ def save_encoder(encoder: StoredEncoder, path: str | Path) -> None:
 
 
 def find_encoder(path: str | Path | AspenFile) -> StoredEncoder | None:
-    """The encoder in the ``.aspen`` file at ``path``, or None where it has none; as :func:`load_encoder`."""
+    """The encoder in the ``.aspen`` file at ``path``, or None where it has none; as :func:`load_encoder`.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> find_encoder("net.aspen") is None
+    True
+    """
     return AspenFile.of(path).find(ENCODER)
 
 
 def load_encoder(path: str | Path | AspenFile) -> StoredEncoder:
     """The encoder in the ``.aspen`` file at ``path``, checked against the network beside it.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen.data import RateEncoder
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> save_encoder(RateEncoder(steps=10), "net.aspen")
+    >>> load_encoder("net.aspen").steps
+    10
 
     Raises:
         InputError: there is no such file, or it has no encoder.

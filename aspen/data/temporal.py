@@ -47,6 +47,13 @@ class DeltaEncoder(StoredEncoder):
     thresholds is caught up with over as many steps. C channels give 2 C spikes: all ON first, then all OFF.
     This follows the level; ``snntorch.spikegen.delta`` compares neighbouring values only, and lets slow changes pass.
 
+    >>> signal = np.array([[[0.0], [0.6], [1.2], [0.1]]])  # (batch, time, channels)
+    >>> DeltaEncoder(thresholds=(0.5,)).encode(signal)[:, 0]  # (time, ON and OFF)
+    array([[0, 0],
+           [1, 0],
+           [1, 0],
+           [0, 1]], dtype=uint8)
+
     Args:
         thresholds: one for each channel, above 0, in the signal's unit. Empty: not fitted yet.
         sensitivity: ``fit`` sets each threshold to this many standard deviations of the channel.
@@ -104,6 +111,11 @@ class DeltaEncoder(StoredEncoder):
 class CurrentEncoder(StoredEncoder):
     """Direct current: the value itself, shifted and scaled for each channel: (value - offset) / scale.
 
+    >>> values = np.array([[[1.0, 10.0], [3.0, 30.0]]])  # (batch, time, channels)
+    >>> CurrentEncoder().fit(values).encode(values)[:, 0]  # (time, channels): mean 0, deviation 1
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
+
     Args:
         offset, scale: one for each channel (the last axis); both empty: the value as it is.
     """
@@ -150,7 +162,11 @@ class CurrentEncoder(StoredEncoder):
 
 @dataclass(frozen=True)
 class SpikeEncoder(StoredEncoder):
-    """Data that consists of spikes already, such as events: (batch, time, *shape) of 0 and 1, passed on as they are."""
+    """Data that consists of spikes already, such as events: (batch, time, *shape) of 0 and 1, passed on as they are.
+
+    >>> SpikeEncoder().encode(np.ones((2, 10, 700), np.uint8)).shape  # (time, batch, *shape)
+    (10, 2, 700)
+    """
 
     kind: ClassVar[str] = "spikes"
     temporal: ClassVar[bool] = True
@@ -182,6 +198,12 @@ class WindowEncoder(StoredEncoder):
     On a chip these are delayed axons, or a convolution over time with a stride. The first step comes with sample
     number ``size``: a signal of T samples gives 1 + (T - size) // every steps. Without a gap or an overlap, every
     sample is shown once (``every`` = ``size``); with an overlap each is shown ``size / every`` times.
+
+    >>> signal = np.arange(8.0).reshape(1, 8, 1)  # (batch, time, channels)
+    >>> WindowEncoder(CurrentEncoder(), size=4, every=2).encode(signal)[:, 0]
+    array([[0., 1., 2., 3.],
+           [2., 3., 4., 5.],
+           [4., 5., 6., 7.]], dtype=float32)
 
     Args:
         inner: encodes each sample; temporal, one step for each sample, no window itself.

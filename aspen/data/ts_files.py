@@ -21,7 +21,12 @@ TS_PAGE = "https://www.timeseriesclassification.com/dataset.php"
 
 @dataclass(frozen=True, eq=False)
 class TimeSeries:
-    """The contents of one ``.ts`` file: series of equal length.
+    r"""The contents of one ``.ts`` file: series of equal length.
+
+    >>> text = "@problemName gait\n@classLabel true walk run\n@data\n1,2,3:walk\n4,5,6:run"
+    >>> series = read_ts(text, "gait_TRAIN.ts")
+    >>> series.values.shape, [series.class_names[label] for label in series.labels]
+    ((2, 3, 1), ['walk', 'run'])
 
     Args:
         name: of the problem.
@@ -37,7 +42,12 @@ class TimeSeries:
 
 
 def read_ts(text: str, where: str) -> TimeSeries:
-    """Parse a ``.ts`` file: dimensions separated by ``:``, values by ``,``, the class last.
+    r"""Parse a ``.ts`` file: dimensions separated by ``:``, values by ``,``, the class last.
+
+    >>> text = "@classLabel true walk run\n@data\n1,2,3:0,0,0:walk\n4,5,6:0,0,1:run"
+    >>> read_ts(text, "gait_TRAIN.ts").values[1].T  # two dimensions, three samples
+    array([[4., 5., 6.],
+           [0., 0., 1.]], dtype=float32)
 
     Args:
         text: contents of the file.
@@ -112,7 +122,14 @@ def _numbers(dimensions: list[str], where: str) -> Array:
 def ts_archive(
     path: str | Path, *, seed: int = 0, encoder: StoredEncoder | None = None, validation: float = 0.25
 ) -> Dataset:
-    """A classification problem as ``NAME_TRAIN.ts`` and ``NAME_TEST.ts`` in a folder or zip.
+    r"""A classification problem as ``NAME_TRAIN.ts`` and ``NAME_TEST.ts`` in a folder or zip.
+
+    >>> text = "@classLabel true walk run\n@data\n1,2,3:walk\n4,5,6:run\n1,2,4:walk\n4,5,7:run"
+    >>> for part in ("TRAIN", "TEST"):
+    ...     written = Path(f"gait_{part}.ts").write_text(text)
+    >>> data = ts_archive(".", validation=0.5)
+    >>> data.name, len(data.train), data.spikes("test").shape  # (time, samples, ON and OFF)
+    ('gait', 2, (3, 4, 2))
 
     Args:
         path: the folder or zip, of one problem.
@@ -139,7 +156,7 @@ def ts_archive(
     kept, held = split_stratified(Samples(first.values, first.labels), validation, seed)
     chosen = (encoder or DeltaEncoder()).fit(kept.values)
     test = Samples(second.values, second.labels)
-    return Dataset(first.name, kept, held, test, chosen, len(first.class_names), first.class_names)
+    return Dataset(name, kept, held, test, chosen, len(first.class_names), first.class_names)
 
 
 def _problem(source: Source) -> str:

@@ -200,6 +200,14 @@ DIAL = Section[DialProfile]("dial", _decode, _encode, _absent)
 def save_profile(profile: DialProfile, path: str | Path) -> None:
     """Keep ``profile`` in the ``.aspen`` file at ``path``, beside the network, in place of any other.
 
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> save_profile(DialProfile({"output": 0.7}), "net.aspen")
+    >>> load_profile("net.aspen").scale(1.0)["output"].round(2)  # what engines take at knob 1
+    array([[[2.01]]])
+
     Raises:
         InputError: it does not fit the network in the file, or there is no such file.
     """
@@ -213,6 +221,14 @@ def find_profile(path: str | Path | AspenFile) -> DialProfile | None:
 
 def load_profile(path: str | Path | AspenFile) -> DialProfile:
     """The profile in the ``.aspen`` file at ``path``, checked against the network beside it.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> save_profile(DialProfile({"output": 0.7}), "net.aspen")
+    >>> load_profile("net.aspen").scale(1.0)["output"].round(2)  # what engines take at knob 1
+    array([[[2.01]]])
 
     Raises:
         FileFormatError: there is none, or it is malformed.

@@ -50,6 +50,16 @@ __all__ = ["load_netx", "save_netx"]
 def load_netx(path: str | Path) -> Network:
     """Read a network from lava-dl's netx file, as integers that run as Lava runs them.
 
+    >>> from aspen.exchange.netx_writer import save_netx
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> deployment = compile(network, "loihi1", netx=True)
+    >>> save_netx(deployment.network, "net.net")
+    >>> load_netx("net.net").names
+    ['input', 'layer1']
+
     Args:
         path: the file, usually ``*.net``.
 

@@ -33,6 +33,11 @@ def kept_by_lava(weight: Array, *others: Array) -> bool:
     that the loader asked for. Mixed and positive weights of 8 bits survive that; a matrix without positive weights
     may not: where its smallest weight is a power of two it is clipped, or even lost.
 
+    >>> kept_by_lava(np.array([[100, -20]])), kept_by_lava(np.array([[-100, -256]]))
+    (True, False)
+    >>> kept_by_lava(np.array([[-128, 0]]))
+    False
+
     Args:
         weight: integers of any shape.
         others: further weights of the same layer, which share the shift.
@@ -72,6 +77,16 @@ def save_netx(network: Network, path: str | Path) -> None:
 
     Names are not part of the format: read back, the populations are called ``input``, ``layer1``, ``layer2``, ...
     Weight exponents and bias exponents other than netx's own are folded into weights and mantissas where that is exact.
+
+    >>> from aspen.exchange.netx import load_netx
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> deployment = compile(network, "loihi1", netx=True)
+    >>> save_netx(deployment.network, "net.net")
+    >>> load_netx("net.net").names
+    ['input', 'layer1']
 
     Args:
         network: in integers; a chain of dense and two-dimensional convolutional connections; reset to zero; one

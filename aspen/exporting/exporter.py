@@ -50,6 +50,14 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
     of spikes of this step or of earlier ones. Thresholds are exported as trained; the run-time knob of the model
     (:func:`aspen.set_threshold_scale`) is not part of them.
 
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((4, 3, 2))
+    >>> sample = (torch.rand(10, 2, 4) < 0.5).float()  # (time, batch, inputs)
+    >>> network = export(model, sample)
+    >>> [(population.name, population.shape) for population in network.populations]
+    [('input', (4,)), ('lif1', (3,)), ('lif2', (2,))]
+
     Args:
         model: the trained model.
         sample: input (time, batch, *shape), not all zero: at least 2 steps and more than the longest delay; 2 samples

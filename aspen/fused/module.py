@@ -40,6 +40,13 @@ def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "r
     alone: dropout, pooling, reshaping and skips are fine. At the first call with a new shape, mode or greater length, a
     rehearsal with random spikes, on a copy of the model, finds out whether that is so.
 
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((4, 3, 2))
+    >>> inputs = torch.ones(10, 2, 4)  # (time, batch, inputs)
+    >>> torch.equal(fuse(model)(inputs), model(inputs))
+    True
+
     Args:
         model: a snnTorch model with Leaky, Synaptic, RLeaky, RSynaptic or Lapicque neurons, whose states start at zero.
         sample: an input (time, batch, *shape) to rehearse with at once; without, this happens at the first call.
@@ -68,6 +75,14 @@ def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "r
 
 def unfuse(fused: nn.Module) -> nn.Module:
     """The user's own model behind a fused one, with the weights as they are now.
+
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((4, 3, 2))
+    >>> unfuse(fuse(model)) is model
+    True
+
+    Args:
+        fused: what :func:`fuse` returned.
 
     Raises:
         InputError: the module is not fused.

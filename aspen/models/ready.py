@@ -147,6 +147,9 @@ class _Chain(nn.Module):
 class DenseNet(_Chain):
     """A feed-forward chain of ``nn.Linear`` and ``snntorch.Leaky``: ``fc1, lif1, fc2, lif2, ...``.
 
+    >>> DenseNet((64, 32, 10))(torch.ones(25, 4, 64)).shape  # (time, batch, classes)
+    torch.Size([25, 4, 10])
+
     Args:
         sizes: neurons per layer, the inputs first and the classes last: ``(64, 128, 64, 10)``.
         beta: membrane decay per step, 0 to 1.
@@ -191,9 +194,18 @@ class DenseNet(_Chain):
 class RecurrentNet(DenseNet):
     """A :class:`DenseNet` whose hidden layers are ``snntorch.RLeaky``: their spikes come back at the next step.
 
-    Each hidden layer is connected to itself all to all, with biases. The arguments are those of :class:`DenseNet`; only
-    the reset acts at once if nothing is said. After a delayed reset to zero snnTorch's RLeaky loses what arrives in the
-    step after a spike, which no chip does.
+    Each hidden layer is connected to itself all to all, with biases. The reset acts at once if nothing is said: after a
+    delayed reset to zero snnTorch's RLeaky loses what arrives in the step after a spike, which no chip does.
+
+    >>> model = RecurrentNet((12, 32, 5), learn_beta=True)
+    >>> type(model.lif1).__name__, model(torch.ones(25, 4, 12)).shape
+    ('RLeaky', torch.Size([25, 4, 5]))
+
+    Args:
+        sizes, beta, reset_mechanism, bias, reset_delay, options: as in :class:`DenseNet`.
+
+    Raises:
+        InputError: a size or the read-out is not allowed.
     """
 
     _recurrent = True
@@ -217,6 +229,10 @@ class ConvNet(_Chain):
     samples, as :class:`aspen.data.WindowEncoder` with ``flat=False`` gives at each step, that is a convolution in time.
     With three, (channels, height, width), it convolves over images, such as those of an event camera.
 
+    >>> model = ConvNet(shape=(1, 28, 28), channels=(8, 16), hidden=(64,), classes=10)
+    >>> model(torch.ones(5, 2, 1, 28, 28)).shape  # (time, batch, classes)
+    torch.Size([5, 2, 10])
+
     Args:
         shape: of the input at each step. Flat inputs of as many values are brought to this shape.
         channels: of each convolution.
@@ -224,8 +240,8 @@ class ConvNet(_Chain):
         classes: number of classes.
         kernel: size of the convolutions' kernels, 1 or more; their borders are padded with ``kernel // 2`` zeros.
         stride: of the convolutions.
-
-    The other arguments are those of :class:`DenseNet`; each channel of a convolution learns one decay.
+        beta, reset_mechanism, bias, reset_delay, batch_norm, learn_beta, readout: as in :class:`DenseNet`; each channel
+            of a convolution learns one decay.
 
     Raises:
         InputError: a size or the read-out is not allowed.

@@ -25,7 +25,11 @@ MAX_DELAY = 63
 class Connection(Rebuilt, ABC):
     """What all kinds share. A kind adds its parameters, and the methods that are abstract here.
 
-    Args:
+    >>> from aspen.network import Dense
+    >>> isinstance(Dense("input", "hidden", [[0.5]], delay=1), Connection)
+    True
+
+    Attributes:
         source: name of the population whose spikes are read.
         target: name of the population that is driven.
         weight: floats, or integers in a network compiled for a chip.

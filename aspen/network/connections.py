@@ -26,10 +26,16 @@ from aspen.network.connection import Connection as Connection
 
 @dataclass(frozen=True, eq=False)
 class Dense(Connection):
-    """All-to-all synapses, as in ``torch.nn.Linear``; ``weight`` (n_target, n_source), ``bias`` (n_target,).
+    """All-to-all synapses, as in ``torch.nn.Linear``.
 
     >>> Dense("input", "hidden", [[0.5, -1.0], [0.0, 2.0], [1.0, 1.0]]).fan_out()
     array([2, 3])
+
+    Args:
+        source, target: names of the populations that it reads and drives.
+        weight: (n_target, n_source).
+        bias: (n_target,) or None.
+        delay, exponent: see :class:`Connection`.
     """
 
     kind: ClassVar[str] = "dense"
@@ -89,9 +95,13 @@ class Sparse(Connection):
     (3, 2)
 
     Args:
+        source, target: names of the populations that it reads and drives.
+        weight: (n_synapses,).
         rows: (n_synapses,) indices of target neurons.
         columns: (n_synapses,) indices of source neurons; no pair of row and column stands twice.
+        shape: (n_target, n_source).
         bias: (n_target,) or None.
+        delay, exponent: see :class:`Connection`.
     """
 
     kind: ClassVar[str] = "sparse"
@@ -184,11 +194,13 @@ class Conv(Connection):
     (1, 1)
 
     Args:
+        source, target: names of the populations that it reads and drives.
         weight: (channels_out, channels_in / groups, *kernel).
         input_shape: shape of the source: (channels_in, *size).
         bias: (channels_out,) or None.
         stride, padding, dilation: one number for each dimension; the padding is zeros, the same on both sides.
         groups: as in PyTorch.
+        delay, exponent: see :class:`Connection`.
     """
 
     kind: ClassVar[str] = "conv"

@@ -101,12 +101,35 @@ NETWORK = Section[Network](
 
 
 def save_network(network: Network, path: str | Path) -> None:
-    """Write ``network`` as a new ``.aspen`` file; see :meth:`aspen.Network.save`."""
+    """Write ``network`` as a new ``.aspen`` file; see :meth:`aspen.Network.save`.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> save_network(network, "net.aspen")
+    >>> load_network("net.aspen").n_neurons
+    2
+
+    Args:
+        network: what to write.
+        path: of the file.
+    """
     file = AspenFile.new(path)
     file.put(NETWORK, network)
     file.save()
 
 
 def load_network(path: str | Path | AspenFile) -> Network:
-    """Read the network of an ``.aspen`` file; see :func:`aspen.load_network`."""
+    """Read the network of an ``.aspen`` file; see :func:`aspen.load_network`.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> save_network(network, "net.aspen")
+    >>> load_network("net.aspen").n_neurons
+    2
+
+    Args:
+        path: of the file. Or the file, opened.
+    """
     return AspenFile.of(path).read(NETWORK)

@@ -19,6 +19,9 @@ class GradedInput:
     """The range of an analog input, and how its values become integers: ``round(value * scale)``, clipped to ``bits``
     bits with a sign.
 
+    >>> GradedInput(peak=2.0, bits=8).encode(np.array([0.5, -2.0, 9.0]))
+    array([  32, -127,  127], dtype=int32)
+
     Args:
         peak: largest magnitude that is kept, in units of the current: that of the training data. Larger ones are
             clipped.

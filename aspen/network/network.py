@@ -40,6 +40,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 class Population:
     """A group of neurons with one set of parameters.
 
+    >>> from aspen.network import Lif
+    >>> Population("conv1", (8, 14, 14), Lif(threshold=1.0, beta=0.9)).size
+    1568
+    >>> Population("input", (28, 28)).is_input
+    True
+
     Args:
         name: letters, digits, ``_``, ``.`` and ``-``; unique within the network.
         shape: shape of the population, without time and batch; ``(n,)`` for a dense layer.
@@ -335,6 +341,16 @@ class Network(Rebuilt):
 
 def load_network(path: str | Path | AspenFile) -> Network:
     """Read a network from an ``.aspen`` file, fully validated; needs no torch, and executes nothing.
+
+    >>> from aspen import Dense, Lif
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> load_network("net.aspen").names
+    ['input', 'output']
+
+    Args:
+        path: of the file, or the open file (:class:`aspen.storage.file.AspenFile`).
 
     Raises:
         FileFormatError: the file is damaged, incomplete, or of another format.

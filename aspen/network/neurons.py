@@ -49,6 +49,11 @@ class _Parameters(Rebuilt):
 class Lif(_Parameters):
     """A leaky integrate-and-fire neuron in floating point (snnTorch's ``Leaky``; with ``alpha`` > 0 ``Synaptic``).
 
+    >>> Lif(threshold=1.0, beta=[0.9, 0.8]).beta  # a decay for each of two neurons
+    array([0.9, 0.8])
+    >>> Lif(threshold=float("inf"), beta=1.0, reset="none").fires  # an integrator, to be read out
+    False
+
     Args:
         threshold: firing threshold, in units of the membrane; scalar or the population's shape; > 0. Infinity, with
             ``reset="none"``, makes a leaky integrator that never fires (NIR's ``LI`` and ``CubaLI``), to be read out.
@@ -101,6 +106,12 @@ class Lif(_Parameters):
 @dataclass(frozen=True, eq=False)
 class FixedLif(_Parameters):
     """A LIF neuron in Loihi's integers (Lava 0.10's bit-accurate model; Davies et al., IEEE Micro 38(1), 2018).
+
+    >>> neuron = FixedLif(threshold=200, voltage_decay=410)
+    >>> int(neuron.threshold) << FixedLif.SHIFT  # what the membrane is compared with
+    12800
+    >>> round(1 - int(neuron.voltage_decay) / 4096, 2)  # beta
+    0.9
 
     Args:
         threshold: mantissa, 1 to 131071 (17 bit); the membrane is compared with ``threshold << 6``.

@@ -21,6 +21,9 @@ def answers(scores: Array) -> Array:
     All scores are 0 where no output spiked, or where no output's membrane ever moved: nothing has reached the outputs,
     and to name the first class would be right by chance. It counts as wrong.
 
+    >>> answers(np.array([[3, 5, 1], [2, 2, 0], [0, 0, 0]]))
+    array([ 1,  0, -1])
+
     Args:
         scores: (..., n), one for each output.
 

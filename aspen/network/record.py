@@ -36,6 +36,17 @@ class Record(Rebuilt):
     addition leaves a rounding error in another. A membrane in floating point decays for hundreds of steps without
     being zero: what a chip does is counted in its integers.
 
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_emulator import run
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> record = run(network, np.ones((8, 1, 2), np.uint8))  # 8 steps, 1 sample
+    >>> record.spikes["output"].sum(axis=0), record.total_synaptic_operations
+    (array([16]), array([32]))
+    >>> record.predictions  # both outputs fire alike: the first one
+    array([0])
+
     Args:
         network: what ran.
         output: (steps, batch, *shape) uint8: spikes of the output population.

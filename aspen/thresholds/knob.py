@@ -52,6 +52,10 @@ def set_threshold_scale(model: nn.Module, scale: float | Mapping[str, float]) ->
 def get_threshold_scale(model: nn.Module) -> dict[str, float]:
     """Return the knob's factor of every spiking layer of ``model``, by qualified name; 1.0 where it was never turned.
 
+    >>> from aspen.models import DenseNet
+    >>> get_threshold_scale(DenseNet((64, 32, 10)))
+    {'lif1': 1.0, 'lif2': 1.0}
+
     Raises:
         ModelError: No spiking layer, or one that cannot be dialled.
     """

@@ -37,6 +37,14 @@ def learn_dial(
 ) -> LearnedDial:
     """Attach a dial to the thresholds of a snnTorch model, to be trained with it.
 
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((4, 3, 2))
+    >>> dial = learn_dial(model, torch.ones(5, 1, 4), slope=0.7, offset=0.0)
+    >>> dial.turn(1.0)  # the hidden thresholds are twice as high now
+    >>> dial.profile().slopes["lif1"].round(2)
+    array([0.7, 0.7, 0.7], dtype=float32)
+
     Args:
         model: a model with snnTorch neurons, not perturbed.
         sample: an input (time, batch, *shape), or of one step where the model does one, to see its layers' shapes.

@@ -48,6 +48,16 @@ def perturb_thresholds(
 
     Where the loop over time stands outside ``model``, wrap it: ``with handle.sequence(): for x in xs: model(x)``.
 
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((4, 3, 2))
+    >>> handle = perturb_thresholds(model, low=0.5, high=2.0, seed=0)
+    >>> spikes = model(torch.ones(10, 2, 4))  # 10 steps of 2 samples
+    >>> handle.factors["lif1"].shape  # one for each sample
+    torch.Size([2, 1])
+    >>> bool(((handle.factors["lif1"] >= 0.5) & (handle.factors["lif1"] <= 2.0)).all())
+    True
+
     Args:
         model: A model with snnTorch neurons (Leaky, Synaptic, RLeaky, RSynaptic, Lapicque, Alpha, SLSTM, SConv2dLSTM or
             subclasses). Under DistributedDataParallel give each rank a seed of its own; DataParallel is not supported.
@@ -107,6 +117,17 @@ def get_perturbation(model: nn.Module) -> Perturbation | None:
     """Return the perturbation attached to exactly this module, ``None`` without one.
 
     A copied or loaded model has a perturbation of its own, which this returns.
+
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((4, 3, 2))
+    >>> get_perturbation(model) is None
+    True
+    >>> handle = perturb_thresholds(model)
+    >>> get_perturbation(model) is handle
+    True
+
+    Args:
+        model: the module that was given to :func:`perturb_thresholds`.
     """
     guard = find_guard(model, PassGuard)
     return None if guard is None else guard.perturbation
@@ -114,6 +135,18 @@ def get_perturbation(model: nn.Module) -> Perturbation | None:
 
 class Perturbation(Attachment):
     """What ``perturb_thresholds`` attached to a model; made by it alone.
+
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> handle = perturb_thresholds(DenseNet((4, 3, 2)), low=0.5, high=2.0, seed=0)
+    >>> handle
+    Perturbation(log-uniform(low=0.5, high=2), multiplicative, per sample, layers=['lif1'])
+    >>> with handle:  # removed at the end
+    ...     print(handle.layers)
+    ('lif1',)
+
+    Args:
+        model, layers, settings, generator: as :func:`perturb_thresholds` made them of its arguments.
 
     Attributes:
         layers: Qualified names of the perturbed layers.

@@ -88,6 +88,14 @@ def fit(
     its share of every batch, and the gradients are added up. BatchNorm takes the statistics of each share. The first
     process measures, and writes checkpoints and logs.
 
+    >>> import torch
+    >>> from aspen.data import digits
+    >>> from aspen.models import DenseNet
+    >>> seeded = torch.manual_seed(0)
+    >>> fitted = fit(DenseNet((64, 32, 10)), digits(steps=5), "plain", epochs=1, progress=False)
+    >>> fitted.validation_accuracy[-1] > 0.2  # after one pass over the data; chance is 0.1
+    True
+
     Args:
         model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode.
         data: what to learn.

@@ -60,6 +60,10 @@ class DialTraining:
 class Recipe:
     """How to train, in one stage or several.
 
+    >>> mine = Recipe("mine", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}, epochs=10)
+    >>> replace(mine, spike_price=0.5, then=Recipe("tune", epochs=5)).stages[1].name
+    'tune'
+
     Args:
         name: short name.
         spike_price: weight of the penalty in the loss.

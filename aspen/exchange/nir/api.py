@@ -30,6 +30,13 @@ def load_nir(
 ) -> Network:
     """Read a network from a ``.nir`` file, or from a ``nir.NIRGraph``.
 
+    >>> from aspen import Dense, Lif, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> save_nir(network, "net.nir")
+    >>> load_nir("net.nir").n_neurons
+    2
+
     Args:
         source: path of the file, or the graph.
         dt: time step in seconds; default: what the file says, else 1e-4.
@@ -56,6 +63,13 @@ def load_nir(
 def save_nir(network: Network, path: str | Path, *, dt: float = TIME_STEP, cuba: bool = False) -> None:
     """Write a network in floating point as a ``.nir`` file, atomically.
 
+    >>> from aspen import Dense, Lif, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> save_nir(network, "net.nir")
+    >>> load_nir("net.nir").n_neurons
+    2
+
     Args:
         network: what to write.
         path: name of the file.
@@ -76,13 +90,48 @@ def save_nir(network: Network, path: str | Path, *, dt: float = TIME_STEP, cuba:
 
 
 def to_nir(network: Network, dt: float = TIME_STEP, *, cuba: bool = False) -> Any:
-    """The ``nir.NIRGraph`` of a network in floating point; see :func:`save_nir`."""
+    """The ``nir.NIRGraph`` of a network in floating point; see :func:`save_nir`.
+
+    >>> from aspen import Dense, Lif, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> sorted(to_nir(network).nodes)
+    ['input', 'input_to_output', 'output', 'output_']
+
+    Args:
+        network: what to write.
+        dt: time step in seconds.
+        cuba: write every neuron as CubaLIF.
+
+    Raises:
+        InputError: ``dt`` is not allowed.
+        NetworkError: NIR cannot hold the network.
+        MissingDependencyError: ``nir`` is not installed.
+    """
     _check_step(dt)
     return write_graph(exchange_package("nir"), network, dt, cuba)
 
 
 def from_nir(graph: Any, dt: float | None = None, *, reset: str = "zero", current: bool = False) -> Network:
-    """The network that a ``nir.NIRGraph`` describes; see :func:`load_nir`."""
+    """The network that a ``nir.NIRGraph`` describes; see :func:`load_nir`.
+
+    >>> from aspen import Dense, Lif, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> from_nir(to_nir(network)).n_neurons
+    2
+
+    Args:
+        graph: a ``nir.NIRGraph``.
+        dt: time step in seconds; default: what the graph says, else 1e-4.
+        reset: what neurons do after a spike, where the graph does not say.
+        current: the input is a direct current instead of spikes, where the graph does not say.
+
+    Raises:
+        InputError: an argument is not allowed.
+        FileFormatError: the parts of the graph do not fit together.
+        NetworkError: it holds what this ASPEN has no counterpart for.
+    """
     if dt is not None:
         _check_step(dt)
     if reset not in RESETS:

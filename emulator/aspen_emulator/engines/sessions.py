@@ -125,6 +125,22 @@ class _Lava:
 class Session(Closed):
     """A running network: feed it step by step, turn :attr:`threshold_scale` at any time; a context manager.
 
+    >>> import numpy as np
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> lif = Lif(threshold=1.0, beta=0.9)
+    >>> layers = Population("input", (2,)), Population("hidden", (3,), lif), Population("output", (2,), lif)
+    >>> weights = [[0.9, 0.2], [0.2, 0.9], [0.5, 0.5]], [[1.0, 0.0, 0.4], [0.0, 1.0, 0.4]]
+    >>> network = Network(layers, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
+    >>> running = session(network, threshold_scale=2.0, batch=4)
+    >>> running.step(np.ones((4, 2), np.uint8)).shape
+    (4, 2)
+    >>> running.thresholds["hidden"], running.latency
+    (array([[2.]]), 0)
+    >>> running.close()
+
+    Args:
+        program, threshold_scale, engine, batch: see :func:`session`, which opens one.
+
     Attributes:
         latency: time steps between an input and the output that belongs to it. 0, but on Lava one step for each
             connection on the way, as on a chip.
@@ -269,6 +285,21 @@ def session(
     program: Network | Deployment, threshold_scale: ThresholdScale = 1.0, *, engine: str = "fast", batch: int = 1
 ) -> Session:
     """Open a session on a network or deployment; see :class:`Session`.
+
+    >>> import numpy as np
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> lif = Lif(threshold=1.0, beta=0.9)
+    >>> layers = Population("input", (2,)), Population("hidden", (3,), lif), Population("output", (2,), lif)
+    >>> weights = [[0.9, 0.2], [0.2, 0.9], [0.5, 0.5]], [[1.0, 0.0, 0.4], [0.0, 1.0, 0.4]]
+    >>> network = Network(layers, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
+    >>> with session(network) as running:
+    ...     for knob in (1.0, 1.0, 3.0, 3.0):  # turned between two steps
+    ...         running.threshold_scale = knob
+    ...         print(running.step(np.ones((1, 2), np.uint8)), running.spikes["hidden"])
+    [[0 0]] 2
+    [[1 1]] 5
+    [[0 0]] 5
+    [[0 0]] 5
 
     Args:
         program: a deployment, or a network in floating point.

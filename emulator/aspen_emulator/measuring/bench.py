@@ -208,6 +208,20 @@ def sweep(
 ) -> list[OperatingPoint]:
     """Run ``program`` at each knob; :func:`measure` for one encoding and one chip.
 
+    >>> import numpy as np
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> lif = Lif(threshold=1.0, beta=0.9)
+    >>> layers = Population("input", (2,)), Population("hidden", (3,), lif), Population("output", (2,), lif)
+    >>> weights = [[0.9, 0.2], [0.2, 0.9], [0.5, 0.5]], [[1.0, 0.0, 0.4], [0.0, 1.0, 0.4]]
+    >>> network = Network(layers, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
+    >>> spikes = np.zeros((8, 2, 2), np.uint8)  # 8 steps, 2 samples, 2 inputs
+    >>> spikes[:, 0, 0] = spikes[:, 1, 1] = 1
+    >>> for point in sweep(network, spikes, np.array([0, 1]), (0.5, 1.0, 2.0)):
+    ...     print(point.knob, point.accuracy, point.hidden_spikes)
+    0.5 1.0 14.0
+    1.0 1.0 7.0
+    2.0 1.0 3.0
+
     Args:
         program: a deployment, or a network in floating point.
         spikes: (time, samples, *input_shape), 0 and 1.

@@ -105,6 +105,18 @@ class Observation:
 def observe(network: Network, spikes: object) -> Observation:
     """Run ``network`` on a sample, for ``aspen_hardware.compile(network, chip, calibration=observe(network, spikes))``.
 
+    >>> import numpy as np
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> lif = Lif(threshold=1.0, beta=0.9)
+    >>> layers = Population("input", (2,)), Population("hidden", (3,), lif), Population("output", (2,), lif)
+    >>> weights = [[0.9, 0.2], [0.2, 0.9], [0.5, 0.5]], [[1.0, 0.0, 0.4], [0.0, 1.0, 0.4]]
+    >>> network = Network(layers, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
+    >>> sample = (np.random.default_rng(0).random((20, 8, 2)) < 0.5).astype(np.uint8)  # 20 steps, 8 samples
+    >>> deployment = compile(network, "loihi1", calibration=observe(network, sample))
+    >>> deployment.rounding["hidden"].kept_calibrated  # share of the spikes
+    1.0
+
     Args:
         network: in floating point.
         spikes: (time, samples, *input_shape), 0 and 1: like what the network will see, and not the test data.

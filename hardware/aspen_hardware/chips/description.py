@@ -124,6 +124,10 @@ class Scenario:
 class Chip(Rebuilt):
     """A chip, as its file describes it.
 
+    >>> loihi = chip("loihi1")
+    >>> loihi.limits.neurons_per_core, loihi.scenarios[loihi.usual].title
+    (1024, "the chip's makers: simulated before silicon, 0.75 V")
+
     Args:
         name: short name; the file's name for chips that come with ASPEN.
         title: full name.
@@ -294,7 +298,11 @@ class Chip(Rebuilt):
 
 
 def chip_names() -> list[str]:
-    """Names of the chips that come with ASPEN, sorted."""
+    """Names of the chips that come with ASPEN, sorted.
+
+    >>> chip_names()
+    ['generic-45nm', 'loihi1', 'loihi2', 'odin', 'spinnaker2', 'truenorth', 'xylo']
+    """
     folder = resources.files("aspen_hardware").joinpath("chips")
     return sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
@@ -304,6 +312,9 @@ def chip(name_or_path: str | Path) -> Chip:
 
     >>> chip("loihi1").limits.neurons_per_core
     1024
+
+    Args:
+        name_or_path: one of :func:`chip_names`, or the path of a chip file.
 
     Raises:
         ChipError: there is no chip of that name, or the file is not a valid chip file.

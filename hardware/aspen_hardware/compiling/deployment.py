@@ -94,6 +94,15 @@ class Rounding:
 class Deployment(Rebuilt):
     """A compiled network.
 
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> print(compile(network, "loihi1"))
+    Compiled for loihi1; rounding (largest errors):
+    population   exp   weight   lost  threshold     beta     bias  max scale  peak u
+    output         5    0.10%   0.0%     0.000%  0.00010   0.000%       19.3      7%
+
     Args:
         network: the network in integers; this is what engines run.
         chip: name of the chip it was compiled for.
@@ -138,7 +147,17 @@ def deployment_on(chip: str) -> Section[Deployment]:
 
 
 def store_deployment(deployment: Deployment, path: str | Path) -> None:
-    """Add ``deployment`` to the ``.aspen`` file at ``path``, replacing one for the same chip, atomically."""
+    """Add ``deployment`` to the ``.aspen`` file at ``path``, replacing one for the same chip, atomically.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> store_deployment(compile(network, "loihi1"), "net.aspen")
+    >>> load_deployment("net.aspen", "loihi1").chip
+    'loihi1'
+    """
     AspenFile.update(path, lambda file: file.put(deployment_on(deployment.chip), deployment))
 
 
@@ -149,6 +168,19 @@ def stored_chips(path: str | Path | AspenFile) -> list[str]:
 
 def load_deployment(path: str | Path | AspenFile, chip: str) -> Deployment:
     """Read the deployment for ``chip`` from an ``.aspen`` file.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> store_deployment(compile(network, "loihi1"), "net.aspen")
+    >>> load_deployment("net.aspen", "loihi1").chip
+    'loihi1'
+
+    Args:
+        path: of the file, or the file, opened.
+        chip: name of the chip.
 
     Raises:
         FileFormatError: the file is damaged, or holds no deployment for that chip.

@@ -200,6 +200,13 @@ def ann_baseline(
     step anew. A connection with a delay counts once per evaluation too. The ANN's accuracy is not looked at, and inputs
     that exist only because of a spike encoding are inputs of the ANN too.
 
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> ann = ann_baseline(network)
+    >>> ann.synapses, f"{ann.energy.typical * 1e12:.1f} pJ"
+    (4, '25.3 pJ')
+
     Args:
         network: whose synapses and neurons are taken.
         frames: evaluations for one inference, 1 or more.

@@ -91,6 +91,17 @@ def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> Br
     part of the spike's way through the event queue, at the run's mean fan-out. At another rate other updates would be
     active, which is not followed (an inactive one costs some 30 % less).
 
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_emulator import run
+    >>> from aspen_hardware import ann_baseline
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> record = run(network, np.ones((8, 1, 2), np.uint8))  # 8 steps, 1 sample: every input spikes at every step
+    >>> even = break_even(network, record, ann_baseline(network))
+    >>> f"{even.ratio.typical:.0f} times the ANN's energy, at {even.operations_per_synapse:.0f} operations per synapse"
+    "42 times the ANN's energy, at 8 operations per synapse"
+
     Args:
         network: what ran.
         run: its record, or the energy report of its run on the baseline's chip.

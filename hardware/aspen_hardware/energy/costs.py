@@ -71,6 +71,13 @@ def energy_of_counts(
 ) -> Parts:
     """``E = sum(e_i * n_i) + P_static * t`` for counts from anywhere.
 
+    >>> from aspen_hardware import chip
+    >>> parts = energy_of_counts({"synaptic_operation": 1e6, "neuron_update_active": 2e4}, chip("loihi1"))
+    >>> f"{parts.dynamic.typical * 1e6:.1f} uJ"
+    '25.2 uJ'
+    >>> parts.static is None  # no time was given
+    True
+
     Args:
         counts: kind of event (a key of :data:`WORDS`) -> how many. Kinds without a figure on the chip add nothing.
         chip: where the figures come from.

@@ -71,6 +71,16 @@ def energy_model(
 ) -> EnergyReport:
     """What ``record``'s run costs on ``chip``.
 
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_emulator import run
+    >>> from aspen_hardware import chip
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> report = energy_model(run(network, np.ones((8, 1, 2), np.uint8)), chip("loihi1"))
+    >>> f"{report.dynamic.typical * 1e9:.2f} nJ"
+    '2.61 nJ'
+
     Args:
         record: counts of a run.
         chip: where the figures come from.

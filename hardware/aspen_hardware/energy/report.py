@@ -38,6 +38,18 @@ class Entry:
 class EnergyReport:
     """Energy of a run.
 
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_emulator import run
+    >>> from aspen_hardware import chip, energy_model
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> report = energy_model(run(network, np.ones((8, 1, 2), np.uint8)), chip("loihi1"))
+    >>> report.count("synaptic_operation"), report.in_use
+    (32, '1 core in use')
+    >>> report.total.typical > report.dynamic.typical
+    True
+
     Args:
         chip: name of the chip.
         samples, steps: inferences, and time steps of each.

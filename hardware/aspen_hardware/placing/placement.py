@@ -155,6 +155,14 @@ class Placement(Rebuilt):
 def place(network: Network, chip: Chip) -> Placement:
     """Put ``network`` on the cores of ``chip``: each population in slices as large as fit, see the module.
 
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import chip
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> placement = place(network, chip("loihi1"))
+    >>> placement.cores_used, placement.chips_used
+    (1, 1)
+
     Raises:
         InputError: it is no network.
         ChipError: a single neuron needs more than one core has; the message names population, limit and remedy.

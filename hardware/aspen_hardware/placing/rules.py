@@ -69,6 +69,15 @@ def check(network: Network, chip: Chip) -> list[Finding]:
     """Everything that keeps ``network`` off ``chip``, or comes close: errors first, then warnings.
 
     A network that is far too large is not placed: its synapses need not be written out one by one for that.
+
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import chip
+    >>> populations = Population("input", (5000,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", np.ones((2, 5000))),))
+    >>> for finding in check(network, chip("loihi1")):
+    ...     print(finding.level, finding.message.split(";")[0])
+    error output: a single neuron needs 5000 input axons, loihi1 allows 4096 per core
     """
     return list(examine(network, chip).findings)
 
