@@ -42,3 +42,4 @@ with lazily(globals()):
     from aspen.thresholds.perturbation import perturb_thresholds as perturb_thresholds
     from aspen.training.fit import fit as fit
     from aspen.training.recipes import Recipe as Recipe
+    from aspen.training.trained import Trained as Trained

@@ -18,7 +18,7 @@ from aspen.models import DenseNet
 from aspen_emulator import run, sweep
 from aspen_emulator.measuring.bench import table
 from aspen_emulator.measuring.plots import plot_dial
-from aspen_hardware import chip, compile, energy_model, store_deployment
+from aspen_hardware import chip, compile, deployment_on, energy_model
 
 
 def main() -> None:
@@ -31,12 +31,12 @@ def main() -> None:
     data = digits()
     torch.manual_seed(0)
     model = DenseNet((64, 128, 64, 10))
-    aspen.fit(model, data, "perturbed", epochs=options.epochs)
+    trained = aspen.fit(model, data, "perturbed", epochs=options.epochs).export()
 
-    network = aspen.export(model, torch.from_numpy(data.spikes("validation")).float())
-    deployment = compile(network, "loihi1")
-    network.save(options.output / "network.aspen")
-    store_deployment(deployment, options.output / "network.aspen")
+    deployment = compile(trained.network, "loihi1")
+    file = trained.file(options.output / "network.aspen")
+    file.put(deployment_on("loihi1"), deployment)
+    file.save()
 
     points = sweep(deployment, data.spikes("validation"), data.validation.labels)
     print(table(points))

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import aspen
-from aspen.calibration import CalibrationTable, find_table, save_table
+from aspen.calibration import CALIBRATION, CalibrationTable, find_table
 from aspen.control import Battery, Budget, Controller, Manual, Spent, ended_early, sparsest_worth_running
 from aspen.data import (
     CurrentEncoder,
@@ -31,7 +31,6 @@ from aspen.data import (
     hapt_recordings,
     har,
     load_encoder,
-    save_encoder,
 )
 from aspen.models import DenseNet
 from aspen.storage.file import AspenFile
@@ -39,7 +38,7 @@ from aspen.storage.writing import write_atomically
 from aspen.training.recipes import DialTraining, Recipe, recipe
 from aspen_emulator.measuring.bench import Bench, make_tables, measure
 from aspen_emulator.streaming import Meter, Stream, Window
-from aspen_hardware import Deployment, chip, compile, load_deployment, store_deployment
+from aspen_hardware import Deployment, chip, compile, deployment_on, load_deployment
 
 SAMPLES, EVERY, RATE = 128, 8, 50.0
 """Samples of a window, samples of a time step, samples in a second."""
@@ -98,18 +97,13 @@ def train(data: Dataset, path: Path, seed: int, epochs: int | None, max_loss: fl
     """Train, compile and calibrate; everything goes into one file."""
     torch.manual_seed(seed)
     model = DenseNet((*data.input_shape, 128, 128, ACTIVITIES), batch_norm=True, learn_beta=True, readout="linear")
-    fitted = aspen.fit(model, data, method(epochs), seed=seed)
-    network = aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
-    assert fitted.profile is not None  # the recipe learns one
-    network, profile = fitted.profile.folded(network)
-    network.save(path)
-    aspen.save_profile(profile, path)
-    save_encoder(data.encoder, path)
-    deployment = compile(network, "loihi1", profile=profile)
-    store_deployment(deployment, path)
-    bench = Bench(deployment, [data.spikes("validation")], data.validation.labels, [chip("loihi1")], "fast", profile)
-    (table,) = make_tables(bench, measure(bench, KNOBS), "har validation", max_loss=max_loss)
-    save_table(table, path)
+    trained = aspen.fit(model, data, method(epochs), seed=seed).export()
+    deployment, spikes = compile(trained.network, "loihi1", profile=trained.profile), data.spikes("validation")
+    bench = Bench(deployment, [spikes], data.validation.labels, [chip("loihi1")], "fast", trained.profile)
+    file = trained.file(path)
+    file.put(deployment_on("loihi1"), deployment)
+    file.put(CALIBRATION, make_tables(bench, measure(bench, KNOBS), "har validation", max_loss=max_loss))
+    file.save()
 
 
 def windows_of(recordings: Sequence[Recording]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -14,15 +14,11 @@ import argparse
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 import aspen
 from aspen.calibration import pareto_front
 from aspen.data import load_dataset
-from aspen.dial import save_profile
 from aspen.models import DenseNet
-from aspen.training.recipes import recipe
-from aspen.training.stage import Epoch
 from aspen_emulator import run, sweep
 from aspen_emulator.measuring.bench import table
 from aspen_emulator.measuring.plots import plot_dial
@@ -49,25 +45,13 @@ def main() -> None:
     torch.set_num_threads(1)
     sizes = (*data.input_shape, 128, 128, data.classes)
     model = DenseNet(sizes, batch_norm=True, learn_beta=features, readout="linear" if features else "spikes")
-    chosen = recipe("aspen-norm" if features else "aspen")
-    with tqdm(total=sum(stage.epochs if options.epochs is None else options.epochs for stage in chosen.stages)) as bar:
+    recipe = "aspen-norm" if features else "aspen"
+    trained = aspen.fit(model, data, recipe, seed=options.seed, epochs=options.epochs).export()
+    trained.save(options.output / "network.aspen")
+    dial = trained.profile
+    assert dial is not None  # both recipes learn one
 
-        def progress(entry: Epoch, total: int) -> None:
-            bar.update(1)
-            bar.set_postfix_str(
-                ", ".join(f"{a:.1%} {s:.0f}" for a, s in zip(entry.accuracy, entry.spikes, strict=True))
-            )
-
-        fitted = aspen.fit(model, data, chosen, seed=options.seed, epochs=options.epochs, progress=progress)
-    assert fitted.profile is not None  # both recipes learn a dial
-
-    network = aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
-    network, dial = fitted.profile.folded(network)
-    network.save(options.output / "network.aspen")
-    save_profile(dial, options.output / "network.aspen")
-    if network.input.is_analog:  # graded spikes of 8 bits, as Loihi 2 has them
-        network = network.with_input_peak(data.input_peak)
-    deployment = compile(network, options.chip, profile=dial)
+    deployment = compile(trained.network, options.chip, profile=dial)
     points = sweep(deployment, data.spikes("validation"), data.validation.labels, KNOBS, profile=dial)
     print(table(points, dial=True))
     name = f"UCI HAR, {options.input}, validation data, {options.chip} integers"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import aspen
-from aspen.data import digits, load_encoder, save_encoder
+from aspen.data import digits, load_encoder
 from aspen.models import ConvNet
 from aspen.storage.file import AspenFile
 from aspen.training.recipes import RECIPES
@@ -28,11 +28,9 @@ def train(path: Path, epochs: int) -> None:
     data = digits()
     model = ConvNet((1, 8, 8), (16, 32), (64,), 10, batch_norm=True, learn_beta=True, readout="linear")
     recipe = replace(RECIPES["perturbed"], scores="mean")  # a read-out that is no spikes
-    aspen.fit(model, data, recipe, epochs=epochs)
-    network = aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
-    network.save(path)
-    save_encoder(data.encoder, path)
-    print(network)
+    trained = aspen.fit(model, data, recipe, epochs=epochs).export()
+    trained.save(path)
+    print(trained.network)
 
 
 def main() -> None:

@@ -13,10 +13,13 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+import torch
 
+import aspen
 from aspen.calibration import EarlyPoint
-from aspen.data import Dataset, load_dataset
-from aspen.dial import load_profile, save_profile
+from aspen.data import Dataset, digits, load_dataset
+from aspen.dial import load_profile
+from aspen.models import DenseNet
 from aspen.network import load_network
 from aspen.storage.file import AspenFile
 from aspen_emulator.measuring.bench import Bench, make_tables, measure
@@ -27,12 +30,9 @@ LEVERS = ("neither", "dial", "early end", "both")
 
 def train(path: Path, epochs: int | None) -> Path:
     """A network for digits with a dial."""
-    from aspen.training.pipeline import train_network
-
-    trained = train_network("aspen", data="digits", epochs=epochs)
-    trained.network.save(path)
-    if trained.profile is not None:
-        save_profile(trained.profile, path)
+    torch.manual_seed(0)
+    model = DenseNet((64, 128, 64, 10))
+    aspen.fit(model, digits(), "aspen", epochs=epochs).export().save(path)
     return path
 
 

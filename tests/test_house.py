@@ -27,7 +27,7 @@ ROOMS = [
     "aspen_hardware",
     "aspen_emulator.engines.lif", "aspen_emulator.engines.inputs", "aspen_emulator.engines.replay",
     "aspen_emulator.engines.fast", "aspen_emulator.engines.lava", "aspen_emulator.engines",
-    "aspen_emulator.measuring", "aspen_emulator.streaming", "aspen.training.pipeline", "aspen_emulator.study",
+    "aspen_emulator.measuring", "aspen_emulator.streaming", "aspen_emulator.study",
     "aspen_emulator.demo", "aspen_emulator.cli",
     "aspen_emulator",
 ]  # fmt: skip

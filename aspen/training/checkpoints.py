@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aspen._base.checks import as_integer, as_number, as_numbers, shown
 from aspen.errors import FileFormatError, InputError, one_line
@@ -49,8 +49,21 @@ _DAMAGE = (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError
 
 def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain values only) atomically."""
+    _save_tensors({"version": VERSION, **state}, path)
+
+
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Write the model's ``state_dict``, all of it or nothing.
+
+    Raises:
+        UnwrittenError: it cannot be written.
+    """
+    _save_tensors(model.state_dict(), path)
+
+
+def _save_tensors(values: Mapping[str, Any], path: str | Path) -> None:
     buffer = io.BytesIO()
-    torch.save({"version": VERSION, **state}, buffer)
+    torch.save(values, buffer)
     write_atomically(path, buffer.getvalue())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -32,21 +32,48 @@ from aspen.training.processes import begin_alike, first_says, rank_and_world
 from aspen.training.recipes import Recipe
 from aspen.training.recipes import recipe as find_recipe
 from aspen.training.stage import SILENT_EPOCHS, Epoch, Progress, Report, Stage
+from aspen.training.trained import Trained
 
 
 @dataclass
 class Fitted:
-    """What a training gives beside the weights.
+    """A model that was trained, and what was found.
+
+    >>> fitted = aspen.fit(model, data)  # doctest: +SKIP
+    >>> fitted.export().save("net.aspen")  # doctest: +SKIP
 
     Args:
+        model: with the weights that were learned.
+        data: what it was trained on.
+        training: what an exported network says of its training: data, recipe and seed.
         history: one entry for each epoch.
         profile: the learned dial, where the recipe has one; knob 0 is its accurate end.
         knob_range: whether the network can be used, and in which part of its knob's range.
     """
 
+    model: nn.Module = field(repr=False)
+    data: Dataset = field(repr=False)
+    training: Mapping[str, object]
     history: list[Epoch] = field(default_factory=list)
     profile: DialProfile | None = None
     knob_range: KnobRange | None = None
+
+    def export(self) -> Trained:
+        """The network, its dial folded, with its encoder: what is saved, compiled and run, without torch.
+
+        It is made of the model as it is now. For a model that you trained in a loop of your own, see
+        :meth:`aspen.Trained.of`.
+
+        Raises:
+            ModelError: something in the model cannot be mapped, as in :func:`aspen.export`.
+            InputError: the validation data hold zeros alone.
+        """
+        return Trained.of(self.model, self.data, self.profile, {**self.training, "epochs": len(self.history)})
+
+    @property
+    def warning(self) -> str:
+        """What of the knob's range cannot be used, in a sentence with a remedy; empty where all can."""
+        return "" if self.knob_range is None else self.knob_range.warning
 
     @property
     def loss(self) -> list[float]:
@@ -116,7 +143,8 @@ def fit(
             that is called after each epoch with what was measured, and the number of epochs of all stages.
 
     Returns:
-        what was measured, and the dial where one was learned.
+        the model, what was measured, and the dial where one was learned; its ``export()`` makes a network of it that a
+        file keeps.
 
     Warns:
         TrainingWarning: the network ended at chance, or its knob is at chance in part of its range; ``knob_range`` of
@@ -148,7 +176,8 @@ def fit(
     done = Progress()
     if state is not None:
         done = Progress(state["stage"], state["epoch"], [Epoch(**entry) for entry in state["history"]])
-    result = Fitted(done.history, None if state is None else _profile_from(state["before"]))
+    before = None if state is None else _profile_from(state["before"])
+    result = Fitted(model, data, {"data": data.name, "recipe": chosen.name, "seed": seed}, done.history, before)
     total = sum(stage.epochs for stage in stages)
     logs = Logs(log)
     dial: LearnedDial | None = None
@@ -174,8 +203,8 @@ def fit(
             if dial is not None:
                 dial.remove()
             model.eval()
-    if result.knob_range is not None and result.knob_range.warning and rank_and_world()[0] == 0:
-        warnings.warn(result.knob_range.warning, TrainingWarning, stacklevel=2)
+    if result.warning and rank_and_world()[0] == 0:
+        warnings.warn(result.warning, TrainingWarning, stacklevel=2)
     return result
 
 

@@ -15,13 +15,13 @@ from aspen._base.arrays import Array
 from aspen.errors import InputError, MissingDependencyError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
-from aspen.training.pipeline import train_network
+from aspen.training.by_name import train_by_name
 from aspen_emulator.engines.lava.shim import require_lava
 from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.bench import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
 from aspen_emulator.measuring.plots import Runs, plot_dial, spread
 from aspen_hardware.compiling.compile import compile
-from aspen_hardware.compiling.deployment import Deployment, store_deployment
+from aspen_hardware.compiling.deployment import Deployment, deployment_on
 
 CHIP = "loihi1"
 RECIPES = ("plain", "perturbed")
@@ -72,14 +72,16 @@ def run_demo(
     say(f"1/4  Train {seeds} plain and {seeds} perturbed networks on {len(data.train)} handwritten digits")
     for name in RECIPES:
         for seed in range(seeds):
-            trained = train_network(name, seed=seed, epochs=epochs)
-            if trained.warning:
-                say(f"     {name}, seed {seed}: {trained.warning}")
+            fitted = train_by_name(name, seed=seed, epochs=epochs)
+            if fitted.warning:
+                say(f"     {name}, seed {seed}: {fitted.warning}")
+            trained = fitted.export()
             deployment = compile(trained.network, CHIP)
             if name == "perturbed" and kept is None:
                 kept = deployment
-                trained.network.save(folder / "network.aspen")
-                store_deployment(deployment, folder / "network.aspen")
+                file = trained.file(folder / "network.aspen")
+                file.put(deployment_on(CHIP), deployment)
+                file.save()
             exact = run(trained.network, spikes)
             float_accuracy[name].append(float((exact.predictions == labels).mean()))
             sweeps[name].append(_sweep(deployment, spikes, labels, f"sweep {name}, seed {seed}"))

@@ -10,6 +10,7 @@ with lazily(globals()):
     from aspen_hardware.chips.description import chip_names as chip_names
     from aspen_hardware.compiling.compile import compile as compile
     from aspen_hardware.compiling.deployment import Deployment as Deployment
+    from aspen_hardware.compiling.deployment import deployment_on as deployment_on
     from aspen_hardware.compiling.deployment import load_deployment as load_deployment
     from aspen_hardware.compiling.deployment import store_deployment as store_deployment
     from aspen_hardware.energy.baseline import ann_baseline as ann_baseline

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from aspen.data import digits
-from aspen.dial.profile import find_profile
 from aspen.errors import InputError, MissingDependencyError
 from aspen.network.network import load_network
 from aspen.network.record import Record
+from aspen.storage.file import AspenFile
 from aspen_emulator import demo, run, sweep
 from aspen_emulator.demo import RECIPES, compare_with_lava, headline, run_demo
 from aspen_emulator.engines.lava.shim import lava_available
@@ -126,13 +126,15 @@ def test_the_har_example_runs_from_a_zip_as_published(
 ) -> None:
     data = tmp_path / "UCI HAR Dataset.zip"
     data.write_bytes(zipped(har_texts(6)))  # type: ignore[arg-type]
-    command = ["har_energy_study.py", str(data), "--epochs", "1", "--output", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", command)
+    command = ["har_energy_study.py", str(data), "--input", "current", "--chip", "loihi2", "--epochs", "1"]
+    monkeypatch.setattr(sys, "argv", [*command, "--output", str(tmp_path / "out")])
     runpy.run_path(str(EXAMPLES / "har_energy_study.py"), run_name="__main__")
     out = capsys.readouterr().out
     assert "accurate: knob" in out
     assert "frugal, within 3 points: knob" in out
-    assert find_profile(tmp_path / "out" / "network.aspen") is not None
+    file = AspenFile.open(tmp_path / "out" / "network.aspen")
+    assert file.sections == ["dial", "encoder", "network"]
+    assert load_network(file).input.graded is not None
     assert (tmp_path / "out" / "dial.png").stat().st_size > 10_000
 
 

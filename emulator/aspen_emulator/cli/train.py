@@ -9,7 +9,7 @@ import click
 
 from aspen.data import DATASETS
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
-from aspen.training.pipeline import MODEL_KINDS, Architecture, save_weights, train_network
+from aspen.training.by_name import MODEL_KINDS, Architecture, train_by_name
 from aspen.training.recipes import RECIPES
 from aspen_emulator.cli.common import OneOf, data_path_option, warn
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
@@ -95,18 +95,21 @@ def train_command(
         raise click.UsageError("found --resume without --checkpoint, allowed is both; name the checkpoint")
     architecture = Architecture(model, hidden, channels, batch_norm, learn_beta, readout)
     chosen = recipe or ("aspen-norm" if readout == "linear" else "aspen")
-    trained = train_network(
+    fitted = train_by_name(
         chosen, data=data, data_path=data_path, architecture=architecture, epochs=epochs, spike_price=spike_price,
         learning_rate=learning_rate, seed=seed, checkpoint=checkpoint, resume=resume, log=log,
-        finished=None if state_dict is None else lambda model: _save_weights(model, state_dict),
     )  # fmt: skip
+    if state_dict is not None:
+        _save_weights(fitted.model, state_dict)
+    trained = fitted.export()
     with saving() as outcome:
         trained.save(output)
-    for setting, accuracy, spikes in trained.points:
+    last = fitted.history[-1]
+    for setting, accuracy, spikes in zip(last.settings, last.accuracy, last.spikes, strict=True):
         click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spikes:.0f} hidden spikes per inference")
-    click.echo(f"{trained.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
-    if trained.warning:
-        warn(trained.warning)
+    click.echo(f"{last.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
+    if fitted.warning:
+        warn(fitted.warning)
     parts = {"dial": trained.profile, "encoder": trained.encoder}
     beside = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
     if not outcome.failed:
@@ -114,5 +117,7 @@ def train_command(
 
 
 def _save_weights(model: nn.Module, path: Path) -> None:
+    from aspen.training.checkpoints import save_weights
+
     with saving():
         save_weights(model, path)

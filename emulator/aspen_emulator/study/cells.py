@@ -14,7 +14,6 @@ from aspen._base.packages import needed_for
 from aspen.errors import InputError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
-from aspen.training.pipeline import save_weights
 from aspen_emulator.study.problems import Problem
 
 PATIENCE = 10
@@ -30,9 +29,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     """Train one network on one thread, and write ``.pt`` (weights), ``.aspen`` (network and dial) and ``.json``."""
     import torch
 
-    from aspen.dial.profile import save_profile
-    from aspen.exporting import export
-    from aspen.training.checkpoints import load_tensors
+    from aspen.training.checkpoints import load_tensors, save_weights
     from aspen.training.fit import fit
 
     done = folder / f"{stem(cell, seed)}.json"
@@ -48,13 +45,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     checkpoint = folder / f"{stem(cell, seed)}.checkpoint"
     fitted = fit(model, data, chosen.recipe(cell), seed=seed, checkpoint=checkpoint, resume=True)
     save_weights(model, folder / f"{stem(cell, seed)}.pt")
-    network = export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
-    profile = fitted.profile
-    if profile is not None:
-        network, profile = profile.folded(network)
-    network.save(folder / f"{stem(cell, seed)}.aspen")
-    if profile is not None:
-        save_profile(profile, folder / f"{stem(cell, seed)}.aspen")
+    fitted.export().save(folder / f"{stem(cell, seed)}.aspen")
     write_atomically(done, json.dumps({"history": [asdict(entry) for entry in fitted.history]}).encode())
     checkpoint.unlink(missing_ok=True)
 

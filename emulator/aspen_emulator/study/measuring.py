@@ -12,10 +12,9 @@ import numpy as np
 
 from aspen._base.checks import as_flag, as_number, as_numbers
 from aspen.calibration.points import OperatingPoint, point_of, thin
-from aspen.data import Dataset
-from aspen.dial.profile import DialProfile, load_profile
+from aspen.dial.profile import load_profile
 from aspen.errors import FileFormatError, one_line
-from aspen.network.network import Network, load_network
+from aspen.network.network import load_network
 from aspen.storage.container import MALFORMED
 from aspen.storage.file import AspenFile
 from aspen.storage.json import parse_json
@@ -25,7 +24,7 @@ from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.bench import SCALES, Bench, measure
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.problems import DIAL, WARM, Problem
-from aspen_hardware import Deployment, chip, compile
+from aspen_hardware import chip, compile
 
 KNOBS = tuple(float(k) for k in np.round(np.linspace(0, 1, 21), 2))
 ARITHMETICS = ("integers", "float")
@@ -53,7 +52,7 @@ def measure_networks(
             settings = KNOBS if cell == DIAL else SCALES if cell in ("plain", "perturbed") else (1.0,)
             for arithmetic in ARITHMETICS:
                 on_chip = arithmetic == "integers"
-                program = _on_chip(problem, network, profile, data) if on_chip else network
+                program = compile(network, problem.chip, profile=profile) if on_chip else network
                 bench = Bench(program, [spikes], labels, [chip(problem.chip)], profile=profile)
                 found = measure(bench, settings)
                 key = f"{stem(cell, seed)}/{arithmetic}"
@@ -67,13 +66,6 @@ def measure_networks(
 def kept_key(key: str) -> str:
     """Where the settings are that a calibration keeps."""
     return f"{key}/kept"
-
-
-def _on_chip(problem: Problem, network: Network, profile: DialProfile | None, data: Dataset) -> Deployment:
-    """The network in the chip's integers; a current becomes graded spikes of 8 bits, in the range of training data."""
-    if network.input.is_analog:
-        network = network.with_input_peak(data.input_peak)
-    return compile(network, problem.chip, profile=profile)
 
 
 @dataclass(frozen=True)
@@ -109,7 +101,7 @@ def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, 
     for seed in range(seeds):
         file = AspenFile.open(folder / f"{stem(DIAL, seed)}.aspen")
         network, profile = load_network(file), load_profile(file)
-        deployment = _on_chip(problem, network, profile, data)
+        deployment = compile(network, problem.chip, profile=profile)
         given = check_input(deployment.network, spikes)
         for number, knob in enumerate(KNOBS):
             record = run(deployment, spikes, profile.scale(knob))

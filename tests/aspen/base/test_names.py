@@ -11,7 +11,7 @@ from aspen._base.names import close_names, did_you_mean, unknown_name
 from aspen.data import digits, load_dataset, tonic_events
 from aspen.errors import AspenError
 from aspen.network.neurons import FixedLif
-from aspen.training.pipeline import Architecture
+from aspen.training.by_name import Architecture
 from aspen.training.recipes import Recipe, recipe
 from aspen_emulator import run
 from aspen_emulator.cli import main

@@ -164,10 +164,10 @@ def test_every_model_is_dialled_and_runs_on_a_chip(name: str) -> None:
     torch.manual_seed(0)
     model, data = MODELS[name](batch_norm=True), quarters(90)
     fitted = fit(model, data, RECIPES["aspen"], epochs=1)
-    assert fitted.profile is not None
-    network = aspen.export(model, torch.from_numpy(data.spikes("validation")[:, :2]).float())
-    network, profile = fitted.profile.folded(network)
-    record = run(compile(network, "loihi1", profile=profile), data.spikes("test"), profile.scale(0.5))
+    trained = fitted.export()
+    assert trained.profile is not None
+    deployment = compile(trained.network, "loihi1", profile=trained.profile)
+    record = run(deployment, data.spikes("test"), trained.profile.scale(0.5))
     assert record.output.shape == (12, 30, 3)
 
 

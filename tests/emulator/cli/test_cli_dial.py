@@ -12,6 +12,7 @@ import pytest
 from aspen.calibration.storage import OperatingPoint, pareto_front
 from aspen.dial.profile import DialProfile, load_profile, save_profile
 from aspen.network.network import Dense, Lif, Network, Population, load_network
+from aspen.storage.file import AspenFile
 from aspen_emulator import run
 from aspen_emulator.study import problems
 from aspen_emulator.study.cells import train_cell
@@ -201,6 +202,7 @@ def test_a_study_from_training_to_tables(aspen: Aspen, tmp_path: Path, monkeypat
     for seed in range(2):
         for cell in small.cells:
             train_cell(small, None, folder, cell, seed)
+    assert AspenFile.open(folder / "dial-seed0.aspen").sections == ["dial", "encoder", "network"]
     before = (folder / "dial-seed0.aspen").stat().st_mtime_ns
     code, out, _ = aspen("study", "digits", "--folder", tmp_path / "study", "--seeds", "2", "--final")
     assert code == 0

@@ -8,14 +8,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from aspen._figures import new_figure, save_figure
 from aspen.dial.profile import DialProfile, load_profile
@@ -25,7 +23,7 @@ from aspen.network.network import load_network
 from aspen.storage import outputs, writing
 from aspen.storage.container import read_container
 from aspen.storage.outputs import check_folder, check_output, is_same_file, rescue
-from aspen.training.pipeline import Trained
+from aspen.training.trained import Trained
 from aspen_emulator import run
 from aspen_emulator.cli import train
 from aspen_emulator.cli.files import FileCommand, InputFile, OutputFile, OutputFolder
@@ -33,6 +31,7 @@ from aspen_emulator.cli.main import COMMANDS
 from aspen_emulator.cli.main import aspen as group
 from aspen_hardware.compiling.deployment import stored_chips
 from tests.aspen.network.test_network import assert_equal
+from tests.emulator.cli.finished import Finished
 from tests.emulator.cli.test_cli import Aspen, aspen, files, run_arguments
 from tests.networks import float_network
 
@@ -288,8 +287,8 @@ def test_a_trained_network_that_cannot_be_written_is_kept(
     aspen: Aspen, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = float_network(1)
-    trained = Trained(network, DialProfile.uniform(network, 0.7, 3.0), None, ((0.0, 0.9, 50.0),), 0.0)
-    monkeypatch.setattr(train, "train_network", lambda *_, **__: trained)
+    fitted = Finished(Trained(network, DialProfile.uniform(network, 0.7, 3.0)))
+    monkeypatch.setattr(train, "train_by_name", lambda *_, **__: fitted)
     full_disk(monkeypatch, "net.aspen")
     code, out, err = aspen("train", "--output", tmp_path / "net.aspen")
     (kept,) = temporary.rglob("net.aspen")
@@ -304,11 +303,8 @@ def test_a_trained_network_that_cannot_be_written_is_kept(
 def test_a_training_keeps_its_network_where_the_weights_cannot_be_written(
     aspen: Aspen, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trained(*_: object, finished: Callable[[nn.Module], None], **__: object) -> Trained:
-        finished(DenseNet((6, 5, 4)))
-        return Trained(float_network(1), None, None, ((0.0, 0.9, 50.0),), 0.0)
-
-    monkeypatch.setattr(train, "train_network", trained)
+    fitted = Finished(Trained(float_network(1)), DenseNet((6, 5, 4)))
+    monkeypatch.setattr(train, "train_by_name", lambda *_, **__: fitted)
     full_disk(monkeypatch, "w.pt")
     code, out, err = aspen("train", "--state-dict", tmp_path / "w.pt", "--output", tmp_path / "net.aspen")
     assert (code, f"saved: {tmp_path / 'net.aspen'}" in out, "w.pt: cannot write there" in err) == (1, True, True)

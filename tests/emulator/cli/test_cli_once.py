@@ -13,8 +13,9 @@ import pytest
 from aspen.data import CurrentEncoder, LevelEncoder
 from aspen.dial.profile import DialProfile
 from aspen.storage import container, writing
-from aspen.training.pipeline import Trained
+from aspen.training.trained import Trained
 from aspen_emulator.cli import train
+from tests.emulator.cli.finished import Finished
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.networks import float_network, random_spikes
 
@@ -59,7 +60,7 @@ def trained() -> Trained:
     network = float_network(1, (DEPTH, 10, 4), bias=False)
     values = np.random.default_rng(0).normal(size=(1, 64, 3))
     encoder = LevelEncoder(CurrentEncoder(), 4, 2).fit(values)
-    return Trained(network, DialProfile({"layer1": 0.5}), encoder, ((0.0, 0.5, 3.0),), 0.0)
+    return Trained(network, DialProfile({"layer1": 0.5}), encoder)
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_what_is_written_is_read_once_before_and_once_under_the_lock(
 
 
 def test_train_writes_once(aspen: Aspen, folder: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "train_network", lambda *_, **__: trained())
+    monkeypatch.setattr(train, "train_by_name", lambda *_, **__: Finished(trained()))
     counted.look()
     assert aspen("train", "--output", folder / "new.aspen")[0] == 0
     assert counted.look() == (0, 1, 1)

@@ -12,7 +12,7 @@ import torch
 from aspen.data import DeltaEncoder, RateEncoder, WindowEncoder, digits, har, load_encoder
 from aspen.errors import InputError
 from aspen.network.network import Conv, load_network
-from aspen.training.pipeline import Architecture, adapted
+from aspen.training.by_name import Architecture, adapted
 from aspen.training.recipes import recipe
 from aspen_emulator import run
 from tests.aspen.data.har_files import har_texts, write_folder

@@ -1,9 +1,8 @@
-"""Train and export one network on a named data set, with a progress bar: what the commands and the demo share."""
+"""Training by names, of a model, a data set and a recipe, with a progress bar: what the commands and the demo share."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import prod
@@ -15,19 +14,13 @@ from aspen._base.names import unknown_name
 from aspen._base.packages import needed_for
 from aspen._base.progress import epoch_bar
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
-from aspen.data.stored import ENCODER
-from aspen.dial.profile import DIAL, DialProfile
 from aspen.errors import InputError, TrainingError, TrainingWarning
-from aspen.network.files import NETWORK
-from aspen.network.network import Network
-from aspen.storage.file import AspenFile
-from aspen.storage.writing import write_atomically
 from aspen.training.recipes import Recipe, recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from aspen.training.stage import Epoch
+    from aspen.training.fit import Fitted
 
 MODEL_KINDS = ("dense", "conv", "recurrent")
 _IMAGES = {"digits": (1, 8, 8)}
@@ -106,37 +99,6 @@ def adapted(how: str, readout: str, spike_price: float | None = None, learning_r
     return change(recipe(how))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """An exported network, with what was measured on validation data in PyTorch.
-
-    Args:
-        network: as it is with the knob at its first setting.
-        profile: the learned dial, where the recipe has one.
-        encoder: what turned the data into spikes or a current, where a file can hold it.
-        points: knob setting, accuracy and hidden spikes per inference.
-        dead: fraction of the hidden neurons that never spiked at the first setting.
-        warning: what of the knob's range cannot be used, in a sentence; empty where all can.
-    """
-
-    network: Network
-    profile: DialProfile | None
-    encoder: StoredEncoder | None
-    points: tuple[tuple[float, float, float], ...]
-    dead: float
-    warning: str = ""
-
-    def save(self, path: Path) -> None:
-        """Write an ``.aspen`` file: the network with its dial and its encoder, all of it or nothing."""
-        file = AspenFile.new(path)
-        file.put(NETWORK, self.network)
-        if self.profile is not None:
-            file.put(DIAL, self.profile)
-        if self.encoder is not None:
-            file.put(ENCODER, self.encoder)
-        file.save()
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Networks this small gain nothing from more threads, and lose much where other programs want the cores."""
@@ -161,7 +123,7 @@ def _remembered(checkpoint: Path | None) -> Iterator[None]:
         raise TrainingError(f"{error}; {checkpoint} holds the last good epoch") from error
 
 
-def train_network(
+def train_by_name(
     how: str,
     *,
     data: str = "digits",
@@ -174,9 +136,8 @@ def train_network(
     checkpoint: Path | None = None,
     resume: bool = False,
     log: Path | None = None,
-    finished: Callable[[nn.Module], None] | None = None,
-) -> Trained:
-    """Train a model with a recipe, show a progress bar, and export it; the network says how it was trained.
+) -> Fitted:
+    """Train a ready-made model with a recipe on one thread, and show a progress bar.
 
     Args:
         how: name of a recipe.
@@ -184,7 +145,9 @@ def train_network(
         architecture: what to train; default: a dense network.
         spike_price, learning_rate: instead of the recipe's, as in :func:`adapted`.
         epochs, seed, checkpoint, resume, log: as for :func:`aspen.fit`.
-        finished: given the trained model, before it is exported.
+
+    Returns:
+        what :func:`aspen.fit` gives; its exported network says of its training all that was chosen here.
 
     Raises:
         MissingDependencyError: torch, snnTorch or scikit-learn is missing.
@@ -194,7 +157,6 @@ def train_network(
     with needed_for("training"):
         import torch
 
-        from aspen.exporting import export
         from aspen.training.fit import fit
 
     chosen = architecture or Architecture()
@@ -207,37 +169,11 @@ def train_network(
         with catch_warnings():
             simplefilter("ignore", TrainingWarning)  # whoever called says it in words of its own
             fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
-        last = fitted.history[-1]
-        if not any(last.spikes):
+        if not any(fitted.history[-1].spikes):
             raise TrainingError(
                 f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
                 f"for more epochs, or with a lower spike price"
             )
-    if finished is not None:
-        finished(model)
-    network = export(model, torch.from_numpy(dataset.spikes("validation")[:, :2]).float())
-    if network.input.is_analog:
-        network = network.with_input_peak(dataset.input_peak)
-    profile = fitted.profile
-    if profile is not None:
-        network, profile = profile.folded(network)
-    trained = {"data": data, "recipe": how, "epochs": len(fitted.history), "seed": seed, **asdict(chosen)}
     changed = {"spike_price": spike_price, "learning_rate": learning_rate}
-    trained |= {name: value for name, value in changed.items() if value is not None}
-    network = replace(network, provenance={**network.provenance, "training": trained})
-    encoder = dataset.encoder if isinstance(dataset.encoder, StoredEncoder) else None
-    warning = "" if fitted.knob_range is None else fitted.knob_range.warning
-    return Trained(network, profile, encoder, tuple(_points(last)), last.dead, warning)
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the model's ``state_dict``, all of it or nothing."""
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save(model.state_dict(), buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def _points(entry: Epoch) -> Iterator[tuple[float, float, float]]:
-    return zip(entry.settings, entry.accuracy, entry.spikes, strict=True)
+    given = {name: value for name, value in changed.items() if value is not None}
+    return replace(fitted, training={**fitted.training, "data": data, **asdict(chosen), **given})

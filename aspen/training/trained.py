@@ -1,0 +1,100 @@
+"""From a trained model to a file: exported, its dial folded, with the range of its input and what encodes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from aspen._base.arrays import Array
+from aspen.data import Dataset, StoredEncoder
+from aspen.data.stored import ENCODER
+from aspen.dial.profile import DIAL, DialProfile
+from aspen.exporting import export
+from aspen.network.files import NETWORK
+from aspen.network.network import Network
+from aspen.storage.file import AspenFile
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network as it is deployed, with what belongs to it: what :meth:`aspen.training.fit.Fitted.export` makes.
+
+    >>> trained = aspen.fit(model, data).export()  # doctest: +SKIP
+    >>> trained.save("net.aspen")  # doctest: +SKIP
+
+    Args:
+        network: as it is with the knob at its first setting; of an analog input it knows the range.
+        profile: the learned dial, whose accurate end the network is; ``None`` where none was learned.
+        encoder: what turns values into the network's input; ``None`` where a file cannot hold it.
+    """
+
+    network: Network
+    profile: DialProfile | None = None
+    encoder: StoredEncoder | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        data: Dataset,
+        profile: DialProfile | None = None,
+        training: Mapping[str, object] | None = None,
+    ) -> Trained:
+        """Export a model that learned ``data``, in a training loop of your own or by :func:`aspen.fit`.
+
+        Args:
+            model: the trained model; it stays as it is.
+            data: what it was trained on: its encoder, the range of a current that it gives, and two validation samples,
+                on which the model is tried.
+            profile: the dial that was learned with it, as :func:`aspen.learn_dial` gives it.
+            training: what else the network is to say of its training, under ``provenance["training"]``: plain values.
+
+        Raises:
+            ModelError: something in the model cannot be mapped, as in :func:`aspen.export`.
+            InputError: the profile is of another model, or the validation data hold zeros alone.
+        """
+        like = next(model.parameters())
+        sample = _telling(data.spikes("validation"))
+        network = export(model, torch.from_numpy(sample).to(like.device, like.dtype))
+        if network.input.is_analog:
+            network = network.with_input_peak(data.input_peak)
+        if profile is not None:
+            network, profile = profile.folded(network)
+        said = {**network.provenance, "training": {"data": data.name, **(training or {})}}
+        encoder = data.encoder if isinstance(data.encoder, StoredEncoder) else None
+        return cls(replace(network, provenance=said), profile, encoder)
+
+    def file(self, path: str | Path) -> AspenFile:
+        """A new ``.aspen`` file with all of it, not written yet: what else it is to hold can be put beside it first."""
+        file = AspenFile.new(path)
+        file.put(NETWORK, self.network)
+        if self.profile is not None:
+            file.put(DIAL, self.profile)
+        if self.encoder is not None:
+            file.put(ENCODER, self.encoder)
+        return file
+
+    def save(self, path: str | Path) -> None:
+        """Write an ``.aspen`` file: the network with its dial and its encoder, all of it or nothing.
+
+        Raises:
+            UnwrittenError: it cannot be written.
+        """
+        self.file(path).save()
+
+
+def _telling(encoded: Array) -> Array:
+    """Two samples of (time, n, *shape): those with most values of a current, else those with most spikes.
+
+    Of zeros the export learns nothing, and zeros and ones alone do not tell a current from spikes.
+    """
+    values, spikes = np.zeros((2, encoded.shape[1]), np.int64)
+    for step in encoded.reshape(*encoded.shape[:2], -1):
+        spikes += np.count_nonzero(step, axis=1)
+        values += np.count_nonzero((step != 0) & (step != 1), axis=1)
+    return encoded[:, np.lexsort((-spikes, -values))[:2]]
