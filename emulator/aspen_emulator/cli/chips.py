@@ -12,15 +12,15 @@ from aspen_hardware.chips.text import describe
 
 
 @click.command("chips")
-@click.argument("target", metavar="[NAME|FILE.toml]", required=False, type=ChipParameter())
+@click.argument("named", metavar="[NAME|FILE.toml]", required=False, type=ChipParameter())
 @json_option
-def chips_command(target: Chip | None, as_json: bool) -> None:
+def chips_command(named: Chip | None, as_json: bool) -> None:
     """List the known chips, or show one: limits, number formats and energies with unit, source and trust mark."""
-    if target is None:
+    if named is None:
         known = {name: chip(name).title for name in chip_names()}
         text = "\n".join(f"{name:<14}{title}" for name, title in known.items())
         click.echo(
             json.dumps(known) if as_json else f"{text}\n\nShow one: aspen chips NAME. Your own: aspen chips FILE.toml"
         )
         return
-    click.echo(json.dumps(target.to_dict()) if as_json else describe(target))
+    click.echo(json.dumps(named.to_dict()) if as_json else describe(named))

@@ -45,7 +45,7 @@ from aspen_hardware.energy.model import energy_model
 @data_path_option
 @click.option("--part", type=OneOf(["train", "validation", "test"]), default="validation", show_default=True,
               help="Part of the data set.")  # fmt: skip
-@click.option("--chip", "targets", type=ChipParameter(), multiple=True,
+@click.option("--chip", "named", type=ChipParameter(), multiple=True,
               help=f"Chip name or file; several: run on the first that networks compile to, priced on all.  "
                    f"[default: {DEFAULT_CHIP}]")  # fmt: skip
 @float_option
@@ -67,7 +67,7 @@ def report_command(
     data: str | None,
     data_path: Path | None,
     part: str,
-    targets: tuple[Chip, ...],
+    named: tuple[Chip, ...],
     floating: bool,
     turning: Turning,
     time: str | None,
@@ -84,7 +84,7 @@ def report_command(
     """
     if data is None:
         refuse_without("--data", ("data_path", "part"))
-    chips = targets or (chip(DEFAULT_CHIP),)
+    chips = named or (chip(DEFAULT_CHIP),)
     if scenario is not None:
         chips = tuple(one.only(scenario) for one in chips)
     if clock is not None and not any(_has_clock(one) for one in chips):

@@ -176,13 +176,17 @@ def test_a_long_input_and_many_encodings_are_counted_too(
 ) -> None:
     from aspen_emulator.cli.common import NetworkFile
     from aspen_emulator.cli.run import fit_steps
-    from aspen_emulator.cli.samples import read_samples
+    from aspen_emulator.cli.samples import Measuring
 
     with pytest.raises(InputError, match="--steps 1000: an input as long: needs 12000 bytes"):
         fit_steps(random_spikes(0, 4, 2, 6), 1000)
     monkeypatch.setattr(_memory, "available_memory", lambda: 10**9)
+    asked = Measuring(
+        source=None, labels_path=None, data="digits", data_path=None, part="validation", seeds=10**6, knobs=None,
+        scales=None, dial=False, early=False, max_loss=0.5, engine="fast", floating=False,
+    )  # fmt: skip
     with pytest.raises(InputError, match="--seeds 1000000: as many encodings: needs"):
-        read_samples(NetworkFile(tmp_path / "net.nir"), None, None, "digits", None, "validation", 10**6)
+        asked.samples(NetworkFile(tmp_path / "net.nir"))
 
 
 def test_free_memory_is_that_of_the_system_or_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,7 @@ def test_a_sweep_says_what_its_knobs_are(aspen: Aspen, dialled: Path) -> None:
     scales, dial = (aspen(*given, "--knobs", "0.5,1", *more)[1] for more in ([], ["--dial"]))
     assert [text.split("accuracy")[0].strip() for text in (scales, dial)] == ["threshold scale", "knob"]
     assert aspen(*given, "--scales", "0.5,1", "--dial")[1] == dial  # the former name of --knobs
+    assert "--scales" not in aspen("sweep", "--help")[1]
     out = aspen(*given, "--knobs", "0.5,1", "--dial", "--json")[1]
     assert [(row["knob"], row["dial"]) for row in json.loads(out)] == [(0.5, True), (1.0, True)]
 
