@@ -16,9 +16,9 @@ from aspen._base.checks import as_number, shown
 from aspen.errors import FileFormatError, InputError, NetworkError
 from aspen.network.connections import Connection, Conv, Sparse
 from aspen.network.files import NETWORK
+from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
-from aspen.network.targets import as_network
 from aspen.storage.file import AspenFile, Parts, Section
 
 _LARGEST_LOG = 20.0

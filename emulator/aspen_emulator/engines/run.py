@@ -9,9 +9,9 @@ from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
+from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import RECORDS, Record
-from aspen.network.targets import as_network
 from aspen_emulator.engines.fast import run_fast
 from aspen_emulator.engines.inputs import check_input, check_size, thresholds_for
 from aspen_emulator.engines.reference import run_reference

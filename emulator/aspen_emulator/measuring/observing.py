@@ -9,8 +9,8 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.errors import InputError
+from aspen.network.given import as_network
 from aspen.network.network import Dense, FixedLif, Lif, Network
-from aspen.network.targets import as_network
 from aspen_emulator.engines.inputs import check_spikes, thresholds_for
 from aspen_emulator.engines.lif import LIMIT, LifState, lif_step, overflows
 from aspen_emulator.engines.reference import Stepper

@@ -12,9 +12,9 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.labels import as_labels
+from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import Record
-from aspen.network.targets import as_network
 from aspen.storage.file import AspenFile, Section
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.reference import Stepper

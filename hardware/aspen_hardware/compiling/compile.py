@@ -12,8 +12,8 @@ from aspen._base.checks import as_integer, as_number
 from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError, InputError
 from aspen.network.connections import Connection
+from aspen.network.given import as_network
 from aspen.network.network import Network
-from aspen.network.targets import as_network
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compensation import Compensator
 from aspen_hardware.compiling.deployment import Deployment, Rounding

@@ -54,9 +54,9 @@ from aspen._base.checks import as_integer, as_name, as_number
 from aspen._base.names import unknown_name
 from aspen.errors import ChipError, InputError
 from aspen.network.connections import Connection
+from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import Record
-from aspen.network.targets import as_network
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.description import chip as read_chip
 from aspen_hardware.chips.ranges import ByScenario

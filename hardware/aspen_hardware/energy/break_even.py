@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aspen.errors import InputError
+from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import Record
-from aspen.network.targets import as_network
 from aspen_hardware.chips.description import chip as read_chip
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.baseline import DESIGN, AnnCost

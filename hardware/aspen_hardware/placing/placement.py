@@ -22,8 +22,8 @@ from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array, Rebuilt
 from aspen.errors import InputError
+from aspen.network.given import as_network
 from aspen.network.network import Network
-from aspen.network.targets import as_network
 from aspen_hardware.chips.description import Chip, Limits
 from aspen_hardware.placing.cores import (
     MEASURES,

@@ -13,10 +13,10 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.errors import ChipError
+from aspen.network.given import as_network
 from aspen.network.graded import GradedInput
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
-from aspen.network.targets import as_network
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.placing.cores import Core, thresholds_of
 from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
