@@ -37,10 +37,7 @@ from aspen.training.trained import Trained
 
 @dataclass
 class Fitted:
-    """A model that was trained, and what was found.
-
-    >>> fitted = aspen.fit(model, data)  # doctest: +SKIP
-    >>> fitted.export().save("net.aspen")  # doctest: +SKIP
+    """A model that was trained, and what was found: what :func:`fit` returns.
 
     Args:
         model: with the weights that were learned.
@@ -122,6 +119,7 @@ def fit(
     >>> fitted = fit(DenseNet((64, 32, 10)), digits(steps=5), "plain", epochs=1, progress=False)
     >>> fitted.validation_accuracy[-1] > 0.2  # after one pass over the data; chance is 0.1
     True
+    >>> fitted.export().save("net.aspen")  # the network, its encoder and, where one was learned, its dial
 
     Args:
         model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode.

@@ -22,10 +22,17 @@ from aspen.storage.file import AspenFile
 
 @dataclass(frozen=True)
 class Trained:
-    """A network as it is deployed, with what belongs to it: what :meth:`aspen.training.fit.Fitted.export` makes.
+    """A network as it is deployed, with what belongs to it: what ``aspen.fit(model, data).export()`` makes.
 
-    >>> trained = aspen.fit(model, data).export()  # doctest: +SKIP
-    >>> trained.save("net.aspen")  # doctest: +SKIP
+    >>> from aspen.data import digits, load_encoder
+    >>> from aspen.models import DenseNet
+    >>> model, data = DenseNet((64, 32, 10)), digits(steps=5)  # and a training loop of your own
+    >>> trained = Trained.of(model, data)
+    >>> trained.network.hidden
+    ['lif1']
+    >>> trained.save("net.aspen")
+    >>> load_encoder("net.aspen").encode(data.test.values[:2], seed=0).shape  # from values to input, without torch
+    (5, 2, 64)
 
     Args:
         network: as it is with the knob at its first setting; of an analog input it knows the range.

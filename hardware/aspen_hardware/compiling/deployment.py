@@ -142,7 +142,20 @@ _PREFIX = "deployment/"
 
 
 def deployment_on(chip: str) -> Section[Deployment]:
-    """The section with the network in the integers of ``chip``."""
+    """The section of an ``.aspen`` file with the network in the integers of ``chip``: what is put and read there.
+
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> network.save("net.aspen")
+    >>> file = AspenFile.open("net.aspen")
+    >>> for chip in ("loihi1", "loihi2"):
+    ...     file.put(deployment_on(chip), compile(network, chip))
+    >>> file.save()  # both at once
+    >>> file.sections
+    ['deployment/loihi1', 'deployment/loihi2', 'network']
+    """
     return Section(f"{_PREFIX}{chip}", lambda file: _decode(chip, file), _encode)
 
 
