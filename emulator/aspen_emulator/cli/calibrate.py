@@ -27,7 +27,7 @@ from aspen_emulator.cli.files import check_section, saving
 from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import Measuring, measuring_options
-from aspen_emulator.cli.sweep import run_settings
+from aspen_emulator.cli.sweep import measure_at
 from aspen_emulator.measuring.bench import make_tables, table
 from aspen_hardware.chips.description import Chip
 
@@ -116,12 +116,12 @@ def _measured(trained: NetworkFile, measuring: Measuring, target: Chip | None) -
     """The table of what the options say, and how many knobs were measured for it."""
     if measuring.part == "test":
         raise click.UsageError("found --part test, allowed is validation; test data is for the end, see aspen sweep")
-    knobs = measuring.settings()
+    knobs = measuring.knob_list()
     samples = measuring.samples(trained)
     bench = measuring.bench(trained, samples, [] if target is None else [target], knobs)
     if measuring.early:
         samples.advise_seeds()
-    (found,) = make_tables(bench, run_settings(bench, knobs), samples.name, max_loss=measuring.loss)
+    (found,) = make_tables(bench, measure_at(bench, knobs), samples.name, max_loss=measuring.loss)
     return found, len(knobs)
 
 
@@ -193,12 +193,12 @@ def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool,
     taken = [each.steps for each in found.early_points] if early else None
     where = "on no chip" if found.chip is None else f"on {found.chip}"
     lines = [
-        f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: settings kept",
+        f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: knobs kept",
         table(points, taken, dial=found.dial == "profile"),
         f"asked:    {asked.words}",
         f"chosen:   {_turn(found, choice)}{f', inferences end early, after {choice.steps:.1f} steps' * early}",
         f"expected: {choice.low:.1%} to {choice.high:.1%} correct on unseen data drawn like these; here "
-        f"{point.accuracy:.1%} ({SURE:.0%} sure for {choice.settings} settings at once, as they were chosen from here)",
+        f"{point.accuracy:.1%} ({SURE:.0%} sure for {choice.settings} knobs at once, as they were chosen from here)",
         f"energy:   {_energy(choice, dynamic)}",
     ]
     if choice.lasts is not None:

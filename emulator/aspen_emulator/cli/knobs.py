@@ -25,7 +25,7 @@ from aspen_hardware.compiling.deployment import Deployment
 from aspen_hardware.placing.dials import dial_findings
 
 SCALE_OPTION = "--threshold-scale"
-dial_option = click.option("--dial", is_flag=True, help="Turn the learned dial in NETWORK, from 0 to 1.")
+dial_option = click.option("--dial", is_flag=True, help="The knob is that of the learned dial in NETWORK, from 0 to 1.")
 
 
 class ScaleParameter(click.ParamType):
@@ -141,8 +141,8 @@ class Turning:
         """Of a network with a learned dial a knob without ``--dial`` could be meant for either."""
         if source.dial is not None:
             raise click.UsageError(
-                f"found --knob {knob:g} for a network with a learned dial, allowed is to say what is turned: --dial "
-                f"--knob {knob:g} for the dial, {SCALE_OPTION} {knob:g} for all thresholds together"
+                f"found --knob {knob:g} for a network with a learned dial, allowed is to say whose it is: --dial "
+                f"--knob {knob:g} for the dial's, {SCALE_OPTION} {knob:g} for all thresholds together"
             )
         if knob <= 0:
             raise click.UsageError(f"found --knob {knob:g}, allowed without --dial is a factor above 0")

@@ -42,7 +42,7 @@ SUMMARIES = {
     "run": "Run NETWORK (an .aspen file) on spikes, or on raw values, and write its output spikes.",
     "sweep": "Run NETWORK at several knobs and show accuracy, spikes, synaptic operations and energy of each.",
     "calibrate": "Choose the knob of NETWORK for an energy, an accuracy or a battery, and keep the choice in NETWORK.",
-    "stream": "Stream a recording through NETWORK and hold an energy budget by turning its dial from window to window.",
+    "stream": "Stream a recording through NETWORK and hold an energy budget by turning its knob from window to window.",
     "report": "Run NETWORK once, count spikes, operations and updates, and say what a battery sees, and of what it is "
     "made.",
     "study": "Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.",

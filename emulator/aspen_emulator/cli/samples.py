@@ -88,7 +88,7 @@ class Measuring:
         """Fraction of accuracy that ending early may cost; None: inferences are not ended early."""
         return self.max_loss / 100 if self.early else None
 
-    def settings(self) -> list[float]:
+    def knob_list(self) -> list[float]:
         """The knobs; default: a range that suits what is turned.
 
         Raises:
@@ -116,27 +116,25 @@ class Measuring:
             raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
         return _encoded(dataset_for(trained, self.data, self.data_path), f"{self.data} {self.part}", self)
 
-    def bench(
-        self, trained: NetworkFile, samples: Labelled, targets: Sequence[Chip], settings: Sequence[float]
-    ) -> Bench:
+    def bench(self, trained: NetworkFile, samples: Labelled, targets: Sequence[Chip], knobs: Sequence[float]) -> Bench:
         """What to measure: the network compiled for the first chip, whose counts all chips are priced from.
 
         Raises:
-            InputError: the network or the chip does not allow one of the settings.
+            InputError: the network or the chip does not allow one of the knobs.
         """
         if len({target.name for target in targets}) < len(targets):
             raise click.UsageError("found a --chip twice, allowed is each once")
         program, on = prepare(trained, targets[0] if targets else None, self.floating)
-        profile = load_dial(trained, program, on, settings) if self.dial else None
-        for setting in settings:
-            thresholds_for(network_of(program), setting if profile is None else profile.scale(setting), 1, 1)
+        profile = load_dial(trained, program, on, knobs) if self.dial else None
+        for knob in knobs:
+            thresholds_for(network_of(program), knob if profile is None else profile.scale(knob), 1, 1)
         chips: list[Chip | None] = [*targets] or [on]
         return Bench(program, samples.encodings, samples.labels, chips, self.engine, profile, samples.subjects)
 
 
-def listed(settings: Sequence[float]) -> str:
+def listed(knobs: Sequence[float]) -> str:
     """Numbers with commas between them."""
-    return ",".join(f"{setting:g}" for setting in settings)
+    return ",".join(f"{knob:g}" for knob in knobs)
 
 
 measuring_options = group_of(

@@ -1,4 +1,4 @@
-"""``aspen stream``: a network on a recording, with its dial in a closed loop that holds a budget."""
+"""``aspen stream``: a network on a recording, with its knob in a closed loop that holds a budget."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Goal:
 @click.option("--knob", type=Number(min=0), help="Leave the knob here.")
 @click.option("--dynamic/--total", default=False, help="--budget is for dynamic energy alone.  [default: total]")
 @click.option("--dial", is_flag=True,
-              help="Turn the learned dial; needed where NETWORK has tables of both kinds.")  # fmt: skip
+              help="The knob is the learned dial's; needed where NETWORK has tables of both kinds.")  # fmt: skip
 @click.option("--early", is_flag=True, help="End inferences early, as the calibration table says.")
 @click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
 @click.option("--engine", type=OneOf(ENGINES), default="fast", show_default=True, help="What runs the network.")
@@ -162,10 +162,10 @@ def stream_command(
     state_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Stream a recording through NETWORK and hold an energy budget by turning its dial from window to window.
+    """Stream a recording through NETWORK and hold an energy budget by turning its knob from window to window.
 
-    A window is an inference, which begins at rest. What windows cost at each setting is read from the calibration
-    table in NETWORK (`aspen calibrate` makes it). Where the sparsest setting still costs more than the budget, windows
+    A window is an inference, which begins at rest. What windows cost at each knob is read from the calibration
+    table in NETWORK (`aspen calibrate` makes it). Where the sparsest knob still costs more than the budget, windows
     are skipped, and the last answer stands.
 
     \b

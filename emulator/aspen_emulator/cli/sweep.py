@@ -45,7 +45,7 @@ from aspen_hardware.chips.description import Chip
               )  # fmt: skip
 @click.option("--save", is_flag=True, help="Keep the knobs worth having in NETWORK, as its calibration table.")
 @click.option("--output", type=OutputFile(TABLES), help="Write the points, .csv.")
-@click.option("--plot", type=PICTURE_OUTPUT, help="Draw the dial: .png, .pdf or .svg.")
+@click.option("--plot", type=PICTURE_OUTPUT, help="Draw accuracy, spikes and energy over the knob: .png, .pdf or .svg.")
 @json_option
 def sweep_command(
     network: Path,
@@ -68,19 +68,19 @@ def sweep_command(
     if save:
         check_section(network)
     trained, early = NetworkFile(network), measuring.early
-    settings = measuring.settings()
+    knobs = measuring.knob_list()
     samples = measuring.samples(trained)
-    bench = measuring.bench(trained, samples, chips, settings)
+    bench = measuring.bench(trained, samples, chips, knobs)
     stored = early and measuring.part == "test" and measuring.data is not None
     stop = load_stop(trained, bench) if stored else None
-    measured = run_settings(bench, settings)
+    measured = measure_at(bench, knobs)
     rows = _rows(bench, measured)
     ended = None
     if early:
         if stop is None:
             samples.advise_seeds()
-        stop = stop or calibrate_stop(bench, settings, measuring.max_loss / 100)
-        ended = run_settings(bench, settings, stop)
+        stop = stop or calibrate_stop(bench, knobs, measuring.max_loss / 100)
+        ended = measure_at(bench, knobs, stop)
         rows += _rows(bench, ended, early=True)
     tables = make_tables(bench, measured, samples.name, max_loss=measuring.loss) if save else []
     click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
@@ -101,15 +101,15 @@ def sweep_command(
         plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial", dial=measuring.dial)
 
 
-def run_settings(bench: Bench, settings: Sequence[float], stop: EarlyStop | None = None) -> Measured:
+def measure_at(bench: Bench, knobs: Sequence[float], stop: EarlyStop | None = None) -> Measured:
     """Measure, with a progress bar."""
-    total = len(settings) * len(bench.encodings)
-    with tqdm(total=total, desc="sweep", unit="setting", leave=False, dynamic_ncols=True) as bar:
-        return measure(bench, settings, early=stop, progress=lambda _: bar.update(1))
+    total = len(knobs) * len(bench.encodings)
+    with tqdm(total=total, desc="sweep", unit="knob", leave=False, dynamic_ncols=True) as bar:
+        return measure(bench, knobs, early=stop, progress=lambda _: bar.update(1))
 
 
 def warn_of_silence(runs: Sequence[Measured]) -> None:
-    """Warn, in one line, of the settings at which answers are missing too often."""
+    """Warn, in one line, of the knobs at which answers are missing too often."""
     points = [point for measured in runs for point in next(iter(measured.points.values()))]
     silent = [point for point in points if point.unanswered > FREQUENT]
     if silent:

@@ -16,7 +16,7 @@ from aspen_hardware.chips.description import Chip
 def dial_classes(network: Network, profile: DialProfile, name: str) -> Array:
     """(n,): a number for each neuron of a population, the same for those whose thresholds are always the same.
 
-    So many thresholds a chip must store for the population while the dial is turned.
+    So many thresholds a chip must store for the population while the knob is turned.
     """
     neuron, shape = network[name].neuron, network[name].shape
     zero = np.zeros(())

@@ -89,7 +89,7 @@ MISTAKES = [
     (f"stream table.aspen {DAY} --dial 0.4", 2, "write --dial --knob 0.4"),
     (f"run dial.aspen --input x6.npy {RUN} --dial", 2, "found --dial without --knob, allowed are both; write"),
     (f"run dial.aspen --input x6.npy {RUN} --knob 0.4", 2, "found --knob 0.4 for a network with a learned dial, "
-     "allowed is to say what is turned: --dial --knob 0.4 for the dial, --threshold-scale 0.4 for all thresholds"),
+     "allowed is to say whose it is: --dial --knob 0.4 for the dial's, --threshold-scale 0.4 for all thresholds"),
     ("report dial.aspen --input x6.npy --knob 0.4", 2, "found --knob 0.4 for a network with a learned dial"),
     ("sweep dial.aspen --input x6.npy --labels y.npy --knobs 0,1", 2, "finite and above 0 (with --dial from 0), such"),
     (f"run dial.aspen --input x6.npy {RUN} --dial --knob 0.4 --threshold-scale 2", 2, "found --dial beside "
