@@ -45,16 +45,27 @@ class Named:
         Raises:
             InputError: a path is missing, or given where there is nothing to read.
         """
-        if self.publisher is None:
-            if path is not None:
-                raise InputError(f"{self.name}: found the path {path}, allowed is none; these data ship with a package")
-            return self.loader(seed=seed)
-        if path is None:
+        self.check_path(path)
+        return self.loader(seed=seed) if self.ships else self.loader(path, seed=seed)
+
+    @property
+    def ships(self) -> bool:
+        """Whether it comes with a package, and so needs no path."""
+        return self.publisher is None
+
+    def check_path(self, path: str | Path | None) -> None:
+        """Refuse, before anything is loaded, a path that is missing, or given where there is nothing to read.
+
+        Raises:
+            InputError: see above; it says where the data are to be had.
+        """
+        if self.ships and path is not None:
+            raise InputError(f"{self.name}: found the path {path}, allowed is none; these data ship with a package")
+        if not self.ships and path is None:
             raise InputError(
                 f"{self.name}: found no path, allowed is that of its folder or zip as published; download it from "
                 f"{self.publisher}, and name it by --data-path, in Python by path="
             )
-        return self.loader(path, seed=seed)
 
 
 DATASETS: dict[str, Named] = {

@@ -55,10 +55,10 @@ def study_command(
     May be broken off at any time and started again. Without --final everything is measured on validation data.
     """
     chosen = list(dict.fromkeys(names))
-    for name in chosen:
-        if data_path is None and DATASETS[name].publisher is not None:
-            PROBLEMS[name].load(None)  # which says where it is to be had
-    texts = [_one(PROBLEMS[name], data_path, folder / name, seeds, scheduler or processes, final) for name in chosen]
+    paths = {name: None if DATASETS[name].ships else data_path for name in chosen}
+    for name, path in paths.items():
+        DATASETS[name].check_path(path)
+    texts = [_one(PROBLEMS[name], paths[name], folder / name, seeds, scheduler or processes, final) for name in chosen]
     click.echo("\n".join(texts))
     if report is None:
         return
@@ -71,7 +71,6 @@ def study_command(
 
 
 def _one(problem: Problem, path: str | None, folder: Path, seeds: int, workers: int | str, final: bool) -> str:
-    path = None if problem.name == "digits" else path
     total = seeds * len(problem.cells)
     with tqdm(total=total, desc=f"train {problem.name}", unit="network", dynamic_ncols=True) as bar:
         names = [stem(cell, seed) for cell in problem.cells for seed in range(seeds)]

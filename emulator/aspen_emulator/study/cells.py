@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from aspen._base.packages import needed_for
+from aspen.data import load_dataset
 from aspen.errors import InputError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
@@ -36,7 +37,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     if done.exists():
         return
     torch.set_num_threads(1)
-    data = chosen.load(path)
+    data = load_dataset(chosen.name, path)
     torch.manual_seed(seed)
     model = chosen.network()
     before = chosen.begins_with(cell)

@@ -12,6 +12,7 @@ import numpy as np
 
 from aspen._base.checks import as_flag, as_number, as_numbers
 from aspen.calibration.points import OperatingPoint, point_of, thin
+from aspen.data import load_dataset
 from aspen.dial.profile import load_profile
 from aspen.errors import FileFormatError, one_line
 from aspen.network.network import load_network
@@ -40,7 +41,7 @@ def measure_networks(
 
     Of a dial on validation data also those that a calibration keeps, under :func:`kept_key`.
     """
-    data = problem.load(path)
+    data = load_dataset(problem.name, path)
     spikes, labels = data.spikes(part), data.part(part).labels
     points: dict[str, list[OperatingPoint]] = {}
     for cell in problem.cells:
@@ -94,7 +95,7 @@ class Spent:
 
 def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, part: str) -> Spent:
     """Run the dialled networks of all seeds at each knob, and count."""
-    data = problem.load(path)
+    data = load_dataset(problem.name, path)
     spikes = data.spikes(part)
     events, first, analog = 0.0, 0.0, False
     populations: dict[str, list[float]] = {}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aspen.data import Dataset
     from aspen.models.ready import DenseNet
     from aspen.training.recipes import Recipe
 
@@ -53,12 +51,6 @@ class Problem:
     perturbed: bool = True
     model: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
-
-    def load(self, path: str | Path | None) -> Dataset:
-        """The data; ``path`` is where a data set lies that does not ship."""
-        from aspen.data import load_dataset
-
-        return load_dataset(self.name, path)
 
     def network(self) -> DenseNet:
         """The model, with weights drawn by torch's generator."""

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from aspen.calibration.storage import OperatingPoint, pareto_front
+from aspen.data import DATASETS
 from aspen.dial.profile import DialProfile, load_profile, save_profile
+from aspen.errors import InputError
 from aspen.network.network import Dense, Lif, Network, Population, load_network
 from aspen.storage.file import AspenFile
 from aspen_emulator import run
@@ -193,6 +195,14 @@ def test_a_study_names_what_often_has_no_answer() -> None:
         "- No answer for more than 5% of the samples: dial at 0.5 (up to 10%)."
     ]  # 20 % in one of two seeds
     assert silence(small, test, 1, "float") == []
+
+
+def test_a_study_asks_for_all_its_data_before_it_trains(aspen: Aspen, tmp_path: Path) -> None:
+    code, out, err = aspen("study", "digits", "har", "--folder", tmp_path / "study")
+    assert (code, out, "har: found no path" in err) == (1, "", True)
+    assert not (tmp_path / "study").exists()
+    with pytest.raises(InputError, match="digits: found the path here, allowed is none"):
+        DATASETS["digits"].check_path("here")
 
 
 def test_a_study_from_training_to_tables(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
