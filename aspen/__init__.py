@@ -25,6 +25,8 @@ with lazily(globals()):
     from aspen.exporting import export as export
     from aspen.fused import fuse as fuse
     from aspen.fused import unfuse as unfuse
+    from aspen.models.forms import InputForm as InputForm
+    from aspen.models.probing import find_form as find_form
     from aspen.network.network import Conv as Conv
     from aspen.network.network import Dense as Dense
     from aspen.network.network import FixedLif as FixedLif

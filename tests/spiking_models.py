@@ -83,7 +83,7 @@ def record_model(model: nn.Module, run_model: Callable[[], Any]) -> tuple[dict[s
 
 def same_spikes(model: nn.Module, sample: Tensor, stepwise: bool = False, static: bool = False) -> Network:
     """Export the model, compare the spikes of all populations with its own, and return the network."""
-    network = export(model, sample)
+    network = export(model, sample[0] if static else sample)
 
     def whole() -> None:
         model(sample[0] if static else sample)

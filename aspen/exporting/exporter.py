@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
 import snntorch
@@ -14,7 +16,6 @@ from aspen._version import __version__
 from aspen.errors import InputError, ModelError
 from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
 from aspen.exporting.folding import Folder, merge
-from aspen.exporting.forms import record
 from aspen.exporting.layers import Doubles, check_layer, leaf_modules
 from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
 from aspen.exporting.nodes import Node
@@ -26,26 +27,37 @@ from aspen.exporting.readout import (
     fold_over_time,
     membrane_readout,
 )
+from aspen.exporting.recording import record
 from aspen.exporting.tracing import Call, Trace
 from aspen.exporting.verifying import Wired, Wiring, verify
 from aspen.fused.module import plain_of
 from aspen.models.copying import copy_of
 from aspen.models.layers import check_weights, population_name, spiking_layers
+from aspen.models.probing import FIND, read_sample
 from aspen.network.connections import Connection
 from aspen.network.network import READOUTS, Network, Population
 
 _INPUT = "input"
 
 
-def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Network:
+def export(
+    model: nn.Module,
+    sample: Tensor,
+    readout: str | None = None,
+    *,
+    time_axis: int | str | None = FIND,
+    arguments: Mapping[str, Any] | None = None,
+) -> Network:
     """Describe a trained snnTorch model as a network that spikes alike.
 
     The model runs on the sample, in ``eval()`` mode and on a copy, to see what feeds what; then again, on the sample
     and on random input and spikes, to see that the network's connections give its neurons the same. What hooks make of
     a layer's values is part of the network.
 
-    The model may loop over time, do one step (keeping its states, or taking and returning them), or repeat one input
-    for a number of steps of its own; the network is then given that input at every step. Neurons are ``Leaky``,
+    The model may loop over time, along whichever axis, do one step (keeping its states, or taking and returning them),
+    or repeat one input for a number of steps of its own; the network is then given that input at every step, and its
+    input is ``static``. Which of these, and which axis is time and which the batch, is found out by running the model
+    on samples that differ (:func:`aspen.find_form`), and kept in the network's ``provenance``. Neurons are ``Leaky``,
     ``Synaptic``, ``RLeaky``, ``RSynaptic`` and ``Lapicque``; between them lie linear layers, sums and concatenations,
     of spikes of this step or of earlier ones. Thresholds are exported as trained; the run-time knob of the model
     (:func:`aspen.set_threshold_scale`) is not part of them.
@@ -60,14 +72,18 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
 
     Args:
         model: the trained model.
-        sample: input (time, batch, *shape), not all zero: at least 2 steps and more than the longest delay; 2 samples
-            or more, so that what mixes the samples of a batch is found. With values other than 0 and 1 the network's
-            input takes a direct current.
+        sample: what ``forward`` is given, not all zero; for a model that does one step, its steps stacked, (time,
+            batch, *shape). At least 2 steps and more than the longest delay; 2 samples or more, so that what mixes the
+            samples of a batch is found. With values other than 0 and 1 the network's input takes a direct current.
         readout: one of :data:`aspen.network.network.READOUTS`, or None to go by what the model returns: the last
             layer's spikes; its membranes, if it returns these alone; or a last linear layer, which becomes a
             population that never fires. That one adds up the layer's values over time, and is read at the last step;
             where the model returns the layer's last step alone, or ``readout`` is given, its membrane is the value of
             each step.
+        time_axis: which axis of the sample is time, where you know; None: none of them. Only needed where the sample
+            can be read in two ways, which is refused.
+        arguments: what ``forward`` is given beside the sample and the states of its neurons, by name, such as
+            ``{"num_steps": 25}``.
 
     Returns:
         the network: one population for each spiking layer, called like the module, and ``input``. A linear layer or
@@ -76,34 +92,29 @@ def export(model: nn.Module, sample: Tensor, readout: str | None = None) -> Netw
     Raises:
         ModelError: something in the model cannot be mapped; the message names the module, the reason and a remedy.
         InputError: the sample has too few steps or dimensions, numbers that are not finite, or zeros alone; an unknown
-            readout.
+            readout or argument.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model: found {type(model).__name__}, allowed is a trained snnTorch model; pass that")
     model = plain_of(model)
     if readout not in (None, *READOUTS):
         raise InputError(unknown_name("readout", readout, ("None", *READOUTS)))
-    if not isinstance(sample, Tensor) or sample.ndim < 3 or sample.shape[0] < 2:
-        found = tuple(sample.shape) if isinstance(sample, Tensor) else type(sample).__name__
-        raise InputError(f"sample: found {found}, allowed is a tensor (time, batch, *shape) of 2 steps or more")
-    if not bool(sample.isfinite().all()):
-        raise InputError("sample: found NaN or infinity, allowed are finite numbers; clean the data")
-    if not bool(sample.any()):
-        raise InputError(
-            f"sample: found zeros alone in {tuple(sample.shape)}, allowed is input as the model will see it: spikes, "
-            f"or the values of a current, of which silence tells neither; give a few real samples"
-        )
     check_weights(model)
     twin = copy_of(model).eval()
     spiking = spiking_layers(twin)
     for name, layer in spiking.items():
         check_neuron(name, layer)
+    form, frames = read_sample(model, sample, time_axis, arguments)
+    if len(frames) < 2:
+        raise InputError(
+            f"sample: found 1 time step in {tuple(sample.shape)} ({form}), allowed are 2 or more; give more"
+        )
     leaves = leaf_modules(twin)
-    traced = record(twin, sample, leaves, spiking)
-    builder = _Builder(twin, sample, leaves, traced, readout)
+    traced = record(twin, frames, form, leaves, spiking)
+    builder = _Builder(twin, frames, leaves, traced, readout)
     network = builder.build()
     output = next(module for module, population in builder.names.items() if population == network.output)
-    verify(model, sample, Wiring(builder.wired, builder.names, traced.form, output))
+    verify(model, frames, Wiring(builder.wired, builder.names, traced.form, output))
     return network
 
 
@@ -131,7 +142,8 @@ class _Builder:
         """The network."""
         last = self._check_expressions()
         mapped = {name: map_neuron(name, self.leaves[name], self.shapes[name]) for name in self.calls}
-        populations = [Population(_INPUT, self.shapes[""], current=self.current)]
+        static = self.traced.form.static
+        populations = [Population(_INPUT, self.shapes[""], current=self.current, static=static)]
         connections: list[Connection] = []
         for name, neuron in mapped.items():
             populations.append(Population(self.names[name], self.shapes[name], neuron.lif))
@@ -144,6 +156,7 @@ class _Builder:
             "made_by": f"aspen {__version__}",
             "model": type(self.model).__name__,
             "snntorch": snntorch.__version__,
+            "form": self.traced.form.to_dict(),
         }
         return Network(tuple(populations), tuple(connections), output, provenance, readout)
 
@@ -235,7 +248,7 @@ class _Builder:
         if len(ends) != 1:
             raise ModelError(f"output: found {sorted(ends)}, allowed is one last layer; export one read-out at a time")
         module = next(name for name in mapped if self.names[name] == ends[0])
-        readout = self.wanted or membrane_readout(self.traced, module, self.traced.outside)
+        readout = self.wanted or membrane_readout(self.traced, module, self.traced.form.kind == "step")
         if readout != "spikes":
             check_membranes(module, self.leaves[module], mapped[module].lif)
         elif bool((mapped[module].factor != 1).any()):

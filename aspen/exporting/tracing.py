@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from aspen.errors import ModelError
 from aspen.exporting.layers import IDENTITIES
 from aspen.exporting.nodes import EVERY_STEP, STATES, Node, element
+from aspen.models.forms import InputForm
 from aspen.models.operations import (
     DROPOUTS,
     FRESH,
@@ -56,18 +57,14 @@ class Trace:
         ran: the leaves that ran, in order.
         layers: what each other leaf made, call by call.
         returned: what the model returned, as far as it depends on the input.
-        stepped: whether the sample was read step by step.
-        outside: whether the model was called once for each step.
-        form: how the model was called, as in :func:`trace`.
+        form: how the model takes its input.
     """
 
     calls: list[Call] = field(default_factory=list)
     ran: dict[str, None] = field(default_factory=dict)
     layers: dict[str, list[Node]] = field(default_factory=dict)
     returned: list[Node] = field(default_factory=list)
-    stepped: bool = False
-    outside: bool = False
-    form: str = "whole"
+    form: InputForm = field(default_factory=InputForm)
 
 
 class _Watcher(TorchFunctionMode):
@@ -162,7 +159,6 @@ class _Watcher(TorchFunctionMode):
         flat, size = index.reshape(-1), self.step_size
         first = int(flat[0]) if len(flat) else 0
         if len(flat) == size and first % size == 0 and torch.equal(flat, torch.arange(first, first + size)):
-            self.trace.stepped = True
             return Node("input", tuple(index.shape), call=first // size)
         return Node("whole", tuple(index.shape), index=index)
 
@@ -172,25 +168,26 @@ def _first(args: tuple[Any, ...]) -> Any:
     return next((value for value in args if isinstance(value, (Tensor, Node))), None)
 
 
-def trace(run: Callable[[], Any], inputs: list[Tensor], leaves: dict[str, nn.Module], form: str) -> Trace:
+def trace(
+    run: Callable[[], Any], given: list[Tensor], leaves: dict[str, nn.Module], form: InputForm, frames: Tensor
+) -> Trace:
     """What happens while ``run`` runs the model.
 
     Args:
         run: runs the model, and returns what it answers.
-        inputs: the tensors that the model is given.
+        given: the tensors that the model is given, as the form makes them of the frames.
         leaves: modules whose insides are not looked into, by name.
-        form: ``whole`` (one tensor, time first), ``steps`` (a tensor for each time step) or ``static`` (one tensor,
-            the same at every step).
+        form: how the model takes its input.
+        frames: (time, batch, *shape).
     """
     traced = Trace(form=form)
     watcher = _Watcher(traced)
-    for step, tensor in enumerate(inputs):
-        shape = tuple(tensor.shape)
-        if form == "whole":
-            watcher.step_size = tensor[0].numel()
-            watcher.mark(tensor, Node("whole", shape, index=torch.arange(tensor.numel()).reshape(shape)))
-        else:
-            watcher.mark(tensor, Node("input", shape, call=EVERY_STEP if form == "static" else step))
+    if form.kind == "loop":
+        watcher.step_size = frames[0].numel()
+        (index,) = form.given(torch.arange(frames.numel()).reshape(frames.shape))
+        watcher.mark(given[0], Node("whole", tuple(given[0].shape), index=index))
+    for step, tensor in enumerate(given if form.kind != "loop" else []):
+        watcher.mark(tensor, Node("input", tuple(tensor.shape), call=EVERY_STEP if form.static else step))
     with _hooks(leaves, watcher), torch.no_grad(), watcher:
         traced.returned = parts(watcher.symbolic(run()), Node)
     return traced

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from aspen._base.arrays import Array
 from aspen.errors import ModelError, one_line
-from aspen.exporting.forms import call, title
 from aspen.exporting.neurons import numpy
 from aspen.exporting.nodes import STATES
+from aspen.exporting.recording import title
 from aspen.models.copying import copy_of
+from aspen.models.forms import InputForm
 from aspen.models.layers import spiking_layers
 from aspen.models.operations import parts
 from aspen.network.connections import Connection
@@ -54,13 +55,13 @@ class Wiring:
     Args:
         layers: module -> what the network says of it: all neurons, and the linear layer that is read, if there is one.
         names: module -> population, ``""`` -> the input.
-        form: how the model is called, as in :func:`aspen.exporting.tracing.trace`.
+        form: how the model takes its input.
         output: module of the population that is read.
     """
 
     layers: Mapping[str, Wired]
     names: Mapping[str, str]
-    form: str
+    form: InputForm
     output: str
 
 
@@ -101,10 +102,10 @@ class _Run:
 
     def __init__(self, wiring: Wiring, sample: Tensor, on: str) -> None:
         self.wiring, self.on = wiring, on
-        self.inputs = {"whole": [sample], "static": [sample[0]]}.get(wiring.form, list(sample))
+        self.inputs = wiring.form.given(sample)
         self.modules = {population: module for module, population in wiring.names.items()}
         self.fired: dict[str, list[Array]] = {name: [] for name in wiring.layers}
-        given = [sample[0]] * len(sample) if wiring.form == "static" else sample
+        given = sample[:1].expand_as(sample) if wiring.form.static else sample
         self.fired[""] = [numpy(step).reshape(len(step), -1) for step in given]
         self.types: dict[str, torch.dtype] = {}
         self.tolerance = 0.0
@@ -130,7 +131,7 @@ class _Run:
 
     def _call(self, model: nn.Module) -> Any:
         try:
-            return call(model, self.inputs, self.wiring.form)
+            return self.wiring.form.call(model, self.inputs)
         except ModelError:
             raise
         except Exception as error:  # it is the user's code that runs here

@@ -31,6 +31,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
             "name": population.name,
             "shape": list(population.shape),
             "current": population.current,
+            "static": population.static,
             "graded": None if population.graded is None else asdict(population.graded),
             "neuron": None
             if population.neuron is None
@@ -65,6 +66,7 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
                 else _build(NEURON_KINDS, entry["neuron"], tensors, f"populations/{entry['name']}"),
                 entry.get("current", False),
                 None if entry.get("graded") is None else GradedInput(**entry["graded"]),
+                entry.get("static", False),
             )
             for entry in header["populations"]
         ]

@@ -55,6 +55,7 @@ class Population:
             in units of the membrane or, in integers, of the bias mantissa.
         graded: of analog values: their range, which a chip needs. Networks in integers take the values as they are
             and make graded spikes of them; in floating point it changes nothing.
+        static: this population is the input and is given the same values at every time step.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Population:
     neuron: Neuron | None = None
     current: bool = False
     graded: GradedInput | None = None
+    static: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -74,8 +76,13 @@ class Population:
             raise NetworkError(f"{self.name}.shape: found (), allowed are sizes of 1 and more; give e.g. (n,)")
         check_neurons(f"{self.name}.shape", shape)
         object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "current", as_flag(f"{self.name}.current", self.current, NetworkError))
+        for flag in ("current", "static"):
+            object.__setattr__(self, flag, as_flag(f"{self.name}.{flag}", getattr(self, flag), NetworkError))
         self._check_kinds()
+        if self.static and not self.is_input:
+            raise NetworkError(
+                f"{self.name}: found a static population with neurons, allowed is the input; leave it out"
+            )
         if self.neuron is not None:
             self.neuron.check(self.name, shape)
         if self.graded is not None and not self.is_analog:
@@ -331,6 +338,7 @@ class Network(Rebuilt):
         for population in self.populations:
             role = "input" if population.neuron is None else population.neuron.reset
             role += ", takes a current" if population.current else ""
+            role += ", the same at every step" if population.static else ""
             if population.graded is not None:
                 role += f" up to {population.graded.peak:.3g}, in {population.graded.bits} bits on a chip"
             mark = f" (output: {self.readout})" if population.name == self.output else ""

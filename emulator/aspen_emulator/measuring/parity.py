@@ -142,6 +142,7 @@ def parity(
     labels: Array | None = None,
     *,
     lava: bool = False,
+    arguments: Mapping[str, Any] | None = None,
 ) -> ParityReport:
     """Run the same input through every stage given and compare the spikes of each population, stage by stage.
 
@@ -152,6 +153,8 @@ def parity(
         spikes: (time, samples, *input_shape), or the current, where the input takes one.
         labels: (samples,) classes, for the accuracy.
         lava: run the last stage on the real Lava runtime too.
+        arguments: what the model's ``forward`` is given beside its input, where the network's ``provenance`` could not
+            hold it (tensors, for example).
 
     Raises:
         InputError: the spikes do not fit the network, or the labels the spikes or its outputs.
@@ -162,7 +165,7 @@ def parity(
         labels = as_labels("labels", labels, values.shape[1], network[network.output].size, steps=len(values))
     stages: dict[str, Record] = {}
     if model is not None:
-        stages["snntorch"] = torch_record(model, network, values)
+        stages["snntorch"] = torch_record(model, network, values, arguments)
     stages["float"] = run(network, values, record="spikes")
     if deployment is not None:
         stages["integers"] = run(deployment, values, record="spikes")

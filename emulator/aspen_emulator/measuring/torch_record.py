@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.errors import ModelError, one_line
+from aspen.errors import InputError, ModelError, one_line
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
 from aspen.network.record import Record
@@ -18,15 +18,24 @@ from aspen_emulator.engines.replay import record_from_rasters
 if TYPE_CHECKING:
     from torch import nn
 
+    from aspen.models.forms import InputForm
 
-def torch_record(model: nn.Module, network: Network, values: Array) -> Record:
+
+def torch_record(
+    model: nn.Module, network: Network, values: Array, arguments: Mapping[str, Any] | None = None
+) -> Record:
     """What the model does in PyTorch, as a record that keeps the spikes of every population.
 
     Args:
-        model: the snnTorch model, whose spiking layers have the names of the populations. It runs in ``eval()`` mode,
-            as it stands, the knob included; its hidden states are reset.
+        model: the snnTorch model, whose spiking layers have the names of the populations; those that it never calls
+            are none. It runs in ``eval()`` mode, as it stands, the knob included; its hidden states are reset.
         network: exported from it.
         values: (steps, samples, *input_shape), checked.
+        arguments: what ``forward`` is given beside, where the network's file could not hold it.
+
+    Raises:
+        InputError: the values change from step to step where the model repeats its input.
+        ModelError: it is another model, or calls its neurons otherwise than once per step.
     """
     import torch
 
@@ -39,17 +48,20 @@ def torch_record(model: nn.Module, network: Network, values: Array) -> Record:
     read = None
     if network.readout != "spikes":
         read = next((part for name, part in model.named_modules() if population_name(name) == network.output), None)
-    if set(by_population) | ({network.output} if read is not None else set()) != set(network.order):
+    known = {name for name in by_population if name in network}
+    if known | ({network.output} if read is not None else set()) != set(network.order):
         raise ModelError(
             f"parity: the model has the spiking layers {sorted(by_population)}, the network the populations "
             f"{sorted(network.order)}; pass the model that was exported"
         )
+    by_population = {population: by_population[population] for population in known}
     weight = next(model.parameters())
     inputs = torch.from_numpy(values).to(weight.device, weight.dtype)
     was_training = model.training
     model.eval()
     try:
-        collected, shown = _play(model, inputs, {name: network[p].size for p, name in by_population.items()}, read)
+        sizes = {name: network[population].size for population, name in by_population.items()}
+        collected, shown = _play(model, inputs, _forms(network, inputs, arguments), sizes, read)
     finally:
         model.train(was_training)
     rasters = {
@@ -99,12 +111,32 @@ def _forget(layer: Any) -> None:
         layer.reset_mem()
 
 
-def _play(model: nn.Module, inputs: Any, sizes: dict[str, int], read: Any) -> tuple[dict[str, list[Any]], list[Array]]:
-    """Call the model as it is written: with all steps, with one that it repeats, or step by step with its states.
+def _forms(network: Network, inputs: Any, arguments: Mapping[str, Any] | None) -> list[InputForm]:
+    """How the model is called: as it was at export, or for a network that does not say, in the ways that there are."""
+    from aspen.models.forms import InputForm
+
+    same = bool((inputs == inputs[:1]).all())
+    if "form" in network.provenance:
+        form = InputForm.from_dict(network.provenance["form"], arguments)
+        if form.static and not same:
+            raise InputError(
+                "parity: found input that changes from step to step, allowed for a model that repeats its input is the "
+                "same at every step; repeat the first step"
+            )
+        return [form]
+    static = [InputForm("static", None, 0, arguments or {})] if same else []
+    return [InputForm(arguments=arguments or {}), *static, InputForm("step", None, 0, arguments or {})]
+
+
+def _play(
+    model: nn.Module, inputs: Any, forms: list[InputForm], sizes: dict[str, int], read: Any
+) -> tuple[dict[str, list[Any]], list[Array]]:
+    """Call the model in the first of the forms in which it calls each neuron once per step.
 
     Args:
         model: the model.
         inputs: (steps, samples, *shape).
+        forms: how it may take them.
         sizes: name of each spiking layer -> its neurons.
         read: the layer whose values are the answer, or None.
 
@@ -116,21 +148,18 @@ def _play(model: nn.Module, inputs: Any, sizes: dict[str, int], read: Any) -> tu
     """
     import torch
 
-    from aspen.exporting.forms import call
     from aspen.models.layers import spiking_layers
     from aspen.models.spikes import count_spikes
 
-    layers = spiking_layers(model)
-    forms = {"whole": [inputs], "steps": list(inputs)}
-    if bool((inputs == inputs[:1]).all()):
-        forms = {"whole": [inputs], "static": [inputs[0]], "steps": list(inputs)}
+    every = spiking_layers(model)
+    layers = {name: every[name] for name in sizes}
     problems = []
-    for form, given in forms.items():
-        for layer in layers.values():
+    for form in forms:
+        for layer in every.values():
             _forget(layer)
         with torch.no_grad(), count_spikes(layers) as collected, _membranes(read) as shown:
             try:
-                call(model, given, form)
+                form.call(model, form.given(inputs))
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 problems.append(one_line(error))
         wanted = {name: [inputs.shape[1] * size] * len(inputs) for name, size in sizes.items()}

@@ -332,13 +332,16 @@ def image(*layers: nn.Module) -> nn.Sequential:
         (lambda: Scripted(weighs_by_the_step), "lif1: at step 0 its input is made otherwise"),
         (lambda: Scripted(encodes_itself), "fc1: its input comes from 'bernoulli'"),
         (lambda: Scripted(reads_all_steps), "fc1: its input is not the sample's step|batch"),
-        (lambda: Scripted(reads_one_sample_at_each_step), "fc1: its input is not the sample's step"),
+        (lambda: Scripted(reads_one_sample_at_each_step), "found no axis of the sample .* that is the batch"),
         (lambda: Scripted(has_a_long_delay), "fc2: its input comes from 'a new tensor'.*longest delay"),
         (lambda: Scripted(has_two_delays), "lif1->lif2: found delays of 0 and 1 steps"),
         (lambda: Scripted(fills_a_buffer), "fc2: its input comes from 'a change in place'"),
         (lambda: Scripted(fails), r"Scripted.forward\(\) failed on the sample"),
         (lambda: Scripted(ends_twice), r"output: found \['lif1', 'lif2'\], allowed is one last layer"),
-        (lambda: nn.Sequential(nn.Linear(7, 5), leaky()), "takes neither the sample .time first. nor one step of it"),
+        (
+            lambda: nn.Sequential(nn.Linear(7, 5), leaky()),
+            r"Sequential.forward\(\) failed on the sample .* and on one step of it",
+        ),
         (lambda: nn.Linear(6, 5), "found no spiking layer"),
         (leaky, "Leaky: found a neuron alone"),
     ],
@@ -373,9 +376,25 @@ def test_an_absurd_matrix_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         export(nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), leaky()), SPIKES)
 
 
-@pytest.mark.parametrize("sample", [torch.zeros(10, 6), torch.zeros(1, 4, 6), np.zeros((10, 4, 6))])
-def test_a_sample_of_the_wrong_form_is_refused(sample: Any) -> None:
-    with pytest.raises(InputError, match=r"sample: found .*, allowed is a tensor \(time, batch, \*shape\)"):
+@pytest.mark.parametrize(
+    ("sample", "error", "message"),
+    [
+        (
+            torch.ones(10),
+            InputError,
+            r"sample: found \(10,\), allowed is a tensor as forward\(\) takes it, with a batch",
+        ),
+        (np.ones((10, 4, 6)), InputError, "sample: found ndarray, allowed is a tensor"),
+        (torch.ones(1, 4, 6), InputError, r"sample: found 1 time step in \(1, 4, 6\)"),
+        (
+            torch.ones(10, 6),
+            ModelError,
+            r"DenseNet.forward\(\): found no axis of the sample \(10, 6\) that is the batch",
+        ),
+    ],
+)
+def test_a_sample_of_the_wrong_form_is_refused(sample: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
         export(DenseNet((6, 5, 3)), sample)
 
 

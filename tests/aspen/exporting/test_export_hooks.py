@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda m: m.fc1.register_forward_hook(lambda module, args, made: made.relu()),
         "lif1: its input is no linear function of spikes",
     ),
-    "later": (lambda m: m.fc1.register_forward_hook(counting(3 * STEPS)), "lif1: on .* where the .*hooks and counters"),
+    "later": (lambda m: m.fc1.register_forward_hook(counting(6 * STEPS)), "lif1: on .* where the .*hooks and counters"),
     "spikes in another order": (
         lambda m: m.lif1.register_forward_hook(lambda module, args, made: (made[0].flip(-1), made[1])),
         "fc2: its input comes from 'flip'",
@@ -156,7 +156,7 @@ def test_what_cannot_be_followed_is_refused(change: Callable[[Any], Any], messag
     model = net()
     change(model)
     with pytest.raises(ModelError, match=message):
-        export(model, SAMPLE)
+        export(model, SAMPLE, time_axis=0)
 
 
 def test_what_acts_on_all_modules_is_refused() -> None:

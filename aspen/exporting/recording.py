@@ -1,0 +1,64 @@
+"""A model's run on a sample, noted: each neuron is called once per step, and begins where it left the step before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from aspen.errors import ModelError, one_line
+from aspen.exporting.tracing import Trace, trace
+from aspen.models.forms import InputForm
+
+
+def record(
+    model: nn.Module, frames: Tensor, form: InputForm, leaves: dict[str, nn.Module], spiking: dict[str, nn.Module]
+) -> Trace:
+    """Run the model on frames (time, batch, *shape) and note what happens.
+
+    Neurons that it never calls are no part of what happens.
+
+    Raises:
+        ModelError: it fails, a neuron is not called once per step, or its state is tampered with.
+    """
+    if "" in spiking:
+        raise ModelError(f"{title(model)}: found a neuron alone, allowed is a model of layers; use nn.Sequential")
+    for layer in spiking.values():
+        layer.reset_mem()  # type: ignore[operator]
+    traced = _trace(model, frames, form, leaves)
+    counts = {name: sum(made.module == name for made in traced.calls) for name in spiking}
+    steps = len(frames)
+    for name, found in counts.items():
+        if found not in (0, steps):
+            raise ModelError(
+                f"{name}: called {found} times for {steps} time steps, allowed is once per step; "
+                f"let forward() loop over time, or let it do one step"
+            )
+    for made in traced.calls:
+        if made.problem:
+            raise ModelError(
+                f"{made.module}: at step {made.call} it {made.problem}, allowed is its own state of the step before, "
+                f"zero at first; pass the states on as they are and reset them only before the first step"
+            )
+    return traced
+
+
+def _trace(model: nn.Module, frames: Tensor, form: InputForm, leaves: dict[str, nn.Module]) -> Trace:
+    given = form.given(frames)
+
+    def run() -> Any:
+        try:
+            return form.call(model, given)
+        except ModelError:
+            raise
+        except Exception as error:  # it is the user's code that runs here
+            raise ModelError(
+                f"{title(model)}.forward() failed on the sample: {one_line(error)}; correct one of them"
+            ) from error
+
+    return trace(run, given, leaves, form, frames)
+
+
+def title(model: nn.Module) -> str:
+    """A model's name in messages."""
+    return type(model).__name__
