@@ -16,8 +16,8 @@ import aspen
 from aspen.data import digits
 from aspen.models import DenseNet
 from aspen_emulator import run, sweep
-from aspen_emulator.measuring.bench import table
 from aspen_emulator.measuring.plots import plot_dial
+from aspen_emulator.measuring.sheets import table
 from aspen_hardware import chip, compile, deployment_on, energy_model
 
 

@@ -36,7 +36,8 @@ from aspen.models import DenseNet
 from aspen.storage.file import AspenFile
 from aspen.storage.writing import write_atomically
 from aspen.training.recipes import DialTraining, Recipe, recipe
-from aspen_emulator.measuring.bench import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator.measuring.tables import make_tables
 from aspen_emulator.streaming import Meter, Stream, Window
 from aspen_hardware import Deployment, chip, compile, deployment_on, load_deployment
 

@@ -22,7 +22,8 @@ from aspen.dial import load_profile
 from aspen.models import DenseNet
 from aspen.network import load_network
 from aspen.storage.file import AspenFile
-from aspen_emulator.measuring.bench import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator.measuring.tables import make_tables
 from aspen_hardware import chip, compile
 
 LEVERS = ("neither", "dial", "early end", "both")

@@ -29,7 +29,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
-from aspen.calibration.points import wilson
+from aspen.calibration.statistics import wilson
 from tests.mutant_operators import CHOSEN, OWN, is_code
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +101,7 @@ TESTS: dict[str, list[str]] = {
     "aspen/calibration/storage.py": TABLES,
     "aspen/calibration/table.py": TABLES,
     "aspen/calibration/points.py": TABLES,
+    "aspen/calibration/statistics.py": TABLES,
     "aspen/calibration/choosing.py": ["test_choosing", *TABLES],
     "aspen/calibration/early.py": ["test_confidence", "test_sweeps"],
     "aspen/control/": CONTROL,

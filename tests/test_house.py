@@ -41,8 +41,9 @@ NEED_TORCH = {
 LAVA = "aspen_emulator.engines.lava"
 NEED_LAVA = {f"{LAVA}.{name}" for name in ("processes", "runtime", "stock", "stock_network", "worker")}
 """Imported in Lava's worker process only."""
+WRITTEN = ("aspen", "hardware", "emulator", "examples", "benchmarks", "tests")
 LONGEST = 400
-LONGER = {"aspen_emulator.engines.fast.kernels"}
+LONGER = {"emulator/aspen_emulator/engines/fast/kernels.py"}
 """Compiled loops that call one another, which Numba inlines within one module only."""
 
 
@@ -130,10 +131,39 @@ def test_only_rooms_that_say_so_need_torch_and_none_imports_lava() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_module_outgrows_a_reader(module: str) -> None:
-    n = len(MODULES[module].read_text("utf-8").splitlines())
-    assert (n > LONGEST) == (module in LONGER), f"{n} lines"
+def test_no_file_outgrows_a_reader() -> None:
+    written = [file for folder in WRITTEN for file in (ROOT / folder).rglob("*.py")]
+    long = {
+        file.relative_to(ROOT).as_posix() for file in written if len(file.read_text("utf-8").splitlines()) > LONGEST
+    }
+    assert long == LONGER
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading."""
+    section = (ROOT / page).read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+WHERE = {row[0]: (ROOT / row[1].strip("`"), row[2]) for row in rows("docs/architecture.md", "Where is what")[1:]}
+
+
+def test_every_feature_has_a_room() -> None:
+    assert {row[0] for row in rows("README.md", "What works")} - {""} <= {*WHERE}
+    assert [feature for feature, (room, _) in WHERE.items() if not room.is_dir()] == []
+
+
+def named(name: str, room: Path) -> list[Path]:
+    """What a module or folder may be that is called in short within its room, and in full elsewhere."""
+    return [place / f"{name}{ending}" for place in (room, ROOT) for ending in ("", ".py")]
+
+
+@pytest.mark.parametrize("feature", WHERE)
+def test_what_is_in_a_room_is_there(feature: str) -> None:
+    room, inside = WHERE[feature]
+    missing = [name for name in re.findall(r"`([\w/]+)`", inside) if not any(map(Path.exists, named(name, room)))]
+    assert missing == []
 
 
 GUIDES = [guide for name, root in FLOORS.items() for guide in (root / name).rglob("README.md")]

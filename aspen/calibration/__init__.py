@@ -8,7 +8,7 @@ from aspen.calibration.points import EarlyPoint as EarlyPoint
 from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.points import pareto_front as pareto_front
 from aspen.calibration.points import thin as thin
-from aspen.calibration.points import wilson as wilson
+from aspen.calibration.statistics import wilson as wilson
 from aspen.calibration.storage import CALIBRATION as CALIBRATION
 from aspen.calibration.storage import find_table as find_table
 from aspen.calibration.storage import list_tables as list_tables

@@ -8,7 +8,8 @@ from math import ceil, floor, isfinite, log10
 
 from aspen._base.checks import as_quantity
 from aspen._base.closed import Closed
-from aspen.calibration.points import EarlyPoint, OperatingPoint, stretched
+from aspen.calibration.points import EarlyPoint, OperatingPoint
+from aspen.calibration.statistics import stretched
 from aspen.calibration.table import CalibrationTable
 from aspen.errors import InputError
 from aspen.units import format_duration, format_energy, format_power

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from math import sqrt
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -92,28 +90,6 @@ class EarlyPoint:
         if not isinstance(self.point, OperatingPoint):
             raise InputError(f"point: found {shown(self.point)}, allowed is an OperatingPoint; measure again")
         object.__setattr__(self, "steps", as_number("steps", self.steps, remedy="measure again"))
-
-
-def wilson(correct: float, samples: float, sure: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for a rate of which ``correct`` of ``samples`` were seen (Wilson, JASA 22, 1927).
-
-    Args:
-        correct: how many were right.
-        samples: how many there were.
-        sure: probability with which the interval holds the rate.
-    """
-    rate, z2 = correct / samples, NormalDist().inv_cdf(0.5 + sure / 2) ** 2
-    middle = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
-    half = sqrt(z2 * (rate * (1 - rate) / samples + z2 / (4 * samples**2))) / (1 + z2 / samples)
-    return min(max(middle - half, 0.0), rate), max(min(middle + half, 1.0), rate)
-
-
-def stretched(point: OperatingPoint, sure: float) -> tuple[float, float]:
-    """The interval of a point's accuracy for another probability than 0.95, with as many samples as made the first."""
-    edge = point.accuracy_low if point.accuracy >= 0.5 else point.accuracy_high
-    gap, z2 = point.accuracy - edge, NormalDist().inv_cdf(0.975) ** 2
-    size = z2 * edge * (1 - edge) / gap**2 if gap else float(point.samples)  # Wilson's interval, solved for the samples
-    return wilson(point.accuracy * size, size, sure) if size else (0.0, 1.0)
 
 
 def cost_of(point: OperatingPoint) -> float:

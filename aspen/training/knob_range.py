@@ -9,7 +9,7 @@ from math import exp
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.calibration.points import wilson
+from aspen.calibration.statistics import wilson
 from aspen.thresholds.distributions import MIN_FACTOR, Distribution, make_distribution
 from aspen.training.measuring import Counted, count_at, validation_samples
 from aspen.training.recipes import Recipe

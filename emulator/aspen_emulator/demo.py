@@ -12,14 +12,16 @@ import numpy as np
 from tqdm import tqdm
 
 from aspen._base.arrays import Array
+from aspen.calibration.points import OperatingPoint
 from aspen.errors import InputError, MissingDependencyError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
 from aspen.training.by_name import train_by_name
 from aspen_emulator.engines.lava.shim import require_lava
 from aspen_emulator.engines.run import run
-from aspen_emulator.measuring.bench import SCALES, OperatingPoint, points_to_rows, sweep, write_csv
+from aspen_emulator.measuring.bench import SCALES, sweep
 from aspen_emulator.measuring.plots import Runs, plot_dial, spread
+from aspen_emulator.measuring.sheets import points_to_rows, write_csv
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, deployment_on
 

@@ -19,7 +19,8 @@ from aspen_emulator.engines.inputs import check_input
 from aspen_emulator.engines.lava import engine as lava_engine
 from aspen_emulator.engines.lava import loihi as loihi_engine
 from aspen_emulator.engines.lava.schedule import make_schedule
-from aspen_emulator.measuring.bench import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator.measuring.tables import make_tables
 from aspen_hardware import chip, compile, place
 from aspen_hardware.placing import rules
 from tests.emulator.cli.test_cli import Aspen, aspen

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aspen.calibration.statistics import wilson
 from aspen.data import digits
 from aspen.errors import InputError, MissingDependencyError
 from aspen.network.network import load_network
@@ -19,7 +20,7 @@ from aspen.storage.file import AspenFile
 from aspen_emulator import demo, run, sweep
 from aspen_emulator.demo import RECIPES, compare_with_lava, headline, run_demo
 from aspen_emulator.engines.lava.shim import lava_available
-from aspen_emulator.measuring.bench import SCALES, wilson
+from aspen_emulator.measuring.bench import SCALES
 from aspen_hardware import load_deployment
 from tests import ROOT
 from tests.aspen.data.har_files import har_texts, zipped

@@ -28,7 +28,8 @@ from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import Measuring, measuring_options
 from aspen_emulator.cli.sweep import measure_at
-from aspen_emulator.measuring.bench import make_tables, table
+from aspen_emulator.measuring.sheets import table
+from aspen_emulator.measuring.tables import make_tables
 from aspen_hardware.chips.description import Chip
 
 

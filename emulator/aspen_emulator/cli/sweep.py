@@ -24,16 +24,9 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import PICTURE_OUTPUT, OutputFile, check_section, saving
 from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.samples import Measuring, listed, measuring_options
-from aspen_emulator.measuring.bench import (
-    Bench,
-    Measured,
-    calibrate_stop,
-    make_tables,
-    measure,
-    points_to_rows,
-    table,
-    write_csv,
-)
+from aspen_emulator.measuring.bench import Bench, Measured, measure
+from aspen_emulator.measuring.sheets import points_to_rows, table, write_csv
+from aspen_emulator.measuring.tables import calibrate_stop, make_tables
 from aspen_hardware.chips.description import Chip
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from statistics import mean
 from types import MappingProxyType
 
@@ -15,17 +12,15 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.labels import as_labels
-from aspen.calibration.early import EarlyStop, calibrate_early, scores_over_time
-from aspen.calibration.points import wilson
-from aspen.calibration.storage import CalibrationTable, EarlyPoint, thin
-from aspen.calibration.storage import OperatingPoint as OperatingPoint
+from aspen.calibration.early import EarlyStop, scores_over_time
+from aspen.calibration.points import OperatingPoint
+from aspen.calibration.statistics import effective_samples, wilson
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.readout import NO_ANSWER, answers
 from aspen.network.record import Record
-from aspen.storage.writing import write_atomically
 from aspen_emulator.engines.fast import run_dials
 from aspen_emulator.engines.inputs import check_input, check_shape, thresholds_for
 from aspen_emulator.engines.run import network_of, run
@@ -149,52 +144,6 @@ def measure(
     return Measured(points, correct, taken.tolist())
 
 
-def calibrate_stop(bench: Bench, knobs: Sequence[float], max_loss: float) -> EarlyStop:
-    """When inferences may end at these settings, found on these samples; see :func:`aspen.calibrate_early`."""
-    found: dict[float, list[Array]] = {knob: [] for knob in knobs}
-    for encoding in range(len(bench.encodings)):
-        for knob, record in zip(knobs, bench.records(knobs, encoding), strict=True):
-            scores = scores_over_time(record)
-            found[knob].append(scores.astype(np.int32) if scores.dtype.kind == "i" and scores.max() < 2**31 else scores)
-    scores_by_knob = {knob: np.concatenate(each, axis=1) for knob, each in found.items()}
-    labels, readout = np.tile(bench.labels, len(bench.encodings)), network_of(bench.program).readout
-    guard = len(bench.encodings) ** 0.5  # one standard error, were all encodings of a sample right or wrong together
-    return calibrate_early(scores_by_knob, labels, readout=readout, max_loss=max_loss, guard=guard)
-
-
-def make_tables(
-    bench: Bench, measured: Measured, data: str, *, max_loss: float | None = None
-) -> list[CalibrationTable]:
-    """Calibration tables, one for each chip: the points that :func:`aspen.calibration.storage.thin` keeps.
-
-    Args:
-        bench: what was measured.
-        measured: on validation data, never on test data.
-        data: what to call the data.
-        max_loss: accuracy that ending inferences early may cost, as a fraction; default: they are not ended early.
-    """
-    tables = []
-    for each in bench.chips:
-        table = CalibrationTable(
-            chip=_name(each),
-            dial="scale" if bench.profile is None else "profile",
-            steps=bench.steps,
-            step_time=None if each is None else each.usual_step,
-            data=data,
-            seeds=len(bench.encodings),
-            points=tuple(thin(measured.points[_name(each)], measured.correct)),
-        )
-        tables.append(table if max_loss is None else _with_early(table, bench, max_loss))
-    return tables
-
-
-def _with_early(table: CalibrationTable, bench: Bench, max_loss: float) -> CalibrationTable:
-    knobs = [point.knob for point in table.points]
-    early = calibrate_stop(bench, knobs, max_loss)
-    ended = measure(bench, knobs, early=early)
-    return replace(table, early=early, early_points=tuple(map(EarlyPoint, ended.points[table.chip], ended.taken)))
-
-
 def sweep(
     program: Network | Deployment,
     spikes: Array,
@@ -304,65 +253,3 @@ def _mean(runs: Sequence[OperatingPoint], correct: Array, subjects: Array | None
         values[name] = None if None in known else mean(known)
     found = {"accuracy": min(max(float(correct.mean()), low), high), "accuracy_low": low, "accuracy_high": high}
     return OperatingPoint(**{**values, **found})
-
-
-def effective_samples(correct: Array, subjects: Array) -> float:
-    """As how many independent samples those of a few subjects count, when it is about subjects that were not seen.
-
-    The variance of the accuracy is taken from the differences between subjects; with few of them it is itself
-    uncertain, which Student's t makes up for. Never more than there are samples.
-
-    Args:
-        correct: (samples,) how often each was classified correctly, 0 to 1.
-        subjects: (samples,) who each sample is from.
-    """
-    from scipy.stats import norm, t
-
-    people, groups = np.unique(subjects, return_inverse=True)
-    if len(people) < 2:
-        raise InputError(f"subjects: found {len(people)}, allowed are 2 and more; leave them out")
-    rate = float(correct.mean())
-    sums = np.bincount(groups, weights=correct - rate)
-    variance = float((sums**2).sum()) / len(correct) ** 2 * len(people) / (len(people) - 1)
-    wider = (t.ppf(0.975, len(people) - 1) / norm.ppf(0.975)) ** 2
-    if variance * wider * len(correct) <= rate * (1 - rate):
-        return float(len(correct))
-    return max(rate * (1 - rate) / (variance * wider), 1.0)
-
-
-def write_csv(path: str | Path, rows: Sequence[dict[str, object]]) -> None:
-    """Write rows with the same keys as a CSV file, atomically."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, buffer.getvalue().encode())
-
-
-def points_to_rows(points: Sequence[OperatingPoint], **extra: object) -> list[dict[str, object]]:
-    """Plain rows for a table or a file, with ``extra`` columns in front."""
-    return [{**extra, **asdict(point)} for point in points]
-
-
-def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None, *, dial: bool = False) -> str:
-    """The points as a readable table, with the steps taken where they are given, and what got no answer, if any.
-
-    Args:
-        points: what was measured.
-        taken: time steps per inference at each point.
-        dial: whether their knob is that of a learned dial; otherwise it is a threshold scale.
-    """
-    turned = "   knob" if dial else "threshold scale"
-    head = f"{turned}   accuracy (95 % interval)   hidden spikes   synaptic ops     total uJ   dynamic nJ"
-    silent = any(point.unanswered for point in points)
-    lines = [head + "   steps" * (taken is not None) + "   no answer" * silent]
-    for k, p in enumerate(points):
-        total = None if p.total_nj is None else p.total_nj / 1e3
-        energy = "".join(f"{'-' if e is None else f'{e:.4g}':>13}" for e in (total, p.dynamic_nj))
-        lines.append(
-            f"{p.knob:{len(turned)}.2f}   {p.accuracy:7.1%} ({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"
-            f"{p.hidden_spikes:16.1f}{p.synaptic_operations:15.0f}{energy}"
-            + ("" if taken is None else f"{taken[k]:8.1f}")
-            + (f"{p.unanswered:12.1%}" if silent else "")
-        )
-    return "\n".join(lines)

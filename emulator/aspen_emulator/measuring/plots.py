@@ -10,7 +10,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._figures import new_figure, save_figure
-from aspen_emulator.measuring.bench import OperatingPoint
+from aspen.calibration.points import OperatingPoint
 
 Runs = Sequence[Sequence[OperatingPoint]]
 """One sweep for each seed, all over the same knobs."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aspen.calibration.choosing import BatteryLife, Chooser
 from aspen.calibration.early import EarlyStop
-from aspen.calibration.points import stretched, wilson
+from aspen.calibration.statistics import stretched, wilson
 from aspen.calibration.storage import CalibrationTable, EarlyPoint
 from aspen.control.spending import ended_early
 from aspen.errors import InputError

@@ -18,8 +18,9 @@ from aspen.network.readout import NO_ANSWER, accumulated, answers, final_scores,
 from aspen.storage.container import read_container, write_container
 from aspen_emulator import run, sweep
 from aspen_emulator.cli.common import warn_unanswered
-from aspen_emulator.measuring.bench import Bench, measure, table
+from aspen_emulator.measuring.bench import Bench, measure
 from aspen_emulator.measuring.parity import parity
+from aspen_emulator.measuring.sheets import table
 from aspen_emulator.streaming import Meter, Stream
 from aspen_emulator.streaming.plot import plot_stream
 from aspen_hardware import chip

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from aspen.calibration.points import wilson
+from aspen.calibration.statistics import wilson
 from aspen.data import Dataset, Samples
 from aspen.errors import InputError, TrainingWarning
 from aspen.models.layers import hidden_layers

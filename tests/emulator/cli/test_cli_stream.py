@@ -19,7 +19,8 @@ from aspen.errors import UnwrittenError
 from aspen.storage.growing import GrowingFile
 from aspen_emulator import run
 from aspen_emulator.cli.main import aspen, main
-from aspen_emulator.measuring.bench import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator.measuring.tables import make_tables
 from aspen_hardware import chip, compile
 from tests import ROOT
 from tests.aspen.data.har_files import har_texts, write_folder

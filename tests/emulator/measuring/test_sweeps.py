@@ -7,14 +7,15 @@ import pytest
 
 from aspen._base.arrays import Array
 from aspen.calibration.early import EarlyStop, calibrate_early, scores_over_time
-from aspen.calibration.points import wilson
+from aspen.calibration.statistics import effective_samples, wilson
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.readout import answers
 from aspen_emulator import run, sweep
-from aspen_emulator.measuring.bench import Bench, calibrate_stop, effective_samples, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, measure
 from aspen_emulator.measuring.early import ended_early
+from aspen_emulator.measuring.tables import calibrate_stop, make_tables
 from aspen_hardware import chip, compile, energy_model
 from tests.networks import float_network, random_spikes
 

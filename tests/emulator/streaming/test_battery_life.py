@@ -16,7 +16,8 @@ from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.units import parse_battery
 from aspen_emulator import run
-from aspen_emulator.measuring.bench import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator.measuring.tables import make_tables
 from aspen_emulator.streaming.meter import Meter
 from aspen_hardware import chip
 from tests.networks import float_network, random_spikes

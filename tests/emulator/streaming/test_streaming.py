@@ -20,8 +20,9 @@ from aspen.control import Battery, Budget, Decision, Manual, Spent
 from aspen.dial.profile import DialProfile
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import run, session
-from aspen_emulator.measuring.bench import Bench, make_tables, measure
+from aspen_emulator.measuring.bench import Bench, measure
 from aspen_emulator.measuring.early import ended_early
+from aspen_emulator.measuring.tables import make_tables
 from aspen_emulator.streaming import Events, Meter, Stream
 from aspen_emulator.streaming.watch import Watch
 from aspen_hardware import Chip, chip, energy_model
