@@ -86,8 +86,8 @@ def method(epochs: int | None) -> Recipe:
     light, dial, groups = (replace(stage, batch_size=128) for stage in recipe("aspen").stages)
     prices = {"low_price": 0.005, "high_price": 2.0}
     last = replace(groups, epochs=epochs or 16, scores="mean", dial=DialTraining(groups=8, **prices))
-    learned = replace(dial, epochs=epochs or 36, scores="mean", dial=DialTraining(**prices), then=last)
-    return replace(light, epochs=epochs or 40, scores="mean", spike_price=0.02, then=learned)
+    learned = replace(dial, epochs=epochs or 36, scores="mean", dial=DialTraining(**prices))
+    return replace(light, epochs=epochs or 40, scores="mean", spike_price=0.02, then=(learned, last))
 
 
 def people(recordings: Sequence[Recording]) -> set[int]:

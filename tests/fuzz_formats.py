@@ -34,7 +34,7 @@ from aspen.storage.container import Container, read_container, write_container
 from aspen.training.checkpoints import check_stage, read_checkpoint
 from aspen.training.fit import fit
 from aspen.training.recipes import DialTraining, Recipe
-from aspen.training.stage import Stage
+from aspen.training.stage import Stage, Task
 from aspen_emulator.cli.stream import _read_state
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.streaming import Meter, Stream
@@ -218,7 +218,7 @@ def write_fuzz_checkpoint(path: Path) -> None:
 def _stage() -> Stage:
     data, model = fuzz_data(), fuzz_model()
     sample = torch.from_numpy(data.encoder.encode(data.train.values[:1], seed=0)).float()
-    return Stage(model, model, data, FUZZ_RECIPE, sample, 0, 0, None)
+    return Stage(Task(model, model, data, sample, 0), FUZZ_RECIPE)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What is said on standard error while work goes on: progress bars, and lines about what takes long.
+"""What is said on standard error while work goes on, and to whom.
 
 The library says something where a person sees it, in a terminal or a notebook, and nothing in a pipe or a log file.
 The command line always says it.
@@ -9,14 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
-
-from aspen.errors import InputError
-
-if TYPE_CHECKING:
-    from aspen.training.stage import Epoch, Report
 
 _always = False
 
@@ -48,54 +42,3 @@ def telling() -> Iterator[None]:
         yield
     finally:
         _always = before
-
-
-@contextmanager
-def epoch_bar(total: int, title: str, done: int = 0) -> Iterator[Report]:
-    """A progress bar of a training, in a notebook as a widget; gives what is to be called after each epoch.
-
-    Args:
-        total: epochs of all stages.
-        title: what stands before the bar.
-        done: epochs that a resumed training begins with.
-    """
-    from tqdm.auto import tqdm as bar_for_here
-
-    with bar_for_here(total=total, initial=done, desc=title, unit="epoch", dynamic_ncols=True, delay=0.2) as bar:
-
-        def report(entry: Epoch, total: int) -> None:
-            measured = zip(entry.settings, entry.accuracy, entry.spikes, strict=True)
-            shown = ", ".join(f"{knob:g}: {accuracy:.1%} {spikes:.0f}" for knob, accuracy, spikes in measured)
-            bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}", refresh=False)
-            bar.update(1)
-            if bar.n == total:  # the end is shown however soon it comes, and its line ended
-                bar.delay = 0.0
-                bar.refresh()
-
-        yield report
-
-
-def check_progress(progress: object) -> None:
-    """Raise InputError unless it is what :func:`reporting` takes."""
-    if progress is not None and not isinstance(progress, bool) and not callable(progress):
-        raise InputError(
-            f"progress: found {progress!r}, allowed are True, False, None and a function of an epoch and the number of "
-            f"epochs; leave it out for a bar in a terminal"
-        )
-
-
-@contextmanager
-def reporting(progress: Report | bool | None, total: int, title: str, done: int) -> Iterator[Report | None]:
-    """What is called after each epoch: ``progress`` itself, or that of a bar; nothing where none is shown.
-
-    Args:
-        progress: such a function, or whether there is a bar; ``None``: where it is seen.
-        total, title, done: as for :func:`epoch_bar`.
-    """
-    if progress is not None and not isinstance(progress, bool):
-        yield progress
-    elif progress or (progress is None and is_watched()):
-        with epoch_bar(total, title, done) as report:
-            yield report
-    else:
-        yield None

@@ -12,9 +12,9 @@ from warnings import catch_warnings, simplefilter
 
 from aspen._base.names import unknown_name
 from aspen._base.packages import needed_for
-from aspen._base.progress import epoch_bar
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.errors import InputError, TrainingError, TrainingWarning
+from aspen.training.progress import epoch_bar
 from aspen.training.recipes import Recipe, recipe
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def adapted(how: str, readout: str, spike_price: float | None = None, learning_r
 
     def change(stage: Recipe) -> Recipe:
         priced: dict[str, Any] = {} if spike_price is None or stage.dial is not None else {"spike_price": spike_price}
-        return replace(stage, **settings, **priced, then=stage.then and change(stage.then))
+        return replace(stage, **settings, **priced)
 
-    return change(recipe(how))
+    return recipe(how).each(change)
 
 
 @contextmanager

@@ -7,27 +7,32 @@ anything of the training is changed.
 
 from __future__ import annotations
 
-import ast
+import hashlib
 import io
 import pickle
 import struct
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from aspen._base.checks import as_integer, as_number, as_numbers, shown
+from aspen.data import Dataset
+from aspen.dial.profile import DialProfile
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.storage.container import MALFORMED
 from aspen.storage.writing import write_atomically
-from aspen.training.stage import Epoch, Stage
+from aspen.training.history import Epoch
+from aspen.training.recipes import Recipe
+from aspen.training.stage import Stage, Task
 
-VERSION = 1
+VERSION = 2
 _KEYS = (
     "version",
     "settings",
@@ -42,8 +47,6 @@ _KEYS = (
     "best",
     "before",
 )
-
-
 _DAMAGE = (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError, AssertionError, MemoryError)
 
 
@@ -81,6 +84,51 @@ def load_tensors(path: str | Path) -> Any:
         raise FileFormatError(f"{path}: not readable as tensors ({one_line(error)}); save or copy it again") from error
 
 
+def settings_of(task: Task, stages: Sequence[Recipe]) -> dict[str, Any]:
+    """What must be the same for a training to be resumed, in plain values."""
+    data = task.data
+    return {
+        "recipe": [_plain(stage) for stage in stages],
+        "data": data.name,
+        "samples": [len(data.train), len(data.validation)],
+        "input": _fingerprint(data),
+        "weights": {name: list(values.shape) for name, values in task.model.state_dict().items()},
+        "seed": task.seed,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A recipe, or a part of one, as dictionaries, lists and single values."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _fingerprint(data: Dataset) -> str:
+    """Tells other samples, labels and encoders apart; rounded, so that another machine may go on with a training."""
+    given = np.round(np.asarray(data.encoder.encode(data.train.values[:8], seed=0), np.float64), 3) + 0.0  # no -0.0
+    labels = np.ascontiguousarray(data.train.labels, np.int64)
+    return hashlib.sha256(given.tobytes() + labels.tobytes()).hexdigest()
+
+
+def dial_state(profile: DialProfile | None) -> dict[str, dict[str, Tensor]] | None:
+    """The dial of the stage before, for a checkpoint."""
+    if profile is None:
+        return None
+    parts = {"slopes": profile.slopes, "offsets": profile.offsets}
+    return {part: {name: torch.tensor(array) for name, array in arrays.items()} for part, arrays in parts.items()}
+
+
+def dial_from(state: dict[str, dict[str, Tensor]] | None) -> DialProfile | None:
+    """What :func:`dial_state` was made of."""
+    if state is None:
+        return None
+    arrays = {part: {name: values.numpy() for name, values in found.items()} for part, found in state.items()}
+    return DialProfile(arrays["slopes"], arrays["offsets"])
+
+
 def read_checkpoint(path: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The state in a checkpoint, of a training with the same ``settings``.
 
@@ -94,6 +142,11 @@ def read_checkpoint(path: str | Path, settings: dict[str, Any]) -> dict[str, Any
         raise InputError(f"{path}: no such checkpoint; start without resuming")
     state = load_tensors(path)
     version = state.get("version") if isinstance(state, dict) else None
+    if type(version) is int and 0 < version < VERSION:
+        raise FileFormatError(
+            f"{path}: found a checkpoint of an earlier ASPEN (format {version}), allowed is format {VERSION}; "
+            f"start anew, without resuming"
+        )
     if type(version) is not int or version != VERSION or set(state) != set(_KEYS) or not _is_plain(state["settings"]):
         raise FileFormatError(f"{path}: found no checkpoint of this ASPEN (format {VERSION}); start anew")
     if state["settings"] != settings:
@@ -120,38 +173,27 @@ def differences(kept: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         if key == "recipe" and isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
             for number, (before, now) in enumerate(zip(one, two, strict=True)):
                 stage = f"stage {number + 1}: " if len(one) > 1 else ""
-                found += [f"recipe ({stage}{text})" for text in _compared(_fields(before), _fields(now))]
+                found += [f"recipe ({stage}{text})" for text in _compared({"": before}, {"": now})]
         else:
-            found += _compared({key: one}, {key: two})
+            found.append(_difference(key, one, two))
     return found
 
 
-def _compared(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Name, value in the checkpoint and value now of what differs."""
-    texts = []
+def _compared(kept: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs, by name; values of values as ``dial.rate``."""
     for name in dict.fromkeys((*kept, *now)):
         one, two = kept.get(name), now.get(name)
-        if one != two:
-            short = all(len(str(value)) <= 60 for value in (one, two))
-            texts.append(f"{name}: found {one}, now {two}" if short and name != "input" else name)
-    return texts
+        if isinstance(one, dict) and isinstance(two, dict):
+            inside = f"{name}." if name else ""
+            yield from _compared(*({f"{inside}{key}": value for key, value in each.items()} for each in (one, two)))
+        elif one != two:
+            yield _difference(name or "all", one, two)
 
 
-def _fields(recipe: object) -> dict[str, str]:
-    """The fields of a recipe by its representation; those of its dial as ``dial.price``. Later stages are no fields."""
-    try:
-        named = dict(_keywords(ast.parse(str(recipe), mode="eval").body, ""))
-    except (SyntaxError, ValueError, MemoryError, RecursionError):  # of a damaged checkpoint
-        return {"text": str(recipe)}
-    return {name: value for name, value in named.items() if not name.startswith("then")}
-
-
-def _keywords(call: ast.AST, prefix: str) -> Iterator[tuple[str, str]]:
-    for keyword in getattr(call, "keywords", []):
-        if isinstance(keyword.value, ast.Call):
-            yield from _keywords(keyword.value, f"{prefix}{keyword.arg}.")
-        else:
-            yield f"{prefix}{keyword.arg}", ast.unparse(keyword.value)
+def _difference(name: str, kept: Any, now: Any) -> str:
+    """Name, value in the checkpoint and value now."""
+    short = all(len(str(value)) <= 60 for value in (kept, now))
+    return f"{name}: found {kept!r}, now {now!r}" if short and name != "input" else name
 
 
 def check_stage(path: str | Path, state: dict[str, Any], stage: Stage) -> None:

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aspen._base.labels import as_labels
 from aspen._base.names import unknown_name
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError, one_line
 from aspen.models.copying import copy_of
 from aspen.models.layers import check_weights, hidden_layers, spiking_layers
-from aspen.thresholds.perturbation import perturb_thresholds
+from aspen.thresholds.learned_dial import dialled_layers
+from aspen.thresholds.perturbation import perturbed_layers
+from aspen.training.loss import scores_of
+from aspen.training.processes import rank_and_world
 from aspen.training.recipes import Recipe
-from aspen.training.stage import scores_of
 
 _OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 """What a model raises on an input that does not fit it."""
 
 
-def check_types(model: object, data: object) -> None:
-    """Refuse what is no model or no data set.
+def check_training(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
+    """Refuse what cannot be trained, before anything is changed.
 
     Raises:
-        InputError: as above.
+        InputError: the data, or a recipe for other layers, for other data or for fewer processes.
+        ModelError: the model.
     """
+    _check_types(model, data)
+    _check_data(data)
+    for stage in recipe.stages:
+        _check_batches(stage, data)
+    _check_model(model, recipe)
+    _check_answer(model, data)
+
+
+def _check_types(model: object, data: object) -> None:
     if not isinstance(model, nn.Module):
         raise InputError(f"model: found {type(model).__name__}, allowed is a snnTorch model; pass a torch.nn.Module")
     remedy = "make one: aspen.data.Dataset(name, train, validation, test, encoder, classes) of aspen.data.Samples"
@@ -41,13 +53,28 @@ def check_types(model: object, data: object) -> None:
         raise InputError(f"data: found classes={data.classes!r}, allowed is a whole number; give the number of classes")
 
 
-def check_model(model: nn.Module, stages: Sequence[Recipe]) -> None:
-    """Refuse weights that hold nothing, no numbers, or cannot be learned, and recipes for other layers.
+def _check_data(data: Dataset) -> None:
+    for name in ("train", "validation"):
+        if len(data.part(name)) == 0:
+            raise InputError(f"{name}: found no samples, allowed is at least one; split the data otherwise")
+        as_labels(f"{name} labels", data.part(name).labels, classes=data.classes)
+    labels = np.unique(data.train.labels)
+    if len(labels) < 2:
+        raise InputError(f"train: found the one class {labels.tolist()}, allowed are two or more; split otherwise")
 
-    Raises:
-        InputError: a recipe names layers or settings that there are not.
-        ModelError: the weights cannot be trained.
-    """
+
+def _check_batches(stage: Recipe, data: Dataset) -> None:
+    world = rank_and_world()[1]
+    smallest = len(data.train) // ceil(len(data.train) / stage.batch_size)
+    if smallest < world:
+        raise InputError(
+            f"{stage.name}: found batches of {smallest} samples for {world} processes, allowed is one sample or more "
+            f"for each; start fewer, or make batch_size larger"
+        )
+
+
+def _check_model(model: nn.Module, recipe: Recipe) -> None:
+    """Refuse weights that hold nothing, no numbers, or cannot be learned, and recipes for other layers."""
     if not torch.is_grad_enabled():
         raise ModelError(
             "fit: found gradients switched off, allowed is a training outside of torch.no_grad() and "
@@ -58,32 +85,29 @@ def check_model(model: nn.Module, stages: Sequence[Recipe]) -> None:
     check_weights(model)
     spiking_layers(model)
     learned = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    if not learned and any(stage.dial is None for stage in stages):
+    if not learned and any(stage.dial is None for stage in recipe.stages):
         raise ModelError(
             "model: found no weights that can be trained (requires_grad is False for all), allowed is one or more; "
             "call model.requires_grad_(), or take a recipe that learns the dial alone, DialTraining(frozen=True)"
         )
-    for stage in stages:
-        _check_layers(stage, list(hidden_layers(model)))
+    for stage in recipe.stages:
+        _check_layers(stage, model)
 
 
-def _check_layers(stage: Recipe, hidden: list[str]) -> None:
-    """The layers and settings that a recipe names."""
+def _check_layers(stage: Recipe, model: nn.Module) -> None:
+    """The layers that a stage names, and those whose thresholds it moves."""
+    hidden = list(hidden_layers(model))
     for name in stage.prices:
         if name not in hidden:
             raise InputError(unknown_name(f"{stage.name}: prices", name, hidden, kind="layer"))
-    allowed = [name for name in inspect.signature(perturb_thresholds).parameters if name not in ("model", "seed")]
-    for name in stage.perturbation or {}:
-        if name not in allowed:
-            raise InputError(unknown_name(f"{stage.name}: perturbation", name, allowed, kind="setting"))
+    if stage.perturbation is not None:
+        perturbed_layers(model, stage.perturbation)
+    if stage.dial is not None:
+        dialled_layers(model)
 
 
-def check_answer(model: nn.Module, data: Dataset) -> None:
-    """Run a copy of the model on a few samples, in ``eval()`` mode, and see that it answers for every class.
-
-    Raises:
-        ModelError: it fails on the data, or its answer cannot be learned from.
-    """
+def _check_answer(model: nn.Module, data: Dataset) -> None:
+    """Run a copy of the model on a few samples, in ``eval()`` mode, and see that it answers for every class."""
     values = data.train.values
     inputs = torch.from_numpy(data.encode(values[:1], seed=0))
     size = next(n for n in (2, 3, 4) if n not in (len(inputs), data.classes))  # which tells the axes apart

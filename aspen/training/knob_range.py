@@ -10,15 +10,15 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.calibration.statistics import wilson
-from aspen.thresholds.distributions import MIN_FACTOR, Distribution, make_distribution
+from aspen.thresholds.distributions import MIN_FACTOR, Distribution
 from aspen.training.measuring import Counted, count_at, validation_samples
 from aspen.training.recipes import Recipe
 from aspen.training.stage import Stage
 
-KNOBS = tuple(k / 10 for k in range(11))
+RANGE_KNOBS = tuple(k / 10 for k in range(11))
 """Settings at which a learned dial is tried."""
-SCALES = 7
-"""Threshold scales at which a network with perturbed thresholds is tried, the ends of the perturbation among them."""
+RANGE_SCALES = 7
+"""Number of threshold scales, the ends of the perturbation among them, at which a perturbed network is tried."""
 SPREAD = 2.0
 """Standard deviations that the range of a Gaussian perturbation is taken to reach."""
 
@@ -88,7 +88,7 @@ def find_knob_range(stage: Stage) -> KnobRange:
     settings = settings_of(stage.recipe)
     found = count_at(stage, settings)
     knob = "dial" if stage.dial is not None else "threshold scale" if len(settings) > 1 else ""
-    return made_range(knob, settings, found, validation_samples(stage.data)[1])
+    return made_range(knob, settings, found, validation_samples(stage.task.data)[1])
 
 
 def made_range(knob: str, settings: tuple[float, ...], found: Iterable[Counted], labels: Array) -> KnobRange:
@@ -109,13 +109,11 @@ def made_range(knob: str, settings: tuple[float, ...], found: Iterable[Counted],
 def settings_of(recipe: Recipe) -> tuple[float, ...]:
     """The settings of the knob that a recipe trains for: its dial's, those of its perturbation, or 1 alone."""
     if recipe.dial is not None:
-        return KNOBS
+        return RANGE_KNOBS
     if recipe.perturbation is None:
         return (1.0,)
-    names = {"distribution": "name", "low": "low", "high": "high", "sigma": "sigma", "mode": "mode"}
-    given = {names[name]: value for name, value in recipe.perturbation.items() if name in names}
-    low, high = _reach(make_distribution(**given))  # type: ignore[arg-type]
-    inner = [float(f"{scale:.2g}") for scale in np.geomspace(low, high, SCALES)[1:-1]]
+    low, high = _reach(recipe.perturbation.law)
+    inner = [float(f"{scale:.2g}") for scale in np.geomspace(low, high, RANGE_SCALES)[1:-1]]
     return tuple(sorted({low, *(scale for scale in inner if low < scale < high), high}))
 
 

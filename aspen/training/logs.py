@@ -6,13 +6,11 @@ import csv
 import importlib.util
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
-
-if TYPE_CHECKING:
-    from aspen.training.stage import Epoch
+from aspen.training.history import Epoch
 
 
 class Logs:

@@ -17,10 +17,15 @@ from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.network.readout import NO_ANSWER, answers
 from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
-from aspen.training.stage import Epoch, Stage, scores_of
+from aspen.training.history import Epoch
+from aspen.training.inputs import batch_of
+from aspen.training.loss import scores_of
+from aspen.training.stage import Stage
 
-SCALES = (1.0, 0.7, 1.5)
-KNOBS = (0.0, 0.5, 1.0)
+EPOCH_SCALES = (1.0, 0.7, 1.5)
+"""Threshold scales at which a network is tried after each epoch."""
+EPOCH_KNOBS = (0.0, 0.5, 1.0)
+"""Settings at which a learned dial is tried after each epoch."""
 VALIDATION_SAMPLES = 512
 """Validation samples that are tried after each epoch; the same ones each time."""
 _CHUNK = 256
@@ -54,22 +59,22 @@ class Counted:
 
 def measure(stage: Stage, loss: float, epoch: int) -> Epoch:
     """Validation accuracy and spikes at three knob settings, with the averaged weights."""
-    settings = KNOBS if stage.dial is not None else SCALES
-    with stage.averaged():
+    settings = EPOCH_KNOBS if stage.dial is not None else EPOCH_SCALES
+    with stage.average.in_place():
         found = count_at(stage, settings)
     neurons = torch.cat([count.reshape(-1) for count in found[0].counts.values()])
     dead = float((neurons == 0).double().mean())
-    accuracy, spikes = [each.accuracy for each in found], [each.spikes for each in found]
-    return Epoch(stage.index, epoch, loss, list(settings), accuracy, spikes, dead)
+    accuracy, spikes = tuple(each.accuracy for each in found), tuple(each.spikes for each in found)
+    return Epoch(stage.index, epoch, loss, settings, accuracy, spikes, dead)
 
 
 def count_at(stage: Stage, settings: tuple[float, ...]) -> list[Counted]:
     """What some validation samples, always the same, give at each setting of the knob; draws no random numbers."""
-    inputs, labels = validation_samples(stage.data)
+    inputs, labels = validation_samples(stage.task.data)
     found = []
     for setting in settings:
         with _dialled(stage, setting):
-            found.append(_count(stage.model, stage.runner, inputs, labels))
+            found.append(_count(stage.task.model, stage.task.runner, inputs, labels))
     return found
 
 
@@ -86,12 +91,13 @@ def _dialled(stage: Stage, setting: float) -> Iterator[None]:
         stage.dial.turn(setting)
         yield
         return
-    before = get_threshold_scale(stage.model)
-    set_threshold_scale(stage.model, {name: before[name] * setting for name in stage.hidden})
+    model = stage.task.model
+    before = get_threshold_scale(model)
+    set_threshold_scale(model, {name: before[name] * setting for name in stage.hidden})
     try:
         yield
     finally:
-        set_threshold_scale(stage.model, before)
+        set_threshold_scale(model, before)
 
 
 def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) -> Counted:
@@ -103,7 +109,7 @@ def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) ->
     correct, unanswered, counts = 0, 0, dict[str, Tensor]()
     try:
         for start in range(0, len(labels), _CHUNK):
-            part = torch.from_numpy(np.ascontiguousarray(inputs[:, start : start + _CHUNK])).to(like.device, like.dtype)
+            part = batch_of(inputs, slice(start, start + _CHUNK), like)
             with torch.no_grad(), count_spikes(hidden) as spikes:
                 found = answers(scores_of(runner(part)).cpu().numpy())
             correct += int((found == labels[start : start + _CHUNK]).sum())

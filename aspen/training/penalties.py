@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from aspen.exporting import export
+from aspen.models.layers import hidden_layers, population_name
 from aspen.training.recipes import Recipe
 
 Spikes = Mapping[str, list[Tensor]]
@@ -60,9 +62,6 @@ def operation_costs(model: nn.Module, sample: Tensor) -> dict[str, Tensor]:
     Raises:
         ModelError: the model cannot be exported, so that its synapses cannot be counted.
     """
-    from aspen.exporting import export
-    from aspen.models.layers import hidden_layers, population_name
-
     network = export(model, sample)
     found = {}
     for name in hidden_layers(model):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from aspen._base.checks import as_flag, as_integer, as_name, as_number
+from aspen._base.arrays import Rebuilt
+from aspen._base.checks import as_flag, as_integer, as_name, as_number, shown
 from aspen._base.names import unknown_name
 from aspen.errors import InputError
+from aspen.thresholds.settings import PerturbationSettings
 
 PENALTIES = ("l1", "l2")
 COSTS = ("spikes", "operations")
@@ -44,8 +46,10 @@ class DialTraining:
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        for what in ("low_price", "high_price", "slope", "offset", "jitter", "rate"):
+        for what in ("low_price", "high_price", "slope", "offset"):
             object.__setattr__(self, what, as_number(f"dial: {what}", getattr(self, what)))
+        for what in ("jitter", "rate"):
+            object.__setattr__(self, what, as_number(f"dial: {what}", getattr(self, what), 0))
         if self.groups is not None:
             object.__setattr__(self, "groups", as_integer("dial: groups", self.groups, 1))
         object.__setattr__(self, "frozen", as_flag("dial: frozen", self.frozen))
@@ -56,13 +60,28 @@ class DialTraining:
             )
 
 
+_BELOW_1 = 1.0 - 1e-9
+_LARGEST = {
+    "warm_up": 1.0,
+    "average_from": 1.0,
+    "average": _BELOW_1,
+    "target": 100.0,
+    "rise": 1.0,
+    "weight_decay": 1.0,
+    "label_smoothing": _BELOW_1,
+    "spike_price": LARGEST_PRICE,
+}
+"""Numbers of a recipe that begin at 0, and the largest that each may be."""
+
+
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Rebuilt):
     """How to train, in one stage or several.
 
-    >>> mine = Recipe("mine", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}, epochs=10)
-    >>> replace(mine, spike_price=0.5, then=Recipe("tune", epochs=5)).stages[1].name
-    'tune'
+    >>> light = Recipe("light", spike_price=0.05, epochs=10)
+    >>> strict = Recipe("strict", spike_price=0.5, perturbation=PerturbationSettings(low=0.4, high=2.5))
+    >>> [stage.name for stage in replace(light, then=(strict,)).stages]
+    ['light', 'strict']
 
     Args:
         name: short name.
@@ -75,7 +94,7 @@ class Recipe:
         target: spikes per 100 neurons and steps below which there is no price.
         warm_up: the price rises from 0 over this fraction of the training, so that it does not silence the network
             before there is anything to keep.
-        perturbation: keyword arguments of :func:`aspen.perturb_thresholds`; ``None`` leaves the thresholds alone.
+        perturbation: how the thresholds are moved at random; ``None`` leaves them alone.
         dial: a dial that is learned; ``None`` for none. It excludes a perturbation, and has prices of its own.
         epochs: passes over the training data.
         batch_size: samples per step.
@@ -90,7 +109,10 @@ class Recipe:
         average_from: the average begins after this fraction of the training.
         patience: stop after so many epochs without a better validation accuracy, and keep the best weights; ``None``
             trains all epochs and keeps the last.
-        then: a recipe that goes on with the trained network.
+        then: the stages after this one, each of which goes on with the trained network.
+
+    Raises:
+        InputError: a value that is not allowed.
     """
 
     name: str
@@ -100,7 +122,7 @@ class Recipe:
     prices: Mapping[str, float] = field(default_factory=dict)
     target: float = 0.0
     warm_up: float = 0.25
-    perturbation: Mapping[str, object] | None = None
+    perturbation: PerturbationSettings | None = None
     dial: DialTraining | None = None
     epochs: int = 45
     batch_size: int = 64
@@ -113,7 +135,7 @@ class Recipe:
     average: float = 0.0
     average_from: float = 0.4
     patience: int | None = None
-    then: Recipe | None = None
+    then: Sequence[Recipe] = ()
 
     def __post_init__(self) -> None:
         for what, allowed in (("penalty", PENALTIES), ("cost", COSTS), ("scores", SCORES)):
@@ -121,29 +143,56 @@ class Recipe:
         for what in ("epochs", "batch_size", "patience"):
             if what != "patience" or self.patience is not None:
                 object.__setattr__(self, what, as_integer(f"{self.name}: {what}", getattr(self, what), 1))
-        below_1 = 1.0 - 1e-9
-        limits = {"warm_up": 1.0, "average_from": 1.0, "average": below_1, "target": 100.0, "rise": 1.0}
-        limits |= {"weight_decay": 1.0, "label_smoothing": below_1}
-        for what, top in limits.items():
-            object.__setattr__(self, what, as_number(what, getattr(self, what), 0, top))
+        for what, largest in _LARGEST.items():
+            object.__setattr__(self, what, as_number(what, getattr(self, what), 0, largest))
         for what in ("learning_rate", "clip"):
             object.__setattr__(self, what, as_number(what, getattr(self, what), 0, above=True))
-        object.__setattr__(self, "spike_price", as_number("spike_price", self.spike_price, 0, LARGEST_PRICE))
-        for layer, price in self.prices.items():
-            as_number(f"prices of {layer}", price, 0, LARGEST_PRICE)
+        self._check_prices()
+        self._check_thresholds()
+        self._check_then()
+
+    def _check_prices(self) -> None:
+        if not isinstance(self.prices, Mapping):
+            raise InputError(
+                f"{self.name}: prices: found {shown(self.prices)}, allowed is a price for each of some layers; write "
+                f'prices={{"lif1": 2.0}}'
+            )
+        prices = {layer: as_number(f"prices of {layer}", x, 0, LARGEST_PRICE) for layer, x in self.prices.items()}
+        object.__setattr__(self, "prices", prices)
+        self._close("prices")
+
+    def _check_thresholds(self) -> None:
+        kinds = (("perturbation", PerturbationSettings, "low=0.4, high=2.5"), ("dial", DialTraining, "high_price=10.0"))
+        for what, kind, example in kinds:
+            value = getattr(self, what)
+            if value is not None and not isinstance(value, kind):
+                raise InputError(
+                    f"{self.name}: {what}: found {shown(value)}, allowed are {kind.__name__} and None; write "
+                    f"{what}={kind.__name__}({example})"
+                )
         if self.dial is not None and self.perturbation is not None:
             raise InputError(f"{self.name}: found a perturbation beside a dial, allowed is one; a dial has its jitter")
 
+    def _check_then(self) -> None:
+        if not isinstance(self.then, Sequence) or not all(isinstance(each, Recipe) for each in self.then):
+            raise InputError(
+                f"{self.name}: then: found {shown(self.then)}, allowed are recipes in a tuple; write then=(recipe,)"
+            )
+        object.__setattr__(self, "then", tuple(stage for each in self.then for stage in each.stages))
+
     @property
     def stages(self) -> tuple[Recipe, ...]:
-        """This recipe, and those that follow it."""
-        return tuple(self._stages())
+        """Each stage as a recipe of its own, which nothing follows."""
+        return (replace(self, then=()), *self.then) if self.then else (self,)
 
-    def _stages(self) -> Iterator[Recipe]:
-        stage: Recipe | None = self
-        while stage is not None:
-            yield stage
-            stage = stage.then
+    def each(self, change: Callable[[Recipe], Recipe]) -> Recipe:
+        """The recipe whose stages are what ``change`` makes of this one's.
+
+        >>> recipe("l1").each(lambda stage: replace(stage, epochs=3)).then[0].epochs
+        3
+        """
+        first, *later = (change(stage) for stage in self.stages)
+        return replace(first, then=later)
 
 
 def _gentle(name: str, **settings: object) -> Recipe:
@@ -152,20 +201,26 @@ def _gentle(name: str, **settings: object) -> Recipe:
     return Recipe(name, **(common | settings))  # type: ignore[arg-type]
 
 
+def _priced(name: str, **settings: object) -> Recipe:
+    """A price on spikes, as long again once it has risen."""
+    first = _gentle(name, spike_price=0.1, **settings)
+    return replace(first, then=(replace(first, warm_up=0.0),))
+
+
 def _dialled(name: str, price: float, dial: DialTraining, epochs: int, **settings: object) -> Recipe:
     """A light price, then a dial as long again, whose slopes are brought together during the last three eighths."""
     last = 3 * epochs // 8
     few = _gentle("dial in groups", dial=replace(dial, groups=8), epochs=last, learning_rate=1e-3, average_from=0.2,
                   **settings)  # fmt: skip
-    free = _gentle("dial", dial=dial, epochs=epochs - last, then=few, **settings)
-    return _gentle(name, spike_price=price, epochs=epochs, then=free, **settings)
+    free = _gentle("dial", dial=dial, epochs=epochs - last, **settings)
+    return _gentle(name, spike_price=price, epochs=epochs, then=(free, few), **settings)
 
 
 RECIPES = {
     "plain": Recipe("plain"),
-    "l1": _gentle("l1", spike_price=0.1, then=_gentle("l1", spike_price=0.1, warm_up=0.0)),
-    "l2": _gentle("l2", spike_price=0.1, penalty="l2", then=_gentle("l2", spike_price=0.1, penalty="l2", warm_up=0.0)),
-    "perturbed": Recipe("perturbed", spike_price=0.2, perturbation={"low": 0.4, "high": 2.5}),
+    "l1": _priced("l1"),
+    "l2": _priced("l2", penalty="l2"),
+    "perturbed": Recipe("perturbed", spike_price=0.2, perturbation=PerturbationSettings(low=0.4, high=2.5)),
     "aspen": _dialled("aspen", 0.1, DialTraining(), 32),
     "aspen-norm": _dialled(
         "aspen-norm", 0.03, DialTraining(low_price=0.002, high_price=3.0, slope=1.2), 20,

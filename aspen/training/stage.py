@@ -1,4 +1,4 @@
-"""The training loop behind :func:`aspen.fit`: stages, epochs, steps, and what is kept between them.
+"""One stage of a training: its epochs, its steps, and the weights that it keeps.
 
 Every random number of an epoch (order, encoding, perturbation, jitter, dropout) follows from seed, stage and epoch. So
 a training that is resumed at the start of an epoch goes on to the bit, with nothing but the weights and the optimizer's
@@ -8,9 +8,9 @@ state from the checkpoint.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, cos, isfinite, pi
 from typing import Any
 
@@ -20,108 +20,94 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from aspen._base.arrays import Array, as_array
+from aspen._base.arrays import Array
 from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
-from aspen.errors import InputError, ModelError, TrainingError
+from aspen.errors import TrainingError
 from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.thresholds.learned_dial import LearnedDial, learn_dial
-from aspen.thresholds.perturbation import perturb_thresholds
+from aspen.thresholds.perturbation import attach_perturbation
+from aspen.training.averaging import RunningAverage, fresh_statistics
+from aspen.training.inputs import batch_of, training_inputs
+from aspen.training.loss import draw_knobs, price_of, scores_of
 from aspen.training.penalties import SpikePenalty, operation_costs
 from aspen.training.processes import rank_and_world, sum_gradients
 from aspen.training.recipes import DialTraining, Recipe
 
-SILENT_EPOCHS = 5
-"""A network whose hidden layers say nothing for so many epochs is given up."""
 
-
-@dataclass
-class Epoch:
-    """What was measured after an epoch.
+@dataclass(frozen=True)
+class Task:
+    """What is trained, on what.
 
     Args:
-        stage, epoch: which, from 0.
-        loss: mean over the training samples.
-        settings: knob settings that were tried on validation data.
-        accuracy, spikes: validation accuracy (0 to 1) and hidden spikes per inference at each.
-        dead: fraction of the hidden neurons that never spiked on validation data, at the first setting.
+        model: the user's model; ``runner`` is what is called, the model itself or its fused self.
+        data: what to learn.
+        sample: an encoded input, (time, 1, *shape).
+        seed: of everything random.
     """
 
-    stage: int
-    epoch: int
-    loss: float
-    settings: list[float]
-    accuracy: list[float]
-    spikes: list[float]
-    dead: float
-
-
-@dataclass
-class Progress:
-    """Where a training stands: the next stage and epoch, what was measured, the best weights so far."""
-
-    stage: int = 0
-    epoch: int = 0
-    history: list[Epoch] = field(default_factory=list)
-    best: dict[str, Any] | None = None
+    model: nn.Module
+    runner: nn.Module
+    data: Dataset
+    sample: Tensor
+    seed: int
 
 
 class Stage:
     """One stage of a training: a recipe with its optimizer, dial and running average.
 
     Args:
-        model: the user's model; ``runner`` is what is called, the model itself or its fused self.
-        data: what to learn.
+        task: what is trained, on what.
         recipe: of this stage.
-        sample: an encoded input, (time, 1, *shape).
-        seed: of everything random.
         index: number of the stage.
         before: the dial of the stage before, which a dial of this one goes on with.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        runner: nn.Module,
-        data: Dataset,
-        recipe: Recipe,
-        sample: Tensor,
-        seed: int,
-        index: int,
-        before: DialProfile | None,
-    ) -> None:
-        self.model, self.runner, self.data, self.recipe = model, runner, data, recipe
-        self.seed, self.index, self.before = seed, index, before
+    def __init__(self, task: Task, recipe: Recipe, index: int = 0, before: DialProfile | None = None) -> None:
+        self.task, self.recipe, self.index, self.before = task, recipe, index, before
         self.rank, self.world = rank_and_world()
-        self.hidden = hidden_layers(model)
-        costs = operation_costs(model, torch.ones_like(sample[:2])) if recipe.cost == "operations" else None
+        self.hidden = hidden_layers(task.model)
+        like_two_steps = torch.ones_like(task.sample[:2])
+        costs = operation_costs(task.model, like_two_steps) if recipe.cost == "operations" else None
         self.penalty = SpikePenalty(recipe, costs)
-        self.dial: LearnedDial | None = None
-        if recipe.dial is not None:
-            part = recipe.dial
-            self.dial = learn_dial(
-                model,
-                sample,
-                slope=part.slope,
-                offset=part.offset,
-                jitter=part.jitter,
-                groups=part.groups,
-                begin=before,
-                seed=0,
-            )
+        self.dial = None if recipe.dial is None else self._attach(recipe.dial)
         self.frozen = recipe.dial is not None and recipe.dial.frozen
-        own = [] if self.frozen else list(model.parameters())
-        groups: list[dict[str, Any]] = [{"params": own, "lr": recipe.learning_rate}]
-        if self.dial is not None and recipe.dial is not None:
-            rate = recipe.learning_rate * recipe.dial.rate
-            groups.append({"params": list(self.dial.parameters()), "lr": rate, "weight_decay": 0.0})
-        self.parameters = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-        self.batches = ceil(len(data.train) / recipe.batch_size)
+        groups = self._parameter_groups()
+        self.parameters: list[Tensor] = [parameter for group in groups for parameter in group["params"]]
+        self.batches = ceil(len(task.data.train) / recipe.batch_size)
         self.total = recipe.epochs * self.batches
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.average: list[Tensor] | None = None
+        self.average = RunningAverage(self.parameters, recipe.average, recipe.average_from * self.total)
+
+    def _attach(self, dial: DialTraining) -> LearnedDial:
+        return learn_dial(
+            self.task.model,
+            self.task.sample,
+            slope=dial.slope,
+            offset=dial.offset,
+            jitter=dial.jitter,
+            groups=dial.groups,
+            begin=self.before,
+            seed=0,
+        )
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimizer changes: the weights, unless they are frozen, and the dial at a rate of its own."""
+        rate = self.recipe.learning_rate
+        groups: list[dict[str, Any]] = [
+            {"params": [] if self.frozen else list(self.task.model.parameters()), "lr": rate}
+        ]
+        if self.dial is not None and self.recipe.dial is not None:
+            parameters = list(self.dial.parameters())
+            groups.append({"params": parameters, "lr": rate * self.recipe.dial.rate, "weight_decay": 0.0})
+        return groups
+
+    def _rate(self, done: int) -> float:
+        """Factor on the learning rate after ``done`` steps."""
+        rise = self.recipe.rise * self.total
+        return min((done + 1) / rise if rise else 1.0, 1.0) * (1 + cos(pi * done / self.total)) / 2
 
     def run_epoch(self, epoch: int) -> float:
         """Train one epoch; the mean loss.
@@ -129,10 +115,10 @@ class Stage:
         Raises:
             TrainingError: the loss or its gradient is not finite. The weights are those of the start of the epoch.
         """
-        rng = np.random.default_rng([self.seed, self.index, epoch])
+        rng = np.random.default_rng([self.task.seed, self.index, epoch])
         kept = self._now()
-        inputs = self._inputs(int(rng.integers(2**31)))
-        order = rng.permutation(len(self.data.train))
+        inputs = training_inputs(self.task.data, int(rng.integers(2**31)))
+        order = rng.permutation(len(self.task.data.train))
         torch.manual_seed(int(rng.integers(2**31)) + self.rank)
         losses: list[float] = []
         self._begin()
@@ -141,44 +127,27 @@ class Stage:
                 try:
                     losses.append(self._step(epoch * self.batches + number, inputs, part, rng))
                 except _NotFinite as error:
-                    self.load_weights(kept)
+                    self._load_weights(kept)
                     raise TrainingError(
                         f"{error} in epoch {epoch + 1} of recipe {self.recipe.name!r}, step {number + 1}; "
                         f"the weights are those before this epoch; lower the learning rate or the spike price"
                     ) from None
         return float(np.mean(losses))
 
-    def _rate(self, done: int) -> float:
-        """Factor on the learning rate after ``done`` steps."""
-        rise = self.recipe.rise * self.total
-        return min((done + 1) / rise if rise else 1.0, 1.0) * (1 + cos(pi * done / self.total)) / 2
-
-    def _inputs(self, seed: int) -> Array:
-        """The training data, made and encoded anew only where that is random."""
-        encoder, augment = self.data.encoder, self.data.augment
-        if augment is not None:
-            made = as_array("augment", augment(self.data.train, np.random.default_rng(seed)), "return values alone")
-            if made.ndim == 0 or len(made) != len(self.data.train):
-                raise InputError(
-                    f"augment: found values of shape {made.shape} for {len(self.data.train)} samples, allowed is one "
-                    f"for each; return as many"
-                )
-            return encoder.encode(made, seed=seed)
-        if getattr(encoder, "random", True):
-            return encoder.encode(self.data.train.values, seed=seed)
-        return self.data.spikes("train")
-
-    def _restore(self, kept: list[Tensor]) -> None:
-        with torch.no_grad():
-            for parameter, values in zip(self.parameters, kept, strict=True):
-                parameter.copy_(values)
+    def _begin(self) -> None:
+        """Training mode, but of BatchNorm in a frozen network."""
+        self.task.model.train()
+        for module in self.task.model.modules():
+            if self.frozen and isinstance(module, _BatchNorm):
+                module.eval()
 
     @contextmanager
     def _perturbed(self, seed: int) -> Iterator[None]:
         """The thresholds moved as the recipe says, or the dial's jitter drawn anew."""
         handle = None
         if self.recipe.perturbation is not None:
-            handle = perturb_thresholds(self.model, seed=seed, **self.recipe.perturbation)  # type: ignore[arg-type]
+            generator = torch.Generator().manual_seed(seed)
+            handle = attach_perturbation(self.task.model, self.recipe.perturbation, generator)
         if self.dial is not None:
             self.dial.reseed(seed)
         try:
@@ -188,19 +157,10 @@ class Stage:
                 handle.remove()
 
     def _step(self, done: int, inputs: Array, part: Array, rng: np.random.Generator) -> float:
+        """One step on the samples ``part``, of which each process takes its share; their mean loss."""
         mine = slice(self.rank, None, self.world)
-        batch = self._batch(inputs, part[mine])
-        labels = torch.from_numpy(self.data.train.labels[part[mine]]).to(batch.device)
-        price = self._price(done, len(part), rng, mine).to(batch.device, batch.dtype)
-        with count_spikes(self.hidden) as spikes:
-            scores = scores_of(self.runner(batch), self.recipe.scores == "mean", len(labels))
-        smoothing = self.recipe.label_smoothing
-        loss = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=smoothing)
-        if bool(price.any()):
-            loss = loss + price * self.penalty(spikes, len(labels))
-        if self.dial is not None:
-            loss = loss / (1 + price).sqrt()
-        share = loss.mean() * (len(labels) / len(part))
+        price = self._price(done, len(part), rng, mine)
+        share = self._loss(inputs, part[mine], price) * (len(price) / len(part))
         self.optimizer.zero_grad()
         share.backward()
         mean = sum_gradients(self.parameters, share)
@@ -209,8 +169,23 @@ class Stage:
         _check_finite("gradient", float(norm))  # of membranes that are NaN, which neither spike nor show in the loss
         self.optimizer.step()
         self.schedule.step()
-        self._follow(done + 1)
+        self.average.follow(done + 1)
         return mean
+
+    def _loss(self, inputs: Array, part: Array, price: Tensor) -> Tensor:
+        """The mean loss of the samples ``part`` of the encoded ``inputs``, with a price on the spikes of each."""
+        batch = self._batch(inputs, part)
+        labels = torch.from_numpy(self.task.data.train.labels[part]).to(batch.device)
+        price = price.to(batch.device, batch.dtype)
+        with count_spikes(self.hidden) as spikes:
+            scores = scores_of(self.task.runner(batch), self.recipe.scores == "mean", len(labels))
+        smoothing = self.recipe.label_smoothing
+        loss = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=smoothing)
+        if bool(price.any()):
+            loss = loss + price * self.penalty(spikes, len(labels))
+        if self.dial is not None:
+            loss = loss / (1 + price).sqrt()
+        return loss.mean()
 
     def _price(self, done: int, batch: int, rng: np.random.Generator, mine: slice) -> Tensor:
         """The price on spikes of ``mine`` of a batch; with a dial, that of the knobs that are drawn and set here."""
@@ -222,102 +197,66 @@ class Stage:
         self.dial.turn(knobs.to(self.parameters[0].dtype))
         return price_of(self.recipe.dial, knobs)
 
-    def _follow(self, done: int) -> None:
-        """Keep the running average of the weights."""
-        recipe = self.recipe
-        if not recipe.average or done < recipe.average_from * self.total:
-            return
-        now = [parameter.detach() for parameter in self.parameters]
-        if self.average is None:
-            self.average = [values.clone() for values in now]
-            return
-        for kept, values in zip(self.average, now, strict=True):
-            kept.mul_(recipe.average).add_(values, alpha=1 - recipe.average)
+    def _batch(self, inputs: Array, part: Array) -> Tensor:
+        return batch_of(inputs, part, self.parameters[0])
 
     def finish(self, best: dict[str, Any] | None = None) -> None:
         """Put the averaged weights in place, or the ``best`` ones, with the statistics of BatchNorm for them."""
-        self._use_average()
+        self.average.use()
         if best is not None:
-            self.load_weights(best)
+            self._load_weights(best)
         self._settle()
-
-    def _use_average(self) -> None:
-        if self.average is not None:
-            self._restore(self.average)
-
-    def _begin(self) -> None:
-        """Training mode, but of BatchNorm in a frozen network."""
-        self.model.train()
-        for module in self.model.modules():
-            if self.frozen and isinstance(module, _BatchNorm):
-                module.eval()
 
     def _settle(self) -> None:
         """Take the statistics of BatchNorm anew: those of the training were of other weights, and fade."""
         self._begin()
-        norms = [n for n in self.model.modules() if isinstance(n, _BatchNorm) and n.training and n.track_running_stats]
+        modules = self.task.model.modules()
+        norms = [n for n in modules if isinstance(n, _BatchNorm) and n.training and n.track_running_stats]
         if not norms:
             return
-        rng = np.random.default_rng([self.seed, self.index, self.recipe.epochs])
-        inputs = self.data.spikes("train")
-        fading = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # torch's word for the mean of all batches
-        with torch.no_grad(), self._perturbed(int(rng.integers(2**31))):
-            for part in np.array_split(rng.permutation(len(self.data.train)), self.batches):
+        rng = np.random.default_rng([self.task.seed, self.index, self.recipe.epochs])
+        inputs = self.task.data.spikes("train")
+        with fresh_statistics(norms), torch.no_grad(), self._perturbed(int(rng.integers(2**31))):
+            for part in np.array_split(rng.permutation(len(self.task.data.train)), self.batches):
                 if self.dial is not None:
                     self.dial.turn(torch.from_numpy(draw_knobs(rng, len(part))).to(self.parameters[0].dtype))
-                self.runner(self._batch(inputs, part))
-        for norm, momentum in zip(norms, fading, strict=True):
-            norm.momentum = momentum
+                self.task.runner(self._batch(inputs, part))
 
-    def _batch(self, inputs: Array, part: Array) -> Tensor:
-        """Encoded samples as the model takes them."""
-        like = self.parameters[0]
-        return torch.from_numpy(np.ascontiguousarray(inputs[:, part])).to(like.device, like.dtype)
+    def close(self) -> None:
+        """Take the dial off the model."""
+        if self.dial is not None:
+            self.dial.remove()
 
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The averaged weights for as long as the block runs."""
-        kept = [parameter.detach().clone() for parameter in self.parameters]
-        self._use_average()
-        try:
-            yield
-        finally:
-            self._restore(kept)
-
-    def _now(self) -> dict[str, Any]:
-        """The weights as they are, with BatchNorm's statistics."""
-        dial = None if self.dial is None else copy.deepcopy(self.dial.state_dict())
-        return {"model": copy.deepcopy(self.model.state_dict()), "dial": dial}
+    def weights(self) -> dict[str, Any]:
+        """The weights alone, averaged."""
+        with self.average.in_place():
+            return self._now()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs of this stage."""
+        average = self.average.values
         return {
             **self._now(),
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "schedule": self.schedule.state_dict(),
-            "average": None if self.average is None else [values.clone() for values in self.average],
+            "average": None if average is None else [values.clone() for values in average],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`."""
-        self.model.load_state_dict(state["model"])
-        if self.dial is not None:
-            self.dial.load_state_dict(state["dial"])
+        self._load_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.average = state["average"]
+        self.average.values = state["average"]
 
-    def weights(self) -> dict[str, Any]:
-        """The weights alone, averaged."""
-        with self.averaged():
-            return self._now()
+    def _now(self) -> dict[str, Any]:
+        """The weights as they are, with BatchNorm's statistics."""
+        dial = None if self.dial is None else copy.deepcopy(self.dial.state_dict())
+        return {"model": copy.deepcopy(self.task.model.state_dict()), "dial": dial}
 
-    def load_weights(self, weights: dict[str, Any]) -> None:
+    def _load_weights(self, weights: dict[str, Any]) -> None:
         """Put :meth:`weights` in place."""
-        self.model.load_state_dict(weights["model"])
+        self.task.model.load_state_dict(weights["model"])
         if self.dial is not None:
             self.dial.load_state_dict(weights["dial"])
 
@@ -329,47 +268,3 @@ class _NotFinite(Exception):
 def _check_finite(what: str, number: float) -> None:
     if not isfinite(number):
         raise _NotFinite(f"{what}: found {number}")
-
-
-def draw_knobs(rng: np.random.Generator, batch: int) -> Array:
-    """Knobs for the samples of a batch, (batch,): one in each equal part of -0.1 to 1.1, then clipped to 0 to 1."""
-    return np.clip((rng.permutation(batch) + rng.random(batch)) / batch * 1.2 - 0.1, 0.0, 1.0)
-
-
-def price_of(dial: DialTraining, knobs: Tensor) -> Tensor:
-    """The price on spikes at each knob."""
-    return dial.low_price * (dial.high_price / dial.low_price) ** knobs
-
-
-def scores_of(answer: Any, mean: bool = False, batch: int | None = None) -> Tensor:
-    """(batch, classes) of what a model returns: (time, batch, classes) summed or averaged, or (batch, classes).
-
-    Of a tuple or a list, the first part counts.
-
-    Args:
-        answer: what the model returned.
-        mean: whether the mean over time is taken, not the sum.
-        batch: number of samples; ``None``: as many as the answer has.
-
-    Raises:
-        ModelError: it is something else, or of another number of samples.
-    """
-    first = answer[0] if isinstance(answer, (tuple, list)) and answer else answer
-    if not isinstance(first, Tensor) or first.ndim not in (2, 3):
-        found = tuple(first.shape) if isinstance(first, Tensor) else type(first).__name__
-        raise ModelError(
-            f"model: found an answer {found}, allowed is (time, batch, classes) or (batch, classes), alone or first "
-            f"in a tuple; return it like that"
-        )
-    if batch is not None and first.shape[-2] != batch:
-        raise ModelError(
-            f"model: found an answer of shape {tuple(first.shape)} for {batch} samples, allowed is (time, {batch}, "
-            f"classes) or ({batch}, classes); transpose it"
-        )
-    if first.ndim == 2:
-        return first
-    return first.mean(dim=0) if mean else first.sum(dim=0)
-
-
-Report = Callable[[Epoch, int], None]
-"""Called after each epoch with what was measured and the number of epochs of all stages."""

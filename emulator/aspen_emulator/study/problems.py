@@ -66,6 +66,7 @@ class Problem:
 
     def recipe(self, cell: str) -> Recipe:
         """How a network is trained; all but ``plain`` and ``perturbed`` go on from ``warm``."""
+        from aspen.thresholds.settings import PerturbationSettings
         from aspen.training.recipes import Recipe
 
         common: dict[str, object] = {"learning_rate": self.learning_rate, "average": 0.99, **self.settings}
@@ -75,11 +76,10 @@ class Problem:
         if cell == DIAL:
             return self._dialled(base)
         if cell == "plain":
-            return replace(base, then=base)
+            return replace(base, then=(base,))
         if cell == "perturbed":
-            moved: Mapping[str, object] = {"low": 0.4, "high": 2.5}
-            first = replace(base, spike_price=0.2, perturbation=moved)
-            return replace(first, then=replace(first, warm_up=0.0))
+            first = replace(base, spike_price=0.2, perturbation=PerturbationSettings(low=0.4, high=2.5))
+            return replace(first, then=(replace(first, warm_up=0.0),))
         return replace(base, spike_price=float(cell.partition("-")[2]), warm_up=0.0)
 
     def _dialled(self, base: Recipe) -> Recipe:
@@ -97,7 +97,7 @@ class Problem:
             learning_rate=self.learning_rate / 2,
             average_from=0.2,
         )
-        return replace(base, dial=dial, epochs=max(1, self.epochs - grouped), then=last)
+        return replace(base, dial=dial, epochs=max(1, self.epochs - grouped), then=(last,))
 
     def begins_with(self, cell: str) -> str | None:
         """The network whose weights ``cell`` begins with."""

@@ -27,11 +27,12 @@ import aspen
 from aspen._base import compiling as _compiling
 from aspen._base import progress as _progress
 from aspen._base.compiling import LINE, PAUSE, Teller, tell_of_compiling
-from aspen._base.progress import in_notebook, is_watched, reporting, tell, telling
+from aspen._base.progress import in_notebook, is_watched, tell, telling
 from aspen.data import digits
 from aspen.errors import InputError
 from aspen.models.ready import DenseNet
-from aspen.training.stage import Epoch
+from aspen.training.history import Epoch
+from aspen.training.progress import reporting
 from aspen_emulator.cli import main
 
 
@@ -98,7 +99,7 @@ def test_a_function_is_called_instead_of_a_bar() -> None:
 def test_a_resumed_training_begins_its_bar_where_it_was() -> None:
     with standard_error("pipe") as told, reporting(True, 5, "train", done=4) as report:
         assert report is not None
-        report(Epoch(0, 4, 1.0, [0.5], [0.25], [12.0], 0.0), 5)
+        report(Epoch(0, 4, 1.0, (0.5,), (0.25,), (12.0,), 0.0), 5)
         assert "5/5" in told()
 
 

@@ -20,10 +20,11 @@ from aspen.data import Dataset, RateEncoder, Samples
 from aspen.errors import FileFormatError, InputError, TrainingError
 from aspen.exporting import export
 from aspen.models.ready import DenseNet
+from aspen.thresholds.settings import PerturbationSettings
 from aspen.training.fit import Fitted, fit
+from aspen.training.loss import draw_knobs
 from aspen.training.penalties import operation_costs
 from aspen.training.recipes import RECIPES, DialTraining, Recipe
-from aspen.training.stage import draw_knobs
 from aspen_emulator import run
 from tests import ROOT
 
@@ -40,9 +41,9 @@ def halves(samples: int = 240) -> Dataset:
 
 DATA = halves()
 QUICK = Recipe("quick", spike_price=0.05, epochs=3, batch_size=16, average=0.9)
-DIALLED = replace(QUICK, then=replace(QUICK, name="dial", dial=DialTraining(high_price=3.0), then=None))
+DIALLED = replace(QUICK, then=(replace(QUICK, name="dial", dial=DialTraining(high_price=3.0)),))
 LAST = replace(QUICK, epochs=2, dial=DialTraining(high_price=3.0, groups=2))
-GROUPED = replace(DIALLED, name="groups", epochs=2, then=replace(DIALLED.stages[1], epochs=2, then=LAST))
+GROUPED = replace(DIALLED, name="groups", epochs=2, then=(replace(DIALLED.stages[1], epochs=2), LAST))
 
 
 def model() -> DenseNet:
@@ -128,11 +129,11 @@ def test_a_killed_process_resumes_to_the_bit(tmp_path: Path) -> None:
 def test_a_learned_dial_fits_the_exported_network() -> None:
     torch.manual_seed(0)
     net = DenseNet((8, 12, 2))
-    first, second = (replace(stage, batch_size=8, spike_price=0.01, then=None) for stage in DIALLED.stages)
-    fitted = fit(net, DATA, replace(first, epochs=12, then=replace(second, epochs=25)), seed=0)
+    first, second = (replace(stage, batch_size=8, spike_price=0.01) for stage in DIALLED.stages)
+    fitted = fit(net, DATA, replace(first, epochs=12, then=(replace(second, epochs=25),)), seed=0)
     assert fitted.profile is not None
     assert {entry.stage for entry in fitted.history} == {0, 1}
-    assert fitted.history[-1].settings == [0.0, 0.5, 1.0]
+    assert fitted.history[-1].settings == (0.0, 0.5, 1.0)
     assert fitted.validation_spikes[-1] == fitted.history[-1].spikes[0] > 0
     network = export(net, torch.from_numpy(DATA.spikes("train")[:, :2]).float())
     fitted.profile.check(network)
@@ -216,7 +217,7 @@ def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
         ({"cost": "joules"}, "cost: found 'joules', allowed are spikes, operations"),
         ({"average": 1.0}, "average: found 1.0"),
         ({"learning_rate": 0.0}, "learning_rate: found 0.0"),
-        ({"dial": DialTraining(), "perturbation": {}}, "found a perturbation beside a dial"),
+        ({"dial": DialTraining(), "perturbation": PerturbationSettings()}, "found a perturbation beside a dial"),
     ],
 )
 def test_bad_recipes_are_refused(settings: Any, message: str) -> None:

@@ -13,11 +13,12 @@ import torch
 from aspen.errors import TrainingError
 from aspen.models.ready import DenseNet
 from aspen.training.fit import Fitted, fit
+from aspen.training.history import Epoch
 from aspen.training.recipes import Recipe
-from aspen.training.stage import SILENT_EPOCHS, Epoch
+from aspen.training.trainer import SILENT_EPOCHS
 from tests.aspen.training.test_fit import DATA, DIALLED, QUICK
 
-PATIENT = replace(QUICK, epochs=60, patience=2, then=replace(QUICK, epochs=2))
+PATIENT = replace(QUICK, epochs=60, patience=2, then=(replace(QUICK, epochs=2),))
 DEADLY = replace(QUICK, spike_price=1e4, epochs=20, warm_up=0.5, learning_rate=3e-2)
 
 

@@ -19,13 +19,14 @@ from aspen.fused import fuse
 from aspen.models.ready import DenseNet
 from aspen.training import fit as training
 from aspen.training.fit import fit
+from aspen.training.loss import scores_of
 from aspen.training.recipes import DialTraining, Recipe
-from aspen.training.stage import Stage, scores_of
+from aspen.training.stage import Stage, Task
 from aspen_emulator import run
 from tests.aspen.training.test_fit import DATA
 
 QUICK = Recipe("quick", spike_price=0.05, epochs=8, batch_size=16, average=0.9, scores="mean", learning_rate=2e-2)
-DIALLED = replace(QUICK, then=replace(QUICK, dial=DialTraining(high_price=1.0), patience=5, epochs=3))
+DIALLED = replace(QUICK, then=(replace(QUICK, dial=DialTraining(high_price=1.0), patience=5, epochs=3),))
 
 
 def normed() -> DenseNet:
@@ -144,16 +145,8 @@ def test_only_the_training_data_is_augmented_and_anew_in_each_epoch() -> None:
 
 def test_the_learning_rate_rises_and_falls() -> None:
     net = normed()
-    stage = Stage(
-        net,
-        fuse(net, batch_norm="over_time"),
-        DATA,
-        replace(QUICK, rise=0.5, epochs=3),
-        torch.zeros(12, 1, 8),
-        0,
-        0,
-        None,
-    )
+    task = Task(net, fuse(net, batch_norm="over_time"), DATA, torch.zeros(12, 1, 8), 0)
+    stage = Stage(task, replace(QUICK, rise=0.5, epochs=3))
     rates = []
     for epoch in range(3):
         rates.append(stage.optimizer.param_groups[0]["lr"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,12 @@ from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError
 from aspen.exporting import export
 from aspen.models.ready import DenseNet
-from aspen.training.checkpoints import differences
+from aspen.thresholds.perturbation import perturb_thresholds
+from aspen.thresholds.settings import PerturbationSettings
+from aspen.training.checkpoints import differences, settings_of
 from aspen.training.fit import fit
 from aspen.training.recipes import DialTraining
+from aspen.training.stage import Task
 from tests.aspen.training.test_fit import DATA, QUICK, model
 
 ONE = replace(QUICK, epochs=1)
@@ -200,8 +204,10 @@ def test_data_that_cannot_be_trained_on_is_refused(data: Any, message: str) -> N
     ("recipe", "message"),
     [
         (replace(ONE, prices={"lif3": 2.0}), "quick: prices: found layer 'lif3', allowed are lif1, lif2"),
-        (replace(ONE, perturbation={"lo": 2.0}), "quick: perturbation: found setting 'lo', .* did you mean 'low'"),
-        (replace(ONE, perturbation={"seed": 2}), "quick: perturbation: found setting 'seed', allowed are distribution"),
+        (
+            replace(ONE, then=(replace(ONE, perturbation=PerturbationSettings(layers=("lif4",))),)),
+            "layer: found 'lif4', allowed: the spiking layers lif1, lif2, lif3",
+        ),
         (None, "recipe: found None, allowed are plain, l1"),
     ],
 )
@@ -212,19 +218,31 @@ def test_recipes_for_something_else_are_refused(recipe: Any, message: str) -> No
     assert "forward" not in vars(net)
 
 
+def test_a_perturbed_model_is_refused_before_its_first_stage_and_not_at_its_dial() -> None:
+    net = model()
+    before = copy.deepcopy(net.state_dict())
+    with (
+        perturb_thresholds(net),
+        pytest.raises(ModelError, match="lif1: found a perturbation or dial attached"),
+    ):
+        fit(net, DATA, replace(ONE, then=(replace(ONE, dial=DialTraining()),)))
+    assert all(torch.equal(values, before[name]) for name, values in net.state_dict().items())
+
+
 def test_a_checkpoint_says_which_stage_differs_in_which_setting() -> None:
-    stages = replace(ONE, then=replace(ONE, dial=DialTraining()))
-    other = replace(ONE, then=replace(ONE, dial=DialTraining(high_price=3.0), epochs=2))
-    kept, now = ({"recipe": [repr(stage) for stage in recipe.stages], "input": "a"} for recipe in (stages, other))
+    stages = replace(ONE, then=(replace(ONE, dial=DialTraining()),))
+    other = replace(ONE, then=(replace(ONE, dial=DialTraining(high_price=3.0), epochs=2),))
+    net = model()
+    task = Task(net, net, DATA, torch.ones(12, 1, 8), 0)
+    kept, now = settings_of(task, stages.stages), settings_of(task, other.stages)
     assert differences(kept, now) == [
         "recipe (stage 2: dial.high_price: found 10.0, now 3.0)",
         "recipe (stage 2: epochs: found 1, now 2)",
     ]
     assert differences({**kept, "input": "b"}, kept) == ["input"]
-    brackets = "(" * 10
-    assert differences({"recipe": [brackets]}, {"recipe": ["Recipe()"]}) == [
-        "recipe (text: found ((((((((((, now None)"
-    ]
+    moved = settings_of(task, [replace(ONE, perturbation=PerturbationSettings())])
+    assert differences(moved, settings_of(task, [ONE])) == ["recipe (perturbation)"]
+    assert differences({"recipe": ["a"]}, {"recipe": ["b"]}) == ["recipe (all: found 'a', now 'b')"]
 
 
 @pytest.mark.parametrize(

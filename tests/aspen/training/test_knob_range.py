@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,12 @@ from aspen.models.layers import hidden_layers
 from aspen.models.ready import DenseNet
 from aspen.network.network import load_network
 from aspen.thresholds.knob import get_threshold_scale
+from aspen.thresholds.settings import PerturbationSettings
 from aspen.training.fit import evaluate, fit
-from aspen.training.knob_range import KNOBS, KnobRange, find_knob_range, made_range, settings_of
+from aspen.training.knob_range import RANGE_KNOBS, KnobRange, find_knob_range, made_range, settings_of
 from aspen.training.measuring import Counted
 from aspen.training.recipes import RECIPES, DialTraining, Recipe
-from aspen.training.stage import Stage
+from aspen.training.stage import Stage, Task
 from tests.aspen.training.test_fit import DATA, QUICK, model
 from tests.emulator.cli.test_cli import Aspen, aspen
 
@@ -95,15 +97,15 @@ def test_validation_data_of_one_class_say_nothing() -> None:
     ],
 )  # fmt: skip
 def test_a_knob_is_tried_over_the_range_that_it_was_trained_for(
-    perturbation: dict[str, object], settings: tuple[float, ...]
+    perturbation: dict[str, Any], settings: tuple[float, ...]
 ) -> None:
-    tried = settings_of(Recipe("moved", perturbation=perturbation))
+    tried = settings_of(Recipe("moved", perturbation=PerturbationSettings(**perturbation)))
     assert list(tried) == sorted(set(tried))
     wanted = settings if len(settings) != 2 else (tried[0], tried[-1])
     assert (wanted if len(settings) != 2 else tried) == tried
     assert (tried[0], tried[-1]) == pytest.approx((settings[0], settings[-1]))
     assert settings_of(QUICK) == (1.0,)
-    assert settings_of(replace(QUICK, dial=DialTraining())) == KNOBS == (0.0, *KNOBS[1:-1], 1.0)
+    assert settings_of(replace(QUICK, dial=DialTraining())) == RANGE_KNOBS == (0.0, *RANGE_KNOBS[1:-1], 1.0)
 
 
 def swapped(part: str, seed: int = 0) -> Dataset:
@@ -141,7 +143,7 @@ def test_a_dial_that_is_at_chance_in_part_of_its_range_says_so() -> None:
     """At its sparse end the price outweighs the answers."""
     last = replace(QUICK, epochs=6, dial=DialTraining(high_price=30.0))
     with pytest.warns(TrainingWarning, match=r"dial: found at best .* to 1, which is chance.*usable is 0 to ") as seen:
-        fitted = fit(model(), DATA, replace(PLAIN, then=last), seed=3)
+        fitted = fit(model(), DATA, replace(PLAIN, then=(last,)), seed=3)
     assert fitted.knob_range is not None
     assert fitted.knob_range.warning == str(seen[0].message)
     assert 0.0 in fitted.knob_range.usable
@@ -152,7 +154,7 @@ def test_a_dial_that_is_at_chance_in_part_of_its_range_says_so() -> None:
 def test_asking_changes_nothing() -> None:
     net = model()
     sample = torch.from_numpy(DATA.spikes("train")[:, :1]).float()
-    stage = Stage(net, net, DATA, replace(QUICK, perturbation={}), sample, 0, 0, None)
+    stage = Stage(Task(net, net, DATA, sample, 0), replace(QUICK, perturbation=PerturbationSettings()))
     net.train()
     before = {name: values.clone() for name, values in net.state_dict().items()}
     drawn, scales = torch.get_rng_state(), get_threshold_scale(net)

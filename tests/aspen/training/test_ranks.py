@@ -34,7 +34,7 @@ if rank:
 calls = []
 fitted = fit(net, DATA, QUICK, seed=5, checkpoint=sys.argv[1] + ".checkpoint", progress=lambda *_: calls.append(1))
 torch.save({"weights": net.state_dict(), "loss": fitted.loss, "calls": len(calls)}, f"{sys.argv[1]}.{rank}")
-dialled = fit(model(), DATA, replace(DIALLED, epochs=1, then=replace(DIALLED.then, epochs=1)), seed=5)
+dialled = fit(model(), DATA, DIALLED.each(lambda stage: replace(stage, epochs=1)), seed=5)
 assert dialled.profile is not None
 try:
     fit(model(), DATA, replace(QUICK, batch_size=1))

@@ -16,9 +16,10 @@ from aspen.thresholds.distributions import make_distribution
 from aspen.thresholds.draws import PassDraws
 from aspen.thresholds.knob import set_threshold_scale
 from aspen.thresholds.learned_dial import learn_dial
+from aspen.training.loss import scores_of
 from aspen.training.penalties import SpikePenalty
 from aspen.training.recipes import DialTraining, Recipe
-from aspen.training.stage import Stage, scores_of
+from aspen.training.stage import Stage, Task
 from tests.aspen.training.test_fit import DATA, QUICK, model
 
 DIALLED = replace(QUICK, dial=DialTraining(low_price=0.5, high_price=8.0, jitter=0.0))
@@ -26,7 +27,7 @@ DIALLED = replace(QUICK, dial=DialTraining(low_price=0.5, high_price=8.0, jitter
 
 def stage(recipe: Recipe) -> Stage:
     net = model()
-    return Stage(net, net, DATA, recipe, torch.ones(12, 1, 8), 0, 0, None)
+    return Stage(Task(net, net, DATA, torch.ones(12, 1, 8), 0), recipe)
 
 
 def test_the_loss_of_a_dialled_step_is_weighed_by_the_price_of_each_sample() -> None:
@@ -34,7 +35,7 @@ def test_the_loss_of_a_dialled_step_is_weighed_by_the_price_of_each_sample() -> 
     price = made._price(0, len(part), np.random.default_rng(3), slice(None))
     assert float(price.max()) > 5 * float(price.min())
     with torch.no_grad(), count_spikes(made.hidden) as spikes:
-        scores = scores_of(made.runner(torch.from_numpy(inputs[:, part]).float()))
+        scores = scores_of(made.task.runner(torch.from_numpy(inputs[:, part]).float()))
     entropy = functional.cross_entropy(scores, torch.from_numpy(DATA.train.labels[part]), reduction="none")
     wanted = ((entropy + price * made.penalty(spikes, len(part))) / (1 + price).sqrt()).mean()
     assert made._step(0, inputs, part, np.random.default_rng(3)) == pytest.approx(float(wanted), rel=1e-5)
@@ -43,11 +44,11 @@ def test_the_loss_of_a_dialled_step_is_weighed_by_the_price_of_each_sample() -> 
 def test_the_average_begins_where_the_recipe_says() -> None:
     made = stage(replace(QUICK, average=0.9, average_from=0.5))
     for done in range(1, made.total + 1):
-        made._follow(done)
-        assert (made.average is not None) == (done >= made.total / 2)
+        made.average.follow(done)
+        assert (made.average.values is not None) == (done >= made.total / 2)
     never = stage(replace(QUICK, average=0.0))
-    never._follow(never.total)
-    assert never.average is None
+    never.average.follow(never.total)
+    assert never.average.values is None
 
 
 def test_below_the_target_spikes_have_no_price() -> None:

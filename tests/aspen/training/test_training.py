@@ -136,7 +136,7 @@ def test_progress_is_reported_after_each_epoch(small: Dataset) -> None:
     seen = []
     fit(model(), small, "plain", epochs=3, progress=lambda *values: seen.append(values))
     assert [(entry.epoch, total) for entry, total in seen] == [(0, 3), (1, 3), (2, 3)]
-    assert seen[0][0].settings == [1.0, 0.7, 1.5]
+    assert seen[0][0].settings == (1.0, 0.7, 1.5)
 
 
 def test_an_interrupted_training_leaves_a_plain_model(small: Dataset) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from aspen.data import digits
 from aspen.models.ready import DenseNet
 from aspen.training.fit import Fitted
-from aspen.training.stage import Epoch
+from aspen.training.history import Epoch
 from aspen.training.trained import Trained
 
 
@@ -15,7 +15,7 @@ class Finished(Fitted):
     """Exports what it was made with."""
 
     def __init__(self, trained: Trained, model: nn.Module | None = None) -> None:
-        super().__init__(model or DenseNet((6, 5, 4)), digits(), {}, [Epoch(0, 0, 0.5, [0.0], [0.9], [50.0], 0.0)])
+        super().__init__(model or DenseNet((6, 5, 4)), digits(), {}, [Epoch(0, 0, 0.5, (0.0,), (0.9,), (50.0,), 0.0)])
         self.trained = trained
 
     def export(self) -> Trained:

@@ -1,0 +1,67 @@
+"""What :func:`aspen.fit` gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from aspen.data import Dataset
+from aspen.dial.profile import DialProfile
+from aspen.training.history import Epoch
+from aspen.training.knob_range import KnobRange
+from aspen.training.trained import Trained
+
+
+@dataclass
+class Fitted:
+    """A model that was trained, and what was found: what :func:`aspen.fit` returns.
+
+    Args:
+        model: with the weights that were learned.
+        data: what it was trained on.
+        training: what an exported network says of its training: data, recipe and seed.
+        history: one entry for each epoch.
+        profile: the learned dial, where the recipe has one; knob 0 is its accurate end.
+        knob_range: whether the network can be used, and in which part of its knob's range.
+    """
+
+    model: nn.Module = field(repr=False)
+    data: Dataset = field(repr=False)
+    training: Mapping[str, object]
+    history: list[Epoch] = field(default_factory=list)
+    profile: DialProfile | None = None
+    knob_range: KnobRange | None = None
+
+    def export(self) -> Trained:
+        """The network, its dial folded, with its encoder: what is saved, compiled and run, without torch.
+
+        It is made of the model as it is now. For a model that you trained in a loop of your own, see
+        :meth:`aspen.Trained.of`.
+
+        Raises:
+            ModelError: something in the model cannot be mapped, as in :func:`aspen.export`.
+            InputError: the validation data hold zeros alone.
+        """
+        return Trained.of(self.model, self.data, self.profile, {**self.training, "epochs": len(self.history)})
+
+    @property
+    def warning(self) -> str:
+        """What of the knob's range cannot be used, in a sentence with a remedy; empty where all can."""
+        return "" if self.knob_range is None else self.knob_range.warning
+
+    @property
+    def loss(self) -> list[float]:
+        """Mean training loss of each epoch."""
+        return [entry.loss for entry in self.history]
+
+    @property
+    def validation_accuracy(self) -> list[float]:
+        """After each epoch, at the first knob setting."""
+        return [entry.accuracy[0] for entry in self.history]
+
+    @property
+    def validation_spikes(self) -> list[float]:
+        """Hidden spikes per inference after each epoch, at the first knob setting."""
+        return [entry.spikes[0] for entry in self.history]
