@@ -207,13 +207,25 @@ def _priced(name: str, **settings: object) -> Recipe:
     return replace(first, then=(replace(first, warm_up=0.0),))
 
 
+def dial_stages(base: Recipe, dial: DialTraining, groups: int) -> tuple[Recipe, Recipe]:
+    """How a dial is learned in the epochs of ``base``: freely, then with few slopes in each layer.
+
+    Args:
+        base: all other settings; each of the two has one epoch at least.
+        dial: as it begins.
+        groups: most different slopes in a layer; they are brought together during the last three eighths, at half the
+            learning rate.
+    """
+    last = max(1, 3 * base.epochs // 8)
+    free = replace(base, dial=dial, epochs=max(1, base.epochs - last))
+    few = replace(base, dial=replace(dial, groups=groups), epochs=last)
+    return free, replace(few, learning_rate=base.learning_rate / 2, average_from=0.2)
+
+
 def _dialled(name: str, price: float, dial: DialTraining, epochs: int, **settings: object) -> Recipe:
-    """A light price, then a dial as long again, whose slopes are brought together during the last three eighths."""
-    last = 3 * epochs // 8
-    few = _gentle("dial in groups", dial=replace(dial, groups=8), epochs=last, learning_rate=1e-3, average_from=0.2,
-                  **settings)  # fmt: skip
-    free = _gentle("dial", dial=dial, epochs=epochs - last, **settings)
-    return _gentle(name, spike_price=price, epochs=epochs, then=(free, few), **settings)
+    """A light price, then a dial as long again."""
+    free, few = dial_stages(_gentle("dial", epochs=epochs, **settings), dial, groups=8)
+    return _gentle(name, spike_price=price, epochs=epochs, then=(free, replace(few, name="dial in groups")), **settings)
 
 
 RECIPES = {

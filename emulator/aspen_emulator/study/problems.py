@@ -83,21 +83,14 @@ class Problem:
         return replace(base, spike_price=float(cell.partition("-")[2]), warm_up=0.0)
 
     def _dialled(self, base: Recipe) -> Recipe:
-        """The dial, whose slopes are brought together during the last three eighths where they must be few."""
-        from aspen.training.recipes import DialTraining
+        """The dial, whose slopes are brought together where they must be few."""
+        from aspen.training.recipes import DialTraining, dial_stages
 
         dial = DialTraining(low_price=self.low_price, high_price=self.high_price, slope=self.slope)
         if self.groups is None:
             return replace(base, dial=dial)
-        grouped = max(1, self.epochs * 3 // 8)
-        last = replace(
-            base,
-            dial=replace(dial, groups=self.groups),
-            epochs=grouped,
-            learning_rate=self.learning_rate / 2,
-            average_from=0.2,
-        )
-        return replace(base, dial=dial, epochs=max(1, self.epochs - grouped), then=(last,))
+        free, few = dial_stages(base, dial, self.groups)
+        return replace(free, then=(few,))
 
     def begins_with(self, cell: str) -> str | None:
         """The network whose weights ``cell`` begins with."""
