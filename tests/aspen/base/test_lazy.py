@@ -23,7 +23,9 @@ LAZY = ("aspen", "aspen_hardware", "aspen_emulator")
 def table(package: str) -> dict[str, str]:
     """Name -> module, as the imports of the package say: read as type checkers do, without running them."""
     tree = ast.parse(Path(str(import_module(package).__file__)).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.With)]
+    *_, block = tree.body
+    assert isinstance(block, ast.With)
+    assert len(tree.body) == 4  # its text, two imports, and the table: nothing else could say what is offered
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     assert all(alias.asname == alias.name for node in imports for alias in node.names)  # else they see nothing offered
     return {alias.name: str(node.module) for node in imports for alias in node.names}
