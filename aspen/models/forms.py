@@ -31,6 +31,11 @@ _PLAIN = (bool, int, float, str, type(None))
 class InputForm:
     """How a model takes its input.
 
+    >>> frames = torch.ones(25, 4, 64)  # (time, batch, inputs)
+    >>> batch_first = InputForm("loop", time_axis=1, batch_axis=0)
+    >>> [tuple(given.shape) for given in batch_first.given(frames)]
+    [(4, 25, 64)]
+
     Args:
         kind: ``loop`` (``forward`` is given all steps), ``step`` (one) or ``static`` (one input, which it repeats).
         time_axis: of what ``forward`` is given; None unless it loops.

@@ -33,6 +33,12 @@ def find_form(
 ) -> InputForm:
     """How the model takes its input, found out by running copies of it.
 
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> form = find_form(DenseNet((6, 4, 2)), torch.ones(10, 3, 6))
+    >>> form.kind, form.time_axis, form.batch_axis
+    ('loop', 0, 1)
+
     Args:
         model: a snnTorch model.
         sample: what ``forward`` is given; for a model that does one time step, its steps stacked, time first.

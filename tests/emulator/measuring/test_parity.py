@@ -18,7 +18,7 @@ from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.measuring.parity import parity, store_parity
 from aspen_hardware import compile
 from aspen_hardware.compiling.deployment import Deployment
-from tests.aspen.exporting.test_export import sequential
+from tests.aspen.exporting.models import sequential
 from tests.networks import float_network, random_spikes
 
 SPIKES = random_spikes(0, 25, 6, 6)
