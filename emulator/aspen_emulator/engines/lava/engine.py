@@ -20,16 +20,17 @@ from aspen._base.arrays import Array
 from aspen.errors import EngineError, InputError
 from aspen.network.network import Network
 from aspen.network.record import Record, kept_membranes
-from aspen_emulator.engines.inputs import check_input, thresholds_for
+from aspen_emulator.engines.inputs import check_input
 from aspen_emulator.engines.lava.isolation import SHUTDOWN_SECONDS, LavaWorker, Progress
 from aspen_emulator.engines.lava.layout import check_network
 from aspen_emulator.engines.lava.schedule import (
     Schedule,
     Setup,
-    as_thresholds,
     check_names,
     default_timeout,
     make_schedule,
+    per_neuron,
+    thresholds_at,
 )
 from aspen_emulator.engines.replay import record_from_rasters
 
@@ -172,9 +173,7 @@ class LavaSession:
         self.network = network
         self.depths = check_network(network)
         self._timeout = check_timeout(timeout, default_timeout(network, 1, 1, 2 * network.n_neurons))
-        self._thresholds = {
-            name: _per_neuron(network, name, array[0, 0]) for name, array in thresholds_for(network, 1.0, 1, 1).items()
-        }
+        self._thresholds = thresholds_at(network, 1.0)
         self.membranes: dict[str, Array] = {}
         self._worker: LavaWorker | None = LavaWorker()
         self._request("open", network, Setup(self.depths, self._thresholds, kept_membranes(network, "counts")))
@@ -205,7 +204,7 @@ class LavaSession:
     def step_checked(self, checked: Array, thresholds: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """:meth:`step` on input that :func:`aspen_emulator.engines.inputs.check_input` has seen."""
         check_names(self.network, thresholds or {}, complete=False)
-        wanted = {name: _per_neuron(self.network, name, array) for name, array in (thresholds or {}).items()}
+        wanted = {name: per_neuron(self.network, name, array) for name, array in (thresholds or {}).items()}
         changed = {name: a for name, a in wanted.items() if not np.array_equal(a, self._thresholds[name])}
         rasters, membranes = self._request("step", checked.reshape(-1), changed)
         self._thresholds |= changed
@@ -240,12 +239,3 @@ class LavaSession:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def _per_neuron(network: Network, name: str, thresholds: Array) -> Array:
-    """``thresholds`` (n or 1,) as (n,)."""
-    n = network[name].size
-    array = as_thresholds(network, name, thresholds)
-    if array.shape not in ((), (1,), (n,)):
-        raise InputError(f"thresholds of {name}: found shape {array.shape}, allowed is ({n} or 1,); reshape the array")
-    return np.broadcast_to(array, (n,)).copy()

@@ -6,13 +6,12 @@ Lava's stock ``LIF`` keeps one threshold for the whole population and ignores it
 Var of thresholds, one per neuron, and reads it anew at every step. What a step computes is
 :func:`aspen_emulator.engines.lif.lif_step`, for every reset.
 
-Input and output do not pass through Lava's channels, which would need a process each: the source reads, and the
-neurons write, memory that all processes of a run share since before they were forked.
+In the engine input and output do not pass through Lava's channels, which would need a process each: the source reads,
+and the neurons write, memory that all processes of a run share since before they were forked.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import numpy as np
@@ -63,13 +62,16 @@ class PySpikeSource(PyLoihiProcessModel):
 @requires(CPU)
 @tag("floating_pt")
 class PyAnalogSource(PySpikeSource):
-    """CPU model of :class:`Source` for analog values: messages have the type of the port that sends them."""
+    """CPU model of :class:`Source` for values: messages have the type of the port that sends them."""
 
     s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, np.float64)
 
 
 class DelayLine(AbstractProcess):
     """Emits what it received some steps before, and zeros at first.
+
+    Vars:
+        held: (steps, n), what is on its way.
 
     Args:
         n: number of values.
@@ -78,9 +80,10 @@ class DelayLine(AbstractProcess):
     """
 
     def __init__(self, *, n: int, steps: int, name: str) -> None:
-        super().__init__(n=n, steps=steps, name=name)
+        super().__init__(name=name)
         self.s_in = InPort(shape=(n,))
         self.s_out = OutPort(shape=(n,))
+        self.held = Var(shape=(steps, n), init=0)
 
 
 @implements(proc=DelayLine, protocol=LoihiProtocol)
@@ -91,23 +94,20 @@ class PyDelayLine(PyLoihiProcessModel):
 
     s_in: Any = LavaPyType(PyInPort.VEC_DENSE, bool, precision=1)
     s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, bool, precision=1)
-
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        steps = proc_params["steps"]
-        self._held = deque([np.zeros(proc_params["n"])] * steps, maxlen=steps)
+    held: Any = LavaPyType(np.ndarray, np.float64)
 
     def run_spk(self) -> None:
         """One time step."""
-        self.s_out.send(self._held[0])
-        self._held.append(self.s_in.recv())
+        place = (self.time_step - 1) % len(self.held)
+        self.s_out.send(self.held[place])
+        self.held[place] = self.s_in.recv()
 
 
 @implements(proc=DelayLine, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
 class PyAnalogDelayLine(PyDelayLine):
-    """CPU model of :class:`DelayLine` for analog values."""
+    """CPU model of :class:`DelayLine` for values."""
 
     s_in: Any = LavaPyType(PyInPort.VEC_DENSE, np.float64)
     s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, np.float64)
@@ -118,19 +118,23 @@ class DialLif(AbstractProcess):
 
     Vars:
         threshold: (n,) or (1,), in units of the membrane.
-        first_step: (1,), the Lava step, counted from 0, at which the population starts from rest; silent before.
+        begin: (1,), steps until the input of a new sample comes in; the population starts from rest when it can be
+            reached by it, and is silent until then. -1: the sample has begun.
         u, v, owed: (n,), the state.
+
+    Ports: ``a_in`` synaptic input, ``current_in`` direct current (zero where it is not connected), ``s_out`` spikes,
+    all (n,).
 
     Args:
         neuron: parameters, scalar or with n values each.
         threshold: initial value of the Var.
         drive_bias: (n,), added to the synaptic input at every step.
-        depth: Lava steps by which the population is late; initial value of ``first_step``.
+        depth: Lava steps by which the population is late.
         period: steps after which the neurons start from rest again; 0: never.
         idle: steps at the end of every period in which they are silent.
-        record: (rows, n) uint8 in shared memory; the spikes of Lava step ``t`` are written to row ``t % rows``.
-        membranes: (rows, n) likewise, for the membranes that are compared with the thresholds; None: not recorded.
-        current: (rows, n) in shared memory, a direct current; row ``t % rows`` acts at Lava step ``t + depth``.
+        record: (rows, n) uint8 in shared memory; the spikes of Lava step ``t`` are written to row ``t % rows``. None:
+            not recorded.
+        membranes: (rows, n) likewise, for the membranes that are compared with the thresholds.
         name: for Lava's messages.
     """
 
@@ -143,22 +147,22 @@ class DialLif(AbstractProcess):
         depth: int,
         period: int,
         idle: int,
-        record: Array,
+        record: Array | None,
         membranes: Array | None,
-        current: Array | None,
         name: str,
     ) -> None:
-        shared = {"record": record, "membranes": membranes, "current": current}
+        shared = {"record": record, "membranes": membranes}
         fixed = {"neuron": neuron, "drive_bias": drive_bias}
         super().__init__(depth=depth, period=period, idle=idle, name=name, **fixed, **shared)
-        shape = record.shape[1:]
+        shape = drive_bias.shape
         self.a_in = InPort(shape=shape)
+        self.current_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
         self.u = Var(shape=shape, init=0)
         self.v = Var(shape=shape, init=0)
         self.owed = Var(shape=shape, init=0)
         self.threshold = Var(shape=threshold.shape, init=threshold)
-        self.first_step = Var(shape=(1,), init=depth)
+        self.begin = Var(shape=(1,), init=0)
 
 
 class _AbstractDialLifModel(PyLoihiProcessModel):
@@ -167,38 +171,48 @@ class _AbstractDialLifModel(PyLoihiProcessModel):
     u: Any
     v: Any
     owed: Any
+    _first = 0
 
     def run_spk(self) -> None:
         """One time step. Spikes are sent even when the step fails, or the next process would wait for ever."""
-        record = self.proc_params["record"]
-        spikes = np.zeros(record.shape[1:], bool)
-        drive = self.a_in.recv()
+        drive, current = self.a_in.recv(), self._current()
+        spikes = np.zeros(drive.shape, bool)
         try:
-            since_start = self.time_step - 1 - int(self.first_step[0])
-            if since_start >= 0:
-                spikes = self._advance(drive, since_start)
-            record[(self.time_step - 1) % len(record)] = spikes
+            if (step := self._step()) is not None:
+                spikes = self._advance(drive, current, restart=step == 0)
+            self._note("record", spikes)
         finally:
             self.s_out.send(spikes)
 
-    def _advance(self, drive: Array, since_start: int) -> Array:
-        period, idle = self.proc_params["period"], self.proc_params["idle"]
-        step = since_start % period if period else since_start
-        if step == 0:
+    def _current(self) -> Array | int:
+        return self.current_in.recv().astype(self.v.dtype) if self.current_in.csp_ports else 0
+
+    def _step(self) -> int | None:
+        """The step of the sample, counted from 0; None where the neurons are silent."""
+        now, params = self.time_step - 1, self.proc_params
+        if self.begin[0] >= 0:
+            self._first = now + int(self.begin[0]) + params["depth"]
+            self.begin = np.full(1, -1)
+        step = now - self._first
+        if step >= 0 and params["period"]:
+            step %= params["period"]
+            return step if step < params["period"] - params["idle"] else None
+        return step if step >= 0 else None
+
+    def _advance(self, drive: Array, current: Array | int, restart: bool) -> Array:
+        if restart:
             self.u, self.v, self.owed = (np.zeros_like(values) for values in (self.u, self.v, self.owed))
-        if period and step >= period - idle:
-            return np.zeros(drive.shape, bool)
         state = LifState(self.u, self.v, self.owed)
         drive = drive + self.proc_params["drive_bias"]
-        spikes, membrane = lif_step(state, drive, self.threshold, self.proc_params["neuron"], self._current())
+        spikes, membrane = lif_step(state, drive, self.threshold, self.proc_params["neuron"], current)
         self.u, self.v, self.owed = state.u, state.v, state.owed
-        if (rows := self.proc_params["membranes"]) is not None:
-            rows[(self.time_step - 1) % len(rows)] = membrane
+        self._note("membranes", membrane)
         return spikes
 
-    def _current(self) -> Array | int:
-        rows = self.proc_params["current"]
-        return 0 if rows is None else rows[(self.time_step - 1 - self.proc_params["depth"]) % len(rows)]
+    def _note(self, what: str, values: Array) -> None:
+        rows = self.proc_params[what]
+        if rows is not None:
+            rows[(self.time_step - 1) % len(rows)] = values
 
 
 @implements(proc=DialLif, protocol=LoihiProtocol)
@@ -208,12 +222,13 @@ class PyDialLifFloat(_AbstractDialLifModel):
     """:class:`DialLif` in float64."""
 
     a_in: Any = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+    current_in: Any = LavaPyType(PyInPort.VEC_DENSE, np.float64)
     s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, bool, precision=1)
     u: Any = LavaPyType(np.ndarray, np.float64)
     v: Any = LavaPyType(np.ndarray, np.float64)
     owed: Any = LavaPyType(np.ndarray, np.float64)
     threshold: Any = LavaPyType(np.ndarray, np.float64)
-    first_step: Any = LavaPyType(np.ndarray, np.int64)
+    begin: Any = LavaPyType(np.ndarray, np.int64)
 
 
 @implements(proc=DialLif, protocol=LoihiProtocol)
@@ -223,9 +238,10 @@ class PyDialLifFixed(_AbstractDialLifModel):
     """:class:`DialLif` in Loihi's integers; 24 bits of state are held in int64."""
 
     a_in: Any = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    current_in: Any = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     s_out: Any = LavaPyType(PyOutPort.VEC_DENSE, bool, precision=1)
     u: Any = LavaPyType(np.ndarray, np.int64, precision=24)
     v: Any = LavaPyType(np.ndarray, np.int64, precision=24)
     owed: Any = LavaPyType(np.ndarray, np.int64, precision=24)
     threshold: Any = LavaPyType(np.ndarray, np.int64, precision=24)
-    first_step: Any = LavaPyType(np.ndarray, np.int64)
+    begin: Any = LavaPyType(np.ndarray, np.int64)

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
+from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.lava.layout import check_network, longest_delay, synapse_count
 
 START_SECONDS = 60.0
@@ -136,6 +138,28 @@ def as_thresholds(network: Network, name: str, thresholds: Array) -> Array:
             f"thresholds of {name}: found {array.dtype} values, allowed are {kind}; scale them with thresholds_for"
         )
     return array.astype(np.int64 if fixed else np.float64)
+
+
+def per_neuron(network: Network, name: str, thresholds: Array) -> Array:
+    """``thresholds`` (n or 1,) of population ``name`` as (n,), in its arithmetic.
+
+    Raises:
+        InputError: another shape, NaN among them, or no integers where a chip's are needed.
+    """
+    n = network[name].size
+    array = as_thresholds(network, name, thresholds)
+    if array.shape not in ((), (1,), (n,)):
+        raise InputError(f"thresholds of {name}: found shape {array.shape}, allowed is ({n} or 1,); reshape the array")
+    return np.broadcast_to(array, (n,)).copy()
+
+
+def thresholds_at(network: Network, scale: ThresholdScale) -> dict[str, Array]:
+    """Population -> (n,): the thresholds that ``scale``, the same for all steps, asks for.
+
+    Raises:
+        InputError: the scale is not allowed, or a dialled threshold does not fit.
+    """
+    return {name: per_neuron(network, name, rows[0, 0]) for name, rows in thresholds_for(network, scale, 1, 1).items()}
 
 
 def check_names(network: Network, thresholds: Mapping[str, Array], complete: bool) -> None:

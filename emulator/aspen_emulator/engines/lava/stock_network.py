@@ -16,14 +16,11 @@ from lava.proc.io.sink import PyReceiveModelFixed
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import PySendModelFixed
 from lava.proc.io.source import RingBuffer as Source
-from lava.proc.lif.models import PyLifModelBitAcc
-from lava.proc.lif.process import LIF
 
 from aspen._base.arrays import Array
-from aspen.network.connections import Connection
 from aspen.network.network import Network
-from aspen.network.neurons import FixedLif
-from aspen_emulator.engines.lava.stock import stock_process
+from aspen_emulator.engines.lava.graph import failures
+from aspen_emulator.engines.lava.stock import StockGraph
 
 
 class StockNetwork:
@@ -40,39 +37,25 @@ class StockNetwork:
         self.network = network
         self._simulate = simulate
         self._models: dict[Any, Any] = {}
-        source = self._on(PySendModelFixed, Source(data=np.ascontiguousarray(rows.T, dtype=np.int32)))
-        self._neurons = {name: self._neuron(name, mantissas[name]) for name in network.order}
-        self._outputs = {name: neuron.s_out for name, neuron in self._neurons.items()}
-        self._outputs[network.input.name] = source.s_out if simulate else _to_chip(source, network.input.size)
+        self._graph = StockGraph(network, mantissas, self._make)
+        source = self._make(PySendModelFixed, Source, {"data": np.ascontiguousarray(rows.T, dtype=np.int32)})
+        spikes = source.s_out if simulate else _to_chip(source, network.input.size)
+        spikes.connect(self._graph.entries)
         self._sinks = {name: self._sink(name, len(rows)) for name in network.order}
-        for connection in network.connections:
-            self._connect(connection)
-        self._any = next(iter(self._neurons.values()))
+        self._any = next(iter(self._graph.neurons.values()))
 
-    def _on(self, model: type, process: Any) -> Any:
+    def _make(self, model: type, kind: type, arguments: dict[str, Any]) -> Any:
+        """A process, and note the model to run it on: Lava need not search files for it then."""
+        process = kind(**arguments)
         self._models[process] = model
         return process
 
-    def _neuron(self, name: str, mantissa: int) -> Any:
-        neuron, n = self.network[name].neuron, self.network[name].size
-        assert isinstance(neuron, FixedLif)  # checked before
-        bias = [np.broadcast_to(values, self.network[name].shape).reshape(n) for values in
-                (neuron.bias_mantissa, neuron.bias_exponent)]  # fmt: skip
-        decays = {"du": int(neuron.current_decay.flat[0]), "dv": int(neuron.voltage_decay.flat[0])}
-        options = {"bias_mant": bias[0].copy(), "bias_exp": bias[1].copy(), "name": name, **decays}
-        return self._on(PyLifModelBitAcc, LIF(shape=(n,), vth=mantissa, **options))
-
     def _sink(self, name: str, steps: int) -> Any:
         n = self.network[name].size
-        sink = self._on(PyReceiveModelFixed, Sink(shape=(n,), buffer=steps))
-        spikes = self._outputs[name] if self._simulate else _from_chip(self._outputs[name], n)
-        spikes.connect(sink.a_in)
+        sink = self._make(PyReceiveModelFixed, Sink, {"shape": (n,), "buffer": steps})
+        spikes = self._graph.neurons[name].s_out
+        (spikes if self._simulate else _from_chip(spikes, n)).connect(sink.a_in)
         return sink
-
-    def _connect(self, connection: Connection) -> None:
-        process = self._on(*stock_process(connection, analog=False))
-        self._outputs[connection.source].connect(process.s_in)
-        process.a_out.connect(self._neurons[connection.target].a_in)
 
     def start(self) -> None:
         """Compile the processes, load them, and start the runtime. A run of no steps makes it take values of Vars."""
@@ -90,9 +73,7 @@ class StockNetwork:
 
     def rest(self, name: str) -> None:
         """Set current and membrane of population ``name`` to zero."""
-        zeros = np.zeros(self.network[name].size, np.int32)
-        for var in (self._neurons[name].u, self._neurons[name].v):
-            var.set(zeros)
+        self._graph.rest(name)
 
     def rasters(self) -> dict[str, Array]:
         """Population -> (lava steps, n) uint8: spikes so far."""
@@ -104,9 +85,7 @@ class StockNetwork:
 
     def errors(self) -> list[str]:
         """Tracebacks of processes of Lava that failed; Lava itself does not show them."""
-        infrastructure = getattr(self._any.runtime, "_messaging_infrastructure", None)
-        failed = [actor.exception for actor in (infrastructure.actors if infrastructure else ())]
-        return [str(exception[1]) for exception in failed if exception]
+        return failures(self._any.runtime)
 
 
 def run_samples(lava: StockNetwork, depths: Mapping[str, int], steps: int, batch: int) -> dict[str, Array]:
