@@ -36,8 +36,13 @@ np.save("labels.npy", np.zeros(4, np.int64))
 np.save("spikes.npy", np.zeros((25, 4, 64), np.uint8))
 """
 LAVA_IN_A_PROGRAM = """
-from aspen_emulator.engines.lava.shim import import_lava; import_lava()
+from aspen_emulator.lava import import_lava, to_lava; import_lava()
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.lif.process import LIF
+from aspen_emulator.cli.doctor import tiny_network
+with to_lava(tiny_network()) as net:
+    net.run(RunSteps(num_steps=3), Loihi2SimCfg())
 """
 
 

@@ -26,7 +26,7 @@ ROOMS = [
     "aspen_hardware.chips", "aspen_hardware.placing", "aspen_hardware.compiling", "aspen_hardware.energy",
     "aspen_hardware",
     "aspen_emulator.engines.lif", "aspen_emulator.engines.inputs", "aspen_emulator.engines.replay",
-    "aspen_emulator.engines.fast", "aspen_emulator.engines.lava", "aspen_emulator.engines",
+    "aspen_emulator.engines.fast", "aspen_emulator.engines.lava", "aspen_emulator.engines", "aspen_emulator.lava",
     "aspen_emulator.measuring", "aspen_emulator.streaming", "aspen_emulator.study",
     "aspen_emulator.demo", "aspen_emulator.cli",
     "aspen_emulator",
@@ -39,8 +39,9 @@ NEED_TORCH = {
 }  # fmt: skip
 """Rooms and single modules; all others can be imported where there is no torch."""
 LAVA = "aspen_emulator.engines.lava"
-NEED_LAVA = {f"{LAVA}.{name}" for name in ("processes", "runtime", "stock", "stock_network", "worker")}
-"""Imported in Lava's worker process only."""
+NEED_LAVA = {f"{LAVA}.{name}" for name in ("graph", "processes", "runtime", "stock", "stock_network", "worker")}
+NEED_LAVA |= {f"{LAVA}.program.{name}" for name in ("kinds", "network")}
+"""Imported in Lava's worker process, and by ``to_lava``."""
 WRITTEN = ("aspen", "hardware", "emulator", "examples", "benchmarks", "tests")
 LONGEST = 400
 LONGER = {"emulator/aspen_emulator/engines/fast/kernels.py"}

@@ -167,6 +167,7 @@ import aspen_emulator.engines.lava.engine
 import aspen_emulator.engines.lava.isolation
 import aspen_emulator.engines.lava.schedule
 import aspen_emulator.engines.lava.shim, aspen_emulator.engines.lava.worker
+import aspen_emulator.lava
 assert not [name for name in sys.modules if name.split(".")[0] == "lava"]
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=100)

@@ -35,13 +35,13 @@ class Graph:
         network: what to build.
         setup: thresholds to begin with, depths, period.
         make: makes the processes.
-        given: the port (n_input,) that emits the input: spikes, analog values or a direct current.
+        given: the process whose port ``s_out`` (n_input,) emits the input: spikes, analog values or a direct current.
         records: population -> shared memory for its spikes; those left out are not recorded.
         membranes: population -> shared memory for its membranes.
 
     Attributes:
         neurons: population -> process.
-        processes: all of them.
+        processes: all of them, what emits the input included.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class Graph:
     ) -> None:
         self._network, self._setup, self._make = network, setup, make
         self._records, self._membranes = records or {}, membranes or {}
-        self.processes: list[Any] = []
+        self.processes: list[Any] = [given]
         self._clearable: list[Any] = []
         self._late: dict[tuple[Any, int], Any] = {}
         self.neurons = {name: self._neuron(name) for name in network.order}
         self._emitted = {name: neurons.s_out for name, neurons in self.neurons.items()}
         if network.input.neuron is None:
-            self._emitted[network.input.name] = given
+            self._emitted[network.input.name] = given.s_out
         else:
-            late = self._delayed(given, setup.depths[network.input.name], values=True)
+            late = self._delayed(given.s_out, setup.depths[network.input.name], values=True)
             late.connect(self.neurons[network.input.name].current_in)
         for connection in network.connections:
             self._connect(connection)
@@ -123,8 +123,9 @@ class Graph:
         Populations are silent until then; what is on its way arrives before, where the longest delay is not more than
         ``steps``.
         """
-        for name, neurons in self.neurons.items():
-            set_var(f"begin of {name}", neurons.begin, np.array([steps]))
+        for process in self.processes:
+            if hasattr(process, "begin"):
+                set_var(f"begin of {process.name}", process.begin, np.array([steps]))
 
     def clear(self) -> None:
         """Forget what is on its way and could arrive in a sample that begins now: behind the longer delays."""

@@ -59,7 +59,7 @@ class LavaNetwork:
         self._models: dict[Any, Any] = {}
         model = PyAnalogSource if network.input.current else PySpikeSource
         source = self._make(model, Source, {"data": self.inputs, "name": network.input.name})
-        self._graph = Graph(network, setup, self._make, source.s_out, self.records, self.membranes)
+        self._graph = Graph(network, setup, self._make, source, self.records, self.membranes)
         self._any = source
 
     def _make(self, model: type, kind: type, arguments: dict[str, Any]) -> Any:

@@ -2,9 +2,9 @@
 
 Lava 0.10.0 is the last release and declares Python 3.10 only. On newer Pythons one thing breaks it: dataclasses with
 dataclass instances as defaults, which must be hashable there. Lava's dataclasses are therefore made hashable while it
-is imported. Importing Lava also fixes the start method of ``multiprocessing`` for the whole process, so ASPEN imports
-it in its worker process only (:mod:`aspen_emulator.engines.lava.isolation`). It insists on being the first to do so:
-a program that has shown a progress bar before could not import it, as that fixes the method too.
+is imported. Importing Lava also fixes the start method of ``multiprocessing`` for the whole process, so ASPEN's engines
+import it in a worker process only (:mod:`aspen_emulator.engines.lava.isolation`). It insists on being the first to do
+so: a program that has shown a progress bar before could not import it, as that fixes the method too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aspen.errors import MissingDependencyError
 
 LAVA_VERSION = "0.10.0"
 """The release that ASPEN agrees with."""
-FIRST_LINE = "from aspen_emulator.engines.lava.shim import import_lava; import_lava()"
+FIRST_LINE = "from aspen_emulator.lava import import_lava; import_lava()"
 """What stands before all imports of Lava in a program of one's own, on Python 3.11 and later."""
 
 _lock = threading.Lock()
@@ -61,7 +61,7 @@ def require_lava() -> None:
 
 
 def import_lava() -> None:
-    """Import Lava. Afterwards every ``import lava...`` works.
+    """Import Lava. Afterwards every ``import lava...`` works, on Python 3.11 and later too. May be called twice.
 
     Raises:
         MissingDependencyError: Lava is not installed.

@@ -105,3 +105,27 @@ class StockGraph:
         zeros = np.zeros(neurons.u.shape, np.int32)
         for var in (neurons.u, neurons.v):
             var.set(zeros)
+
+
+def run_sample(
+    depths: Mapping[str, int], steps: int, advance: Callable[[int], None], rest: Callable[[str], None]
+) -> None:
+    """Run a sample of ``steps`` steps, and as many more as the deepest population is late.
+
+    A population starts from rest at the first step at which the sample can reach it: what it has gathered until then,
+    from biases or from the sample before, is forgotten.
+
+    Args:
+        depths: population -> Lava steps by which it is late; the input's are 0.
+        steps: of the sample.
+        advance: runs Lava steps.
+        rest: sets the states of a population to zero.
+    """
+    done = 0
+    for depth in sorted(set(depths.values()) - {0}):
+        advance(depth - done)
+        done = depth
+        for name, late in depths.items():
+            if late == depth:
+                rest(name)
+    advance(steps + max(depths.values()) - done)

@@ -20,7 +20,7 @@ from lava.proc.io.source import RingBuffer as Source
 from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen_emulator.engines.lava.graph import failures
-from aspen_emulator.engines.lava.stock import StockGraph
+from aspen_emulator.engines.lava.stock import StockGraph, run_sample
 
 
 class StockNetwork:
@@ -89,22 +89,11 @@ class StockNetwork:
 
 
 def run_samples(lava: StockNetwork, depths: Mapping[str, int], steps: int, batch: int) -> dict[str, Array]:
-    """Run ``batch`` samples of ``steps`` steps, one after the other; population -> (steps, batch, n).
-
-    A population starts from rest at the first step at which its own sample can reach it: what it has gathered until
-    then, from biases or from the sample before, is forgotten.
-    """
+    """Run ``batch`` samples of ``steps`` steps, one after the other; population -> (steps, batch, n)."""
     period = steps + max(depths.values())
     lava.start()
     for _ in range(batch):
-        done = 0
-        for depth in sorted(set(depths.values()) - {0}):
-            lava.advance(depth - done)
-            done = depth
-            for name in lava.network.order:
-                if depths[name] == depth:
-                    lava.rest(name)
-        lava.advance(period - done)
+        run_sample(depths, steps, lava.advance, lava.rest)
     rasters = {name: rows.reshape(batch, period, -1) for name, rows in lava.rasters().items()}
     lava.stop()
     return {name: rows[:, depths[name] :][:, :steps].swapaxes(0, 1).copy() for name, rows in rasters.items()}

@@ -1,0 +1,188 @@
+"""Programs on Lava with a network in them, as a user writes them. Each runs in a process of its own, as Lava is
+imported here: ``python -m tests.emulator.lava.programs dial samples:spikes:float``."""
+
+# ruff: noqa: E402 - import_lava() comes before the first import of Lava
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aspen.dial.profile import DialProfile
+from aspen.errors import EngineError, InputError, UnknownAttributeError
+from aspen_emulator import run
+from aspen_emulator.lava import import_lava, to_lava
+
+import_lava()
+
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
+from lava.proc.io.sink import RingBuffer as Sink
+from lava.proc.io.source import RingBuffer as Source
+
+from tests.emulator.lava.test_lava_loihi import deep, looped
+from tests.emulator.lava.test_lava_networks import random_input, random_network
+from tests.networks import Array, float_network, random_spikes
+
+STEPS = 6
+ONE = RunSteps(num_steps=1)
+
+
+def wired(net: Any, rows: Array) -> tuple[Any, dict[str, Any]]:
+    """A source of ``rows`` (lava steps, n) into the network, and a sink for every population."""
+    source = Source(data=np.ascontiguousarray(rows.T))
+    source.s_out.connect(net.s_in)
+    sinks = {}
+    for name, port in net.outputs.items():
+        sinks[name] = Sink(shape=port.shape, buffer=len(rows))
+        port.connect(sinks[name].a_in)
+    return source, sinks
+
+
+def assert_sample(net: Any, sinks: dict[str, Any], first: int, given: Array, scale: Any = 1.0) -> None:
+    """The sample (steps, 1, *shape) that came in from Lava step ``first`` on gave the reference's spikes."""
+    record = run(net.network, given, scale, engine="reference", record="spikes")
+    assert sum(record.spikes[name].sum() for name in sinks) > len(given)
+    for name, sink in sinks.items():
+        found = sink.data.get().T[first + net.depths[name] :][: len(given)]
+        np.testing.assert_array_equal(found, record.rasters[name].reshape(len(given), -1), err_msg=name)
+
+
+def samples(kind: str, numbers: str) -> None:
+    """Two samples with a pause, and another knob, between them; a source that sends on while the network empties."""
+    fixed = numbers == "fixed"
+    tags = [None, "floating_pt" if fixed else "fixed_pt"]  # the network's numbers are its own affair
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        network = random_network(rng, fixed, kind)
+        given = random_input(rng, network, STEPS, 2)
+        net = to_lava(network, threshold_scale=0.8)
+        period = STEPS + max(net.depths.values())
+        rest = random_input(rng, network, period - STEPS, 2)
+        rows = np.concatenate([given, rest]).swapaxes(0, 1).reshape(2 * period, -1)
+        if tags[seed] == "fixed_pt":
+            rows = rows.astype(np.int32) if kind == "spikes" else (16 * rows).astype(np.int32)
+            given = given if kind == "spikes" else 16 * given
+        with net:
+            sinks = wired(net, rows)[1]
+            for k in range(2):
+                net.run_sample(STEPS, Loihi2SimCfg(select_tag=tags[seed]))
+                assert_sample(net, sinks, k * period, given[:, k : k + 1], net.threshold_scale)
+                net.threshold_scale = {"line": 1.5, "out": 0.7}
+
+
+def pipelined() -> None:
+    """Samples without a pause, begun in the middle of another one; what comes in in idle steps is ignored."""
+    rng = np.random.default_rng(3)
+    network = random_network(rng, False, "spikes")
+    period = STEPS + max(connection.delay for connection in network.connections)
+    given, before = random_input(rng, network, period, 3), random_input(rng, network, 4, 1)
+    net = to_lava(network, reset_interval=period)
+    rows = np.concatenate([before[:, 0], *given.swapaxes(0, 1), np.zeros((max(net.depths.values()), *given.shape[2:]))])
+    with net:
+        sinks = wired(net, rows.reshape(len(rows), -1))[1]
+        net.run(RunSteps(num_steps=4), Loihi2SimCfg())
+        net.reset()
+        net.run(RunSteps(num_steps=len(rows) - 4))
+        for k in range(3):
+            assert_sample(net, sinks, 4 + k * period, given[:STEPS, k : k + 1])
+
+
+def dial() -> None:
+    """A learned dial, turned before the first run and after; the program is run from another process of it."""
+    network = float_network(1)
+    profile = DialProfile({"layer1": np.linspace(-0.5, 1.5, 8)})
+    given = random_spikes(0, 2 * STEPS, 1, 6)
+    with to_lava(network, profile=profile) as net:
+        assert net.knob == 0.0
+        net.knob = 0.25
+        source, sinks = wired(net, np.pad(given[:, 0], [(0, net.latency), (0, 0)]))
+        source.run(RunSteps(num_steps=STEPS), Loihi2SimCfg())
+        net.knob = 0.75
+        source.run(RunSteps(num_steps=STEPS + net.latency))
+        turned = [profile.scale(0.25 if t + 1 < STEPS else 0.75)["layer1"] for t in range(2 * STEPS)]
+        assert_sample(net, sinks, 0, given, {"layer1": np.concatenate(turned)})
+        net.threshold_scale = 2.0
+        assert net.knob is None
+        with pytest.raises(InputError, match="knob: found 7"):
+            net.knob = 7
+        with pytest.raises(UnknownAttributeError, match=r"network attribute: found 'knbo'.*did you mean 'knob'"):
+            net.knbo = 0.5
+        assert net.threshold_scale == 2.0
+
+
+def stock(configuration: str) -> None:
+    """Stock processes, with biases in every population: two samples, each from rest; the knob is set before."""
+    config: Any = Loihi2SimCfg(select_tag="fixed_pt") if configuration == "cpu" else Loihi2HwCfg(select_tag="fixed_pt")
+    network = deep(1, bias=True)
+    given = random_spikes(2, 20, 2, 6)
+    net = to_lava(network, stock=True)
+    net.threshold_scale = 1.4
+    period = 20 + net.latency
+    rows = np.pad(given, [(0, net.latency), (0, 0), (0, 0)]).swapaxes(0, 1).reshape(2 * period, 6)
+    with net:
+        sinks = wired(net, rows)[1]
+        if configuration == "cpu":
+            with pytest.raises(InputError, match=r"give Loihi2SimCfg\(select_tag='fixed_pt'\)"):
+                net.run(ONE, Loihi2SimCfg())
+        for k in range(2):
+            net.run_sample(20, config)
+            assert_sample(net, sinks, k * period, given[:, k : k + 1], 1.4)
+        with pytest.raises(EngineError, match="before the first run"):
+            net.threshold_scale = 1.0
+        with pytest.raises(EngineError, match="run_sample"):
+            net.reset()
+
+
+def assert_refused(net: Any, message: str) -> None:
+    with pytest.raises(EngineError, match=f"reset: {message}"):
+        net.reset()
+    with pytest.raises(EngineError, match=f"threshold_scale: {message}"):
+        net.threshold_scale = 3.0
+    assert net.threshold_scale != 3.0
+
+
+def mistakes() -> None:
+    """Each is told at once; none leaves the program hanging, at its end neither."""
+    network = float_network(1)
+    for bad, message in ((2.0, "spikes: found values from 0 to 2"), (0.5, "spikes: found NaN or fractions")):
+        rows = np.zeros((4, 6))
+        rows[2, 1] = bad
+        net = to_lava(network)
+        wired(net, rows)
+        net.run(RunSteps(num_steps=2), Loihi2SimCfg())
+        with pytest.raises(EngineError, match=f"lava: a process failed: .*{message}"):
+            net.run(RunSteps(num_steps=2))
+        assert_refused(net, "found a program that was stopped; build it anew")
+        with pytest.raises(EngineError, match="run: found a program that was stopped"):
+            net.run(ONE)
+        net.stop()
+    net = to_lava(network)
+    source, _ = wired(net, np.zeros((4, 6)))
+    net.create_runtime(Loihi2SimCfg())
+    net.threshold_scale = 2.0  # loaded, and not yet run
+    net.run(RunContinuous())
+    assert_refused(net, r"found a program that is running, .* pause\(\) it")
+    net.pause()
+    net.threshold_scale = 3.0
+    assert (net.threshold_scale, source.runtime is net.runtime) == (3.0, True)
+    net.stop()
+    net.stop()
+    with to_lava(looped(0), stock=True) as net:
+        net.run_sample(2, Loihi2SimCfg(select_tag="fixed_pt"))
+        with pytest.raises(EngineError, match="a second sample in a network with delays"):
+            net.run_sample(2)
+
+
+PROGRAMS: dict[str, Callable[..., None]] = {
+    program.__name__: program for program in (samples, pipelined, dial, stock, mistakes)
+}
+
+if __name__ == "__main__":
+    for asked in sys.argv[1:]:
+        program, *arguments = asked.split(":")
+        PROGRAMS[program](*arguments)
