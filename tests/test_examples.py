@@ -18,7 +18,7 @@ SHOWN = [module for module, file in MODULES.items() if ">>> " in file.read_text(
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 FACES = (
     "aspen", "aspen_hardware", "aspen_emulator", "aspen.network", "aspen.control", "aspen.data", "aspen.models",
-    "aspen.exchange.nir", "aspen.exchange.netx", "aspen.exchange.netx_writer",
+    "aspen.exchange.nir", "aspen.exchange.netx", "aspen.exchange.netx_writer", "aspen_emulator.lava",
 )  # fmt: skip
 """What users import from: the packages, and the rooms that the README and the guides name."""
 ELSEWHERE = {"har", "hapt", "hapt_recordings", "tonic_events"}

@@ -1,16 +1,6 @@
-"""Networks in a program of one's own on Lava: :func:`import_lava`, and :func:`to_lava`.
+"""Networks in Lava programs of one's own: :func:`import_lava` and :func:`to_lava`.
 
->>> from aspen_emulator.lava import import_lava, to_lava
->>> import_lava()  # doctest: +SKIP
->>> net = to_lava(deployment)  # doctest: +SKIP
->>> source.s_out.connect(net.s_in)  # doctest: +SKIP
->>> net.s_out.connect(sink.a_in)  # doctest: +SKIP
->>> net.run(RunSteps(num_steps=100), Loihi2SimCfg())  # doctest: +SKIP
->>> net.threshold_scale = 1.5  # doctest: +SKIP
->>> net.run(RunSteps(num_steps=100))  # doctest: +SKIP
->>> net.stop()  # doctest: +SKIP
-
-Nothing of Lava is imported before one of the two is called. A whole program: ``examples/lava_program``.
+Nothing of Lava is imported before one of them is called. A whole program: ``examples/lava_program``.
 """
 
 from __future__ import annotations
@@ -36,7 +26,7 @@ __all__ = ["import_lava", "to_lava"]
 
 
 def to_lava(
-    target: Network | Deployment,
+    program: Network | Deployment,
     threshold_scale: ThresholdScale = 1.0,
     *,
     profile: DialProfile | None = None,
@@ -45,20 +35,27 @@ def to_lava(
     stock: bool = False,
     name: str = "network",
 ) -> NetworkProcess:
-    """A process of Lava that computes what ``target`` does; see
-    :class:`aspen_emulator.engines.lava.program.network.NetworkProcess`.
+    """A network as a process of Lava, which connects to any source, sink and process and runs under any run
+    configuration; see :class:`aspen_emulator.engines.lava.program.network.NetworkProcess`.
 
-    It connects to any source, sink and process, and runs under any run configuration, whatever its tag. Its spikes are
-    those of every engine, each population ``depths[name]`` Lava steps late.
+    >>> import_lava()  # doctest: +SKIP
+    >>> with to_lava(deployment) as net:  # doctest: +SKIP
+    ...     source.s_out.connect(net.s_in)
+    ...     net.s_out.connect(sink.a_in)
+    ...     net.run(RunSteps(num_steps=100), Loihi2SimCfg())
+    ...     net.threshold_scale = 1.5
+    ...     net.run(RunSteps(num_steps=100))
+
+    Its spikes are those of every engine, each population ``net.depths[name]`` Lava steps late.
 
     Args:
-        target: a deployment (a chip's integers), or a network in floating point.
+        program: a deployment (a chip's integers), or a network in floating point.
         threshold_scale: where the knob stands at first.
-        profile: a learned dial (:func:`aspen.load_profile`); its number is set by ``knob``.
+        profile: a learned dial (:func:`aspen.load_profile`), turned by ``net.knob``.
         knob: where the dial stands at first; default: its accurate end.
-        reset_interval: Lava steps after which every population starts from rest again, each at its own time: samples
-            follow each other without a pause. The last steps of an interval, as many as the longest delay has (1 in a
-            recurrent network), are silent. 0: only :meth:`reset` and :meth:`run_sample` begin a sample.
+        reset_interval: Lava steps after which every population starts from rest again, each at its own time, so that
+            samples follow each other without a pause. The last steps of an interval, as many as the longest delay has
+            (1 in a recurrent network), are silent. 0: a sample begins with ``net.reset`` or ``net.run_sample`` only.
         stock: build it from Lava's stock processes, as Loihi has no others (``Loihi2HwCfg``; on a CPU
             ``Loihi2SimCfg(select_tag="fixed_pt")``). They take less (``hardware/README.md``), and keep the thresholds
             that they begin with.
@@ -69,7 +66,7 @@ def to_lava(
         EngineError: the network cannot run on Lava, or not on its stock processes.
         MissingDependencyError: Lava is not installed.
     """
-    network = network_of(target)
+    network = network_of(program)
     scale = _first_scale(network, threshold_scale, profile, knob)
     as_name("name", name)
     interval = _checked_interval(network, reset_interval, as_flag("stock", stock))

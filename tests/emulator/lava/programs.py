@@ -32,10 +32,10 @@ STEPS = 6
 ONE = RunSteps(num_steps=1)
 
 
-def wired(net: Any, rows: Array) -> tuple[Any, dict[str, Any]]:
-    """A source of ``rows`` (lava steps, n) into the network, and a sink for every population."""
-    source = Source(data=np.ascontiguousarray(rows.T))
-    source.s_out.connect(net.s_in)
+def wired(net: Any, rows: Array, shape: tuple[int, ...] | None = None) -> tuple[Any, dict[str, Any]]:
+    """A source of ``rows`` (lava steps, n) into the network, in its own shape, and a sink for every population."""
+    source = Source(data=np.ascontiguousarray(rows.T).reshape(*(shape or rows.shape[1:]), len(rows)))
+    (source.s_out.flatten() if shape else source.s_out).connect(net.s_in)
     sinks = {}
     for name, port in net.outputs.items():
         sinks[name] = Sink(shape=port.shape, buffer=len(rows))
@@ -53,26 +53,23 @@ def assert_sample(net: Any, sinks: dict[str, Any], first: int, given: Array, sca
 
 
 def samples(kind: str, numbers: str) -> None:
-    """Two samples with a pause, and another knob, between them; a source that sends on while the network empties."""
-    fixed = numbers == "fixed"
-    tags = [None, "floating_pt" if fixed else "fixed_pt"]  # the network's numbers are its own affair
-    for seed in range(2):
-        rng = np.random.default_rng(seed)
-        network = random_network(rng, fixed, kind)
-        given = random_input(rng, network, STEPS, 2)
-        net = to_lava(network, threshold_scale=0.8)
-        period = STEPS + max(net.depths.values())
-        rest = random_input(rng, network, period - STEPS, 2)
-        rows = np.concatenate([given, rest]).swapaxes(0, 1).reshape(2 * period, -1)
-        if tags[seed] == "fixed_pt":
-            rows = rows.astype(np.int32) if kind == "spikes" else (16 * rows).astype(np.int32)
-            given = given if kind == "spikes" else 16 * given
-        with net:
-            sinks = wired(net, rows)[1]
-            for k in range(2):
-                net.run_sample(STEPS, Loihi2SimCfg(select_tag=tags[seed]))
-                assert_sample(net, sinks, k * period, given[:, k : k + 1], net.threshold_scale)
-                net.threshold_scale = {"line": 1.5, "out": 0.7}
+    """Two samples with a pause, and another knob, between them; a source that sends on while the network empties.
+
+    The run configuration's tag is that of other numbers than the network's.
+    """
+    rng = np.random.default_rng(1)
+    network = random_network(rng, numbers == "fixed", kind)
+    tag, dtype = ("floating_pt", np.float64) if network.is_integer else ("fixed_pt", np.int32)
+    net = to_lava(network, threshold_scale=0.8)
+    period = STEPS + max(net.depths.values())
+    scale = 1 if network.is_integer or kind == "spikes" else 16
+    sent = scale * random_input(rng, network, period, 2)
+    with net:
+        sinks = wired(net, sent.swapaxes(0, 1).reshape(2 * period, -1).astype(dtype))[1]
+        for k in range(2):
+            net.run_sample(STEPS, Loihi2SimCfg(select_tag=tag))
+            assert_sample(net, sinks, k * period, sent[:STEPS, k : k + 1], net.threshold_scale)
+            net.threshold_scale = {"line": 1.5, "out": 0.7}
 
 
 def pipelined() -> None:
@@ -93,14 +90,14 @@ def pipelined() -> None:
 
 
 def dial() -> None:
-    """A learned dial, turned before the first run and after; the program is run from another process of it."""
+    """A learned dial, turned before the first run and after; run from another process, through a reshaped port."""
     network = float_network(1)
     profile = DialProfile({"layer1": np.linspace(-0.5, 1.5, 8)})
     given = random_spikes(0, 2 * STEPS, 1, 6)
     with to_lava(network, profile=profile) as net:
         assert net.knob == 0.0
         net.knob = 0.25
-        source, sinks = wired(net, np.pad(given[:, 0], [(0, net.latency), (0, 0)]))
+        source, sinks = wired(net, np.pad(given[:, 0], [(0, net.latency), (0, 0)]), (2, 3))
         source.run(RunSteps(num_steps=STEPS), Loihi2SimCfg())
         net.knob = 0.75
         source.run(RunSteps(num_steps=STEPS + net.latency))
@@ -157,8 +154,8 @@ def mistakes() -> None:
         net.run(RunSteps(num_steps=2), Loihi2SimCfg())
         with pytest.raises(EngineError, match=f"lava: a process failed: .*{message}"):
             net.run(RunSteps(num_steps=2))
-        assert_refused(net, "found a program that was stopped; build it anew")
-        with pytest.raises(EngineError, match="run: found a program that was stopped"):
+        assert_refused(net, "found a runtime that has ended, .* build the processes anew")
+        with pytest.raises(EngineError, match="run: found a runtime that has ended"):
             net.run(ONE)
         net.stop()
     net = to_lava(network)
@@ -166,7 +163,7 @@ def mistakes() -> None:
     net.create_runtime(Loihi2SimCfg())
     net.threshold_scale = 2.0  # loaded, and not yet run
     net.run(RunContinuous())
-    assert_refused(net, r"found a program that is running, .* pause\(\) it")
+    assert_refused(net, r"found a run under way, .* pause\(\) it")
     net.pause()
     net.threshold_scale = 3.0
     assert (net.threshold_scale, source.runtime is net.runtime) == (3.0, True)

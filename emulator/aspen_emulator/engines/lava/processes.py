@@ -171,6 +171,7 @@ class _AbstractDialLifModel(PyLoihiProcessModel):
     u: Any
     v: Any
     owed: Any
+    begin: Any
     _first = 0
 
     def run_spk(self) -> None:

@@ -5,6 +5,9 @@ dataclass instances as defaults, which must be hashable there. Lava's dataclasse
 is imported. Importing Lava also fixes the start method of ``multiprocessing`` for the whole process, so ASPEN's engines
 import it in a worker process only (:mod:`aspen_emulator.engines.lava.isolation`). It insists on being the first to do
 so: a program that has shown a progress bar before could not import it, as that fixes the method too.
+
+NumPy 2.4 no longer knows the name by which Lava passes a shape to ``np.reshape``: a program with ``port.reshape(...)``
+or ``port.flatten()`` in it, as lava-dl's networks are, would fail when it runs.
 """
 
 from __future__ import annotations
@@ -16,11 +19,15 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from aspen._base.arrays import Array
 from aspen._base.packages import how_to_install
 from aspen.errors import MissingDependencyError
 
@@ -61,7 +68,11 @@ def require_lava() -> None:
 
 
 def import_lava() -> None:
-    """Import Lava. Afterwards every ``import lava...`` works, on Python 3.11 and later too. May be called twice.
+    """Import Lava. Afterwards every ``import lava...`` works on Python 3.11 and later, and ports can be reshaped with
+    NumPy 2.4 and later. May be called twice.
+
+    >>> import_lava()  # doctest: +SKIP
+    >>> from lava.proc.lif.process import LIF  # doctest: +SKIP
 
     Raises:
         MissingDependencyError: Lava is not installed.
@@ -75,6 +86,17 @@ def import_lava() -> None:
         with _start_method_agreed():
             import_module("lava.magma.runtime.message_infrastructure.multiprocessing")
         import_module("lava.magma.core.process.process")
+        _reshape_by_place(import_module("lava.magma.core.process.ports.ports").ReshapePort)
+
+
+def _reshape_by_place(port: Any) -> None:
+    """Let reshaped ports hand NumPy their shape by its place, which every release knows."""
+    port.get_transform_func_fwd = lambda self: partial(_reshaped, shape=self.shape)
+    port.get_transform_func_bwd = lambda self: partial(_reshaped, shape=self.old_shape)
+
+
+def _reshaped(values: Array, shape: tuple[int, ...]) -> Array:
+    return np.reshape(values, shape)
 
 
 @contextmanager

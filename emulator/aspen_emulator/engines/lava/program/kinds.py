@@ -98,6 +98,7 @@ class ValueInlet(_Inlet):
 
 
 class _AbstractInletModel(PyLoihiProcessModel):
+    begin: Any
     _first = 0
 
     def run_spk(self) -> None:

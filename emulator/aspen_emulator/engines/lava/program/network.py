@@ -64,7 +64,8 @@ class NetworkProcess(AbstractProcess):
         self.s_in = InPort(shape=(network.input.size,))
         self.s_out = OutPort(shape=(network[network.output].size,))
         self.outputs: Mapping[str, Any] = MappingProxyType({name: self._port(name) for name in network.order})
-        self._profile, self._knob = profile, None
+        self._profile = profile
+        self._knob: float | None = None
         self._scale, self._thresholds = scale, thresholds_at(network, scale)
         self._closed = True
 
@@ -134,22 +135,31 @@ class NetworkProcess(AbstractProcess):
         raise AssertionError("every kind of process has its own way")
 
     def run_sample(self, steps: int, run_cfg: Any = None) -> None:
-        """Run a sample from rest, and until its last step has come out everywhere: ``steps`` and the largest of
-        ``depths`` Lava steps. For its last ones a source has nothing to send; what it sends is ignored."""
+        """Run a sample from rest, and until it has come out everywhere: ``steps + max(depths.values())`` Lava steps.
+
+        Args:
+            steps: of the sample. What a source sends after them is no part of it.
+            run_cfg: as for :meth:`run`, needed the first time.
+
+        Raises:
+            EngineError: as :meth:`run`; or, with stock processes, a second sample in a network with delays.
+        """
         raise AssertionError("every kind of process has its own way")
 
     def _is_paused(self, what: str) -> bool:
         """Whether there is a runtime that takes values; False where there is none yet.
 
         Raises:
-            EngineError: it is running, or has ended.
+            EngineError: a run is under way, or the runtime has ended.
         """
         runtime = self._runtime
         if runtime is None:
             return False
         self._check_alive(what)
         if runtime._is_running:
-            raise EngineError(f"{what}: found a program that is running, allowed is between runs; wait() or pause() it")
+            raise EngineError(
+                f"{what}: found a run under way, allowed is between runs; wait(), or pause() it"
+            )
         if not runtime._is_started:  # loaded: Lava takes values from the first run on, be it one of no steps
             self.run(RunSteps(num_steps=0))
         return True
@@ -157,13 +167,16 @@ class NetworkProcess(AbstractProcess):
     def _check_alive(self, what: str) -> None:
         """Raise unless the runtime's processes are there: Lava would wait for their answer for ever."""
         if any(actor._is_done for actor in self._runtime._messaging_infrastructure.actors):
-            raise EngineError(f"{what}: found a program that was stopped; build it anew, beginning with to_lava")
+            raise EngineError(
+                f"{what}: found a runtime that has ended, allowed is one that is alive; build the processes anew, "
+                f"beginning with to_lava"
+            )
 
     def run(self, condition: Any, run_cfg: Any = None, compile_config: Any = None) -> None:
         """As for every process of Lava.
 
         Raises:
-            EngineError: a process failed, and the message says why; or the program was stopped before.
+            EngineError: a process failed, and the message says why; or the runtime has ended before.
         """
         if self._runtime is not None:
             self._check_alive("run")
@@ -236,7 +249,7 @@ class DialNetwork(NetworkProcess):
         Each population starts from rest when the new sample can reach it, and is silent until then.
 
         Raises:
-            EngineError: the program is running, or was stopped.
+            EngineError: a run is under way, or the runtime has ended.
         """
         if self._is_paused("reset"):
             self._inner.begin()
@@ -277,8 +290,8 @@ class StockNetwork(NetworkProcess):
 
     def _apply(self, thresholds: Mapping[str, Array]) -> None:
         raise EngineError(
-            "threshold_scale: found a program that has begun, allowed with stock=True is before the first run, as "
-            "Lava's stock neurons read their threshold once; build another one, or leave stock out"
+            "threshold_scale: found a runtime that has begun, allowed with stock=True is before the first run, as "
+            "Lava's stock neurons read their threshold once; build the processes anew, or leave stock out"
         )
 
     def compile(self, run_cfg: Any, compile_config: Any = None) -> Any:
@@ -309,7 +322,7 @@ class StockNetwork(NetworkProcess):
         if self._samples and longest_delay(self.network):
             raise EngineError(
                 "run_sample: found a second sample in a network with delays, whose spikes would pass into it, allowed "
-                "with stock=True is one; build the program anew for each, or leave stock out"
+                "with stock=True is one; build the processes anew for each, or leave stock out"
             )
         self._samples += 1
 
