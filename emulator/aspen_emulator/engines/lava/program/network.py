@@ -157,9 +157,7 @@ class NetworkProcess(AbstractProcess):
             return False
         self._check_alive(what)
         if runtime._is_running:
-            raise EngineError(
-                f"{what}: found a run under way, allowed is between runs; wait(), or pause() it"
-            )
+            raise EngineError(f"{what}: found a run under way, allowed is between runs; wait(), or pause() it")
         if not runtime._is_started:  # loaded: Lava takes values from the first run on, be it one of no steps
             self.run(RunSteps(num_steps=0))
         return True
