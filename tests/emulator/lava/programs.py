@@ -149,7 +149,7 @@ def mistakes() -> None:
     net = to_lava(network)
     wired(net, np.array([[0.0] * 6, [0.0, 2.0, 0.0, 1.0, 0.0, 0.0]]))
     net.run(ONE, Loihi2SimCfg())
-    with pytest.raises(EngineError, match="lava: a process failed: .*spikes: found values from 0 to 2"):
+    with pytest.raises(EngineError, match=r"lava: a process failed: .*spikes: found values from 0 to 2"):
         net.run(ONE)
     assert_refused(net, "found a runtime that has ended, .* build the processes anew")
     with pytest.raises(EngineError, match="run: found a runtime that has ended"):

@@ -103,7 +103,7 @@ class Pair:
         self.sink = RingBuffer(shape=(N,), buffer=STEPS)
         self.record = shared_zeros((STEPS, N))
         threshold = np.full(N, int(neuron.threshold) << FixedLif.SHIFT)
-        options = {"depth": 0, "period": 0, "idle": 0, "current": None, "membranes": None, "name": "ours"}
+        options = {"depth": 0, "period": 0, "idle": 0, "membranes": None, "name": "ours"}
         self.ours = DialLif(
             neuron=neuron, threshold=threshold, drive_bias=np.zeros(N, np.int64), record=self.record, **options
         )
