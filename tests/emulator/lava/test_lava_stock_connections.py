@@ -64,7 +64,7 @@ def run_stock_processes() -> dict[str, Array]:
     from lava.proc.io.sink import PyReceiveModelFixed, PyReceiveModelFloat, RingBuffer
 
     from aspen_emulator.engines.lava.processes import PyAnalogSource, PySpikeSource, Source
-    from aspen_emulator.engines.lava.stock import stock_process
+    from aspen_emulator.engines.lava.stock import stock_connection
 
     answers = {}
     for given, fixed in (("spikes", True), ("spikes", False), ("analog", False)):
@@ -73,7 +73,8 @@ def run_stock_processes() -> dict[str, Array]:
         sinks = {}
         for name, (connection, driven_by) in make_cases().items():
             if (driven_by, connection.is_integer) == (given, fixed):
-                model, process = stock_process(connection, given == "analog")
+                model, kind, arguments = stock_connection(connection, given == "analog")
+                process = kind(**arguments)
                 sinks[name] = RingBuffer(shape=process.a_out.shape, buffer=STEPS + 1)
                 models |= {process: model, sinks[name]: PyReceiveModelFixed if fixed else PyReceiveModelFloat}
                 source.s_out.connect(process.s_in)
