@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
@@ -21,14 +21,28 @@ class Rebuilt:
     arguments, as NumPy's own copies could be written to, and read-only mappings cannot be copied."""
 
     def _close(self, *names: str) -> None:
-        """Make mappings among the arguments read-only copies, which whoever gave them cannot change either."""
+        """Make arrays among the arguments read-only, and mappings read-only copies, which whoever gave them cannot
+        change either, with their arrays."""
         for name in names:
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            given = getattr(self, name)
+            closed = read_only(given)
+            if isinstance(given, Mapping):
+                closed = MappingProxyType({key: read_only(value) for key, value in given.items()})
+            object.__setattr__(self, name, closed)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         itself: Any = self
         values = [getattr(self, each.name) for each in fields(itself) if each.init]
         return type(self), tuple(dict(value) if isinstance(value, MappingProxyType) else value for value in values)
+
+
+def read_only(value: Any) -> Any:
+    """An array as a view that cannot be written to, while whoever made it can go on filling it; others as they are."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 def as_array(what: str, values: object, remedy: str = "pass an array of numbers") -> Array:

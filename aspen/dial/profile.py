@@ -143,7 +143,7 @@ class DialProfile(Rebuilt):
             if isinstance(neuron, Lif) and offset is not None:
                 factor = np.broadcast_to(np.exp(offset.astype(np.float64)), population.shape)
                 incoming = network.incoming(population.name)
-                shown = population.name == network.output and network.readout != "spikes"
+                shown = population.name == network.output and network.reads_membranes
                 if shown or population.current or any(isinstance(c, Conv) for c in incoming):
                     neuron = replace(neuron, threshold=neuron.threshold.astype(np.float64) * factor)
                 else:

@@ -262,6 +262,20 @@ class Network(Rebuilt):
         """Connections that drive population ``name``."""
         return [connection for connection in self.connections if connection.target == name]
 
+    def outgoing(self, name: str) -> list[Connection]:
+        """Connections that read population ``name``."""
+        return [connection for connection in self.connections if connection.source == name]
+
+    @cached_property
+    def weighing(self) -> frozenset[str]:
+        """Names of the connections that weigh the values of an analog input; none where the input is spikes."""
+        return frozenset(c.name for c in self.outgoing(self.input.name)) if self.input.is_analog else frozenset()
+
+    @property
+    def reads_membranes(self) -> bool:
+        """Whether the answer is in the output's membranes, not in its spikes."""
+        return self.readout != "spikes"
+
     def drive_bias(self, name: str) -> Array:
         """(n,) float64, or int64 in an integer network: what the connections into population ``name`` add to its
         synaptic current at every step."""

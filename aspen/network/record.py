@@ -80,7 +80,7 @@ class Record(Rebuilt):
     membranes: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._close("spikes", "synaptic_operations", "active_updates", "awake_updates")
+        self._close("output", "spikes", "synaptic_operations", "active_updates", "awake_updates")
         self._close("rasters", "multiply_accumulates", "membranes")
 
     @property
@@ -115,7 +115,7 @@ class Record(Rebuilt):
     @property
     def readings(self) -> Array:
         """(steps, batch, n): what the read-out goes by at each step, the outputs' spikes or their membranes."""
-        shown = self.output if self.network.readout == "spikes" else self.membranes[self.network.output]
+        shown = self.membranes[self.network.output] if self.network.reads_membranes else self.output
         return shown.reshape(self.steps, self.batch, -1)
 
     @property
@@ -169,7 +169,7 @@ def kept_membranes(network: Network, record: str) -> list[str]:
     """The populations whose membranes a run keeps that was asked for ``record``, one of :data:`RECORDS`."""
     if record == "membranes":
         return list(network.order)
-    return [] if network.readout == "spikes" else [network.output]
+    return [network.output] if network.reads_membranes else []
 
 
 def counted_record(
@@ -190,20 +190,19 @@ def counted_record(
         record: one of :data:`RECORDS`.
         membranes: population -> (steps, batch, *shape), those that are to be kept.
     """
-    analog = network.input.name if network.input.neuron is None and network.input.current else None
+    analog = network.input.name if network.input.is_analog else None
     busy = {name: raster.reshape(*raster.shape[:2], -1) != 0 for name, raster in rasters.items()}
     reached = {c.name: busy[c.source].astype(np.int64) @ c.fan_out() for c in network.connections}
-    from_analog = {c.name for c in network.connections if c.source == analog}
     return Record(
         network=network,
         output=rasters[network.output],
         spikes={name: raster.sum(axis=2, dtype=np.int64) * (name != analog) for name, raster in busy.items()},
-        synaptic_operations={name: count for name, count in reached.items() if name not in from_analog},
+        synaptic_operations={name: count for name, count in reached.items() if name not in network.weighing},
         active_updates={name: active for name, (active, _) in updates.items()},
         awake_updates={name: awake for name, (_, awake) in updates.items()},
         rasters=dict(rasters) if record != "counts" else {},
         engine=engine,
-        multiply_accumulates={name: count for name, count in reached.items() if name in from_analog},
+        multiply_accumulates={name: count for name, count in reached.items() if name in network.weighing},
         membranes=dict(membranes or {}),
     )
 
@@ -218,13 +217,12 @@ def check_counts(record: Record) -> None:
     neurons = {name: network[name].size for name in network.names}
     updated = {name: neurons[name] for name in network.order}
     synapses = {connection.name: connection.n_synapses for connection in network.connections}
-    weighed = {c.name for c in network.connections if c.source == network.input.name and network.input.is_analog}
     limits = {
         "spikes": neurons,
         "active_updates": updated,
         "awake_updates": updated,
-        "synaptic_operations": {name: most for name, most in synapses.items() if name not in weighed},
-        "multiply_accumulates": {name: most for name, most in synapses.items() if name in weighed},
+        "synaptic_operations": {name: most for name, most in synapses.items() if name not in network.weighing},
+        "multiply_accumulates": {name: most for name, most in synapses.items() if name in network.weighing},
     }
     for part, most in limits.items():
         counts: Mapping[str, Array] = getattr(record, part)

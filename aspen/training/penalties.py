@@ -65,7 +65,7 @@ def operation_costs(model: nn.Module, sample: Tensor) -> dict[str, Tensor]:
     network = export(model, sample)
     found = {}
     for name in hidden_layers(model):
-        own = [c.fan_out() for c in network.connections if c.source == population_name(name)]
+        own = [c.fan_out() for c in network.outgoing(population_name(name))]
         found[name] = torch.as_tensor(sum(own[1:], start=own[0]), dtype=torch.float32).reshape(-1)
     mean = torch.cat(list(found.values())).mean().clamp(min=1e-9)
     return {name: cost / mean for name, cost in found.items()}

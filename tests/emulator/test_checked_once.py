@@ -21,7 +21,8 @@ from aspen_emulator.engines.lava import loihi as loihi_engine
 from aspen_emulator.engines.lava.schedule import make_schedule
 from aspen_emulator.measuring.bench import Bench, measure
 from aspen_emulator.measuring.tables import make_tables
-from aspen_hardware import chip, compile, place
+from aspen_hardware import chip, compile, energy_model, place
+from aspen_hardware.energy.hops import ways_on
 from aspen_hardware.placing import rules
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.hardware.placing.test_placement import with_figures
@@ -128,6 +129,29 @@ def test_a_sweep_places_once_for_each_chip(calls: Calls) -> None:
     bench = Bench(network, [spikes, spikes], labels, [chip("loihi1"), chip("truenorth"), None])
     make_tables(bench, measure(bench, [0.5, 1.0, 2.0]), "data", max_loss=0.5)
     assert [on.name for _, on in placed] == ["loihi1", "truenorth"]
+
+
+def test_a_sweep_of_a_deployment_takes_the_cores_that_compile_found(calls: Calls) -> None:
+    deployment = compile(float_network(1, bias=False), "loihi1")
+    placed = calls(place)
+    bench = Bench(deployment, [random_spikes(1, 5, 4, 6)], np.zeros(4, int), [chip("loihi1"), chip("truenorth")])
+    assert bench.placements["loihi1"] is deployment.placement
+    assert [on.name for _, on in placed] == ["truenorth"]
+    small = with_figures(chip("loihi1"), neurons_per_core=2)
+    again = Bench(deployment, bench.encodings, bench.labels, [small])
+    assert again.placements["loihi1"] == place(deployment.network, small) != deployment.placement
+
+
+def test_a_sweep_asks_once_for_each_chip_how_far_spikes_go(calls: Calls) -> None:
+    network, spikes = float_network(1), random_spikes(1, 5, 4, 6)
+    bench = Bench(network, [spikes, spikes], np.zeros(4, int), [chip("loihi1"), chip("truenorth"), None])
+    asked = calls(ways_on)
+    points = measure(bench, [0.5, 1.0]).points["loihi1"]
+    assert [on.name for on, *_ in asked] == ["loihi1", "truenorth"]
+    (record,) = bench.records([1.0], 0)
+    dynamic = energy_model(record, chip("loihi1")).dynamic
+    assert dynamic is not None
+    assert points[1].dynamic_nj == pytest.approx(dynamic.typical / 4 * 1e9)
 
 
 @pytest.mark.parametrize(

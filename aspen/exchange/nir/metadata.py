@@ -135,7 +135,7 @@ def _drop_input_nodes(network: Network, header: Mapping[str, Any]) -> Network:
     """Without the Input node before neurons that take a direct current themselves."""
     start = network.input.name
     entry = next((e for e in header["populations"] if e["input"] == start and e["current"]), None)
-    out = [c for c in network.connections if c.source == start]
+    out = network.outgoing(start)
     if entry is None or len(out) != 1 or out[0].target != entry["name"]:
         return network
     neuron = network[entry["name"]].neuron

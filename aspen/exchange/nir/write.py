@@ -72,7 +72,7 @@ class _Writer:
             target = self.network[link.target]
             if link.name not in self.convolutions and len(self.shapes[target.name]) > 1:
                 self.shapes[target.name] = (target.size,)
-                for name in [c.name for c in self.network.connections if c.source == target.name]:
+                for name in [c.name for c in self.network.outgoing(target.name)]:
                     self.convolutions.pop(name, None)
                 return True
         return False
@@ -186,7 +186,7 @@ def _check_reached(network: Network) -> None:
     reached, ready = {network.input.name}, [network.input.name]
     while ready:
         name = ready.pop()
-        found = {c.target for c in network.connections if c.source == name} - reached
+        found = {c.target for c in network.outgoing(name)} - reached
         reached |= found
         ready += found
     for name in network.names:

@@ -27,6 +27,7 @@ from aspen_emulator.engines.run import network_of, run
 from aspen_emulator.measuring.early import ended_early
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
+from aspen_hardware.energy.hops import Ways, ways_on
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.placing.placement import Placement, place
@@ -79,8 +80,20 @@ class Bench:
     @cached_property
     def placements(self) -> Mapping[str, Placement]:
         """Name of each chip -> the network's cores on it, which no knob changes."""
-        network = network_of(self.program)
-        return MappingProxyType({each.name: place(network, each) for each in self.chips if each is not None})
+        return MappingProxyType({each.name: self._placed(each) for each in self.chips if each is not None})
+
+    def _placed(self, on: Chip) -> Placement:
+        """As compile placed a deployment, where that was on this chip."""
+        known = self.program.placement if isinstance(self.program, Deployment) else None
+        if known is not None and (known.chip, known.limits) == (on.name, on.limits):
+            return known
+        return place(network_of(self.program), on)
+
+    @cached_property
+    def ways(self) -> Mapping[str, Ways]:
+        """Name of each chip -> how far spikes go on it, which no knob changes."""
+        network, placed = network_of(self.program), self.placements
+        return MappingProxyType({c.name: ways_on(c, network, placed[c.name]) for c in self.chips if c is not None})
 
     def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
         """A run at each knob."""
@@ -118,7 +131,7 @@ def measure(
         early: ends inferences early; spikes and energies are then those of the steps taken.
         progress: called with the points of each run as soon as it is measured.
     """
-    labels, placements = bench.labels, bench.placements
+    labels = bench.labels
     runs: list[list[Mapping[str | None, OperatingPoint]]] = [[] for _ in knobs]
     correct, taken = np.zeros((len(knobs), len(labels))), np.zeros(len(knobs))
     for encoding in range(len(bench.encodings)):
@@ -132,7 +145,10 @@ def measure(
             correct[k] += (found == labels) / len(bench.encodings)
             taken[k] += steps.mean() / len(bench.encodings)
             energies = {
-                _name(c): None if c is None else energy_model(record, c, placements[c.name]) for c in bench.chips
+                _name(c): None
+                if c is None
+                else energy_model(record, c, bench.placements[c.name], ways=bench.ways[c.name])
+                for c in bench.chips
             }
             runs[k].append({name: _point(record, found, labels, knobs[k], e) for name, e in energies.items()})
             if progress is not None:
@@ -222,7 +238,7 @@ def _point(record: Record, found: Array, labels: Array, knob: float, energy: Ene
     """One run as a point; the answers ``found`` and ``labels`` (samples,) say how many inferences there were."""
     network, samples, correct = record.network, len(labels), found == labels
     low, high = wilson(int(correct.sum()), samples)
-    first = [c.name for c in network.connections if c.source == network.input.name]
+    first = [c.name for c in network.outgoing(network.input.name)]
     operations = {name: int(n.sum()) for name, n in record.synaptic_operations.items()}
     dynamic = None if energy is None else energy.dynamic
     static = None if energy is None else energy.static

@@ -213,7 +213,7 @@ def _overflows(network: Network, values: Array) -> dict[str, tuple[int, int]]:
 
 
 def _is_read_by_membranes(network: Network, name: str) -> bool:
-    return name == network.output and network.readout != "spikes"
+    return name == network.output and network.reads_membranes
 
 
 def _accuracy(record: Record, labels: Array) -> float:

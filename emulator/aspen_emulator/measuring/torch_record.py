@@ -46,7 +46,7 @@ def torch_record(
     layers = spiking_layers(model)
     by_population = {population_name(name): name for name in layers}
     read = None
-    if network.readout != "spikes":
+    if network.reads_membranes:
         read = next((part for name, part in model.named_modules() if population_name(name) == network.output), None)
     known = {name for name in by_population if name in network}
     if known | ({network.output} if read is not None else set()) != set(network.order):

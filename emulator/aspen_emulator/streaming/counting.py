@@ -84,11 +84,10 @@ class Events:
 
     def input_operations(self, network: Network) -> int:
         """Operations that the input alone decides: of the connections from it."""
-        return sum(self.operations[c.name] for c in network.connections if c.source == network.input.name)
+        return sum(self.operations[c.name] for c in network.outgoing(network.input.name))
 
     def record(self, network: Network) -> Record:
         """As one sample, for :func:`aspen_hardware.energy_model`; the output's spikes are left out."""
-        analog = {c.name for c in network.connections if c.source == network.input.name and network.input.is_analog}
         shape = (self.steps, 1, *network[network.output].shape)
 
         def as_arrays(counts: Mapping[str, int]) -> dict[str, Array]:
@@ -98,10 +97,14 @@ class Events:
             network=network,
             output=np.broadcast_to(np.zeros((), np.uint8), shape),
             spikes=as_arrays(self.spikes),
-            synaptic_operations=as_arrays({name: n for name, n in self.operations.items() if name not in analog}),
+            synaptic_operations=as_arrays(
+                {name: n for name, n in self.operations.items() if name not in network.weighing}
+            ),
             active_updates=as_arrays(self.active),
             awake_updates=as_arrays(self.awake),
-            multiply_accumulates=as_arrays({name: n for name, n in self.operations.items() if name in analog}),
+            multiply_accumulates=as_arrays(
+                {name: n for name, n in self.operations.items() if name in network.weighing}
+            ),
         )
 
 
@@ -178,9 +181,8 @@ class Tally:
             busy = rasters[name] != 0
             if name != network.input.name or not network.input.is_analog:
                 window.spikes[name] += int(np.count_nonzero(busy))
-            for connection in network.connections:
-                if connection.source == name:
-                    window.operations[connection.name] += int((busy @ self._fan_out[connection.name]).sum())
+            for connection in network.outgoing(name):
+                window.operations[connection.name] += int((busy @ self._fan_out[connection.name]).sum())
         for name in network.order:
             when = self._clock - depths[name]
             if 0 <= when < last:

@@ -112,6 +112,11 @@ class Stream(Closed):
         self.network = network_of(program)
         if self.network is not meter.network:
             raise InputError("meter: found that of another network, allowed is that of the program; see Meter.of")
+        if self.network[self.network.output].size < 2:
+            raise InputError(
+                f"program: found one output neuron ({self.network.output}), allowed for a stream are 2 and more, as "
+                f"the two highest scores say how clear an answer is; train with an output for each class"
+            )
         if early is not None and (early.steps != meter.window or early.readout != self.network.readout):
             raise InputError(
                 f"early: found one for {early.steps} steps and the read-out {early.readout}, allowed are "
@@ -226,7 +231,7 @@ class Stream(Closed):
         self._made += 1
         if self._made <= self._session.latency:
             return  # the result of an earlier step than the window's first
-        scores = output if self.network.readout == "spikes" else self._session.membranes
+        scores = self._session.membranes if self.network.reads_membranes else output
         self._totals = accumulated(self.network.readout, self._totals, scores.reshape(-1))
         if self._inference is not None and self._inference.update(scores.reshape(-1)):
             self._running = False

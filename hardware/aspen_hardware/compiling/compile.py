@@ -124,7 +124,7 @@ def _graded(network: Network) -> Network:
             f"the largest magnitude in the training data: network.with_input_peak(4.0), or aspen compile --input-peak 4"
         )
     scale = network.input.graded.scale
-    scaled = (_divided(c, scale) if c.source == network.input.name else c for c in network.connections)
+    scaled = (_divided(c, scale) if c.name in network.weighing else c for c in network.connections)
     return replace(network, connections=tuple(scaled))
 
 

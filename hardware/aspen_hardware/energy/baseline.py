@@ -286,7 +286,7 @@ def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> di
 
 def _read(network: Network, population: str) -> int:
     """Neurons of a population that some connection reads."""
-    fan_out = sum(connection.fan_out() for connection in network.connections if connection.source == population)
+    fan_out = sum(connection.fan_out() for connection in network.outgoing(population))
     return int(np.count_nonzero(fan_out))
 
 

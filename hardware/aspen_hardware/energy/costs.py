@@ -328,7 +328,7 @@ def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figur
             own = key_of_kind("synaptic_operation", connection.kind)
             busy = busy + arriving * times.get(own, times["synaptic_operation"])
             busy = busy + record.spikes[connection.source] * cores * times.get("packet_in", 0.0)
-        sent = sum(len(placement.of(c.target)) for c in record.network.connections if c.source == name)
+        sent = sum(len(placement.of(c.target)) for c in record.network.outgoing(name))
         busy = busy + record.spikes[name] * (times.get("spike", 0.0) + sent * times.get("packet_out", 0.0))
         busy_each[name] = busy / cores
     sharing = {tuple(part.population for part in core.slices) for core in placement.cores}

@@ -12,6 +12,8 @@ the longest way to its core that the mesh has, so that no place of entry would c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from aspen._base.arrays import Array
@@ -24,6 +26,8 @@ from aspen_hardware.placing.placement import Placement
 
 TILES_IN_A_ROW = 8
 HOPS = ("hop_east_west", "hop_north_south")
+Ways = Mapping[str, Mapping[str, Array]]
+"""Population -> kind of event -> (n,) int64: how many of them a spike of each neuron comes to."""
 
 
 def has_mesh(chip: Chip) -> bool:
@@ -31,16 +35,16 @@ def has_mesh(chip: Chip) -> bool:
     return any(event in chip.energies for event in HOPS)
 
 
-def traffic(network: Network, placement: Placement, mesh: bool) -> dict[str, dict[str, Array]]:
-    """Population -> kind of event -> (n,) int64: how many of them a spike of each neuron comes to.
+def ways_on(chip: Chip, network: Network, placement: Placement) -> Ways:
+    """How many packets, and hops where the chip prices them, a spike of each neuron comes to; no knob changes it.
 
     Args:
+        chip: whose events.
         network: what is placed.
         placement: its cores.
-        mesh: whether hops are wanted beside packets.
     """
     found = {name: {"spike_packet": placement.destinations(network, name)} for name in network.names}
-    for name in network.names if mesh else ():
+    for name in network.names if has_mesh(chip) else ():
         found[name] |= dict(zip(HOPS, hops(network, name, placement), strict=True))
     return found
 

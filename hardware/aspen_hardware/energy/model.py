@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from aspen._base.arrays import Array
 from aspen._base.checks import shown
 from aspen.errors import ChipError, InputError
 from aspen.network.network import Network
@@ -45,7 +44,7 @@ from aspen_hardware.energy.costs import (
 )
 from aspen_hardware.energy.crossbar import Crossbar
 from aspen_hardware.energy.cycles import Work, work
-from aspen_hardware.energy.hops import HOPS, has_mesh, sent, traffic
+from aspen_hardware.energy.hops import HOPS, Ways, has_mesh, sent, ways_on
 from aspen_hardware.energy.prices import price_in_run
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.placement import Placement, place
@@ -56,8 +55,6 @@ NOT_COVERED = (
 )
 _RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south", "crossbar_operation", "leak_operation")
 """Kinds of event that most runs do not have: missing figures for them are named only where there are some."""
-Ways = Mapping[str, Mapping[str, Array]]
-"""See :func:`aspen_hardware.energy.hops.traffic`."""
 
 
 def energy_model(
@@ -68,6 +65,7 @@ def energy_model(
     step_time: float | None = None,
     time: str | None = None,
     clock: float | None = None,
+    ways: Ways | None = None,
 ) -> EnergyReport:
     """What ``record``'s run costs on ``chip``.
 
@@ -89,6 +87,8 @@ def energy_model(
         time: ``"measured"``, ``"step"`` or ``"work"``, see :func:`aspen_hardware.energy.costs.run_seconds`; default:
             ``"measured"`` where a step was measured on the chip, else ``"step"``.
         clock: in MHz, for chips whose power rises with it; default: the chip's.
+        ways: what :func:`aspen_hardware.energy.hops.ways_on` says of this network, chip and placement, where several
+            runs are priced; default: it is asked.
 
     Raises:
         InputError: the record is empty, or its counts cannot be those of its network
@@ -111,7 +111,7 @@ def energy_model(
     placement = place(record.network, chip) if placement is None else placement
     placement.check(record.network, chip)
     seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
-    ways = traffic(record.network, placement, has_mesh(chip))
+    ways = ways_on(chip, record.network, placement) if ways is None else ways
     clocked, unclocked = _clocked(record, chip)
     step = None if seconds is None else seconds.typical / (record.steps * record.batch)
     entries = tuple(_entries(record, chip, ways, placement))
@@ -248,7 +248,7 @@ def _no_static(chip: Chip, seconds: Range | ByScenario | None, static: Range | B
 def _first_layer(network: Network, chip: Chip) -> tuple[str, ...]:
     """Connections from the input; on a chip with crossbars also the input, whose spikes make their operations."""
     name = network.input.name
-    connections = tuple(c.name for c in network.connections if c.source == name)
+    connections = tuple(c.name for c in network.outgoing(name))
     return connections if Crossbar.of(chip) is None else (*connections, name)
 
 

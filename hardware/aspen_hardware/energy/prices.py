@@ -16,7 +16,7 @@ from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.ranges import ByScenario
 from aspen_hardware.energy.costs import WORDS, price
 from aspen_hardware.energy.crossbar import Crossbar
-from aspen_hardware.energy.hops import has_mesh, traffic
+from aspen_hardware.energy.hops import ways_on
 from aspen_hardware.placing.placement import Placement
 
 
@@ -65,7 +65,7 @@ def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
     more = {name: _typical(chip, "neuron_update_active") - inactive for name in network.order}
     nothing = dict.fromkeys(network.order, 0.0)
     by_input = chip.scenarios[chip.usual].active == "input"
-    sent = {name: _all_sent(chip, ways) for name, ways in traffic(network, placement, has_mesh(chip)).items()}
+    sent = {name: _all_sent(chip, ways) for name, ways in ways_on(chip, network, placement).items()}
     analog = {name: joules for name, joules in sent.items() if network[name].is_analog}
     crossed, leaking = _crossbars(network, chip, placement)
     return Prices(

@@ -85,7 +85,7 @@ class Placement(Rebuilt):
 
     def reached_by(self, network: Network, population: str) -> Iterator[tuple[int, Array]]:
         """For each core: its index, and (n,) int64: 1 where a spike of each neuron sends a packet there, else 0."""
-        maps = {c.name: synapses_in_order(c, self.orders) for c in network.connections if c.source == population}
+        maps = {c.name: synapses_in_order(c, self.orders) for c in network.outgoing(population)}
         slices = (core.slices for core in self.cores)
         yield from enumerate(_packets(network, population, slices, maps))
 
@@ -236,7 +236,7 @@ def _packets(
 ) -> Iterator[Array]:
     """For each core (n,) int64: packets that a spike of each neuron sends there: one, however many populations it
     drives on it. ``maps``: connection -> synapses, at least those from ``population``."""
-    own = {c.name: maps[c.name] for c in network.connections if c.source == population}
+    own = {c.name: maps[c.name] for c in network.outgoing(population)}
     none = np.zeros(network[population].size, np.int64)
     for slices in cores:
         reach = sources(network, own, slices)

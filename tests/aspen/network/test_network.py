@@ -263,3 +263,14 @@ def test_no_module_hides_a_public_name() -> None:
     for package in (aspen, aspen_emulator, aspen_hardware):
         modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
         assert not modules & set(package.__all__)
+
+
+def test_a_network_names_what_weighs_its_analog_input_and_what_reads_a_population() -> None:
+    spiking = float_network(1)
+    assert spiking.weighing == frozenset()
+    assert [c.name for c in spiking.outgoing("input")] == [c.name for c in spiking.connections if c.source == "input"]
+    given = replace(spiking.input, current=True)
+    analog = replace(spiking, populations=(given, *spiking.populations[1:]))
+    assert analog.weighing == {c.name for c in spiking.outgoing("input")} != set()
+    assert not spiking.reads_membranes
+    assert replace(spiking, readout="membrane-max").reads_membranes

@@ -24,6 +24,7 @@ COPIES: dict[str, Callable[[Any], Any]] = {
     "deepcopy": copy.deepcopy,
     "copy": copy.copy,
 }
+COUNTS = ("spikes", "synaptic_operations", "active_updates", "awake_updates", "rasters", "membranes")
 
 
 def parts(network: Network) -> list[Any]:
@@ -76,11 +77,10 @@ def mappings() -> dict[str, tuple[Any, tuple[str, ...]]]:
     deployment = compile(network, "loihi1")
     assert deployment.placement is not None
     kept = run(replace(network, provenance={"from": "test"}), np.ones((3, 2, 6), np.uint8), record="membranes")
-    counts = ("spikes", "synaptic_operations", "active_updates", "awake_updates", "rasters", "membranes")
     prices = ("spike", "active", "awake", "operation")
     return {
         "network": (kept.network, ("provenance",)),
-        "record": (kept, counts),
+        "record": (kept, COUNTS),
         "chip": (chip("loihi1"), ("figures", "resets", "missing", "sources", "scenarios", "powered", "energies")),
         "deployment": (deployment, ("rounding",)),
         "placement": (place(float_network(1, (6, 60, 30)), chip("loihi1")), ("orders",)),
@@ -100,6 +100,34 @@ def test_mappings_of_frozen_objects_cannot_be_changed(kind: str, how: str) -> No
         with pytest.raises(TypeError, match="does not support item assignment"):
             found["other"] = None
         assert not hasattr(found, "update")
+
+
+def held(kind: str, made: Any) -> list[np.ndarray[Any, Any]]:
+    """All arrays of a record or a placement."""
+    mapped = COUNTS if kind == "record" else ("orders",)
+    own = [made.output] if kind == "record" else []
+    return own + [each for name in mapped for each in getattr(made, name).values()]
+
+
+@pytest.mark.parametrize("how", ["itself", *COPIES])
+@pytest.mark.parametrize("kind", ["record", "placement"])
+def test_arrays_of_records_and_placements_are_read_only(kind: str, how: str) -> None:
+    made = mappings()[kind][0]
+    again = made if how == "itself" else COPIES[how](made)
+    assert len(held(kind, again)) == len(held(kind, made)) > 0
+    for one, other in zip(held(kind, made), held(kind, again), strict=True):
+        np.testing.assert_array_equal(one, other)
+        with pytest.raises(ValueError, match="read-only"):
+            other += 1
+
+
+def test_whoever_made_the_arrays_of_a_record_goes_on_filling_them() -> None:
+    record = mappings()["record"][0]
+    filled = record.output.copy()
+    again = replace(record, output=filled)
+    filled[...] = 1
+    assert again.output.all()
+    assert not again.output.flags.writeable
 
 
 def test_what_was_given_is_copied() -> None:

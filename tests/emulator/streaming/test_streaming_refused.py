@@ -10,11 +10,16 @@ import pytest
 from aspen.calibration.early import EarlyStop
 from aspen.control import Manual
 from aspen.errors import InputError
-from aspen.network.network import Network
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator.streaming import Meter, Stream
 from aspen_hardware import chip
 from tests.emulator.streaming.test_streaming import STEPS, bench, controllers, loihi, windows_of
 from tests.networks import float_network
+
+
+def one_output(use: Callable[[Network], object]) -> object:
+    populations = Population("input", (6,)), Population("out", (1,), Lif(1.0, 0.9))
+    return use(Network(populations, (Dense("input", "out", np.ones((1, 6))),)))
 
 
 @pytest.mark.parametrize(
@@ -28,6 +33,8 @@ from tests.networks import float_network
                              early=EarlyStop(1.0, 0.0, (1.0,), (0.1,), "spikes", 5, 0.01)),
             "early: found one for 5 steps",
         ),
+        (lambda n: one_output(lambda alone: Stream(alone, Meter.of(alone, loihi(), STEPS), Manual(1.0))),
+         "program: found one output neuron (out), allowed for a stream are 2 and more"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(make: Callable[[Network], object], message: str) -> None:

@@ -43,7 +43,7 @@ class Chunk:
         self.steps, self.batch = time.stop - time.start, samples.stop - samples.start
         self.rows = self.batch * dials
         own = np.asarray(spikes[time, samples]).reshape(self.steps, self.batch, -1)
-        self.analog = plan.input.neuron is None and plan.input.current
+        self.analog = plan.input.is_analog
         self.given = np.zeros((self.steps, self.batch, 0), np.uint8)
         self.current = np.zeros((self.steps, self.batch, 0), plan.state_type)
         if plan.input.neuron is not None:
@@ -122,7 +122,7 @@ class Chunk:
             if connection.name not in outside or connection.target not in part.todo:
                 continue
             from_input = connection.source == self.plan.input.name and self.plan.input.neuron is None
-            if self.analog and from_input:
+            if connection.name in self.plan.weighing:
                 sums = analog_drive(self.plan, connection, self.spikes, self.time, self.samples)
             else:
                 source = self.given if from_input else self._view(spikes, spikes_at, connection.source)
@@ -136,7 +136,7 @@ class Chunk:
         """Multiply-accumulates: what the values other than zero of an analog input reach."""
         busy = (np.asarray(self.spikes[self.time, self.samples]) != 0).reshape(self.steps, self.batch, -1)
         for index, connection in enumerate(self.plan.connections):
-            if connection.source == self.plan.input.name:
+            if connection.name in self.plan.weighing:
                 reached = busy.astype(np.int64) @ self.plan.fan_out[connection.name]
                 counts.operations[0, index, self.time, self.samples] = reached
 

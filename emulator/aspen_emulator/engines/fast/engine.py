@@ -99,9 +99,8 @@ class _Run:
 
     def _record(self, dial: int) -> Record:
         plan, given = self.plan, self.plan.input
-        analog = given.neuron is None and given.current
         operations = {c.name: self._operations(dial, i) for i, c in enumerate(plan.connections)}
-        weighed = {c.name for c in plan.connections if analog and c.source == given.name}
+        weighing = self.network.weighing
         rasters = {name: values[dial] for name, values in self.rasters.items()} if self.with_spikes else {}
         if self.with_spikes and given.neuron is None:
             rasters = {given.name: np.asarray(self.spikes), **rasters}
@@ -109,12 +108,12 @@ class _Run:
             network=self.network,
             output=self.rasters[self.network.output][dial],
             spikes={name: self.counts.spikes[self._dial_of(name, dial), q] for q, name in enumerate(plan.slots)},
-            synaptic_operations={name: count for name, count in operations.items() if name not in weighed},
+            synaptic_operations={name: count for name, count in operations.items() if name not in weighing},
             active_updates=self._updates(self.counts.active[dial]),
             awake_updates=self._updates(self.counts.awake[dial]),
             rasters=rasters,
             engine="fast",
-            multiply_accumulates={name: count for name, count in operations.items() if name in weighed},
+            multiply_accumulates={name: count for name, count in operations.items() if name in weighing},
             membranes={name: values[dial] for name, values in self.membranes.items()},
         )
 

@@ -47,7 +47,7 @@ class Chooser:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.analog = plan.input.neuron is None and plan.input.current
+        self.analog = plan.input.is_analog
         self.order = plan.order
         self._tied = _ties(plan, self.analog)
         self._able = [c for c in plan.connections if isinstance(c, Dense) and self._may_multiply(c)]
@@ -56,7 +56,7 @@ class Chooser:
         self.widest = max(plan.populations[name].size for name in plan.slots)
 
     def _may_multiply(self, connection: Connection) -> bool:
-        if connection.delay or (self.analog and connection.source == self.plan.input.name):
+        if connection.delay or connection.name in self.plan.weighing:
             return False
         source, target = self._place(connection.source), self._place(connection.target)
         return source < 0 or (source < target and self._tied[source] != self._tied[target])
@@ -76,10 +76,7 @@ class Chooser:
     def chosen(self, input_density: float) -> set[str]:
         """The connections to be added up outside of the core: by matrix products, or because values are analog."""
         self._density[self.plan.input.name] = input_density
-        outside = {c.name for c in self._able if self._multiplies(c)}
-        if self.analog:
-            outside |= {c.name for c in self.plan.connections if c.source == self.plan.input.name}
-        return outside
+        return {c.name for c in self._able if self._multiplies(c)} | self.plan.weighing
 
     def _multiplies(self, connection: Connection) -> bool:
         n, m = (self.plan.populations[name].size for name in (connection.source, connection.target))

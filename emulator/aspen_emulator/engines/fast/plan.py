@@ -52,7 +52,7 @@ class Plan:
 
     def __init__(self, network: Network) -> None:
         self.populations = {p.name: p for p in network.populations}
-        self.input, self.is_integer = network.input, network.is_integer
+        self.input, self.weighing, self.is_integer = network.input, network.weighing, network.is_integer
         self.incoming = {name: network.incoming(name) for name in network.names}
         self.slots = [network.input.name, *(name for name in network.order if name != network.input.name)]
         self.order = network.order

@@ -46,7 +46,7 @@ class FastStepper:
         self.batch = batch
         self.plan = plan_of(network)
         chooser = Chooser(self.plan)
-        self._analog = [c for c in self.plan.connections if chooser.analog and c.source == self.plan.input.name]
+        self._analog = [c for c in self.plan.connections if c.name in self.plan.weighing]
         self._output = network.output
         slots, sizes = len(self.plan.slots), {name: self.plan.populations[name].size for name in self.plan.slots}
         starts = np.cumsum([0, *(batch * sizes[name] for name in self.plan.order)]).tolist()
