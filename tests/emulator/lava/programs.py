@@ -15,6 +15,7 @@ import pytest
 from aspen.dial.profile import DialProfile
 from aspen.errors import EngineError, InputError, UnknownAttributeError
 from aspen_emulator import run
+from aspen_emulator.engines.lava.layout import longest_delay
 from aspen_emulator.lava import import_lava, to_lava
 
 import_lava()
@@ -76,7 +77,7 @@ def pipelined() -> None:
     """Samples without a pause, begun in the middle of another one; what comes in in idle steps is ignored."""
     rng = np.random.default_rng(3)
     network = random_network(rng, False, "spikes")
-    period = STEPS + max(connection.delay for connection in network.connections)
+    period = STEPS + longest_delay(network)
     given, before = random_input(rng, network, period, 3), random_input(rng, network, 4, 1)
     net = to_lava(network, reset_interval=period)
     rows = np.concatenate([before[:, 0], *given.swapaxes(0, 1), np.zeros((max(net.depths.values()), *given.shape[2:]))])
