@@ -83,12 +83,7 @@ def for_types_only(node: ast.AST) -> bool:
 
 
 def later(node: ast.AST) -> bool:
-    return for_types_only(node) or isinstance(node, ast.FunctionDef) or offered(node)
-
-
-def offered(node: ast.AST) -> bool:
-    """The table of a package's ``__init__``, see :mod:`aspen._base.lazy`."""
-    return isinstance(node, ast.With) and ast.unparse(node.items[0]) == "lazily(globals())"
+    return for_types_only(node) or isinstance(node, ast.FunctionDef)
 
 
 @cache

@@ -13,7 +13,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.labels import as_labels
 from aspen.calibration.early import EarlyStop, scores_over_time
-from aspen.calibration.points import OperatingPoint
+from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.statistics import effective_samples, wilson
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale

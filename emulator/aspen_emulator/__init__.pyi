@@ -1,0 +1,8 @@
+"""What the package offers: read by type checkers, and by its ``__init__`` when a name is used."""
+
+from .engines.run import run as run
+from .engines.sessions import Session as Session
+from .engines.sessions import session as session
+from .measuring.bench import OperatingPoint as OperatingPoint
+from .measuring.bench import sweep as sweep
+from .measuring.observing import observe as observe
