@@ -88,8 +88,8 @@ class DialProfile(Rebuilt):
         as_network(network)
         if not 0 < low < high < np.inf:
             raise InputError(f"uniform: found factors from {low} to {high}, allowed is 0 < low < high; e.g. 0.5 and 4")
-        slopes: dict[str, ArrayLike] = dict.fromkeys(network.hidden, float(np.log(high / low)))
-        return cls(slopes, dict.fromkeys(network.hidden, float(np.log(low))))
+        slopes: dict[str, ArrayLike] = dict.fromkeys(network.dialled, float(np.log(high / low)))
+        return cls(slopes, dict.fromkeys(network.dialled, float(np.log(low))))
 
     def _logarithm(self, name: str, knob: float) -> Array:
         offset = self.offsets.get(name, np.zeros(()))

@@ -38,7 +38,7 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
 
     Args:
         network: whose populations are dialled.
-        scale: a number for all hidden populations, or a mapping from population to number (others stay at 1).
+        scale: a number for all hidden populations but gates, or a mapping from population to number (others stay at 1).
             Instead of a number: an array over time (steps,), over time and samples (steps or 1, batch or 1), or over
             neurons too, (steps or 1, batch or 1, n or 1), as :meth:`aspen.DialProfile.scale` gives it.
         steps: length of the run in time steps.
@@ -52,11 +52,12 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
     """
     if isinstance(scale, Mapping):
         for name in scale:
-            if name not in network.order:
-                raise InputError(unknown_name("threshold_scale", name, network.order, kind="population"))
+            allowed = [population for population in network.order if not network[population].gate]
+            if name not in allowed:
+                raise InputError(unknown_name("threshold_scale", name, allowed, kind="population"))
         wanted: Mapping[str, object] = scale
     else:
-        wanted = dict.fromkeys(network.hidden, scale)
+        wanted = dict.fromkeys(network.dialled, scale)
     factors = {name: np.ones((1, 1, 1)) for name in network.order}
     for name, value in wanted.items():
         checked = check_scale(f"threshold_scale of {name}", value)

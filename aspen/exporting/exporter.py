@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import snntorch
+import torch
 from torch import Tensor, nn
 
 from aspen._base.arrays import Array
@@ -16,6 +17,7 @@ from aspen._version import __version__
 from aspen.errors import InputError, ModelError
 from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
 from aspen.exporting.folding import Folder, merge
+from aspen.exporting.gates import gate
 from aspen.exporting.layers import Doubles, check_layer, leaf_modules
 from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
 from aspen.exporting.nodes import Node
@@ -57,9 +59,13 @@ def export(
     The model may loop over time, along whichever axis, do one step (keeping its states, or taking and returning them),
     or repeat one input for a number of steps of its own; the network is then given that input at every step, and its
     input is ``static``. Which of these, and which axis is time and which the batch, is found out by running the model
-    on samples that differ (:func:`aspen.find_form`), and kept in the network's ``provenance``. Neurons are ``Leaky``,
-    ``Synaptic``, ``RLeaky``, ``RSynaptic`` and ``Lapicque``; between them lie linear layers, sums and concatenations,
-    of spikes of this step or of earlier ones. Thresholds are exported as trained; the run-time knob of the model
+    on samples that differ (:func:`aspen.find_form`), and kept in the network's ``provenance``. Where the model draws
+    spikes of its input (``spikegen.rate``), the network begins behind that, and takes spikes.
+
+    Neurons are ``Leaky``, ``Synaptic``, ``RLeaky``, ``RSynaptic`` and ``Lapicque``; between them lie linear layers,
+    sums and concatenations, of spikes of this step or of earlier ones. A maximum pool over spikes becomes neurons that
+    spike where any in their window does (``Population.gate``). Neurons that are never called are left out. Thresholds
+    are exported as trained; the run-time knob of the model
     (:func:`aspen.set_threshold_scale`) is not part of them.
 
     >>> import torch
@@ -111,6 +117,8 @@ def export(
         )
     leaves = leaf_modules(twin)
     traced = record(twin, frames, form, leaves, spiking)
+    if traced.encoded:
+        frames = torch.stack(traced.encoded)
     builder = _Builder(twin, frames, leaves, traced, readout)
     network = builder.build()
     output = next(module for module, population in builder.names.items() if population == network.output)
@@ -141,12 +149,13 @@ class _Builder:
     def build(self) -> Network:
         """The network."""
         last = self._check_expressions()
-        mapped = {name: map_neuron(name, self.leaves[name], self.shapes[name]) for name in self.calls}
+        gates = self.traced.gates
+        mapped = {name: gate() if name in gates else self._mapped(name) for name in self.calls}
         static = self.traced.form.static
         populations = [Population(_INPUT, self.shapes[""], current=self.current, static=static)]
         connections: list[Connection] = []
         for name, neuron in mapped.items():
-            populations.append(Population(self.names[name], self.shapes[name], neuron.lif))
+            populations.append(Population(self.names[name], self.shapes[name], neuron.lif, gate=name in gates))
             connections += self._incoming(name, mapped)
         output, readout = self._output(connections, mapped, last)
         if last is not None:
@@ -160,11 +169,25 @@ class _Builder:
         }
         return Network(tuple(populations), tuple(connections), output, provenance, readout)
 
+    def _mapped(self, name: str) -> Mapped:
+        mapped = map_neuron(name, self.leaves[name], self.shapes[name])
+        pooled = [made for made, (source, _) in self.traced.gates.items() if source == name]
+        if pooled and bool((mapped.factor != 1).any()):
+            raise ModelError(
+                f"{name}: found a graded_spikes_factor other than 1 in front of a maximum pool, allowed is 1; train "
+                f"without, or use AvgPool"
+            )
+        return mapped
+
     def _incoming(self, name: str, mapped: dict[str, Mapped]) -> list[Connection]:
         last, population, shape = self.calls[name][-1], self.names[name], self.shapes[name]
         folder = self._folder(name, population, shape, last.call, mapped[name].scale, mapped)
         made = folder.fold(last.node)
-        self.wired[name] = Wired(tuple(made), np.broadcast_to(mapped[name].scale, shape).reshape(-1))
+        is_gate = name in self.traced.gates
+        scale = np.broadcast_to(mapped[name].scale, shape).reshape(-1)
+        self.wired[name] = Wired(tuple(made), scale, "gate" if is_gate else "step")
+        if is_gate:
+            return made
         return merge(made + recurrence(name, population, self.leaves[name], shape, mapped[name]))
 
     def _folder(
@@ -208,7 +231,7 @@ class _Builder:
                 self._check_step(call, made[-1])
         check_answer(self.traced)
         for name in self.traced.ran:
-            if name not in used and type(self.leaves[name]) not in NEURONS:
+            if name not in used and name not in self.traced.pools and type(self.leaves[name]) not in NEURONS:
                 self._refuse_unused(name)
         return last
 
@@ -249,6 +272,8 @@ class _Builder:
             raise ModelError(f"output: found {sorted(ends)}, allowed is one last layer; export one read-out at a time")
         module = next(name for name in mapped if self.names[name] == ends[0])
         readout = self.wanted or membrane_readout(self.traced, module, self.traced.form.kind == "step")
+        if module in self.traced.gates:
+            readout = "spikes"
         if readout != "spikes":
             check_membranes(module, self.leaves[module], mapped[module].lif)
         elif bool((mapped[module].factor != 1).any()):

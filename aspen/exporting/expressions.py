@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import ModelError
-from aspen.exporting.layers import Doubles, check_layer
+from aspen.exporting.gates import MAX_FUNCTIONS
+from aspen.exporting.layers import MAX_REMEDY, Doubles, check_layer
 from aspen.exporting.nodes import EVERY_STEP, Node
 from aspen.models.operations import convert, parts
 
@@ -103,6 +104,8 @@ def check_expression(node: Node, consumer: str, parameters: set[int], used: dict
         raise ModelError(
             f"{consumer}: reads {node.operation!r} of {node.module}, allowed are spikes; feed it with these"
         )
+    if node.kind == "mixed" and node.operation in MAX_FUNCTIONS:
+        raise ModelError(f"{consumer}: its input comes from {node.operation!r} over currents; {MAX_REMEDY}")
     if node.kind == "mixed":
         raise ModelError(
             f"{consumer}: its input comes from {node.operation!r}, which cannot be exported; "

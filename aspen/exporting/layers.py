@@ -14,12 +14,15 @@ IDENTITIES = (nn.Identity, nn.modules.dropout._DropoutNd)
 RESHAPING = (nn.Flatten, nn.Unflatten)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 CONVS = (nn.Conv1d, nn.Conv2d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 _POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 _PADS = (nn.ConstantPad1d, nn.ConstantPad2d)  # ZeroPad1d and ZeroPad2d derive from these
-LAYERS = (nn.Linear, *CONVS, *NORMS, *_POOLS, *_PADS, *RESHAPING, *IDENTITIES)
-_ALLOWED = "Linear, Conv1d, Conv2d, AvgPool, BatchNorm, ConstantPad, Flatten, Unflatten and Dropout"
+LAYERS = (nn.Linear, *CONVS, *TRANSPOSED, *NORMS, *_POOLS, *_PADS, *RESHAPING, *IDENTITIES)
+_ALLOWED = "Linear, convolutions, AvgPool, BatchNorm, ConstantPad, Flatten, Unflatten and Dropout"
+MAX_REMEDY = "pool behind the neurons, where a maximum of spikes is exact, or use AvgPool"
 _REMEDIES = {
-    "MaxPool": "use AvgPool, or a convolution with a stride",
+    "MaxPool": MAX_REMEDY,
+    "ConvTranspose": "use ConvTranspose1d or ConvTranspose2d",
     "ReLU": "remove it: spikes are 0 or 1",
     "LayerNorm": "use BatchNorm, whose statistics are constant after training",
 }
@@ -68,7 +71,7 @@ class Doubles:
 
 def _without_constants(layer: Any) -> Any:
     """The linear part of a layer."""
-    if isinstance(layer, (nn.Linear, *CONVS)):
+    if isinstance(layer, (nn.Linear, *CONVS, *TRANSPOSED)):
         layer.register_parameter("bias", None)
     elif isinstance(layer, NORMS) and layer.running_mean is not None:
         layer.running_mean.zero_()

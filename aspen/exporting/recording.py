@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ def record(
     for layer in spiking.values():
         layer.reset_mem()  # type: ignore[operator]
     traced = _trace(model, frames, form, leaves)
+    if traced.encoder:
+        traced.form = replace(form, encoder=traced.encoder)
     counts = {name: sum(made.module == name for made in traced.calls) for name in spiking}
     steps = len(frames)
     for name, found in counts.items():

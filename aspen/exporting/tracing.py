@@ -12,7 +12,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from aspen.errors import ModelError
+from aspen.exporting.gates import MAX_FUNCTIONS, Window, source_of, window, window_of
 from aspen.exporting.layers import IDENTITIES
-from aspen.exporting.nodes import EVERY_STEP, STATES, Node, element
-from aspen.models.forms import InputForm
+from aspen.exporting.nodes import EVERY_STEP, STATES, Node, element, place, stack
+from aspen.models.forms import ENCODERS, InputForm
 from aspen.models.operations import (
     DROPOUTS,
     FRESH,
@@ -36,6 +37,8 @@ from aspen.models.operations import (
     operation_name,
     parts,
 )
+
+_FILLS = ("__iadd__", "add_", "__setitem__")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ class Trace:
         layers: what each other leaf made, call by call.
         returned: what the model returned, as far as it depends on the input.
         form: how the model takes its input.
+        gates: maximum pools over spikes: name -> the neurons that they pool, and their window.
+        pools: layers that are such pools.
+        encoder: the function by which the model makes spikes of its input, or nothing.
+        encoded: the spikes that it made, step by step.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -65,6 +72,34 @@ class Trace:
     layers: dict[str, list[Node]] = field(default_factory=dict)
     returned: list[Node] = field(default_factory=list)
     form: InputForm = field(default_factory=InputForm)
+    gates: dict[str, tuple[str, Window]] = field(default_factory=dict)
+    pools: set[str] = field(default_factory=set)
+    encoder: str = ""
+    encoded: list[Tensor] = field(default_factory=list)
+
+
+@dataclass
+class _Record:
+    """A tensor of zeros that is filled slice by slice along one dimension."""
+
+    of: weakref.ref[Tensor]
+    dim: int = -1
+    version: int = -1
+    slices: dict[int, Node] = field(default_factory=dict)
+
+    def take(self, index: Any, value: Any, target: Tensor) -> bool:
+        """Note what a slice was given; False where that is no whole slice, or along another dimension."""
+        found = place(index, target.ndim)
+        if found is None or not isinstance(value, Node) or self.dim not in (-1, found[0]):
+            return False
+        self.dim = found[0]
+        self.slices[found[1] % target.shape[self.dim]] = value
+        return value.shape == tuple(target.select(self.dim, 0).shape)
+
+    def items(self, target: Tensor) -> list[Any]:
+        """What lies in each slice: nodes, and zeros."""
+        rest = torch.zeros_like(target.select(self.dim, 0))
+        return [self.slices.get(number, rest) for number in range(target.shape[self.dim])]
 
 
 class _Watcher(TorchFunctionMode):
@@ -76,6 +111,9 @@ class _Watcher(TorchFunctionMode):
         self.nodes: dict[int, tuple[Node, weakref.ref[Tensor], int]] = {}
         self.inside = 0
         self.step_size = 0
+        self.shape: tuple[int, ...] = ()
+        self.spiking_input = False
+        self.records: dict[int, _Record] = {}
 
     def mark(self, tensor: Tensor, node: Node) -> None:
         # the reference tells whether the id has passed on to another tensor; the version counts changes in place
@@ -101,10 +139,34 @@ class _Watcher(TorchFunctionMode):
             return func(*args, **kwargs)
         known = [self.node(tensor) for tensor in parts((args, kwargs), Tensor) if self.knows(tensor)]
         symbolic = self.symbolic((tuple(args), kwargs)) if known else ((), {})
+        begun = self._begun(args[0]) if known and operation_name(func) in _FILLS else None
         result = func(*args, **kwargs)
-        if known:
+        if begun is not None:
+            self._fill(operation_name(func), args[0], symbolic[0], begun)
+        elif known:
             self._follow(func, known, args, symbolic, result)
         return result
+
+    def _begun(self, target: Any) -> _Record | None:
+        """The record that a tensor is, as far as it is filled; None where it holds anything else than zeros beside."""
+        if not isinstance(target, Tensor):
+            return None
+        if not self.knows(target):
+            return None if bool(target.any()) else _Record(weakref.ref(target))
+        record = self.records.get(id(target))
+        return record if record is not None and record.of() is target and record.version == target._version else None
+
+    def _fill(self, name: str, target: Tensor, args: Any, record: _Record) -> None:
+        """Zeros were changed in place: a sum begins, or a slice of a record is filled."""
+        value, shape = args[-1], tuple(target.shape)
+        node = Node("mixed", shape, operation="a change in place")
+        if name == "__setitem__" and record.take(args[1], value, target):
+            record.version = target._version
+            self.records[id(target)] = record
+            node = stack(record.items(target), record.dim, shape)
+        elif name != "__setitem__" and len(args) == 2 and isinstance(value, Node) and value.shape == shape:
+            node = Node("apply", shape, operation="clone", function=torch.clone, args=(value,))
+        self.mark(target, node)
 
     def _follow(self, func: Any, known: list[Node], args: Any, symbolic: Any, result: Any) -> None:
         name = operation_name(func)
@@ -116,6 +178,9 @@ class _Watcher(TorchFunctionMode):
         if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
             self._change(name, known, args, symbolic)
             return
+        if name in ENCODERS and all(node.raw or node.kind in ("input", "whole") for node in known):
+            self._encode(name, result)
+            return
         results = [] if name in FRESH else parts(result, Tensor)
         for item, tensor in enumerate(results):
             if self.knows(tensor) and name != "__iadd__":
@@ -123,7 +188,20 @@ class _Watcher(TorchFunctionMode):
                     self.mark(tensor, Node("mixed", tuple(tensor.shape), operation=name))
                 continue
             pick = None if isinstance(result, Tensor) else item
-            self.mark(tensor, self._made(func, name, known, symbolic, tensor, pick))
+            made = self._made(func, name, known, symbolic, tensor, pick)
+            raw = made.kind in ("mixed", "apply") and all(n.raw or n.kind in ("input", "whole") for n in known)
+            self.mark(tensor, replace(made, raw=True) if raw else made)
+
+    def _encode(self, name: str, made: Tensor) -> None:
+        """Spikes that the model draws of its input: the network begins behind them."""
+        trace, shape = self.trace, tuple(made.shape)
+        if len(shape) > len(self.shape):
+            self.step_size = made[0].numel()
+            self.mark(made, Node("whole", shape, index=torch.arange(made.numel()).reshape(shape)))
+        else:
+            self.mark(made, Node("input", shape, call=len(trace.encoded)))
+        trace.encoder = name
+        trace.encoded += list(made) if len(shape) > len(self.shape) else [made]
 
     def _change(self, name: str, known: list[Node], args: Any, symbolic: Any) -> None:
         """A function changed its first tensor: adding to a sum is fine, anything else is not."""
@@ -148,9 +226,27 @@ class _Watcher(TorchFunctionMode):
             return picked
         if known[0].kind == "whole" and len(known) == 1 and name in RESHAPES | PICKS:
             return self._picked(func, args, kwargs, item)
+        if name in MAX_FUNCTIONS:
+            made = self.gate(args[0], window(MAX_FUNCTIONS[name], *args[1:], **kwargs), shape)
+            if made is not None:
+                return made
         if name not in LINEAR or (name in PRODUCTS and (len(known) > 1 or not isinstance(_first(args), Node))):
             return Node("mixed", shape, operation=name)
         return Node("apply", shape, operation=name, function=func, args=args, kwargs=kwargs, item=item)
+
+    def gate(self, given: Any, window: Window | None, shape: tuple[int, ...]) -> Node | None:
+        """The spikes of a maximum pool over spikes, noted as a call of neurons; None for one over other values."""
+        source = source_of(given)
+        if window is None or source is None or (source.kind == "input" and not self.spiking_input):
+            return None
+        stem = f"{source.module or 'input'}.pool"
+        names = (stem, *(f"{stem}{number}" for number in range(2, len(self.trace.gates) + 3)))
+        name = next(n for n in names if self.trace.gates.get(n, (source.module, window)) == (source.module, window))
+        self.trace.gates[name] = (source.module, window)
+        if not any((made.module, made.call) == (name, source.call) for made in self.trace.calls):
+            summed = Node("apply", shape, operation="max_pool", function=window, args=(given,))
+            self.trace.calls.append(Call(name, source.call, summed, ""))
+        return Node("spikes", shape, name, source.call)
 
     def _picked(self, func: Any, args: Any, kwargs: Any, item: int | None) -> Node:
         """A part of the sample: one time step of it, or any other part."""
@@ -182,6 +278,8 @@ def trace(
     """
     traced = Trace(form=form)
     watcher = _Watcher(traced)
+    watcher.shape = tuple(frames.shape[1:])
+    watcher.spiking_input = bool(((frames == 0) | (frames == 1)).all())
     if form.kind == "loop":
         watcher.step_size = frames[0].numel()
         (index,) = form.given(torch.arange(frames.numel()).reshape(frames.shape))
@@ -230,10 +328,20 @@ class _LayerHooks:
             else:
                 pick = None if isinstance(output, Tensor) else item
                 made, options = self.given
-                node = Node("apply", tuple(tensor.shape), self.name, 0, self.name, module, made, options, pick)
+                node = self._gate(module, made, tensor) or Node(
+                    "apply", tuple(tensor.shape), self.name, 0, self.name, module, made, options, pick
+                )
             self.watcher.mark(tensor, node)
             made_here += [node] if item == 0 else []
         self.watcher.inside -= 1
+
+    def _gate(self, module: nn.Module, args: tuple[Any, ...], made: Tensor) -> Node | None:
+        """The layer as a gate, if it is a maximum over spikes and nobody's hooks change it."""
+        found = window_of(module)
+        node = None if found is None or not args else self.watcher.gate(args[0], found, tuple(made.shape))
+        if node is not None:
+            self.watcher.trace.pools.add(self.name)
+        return node
 
 
 class _NeuronHooks:

@@ -40,7 +40,7 @@ class Wired:
         connections: what they are made by, without a neuron's recurrence.
         scale: what a neuron's current is multiplied with before it is the network's, (n,).
         when: ``step`` where they are made at each step; ``sum`` or ``last`` where a read-out is made once, of all steps
-            or of the last.
+            or of the last; ``gate`` for a maximum pool over spikes, which is no neuron of the model.
     """
 
     connections: tuple[Connection, ...]
@@ -126,7 +126,7 @@ class _Run:
             vars(spiking[name])["forward"] = _answering(spiking[name], dtype, generator)
         with torch.no_grad(), self._listening(dict(model.named_modules()), spiking):
             self.returned = self._call(model)
-        if self.wiring.output not in spiking:
+        if self.wiring.output not in spiking and self.wiring.layers[self.wiring.output].when != "gate":
             self._check_values(self.wiring.output)
 
     def _call(self, model: nn.Module) -> Any:
@@ -144,7 +144,9 @@ class _Run:
     def _listening(self, modules: Mapping[str, nn.Module], spiking: Mapping[str, nn.Module]) -> Iterator[None]:
         """Hooks on what goes into neurons after all other hooks, and on what comes out before them."""
         handles = []
-        for name in self.wiring.layers:
+        for name, wired in self.wiring.layers.items():
+            if wired.when == "gate":
+                continue
             if name in spiking:
                 handles.append(modules[name].register_forward_pre_hook(self._given(name), with_kwargs=True))
                 handles.append(modules[name].register_forward_hook(self._fires(name), prepend=True))
@@ -184,13 +186,23 @@ class _Run:
         total = np.zeros((len(self.fired[""][0]), len(self.wiring.layers[name].scale)))
         size = 0.0
         for connection in self.wiring.layers[name].connections:
-            fired, at = self.fired[self.modules[connection.source]], step - connection.delay
+            fired, at = self._fired(self.modules[connection.source], step), step - connection.delay
             if at >= len(fired):
                 raise self._refusal(name, step, f"it is called before {connection.source}")
             terms = [connection.bias_currents(), *([connection.drive(fired[at])] if at >= 0 else [])]
             total = total + sum(terms)
             size += sum(float(np.abs(term).max()) for term in terms)
         return total, size
+
+    def _fired(self, module: str, step: int) -> list[Array]:
+        """The spikes of a layer; those of a gate are what its connections make of its source's, as far as these go."""
+        fired = self.fired[module]
+        wired = self.wiring.layers.get(module)
+        if wired is not None and wired.when == "gate":
+            (connection,) = wired.connections
+            source = self._fired(self.modules[connection.source], step)
+            fired += [connection.drive(own) > 0.5 for own in source[len(fired) : step + 1]]
+        return fired
 
     def _check_values(self, name: str) -> None:
         """Compare the values of a linear read-out: those of each step, or of all together."""
@@ -220,7 +232,7 @@ class _Run:
 
     def check_order(self) -> None:
         """Raise where the model returns what its output shows, its neurons in another order."""
-        spikes = self.fired[self.wiring.output]
+        spikes = self._fired(self.wiring.output, len(self.fired[""]) - 1)
         shown = [np.stack(made).astype(np.float64) for made in (spikes, self.shown) if made]
         n = len(self.wiring.layers[self.wiring.output].scale)
         wanted = [form.reshape(-1, n) for own in shown for form in (own, own.sum(axis=0), own.mean(axis=0), own[-1])]

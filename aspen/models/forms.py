@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from aspen._base.names import unknown_name
 from aspen.errors import InputError, ModelError
-from aspen.models.operations import parts
+from aspen.models.operations import operation_name, parts
 
 KINDS = {
     "loop": "forward() loops over time",
     "step": "forward() does one time step",
     "static": "forward() repeats its input for a number of steps of its own",
 }
+ENCODERS = frozenset({"bernoulli"})
+"""Functions by which models draw spikes of their input."""
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -42,6 +45,8 @@ class InputForm:
         batch_axis: of what ``forward`` is given.
         arguments: what else ``forward`` is given, by name.
         states: how many states of neurons ``forward`` asks for beside.
+        encoder: one of :data:`ENCODERS`, by which the model makes spikes of its input. The network begins behind it,
+            and so do frames: they are the spikes.
         steps: where the model's own number of time steps does not follow from its input, how many; else None.
 
     Raises:
@@ -54,6 +59,7 @@ class InputForm:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     states: int = 0
     steps: int | None = None
+    encoder: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -67,14 +73,16 @@ class InputForm:
     @property
     def static(self) -> bool:
         """Whether every time step has the same input."""
-        return self.kind == "static"
+        return self.kind == "static" and not self.encoder
 
     def given(self, frames: Tensor) -> list[Tensor]:
-        """What ``forward`` is given, call by call, for frames (time, batch, *shape)."""
+        """What ``forward`` is given, call by call, for frames (time, batch, *shape); last what its encoder makes."""
+        if self.encoder:
+            return [*replace(self, encoder="").given(frames), frames]
         if self.kind == "loop":
             axes = (self.time_axis, self.batch_axis)
             return [frames if axes == (0, 1) else frames.movedim((0, 1), axes).contiguous()]  # type: ignore[arg-type]
-        steps = list(frames[:1] if self.static else frames)
+        steps = list(frames[:1] if self.kind == "static" else frames)
         return steps if self.batch_axis == 0 else [step.movedim(0, self.batch_axis).contiguous() for step in steps]
 
     def call(self, model: nn.Module, given: Sequence[Tensor]) -> Any:
@@ -85,6 +93,9 @@ class InputForm:
         Raises:
             ModelError: it does not return the states that it takes.
         """
+        if self.encoder:
+            with _Encoded(self.encoder, given[-1]):
+                return replace(self, encoder="").call(model, given[:-1])
         if self.kind != "step":
             return model(given[0], *self.empty_states(given[0]), **self.arguments)
         answers: list[Tensor] = []
@@ -109,6 +120,7 @@ class InputForm:
         """Plain values that JSON can hold; arguments that it cannot hold are named only."""
         kept = {name: value for name, value in self.arguments.items() if isinstance(value, _PLAIN)}
         made = {"kind": self.kind, "time_axis": self.time_axis, "batch_axis": self.batch_axis, "steps": self.steps}
+        made["encoder"] = self.encoder
         left = sorted(set(self.arguments) - set(kept))
         return {**made, "states": self.states, "arguments": kept, **({"unnamed": left} if left else {})}
 
@@ -127,7 +139,7 @@ class InputForm:
                     f"arguments={{{name!r}: ...}}"
                 )
         names = ("kind", "time_axis", "batch_axis", "states", "steps")
-        return cls(**{name: made[name] for name in names}, arguments=kept)
+        return cls(**{name: made[name] for name in names}, arguments=kept, encoder=made.get("encoder", ""))
 
     def __str__(self) -> str:
         where = f"the batch is axis {self.batch_axis}"
@@ -135,7 +147,22 @@ class InputForm:
             where = f"time is axis {self.time_axis}, {where}"
         steps = "" if self.steps is None else f", {self.steps} steps"
         given = f"; with {', '.join(f'{name}={value!r}' for name, value in self.arguments.items())}"
+        steps += f", as spikes by its own {self.encoder}, which is cut off" if self.encoder else ""
         return f"{KINDS[self.kind]}{steps}: {where}{given if self.arguments else ''}"
+
+
+class _Encoded(TorchFunctionMode):
+    """Gives a model these spikes (time, batch, *shape) instead of what its encoder draws, at once or step by step."""
+
+    def __init__(self, encoder: str, frames: Tensor) -> None:
+        super().__init__()
+        self.encoder, self.frames, self.step = encoder, frames, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if operation_name(func) != self.encoder:
+            return func(*args, **(kwargs or {}))
+        self.step += 1
+        return self.frames if args[0].ndim == self.frames.ndim else self.frames[self.step - 1]
 
 
 def required_arguments(model: nn.Module, arguments: Mapping[str, Any]) -> list[str]:

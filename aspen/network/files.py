@@ -32,6 +32,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
             "shape": list(population.shape),
             "current": population.current,
             "static": population.static,
+            "gate": population.gate,
             "graded": None if population.graded is None else asdict(population.graded),
             "neuron": None
             if population.neuron is None
@@ -67,6 +68,7 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
                 entry.get("current", False),
                 None if entry.get("graded") is None else GradedInput(**entry["graded"]),
                 entry.get("static", False),
+                entry.get("gate", False),
             )
             for entry in header["populations"]
         ]

@@ -56,6 +56,8 @@ class Population:
         graded: of analog values: their range, which a chip needs. Networks in integers take the values as they are
             and make graded spikes of them; in floating point it changes nothing.
         static: this population is the input and is given the same values at every time step.
+        gate: these neurons say whether any of what they are connected to has spiked in this step, as a maximum over
+            spikes does. The knob leaves their thresholds alone.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Population:
     current: bool = False
     graded: GradedInput | None = None
     static: bool = False
+    gate: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -76,13 +79,15 @@ class Population:
             raise NetworkError(f"{self.name}.shape: found (), allowed are sizes of 1 and more; give e.g. (n,)")
         check_neurons(f"{self.name}.shape", shape)
         object.__setattr__(self, "shape", shape)
-        for flag in ("current", "static"):
+        for flag in ("current", "static", "gate"):
             object.__setattr__(self, flag, as_flag(f"{self.name}.{flag}", getattr(self, flag), NetworkError))
         self._check_kinds()
         if self.static and not self.is_input:
             raise NetworkError(
                 f"{self.name}: found a static population with neurons, allowed is the input; leave it out"
             )
+        if self.gate and self.neuron is None:
+            raise NetworkError(f"{self.name}: found a gate without neurons, allowed are neurons; give them")
         if self.neuron is not None:
             self.neuron.check(self.name, shape)
         if self.graded is not None and not self.is_analog:
@@ -254,6 +259,11 @@ class Network(Rebuilt):
         return [name for name in self.order if name != self.output]
 
     @property
+    def dialled(self) -> list[str]:
+        """Names of the populations whose thresholds the knob moves: the hidden ones, but for gates."""
+        return [name for name in self.hidden if not self[name].gate]
+
+    @property
     def is_integer(self) -> bool:
         """Whether this is a chip's integer network."""
         return isinstance(self[self.output].neuron, FixedLif)
@@ -351,6 +361,7 @@ class Network(Rebuilt):
         lines = [f"Network ({kind}): {self.n_neurons} neurons, {self.n_synapses} synapses"]
         for population in self.populations:
             role = "input" if population.neuron is None else population.neuron.reset
+            role = "gate: any spike" if population.gate else role
             role += ", takes a current" if population.current else ""
             role += ", the same at every step" if population.static else ""
             if population.graded is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import snntorch as snn
@@ -38,7 +39,7 @@ class Listed(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         sizes = (8, 10, 8, 3)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.neurons = nn.ModuleList(snn.Leaky(beta=0.9) for _ in self.layers)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ class MixFfn(nn.Module):
         self.lif1, self.lif2 = snn.Leaky(beta=0.9), snn.Leaky(beta=0.9)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, n, _ = x.shape
+        batch = x.size(0)
         spk1, _ = self.lif1(self.fc1(x), self.lif1.init_leaky())
         image = spk1.transpose(1, 2).reshape(batch, 8, 3, 3)
         spk2, _ = self.lif2(self.fc2(self.conv(image).flatten(2).transpose(1, 2)), self.lif2.init_leaky())

@@ -153,7 +153,7 @@ class Turning:
             assert self.knob is not None  # check() saw to it
             return Turned(load_dial(source, program, on, [self.knob]).scale(self.knob), self.knob, True)
         scale = _scale_of(program, self.scales if self.knob is None else (("", self.knob),))
-        hidden = network_of(program).hidden
+        hidden = network_of(program).dialled
         factors = {scale.get(name, 1.0) for name in hidden}
         alike = len(factors) == 1 and scale.keys() <= set(hidden)
         return Turned(scale, factors.pop() if alike else (None if scale else 1.0), False)
@@ -178,7 +178,7 @@ def _scale_of(program: Network | Deployment, scales: Iterable[tuple[str, float]]
     for name, scale in scales:
         if name and name not in network.order:
             raise click.UsageError(unknown_name(SCALE_OPTION, name, network.order, kind="population"))
-        found.update({name: scale} if name else dict.fromkeys(network.hidden, scale))
+        found.update({name: scale} if name else dict.fromkeys(network.dialled, scale))
     return found
 
 

@@ -49,7 +49,8 @@ def torch_record(
     if network.reads_membranes:
         read = next((part for name, part in model.named_modules() if population_name(name) == network.output), None)
     known = {name for name in by_population if name in network}
-    if known | ({network.output} if read is not None else set()) != set(network.order):
+    gates = [name for name in network.order if network[name].gate]
+    if known | set(gates) | ({network.output} if read is not None else set()) != set(network.order):
         raise ModelError(
             f"parity: the model has the spiking layers {sorted(by_population)}, the network the populations "
             f"{sorted(network.order)}; pass the model that was exported"
@@ -69,11 +70,21 @@ def torch_record(
         for name, module in by_population.items()
     }
     rasters.setdefault(network.output, np.zeros((*values.shape[:2], network[network.output].size), np.uint8))
+    for name in gates:
+        rasters[name] = _gated(network, name, rasters | {network.input.name: values})
     shaped = {name: raster.reshape(*values.shape[:2], *network[name].shape) for name, raster in rasters.items()}
     if network.input.neuron is None:
         shaped[network.input.name] = values
     membranes = _as_integrated(network, shown, len(values)) if read is not None else {}
     return record_from_rasters(network, shaped, "snntorch", "spikes", membranes, current=values)
+
+
+def _gated(network: Network, name: str, rasters: Mapping[str, Array]) -> Array:
+    """(steps, samples, n): the spikes of a maximum pool, which a model makes of its neurons' without noting them."""
+    (connection,) = network.incoming(name)
+    source = rasters[connection.source]
+    sums = connection.drive(source.reshape(-1, network[connection.source].size))
+    return (sums > 0.5).astype(np.uint8).reshape(*source.shape[:2], -1)
 
 
 @contextmanager

@@ -123,11 +123,6 @@ def weighs_by_the_step(model: Any, x: Tensor) -> Any:
         model.lif2(model.fc2(model.lif1(model.fc1(step) * (1 + t))[0]))
 
 
-def encodes_itself(model: Any, x: Tensor) -> Any:
-    for step in torch.bernoulli(x):
-        model.lif2(model.fc2(model.lif1(model.fc1(step))[0]))
-
-
 def reads_all_steps(model: Any, x: Tensor) -> Any:
     for _ in x:
         model.lif2(model.fc2(model.lif1(model.fc1(x))[0]))
@@ -243,7 +238,6 @@ def image(*layers: nn.Module) -> nn.Sequential:
         (lambda: Scripted(normalises_by_the_batch), "lif1: its input is no linear function of spikes"),
         (lambda: Scripted(centres_over_the_batch), "lif1: its input is no linear function of spikes, or mixes"),
         (lambda: Scripted(weighs_by_the_step), "lif1: at step 0 its input is made otherwise"),
-        (lambda: Scripted(encodes_itself), "fc1: its input comes from 'bernoulli'"),
         (lambda: Scripted(reads_all_steps), "fc1: its input is not the sample's step|batch"),
         (lambda: Scripted(reads_one_sample_at_each_step), "found no axis of the sample .* that is the batch"),
         (lambda: Scripted(has_a_long_delay), "fc2: its input comes from 'a new tensor'.*longest delay"),
