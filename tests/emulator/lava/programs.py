@@ -5,7 +5,9 @@ imported here: ``python -m tests.emulator.lava.programs dial samples:spikes:floa
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +27,7 @@ from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 
+from aspen_emulator.engines.lava.graph import has_ended
 from tests.emulator.lava.test_lava_loihi import deep, looped
 from tests.emulator.lava.test_lava_networks import random_input, random_network
 from tests.networks import Array, float_network, random_spikes
@@ -165,16 +168,35 @@ def mistakes() -> None:
     net.pause()
     net.threshold_scale = 3.0
     assert (net.threshold_scale, source.runtime is net.runtime) == (3.0, True)
+    net.runtime._messaging_infrastructure.actors[0].kill()
+    while not has_ended(net.runtime):
+        time.sleep(0.01)
+    net.threshold_scale = 3.0  # as it is
+    with pytest.raises(EngineError, match="threshold_scale: found a runtime that has ended"):
+        net.threshold_scale = 2.0
     net.stop()
     net.stop()
+
+
+def endings() -> None:
+    """An interrupt in the middle of a run ends it; samples on stock processes end where they could touch."""
+    with to_lava(float_network(1)) as net:
+        net.run(ONE, Loihi2SimCfg())
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            net.run(RunSteps(num_steps=10**8))
+        assert_refused(net, "found a runtime that has ended")
     with to_lava(looped(0), stock=True) as net:
         net.run_sample(2, Loihi2SimCfg(select_tag="fixed_pt"))
         with pytest.raises(EngineError, match="a second sample in a network with delays"):
             net.run_sample(2)
+        with pytest.raises(InputError, match="steps: found 0"):
+            net.run_sample(0)
 
 
 PROGRAMS: dict[str, Callable[..., None]] = {
-    program.__name__: program for program in (samples, pipelined, dial, stock, mistakes)
+    program.__name__: program for program in (samples, pipelined, dial, stock, mistakes, endings)
 }
 
 if __name__ == "__main__":

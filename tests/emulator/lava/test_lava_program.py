@@ -44,7 +44,11 @@ class TestPrograms:
 
     @pytest.mark.parametrize(
         "programs",
-        [["samples:spikes:float", "samples:current:fixed"], ["pipelined", "dial", "stock:cpu"], ["mistakes"]],
+        [
+            ["samples:spikes:float", "samples:current:fixed"],
+            ["pipelined", "dial", "stock:cpu"],
+            ["mistakes", "endings"],
+        ],
         ids=" ".join,
     )
     def test_they_give_the_spikes_of_the_reference(self, programs: list[str]) -> None:

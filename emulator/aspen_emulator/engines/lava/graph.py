@@ -152,3 +152,9 @@ def failures(runtime: Any) -> list[str]:
     infrastructure = getattr(runtime, "_messaging_infrastructure", None)
     failed = [actor.exception for actor in (infrastructure.actors if infrastructure else ())]
     return [str(exception[1]) for exception in failed if exception]
+
+
+def has_ended(runtime: Any) -> bool:
+    """Whether a process of a runtime is gone: it was stopped, or failed."""
+    actors = runtime._messaging_infrastructure.actors
+    return any(actor._is_done or not actor.is_alive() for actor in actors)

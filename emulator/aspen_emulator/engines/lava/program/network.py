@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -17,13 +18,14 @@ from lava.magma.core.run_configs import AbstractLoihiHWRunCfg, AbstractLoihiSimR
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_integer
 from aspen._base.names import unknown_name
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import EngineError, InputError, UnknownAttributeError
 from aspen.network.network import Network
 from aspen_emulator.engines.inputs import thresholds_for
-from aspen_emulator.engines.lava.graph import Graph, failures
+from aspen_emulator.engines.lava.graph import Graph, failures, has_ended
 from aspen_emulator.engines.lava.layout import check_network, longest_delay
 from aspen_emulator.engines.lava.loihi import check_stock, require_loihi
 from aspen_emulator.engines.lava.program.kinds import SpikeInlet, ValueInlet, make_alone
@@ -126,14 +128,15 @@ class NetworkProcess(AbstractProcess):
         self.threshold_scale = self._profile.scale(knob)
         self._knob = knob
 
+    @abstractmethod
     def _apply(self, thresholds: Mapping[str, Array]) -> None:
         """Give the running neurons other thresholds, population -> (n,)."""
-        raise AssertionError("every kind of process has its own way")
 
+    @abstractmethod
     def reset(self) -> None:
         """Begin a new sample, between two runs: states at zero, spikes on their way are lost; thresholds stay."""
-        raise AssertionError("every kind of process has its own way")
 
+    @abstractmethod
     def run_sample(self, steps: int, run_cfg: Any = None) -> None:
         """Run a sample from rest, and until it has come out everywhere: ``steps + max(depths.values())`` Lava steps.
 
@@ -142,9 +145,9 @@ class NetworkProcess(AbstractProcess):
             run_cfg: as for :meth:`run`, needed the first time.
 
         Raises:
+            InputError: ``steps`` is no whole number above 0.
             EngineError: as :meth:`run`; or, with stock processes, a second sample in a network with delays.
         """
-        raise AssertionError("every kind of process has its own way")
 
     def _is_paused(self, what: str) -> bool:
         """Whether there is a runtime that takes values; False where there is none yet.
@@ -164,7 +167,7 @@ class NetworkProcess(AbstractProcess):
 
     def _check_alive(self, what: str) -> None:
         """Raise unless the runtime's processes are there: Lava would wait for their answer for ever."""
-        if any(actor._is_done for actor in self._runtime._messaging_infrastructure.actors):
+        if has_ended(self._runtime):
             raise EngineError(
                 f"{what}: found a runtime that has ended, allowed is one that is alive; build the processes anew, "
                 f"beginning with to_lava"
@@ -193,22 +196,33 @@ class NetworkProcess(AbstractProcess):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Lava's own error does not say what happened, and its runtime would wait for processes that are gone."""
+        """Lava's own error does not say what happened. After any error, an interrupt included, its processes are gone
+        or amid a step, and its runtime would wait for their answers for ever: it is ended."""
         try:
             yield
-        except RuntimeError as error:
+        except BaseException as error:
+            if self._runtime is None:
+                raise
             found = failures(self._runtime)
+            self._abandon()
             if not found:
                 raise
-            self._runtime._is_started = self._runtime._is_running = False
-            super().stop()
             last = found[-1].strip().splitlines()[-1]
             raise EngineError(f"lava: a process failed: {last}") from error
 
+    def _abandon(self) -> None:
+        runtime = self._runtime
+        for actor in runtime._messaging_infrastructure.actors:
+            if not actor._is_done:
+                actor.terminate()
+        runtime._is_started = runtime._is_running = False
+        super().stop()
+
     def stop(self) -> None:
         """End the runtime and all its processes; may be called twice."""
-        runtime = self._runtime
-        if runtime is not None and not any(a._is_done for a in runtime._messaging_infrastructure.actors):
+        if self._runtime is not None and has_ended(self._runtime):
+            self._abandon()
+        else:
             super().stop()
 
     def __enter__(self) -> NetworkProcess:
@@ -254,8 +268,9 @@ class DialNetwork(NetworkProcess):
             self._inner.clear()
 
     def run_sample(self, steps: int, run_cfg: Any = None) -> None:
+        total = as_integer("steps", steps, 1) + max(self.depths.values())
         self.reset()
-        self.run(RunSteps(num_steps=steps + max(self.depths.values())), run_cfg)
+        self.run(RunSteps(num_steps=total), run_cfg)
 
 
 @implements(proc=DialNetwork, protocol=LoihiProtocol)
@@ -317,6 +332,7 @@ class StockNetwork(NetworkProcess):
         raise EngineError("reset: found stock processes, allowed is run_sample(steps), which starts them from rest")
 
     def run_sample(self, steps: int, run_cfg: Any = None) -> None:
+        count = as_integer("steps", steps, 1)
         if self._samples and longest_delay(self.network):
             raise EngineError(
                 "run_sample: found a second sample in a network with delays, whose spikes would pass into it, allowed "
@@ -324,10 +340,10 @@ class StockNetwork(NetworkProcess):
             )
         self._samples += 1
 
-        def advance(count: int) -> None:
-            self.run(RunSteps(num_steps=count), run_cfg)
+        def advance(some: int) -> None:
+            self.run(RunSteps(num_steps=some), run_cfg)
 
-        run_sample(self.depths, steps, advance, lambda name: self._inner.rest(name))
+        run_sample(self.depths, count, advance, lambda name: self._inner.rest(name))
 
 
 @implements(proc=StockNetwork, protocol=LoihiProtocol)
