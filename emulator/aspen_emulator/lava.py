@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aspen._base.checks import as_flag, as_integer, as_name
+from aspen._base.checks import as_flag, as_integer, as_name, shown
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
@@ -94,6 +94,10 @@ def _first_scale(
     if not (isinstance(scale, (int, float)) and scale == 1):
         raise InputError(
             "threshold_scale: found one beside a profile, allowed is one of them; leave one out, or set it later"
+        )
+    if not isinstance(profile, DialProfile):
+        raise InputError(
+            f"profile: found {shown(profile)}, allowed is a DialProfile; from a file give aspen.load_profile(path)"
         )
     profile.check(network)
     return profile.scale(profile.low if knob is None else knob)

@@ -76,6 +76,7 @@ PROFILE = DialProfile({"layer1": 0.5})
     [
         ({"knob": 0.5}, "knob: found one without a profile"),
         ({"profile": PROFILE}, "profile: found population 'layer1', allowed are"),
+        ({"profile": "net.aspen"}, "profile: found 'net.aspen', allowed is a DialProfile; from a file give"),
         ({"reset_interval": 3}, "reset_interval: found 3, allowed is 0, or 4 steps and more"),
         ({"reset_interval": -1}, "reset_interval: found -1"),
         ({"reset_interval": 9, "stock": True}, "reset_interval: found 9, allowed is none with stock=True"),
