@@ -33,11 +33,9 @@ def as_on_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array])
     """What a session shows when it is given ``thresholds`` (steps, 1, n) at each Lava step."""
     depths = check_network(network)
     late = {n: np.r_[a[depths[n] :], np.repeat(a[-1:], depths[n], axis=0)] for n, a in thresholds.items()}
-    rasters = dict(run_reference(network, spikes, late, "spikes").rasters)
-    for name, raster in rasters.items():
-        raster[depths[name] :] = raster[: len(raster) - depths[name]].copy()
-        raster[: depths[name]] = 0
-    return rasters
+    rasters = run_reference(network, spikes, late, "spikes").rasters
+    before = {name: np.zeros((depths[name], *raster.shape[1:]), np.uint8) for name, raster in rasters.items()}
+    return {name: np.concatenate([before[name], raster])[: len(raster)] for name, raster in rasters.items()}
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["float", "fixed"])
