@@ -24,6 +24,9 @@ from aspen.data.hapt_recordings import windows as windows
 from aspen.data.har_features import HarFeatures as HarFeatures
 from aspen.data.levels import LevelEncoder as LevelEncoder
 from aspen.data.motion import MotionAugmentation as MotionAugmentation
+from aspen.data.own_arrays import arrays as arrays
+from aspen.data.own_arrays import as_dataset as as_dataset
+from aspen.data.own_files import load_arrays as load_arrays
 from aspen.data.registry import DATASETS as DATASETS
 from aspen.data.registry import load_dataset as load_dataset
 from aspen.data.stored import find_encoder as find_encoder
@@ -59,6 +62,8 @@ __all__ = [
     "StoredEncoder",
     "TimeSeries",
     "WindowEncoder",
+    "arrays",
+    "as_dataset",
     "digits",
     "encoder_from_dict",
     "events",
@@ -67,6 +72,7 @@ __all__ = [
     "hapt",
     "hapt_recordings",
     "har",
+    "load_arrays",
     "load_dataset",
     "load_encoder",
     "read_ts",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -78,6 +78,8 @@ class Dataset:
         channels: names of the values' last axis, or empty.
         augment: makes new training values from the samples and a random generator, anew in each epoch; ``None``: the
             training sees the values as they are. Nothing else is ever augmented.
+        told: how the samples were split and why they are encoded like this, where there was something to decide.
+        provenance: what an exported network is to say of the samples that it was trained on: plain values.
     """
 
     name: str
@@ -89,6 +91,19 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     augment: Callable[[Samples, np.random.Generator], Array] | None = None
+    told: str = ""
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """One line: name, samples, classes, and what there was to decide."""
+        sizes = f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test samples"
+        names = ", ".join(self.class_names)
+        listed = f" ({names if len(names) <= 80 else f'{names[:77]}...'})" if names else ""
+        kind = getattr(self.encoder, "kind", type(self.encoder).__name__)
+        return (
+            f"{self.name}: {sizes} of {self.train.values.shape[1:]}, {self.classes} classes{listed}; "
+            f"{self.told or f'encoder {kind}'}"
+        )
 
     def part(self, name: str) -> Samples:
         """The samples called ``train``, ``validation`` or ``test``."""
@@ -121,7 +136,7 @@ class Dataset:
 
     def with_encoder(self, encoder: StoredEncoder) -> Dataset:
         """The same samples with another encoder, fitted on the training samples."""
-        return replace(self, encoder=encoder.fit(self.train.values))
+        return replace(self, encoder=encoder.fit(self.train.values), told="")
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from aspen._base.names import unknown_name
 from aspen.data.bundled import digits
+from aspen.data.choosing import encoded_by
 from aspen.data.datasets import Dataset
 from aspen.data.event_data import tonic_events
 from aspen.data.hapt_recordings import HAPT_PAGE, hapt
 from aspen.data.har_features import HarFeatures
 from aspen.data.levels import LevelEncoder
 from aspen.data.motion import MotionAugmentation
+from aspen.data.own_files import is_own_file, load_arrays
 from aspen.data.temporal import WindowEncoder
 from aspen.data.ts_files import TS_PAGE, ts_archive
 from aspen.data.uci_har import HAR_PAGE, har
@@ -100,16 +102,29 @@ DATASETS: dict[str, Named] = {
 """Name -> data set, for the command line."""
 
 
-def load_dataset(name: str, path: str | Path | None = None, *, seed: int = 0) -> Dataset:
-    """The data set called ``name``, from ``path`` where it needs one; ``seed`` draws the split.
+def load_dataset(
+    name: str | Path, path: str | Path | None = None, *, seed: int = 0, encoder: str | None = None
+) -> Dataset:
+    """The data set called ``name``, from ``path`` where it needs one, or your own in a file (:func:`load_arrays`).
 
     >>> len(load_dataset("digits").train)
     1077
+
+    Args:
+        name: one of :data:`DATASETS`, or the path of a ``.npz`` or ``.ts`` file or of a folder.
+        path: where the data called ``name`` lie.
+        seed: draws the split.
+        encoder: its name, instead of the data set's own; fitted on the training samples.
 
     Raises:
         InputError: no such name, or a path is missing or not needed.
         FileFormatError: the files are not what they should be.
     """
+    if name not in DATASETS and is_own_file(str(name)):
+        if path is not None:
+            raise InputError(f"{name}: found the path {path} beside it, allowed is none; it is a path itself")
+        return load_arrays(name, seed=seed, encoder=encoder)
     if name not in DATASETS:
-        raise InputError(unknown_name("data", name, DATASETS))
-    return DATASETS[name](path, seed=seed)
+        raise InputError(unknown_name("data", str(name), DATASETS))
+    dataset = DATASETS[str(name)](path, seed=seed)
+    return dataset if encoder is None else encoded_by(dataset, encoder)

@@ -20,7 +20,7 @@ MAX_FILES = 10_000
 MAX_DEPTH = 4
 MAX_FILE_BYTES = 128 * 2**20
 MAX_TOTAL_BYTES = 2**31
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError
 )  # fmt: skip
 """What reading a damaged zip raises; RuntimeError covers encryption and unknown methods."""
@@ -68,7 +68,7 @@ class Source:
         try:
             self._zip = zipfile.ZipFile(file)
             entries = self._zip.infolist()
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise FileFormatError(
                 f"{self.path}: found neither a folder nor a readable zip ({_reason(error)}); download it again from "
                 f"{self.publisher}"
@@ -104,7 +104,7 @@ class Source:
                 raise zipfile.BadZipFile(f"compression method {entry.compress_type}")
             with self._zip.open(entry) as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)  # whatever size the directory of the zip claims
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise FileFormatError(
                 f"{self.path}: {name}: damaged or encrypted ({_reason(error)}); download the data again from "
                 f"{self.publisher}"

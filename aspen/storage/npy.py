@@ -8,6 +8,7 @@ Proposal 1), and the declared size is compared with that of the file first.
 from __future__ import annotations
 
 import re
+import sys
 from math import prod
 from typing import BinaryIO
 
@@ -21,16 +22,17 @@ MAX_HEADER = 4096
 MAX_AXES = 32
 _ENTRY = re.compile(
     r"""\s*['"](?P<key>descr|fortran_order|shape)['"]\s*:\s*"""
-    r"""(?:['"](?P<descr>[<>=|]?[a-zA-Z]\d{1,2})['"]|(?P<order>True|False)|\((?P<shape>[\d\s,]{0,700})\))\s*(?:,|$)\s*"""
+    r"""(?:['"](?P<descr>[<>=|]?[a-zA-Z]\d{1,3})['"]|(?P<order>True|False)|\((?P<shape>[\d\s,]{0,700})\))\s*(?:,|$)\s*"""
 )
 
 
-def read_npy(stream: BinaryIO, size: int) -> Array:
+def read_npy(stream: BinaryIO, size: int, *, text: bool = False) -> Array:
     """The array in a ``.npy`` file, in memory.
 
     Args:
         stream: the file, at its beginning.
         size: bytes in it.
+        text: whether it may hold text too.
 
     Raises:
         ValueError: it is damaged, of another kind, or holds anything else than real numbers or booleans.
@@ -42,17 +44,25 @@ def read_npy(stream: BinaryIO, size: int) -> Array:
     length = int.from_bytes(stream.read(width), "little")
     if length > MAX_HEADER:
         raise ValueError(f"found a header of {length} bytes, allowed are {MAX_HEADER}")
-    dtype, fortran, shape = _parse(stream.read(length).decode("latin1"))
+    dtype, fortran, shape = _parse(stream.read(length).decode("latin1"), "biufUS" if text else "biuf")
     wanted, left = prod(shape) * dtype.itemsize, size - len(start) - width - length
     if wanted > left:
         raise ValueError(f"found {wanted} bytes declared, the file has {max(left, 0)} of them")
     data = bytearray(wanted)
     if stream.readinto(data) != wanted:  # type: ignore[attr-defined]
         raise ValueError("found the end of the file within the values")
+    if dtype.kind == "U":
+        _check_text(np.frombuffer(data, f"{dtype.byteorder}u4"))
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _parse(header: str) -> tuple[np.dtype[np.generic], bool, tuple[int, ...]]:
+def _check_text(codes: Array) -> None:
+    """Raise on what is no character, which Python would find only when the text is read."""
+    if codes.size and (codes.max() > sys.maxunicode or ((codes >= 0xD800) & (codes < 0xE000)).any()):
+        raise ValueError("found text of what are no characters")
+
+
+def _parse(header: str, kinds: str) -> tuple[np.dtype[np.generic], bool, tuple[int, ...]]:
     """Type, whether the first axis runs fastest, and shape."""
     text = header.strip()
     inner, found, place = text[1:-1], dict[str, re.Match[str]](), 0
@@ -66,7 +76,7 @@ def _parse(header: str) -> tuple[np.dtype[np.generic], bool, tuple[int, ...]]:
         raise ValueError(f"found the header {text[:80]!r}, allowed is that of an array of numbers")
     sizes = tuple(int(size) for size in parts[2].split(",") if size.strip())
     dtype = np.dtype(parts[0])
-    if dtype.kind not in "biuf" or len(sizes) > MAX_AXES or prod(sizes) > 2**62:
+    if dtype.kind not in kinds or dtype.itemsize == 0 or len(sizes) > MAX_AXES or prod(sizes) > 2**62:
         raise ValueError(f"found {dtype} values of shape ({parts[2][:80]}), allowed are real numbers")
     return dtype, parts[1] == "True", sizes
 

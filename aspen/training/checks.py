@@ -44,7 +44,9 @@ def _check_types(model: object, data: object) -> None:
         raise InputError(f"model: found {type(model).__name__}, allowed is a snnTorch model; pass a torch.nn.Module")
     remedy = "make one: aspen.data.Dataset(name, train, validation, test, encoder, classes) of aspen.data.Samples"
     if not isinstance(data, Dataset):
-        raise InputError(f"data: found {type(data).__name__}, allowed is aspen.data.Dataset; {remedy}")
+        raise InputError(
+            f"data: found {type(data).__name__}, allowed is aspen.data.Dataset, or arrays as (X, y); {remedy}"
+        )
     for part in ("train", "validation"):
         if not isinstance(data.part(part), Samples):
             found = type(data.part(part)).__name__

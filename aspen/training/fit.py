@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from aspen.data import Dataset
+from aspen.data import Dataset, as_dataset
 from aspen.errors import ModelError, TrainingWarning
 from aspen.fused import fuse
 from aspen.models.ready import normalises_over_time
@@ -28,7 +29,7 @@ from aspen.training.trainer import Trainer
 
 def fit(
     model: nn.Module,
-    data: Dataset,
+    data: Dataset | Any,
     recipe: Recipe | str = "aspen",
     *,
     seed: int = 0,
@@ -40,7 +41,7 @@ def fit(
     log: str | Path | None = None,
     progress: Report | bool | None = None,
 ) -> Fitted:
-    """Train ``model`` on ``data.train``; the test data is not touched.
+    """Train ``model`` on ``data.train``, or on your own arrays, (X, y); the test data is not touched.
 
     The model maps spikes or a current (time, batch, *shape) to output spikes or values (time, batch, classes), or to
     one value for each class, (batch, classes); the highest sum over time wins, and the loss is the cross-entropy of the
@@ -61,7 +62,10 @@ def fit(
 
     Args:
         model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode.
-        data: what to learn.
+        data: what to learn: a data set, or what :func:`aspen.data.arrays` makes one of: (X, y), (X, y, subjects), a
+            PyTorch data set or a ``DataLoader``. That is always split alike, whatever the ``seed``; the progress bar
+            and ``str(fitted.data)`` say how, and which encoder was chosen. Another split or encoder, and samples that
+            are apart already: ``aspen.data.arrays(X, y, ...)``.
         recipe: how to train, or the name of one of :data:`aspen.training.recipes.RECIPES`.
         seed: of the order of samples, the encoding, the perturbation, jitter and dropout. The weights are the caller's:
             seed torch before the model is made.
@@ -95,6 +99,7 @@ def fit(
     if epochs is not None:
         chosen = chosen.each(lambda stage: replace(stage, epochs=epochs))
     check_progress(progress)
+    given, data = data, as_dataset(data)
     check_training(model, data, chosen)
     begin_alike(model)
     if checkpoint is not None:
@@ -105,7 +110,7 @@ def fit(
     is_first = rank_and_world()[0] == 0
     shown = progress if callable(progress) or is_first else False
     done = len(trainer.fitted.history)
-    bar = reporting(shown, trainer.epochs, f"train {chosen.name}", done)
+    bar = reporting(shown, trainer.epochs, f"train {chosen.name}", done, "" if data is given else str(data))
     with torch.random.fork_rng(devices=[]), bar as report:
         fitted = trainer.run(report)
     if fitted.warning and is_first:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tqdm import tqdm
 
 from aspen._base.progress import is_watched
 from aspen.errors import InputError
@@ -45,17 +48,22 @@ def check_progress(progress: object) -> None:
 
 
 @contextmanager
-def reporting(progress: Report | bool | None, total: int, title: str, done: int) -> Iterator[Report | None]:
+def reporting(
+    progress: Report | bool | None, total: int, title: str, done: int, said: str = ""
+) -> Iterator[Report | None]:
     """What is called after each epoch: ``progress`` itself, or that of a bar; nothing where none is shown.
 
     Args:
         progress: such a function, or whether there is a bar; ``None``: where it is seen.
         total, title, done: as for :func:`epoch_bar`.
+        said: a line that stands above the bar, if any.
     """
     if progress is not None and not isinstance(progress, bool):
         yield progress
     elif progress or (progress is None and is_watched()):
         with epoch_bar(total, title, done) as report:
+            if said:
+                tqdm.write(said, file=sys.stderr)
             yield report
     else:
         yield None

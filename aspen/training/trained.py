@@ -72,7 +72,7 @@ class Trained:
             network = network.with_input_peak(data.input_peak)
         if profile is not None:
             network, profile = profile.folded(network)
-        said = {**network.provenance, "training": {"data": data.name, **(training or {})}}
+        said = {**network.provenance, "training": {"data": data.name, **_samples(data), **(training or {})}}
         encoder = data.encoder if isinstance(data.encoder, StoredEncoder) else None
         return cls(replace(network, provenance=said), profile, encoder)
 
@@ -93,6 +93,11 @@ class Trained:
             UnwrittenError: it cannot be written.
         """
         self.file(path).save()
+
+
+def _samples(data: Dataset) -> dict[str, object]:
+    """What tells the samples from others, where the data set says it."""
+    return {"samples": dict(data.provenance)} if data.provenance else {}
 
 
 def _telling(encoded: Array) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aspen._base.arrays import LARGEST, Array
+from aspen._base.arrays import LARGEST, Array, as_array
 from aspen._base.memory import check_memory
 from aspen.dial.scale import ThresholdScale, resolve_scale
 from aspen.errors import InputError
@@ -21,6 +21,10 @@ from aspen_emulator.engines.lif import scaled_threshold
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Least threshold in floating point that a scale may ask for."""
+_ENCODE = (
+    "encode the values first, by an encoder of aspen.data or by --values, or export the network for a current, from a "
+    "sample of the values"
+)
 FEWER = "run fewer at a time, or step a session, which keeps nothing of the past"
 
 
@@ -88,28 +92,31 @@ def _remedy(what: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
 
 def check_spikes(network: Network, spikes: object) -> Array:
-    """``spikes`` as a uint8 array (steps, batch, *shape) of zeros and ones.
+    """``spikes`` as a uint8 array (steps, batch, *shape) of zeros and ones, whatever type they come in: also the floats
+    that snnTorch's ``spikegen`` makes.
 
     Raises:
         InputError: wrong type, shape or values.
     """
-    array = np.asarray(spikes)
-    if array.dtype.kind not in "bui":
-        found = "NaN or fractions" if _has_fractions(array) else str(array.dtype)
-        floats = array.dtype.kind == "f" and bool(((array == 0) | (array == 1)).all())
-        remedy = "pass spikes.astype(np.uint8)" if floats else "encode the data (aspen run takes raw ones by --values)"
-        raise InputError(f"spikes: found {found}, allowed are bool or integer arrays of 0 and 1; {remedy}")
+    array = as_array("spikes", spikes, _ENCODE)
     check_shape(network, array)
+    if array.dtype.kind == "f":
+        return _from_floats(array)
     if array.dtype != bool and (array.max() > 1 or (array.dtype.kind == "i" and array.min() < 0)):
-        raise InputError(
-            f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; encode the data"
-        )
+        raise InputError(f"spikes: found values from {array.min()} to {array.max()}, allowed are 0 and 1; {_ENCODE}")
     # uint8 is not copied: the input may be a memory-mapped file that is larger than the memory
     return array.view(np.uint8) if array.dtype == bool else array.astype(np.uint8, copy=False)
 
 
-def _has_fractions(array: Array) -> bool:
-    return array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))
+def _from_floats(array: Array) -> Array:
+    """Floats of 0.0 and 1.0 as uint8, one time step after the other, so that what is beside them stays small."""
+    spikes = np.empty(array.shape, np.uint8)
+    for step, values in zip(spikes, array, strict=True):
+        wrong = (values != 0) & (values != 1)
+        if wrong.any():
+            raise InputError(f"spikes: found {values[wrong][0]:g}, allowed are 0 and 1; {_ENCODE}")
+        step[...] = values
+    return spikes
 
 
 def load_spikes(path: str | Path) -> Array:

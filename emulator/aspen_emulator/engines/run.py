@@ -80,7 +80,7 @@ def run(
 
     Args:
         program: a deployment (a chip's integers), or a network as it is (floating point).
-        spikes: (time, batch, *input_shape), bool or integers, 0 and 1; or the current, where the input takes one.
+        spikes: (time, batch, *input_shape), 0 and 1 of any type; or the current, where the input takes one.
         threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
         engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``lava`` (the real Lava runtime) or

@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spikes = random_spikes(0, STEPS, 8, INPUTS)
     arrays = {
         "x": spikes, "y": np.arange(8) % 4, "x6": random_spikes(0, STEPS, 8, 6), "one": spikes[:, 0],
-        "first": spikes.swapaxes(0, 1), "middle": spikes.swapaxes(1, 2), "floats": spikes * 1.0, "empty": spikes[:0],
+        "first": spikes.swapaxes(0, 1), "middle": spikes.swapaxes(1, 2), "floats": spikes * 0.5, "empty": spikes[:0],
         "twos": spikes * 2, "y5": np.arange(5) % 4, "day": np.zeros((100, CHANNELS), np.float32), "raw": values[0],
     }  # fmt: skip
     for name, array in arrays.items():
@@ -63,9 +63,9 @@ MISTAKES = [
     # shapes and types
     (f"run net.aspen --input one.npy {RUN}", 1, "(time, batch, 12); for one sample add the batch: spikes[:, None]"),
     (f"run net.aspen --input middle.npy {RUN}", 1, "axis 1 has the 12 inputs, which come last: np.moveaxis(spikes, 1"),
-    (f"run net.aspen --input floats.npy {RUN}", 1, "found float64, allowed are bool or integer arrays of 0 and 1; pass "
-                                                   "spikes.astype(np.uint8)"),
-    (f"run net.aspen --input day.npy {RUN}", 1, "spikes: found float32, allowed"),
+    (f"run net.aspen --input floats.npy {RUN}", 1, "found 0.5, allowed are 0 and 1; encode the values first, by "
+                                                   "an encoder of aspen.data or by --values"),
+    (f"run net.aspen --input day.npy {RUN}", 1, "spikes: found shape (100, 3)"),
     (f"run net.aspen --input twos.npy {RUN}", 1, "found values from 0 to 2"),
     (f"run net.aspen --input empty.npy {RUN}", 1, "give at least one step and one sample"),
     (f"run table.aspen --values raw.npy {RUN}", 1, "for one recording add the batch: values[None]"),

@@ -1,0 +1,96 @@
+"""The encoder for a user's values: by name, as an object, or the one that suits, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aspen._base.arrays import Array
+from aspen._base.names import unknown_name
+from aspen.data.datasets import Dataset
+from aspen.data.encoder_values import ENCODERS
+from aspen.data.encoders import Encoder, StoredEncoder
+from aspen.data.levels import LevelEncoder
+from aspen.data.temporal import CurrentEncoder, DeltaEncoder, WindowEncoder
+from aspen.errors import InputError
+
+AS_THEY_ARE = "none"
+"""Name for values that reach the network as a current, neither shifted nor scaled."""
+_NESTED: dict[str, Callable[[], StoredEncoder]] = {
+    "levels": lambda: LevelEncoder(CurrentEncoder()),
+    "window": lambda: WindowEncoder(DeltaEncoder()),
+}
+ENCODER_NAMES = (*ENCODERS, AS_THEY_ARE)
+"""What :func:`encoder_for` and the command line take as names."""
+
+
+def encoder_for(values: Array, asked: str | Encoder | None = None) -> tuple[Encoder, str]:
+    """An encoder, fitted on training values where it is one of ASPEN's, and why it is this one.
+
+    Args:
+        values: (n, *shape), of the training samples.
+        asked: one of :data:`ENCODER_NAMES`, an encoder, or ``None`` for :func:`suited`.
+
+    Raises:
+        InputError: no such name, or the encoder does not take these values.
+    """
+    if asked is None:
+        asked, why = suited(values)
+    elif isinstance(asked, str):
+        why = "as asked for"
+    else:
+        fitted = asked.fit(values) if isinstance(asked, StoredEncoder) else asked
+        return fitted, "as given"
+    if asked not in ENCODER_NAMES:
+        raise InputError(unknown_name("encoder", asked, ENCODER_NAMES))
+    if asked == AS_THEY_ARE:
+        return CurrentEncoder(), why
+    encoder = _NESTED.get(asked, ENCODERS[asked])()
+    _check_axes(encoder, values)
+    return encoder.fit(values), why
+
+
+def encoded_by(dataset: Dataset, name: str) -> Dataset:
+    """A data set with the encoder called ``name``, one of :data:`ENCODER_NAMES`, fitted on its training samples."""
+    return replace(dataset, encoder=encoder_for(dataset.train.values, name)[0], told="")
+
+
+def suited(values: Array) -> tuple[str, str]:
+    """The name of the encoder that suits values (n, *shape), and what they were taken for.
+
+    What is zeros and ones over time is spikes already; a signal is (n, time, channels); anything else, features and
+    images, has no time, which rate coding gives it.
+
+    >>> import numpy as np
+    >>> suited(np.zeros((5, 64, 3), np.float32) + 0.5)
+    ('delta', 'signals (n, time, channels); for images encoder="rate"')
+
+    Raises:
+        InputError: floats with more axes than an image has.
+    """
+    if values.ndim > 2 and values.shape[1] > 1 and are_spikes(values):
+        return "spikes", "zeros and ones over time (n, time, *shape), spikes already"
+    if values.ndim == 2:
+        return "rate", "features (n, features); for signals of one channel pass X[..., None], (n, time, 1)"
+    if values.ndim == 3 and values.dtype.kind == "f":
+        return "delta", 'signals (n, time, channels); for images encoder="rate"'
+    if values.ndim <= 4:
+        return "rate", "images (n, *shape)"
+    raise InputError(
+        f"X: found values of shape {values.shape}, which may be videos or volumes; say how to encode them: encoder="
+        f'"rate" where there is no time, "{AS_THEY_ARE}" for (n, time, *shape) as a current'
+    )
+
+
+def are_spikes(values: Array) -> bool:
+    """Whether values are zeros and ones alone, sample by sample, so that what is needed for it stays small."""
+    return all(bool(((sample == 0) | (sample == 1)).all()) for sample in values)
+
+
+def _check_axes(encoder: StoredEncoder, values: Array) -> None:
+    """Say of an encoder of signals what it is for, before it speaks of axes."""
+    if encoder.temporal and values.ndim < 3:
+        raise InputError(
+            f"encoder: found {encoder.kind}, which is for signals, beside values of shape {values.shape}, allowed is "
+            f'(n, time, channels); of one channel pass X[..., None], and for features encoder="rate"'
+        )
