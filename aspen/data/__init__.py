@@ -25,7 +25,6 @@ from aspen.data.har_features import HarFeatures as HarFeatures
 from aspen.data.levels import LevelEncoder as LevelEncoder
 from aspen.data.motion import MotionAugmentation as MotionAugmentation
 from aspen.data.own_arrays import arrays as arrays
-from aspen.data.own_arrays import as_dataset as as_dataset
 from aspen.data.own_files import load_arrays as load_arrays
 from aspen.data.registry import DATASETS as DATASETS
 from aspen.data.registry import load_dataset as load_dataset
@@ -63,7 +62,6 @@ __all__ = [
     "TimeSeries",
     "WindowEncoder",
     "arrays",
-    "as_dataset",
     "digits",
     "encoder_from_dict",
     "events",

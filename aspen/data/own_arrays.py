@@ -160,7 +160,7 @@ def _split(
 
 
 def _split_by_subject(samples: Samples, fractions: dict[str, float], seed: int) -> tuple[dict[str, Samples], str]:
-    people = len(np.unique(samples.subjects))
+    people = len(set([] if samples.subjects is None else samples.subjects.tolist()))
     if people <= len(fractions):
         raise InputError(
             f"subjects: found {people}, allowed are {len(fractions) + 1} and more, one for training and each of "
@@ -179,4 +179,5 @@ def _split_by_subject(samples: Samples, fractions: dict[str, float], seed: int) 
 
 def _provenance(train: Samples, seed: int) -> dict[str, object]:
     """What a network says of the samples that it was trained on."""
-    return {"training": fingerprint(train), "samples": len(train), "shape": list(train.values.shape[1:]), "seed": seed}
+    shape = [int(size) for size in train.values.shape]
+    return {"fingerprint": fingerprint(train), "shape": shape, "split_seed": seed}

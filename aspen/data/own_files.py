@@ -59,11 +59,15 @@ classes; encoder rate: features (n, features); for signals of one channel pass X
     texts = {key: found[key].astype(str).tolist() for key in ("class_names", "channels") if key in found}
     try:
         return arrays(
-            found["X"], found["y"], found.get("subjects"), encoder=encoder, seed=seed, name=path.name,
+            found["X"], found["y"], found.get("subjects"), encoder=encoder, seed=seed, name=_called(path),
             **texts, **options,
         )  # fmt: skip
     except AspenError as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def _called(path: Path) -> str:
+    return f"{path.resolve().name}/" if path.is_dir() else path.name
 
 
 def is_own_file(name: str) -> bool:

@@ -12,6 +12,7 @@ from warnings import catch_warnings, simplefilter
 
 from aspen._base.names import unknown_name
 from aspen._base.packages import needed_for
+from aspen._base.progress import tell
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.errors import InputError, TrainingError, TrainingWarning
 from aspen.training.progress import epoch_bar
@@ -126,8 +127,9 @@ def _remembered(checkpoint: Path | None) -> Iterator[None]:
 def train_by_name(
     how: str,
     *,
-    data: str = "digits",
+    data: str | Path = "digits",
     data_path: Path | None = None,
+    encoder: str | None = None,
     architecture: Architecture | None = None,
     epochs: int | None = None,
     spike_price: float | None = None,
@@ -141,7 +143,7 @@ def train_by_name(
 
     Args:
         how: name of a recipe.
-        data, data_path: as for :func:`aspen.data.load_dataset`.
+        data, data_path, encoder: as for :func:`aspen.data.load_dataset`.
         architecture: what to train; default: a dense network.
         spike_price, learning_rate: instead of the recipe's, as in :func:`adapted`.
         epochs, seed, checkpoint, resume, log: as for :func:`aspen.fit`.
@@ -160,7 +162,9 @@ def train_by_name(
         from aspen.training.fit import fit
 
     chosen = architecture or Architecture()
-    dataset = chosen.fitting(load_dataset(data, data_path))
+    dataset = chosen.fitting(load_dataset(data, data_path, encoder=encoder))
+    if dataset.told:
+        tell(str(dataset))
     torch.manual_seed(seed)
     model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate)
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
@@ -176,4 +180,12 @@ def train_by_name(
             )
     changed = {"spike_price": spike_price, "learning_rate": learning_rate}
     given = {name: value for name, value in changed.items() if value is not None}
-    return replace(fitted, training={**fitted.training, "data": data, **asdict(chosen), **given})
+    return replace(
+        fitted,
+        training={
+            **fitted.training,
+            "data": data if isinstance(data, str) else dataset.name,
+            **asdict(chosen),
+            **given,
+        },
+    )

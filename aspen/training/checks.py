@@ -122,10 +122,11 @@ def _check_answer(model: nn.Module, data: Dataset) -> None:
             raise
         _check_inhibition(twin, error)
         reason = one_line(error)
+        otherwise = ', as by aspen.data.arrays(X, y, encoder="current")' if data.told else ""
         raise ModelError(
             f"{type(model).__name__}.forward() fails on the encoded data, (time, batch, *shape) = "
             f"{tuple(inputs.shape)}: {reason}; let it take {tuple(inputs.shape[2:])} values at each step, or encode "
-            f"the data otherwise"
+            f"the data otherwise{otherwise}"
         ) from error
     scores = scores_of(answer, batch=inputs.shape[1])
     _check_scores(scores, data.classes, any(parameter.requires_grad for parameter in model.parameters()))

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aspen.data import Dataset, as_dataset
+from aspen.data import Dataset
+from aspen.data.own_arrays import as_dataset
 from aspen.errors import ModelError, TrainingWarning
 from aspen.fused import fuse
 from aspen.models.ready import normalises_over_time

@@ -127,7 +127,8 @@ def _measured(trained: NetworkFile, measuring: Measuring, target: Chip | None) -
 
 
 _MEASURING = {
-    "source": "--input", "labels_path": "--labels", "data": "--data", "data_path": "--data-path", "part": "--part",
+    "source": "--input", "values_path": "--values", "labels_path": "--labels", "data": "--data",
+    "data_path": "--data-path", "part": "--part",
     "seeds": "--seeds", "knobs": "--knobs", "scales": "--scales", "max_loss": "--max-loss",
 }  # fmt: skip
 """Parameters that say what is measured and how, and their options."""

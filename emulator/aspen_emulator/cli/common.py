@@ -64,11 +64,6 @@ chip_option = click.option(
     "--chip", "target", type=ChipParameter(), help=f"Chip name or file.  [default: {DEFAULT_CHIP}]"
 )
 float_option = click.option("--float", "floating", is_flag=True, help="Run the network in floating point, on no chip.")
-data_path_option = click.option(
-    "--data-path",
-    type=click.Path(exists=True, path_type=Path),
-    help="Where the data lie, folder or zip as published; digits need none.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of text.")
 
 

@@ -22,6 +22,7 @@ from aspen_emulator.cli.common import (
     network_argument,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, check_section
+from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.observing import observe
@@ -44,6 +45,8 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
               help="Largest threshold scale that must fit the chip's threshold registers.")  # fmt: skip
 @click.option("--calibrate", "sample", type=ARRAY_INPUT,
               help="Sample input, .npy: choose weight scales by the spikes that survive on it.")  # fmt: skip
+@click.option("--calibrate-values", type=ARRAY_INPUT,
+              help="The same from raw values, .npy: (samples, *shape); encoded by the encoder in NETWORK.")  # fmt: skip
 @click.option("--input-peak", type=Number(0, min_open=True),
               help="Of an analog input: largest magnitude in training.  [default: what aspen train found]")  # fmt: skip
 @click.option("--input-bits", type=Whole(2, 16),
@@ -60,6 +63,7 @@ def compile_command(
     target: Chip,
     max_threshold_scale: float,
     sample: Path | None,
+    calibrate_values: Path | None,
     input_peak: float | None,
     input_bits: int | None,
     threshold_groups: int | None,
@@ -75,12 +79,13 @@ def compile_command(
     if output is None:
         check_section(network)
     trained = _with_range(read, input_peak, input_bits)
+    shown = None if sample is calibrate_values else read_input(source, sample, calibrate_values)
     deployment = compile(
         trained,
         target,
         max_threshold_scale=max_threshold_scale,
         netx=form == "netx",
-        calibration=None if sample is None else observe(trained, load_spikes(sample)),
+        calibration=None if shown is None else observe(trained, shown),
         threshold_groups=threshold_groups,
         profile=source.dial,
     )
@@ -142,29 +147,40 @@ def _store(trained: Network, deployment: Deployment, source: NetworkFile, output
 @on_chip
 @click.option("--input", "source", type=ARRAY_INPUT,
               help="Sample input, .npy: also compare each population's spikes before and after rounding.")  # fmt: skip
+@values_option
 @click.option("--labels", "labels_path", type=ARRAY_INPUT,
               help="Classes of the samples, .npy: also compare the accuracy.")  # fmt: skip
 @click.option("--lava", is_flag=True, help="Also run the integers on the real Lava runtime.")
 @json_option
 def check_command(
-    network: Path, target: Chip, source: Path | None, labels_path: Path | None, lava: bool, as_json: bool
+    network: Path,
+    target: Chip,
+    source: Path | None,
+    values_path: Path | None,
+    labels_path: Path | None,
+    lava: bool,
+    as_json: bool,
 ) -> None:
     """Check NETWORK against every design rule of a chip and, with sample input, what rounding does to its spikes.
 
     Exit code 1 if it does not fit.
     """
-    if source is None and (labels_path is not None or lava):
-        raise click.UsageError("found --labels or --lava without --input, allowed is with it; give sample input")
+    given = source is not None or values_path is not None
+    if not given and (labels_path is not None or lava):
+        raise click.UsageError(
+            "found --labels or --lava without --input or --values, allowed is with one; give sample input"
+        )
     file = NetworkFile(network)
     trained = file.network
     examined = examine(trained, target)
     findings = examined.findings
     errors = sum(finding.level == "error" for finding in findings)
     report = None
-    if source is not None and not errors:
+    if given and not errors:
+        spikes = read_input(file, source, values_path)
         labels = None if labels_path is None else load_spikes(labels_path)
         deployment = None if trained.is_integer else compile(trained, target, profile=file.dial)
-        report = parity(None, trained, deployment, load_spikes(source), labels, lava=lava)
+        report = parity(None, trained, deployment, spikes, labels, lava=lava)
     if as_json:
         listed = [{"level": f.level, "where": f.where, "message": f.message} for f in findings]
         click.echo(json.dumps({"findings": listed, "parity": report and report.to_dict()}))

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "export",
     "compile": "deploy",
     "check": "deploy",
+    "encode": "encode",
     "run": "run",
     "sweep": "sweep",
     "calibrate": "calibrate",
@@ -39,6 +40,7 @@ SUMMARIES = {
     "compile": "Compile NETWORK to a chip's integers and store them in the same file, beside the trained network.",
     "check": "Check NETWORK against every design rule of a chip and, with sample input, what rounding does to its "
     "spikes.",
+    "encode": "Make spikes, or a current, of raw values, by the encoder in NETWORK or by one of a name.",
     "run": "Run NETWORK (an .aspen file) on spikes, or on raw values, and write its output spikes.",
     "sweep": "Run NETWORK at several knobs and show accuracy, spikes, synaptic operations and energy of each.",
     "calibrate": "Choose the knob of NETWORK for an energy, an accuracy or a battery, and keep the choice in NETWORK.",

@@ -8,14 +8,12 @@ from pathlib import Path
 import click
 
 from aspen._base.arrays import Array
-from aspen.data import DATASETS
 from aspen.network.record import Record
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
     NetworkFile,
     OneOf,
-    data_path_option,
     float_option,
     json_option,
     network_argument,
@@ -25,10 +23,17 @@ from aspen_emulator.cli.common import (
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, saving
+from aspen_emulator.cli.given import (
+    DATA,
+    OWN_DATA,
+    check_one_way,
+    data_path_option,
+    dataset_for,
+    read_input,
+    values_option,
+)
 from aspen_emulator.cli.knobs import KnobCommand, Turning, turning_options
 from aspen_emulator.cli.numbers import Number
-from aspen_emulator.cli.samples import dataset_for
-from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import run
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.energy.baseline import DESIGN, RELU_DENSITY, ann_baseline, input_density
@@ -41,7 +46,8 @@ from aspen_hardware.energy.model import energy_model
 @network_argument
 @click.option("--input", "source", type=ARRAY_INPUT,
               help="Spikes, .npy: (time, samples, *shape).")  # fmt: skip
-@click.option("--data", type=OneOf(list(DATASETS)), help="A data set instead of --input.")
+@values_option
+@click.option("--data", type=DATA, help=f"A data set instead: {OWN_DATA}.")
 @data_path_option
 @click.option("--part", type=OneOf(["train", "validation", "test"]), default="validation", show_default=True,
               help="Part of the data set.")  # fmt: skip
@@ -64,7 +70,8 @@ from aspen_hardware.energy.model import energy_model
 def report_command(
     network: Path,
     source: Path | None,
-    data: str | None,
+    values_path: Path | None,
+    data: str | Path | None,
     data_path: Path | None,
     part: str,
     named: tuple[Chip, ...],
@@ -93,7 +100,7 @@ def report_command(
         )
     trained = NetworkFile(network)
     turning.check(trained)
-    spikes = _samples(trained, source, data, data_path, part)
+    spikes = _samples(trained, source, values_path, data, data_path, part)
     runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
     program, on = prepare(trained, runs_on, floating)
     turned = turning.turn(trained, program, on)
@@ -146,8 +153,15 @@ def _rivals(record: Record) -> list[BreakEven]:
     ]
 
 
-def _samples(trained: NetworkFile, source: Path | None, data: str | None, path: Path | None, part: str) -> Array:
-    if (source is None) == (data is None):
-        found = "both --input and --data" if source is not None else "neither --input nor --data"
-        raise click.UsageError(f"found {found}, allowed is one of them; say what to run")
-    return load_spikes(source) if source is not None else dataset_for(trained, str(data), path).spikes(part)
+def _samples(
+    trained: NetworkFile,
+    source: Path | None,
+    values: Path | None,
+    data: str | Path | None,
+    path: Path | None,
+    part: str,
+) -> Array:
+    check_one_way({"--input": source, "--values": values, "--data": data})
+    if data is None:
+        return read_input(trained, source, values)
+    return dataset_for(trained, data, path, part).spikes(part)

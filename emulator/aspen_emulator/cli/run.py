@@ -28,9 +28,10 @@ from aspen_emulator.cli.common import (
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, OutputFile, saving, say
+from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Whole
-from aspen_emulator.engines.inputs import FEWER, check_size, load_spikes
+from aspen_emulator.engines.inputs import FEWER, check_size
 from aspen_emulator.engines.run import network_of, run
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.model import energy_model
@@ -41,9 +42,7 @@ from aspen_hardware.placing.placement import Placement
 @network_argument
 @click.option("--input", "source", type=ARRAY_INPUT,
               help="Spikes, .npy: (time, batch, *shape), 0 and 1; - for standard input.")  # fmt: skip
-@click.option("--values", "values_path", type=ARRAY_INPUT,
-              help="Raw values instead, .npy: (batch, *shape) as in the data set, or (batch, time, *shape) of signals; "
-                   "the encoder in the .aspen file makes spikes of them.")  # fmt: skip
+@values_option
 @click.option(
     "--seed", type=Whole(min=0), default=0, show_default=True, help="Of the encoder, where it draws at random."
 )
@@ -81,7 +80,7 @@ def run_command(
     """
     trained = NetworkFile(network)
     turning.check(trained)
-    given = _given(trained, source, values_path, seed)
+    given = read_input(trained, source, values_path, seed)
     program, on = prepare(trained, target, floating)
     keep = "counts" if membranes_path is None else "membranes"
     if steps is not None and given.ndim > 1:
@@ -100,20 +99,6 @@ def run_command(
     text = json.dumps(summary) if as_json else _text(summary, turned, None if outcome.failed else output)
     say(text, output, membranes_path)
     warn_unanswered(record.unanswered)
-
-
-def _given(trained: NetworkFile, source: Path | None, values: Path | None, seed: int) -> Array:
-    """The spikes or the current of a file, or made of the raw values in one by the encoder beside the network."""
-    if source is not None and values is None:
-        return load_spikes(source)
-    if values is None or source is not None:
-        found = "neither --input nor --values" if values is None else "both --input and --values"
-        raise click.UsageError(f"found {found}, allowed is one of them; give spikes, or raw values")
-    if not trained.has_sections:
-        raise click.UsageError(f"{trained.path}: found --values, allowed with .aspen files, which may hold an encoder")
-    from aspen.data.stored import load_encoder
-
-    return load_encoder(trained.sections).encode(load_spikes(values), seed)
 
 
 def fit_steps(spikes: Array, steps: int | None) -> Array:

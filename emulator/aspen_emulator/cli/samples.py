@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from aspen._base.arrays import Array
 from aspen._base.memory import check_memory
-from aspen.data import DATASETS, Dataset, load_dataset
+from aspen.data import Encoder, Samples
 from aspen.errors import InputError
 from aspen_emulator.cli.common import (
     NetworkFile,
-    OneOf,
-    data_path_option,
     engine_option,
     float_option,
     prepare,
     refuse_without,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT
+from aspen_emulator.cli.given import (
+    DATA,
+    OWN_DATA,
+    data_path_option,
+    dataset_for,
+    part_option,
+    stored_encoder,
+    values_option,
+)
 from aspen_emulator.cli.groups import group_of
 from aspen_emulator.cli.knobs import dial_option, load_dial, read_knobs
 from aspen_emulator.cli.numbers import Number, Whole
@@ -61,7 +68,7 @@ class Measuring:
     """What is measured, at which knobs and with what: the options that `aspen sweep` and `aspen calibrate` share.
 
     Args:
-        source, labels_path: files of the user's own samples.
+        source, values_path, labels_path: files of the user's own samples, as spikes or as values.
         data, data_path, part, seeds: a data set instead, the part of it, and in how many encodings.
         knobs, scales: numbers with commas between them, and the same under its former name.
         dial: whether they are the learned dial's; otherwise they are threshold scales.
@@ -70,8 +77,9 @@ class Measuring:
     """
 
     source: Path | None
+    values_path: Path | None
     labels_path: Path | None
-    data: str | None
+    data: str | Path | None
     data_path: Path | None
     part: str
     seeds: int
@@ -110,11 +118,30 @@ class Measuring:
             click.UsageError: the options do not go together.
         """
         if self.data is None:
-            refuse_without("--data", ("data_path", "part", "seeds"))
-            return _own_samples(self.source, self.labels_path)
-        if self.source is not None or self.labels_path is not None:
-            raise click.UsageError("found --data beside --input or --labels, allowed is one way to give the samples")
-        return _encoded(dataset_for(trained, self.data, self.data_path), f"{self.data} {self.part}", self)
+            refuse_without("--data", ("data_path", "part"))
+            return self._own_samples(trained)
+        if any(path is not None for path in (self.source, self.values_path, self.labels_path)):
+            raise click.UsageError(
+                "found --data beside --input, --values or --labels, allowed is one way to give the samples"
+            )
+        dataset = dataset_for(trained, self.data, self.data_path, self.part)
+        name = self.data if isinstance(self.data, str) else dataset.name
+        return _encoded(
+            dataset.encoder, dataset.part(self.part), f"{name} {self.part}", self, dataset.spikes(self.part)
+        )
+
+    def _own_samples(self, trained: NetworkFile) -> Labelled:
+        """What --input or --values, and --labels, name."""
+        named = {"--input": self.source, "--values": self.values_path}
+        options = {option: path for option, path in named.items() if path is not None}
+        _check_own(list(options), self.labels_path is not None)
+        assert self.labels_path is not None  # as it was checked
+        if self.values_path is None:
+            refuse_without("--data or --values", ("seeds",))
+        given, labels = next(iter(options.values())), load_spikes(self.labels_path)
+        if self.values_path is None:
+            return Labelled([_spikes(given, labels)], labels, given.name)
+        return _encoded(stored_encoder(trained), Samples(load_spikes(given), labels), given.name, self)
 
     def bench(self, trained: NetworkFile, samples: Labelled, targets: Sequence[Chip], knobs: Sequence[float]) -> Bench:
         """What to measure: the network compiled for the first chip, whose counts all chips are priced from.
@@ -141,11 +168,11 @@ measuring_options = group_of(
     Measuring,
     "measuring",
     click.option("--input", "source", type=ARRAY_INPUT, help="Spikes, .npy: (time, samples, *shape)."),
+    values_option,
     click.option("--labels", "labels_path", type=ARRAY_INPUT, help="Classes, .npy: (samples,) integers."),
-    click.option("--data", type=OneOf(list(DATASETS)), help="A data set instead of --input and --labels."),
+    click.option("--data", type=DATA, help=f"A data set instead, with its classes: {OWN_DATA}."),
     data_path_option,
-    click.option("--part", type=OneOf(["validation", "test"]), default="validation", show_default=True,
-                 help="Part of the data set; choose knobs on validation data."),
+    part_option,
     click.option("--seeds", type=Whole(min=1), default=1, show_default=True,
                  help="Encodings of each sample that are averaged, where the encoder is random."),
     click.option("--knobs", metavar="X,X,...", help=f"Where the knob stands in turn.  [default: {listed(SCALES)}, "
@@ -161,39 +188,38 @@ measuring_options = group_of(
 )  # fmt: skip
 
 
-def _encoded(dataset: Dataset, name: str, asked: Measuring) -> Labelled:
-    """A part of a data set, in as many encodings as asked for."""
-    part, seeds = dataset.part(asked.part), asked.seeds
-    random = bool(getattr(dataset.encoder, "random", False))
-    if seeds > 1 and not random:
-        raise click.UsageError(
-            f"found --seeds {seeds}, allowed is 1: {type(dataset.encoder).__name__} encodes a sample the same each time"
-        )
-    first = dataset.spikes(asked.part)
-    check_memory(f"--seeds {seeds}: as many encodings", seeds * first.nbytes, "measure fewer encodings")
-    again = [dataset.encoder.encode(part.values, 1000 + seed) for seed in range(1, seeds)]
+def _encoded(encoder: Encoder, part: Samples, name: str, asked: Measuring, first: Array | None = None) -> Labelled:
+    """Samples in as many encodings as asked for; ``first`` is one of them, where it is there already."""
+    random = bool(getattr(encoder, "random", False))
+    if asked.seeds > 1 and not random:
+        kind = type(encoder).__name__
+        raise click.UsageError(f"found --seeds {asked.seeds}, allowed is 1: {kind} encodes a sample the same each time")
+    first = encoder.encode(part.values, 0) if first is None else first
+    check_memory(f"--seeds {asked.seeds}: as many encodings", asked.seeds * first.nbytes, "measure fewer encodings")
+    again = [encoder.encode(part.values, 1000 + seed) for seed in range(1, asked.seeds)]
     people = 0 if part.subjects is None else len(set(part.subjects.tolist()))
     name = f"{name}{f' of {people} subjects' if people > 1 else ''}"
     return Labelled([first, *again], part.labels, name, random, part.subjects if people > 1 else None)
 
 
-def _own_samples(source: Path | None, labels: Path | None) -> Labelled:
-    """What --input and --labels name."""
-    if source is None or labels is None:
-        found = "--labels without --input" if labels is not None else "--input without --labels"
-        found = "no samples" if source is labels else found
-        raise click.UsageError(f"found {found}, allowed is --input with --labels, or --data digits")
-    spikes, classes = load_spikes(source), load_spikes(labels)
-    if spikes.ndim == 1 < classes.ndim:
+def _check_own(options: list[str], labels: bool) -> None:
+    """Refuse samples without labels, labels without samples, and samples that are given twice."""
+    if len(options) == 1 and labels:
+        return
+    found = " and ".join(options) or ("--labels without --input or --values" if labels else "no samples")
+    lacking = " without --labels" if options and not labels else ""
+    raise click.UsageError(
+        f"found {found}{lacking}, allowed is --input or --values, with --labels; or --data digits, or --data my.npz "
+        f"with X and y in it"
+    )
+
+
+def _spikes(source: Path, labels: Array) -> Array:
+    """What --input names, told from the --labels where they were exchanged."""
+    spikes = load_spikes(source)
+    if spikes.ndim == 1 < labels.ndim:
         raise InputError(
-            f"--input, --labels: found shapes {spikes.shape} and {classes.shape}, allowed are (time, samples, *shape) "
+            f"--input, --labels: found shapes {spikes.shape} and {labels.shape}, allowed are (time, samples, *shape) "
             f"and (samples,); exchange them"
         )
-    return Labelled([spikes], classes, source.name)
-
-
-def dataset_for(trained: NetworkFile, data: str, path: Path | None) -> Dataset:
-    """The data set, encoded by the encoder in the network's file, if there is one."""
-    dataset = load_dataset(data, path)
-    stored = trained.encoder
-    return dataset if stored is None else replace(dataset, encoder=stored)
+    return spikes

@@ -40,13 +40,14 @@ from aspen_emulator.cli.common import (
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, OutputFile, saving
+from aspen_emulator.cli.given import DATA, OWN_DATA, check_one_way, dataset_for, part_option
 from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import network_of
 from aspen_emulator.streaming import Meter, Stream, Window
 from aspen_emulator.streaming.plot import plot_stream
-from aspen_emulator.streaming.sources import Source, from_hapt, from_spikes, from_values
+from aspen_emulator.streaming.sources import Source, from_dataset, from_hapt, from_spikes, from_values
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
 
@@ -108,8 +109,11 @@ class Goal:
 @click.option("--input", "source", type=ARRAY_INPUT, help="Spikes or a current, .npy: (time, *shape).")
 @click.option("--values", "values_path", type=ARRAY_INPUT,
               help="A sensor's values instead, .npy: (time, channels); encoded by the encoder in NETWORK.")  # fmt: skip
+@click.option("--data", type=DATA, help=f"The samples of a data set instead, each a window: {OWN_DATA}.")
 @click.option("--data-path", type=click.Path(exists=True, path_type=Path),
-              help="HAPT's raw recordings instead, folder or zip as published.")  # fmt: skip
+              help="Where the data of that name lie; without --data HAPT's raw recordings, folder or zip as published."
+              )  # fmt: skip
+@part_option
 @click.option("--labels", "labels_path", type=ARRAY_INPUT, help="Classes, .npy: one for each window, -1 for none.")
 @click.option("--budget", help="Energy that may be spent: 2uJ/window, or 10mJ/h.")
 @click.option("--battery", help="Charge that must last for --hours: 100mAh@3.7V, or 5kJ.")
@@ -141,7 +145,9 @@ def stream_command(
     network: Path,
     source: Path | None,
     values_path: Path | None,
+    data: str | Path | None,
     data_path: Path | None,
+    part: str,
     labels_path: Path | None,
     budget: str | None,
     battery: str | None,
@@ -183,8 +189,17 @@ def stream_command(
     program, on = prepare(trained, target, floating)
     on = on or target or chip("loihi1")
     table = load_table(trained.sections, on.name, "profile" if dial else None)
-    given = _source(trained, network_of(program), table, source, values_path, data_path)
+    if data is None:
+        refuse_without("--data", ["part"])
+        given = _source(trained, network_of(program), table, source, values_path, data_path)
+        names: tuple[str, ...] = HAPT_CLASSES[:6] if data_path is not None else ()
+    else:
+        check_one_way({"--input": source, "--values": values_path, "--data": data})
+        dataset = dataset_for(trained, data, data_path, part)
+        given, names = from_dataset(dataset, part, table.steps), dataset.class_names
     if labels_path is not None:
+        if given.labels is not None:
+            raise click.UsageError("found --labels beside a data set, allowed is one way to label it; leave it out")
         given = given.labelled(load_spikes(labels_path), _outputs(program))
     seconds = given.window_seconds if window_time is None else parse_duration(window_time)
     meter = Meter.of(program, on, table.steps, None if seconds is None else seconds / table.steps)
@@ -200,7 +215,6 @@ def stream_command(
         kept = _replay(stream, given, most, real_time, log_path, state_path, keep=plot_path is not None)
         summary = _summary(stream, goal, kept, dial=table.dial == "profile")
     if plot_path is not None and kept.windows:
-        names = HAPT_CLASSES[:6] if data_path is not None else ()
         labels = None if given.labels is None else given.labels[first:]
         title = f"{network.stem} on {on.name}"
         with saving():
@@ -368,7 +382,9 @@ def _source(
 ) -> Source:
     given = [each for each in (source, values, hapt) if each is not None]
     if len(given) != 1:
-        raise click.UsageError(f"found {len(given)} inputs, allowed is one of --input, --values and --data-path")
+        raise click.UsageError(
+            f"found {len(given)} inputs, allowed is one of --input, --values, --data and --data-path"
+        )
     if source is not None:
         return from_spikes(network, load_spikes(source), table.steps)
     encoder = load_encoder(trained.sections)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aspen.data import DATASETS
+from aspen.data.choosing import ENCODER_NAMES
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.by_name import MODEL_KINDS, Architecture, train_by_name
 from aspen.training.recipes import RECIPES
-from aspen_emulator.cli.common import OneOf, data_path_option, warn
+from aspen_emulator.cli.common import OneOf, warn
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
+from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
 from aspen_emulator.cli.numbers import Number, Whole
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ class Sizes(click.ParamType):
 
 @click.command("train", cls=FileCommand)
 @click.option("--output", required=True, type=OutputFile((".aspen",)), help="The .aspen file to write.")
-@click.option("--data", type=OneOf(list(DATASETS)), default="digits", show_default=True, help="What to learn.")
+@click.option("--data", type=DATA, default="digits", show_default=True, help=f"What to learn: {OWN_DATA}.")
 @data_path_option
+@click.option("--encoder", type=OneOf(ENCODER_NAMES),
+              help="What makes spikes, or with current or none a current, of the values.  [default: the data set's; of "
+                   "your own: spikes as they are, delta for signals, rate for the rest]")  # fmt: skip
 @click.option("--recipe", type=OneOf(list(RECIPES)),
               help="aspen: a dial for every neuron; aspen-norm: the same with prices for a linear read-out; perturbed: "
                    "thresholds moved at random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  "
@@ -72,8 +76,9 @@ class Sizes(click.ParamType):
 )
 def train_command(
     output: Path,
-    data: str,
+    data: str | Path,
     data_path: Path | None,
+    encoder: str | None,
     recipe: str | None,
     model: str,
     hidden: tuple[int, ...],
@@ -96,8 +101,8 @@ def train_command(
     architecture = Architecture(model, hidden, channels, batch_norm, learn_beta, readout)
     chosen = recipe or ("aspen-norm" if readout == "linear" else "aspen")
     fitted = train_by_name(
-        chosen, data=data, data_path=data_path, architecture=architecture, epochs=epochs, spike_price=spike_price,
-        learning_rate=learning_rate, seed=seed, checkpoint=checkpoint, resume=resume, log=log,
+        chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
+        spike_price=spike_price, learning_rate=learning_rate, seed=seed, checkpoint=checkpoint, resume=resume, log=log,
     )  # fmt: skip
     if state_dict is not None:
         _save_weights(fitted.model, state_dict)

@@ -111,11 +111,11 @@ def check_spikes(network: Network, spikes: object) -> Array:
 def _from_floats(array: Array) -> Array:
     """Floats of 0.0 and 1.0 as uint8, one time step after the other, so that what is beside them stays small."""
     spikes = np.empty(array.shape, np.uint8)
-    for step, values in zip(spikes, array, strict=True):
+    for step, values in enumerate(array):
         wrong = (values != 0) & (values != 1)
         if wrong.any():
             raise InputError(f"spikes: found {values[wrong][0]:g}, allowed are 0 and 1; {_ENCODE}")
-        step[...] = values
+        spikes[step] = values
     return spikes
 
 

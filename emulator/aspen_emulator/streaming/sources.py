@@ -10,7 +10,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.labels import NO_LABEL, as_labels
-from aspen.data import hapt_recordings
+from aspen.data import Dataset, hapt_recordings
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -103,6 +103,26 @@ def from_hapt(path: str | Path, encoder: StoredEncoder, steps: int, classes: int
         labels.append(np.where(single, each[:, 0], NO_LABEL))
     parts = tuple(recording.values for recording in recordings)
     return Source(parts, size, encoder, np.concatenate(labels), size / HAPT_RATE)
+
+
+def from_dataset(dataset: Dataset, part: str, steps: int) -> Source:
+    """The samples of a data set, one after the other, each a window, with their classes.
+
+    Raises:
+        InputError: they become another number of steps than a window has, or its encoder is none of ASPEN's.
+    """
+    samples, encoder = dataset.part(part), dataset.encoder
+    if not isinstance(encoder, StoredEncoder):
+        raise InputError(f"encoder: found {type(encoder).__name__}, allowed for a stream are those of aspen.data")
+    found = len(encoder.encode(samples.values[:1]))
+    if found != steps:
+        raise InputError(
+            f"{dataset.name}: found samples of {found} steps, allowed are those of a window, {steps}, which the "
+            f"network was calibrated on; calibrate it on these data"
+        )
+    if encoder.temporal:
+        return Source(tuple(samples.values), samples.values.shape[1], encoder, samples.labels)
+    return Source((samples.values,), 1, encoder, samples.labels)
 
 
 def samples_for(encoder: StoredEncoder, shape: tuple[int, ...], steps: int) -> int:

@@ -268,8 +268,8 @@ def test_the_help_needs_neither_numpy_nor_torch() -> None:
         ({"input": "text.npy"}, 1, "text.npy: found text, as in a .csv file, allowed is a .npy file with one array"),
         ({"input": "pickle.npy"}, 1, "pickle.npy: not a readable .npy array"),
         ({"input": "wide.npy"}, 1, "spikes: found shape (20, 8, 7), allowed is (time, batch, 6)"),
-        ({"input": "nan.npy"}, 1, "spikes: found NaN or fractions"),
-        ({"input": "float.npy"}, 1, "spikes: found float64"),
+        ({"input": "nan.npy"}, 1, "spikes: found nan, allowed are 0 and 1"),
+        ({"input": "float.npy"}, 1, "spikes: found 0.5, allowed are 0 and 1"),
     ],
 )
 def test_bad_input_gives_one_clear_line_and_leaves_nothing(
@@ -282,7 +282,7 @@ def test_bad_input_gives_one_clear_line_and_leaves_nothing(
     np.save("pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.save("wide.npy", random_spikes(0, 20, 8, 7))
     np.save("nan.npy", np.full((20, 8, 6), np.nan))
-    np.save("float.npy", np.ones((20, 8, 6)))
+    np.save("float.npy", np.full((20, 8, 6), 0.5))
     before = set(Path().iterdir())
     arguments = ["run", change.get("network", "net.aspen"), "--input", change.get("input", "x.npy")]
     options = change.get("options", [])

@@ -94,7 +94,7 @@ def test_sweep_averages_encodings(aspen: Aspen, file: Path) -> None:
     assert one["hidden_spikes"] != three["hidden_spikes"]
     assert three["hidden_spikes"] == pytest.approx(one["hidden_spikes"], rel=0.02)
     code, _, err = aspen("sweep", file, "--input", file, "--labels", file, "--seeds", 2)
-    assert (code, "found --seeds without --data" in err) == (2, True)
+    assert (code, "found --seeds without --data or --values" in err) == (2, True)
     for text, message in (("1,x", "allowed are numbers"), ("1,1", "allowed is each knob once")):
         code, _, err = aspen("sweep", file, "--data", "digits", "--knobs", text)
         assert (code, message in err) == (2, True)

@@ -38,7 +38,7 @@ from tests.networks import float_network
 __all__ = ["aspen", "files"]
 
 WRITES = {"--output", "--plot", "--record", "--membranes", "--checkpoint", "--state-dict", "--log", "--state"}
-WRITES |= {"--report", "--folder"}
+WRITES |= {"--report", "--folder", "--labels-output"}
 """Options that say where something is written; of `aspen export`, ``--state-dict`` is read."""
 
 

@@ -107,9 +107,9 @@ def test_an_ann_of_the_same_shape_stands_beside_it(aspen: Aspen, files: tuple[Pa
 def test_what_does_not_go_together_is_refused(aspen: Aspen, files: tuple[Path, Path], tmp_path: Path) -> None:
     network, spikes = files
     code, _, err = aspen("report", network)
-    assert (code, "neither --input nor --data" in err) == (2, True)
+    assert (code, "found no samples, allowed is one of --input, --values and --data" in err) == (2, True)
     code, _, err = aspen("report", network, "--input", spikes, "--data", "digits")
-    assert (code, "both --input and --data" in err) == (2, True)
+    assert (code, "found --input and --data, allowed is one of" in err) == (2, True)
     code, _, err = aspen("report", network, "--input", spikes, "--chip", "loihi2", "--plot", tmp_path / "e.png")
     assert (code, "no published energy of any event on loihi2" in err) == (1, True)
     assert not (tmp_path / "e.png").exists()
