@@ -137,7 +137,7 @@ class DialProfile(Rebuilt):
         end of a convolution, and where membranes are read out, the thresholds are multiplied.
         """
         self.check(network)
-        populations, connections = [], list(network.connections)
+        populations, connections = [], list(network.summed)
         for population in network.populations:
             neuron, offset = population.neuron, self.offsets.get(population.name)
             if isinstance(neuron, Lif) and offset is not None:

@@ -133,7 +133,7 @@ def _layers(network: Network) -> list[dict[str, Any]]:
 def _chain(network: Network) -> list[Connection]:
     found: list[Connection] = []
     name = network.input.name
-    while outgoing := network.outgoing(name):
+    while outgoing := [c for c in network.summed if c.source == name]:
         if len(outgoing) > 1 or len(network.incoming(outgoing[0].target)) > 1:
             names = ", ".join(c.name for c in outgoing)
             raise _refuse(names, "a branch, skip or recurrent connection", "a chain", "use the .aspen format")

@@ -40,7 +40,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
         }
         for population in network.populations
     ]
-    connections = [describe(connection, f"connections/{connection.name}") for connection in network.connections]
+    connections = [describe(connection, f"connections/{connection.name}") for connection in network.summed]
     header = {
         "populations": populations,
         "connections": connections,

@@ -19,7 +19,8 @@ from aspen._base.memory import check_neurons
 from aspen.errors import NetworkError
 from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.graded import LARGEST_CURRENT, GradedInput
-from aspen.network.neurons import FixedLif, Lif, Neuron
+from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, Neuron
+from aspen.network.reset import ResetSynapse
 from aspen.storage.json import MAX_DEPTH, parse_json
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ class Network(Rebuilt):
 
     Args:
         populations: exactly one input population (``neuron=None`` or ``current=True``), and one or more others.
-        connections: each reads one population and drives another or itself. Those with delay 0 form no cycle.
+        connections: each reads one population and drives another or itself. Those with delay 0 form no cycle. The
+            synapses by which neurons reset themselves (``subtract-synapse``) are added to those that are given.
         output: name of the output population; default: the last one.
         readout: one of :data:`READOUTS`: what of the output population is the network's answer.
         provenance: where the network came from (JSON values only); kept in the file.
@@ -180,9 +182,15 @@ class Network(Rebuilt):
                 if not isinstance(part, kind):
                     raise NetworkError(f"{name}: found {shown(part)}, allowed are those of aspen.network; make one")
             object.__setattr__(self, name, parts)
+        self._set_reset_synapses()
         self._set_provenance()
         total = sum(population.size for population in self.populations)
         check_neurons("populations", (total,))
+
+    def _set_reset_synapses(self) -> None:
+        by_synapse = [p for p in self.populations if p.neuron is not None and p.neuron.reset == BY_SYNAPSE]
+        made = (ResetSynapse.of(p.name, p.size, p.neuron) for p in by_synapse if p.neuron is not None)
+        object.__setattr__(self, "connections", (*self.summed, *made))
 
     def _set_provenance(self) -> None:
         if not isinstance(self.provenance, Mapping):
@@ -268,12 +276,17 @@ class Network(Rebuilt):
         """Whether this is a chip's integer network."""
         return isinstance(self[self.output].neuron, FixedLif)
 
+    @property
+    def summed(self) -> tuple[Connection, ...]:
+        """The connections whose weights are summed: all but the synapses by which neurons reset themselves."""
+        return tuple(connection for connection in self.connections if not isinstance(connection, ResetSynapse))
+
     def incoming(self, name: str) -> list[Connection]:
-        """Connections that drive population ``name``."""
-        return [connection for connection in self.connections if connection.target == name]
+        """Connections that drive population ``name``: :attr:`summed` ones."""
+        return [connection for connection in self.summed if connection.target == name]
 
     def outgoing(self, name: str) -> list[Connection]:
-        """Connections that read population ``name``."""
+        """Connections that read population ``name``, the synapses by which its neurons reset themselves among them."""
         return [connection for connection in self.connections if connection.source == name]
 
     @cached_property

@@ -16,8 +16,12 @@ from aspen._base.arrays import Array, Rebuilt, check_range, check_shape, frozen
 from aspen._base.checks import as_name
 from aspen.errors import NetworkError
 
-RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", "subtract-guarded", "none")
+BY_SYNAPSE = "subtract-synapse"
+RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", BY_SYNAPSE, "subtract-guarded", "none")
 """How the membrane is reset after a spike; see :func:`aspen_emulator.engines.lif.lif_step`."""
+SYNAPSE_BITS = 8
+SYNAPSE_EXPONENT = 7
+"""A synapse of a neuron onto itself has a magnitude of so many bits, and an exponent of its own from 0 to this."""
 
 
 _ZERO: Any = 0  # defaults, made into arrays with all other arguments
@@ -103,6 +107,22 @@ class Lif(_Parameters):
         return not bool(np.isinf(self.threshold).all())
 
 
+def synapse_parts(mantissa: Array) -> tuple[Array, Array]:
+    """Magnitudes (8 bit) and exponents of the synapses by which neurons reset themselves: nearest to their thresholds.
+
+    >>> synapse_parts(np.array([200, 1001]))
+    (array([200, 250]), array([0, 2]))
+
+    Args:
+        mantissa: threshold mantissas up to :attr:`FixedLif.MAX_SYNAPSE_THRESHOLD`; any shape.
+    """
+    whole = mantissa.astype(np.int64)
+    exponent = np.maximum(np.frexp(whole.astype(np.float64))[1].astype(np.int64) - SYNAPSE_BITS, 0)
+    magnitude = (whole + (1 << exponent >> 1)) >> exponent
+    carried = magnitude >> SYNAPSE_BITS  # 255.5 and more is 128 with the next exponent
+    return magnitude >> carried, exponent + carried
+
+
 @dataclass(frozen=True, eq=False)
 class FixedLif(_Parameters):
     """A LIF neuron in Loihi's integers (Lava 0.10's bit-accurate model; Davies et al., IEEE Micro 38(1), 2018).
@@ -114,7 +134,8 @@ class FixedLif(_Parameters):
     0.9
 
     Args:
-        threshold: mantissa, 1 to 131071 (17 bit); the membrane is compared with ``threshold << 6``.
+        threshold: mantissa, 1 to 131071 (17 bit), or to 32703 where a synapse subtracts it; the membrane is compared
+            with ``threshold << 6``.
         current_decay: ``du``, 0 to 4095; the current keeps ``(4095 - du) / 4096`` of itself at each step.
         voltage_decay: ``dv``, 0 to 4095; the membrane keeps ``(4096 - dv) / 4096`` of itself at each step.
         bias_mantissa: -4096 to 4095 (13 bit), added to the membrane as ``bias_mantissa << bias_exponent``.
@@ -133,6 +154,8 @@ class FixedLif(_Parameters):
         "bias_exponent",
     )
     MAX_THRESHOLD: ClassVar[int] = 2**17 - 1
+    MAX_SYNAPSE_THRESHOLD: ClassVar[int] = ((2 << SYNAPSE_BITS) - 1 << SYNAPSE_EXPONENT - 1) - 1
+    """Largest threshold that a synapse of the neuron onto itself can subtract, rounded to 255 << 7."""
     SHIFT: ClassVar[int] = 6
     """Bits by which thresholds and synaptic input are shifted left against the 24-bit state."""
     STATE_LIMIT: ClassVar[int] = 2**23
@@ -159,16 +182,26 @@ class FixedLif(_Parameters):
 
     def __post_init__(self) -> None:
         self._freeze("int")
-        check_range("threshold mantissa", self.threshold, 1, self.MAX_THRESHOLD)
+        check_range("threshold mantissa", self.threshold, 1, self.largest_threshold)
         check_range("current_decay", self.current_decay, 0, 4095)
         check_range("voltage_decay", self.voltage_decay, 0, 4095)
         check_range("bias_mantissa", self.bias_mantissa, -4096, 4095)
         check_range("bias_exponent", self.bias_exponent, 0, 7)
 
     @property
+    def largest_threshold(self) -> int:
+        """The largest mantissa that the threshold may have, also where a knob scales it."""
+        return largest_threshold(self.reset)
+
+    @property
     def bias(self) -> Array:
         """What is added to the membrane at every step, in units of the 24-bit membrane."""
         return np.left_shift(self.bias_mantissa.astype(np.int64), self.bias_exponent)
+
+
+def largest_threshold(reset: str) -> int:
+    """The largest threshold mantissa of a :class:`FixedLif` with this reset."""
+    return FixedLif.MAX_SYNAPSE_THRESHOLD if reset == BY_SYNAPSE else FixedLif.MAX_THRESHOLD
 
 
 Neuron = Lif | FixedLif

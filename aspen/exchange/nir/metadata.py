@@ -17,10 +17,10 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.errors import FileFormatError
 from aspen.exchange.nir.linear import identity, written_out
-from aspen.network.connections import CONNECTION_KINDS, Connection, Conv, Dense
 from aspen.network.graded import GradedInput
 from aspen.network.network import Network, Population
 from aspen.network.neurons import Lif
+from aspen.network.summed import CONNECTION_KINDS, Connection, Conv, Dense
 
 KEY = "aspen"
 VERSION = 1
@@ -48,7 +48,7 @@ def describe(network: Network, dt: float, native: set[str], sources: Mapping[str
         populations.append(entry)
         arrays |= {f"p{i}.{name}": getattr(neuron, name) for name in Lif.array_fields if neuron is not None}
     connections = []
-    for i, connection in enumerate(network.connections):
+    for i, connection in enumerate(network.summed):
         values = {name: getattr(connection, name) for name in connection.value_fields}
         connections.append({"kind": connection.kind, **values, "bias": connection.bias is not None})
         arrays |= {f"c{i}.{name}": array for name, array in _kept(connection, connection.name in native).items()}
@@ -111,7 +111,7 @@ def restore(network: Network, header: Mapping[str, Any], arrays: Mapping[str, Ar
         for i, entry in enumerate(header["populations"]):
             if entry["name"] in populations:
                 found[entry["name"]] = _restore_population(populations[entry["name"]], entry, arrays, i)
-        links = {c.name: c for c in network.connections}
+        links = {c.name: c for c in network.summed}
         kept: dict[str, Connection] = {}
         for i, entry in enumerate(header["connections"]):
             name = f"{entry['source']}->{entry['target']}"
@@ -135,14 +135,14 @@ def _drop_input_nodes(network: Network, header: Mapping[str, Any]) -> Network:
     """Without the Input node before neurons that take a direct current themselves."""
     start = network.input.name
     entry = next((e for e in header["populations"] if e["input"] == start and e["current"]), None)
-    out = network.outgoing(start)
+    out = [c for c in network.summed if c.source == start]
     if entry is None or len(out) != 1 or out[0].target != entry["name"]:
         return network
     neuron = network[entry["name"]].neuron
     if not isinstance(neuron, Lif) or neuron.alpha.any() or not _same(identity(start, network.input.size), out[0]):
         return network  # changed since: no longer a current that goes straight to the membrane
     populations = [replace(p, current=p.name == entry["name"]) for p in network.populations if p.name != start]
-    links = [c for c in network.connections if c.source != start]
+    links = [c for c in network.summed if c.source != start]
     return Network(tuple(populations), tuple(links), network.output, readout=network.readout)
 
 

@@ -12,9 +12,9 @@ from aspen._base.arrays import Array
 from aspen.errors import NetworkError
 from aspen.exchange.nir.metadata import KEY, describe, ungrouped
 from aspen.exchange.nir.neurons import write_neuron
-from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.network import Network, Population
 from aspen.network.neurons import Lif
+from aspen.network.summed import Connection, Conv, Dense, Sparse
 
 MAX_WEIGHTS = 2**28
 """Most weights of one Linear node."""
@@ -57,7 +57,7 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.shapes = {p.name: p.shape for p in self.network.populations}
-        links = [c for c in self.network.connections if isinstance(c, Conv)]
+        links = [c for c in self.network.summed if isinstance(c, Conv)]
         nodes = {c.name: self.convolution(c) for c in links}
         self.convolutions = {name: node for name, node in nodes.items() if node is not None}
         while self.flatten_one():
@@ -68,18 +68,18 @@ class _Writer:
 
         What reads it is no convolution any more. Whether one was found.
         """
-        for link in self.network.connections:
+        for link in self.network.summed:
             target = self.network[link.target]
             if link.name not in self.convolutions and len(self.shapes[target.name]) > 1:
                 self.shapes[target.name] = (target.size,)
-                for name in [c.name for c in self.network.outgoing(target.name)]:
+                for name in [c.name for c in self.network.summed if c.source == target.name]:
                     self.convolutions.pop(name, None)
                 return True
         return False
 
     def native(self) -> set[str]:
         """Convolutions that are read back as such from their nodes alone."""
-        targets = {c.name: c.target for c in self.network.connections}
+        targets = {c.name: c.target for c in self.network.summed}
         return {name for name in self.convolutions if len(self.shapes[targets[name]]) > 1}
 
     def links(self, connection: Connection) -> list[tuple[str, Any]]:
@@ -156,7 +156,7 @@ class _Writer:
         for population in network.populations:
             self.population(graph, population)
         sources = self.current_input(graph)
-        for connection in network.connections:
+        for connection in network.summed:
             if connection.source != connection.target:
                 graph.chain(connection.source, self.links(connection), connection.target)
         end = graph.unique("output")
@@ -186,7 +186,7 @@ def _check_reached(network: Network) -> None:
     reached, ready = {network.input.name}, [network.input.name]
     while ready:
         name = ready.pop()
-        found = {c.target for c in network.outgoing(name)} - reached
+        found = {c.target for c in network.summed if c.source == name} - reached
         reached |= found
         ready += found
     for name in network.names:

@@ -12,7 +12,7 @@ from aspen.dial.scale import ThresholdScale, resolve_scale
 from aspen.errors import InputError
 from aspen.network.graded import LARGEST_CURRENT
 from aspen.network.network import Network
-from aspen.network.neurons import FixedLif, Lif
+from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif
 from aspen.network.record import kept_membranes
 from aspen.storage.kinds import HEAD, other_than_npy
 from aspen.storage.npy import MAGIC, read_npy
@@ -184,11 +184,13 @@ def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: i
 
 
 def _check_mantissas(name: str, mantissas: Array, neuron: FixedLif, factors: Array) -> None:
-    if mantissas.min() >= 1 and mantissas.max() <= FixedLif.MAX_THRESHOLD:
+    largest = neuron.largest_threshold
+    if mantissas.min() >= 1 and mantissas.max() <= largest:
         return
-    low, high = 0.5 / int(neuron.threshold.min()), FixedLif.MAX_THRESHOLD / int(neuron.threshold.max())
+    low, high = 0.5 / int(neuron.threshold.min()), largest / int(neuron.threshold.max())
+    what = "8-bit synapses that subtract thresholds" if neuron.reset == BY_SYNAPSE else "17-bit thresholds"
     raise InputError(
-        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, the chip's 17-bit thresholds allow "
+        f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, the chip's {what} allow "
         f"about {low:.3g} to {high:.3g}; compile with a larger max_threshold_scale"
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.network.neurons import FixedLif, Lif, Neuron
+from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, Neuron, synapse_parts
 
 LIMIT = FixedLif.STATE_LIMIT
 DECAY_BITS = 12
@@ -52,6 +52,8 @@ def lif_step(
           subtract           v = v - threshold where spike
           subtract-delayed   owed = threshold where spike, else 0   (subtracted in the next step, after the decay:
                                                                      snnTorch's default)
+          subtract-synapse   the same, by a synapse of the neuron onto itself with minus its threshold, past the decay
+                             of the current; in integers ``owed`` is what a weight of 8 bits can say (below)
           subtract-guarded   v = v - threshold where spike, + owed; then owed = threshold where still v > threshold
                              (snnTorch's ``reset_delay=False``: while the membrane is left above the threshold,
                              it fires only above twice the threshold)
@@ -66,8 +68,9 @@ def lif_step(
         decay(x, k) = sign(x) * (|x| * k >> 12)
         wrap24(x): 2^24 is subtracted once above 2^23, and added once at or below -2^23
 
-    and ``threshold`` is the mantissa shifted left by 6. As in Lava, the current wraps around once only: a drive beyond
-    24 bits leaves a current beyond 24 bits, which decays from there.
+    and ``threshold`` is the mantissa shifted left by 6. What a synapse subtracts is the mantissa rounded to 8
+    significant bits (:func:`aspen.network.neurons.synapse_parts`), shifted likewise. As in Lava, the current wraps
+    around once only: a drive beyond 24 bits leaves a current beyond 24 bits, which decays from there.
 
     Args:
         state: the population's state.
@@ -82,7 +85,7 @@ def lif_step(
     """
     membrane = _integrate(state, drive, neuron, current)
     spike = membrane > threshold
-    _reset(state, spike, threshold, neuron.reset)
+    _reset(state, spike, threshold, neuron)
     return spike, membrane
 
 
@@ -91,7 +94,7 @@ def follow_step(
 ) -> None:
     """:func:`lif_step` where the spikes of the step, (batch, n) bool, are known and the membranes are wanted."""
     _integrate(state, drive, neuron, current)
-    _reset(state, spike, threshold, neuron.reset)
+    _reset(state, spike, threshold, neuron)
 
 
 def count_updates(
@@ -102,7 +105,8 @@ def count_updates(
 
     Args:
         state: the population's state before the step.
-        arriving: (batch, n) net synaptic input of the step, connection biases left out.
+        arriving: (batch, n) net synaptic input of the step, connection biases left out, and so what a neuron's synapse
+            onto itself brings (``subtract-synapse``), which is counted too.
         neuron: parameters.
         drive_bias: (n,) connection biases, which ``lif_step`` is given as a part of ``drive``.
         current: as in ``lif_step``.
@@ -110,9 +114,17 @@ def count_updates(
     Returns:
         (2, batch) int64: active, awake.
     """
-    active = arriving != 0
+    active = _net(state, arriving, neuron) != 0
     awake = active | (state.v != 0) | (_bias(neuron, current) != 0) | (drive_bias != 0)
     return np.stack([np.count_nonzero(active, axis=1), np.count_nonzero(awake, axis=1)])
+
+
+def _net(state: LifState, arriving: Array, neuron: Neuron) -> Array:
+    """The net synaptic input, with that of the synapses by which neurons reset themselves."""
+    if neuron.reset != BY_SYNAPSE:
+        return arriving
+    net: Array = (arriving << FixedLif.SHIFT if isinstance(neuron, FixedLif) else arriving) - state.owed
+    return net
 
 
 def _integrate(state: LifState, drive: Array, neuron: Neuron, current: Array | int) -> Array:
@@ -181,16 +193,28 @@ def _decay(x: Array, keep: Array) -> Array:
     return np.sign(x) * (np.abs(x) * keep.astype(np.int64) >> DECAY_BITS)
 
 
-def _reset(state: LifState, spike: Array, threshold: Array, reset: str) -> None:
+def _reset(state: LifState, spike: Array, threshold: Array, neuron: Neuron) -> None:
+    reset = neuron.reset
     if reset == "zero":
         state.v = np.where(spike, 0, state.v)
     elif reset == "subtract":
         state.v = state.v - np.where(spike, threshold, 0)  # a product would make NaN of an infinite threshold
     elif reset in ("subtract-delayed", "zero-delayed"):
         state.owed = np.where(spike, threshold, 0)
+    elif reset == BY_SYNAPSE:
+        state.owed = np.where(spike, subtracted(threshold, neuron), 0)
     elif reset == "subtract-guarded":
         state.v = state.v - (np.where(spike, threshold, 0) - state.owed)
         state.owed = np.where(state.v > threshold, threshold, 0)
+
+
+def subtracted(threshold: Array, neuron: Neuron) -> Array:
+    """What a synapse of a neuron onto itself subtracts under a ``threshold``, both in units of the membrane."""
+    if isinstance(neuron, Lif):
+        return threshold
+    magnitude, exponent = synapse_parts(threshold >> FixedLif.SHIFT)
+    amount: Array = magnitude << exponent + FixedLif.SHIFT
+    return amount
 
 
 def scaled_threshold(neuron: Neuron, scale: Array) -> Array:

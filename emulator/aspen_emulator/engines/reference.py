@@ -38,7 +38,7 @@ class Stepper:
         self.membranes: dict[str, Array] = {}
         self.updates: dict[str, Array] = {}
         self._bias = {name: network.drive_bias(name) for name in network.order}
-        self._history = 1 + max(connection.delay for connection in network.connections)
+        self._history = 1 + max(connection.delay for connection in network.summed)
         self.reset()
 
     def reset(self) -> None:

@@ -137,7 +137,7 @@ def observe(network: Network, spikes: object) -> Observation:
 def _loops(network: Network) -> bool:
     """Whether a population is driven by one that comes after it, or by itself."""
     place = {name: index for index, name in enumerate([network.input.name, *network.order])}
-    return any(place[connection.source] >= place[connection.target] for connection in network.connections)
+    return any(place[connection.source] >= place[connection.target] for connection in network.summed)
 
 
 def _compare_stepwise(integers: Network, sample: Array, rasters: Mapping[str, Array]) -> dict[str, Fit]:

@@ -118,8 +118,11 @@ KEYS: dict[str, dict[str, Collection[str]]] = {
     },
 }
 """Section -> key -> units allowed. All values are whole numbers."""
-OPTIONAL: dict[str, dict[str, Collection[str]]] = {"formats": {"spike_bits": ["bits"]}}
-"""As :data:`KEYS`, but may be left out: the width of what a spike carries."""
+OPTIONAL: dict[str, dict[str, Collection[str]]] = {
+    "formats": {"spike_bits": ["bits"], "reset_compartments": ["compartments"]}
+}
+"""As :data:`KEYS`, but may be left out: the width of what a spike carries, and the compartments of a neuron that fires
+and is not set to zero."""
 
 ENERGY_KEYS = (
     "synaptic_operation",

@@ -18,13 +18,16 @@ from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compensation import Compensator
 from aspen_hardware.compiling.deployment import Deployment, Rounding
 from aspen_hardware.compiling.populations import Options, Quantized, Scheme, quantize_population
-from aspen_hardware.compiling.search import Sample, Searched, search_schemes
+from aspen_hardware.compiling.search import Fit, Sample, Searched, search_schemes
 from aspen_hardware.placing.dials import dial_classes
+from aspen_hardware.placing.resets import compartments_of, reset_on, subtracting
 from aspen_hardware.placing.rules import DESIGN, enforce, enforce_design
 
 MAX_THRESHOLD_SCALE = 4.0
 THRESHOLDS = 8
 """Different thresholds that calibration may give a population, where the chip file names no limit and nobody else."""
+RESET_LOSS = 0.05
+"""Share of a sample's spikes that the rounding of resets by synapses may cost before it is pointed out."""
 
 
 def compile(
@@ -42,6 +45,10 @@ def compile(
     For each population one factor turns the trained membrane's unit into the chip's: it lets the largest incoming
     weight fill 8 bits, and the weight exponent is then the largest for which the thresholds, dialled up to
     ``max_threshold_scale``, fit 17 bits, and the worst-case current and membrane 24 bits.
+
+    Where the chip's neurons cannot subtract, ``subtract-delayed`` (snnTorch's default) becomes a synapse of each neuron
+    onto itself with minus its threshold, rounded to 8 significant bits (``subtract-synapse``): the report says by how
+    much, and what it costs.
 
     With ``calibration``, other schemes are tried on sample data, and taken where more spikes survive: to round dense
     weights so that their errors cancel on inputs that spike together (:mod:`aspen_hardware.compiling.compensation`);
@@ -99,7 +106,8 @@ def compile(
         profile.check(network)
         max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
-    options = Options(max_threshold_scale, netx, threshold_groups, classes)
+    resets = {p.name: reset_on(p.neuron, description) for p in network.populations if p.neuron is not None}
+    options = Options(max_threshold_scale, netx, threshold_groups, classes, resets)
     return _compile(_graded(network), description, options, calibration, warnings)
 
 
@@ -157,10 +165,18 @@ def _compile(
         if found.schemes != schemes:  # other weights round to zero then, and neurons have other thresholds
             schemes, integers = found.schemes, build(found.schemes)
             placement, others = enforce(integers, description, but=DESIGN)
-    rounding = {name: quantized(name, scheme).rounding for name, scheme in schemes.items()}
-    noted = _worst_cases(rounding) if found is None else _overflows(found)
-    measured = rounding if found is None else _measured(rounding, found)
-    return Deployment(integers, description.name, measured, (*warnings, *others, *noted), placement)
+    taken = compartments_of(integers, description)
+    rounding = {
+        name: replace(quantized(name, scheme).rounding, compartments=taken[name]) for name, scheme in schemes.items()
+    }
+    if sample is None or found is None:
+        noted = tuple(_worst_cases(rounding))
+    else:
+        rounding = _measured(rounding, found)
+        if any(entry.reset_error is not None for entry in rounding.values()):
+            rounding = _subtracting(rounding, sample.compare(subtracting(integers)))
+        noted = (*_overflows(found), *_lossy_resets(rounding))
+    return Deployment(integers, description.name, rounding, (*warnings, *others, *noted), placement)
 
 
 def _assemble(network: Network, parts: Mapping[str, Quantized]) -> Network:
@@ -183,6 +199,24 @@ def _measured(rounding: Mapping[str, Rounding], found: Searched) -> dict[str, Ro
         )
         for name, entry in rounding.items()
     }
+
+
+def _subtracting(rounding: Mapping[str, Rounding], exact: Mapping[str, Fit]) -> dict[str, Rounding]:
+    """With how the spikes would compare if the chip subtracted thresholds itself."""
+    return {
+        name: entry if entry.reset_error is None else replace(entry, kept_subtracting=exact[name].kept)
+        for name, entry in rounding.items()
+    }
+
+
+def _lossy_resets(rounding: Mapping[str, Rounding]) -> Iterator[str]:
+    for name, entry in rounding.items():
+        kept, exact = entry.kept_calibrated, entry.kept_subtracting
+        if kept is not None and exact is not None and exact - kept > RESET_LOSS:
+            yield (
+                f"{name}: {kept:.1%} of the sample's spikes kept where synapses reset the neurons, {exact:.1%} if the "
+                f"chip subtracted; train with reset_mechanism='zero'"
+            )
 
 
 def _worst_cases(rounding: Mapping[str, Rounding]) -> Iterator[str]:

@@ -42,6 +42,11 @@ class Rounding:
         compensated: whether dense weights were rounded so that their errors cancel on that sample; a single one may
             then be further off than half a step.
         sample_peak: largest current or membrane on that sample, relative to the 24-bit limit.
+        reset_error: where a synapse resets each neuron: largest relative error of what it subtracts, the threshold at
+            knob 1; else None.
+        compartments: that each neuron takes.
+        kept_subtracting: as ``kept_calibrated``, if the chip subtracted thresholds itself; None where nothing was
+            calibrated, or no synapse resets.
     """
 
     state_per_unit: float
@@ -61,13 +66,16 @@ class Rounding:
     kept_calibrated: float | None = None
     sample_peak: float | None = None
     compensated: bool = False
+    reset_error: float | None = None
+    compartments: int = 1
+    kept_subtracting: float | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name == "compensated":
                 as_flag(each.name, value)
-            elif each.name in ("weight_exponent", "thresholds"):
+            elif each.name in ("weight_exponent", "thresholds", "compartments"):
                 object.__setattr__(self, each.name, as_integer(each.name, value))
             elif not (value is None and each.default is None):
                 object.__setattr__(self, each.name, as_number(each.name, value))
@@ -88,6 +96,18 @@ class Rounding:
             f"{self.largest_factor:.3g}, errors {'' if self.compensated else 'not '}compensated, "
             f"{self.sample_peak:.0%} of 24 bits used"
         )
+
+
+def _by_synapse(name: str, neurons: int, entry: Rounding) -> str:
+    """What the reset of a population by synapses costs and does, in words."""
+    added = neurons * (entry.compartments - 1)
+    compartments = f" and {added} compartments" if added else ""
+    kept = entry.kept_subtracting
+    exact = "" if kept is None else f"; {kept:.2%} of the sample's spikes would be kept if the chip subtracted"
+    return (
+        f"{name}: subtract-delayed by a synapse of each neuron onto itself: {neurons} synapses{compartments} more, an "
+        f"operation for each spike; it subtracts the threshold within {entry.reset_error:.2%}, and turns with it{exact}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +150,8 @@ class Deployment(Rebuilt):
             for name, r in self.rounding.items()
         ]
         rows += [f"{name}: {r.calibration}" for name, r in self.rounding.items() if r.calibration]
+        sizes = {name: self.network[name].size for name in self.rounding}
+        rows += [_by_synapse(n, sizes[n], r) for n, r in self.rounding.items() if r.reset_error is not None]
         return "\n".join([f"Compiled for {self.chip}; rounding (largest errors):", head, *rows, *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:

@@ -74,7 +74,12 @@ def quantize_bias(bias: Array, scale: float, fixed: int | None = None) -> tuple[
 
 
 def choose_exponent(
-    mantissa_per_unit: float, threshold: float, bias: float, headroom: float, largest_state: float
+    mantissa_per_unit: float,
+    threshold: float,
+    bias: float,
+    headroom: float,
+    largest_state: float,
+    largest_mantissa: int = FixedLif.MAX_THRESHOLD,
 ) -> int:
     """The largest weight exponent at which thresholds and biases fit and, where possible, currents and membranes do.
 
@@ -84,10 +89,11 @@ def choose_exponent(
         mantissa_per_unit: integer weight units per unit of the membrane.
         threshold: largest threshold of the population, in units of the membrane.
         bias: largest magnitude of a bias, in units of the membrane.
-        headroom: the largest ``threshold_scale`` that must stay within 17 bit.
+        headroom: the largest ``threshold_scale`` that must stay in range.
         largest_state: worst-case magnitude of current and membrane with exponent 0, in state units. It lowers the
             exponent no further than 0: below, bits of every sum would be lost to guard against an input that may
             never come.
+        largest_mantissa: that a threshold may have.
 
     Returns:
         the exponent; one below the chip's lowest where nothing fits.
@@ -95,7 +101,7 @@ def choose_exponent(
 
     def fits(exponent: int) -> bool:
         units = mantissa_per_unit * 2.0**exponent
-        return threshold * units * headroom <= FixedLif.MAX_THRESHOLD and bias * units * 2**FixedLif.SHIFT <= BIAS_LIMIT
+        return threshold * units * headroom <= largest_mantissa and bias * units * 2**FixedLif.SHIFT <= BIAS_LIMIT
 
     exponent = max(filter(fits, WEIGHT_EXPONENTS), default=WEIGHT_EXPONENTS[0] - 1)
     while exponent > 0 and largest_state * 2.0**exponent >= STATE_LIMIT:

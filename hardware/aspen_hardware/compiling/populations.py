@@ -11,7 +11,7 @@ from aspen._base.arrays import Array
 from aspen.errors import ChipError
 from aspen.network.connections import Connection
 from aspen.network.network import Network, Population
-from aspen.network.neurons import FixedLif, Lif
+from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, largest_threshold, synapse_parts
 from aspen_hardware.compiling import formats as quantize
 from aspen_hardware.compiling.compensation import Compensator
 from aspen_hardware.compiling.deployment import Rounding
@@ -22,12 +22,19 @@ NETX_BIAS_EXPONENT = 6
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for all populations; see :func:`aspen_hardware.compile`."""
+    """What holds for all populations; see :func:`aspen_hardware.compile`. ``resets``: population -> its reset on the
+    chip."""
 
     max_threshold_scale: float
     netx: bool = False
     threshold_groups: int | None = None
     classes: Mapping[str, Array] = field(default_factory=dict)
+    resets: Mapping[str, str] = field(default_factory=dict)
+
+    def reset_of(self, population: Population) -> str:
+        """The population's reset on the chip; where nothing is said, that in floating point."""
+        assert population.neuron is not None  # whoever has none is not compiled
+        return self.resets.get(population.name, population.neuron.reset)
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,10 @@ def quantize_population(
     graded = network.input.graded
     peaks = {} if graded is None else {network.input.name: graded.largest}
     current = worst_case_current(unshifted, lif.alpha, peaks)
-    exponent = _exponent(population.name, floats, lif, per_unit, largest, current, options, scheme)
-    neuron = _quantize_neuron(lif, floats, per_unit * 2.0**exponent, NETX_BIAS_EXPONENT if options.netx else None)
+    exponent = _exponent(population, floats, lif, per_unit, largest, current, options, scheme)
+    reset = options.reset_of(population)
+    bias_exponent = NETX_BIAS_EXPONENT if options.netx else None
+    neuron = _quantize_neuron(lif, floats, per_unit * 2.0**exponent, bias_exponent, reset)
     connections = [c.with_integers(c.weight, exponent) for c in unshifted]
     return Quantized(neuron, connections, _report(lif, neuron, floats, connections, per_unit, current))
 
@@ -142,7 +151,7 @@ def _rescale(
 
 
 def _exponent(
-    name: str,
+    population: Population,
     floats: Rescaled,
     lif: Lif,
     per_unit: float,
@@ -155,17 +164,20 @@ def _exponent(
     threshold, bias = float(finite.max(initial=0.0)), float(np.abs(floats.bias).max())
     headroom = options.max_threshold_scale
     state = max(current, _worst_case_membrane(lif, current, bias * per_unit)) if scheme.worst_case else 0.0
-    exponent = quantize.choose_exponent(per_unit, threshold, bias, headroom, state) - scheme.lower
+    largest_mantissa = largest_threshold(options.reset_of(population))
+    exponent = quantize.choose_exponent(per_unit, threshold, bias, headroom, state, largest_mantissa) - scheme.lower
     if exponent not in quantize.WEIGHT_EXPONENTS or (options.netx and exponent < 0):
         raise ChipError(
-            f"{name}: found a threshold of {threshold:.3g} and a bias of {bias:.3g} beside a "
-            f"largest weight of {largest:.3g}, too large for 17-bit thresholds dialled to {headroom:g} and 13-bit "
-            f"biases; train with larger weights or a smaller threshold and bias"
+            f"{population.name}: found a threshold of {threshold:.3g} and a bias of {bias:.3g} beside a "
+            f"largest weight of {largest:.3g}, too large for thresholds up to {largest_mantissa} dialled to "
+            f"{headroom:g} and 13-bit biases; train with larger weights or a smaller threshold and bias"
         )
     return 0 if options.netx else exponent
 
 
-def _quantize_neuron(lif: Lif, floats: Rescaled, mantissa_per_unit: float, bias_exponent: int | None) -> FixedLif:
+def _quantize_neuron(
+    lif: Lif, floats: Rescaled, mantissa_per_unit: float, bias_exponent: int | None, reset: str
+) -> FixedLif:
     mantissa, exponent = quantize.quantize_bias(floats.bias, mantissa_per_unit * 2**FixedLif.SHIFT, bias_exponent)
     return FixedLif(
         threshold=quantize.quantize_threshold(floats.threshold, mantissa_per_unit),
@@ -173,7 +185,7 @@ def _quantize_neuron(lif: Lif, floats: Rescaled, mantissa_per_unit: float, bias_
         current_decay=quantize.quantize_current_decay(lif.alpha),
         bias_mantissa=mantissa if mantissa.any() else np.zeros((), np.int32),
         bias_exponent=np.asarray(exponent),
-        reset=lif.reset,
+        reset=reset,
     )
 
 
@@ -201,9 +213,17 @@ def _report(
         beta_error=float(np.abs((4096 - neuron.voltage_decay) / 4096 - lif.beta).max()),
         alpha_error=float(np.abs((4095 - neuron.current_decay) / 4096 - lif.alpha).max()),
         bias_error=float((np.abs(neuron.bias / state - floats.bias) / threshold).max()),
-        largest_scale=FixedLif.MAX_THRESHOLD / int(neuron.threshold.max()),
+        largest_scale=neuron.largest_threshold / int(neuron.threshold.max()),
         worst_case_current=current * 2.0**exponent / quantize.STATE_LIMIT,
         weights_clipped=clipped / max(stored, 1),
         thresholds=len(np.unique(neuron.threshold)),
         largest_factor=float(floats.factor.max()),
+        reset_error=_reset_error(neuron, threshold * state) if neuron.reset == BY_SYNAPSE else None,
     )
+
+
+def _reset_error(neuron: FixedLif, exact: Array) -> float:
+    """The largest relative error of what synapses subtract; ``exact``: thresholds in state units."""
+    magnitude, exponent = synapse_parts(neuron.threshold)
+    subtracted = (magnitude << exponent + FixedLif.SHIFT).astype(np.float64)
+    return float(np.abs(subtracted / exact - 1).max())

@@ -233,7 +233,7 @@ def ann_baseline(
         density={name: share for name, share in shares.items() if share < 1},
         synapses=network.n_synapses,
         neurons=round(counts["neurons"]),
-        weights=sum(int(np.count_nonzero(connection.weight)) for connection in network.connections),
+        weights=sum(int(np.count_nonzero(connection.weight)) for connection in network.summed),
         parts=tuple(_parts(_prices(design), counts, frames)),
         synaptic_operation=design.energies["synaptic_operation"],
     )
@@ -272,7 +272,7 @@ def _shares(network: Network, density: Density) -> dict[str, float]:
 
 def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> dict[str, float]:
     """How often an evaluation does what, in means where zeros are skipped."""
-    each = [_of_connection(connection, flow, shares[connection.source]) for connection in network.connections]
+    each = [_of_connection(connection, flow, shares[connection.source]) for connection in network.summed]
     computed = [name for name in network.order if network.incoming(name)]
     neurons, given = sum(network[name].size for name in computed), network.input.name
     return {
@@ -286,7 +286,7 @@ def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> di
 
 def _read(network: Network, population: str) -> int:
     """Neurons of a population that some connection reads."""
-    fan_out = sum(connection.fan_out() for connection in network.outgoing(population))
+    fan_out = sum(connection.fan_out() for connection in network.summed if connection.source == population)
     return int(np.count_nonzero(fan_out))
 
 

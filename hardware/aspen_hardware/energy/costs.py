@@ -20,6 +20,7 @@ from aspen_hardware.chips.ranges import ByScenario, Range, in_each
 from aspen_hardware.energy import cycles
 from aspen_hardware.energy.crossbar import Crossbar
 from aspen_hardware.placing.placement import Placement
+from aspen_hardware.placing.resets import compartments_of
 
 WORDS = {
     "synaptic_operation": "synaptic operations",
@@ -317,12 +318,14 @@ def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figur
     times = {key: figure.si.typical for key, figure in figures.items()}
     active = active_counts(record, chip.scenarios[scenario].active)
     busy_each: dict[str, Array] = {}
+    compartments = compartments_of(record.network, chip)
     together = record.steps * record.batch // record.spikes[record.network.output].size  # steps that counts are of
     for name in record.network.order:
         cores = max(len(placement.of(name)), 1)
         busy = active[name] * times["neuron_update_active"]
         busy = busy + (record.network[name].size * together - active[name]) * times["neuron_update_inactive"]
-        for connection in record.network.incoming(name):
+        busy = busy * compartments[name]
+        for connection in (c for c in record.network.connections if c.target == name):
             arriving = record.synaptic_operations.get(connection.name, 0)
             arriving = arriving + record.multiply_accumulates.get(connection.name, 0)
             own = key_of_kind("synaptic_operation", connection.kind)

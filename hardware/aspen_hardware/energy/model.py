@@ -48,6 +48,7 @@ from aspen_hardware.energy.hops import HOPS, Ways, has_mesh, sent, ways_on
 from aspen_hardware.energy.prices import price_in_run
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.placement import Placement, place
+from aspen_hardware.placing.resets import compartments_of
 
 NOT_COVERED = (
     "encoding the input, reading out the result, and the host computer",
@@ -202,12 +203,13 @@ def _unpriced(chip: Chip, event: str) -> dict[str, str]:
 
 
 def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
-    """A population's updates, by each scenario's definition of an active one."""
-    updates = record.updates(name)
+    """A population's updates, by each scenario's definition of an active one. A neuron's compartments are updated
+    alike."""
+    each = compartments_of(record.network, chip)[name]
+    updates = each * record.updates(name)
     usual = chip.scenarios[chip.usual].active if chip.usual else "input"
-    active = {
-        d: int(active_counts(record, d)[name].sum()) for d in {usual, *(s.active for s in chip.scenarios.values())}
-    }
+    definitions = {usual, *(s.active for s in chip.scenarios.values())}
+    active = {d: each * int(active_counts(record, d)[name].sum()) for d in definitions}
     for event, counts in (
         ("neuron_update_active", active),
         ("neuron_update_inactive", {definition: updates - count for definition, count in active.items()}),
@@ -216,7 +218,7 @@ def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
         figure = chip.energy(event)
         joules = None
         if figure is not None:
-            joules = ByScenario({s: each.times(by_scenario[s]) for s, each in figure.of.items()}, figure.usual)
+            joules = ByScenario({s: one.times(by_scenario[s]) for s, one in figure.of.items()}, figure.usual)
         yield _entry(chip, name, event, counts[usual], joules, by_scenario if len(active) > 1 else None)
 
 

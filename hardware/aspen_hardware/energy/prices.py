@@ -18,6 +18,7 @@ from aspen_hardware.energy.costs import WORDS, price
 from aspen_hardware.energy.crossbar import Crossbar
 from aspen_hardware.energy.hops import ways_on
 from aspen_hardware.placing.placement import Placement
+from aspen_hardware.placing.resets import compartments_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +63,15 @@ def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
         )
     placement.check(network, chip)
     inactive = _typical(chip, "neuron_update_inactive")
-    more = {name: _typical(chip, "neuron_update_active") - inactive for name in network.order}
+    each = compartments_of(network, chip)
+    more = {name: each[name] * (_typical(chip, "neuron_update_active") - inactive) for name in network.order}
     nothing = dict.fromkeys(network.order, 0.0)
     by_input = chip.scenarios[chip.usual].active == "input"
     sent = {name: _all_sent(chip, ways) for name, ways in ways_on(chip, network, placement).items()}
     analog = {name: joules for name, joules in sent.items() if network[name].is_analog}
     crossed, leaking = _crossbars(network, chip, placement)
     return Prices(
-        idle_step=network.n_neurons * inactive
+        idle_step=sum(network[name].size * each[name] for name in network.order) * inactive
         + leaking
         + sum(network[name].size * joules for name, joules in analog.items()),
         spike={

@@ -13,6 +13,7 @@ from aspen.errors import ChipError
 from aspen.network.connections import Connection
 from aspen.network.network import Network, Population
 from aspen_hardware.chips.description import Chip, Limits
+from aspen_hardware.placing.resets import compartments_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Core:
         input_axons: distinct source neurons that reach the core; on a crossbar, its rows in use.
         output_axons: edges from a neuron of the core to a core that it reaches.
         thresholds: distinct thresholds among the neurons.
+        compartments: that the neurons take; see :func:`aspen_hardware.placing.resets.compartments`.
     """
 
     slices: tuple[Slice, ...]
@@ -53,6 +55,7 @@ class Core:
     input_axons: int
     output_axons: int
     thresholds: int
+    compartments: int
 
     @property
     def neurons(self) -> int:
@@ -94,7 +97,7 @@ class Core:
 
 MEASURES = {
     "populations_per_core": "populations",
-    "neurons_per_core": "neurons",
+    "neurons_per_core": "compartments",
     "synaptic_memory_bits_per_core": "memory_bits",
     "input_axons_per_core": "input_axons",
     "output_axons_per_core": "output_axons",
@@ -103,7 +106,7 @@ MEASURES = {
 """Limit of a chip -> what of a :class:`Core` it limits."""
 _WORDS = {
     "populations_per_core": "population",
-    "neurons_per_core": "neuron",
+    "neurons_per_core": "neuron or compartment",
     "synaptic_memory_bits_per_core": "bits of synaptic memory",
     "input_axons_per_core": "input axons",
     "output_axons_per_core": "output axons",
@@ -175,8 +178,8 @@ def sources(network: Network, maps: Mapping[str, csr_array], slices: Sequence[Sl
     """
     found: dict[str, Array] = {}
     for part in slices:
-        for connection in network.incoming(part.population):
-            if connection.name in maps:
+        for connection in network.connections:
+            if connection.target == part.population and connection.name in maps:
                 matrix = maps[connection.name]
                 reach = found.setdefault(connection.source, np.zeros(network[connection.source].size, np.bool_))
                 reach[matrix.indices[matrix.indptr[part.start] : matrix.indptr[part.stop]]] = True
@@ -218,6 +221,7 @@ class Needs:
         maps: connection -> its synapses, (n_target, n_source).
         synapses: population -> (n,) int64: synapses of each neuron.
         thresholds: population -> (n,).
+        compartments: population -> those that each neuron takes.
     """
 
     network: Network
@@ -226,6 +230,7 @@ class Needs:
     maps: Mapping[str, csr_array]
     synapses: Mapping[str, Array]
     thresholds: Mapping[str, Array]
+    compartments: Mapping[str, int]
 
     @classmethod
     def of(cls, network: Network, chip: Chip, orders: Mapping[str, Array]) -> Needs:
@@ -236,7 +241,7 @@ class Needs:
             synapses[connection.target] += np.diff(maps[connection.name].indptr)
         thresholds = {name: thresholds_of(network[name]) for name in network.order}
         thresholds.update({name: thresholds[name][order] for name, order in orders.items()})
-        return cls(network, chip, orders, maps, synapses, thresholds)
+        return cls(network, chip, orders, maps, synapses, thresholds, compartments_of(network, chip))
 
     def core(self, slices: Sequence[Slice], reached: Mapping[str, Array]) -> Core:
         """A core with these slices. ``reached``: population -> (n,) int64, cores that each neuron reaches."""
@@ -249,6 +254,7 @@ class Needs:
             input_axons=self._input_axons(slices),
             output_axons=sum(int(reached[part.population][part.start : part.stop].sum()) for part in slices),
             thresholds=len(np.unique(np.concatenate(thresholds))),
+            compartments=sum(part.neurons * self.compartments[part.population] for part in slices),
         )
 
     def _input_axons(self, slices: Sequence[Slice]) -> int:

@@ -38,6 +38,7 @@ from aspen_hardware.placing.cores import (
     synapses_in_order,
     thresholds_of,
 )
+from aspen_hardware.placing.resets import compartments_of
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,8 @@ def least_cores(network: Network, chip: Chip) -> int:
     """So many cores are needed at least, by the numbers of neurons and synapses alone; 0 where no limit is known."""
     limits, cores = chip.limits, 0
     if limits.neurons_per_core:
-        sizes = (sum(network[name].size for name in run) for run in _runs(network, limits))
+        each = compartments_of(network, chip)
+        sizes = (sum(network[name].size * each[name] for name in run) for run in _runs(network, limits))
         cores = sum(ceil(size / limits.neurons_per_core) for size in sizes)
     if limits.synaptic_memory_bits_per_core:
         bits = network.n_synapses * bits_of_a_synapse(chip)

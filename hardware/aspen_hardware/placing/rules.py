@@ -20,6 +20,7 @@ from aspen.network.neurons import FixedLif
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.placing.cores import Core, thresholds_of
 from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
+from aspen_hardware.placing.resets import with_resets_of
 
 CLOSE = 0.8
 """Fraction of a limit above which a warning is given."""
@@ -84,7 +85,7 @@ def check(network: Network, chip: Chip) -> list[Finding]:
 
 def examine(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> Examined:
     """Place ``network``, and check it against all rules ``but`` those that it has passed already; see :func:`check`."""
-    as_network(network)
+    network = with_resets_of(as_network(network), chip)
     placement, findings = None, list(_far(network, chip))
     if not findings:
         try:
@@ -116,6 +117,7 @@ def enforce_design(network: Network, chip: Chip) -> tuple[str, ...]:
     Raises:
         ChipError: as :func:`enforce`.
     """
+    network = with_resets_of(network, chip)
     findings = _sorted(_far(network, chip), DESIGN, network, chip, None)
     _refuse(findings)
     return Examined(None, tuple(findings)).warnings
@@ -153,14 +155,15 @@ def _warning(where: str, text: str) -> Finding:
 
 
 def reset_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
-    """Each population resets in a way that the chip has."""
+    """Each population resets in a way that the chip has, or by a synapse where it lacks ``subtract-delayed``."""
     for population in network.populations:
         neuron, resets = population.neuron, chip.formats.resets
         if neuron is not None and neuron.reset not in resets:
             yield _error(
                 population.name,
                 f"found reset {neuron.reset!r}, {chip.name} allows {', '.join(resets)}; "
-                f"train with the reset that you deploy",
+                f"train with the reset that you deploy, in snnTorch reset_mechanism='zero' or 'subtract' and the "
+                f"default reset_delay",
             )
 
 

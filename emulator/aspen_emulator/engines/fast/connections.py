@@ -10,6 +10,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.network.connections import Connection, Conv, Dense
+from aspen.network.reset import ResetSynapse
 from aspen_emulator.engines.fast.kernels import DENSE, ROWS, SINGLE
 
 
@@ -37,6 +38,9 @@ def synapses_of(connection: Connection, source_order: Array, target_order: Array
         connection: any kind; one without an own layout is taken by its single synapses.
         source_order, target_order: the network's index of each neuron, in the core's order.
     """
+    if isinstance(connection, ResetSynapse):  # the neuron's step subtracts them; here they only count
+        empty = np.zeros(0, np.int64)
+        return Synapses(SINGLE, empty, (empty, empty), np.ones(len(connection.weight), np.int64))
     if isinstance(connection, Dense):
         weights = connection.weight[target_order][:, source_order].T
         empty = np.zeros(0, np.int64)

@@ -34,7 +34,7 @@ SOURCE, DELAY, KIND, WEIGHTS, STRIDE, SUMS, INDEX, RUNS, FAN, FAN_ALL, FROM_INPU
 """Columns of the table of connections."""
 DENSE, ROWS, SINGLE = range(3)
 """Kinds of connections: one row of weights for each source; several short rows; single synapses."""
-ZERO, NONE, SUBTRACT, SUBTRACT_DELAYED, ZERO_DELAYED, SUBTRACT_GUARDED = range(6)
+ZERO, NONE, SUBTRACT, SUBTRACT_DELAYED, ZERO_DELAYED, SUBTRACT_GUARDED, SUBTRACT_SYNAPSE = range(7)
 LIMIT = 2**23
 SIDE_BY_SIDE = 8
 """Samples that go through time together: their counts and inputs of a step share cache lines."""
@@ -130,6 +130,10 @@ def shift_right(total: Any, bits: Any) -> Any:
     """An integer sum of weights without its lowest bits, rounded down; floats as they are."""
 
 
+def by_synapse(threshold: Any) -> Any:
+    """What a synapse subtracts: an integer threshold in its 8 bits; floats as they are."""
+
+
 @overload(decay)
 def _decay(x: Any, keep: Any) -> Any:
     def plain(x: Any, keep: Any) -> Any:
@@ -186,6 +190,22 @@ def _shift_right(total: Any, bits: Any) -> Any:
         return total >> bits
 
     return plain if isinstance(total, numba.types.Float) else integer
+
+
+@overload(by_synapse)
+def _by_synapse(threshold: Any) -> Any:
+    kind = np.int64 if threshold == numba.int64 else np.int32
+
+    def plain(threshold: Any) -> Any:
+        return threshold
+
+    def integer(threshold: Any) -> Any:
+        bits = kind(5)  # a threshold has 6 bits below its mantissa: of up to 8 bits, this rounds nothing
+        for more in range(14, 21):
+            bits += kind(threshold >= kind(1) << kind(more))
+        return kind(kind(kind(threshold + (kind(1) << bits)) >> bits >> kind(1)) << bits << kind(1))
+
+    return plain if isinstance(threshold, numba.types.Float) else integer
 
 
 @inlined
@@ -373,6 +393,11 @@ def _fire(v: Any, owed: Any, threshold: Any, reset: int, fired: Any) -> None:
             fired[j] = spike
             v[j] -= (threshold[j] if spike else zero) - owed[j]
             owed[j] = threshold[j] if v[j] > threshold[j] else zero
+    elif reset == SUBTRACT_SYNAPSE:
+        for j in range(n):
+            spike = v[j] > threshold[j]
+            fired[j] = spike
+            owed[j] = by_synapse(threshold[j]) if spike else zero
     else:
         for j in range(n):
             spike = v[j] > threshold[j]
@@ -426,7 +451,7 @@ def _step(
     net: Tables, state: State, job: Job, counts: Counts, q: int, when: Any, origin: Any, dials: int, work: Any
 ) -> None:
     """One population, one step, one sample, all dials."""
-    sums, drive, threshold, total_bias, words, fired = work
+    sums, drive, brought, threshold, total_bias, words, fired = work
     clock, t, b = when
     pop = net.pops[q]
     n, padded, at, reset = pop[N], pop[PADDED], pop[AT], pop[RESET]
@@ -444,7 +469,12 @@ def _step(
             arrived = _arrive(net, state, job, pop, when, row, b * dials, sums, drive)
             for same in range(dial, dials if pop[SHARED] else dial + 1):
                 before = state.v[b * dials + same, at : at + padded]
-                active, awake = _count_updates(drive, arrived, before, biased)
+                if reset == SUBTRACT_SYNAPSE:
+                    for j in range(padded):
+                        brought[j] = drive[j] - state.owed[b * dials + same, at + j]
+                    active, awake = _count_updates(brought, 1, before, biased)
+                else:
+                    active, awake = _count_updates(drive, arrived, before, biased)
                 counts.active[same, q, origin[1] + t, origin[2] + b] = active
                 counts.awake[same, q, origin[1] + t, origin[2] + b] = awake
             if pop[BIASED]:
@@ -526,13 +556,14 @@ def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, st
     room = len(net.keep_v)
     sums_own = np.zeros(net.groups[-1, 0] + PAD, net.weights.dtype)
     drive_own = np.zeros(net.groups[-1, 1] + PAD, state.v.dtype)
+    brought_own = np.zeros(len(drive_own), state.v.dtype)
     fired_own = np.zeros(len(drive_own), np.uint8)
     bias_own = np.zeros(len(drive_own), state.v.dtype)
     words_own = np.zeros(len(drive_own) // PAD, np.uint64)
     threshold_own = np.full(room, job.thresholds[-1], job.thresholds.dtype)
     work = (
-        borrowed(sums_own), borrowed(drive_own), borrowed(threshold_own), borrowed(bias_own), borrowed(words_own),
-        borrowed(fired_own),
+        borrowed(sums_own), borrowed(drive_own), borrowed(brought_own), borrowed(threshold_own), borrowed(bias_own),
+        borrowed(words_own), borrowed(fired_own),
     )  # fmt: skip
     side = SIDE_BY_SIDE if room * dials < SMALL else 1
     for start in range(part[0], part[1], side):
@@ -544,4 +575,5 @@ def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, st
                 for i in range(len(job.todo)):
                     _step(net, state, job, counts, job.todo[i], when, origin, dials, work)
     # used once more, so that they live until here
-    return len(sums_own) + len(drive_own) + len(fired_own) + len(bias_own) + len(words_own) + len(threshold_own)
+    used = len(sums_own) + len(drive_own) + len(brought_own) + len(fired_own)
+    return used + len(bias_own) + len(words_own) + len(threshold_own)

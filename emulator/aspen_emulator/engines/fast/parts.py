@@ -113,7 +113,7 @@ def _ties(plan: Plan, analog: bool) -> list[int]:
     """For each population in order a number; those that must be stepped together, for a delay, have the same one."""
     order = plan.order
     tied = list(range(len(order)))
-    for connection in plan.connections:
+    for connection in plan.summed:
         from_input = connection.source not in order
         if connection.delay == 0 or (from_input and analog):
             continue

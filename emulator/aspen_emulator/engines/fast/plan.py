@@ -13,6 +13,7 @@ from aspen._base.arrays import Array
 from aspen.network.connections import Connection, Conv
 from aspen.network.network import Network, Population
 from aspen.network.neurons import FixedLif, Lif, Neuron
+from aspen.network.reset import ResetSynapse
 from aspen_emulator.engines.fast import kernels as core
 from aspen_emulator.engines.fast.arrays import State, Tables
 from aspen_emulator.engines.fast.connections import Synapses, synapses_of
@@ -23,6 +24,7 @@ RESETS = {
     "subtract": core.SUBTRACT,
     "subtract-delayed": core.SUBTRACT_DELAYED,
     "zero-delayed": core.ZERO_DELAYED,
+    "subtract-synapse": core.SUBTRACT_SYNAPSE,
     "subtract-guarded": core.SUBTRACT_GUARDED,
 }
 NEVER = 2**30
@@ -46,7 +48,8 @@ class Plan:
 
     Attributes:
         slots: names of the populations in the order of the tables; the input comes first.
-        connections: in the order of the tables: by target.
+        connections: in the order of the tables: by target; last those by which neurons reset themselves.
+        summed: the others.
         tables: for the compiled core.
     """
 
@@ -58,7 +61,8 @@ class Plan:
         self.order = network.order
         self.orders = {name: _order(network, name) for name in self.slots}
         self.as_is = {name: bool((np.diff(order) == 1).all()) for name, order in self.orders.items()}
-        self.connections: list[Connection] = [c for name in self.slots for c in self.incoming[name]]
+        self.summed: list[Connection] = [c for name in self.slots for c in self.incoming[name]]
+        self.connections = [*self.summed, *(c for c in network.connections if isinstance(c, ResetSynapse))]
         self.position = {connection.name: c for c, connection in enumerate(self.connections)}
         synapses = {c.name: synapses_of(c, self.orders[c.source], self.orders[c.target]) for c in self.connections}
         self.fan_out = {name: each.fan_out for name, each in synapses.items()}
@@ -96,7 +100,7 @@ class Plan:
         at = lists = lens = out = group = into = 0
         for row, name in zip(pops, self.slots, strict=True):
             population, incoming = self.populations[name], self.incoming[name]
-            ring = 1 + max((c.delay for c in self.connections if c.source == name), default=0)
+            ring = 1 + max((c.delay for c in self.summed if c.source == name), default=0)
             own = sum(g.members[0] in {c.name for c in incoming} for g in groups)
             row[[core.N, core.PADDED, core.LIST, core.RING, core.LENS]] = (
                 population.size, self.padded[name], lists, ring, lens,
@@ -141,7 +145,7 @@ class Plan:
                 self.slots.index(connection.source), connection.delay, own.kind,
             )  # fmt: skip
             row[[core.WEIGHTS, core.INDEX, core.FAN]] = [sum(map(len, part)) for part in (weights, index, fan)]
-            row[core.SUMS] = sums_of[connection.name]
+            row[core.SUMS] = sums_of.get(connection.name, 0)  # a reset is not summed
             row[core.RUNS] = row[core.INDEX] + len(own.index[0])
             row[core.FROM_INPUT] = connection.source == self.input.name and not self.input.neuron
             row[core.FAN_ALL] = own.fan_out[0] if (own.fan_out == own.fan_out[0]).all() else -1

@@ -65,7 +65,7 @@ class Graph:
         else:
             late = self._delayed(given.s_out, setup.depths[network.input.name], values=True)
             late.connect(self.neurons[network.input.name].current_in)
-        for connection in network.connections:
+        for connection in network.summed:
             self._connect(connection)
 
     def _made(self, model: type, kind: type, arguments: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ def check_network(network: Network) -> dict[str, int]:
             f"{network.input.name}: found an input of analog values in an integer network, allowed on Lava are spikes, "
             "or a current into a population with neurons; run it in floating point, or use engine='fast'"
         )
-    for connection in network.connections:
+    for connection in network.summed:
         if connection.is_integer:
             _check_weights(connection)
     return _depths(network)
@@ -41,7 +41,7 @@ def check_network(network: Network) -> dict[str, int]:
 
 def longest_delay(network: Network) -> int:
     """Steps after which every spike has arrived."""
-    return max((connection.delay for connection in network.connections), default=0)
+    return max((connection.delay for connection in network.summed), default=0)
 
 
 def waiting_steps(connection: Connection, depths: Mapping[str, int]) -> int:
@@ -62,7 +62,7 @@ def _depths(network: Network) -> dict[str, int]:
     raised = ""
     for _ in range(len(depths) + 1):
         raised = ""
-        for connection in network.connections:
+        for connection in network.summed:
             if waiting_steps(connection, depths) < 0:
                 raised = connection.target
                 depths[raised] = depths[connection.source] + 1 - connection.delay

@@ -144,11 +144,11 @@ def check_stock(network: Network, thresholds: Mapping[str, Array], record: str =
         if (current := network.largest_current(name)) >= MAX_CURRENT:
             found = f"currents of up to {current:.3g}"
             raise _refused(name, found, f"32 bits, up to {MAX_CURRENT:.3g}", "use smaller weights or exponents")
-    for connection in network.connections:
+    for connection in network.summed:
         if waiting_steps(connection, depths):
             found = f"{waiting_steps(connection, depths) + 1} steps from {connection.source} to {connection.target}"
             raise _refused(connection.name, found, "one step per connection", "leave out delays and skips")
-    looped = any(connection.delay for connection in network.connections)
+    looped = any(connection.delay for connection in network.summed)
     return {name: _check_population(network, name, thresholds[name], looped) for name in network.order}
 
 

@@ -182,7 +182,7 @@ def default_timeout(network: Network, steps: int, changes: int, values: int) -> 
         changes: threshold changes during the run; each starts the runtime anew.
         values: thresholds set and read back in all of them.
     """
-    processes = len(network.populations) + 2 * len(network.connections)  # a delay line for each, at most
-    synapses = sum(synapse_count(connection) for connection in network.connections)
+    processes = len(network.populations) + 2 * len(network.summed)  # a delay line for each, at most
+    synapses = sum(synapse_count(connection) for connection in network.summed)
     step = STEP_SECONDS * processes + SYNAPSE_SECONDS * synapses
     return START_SECONDS + step * (steps + changes) + VALUE_SECONDS * values

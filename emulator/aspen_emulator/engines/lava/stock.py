@@ -90,7 +90,7 @@ class StockGraph:
         self.neurons = {name: make(*stock_neurons(network[name], mantissas[name])) for name in network.order}
         self.entries: list[Any] = []
         self.processes = [*self.neurons.values()]
-        for connection in network.connections:
+        for connection in network.summed:
             process = make(*stock_connection(connection, analog=False))
             self.processes.append(process)
             if connection.source in self.neurons:

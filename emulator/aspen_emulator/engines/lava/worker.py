@@ -109,7 +109,7 @@ class Lava:
         """Run all samples on stock processes, on CPU models or on Loihi; population -> (steps, batch, n)."""
         from aspen_emulator.engines.lava.stock_network import StockNetwork, padded, run_samples
 
-        looped = any(connection.delay for connection in network.connections)
+        looped = any(connection.delay for connection in network.summed)
         parts = np.split(spikes, spikes.shape[1], axis=1) if looped else [spikes]
         found = []
         for part in parts:

@@ -1,0 +1,84 @@
+"""The synapse by which a neuron resets itself, on chips whose neurons cannot subtract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+
+from aspen._base.arrays import Array, check_range, check_shape, frozen
+from aspen.network.connection import Connection
+from aspen.network.neurons import SYNAPSE_EXPONENT, FixedLif, Lif, synapse_parts
+
+
+@dataclass(frozen=True, eq=False)
+class ResetSynapse(Connection):
+    """A synapse of each neuron onto itself with minus its threshold: the reset ``subtract-synapse``.
+
+    A :class:`~aspen.network.network.Network` makes one for each population with that reset, so that its synapses,
+    operations, axons and packets count like all others. Its weights are those of knob 1 and follow the knob as the
+    thresholds do; therefore the neuron's step subtracts them, and :meth:`accumulate` brings nothing.
+
+    Args:
+        source, target: the population.
+        weight: (n,): minus the thresholds or, in integers, magnitudes of 8 bits with a minus sign.
+        exponents: (n,): bits by which these are shifted left, for each synapse its own; 0 to 7.
+    """
+
+    kind: ClassVar[str] = "reset"
+    array_fields: ClassVar[tuple[str, ...]] = ("weight", "exponents")
+    value_fields: ClassVar[tuple[str, ...]] = ("source", "target")
+
+    source: str
+    target: str
+    weight: Array
+    exponents: Array
+    bias: Array | None = field(default=None, init=False)
+    delay: int = field(default=1, init=False)
+    exponent: int = field(default=0, init=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(self, source: str, target: str, weight: ArrayLike, exponents: ArrayLike) -> None: ...
+
+    @classmethod
+    def of(cls, name: str, size: int, neuron: Lif | FixedLif) -> ResetSynapse:
+        """That of the population ``name`` with ``size`` neurons."""
+        threshold = np.broadcast_to(neuron.threshold.reshape(-1), (size,))
+        if isinstance(neuron, Lif):
+            return cls(name, name, -threshold, np.zeros(size, np.int32))
+        magnitudes, exponents = synapse_parts(threshold)
+        return cls(name, name, -magnitudes, exponents)
+
+    @property
+    def name(self) -> str:
+        """``source->target (reset)``, beside a recurrent connection of the same population."""
+        return f"{self.source}->{self.target} (reset)"
+
+    def _check_weight(self) -> None:
+        exponents = frozen(f"{self.name}.exponents", self.exponents, "int")
+        check_range(f"{self.name}.exponents", exponents, 0, SYNAPSE_EXPONENT)
+        check_shape(f"{self.name}.exponents", exponents, [self.weight.shape])
+        object.__setattr__(self, "exponents", exponents)
+
+    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
+        """Raise unless there is one synapse for each neuron."""
+        check_shape(f"{self.name}.weight", self.weight, [(prod(target_shape),)])
+
+    def accumulate(self, values: Array) -> Array:
+        """Zeros: what the synapses bring follows the knob, and is subtracted in the neuron's step."""
+        return np.zeros_like(values)
+
+    @property
+    def largest_sum(self) -> float:  # type: ignore[override]  # no sum is ever made
+        """Zero: nothing is added up."""
+        return 0.0
+
+    def synapses(self) -> csr_array:
+        """See :meth:`Connection.synapses`; the weights without their exponents."""
+        n = len(self.weight)
+        return csr_array((self.weight, (np.arange(n), np.arange(n))), (n, n))
