@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from aspen.network.network import Dense, FixedLif, Lif, Network, Population
-from aspen.network.neurons import RESETS
+from aspen.network.neurons import RESETS, largest_threshold
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,7 +39,7 @@ def fixed_network(seed: int, sizes: tuple[int, ...] = (6, 8, 4), reset: str = "z
     connections = []
     for i, size in enumerate(sizes[1:], start=1):
         neuron = FixedLif(
-            threshold=rng.integers(1, 131072 if extreme else 2000, size),
+            threshold=rng.integers(1, 1 + largest_threshold(reset) if extreme else 2000, size),
             voltage_decay=rng.integers(0, 4096),
             current_decay=rng.choice([4095, rng.integers(0, 4096)]),
             bias_mantissa=rng.integers(-4096, 4096, size) if extreme else rng.integers(-50, 50, size),

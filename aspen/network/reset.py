@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array, check_range, check_shape, frozen
+from aspen.errors import NetworkError
 from aspen.network.connection import Connection
 from aspen.network.neurons import SYNAPSE_EXPONENT, FixedLif, Lif, synapse_parts
 
@@ -27,6 +28,7 @@ class ResetSynapse(Connection):
         source, target: the population.
         weight: (n,): minus the thresholds or, in integers, magnitudes of 8 bits with a minus sign.
         exponents: (n,): bits by which these are shifted left, for each synapse its own; 0 to 7.
+        bias, delay, exponent: none, 1 and 0.
     """
 
     kind: ClassVar[str] = "reset"
@@ -37,13 +39,22 @@ class ResetSynapse(Connection):
     target: str
     weight: Array
     exponents: Array
-    bias: Array | None = field(default=None, init=False)
-    delay: int = field(default=1, init=False)
-    exponent: int = field(default=0, init=False)
+    bias: None = None
+    delay: int = 1
+    exponent: int = 0
 
     if TYPE_CHECKING:
 
-        def __init__(self, source: str, target: str, weight: ArrayLike, exponents: ArrayLike) -> None: ...
+        def __init__(
+            self,
+            source: str,
+            target: str,
+            weight: ArrayLike,
+            exponents: ArrayLike,
+            bias: None = None,
+            delay: int = 1,
+            exponent: int = 0,
+        ) -> None: ...
 
     @classmethod
     def of(cls, name: str, size: int, neuron: Lif | FixedLif) -> ResetSynapse:
@@ -60,6 +71,11 @@ class ResetSynapse(Connection):
         return f"{self.source}->{self.target} (reset)"
 
     def _check_weight(self) -> None:
+        if (self.bias, self.delay, self.exponent) != (None, 1, 0):
+            raise NetworkError(
+                f"{self.name}: found bias {self.bias}, delay {self.delay} and exponent {self.exponent}, allowed "
+                f"is none, 1 and 0; leave them out"
+            )
         exponents = frozen(f"{self.name}.exponents", self.exponents, "int")
         check_range(f"{self.name}.exponents", exponents, 0, SYNAPSE_EXPONENT)
         check_shape(f"{self.name}.exponents", exponents, [self.weight.shape])
@@ -74,7 +90,7 @@ class ResetSynapse(Connection):
         return np.zeros_like(values)
 
     @property
-    def largest_sum(self) -> float:  # type: ignore[override]  # no sum is ever made
+    def largest_sum(self) -> float:
         """Zero: nothing is added up."""
         return 0.0
 

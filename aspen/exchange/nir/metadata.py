@@ -17,10 +17,10 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.errors import FileFormatError
 from aspen.exchange.nir.linear import identity, written_out
+from aspen.network.connections import CONNECTION_KINDS, Connection, Conv, Dense
 from aspen.network.graded import GradedInput
 from aspen.network.network import Network, Population
 from aspen.network.neurons import Lif
-from aspen.network.summed import CONNECTION_KINDS, Connection, Conv, Dense
 
 KEY = "aspen"
 VERSION = 1

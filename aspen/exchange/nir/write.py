@@ -12,9 +12,9 @@ from aspen._base.arrays import Array
 from aspen.errors import NetworkError
 from aspen.exchange.nir.metadata import KEY, describe, ungrouped
 from aspen.exchange.nir.neurons import write_neuron
+from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.network import Network, Population
 from aspen.network.neurons import Lif
-from aspen.network.summed import Connection, Conv, Dense, Sparse
 
 MAX_WEIGHTS = 2**28
 """Most weights of one Linear node."""

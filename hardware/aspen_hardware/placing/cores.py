@@ -106,7 +106,7 @@ MEASURES = {
 """Limit of a chip -> what of a :class:`Core` it limits."""
 _WORDS = {
     "populations_per_core": "population",
-    "neurons_per_core": "neuron or compartment",
+    "neurons_per_core": "neuron",
     "synaptic_memory_bits_per_core": "bits of synaptic memory",
     "input_axons_per_core": "input axons",
     "output_axons_per_core": "output axons",
@@ -135,6 +135,8 @@ def excess(core: Core, chip: Chip) -> str:
     """What a core that exceeds a limit of ``chip`` needs and what is allowed: ``300 input axons, odin allows ...``."""
     limit = over_limit(core, chip.limits)
     needed, what = getattr(core, MEASURES[limit]), _WORDS[limit]
+    if limit == "neurons_per_core" and core.compartments != core.neurons:
+        what = "compartment"
     what += "" if needed == 1 or what.endswith(("axons", "memory")) else "s"
     return f"{needed} {what}, {chip.name} allows {getattr(chip.limits, limit)} per core"
 

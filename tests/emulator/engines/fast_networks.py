@@ -12,7 +12,7 @@ import numpy as np
 
 from aspen.network.graded import LARGEST_CURRENT, GradedInput
 from aspen.network.network import Conv, Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen.network.neurons import RESETS
+from aspen.network.neurons import RESETS, largest_threshold
 from aspen_emulator.engines.inputs import thresholds_for
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -63,7 +63,7 @@ class Maker:
                 threshold = np.where(rng.random(size) < 0.5, np.inf, threshold)
             return Lif(threshold, rng.choice(decays, size), alpha, bias, reset)
         return FixedLif(
-            threshold=rng.integers(1, 131072 if self.extreme else 900, size),
+            threshold=rng.integers(1, 1 + largest_threshold(reset) if self.extreme else 900, size),
             voltage_decay=rng.integers(0, 4096, size),
             current_decay=rng.integers(0, 4096, size) if rng.random() < 0.5 else 4095,
             bias_mantissa=rng.integers(-4096, 4096, size) if self.extreme else rng.integers(-50, 50, size),
@@ -192,6 +192,6 @@ def dial_for(seed: int, network: Network, steps: int, batch: int) -> dict[str, A
         neuron = network[name].neuron
         high = 2.0
         if isinstance(neuron, FixedLif):
-            high = min(2.0, FixedLif.MAX_THRESHOLD / int(neuron.threshold.max()))
+            high = min(2.0, neuron.largest_threshold / int(neuron.threshold.max()))
         scales[name] = rng.uniform(high / 2, high, shapes[rng.integers(len(shapes))])
     return thresholds_for(network, scales, steps, batch)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aspen.errors import NetworkError
 from aspen.network.graded import GradedInput
 from aspen.network.network import MAX_CURRENT, Conv, Dense, FixedLif, Lif, Network, Population, Sparse
-from aspen.network.neurons import RESETS
+from aspen.network.neurons import RESETS, largest_threshold
 from aspen_emulator import run, session
 from aspen_emulator.engines.fast import parts, run_dials
 from aspen_emulator.engines.fast.plan import plan_of
@@ -147,7 +147,8 @@ def test_at_the_edges_of_24_bits(reset: str, sign: int) -> None:
     """Sums that wrap the current around and clip the membrane, in 32 and in 64 bits: 1024 * 256 << 6 is 2^24."""
     for n, weight, exponent, kind in ((1024, 256, 0, np.int32), (1025, 256, 0, np.int64), (1024, 256, 1, np.int64)):
         bias = {"bias_mantissa": sign * 4095, "bias_exponent": 7}
-        network = one_layer(np.full((3, n), sign * weight), exponent=exponent, reset=reset, **bias, **LINGERING)
+        neuron = {**LINGERING, **bias, "threshold": largest_threshold(reset)}
+        network = one_layer(np.full((3, n), sign * weight), exponent=exponent, reset=reset, **neuron)
         spikes = np.zeros((12, 4, n), np.uint8)
         for sample, count in enumerate((n // 4, n // 2, n // 2 + 1, n)):
             spikes[::2, sample, :count] = 1

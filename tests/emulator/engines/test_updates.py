@@ -29,6 +29,7 @@ from aspen_emulator.measuring.torch_record import torch_record
 from aspen_emulator.streaming import Meter, Stream
 from aspen_hardware import chip, energy_model
 from tests.emulator.engines.fast_networks import INPUTS, Array, dial_for, input_for, mixed, network_for
+from tests.hardware.energy.recount import of_eight_bits
 from tests.networks import float_network, random_spikes, seeds
 
 STEPS, BATCH = 9, 3
@@ -50,6 +51,19 @@ def net_input(record: Record, values: Array, name: str) -> Array:
         sums = sent[: max(record.steps - connection.delay, 0)].astype(float) @ connection.synapses().toarray().T
         total[connection.delay :] += np.floor(sums * 2.0**connection.exponent) if connection.is_integer else sums
     return np.asarray(total)
+
+
+def brought_by_resets(record: Record, name: str, thresholds: Array) -> Array:
+    """(steps, batch, n): what synapses by which neurons reset themselves bring, in units of the membrane."""
+    neuron = record.network[name].neuron
+    found = np.zeros((record.steps, record.batch, record.network[name].size))
+    if neuron is None or neuron.reset != "subtract-synapse":
+        return found
+    for t in range(record.steps - 1):
+        threshold = np.broadcast_to(thresholds[min(t, len(thresholds) - 1)], found.shape[1:])
+        amount = threshold if isinstance(neuron, Lif) else 64 * np.vectorize(of_eight_bits)(threshold // 64)
+        found[t + 1] = -amount * (record.membranes[name][t].reshape(record.batch, -1) > threshold)
+    return found
 
 
 def carried_membranes(record: Record, name: str, thresholds: Array) -> Iterator[Array]:
@@ -88,7 +102,8 @@ def biases(network: Network, name: str, current: Array) -> tuple[Array, Array]:
 
 def assert_defined(record: Record, values: Array, thresholds: dict[str, Array]) -> None:
     for name in record.network.order:
-        arriving = net_input(record, values, name) != 0
+        scale = 64 if record.network.is_integer else 1
+        arriving = scale * net_input(record, values, name) + brought_by_resets(record, name, thresholds[name]) != 0
         own, of_connections = biases(record.network, name, values)
         carried = np.stack(list(carried_membranes(record, name, thresholds[name])))
         awake = arriving | (carried != 0) | (own != 0) | (of_connections != 0)
@@ -191,6 +206,7 @@ def test_a_current_that_is_carried_over_does_not_count_by_itself(engine: str) ->
         ("subtract", [1, 1]),
         ("subtract-delayed", [1, 0]),
         ("subtract-guarded", [1, 1]),
+        ("subtract-synapse", [1, 0]),
         ("none", [1, 1]),
     ],
 )
@@ -201,7 +217,8 @@ def test_what_a_reset_leaves(reset: str, after: list[int], engine: str) -> None:
     network = Network((*network.populations, Population("last", (1,), neuron)),
                       (*network.connections, Dense("out", "last", [[0]])), output="last")  # fmt: skip
     spikes = [(1, 0), (0, 0), (0, 0)]
-    assert counts(network, *spikes, engine=engine, scale=2.0) == ([1, 0, 0], [1, *after])
+    brought = int(reset == "subtract-synapse")
+    assert counts(network, *spikes, engine=engine, scale=2.0) == ([1, brought, 0], [1, *after])
     rasters = run(network, np.array(spikes, np.uint8)[:, None], 2.0, engine=engine, record="spikes").rasters
     replayed = record_from_rasters(network, rasters, "by spikes", thresholds=thresholds_for(network, 2.0, 3, 1))
     assert replayed.awake_updates["out"].ravel().tolist() == [1, *after]

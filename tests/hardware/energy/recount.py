@@ -28,6 +28,8 @@ def synapses_of(connection: Any) -> Synapses:
         found = [(s, t, w) for t, row in enumerate(connection.weight.tolist()) for s, w in enumerate(row)]
     elif isinstance(connection, Conv):
         found = list(_edges(connection))
+    elif connection.kind == "reset":
+        found = [(n, n, w) for n, w in enumerate(connection.weight.tolist())]
     else:
         columns, rows = connection.columns.tolist(), connection.rows.tolist()
         found = list(zip(columns, rows, connection.weight.tolist(), strict=True))
@@ -69,6 +71,11 @@ class Neuron:
     owed: Any = 0
     compared: Any = 0
 
+    def net(self, arrived: Any) -> Any:
+        """What synapses bring in a step, with that of the neuron onto itself, in units of the membrane."""
+        scale = 1 if self.exponent is None else 64
+        return scale * arrived - (self.owed if self.reset == "subtract-synapse" else 0)
+
     def step(self, drive: Any, current: Any) -> bool:
         """One time step in floating point, or, where there is a bias exponent, in 24-bit integers."""
         if self.exponent is None:
@@ -83,11 +90,21 @@ class Neuron:
         self.compared = self.v
         fired = bool(self.v > self.threshold)
         self.owed = self.threshold if fired and self.reset.endswith("-delayed") else 0
+        if fired and self.reset == "subtract-synapse":
+            self.owed = self.threshold if self.exponent is None else 64 * of_eight_bits(self.threshold // 64)
         if fired and self.reset == "zero":
             self.v = 0
         if fired and self.reset == "subtract":
             self.v -= self.threshold
         return fired
+
+
+def of_eight_bits(mantissa: int) -> int:
+    """The nearest of the numbers from 1 to 255 times a power of two, the larger one of two."""
+    shift = 0
+    while (mantissa >> shift) > 255:
+        shift += 1
+    return (mantissa + (1 << shift) // 2) // (1 << shift) * (1 << shift)
 
 
 def _decayed(value: int, keep: int) -> int:
@@ -174,8 +191,9 @@ def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts
                 inputs, biases = _arriving(network, name, kinds, past, step), _biases(network, name)
                 drive = [arrived + bias for arrived, bias in zip(inputs, biases, strict=True)]
                 currents = given[step].tolist() if population.current else [0] * len(drive)
-                counts.active[name][step, sample] = sum(x != 0 for x in inputs)
-                parts = zip(neurons[name], inputs, biases, currents, strict=True)
+                net = [n.net(x) for n, x in zip(neurons[name], inputs, strict=True)]
+                counts.active[name][step, sample] = sum(x != 0 for x in net)
+                parts = zip(neurons[name], net, biases, currents, strict=True)
                 counts.awake[name][step, sample] = sum(awake(*each) for each in parts)
                 fired = [n.step(x, y) for n, x, y in zip(neurons[name], drive, currents, strict=True)]
                 past[name].append([int(f) for f in fired])
@@ -205,7 +223,7 @@ def _arriving(
     """What synapses bring to each neuron of a population in a step."""
     arrived = [0] * prod(network[name].shape)
     for connection in network.connections:
-        if connection.target != name or step < connection.delay:
+        if connection.target != name or step < connection.delay or connection.kind == "reset":
             continue
         sums, sent = [0] * len(arrived), past[connection.source][step - connection.delay]
         for source, target, weight in kinds[connection.name]:
@@ -291,6 +309,16 @@ def way(start: int, end: int) -> tuple[int, int]:
     return east_west, north_south
 
 
+def compartments(population: Population) -> int:
+    """Loihi's compartments of each neuron: where it fires and is not set to zero, one more, and another for a current
+    that the reset must not touch."""
+    lif: Any = population.neuron
+    keeps = lif.alpha if lif.kind == "lif" else lif.current_decay < 4095
+    if lif.reset == "subtract-synapse":
+        return 3 if np.any(keeps) else 2
+    return 2 if lif.reset == "none" and np.all(np.isfinite(lif.threshold)) else 1
+
+
 def core_contents(network: Network, cores: Cores) -> list[dict[str, int]]:
     """For each core: synapses, input axons (source neurons), output axons (neuron to core), different thresholds."""
     kinds = {c.name: synapses_of(c) for c in network.connections}
@@ -308,6 +336,7 @@ def core_contents(network: Network, cores: Cores) -> list[dict[str, int]]:
         found.append(
             {
                 "neurons": len(members),
+                "compartments": sum(compartments(network[name]) for name, _ in members),
                 "synapses": len(arriving),
                 "input_axons": len(set(arriving)),
                 "output_axons": sum(len(reached[name][number]) for name, number in members),

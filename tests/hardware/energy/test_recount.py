@@ -29,6 +29,7 @@ from tests.hardware.energy.recount import (
     Event,
     Traffic,
     bounds,
+    compartments,
     core_contents,
     dynamic_energy,
     simulate,
@@ -150,6 +151,24 @@ def direct() -> Network:
     return Network(populations, connections)
 
 
+def by_synapse() -> Network:
+    """Neurons that a synapse onto themselves resets, with and without a current that decays, and a recurrent layer."""
+    reset = {"reset": "subtract-synapse", "threshold": 0.5}
+    populations = (
+        Population("input", (9,)),
+        Population("hidden", (10,), lif(**reset)),
+        Population("slow", (6,), lif(alpha=0.5, **reset)),
+        Population("output", (4,), lif(**reset)),
+    )
+    connections = (
+        Dense("input", "hidden", weights(19, 10, 9)),
+        Dense("hidden", "hidden", weights(20, 10, 10) / 4, delay=1),
+        Dense("hidden", "slow", weights(21, 6, 10) / 4),
+        Dense("slow", "output", weights(22, 4, 6) / 2),
+    )
+    return Network(populations, connections)
+
+
 CASES = {
     "dense": Case(dense(), neurons_per_core=1),
     "convolution": Case(convolution(), neurons_per_core=1, density=0.4),
@@ -157,6 +176,7 @@ CASES = {
     "delays": Case(delays(), density=0.4),
     "skip": Case(skip()),
     "analog": Case(analog(), target="loihi2"),
+    "by synapse": Case(by_synapse(), neurons_per_core=3),
     "direct": Case(direct(), target=None, neurons_per_core=1, density=0.6),
 }
 ARITHMETIC = ("floats", "integers")
@@ -257,7 +277,7 @@ def test_a_core_holds_what_it_says(name: str, arithmetic: str) -> None:
     for core, wanted in zip(placement.cores, core_contents(network, cores), strict=True):
         assert {key: getattr(core, key) for key in wanted} == wanted
         assert core.memory_bits == wanted["synapses"] * 8
-        assert wanted["neurons"] <= CASES[name].neurons_per_core
+        assert wanted["compartments"] <= CASES[name].neurons_per_core
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])
@@ -268,9 +288,10 @@ def test_a_report_counts_every_event(name: str, arithmetic: str, engine: str) ->
     wanted = {(key, "synaptic_operation"): int(n.sum()) for key, n in counts.operations.items()}
     wanted |= {(key, "multiply_accumulate"): int(n.sum()) for key, n in counts.multiplications.items()}
     for population in placed_populations(network):
-        key, active = population.name, int(counts.active[population.name].sum())
-        wanted[key, "neuron_update_active"] = active
-        wanted[key, "neuron_update_inactive"] = population.size * STEPS * BATCH - active
+        key, each = population.name, compartments(population)
+        active = int(counts.active[key].sum())
+        wanted[key, "neuron_update_active"] = each * active
+        wanted[key, "neuron_update_inactive"] = each * (population.size * STEPS * BATCH - active)
         wanted[key, "spike"] = int(counts.spikes[key].sum())
     for event, found in (
         ("spike_packet", ways.packets),
@@ -295,8 +316,8 @@ def test_the_cases_are_not_trivial() -> None:
 # ---------------------------------------------------------------- energy
 
 
-def events_of(name: str, arithmetic: str, mesh: bool) -> list[Event]:
-    """All that costs energy, from the recount."""
+def events_of(name: str, arithmetic: str, on_loihi: bool) -> list[Event]:
+    """All that costs energy, from the recount; Loihi has a mesh, and neurons of several compartments."""
     network, counts, ways = network_of(name, arithmetic), recounted(name, arithmetic), routed(name, arithmetic)
     events = []
     for connection in network.connections:
@@ -307,12 +328,13 @@ def events_of(name: str, arithmetic: str, mesh: bool) -> list[Event]:
             events.append(Event(kind, int(numbers[connection.name].sum()), connection=connection.kind))
     for population in placed_populations(network):
         key, updates = population.name, population.size * STEPS * BATCH
-        active, awake = int(counts.active[key].sum()), int(counts.awake[key].sum())
+        each = compartments(population) if on_loihi else 1
+        updates, active, awake = (each * int(n) for n in (updates, counts.active[key].sum(), counts.awake[key].sum()))
         events.append(Event("neuron_update_active", active, awake))
         events.append(Event("neuron_update_inactive", updates - active, updates - awake))
         events.append(Event("spike", int(counts.spikes[key].sum())))
     events.append(Event("spike_packet", sum(ways.packets.values())))
-    if mesh:
+    if on_loihi:
         events.append(Event("hop_east_west", sum(ways.east_west.values())))
         events.append(Event("hop_north_south", sum(ways.north_south.values())))
     return events
@@ -330,7 +352,7 @@ def test_joules_on_loihi(name: str, arithmetic: str, time: str) -> None:
     report = energy_model(recorded(name, arithmetic, "fast"), target, placement, time=time)
     table = table_of("loihi1")
     assert len(table["scenarios"]) == 2
-    dynamic = dynamic_energy(table, events_of(name, arithmetic, mesh=True))
+    dynamic = dynamic_energy(table, events_of(name, arithmetic, on_loihi=True))
     step = bounds(table["measured_step" if time == "measured" else "step_time"])
     static = static_energy(table, tuple(one * STEPS * BATCH for one in step), placement.cores_used)
     assert static is not None
@@ -345,7 +367,7 @@ def test_joules_elsewhere(name: str, arithmetic: str, target: str) -> None:
     """On as few cores as they take there."""
     network, record = network_of(name, arithmetic), recorded(name, arithmetic, "reference")
     cores = cores_of(place(network, chip(target)))
-    events = [event for event in events_of(name, arithmetic, mesh=False) if event.kind != "spike_packet"]
+    events = [event for event in events_of(name, arithmetic, on_loihi=False) if event.kind != "spike_packet"]
     events.append(
         Event("spike_packet", sum(traffic(network, recounted(name, arithmetic).rasters, cores).packets.values()))
     )

@@ -179,7 +179,7 @@ def needs_by_hand(network: Network, placement: Placement, index: int) -> dict[st
     values = [np.broadcast_to(network[name].neuron.threshold, network[name].shape)[ids] for name, ids in on.items()]
     return {
         "populations": len(on),
-        "neurons": sum(map(len, on.values())),
+        "compartments": sum(map(len, on.values())),
         "memory_bits": synapses * 8,
         "input_axons": sum(map(len, reach.values())),
         "output_axons": sum(int(reached(network, placement, name)[ids].sum()) for name, ids in on.items()),
@@ -272,4 +272,7 @@ def test_cores_of_one_population_are_filled_as_ever(sizes: list[int], seed: int,
     plain = place(network, tiny).to_dict()["cores"]
     keys = ("population", "start", "stop", "synapses", "input_axons")
     assert [tuple(core[key] for key in keys) for core in plain] == expected
-    assert all(list(core) == [*keys[:4], "memory_bits", *keys[4:], "output_axons", "thresholds"] for core in plain)
+    assert all(
+        list(core) == [*keys[:4], "memory_bits", *keys[4:], "output_axons", "thresholds", "compartments"]
+        for core in plain
+    )
