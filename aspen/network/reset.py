@@ -81,9 +81,12 @@ class ResetSynapse(Connection):
         check_shape(f"{self.name}.exponents", exponents, [self.weight.shape])
         object.__setattr__(self, "exponents", exponents)
 
-    def check(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
-        """Raise unless there is one synapse for each neuron."""
+    def _check_ends(self, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> None:
         check_shape(f"{self.name}.weight", self.weight, [(prod(target_shape),)])
+
+    @property
+    def _n_biases(self) -> int:
+        return 0
 
     def accumulate(self, values: Array) -> Array:
         """Zeros: what the synapses bring follows the knob, and is subtracted in the neuron's step."""

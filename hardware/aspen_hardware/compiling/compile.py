@@ -132,7 +132,7 @@ def _graded(network: Network) -> Network:
             f"the largest magnitude in the training data: network.with_input_peak(4.0), or aspen compile --input-peak 4"
         )
     scale = network.input.graded.scale
-    scaled = (_divided(c, scale) if c.name in network.weighing else c for c in network.connections)
+    scaled = (_divided(c, scale) if c.name in network.weighing else c for c in network.summed)
     return replace(network, connections=tuple(scaled))
 
 
@@ -184,7 +184,7 @@ def _assemble(network: Network, parts: Mapping[str, Quantized]) -> Network:
     populations = tuple(
         replace(p, neuron=parts[p.name].neuron if p.name in parts else None) for p in network.populations
     )
-    return replace(network, populations=populations, connections=tuple(weights[c.name] for c in network.connections))
+    return replace(network, populations=populations, connections=tuple(weights[c.name] for c in network.summed))
 
 
 def _measured(rounding: Mapping[str, Rounding], found: Searched) -> dict[str, Rounding]:

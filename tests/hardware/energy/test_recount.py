@@ -1,4 +1,5 @@
-"""What is counted and what it costs, against a recount that shares no code with what it checks (``recount.py``).
+"""What is counted and what it costs, against a recount that shares no code with what it checks (``recount.py``,
+``recount_energy.py``).
 
 Networks of every kind of connection, a batch of two, in floating point and as a chip's integers, from the reference
 and the fast engine, on cores so small that populations are spread over many of them.
@@ -26,17 +27,14 @@ from tests.hardware.energy.recount import (
     Array,
     Cores,
     Counts,
-    Event,
     Traffic,
-    bounds,
     compartments,
     core_contents,
-    dynamic_energy,
     simulate,
-    static_energy,
     synapses_of,
     traffic,
 )
+from tests.hardware.energy.recount_energy import Event, bounds, dynamic_energy, static_energy
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -163,7 +161,7 @@ def by_synapse() -> Network:
     connections = (
         Dense("input", "hidden", weights(19, 10, 9)),
         Dense("hidden", "hidden", weights(20, 10, 10) / 4, delay=1),
-        Dense("hidden", "slow", weights(21, 6, 10) / 4),
+        Dense("hidden", "slow", weights(21, 6, 10) / 2),
         Dense("slow", "output", weights(22, 4, 6) / 2),
     )
     return Network(populations, connections)
@@ -176,7 +174,7 @@ CASES = {
     "delays": Case(delays(), density=0.4),
     "skip": Case(skip()),
     "analog": Case(analog(), target="loihi2"),
-    "by synapse": Case(by_synapse(), neurons_per_core=3),
+    "by synapse": Case(by_synapse(), neurons_per_core=3, density=0.15),
     "direct": Case(direct(), target=None, neurons_per_core=1, density=0.6),
 }
 ARITHMETIC = ("floats", "integers")
