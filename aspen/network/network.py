@@ -19,8 +19,8 @@ from aspen._base.memory import check_neurons
 from aspen.errors import NetworkError
 from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.graded import LARGEST_CURRENT, GradedInput
-from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, Neuron
-from aspen.network.reset import ResetSynapse
+from aspen.network.neurons import FixedLif, Lif, Neuron
+from aspen.network.reset import ResetSynapse, reset_synapses
 from aspen.storage.json import MAX_DEPTH, parse_json
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ class Network(Rebuilt):
 
     Args:
         populations: exactly one input population (``neuron=None`` or ``current=True``), and one or more others.
-        connections: each reads one population and drives another or itself. Those with delay 0 form no cycle. The
-            synapses by which neurons reset themselves (``subtract-synapse``) are added to those that are given.
+        connections: each reads one population and drives another or itself. Those with delay 0 form no cycle.
         output: name of the output population; default: the last one.
         readout: one of :data:`READOUTS`: what of the output population is the network's answer.
         provenance: where the network came from (JSON values only); kept in the file.
@@ -182,15 +181,9 @@ class Network(Rebuilt):
                 if not isinstance(part, kind):
                     raise NetworkError(f"{name}: found {shown(part)}, allowed are those of aspen.network; make one")
             object.__setattr__(self, name, parts)
-        self._set_reset_synapses()
+        object.__setattr__(self, "connections", (*self.summed, *reset_synapses(self.populations)))
         self._set_provenance()
-        total = sum(population.size for population in self.populations)
-        check_neurons("populations", (total,))
-
-    def _set_reset_synapses(self) -> None:
-        by_synapse = [p for p in self.populations if p.neuron is not None and p.neuron.reset == BY_SYNAPSE]
-        made = (ResetSynapse.of(p.name, p.size, p.neuron) for p in by_synapse if p.neuron is not None)
-        object.__setattr__(self, "connections", (*self.summed, *made))
+        check_neurons("populations", (sum(population.size for population in self.populations),))
 
     def _set_provenance(self) -> None:
         if not isinstance(self.provenance, Mapping):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +14,7 @@ from scipy.sparse import csr_array
 from aspen._base.arrays import Array, check_range, check_shape, frozen
 from aspen.errors import NetworkError
 from aspen.network.connection import Connection
-from aspen.network.neurons import SYNAPSE_EXPONENT, FixedLif, Lif, synapse_parts
+from aspen.network.neurons import BY_SYNAPSE, SYNAPSE_EXPONENT, Lif, Neuron, synapse_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class ResetSynapse(Connection):
         ) -> None: ...
 
     @classmethod
-    def of(cls, name: str, size: int, neuron: Lif | FixedLif) -> ResetSynapse:
+    def of(cls, name: str, size: int, neuron: Neuron) -> ResetSynapse:
         """That of the population ``name`` with ``size`` neurons."""
         threshold = np.broadcast_to(neuron.threshold.reshape(-1), (size,))
         if isinstance(neuron, Lif):
@@ -101,3 +102,24 @@ class ResetSynapse(Connection):
         """See :meth:`Connection.synapses`; the weights without their exponents."""
         n = len(self.weight)
         return csr_array((self.weight, (np.arange(n), np.arange(n))), (n, n))
+
+
+class _Population(Protocol):
+    """What is asked here of a :class:`~aspen.network.network.Population`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def neuron(self) -> Neuron | None: ...
+
+
+def reset_synapses(populations: Iterable[_Population]) -> Iterator[ResetSynapse]:
+    """Those of all populations whose neurons are reset so."""
+    for population in populations:
+        neuron = population.neuron
+        if neuron is not None and neuron.reset == BY_SYNAPSE:
+            yield ResetSynapse.of(population.name, population.size, neuron)
