@@ -30,7 +30,7 @@ from lava.proc.io.source import RingBuffer as Source
 from aspen_emulator.engines.lava.graph import has_ended
 from tests.emulator.lava.test_lava_loihi import deep, looped
 from tests.emulator.lava.test_lava_networks import random_input, random_network
-from tests.networks import Array, float_network, random_spikes
+from tests.networks import Array, fixed_network, float_network, random_spikes
 
 STEPS = 6
 ONE = RunSteps(num_steps=1)
@@ -94,8 +94,11 @@ def pipelined() -> None:
 
 
 def dial() -> None:
-    """A learned dial, turned before the first run and after; run from another process, through a reshaped port."""
-    network = float_network(1)
+    """A learned dial, turned before the first run and after; run from another process, through a reshaped port.
+
+    Synapses that subtract the threshold follow it.
+    """
+    network = fixed_network(4, reset="subtract-synapse")
     profile = DialProfile({"layer1": np.linspace(-0.5, 1.5, 8)})
     given = random_spikes(0, 2 * STEPS, 1, 6)
     with to_lava(network, profile=profile) as net:
