@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 import aspen
+from aspen.calibration.sheet import table
 from aspen.data import digits
 from aspen.models import DenseNet
 from aspen_emulator import run, sweep
 from aspen_emulator.measuring.plots import plot_dial
-from aspen_emulator.measuring.sheets import table
 from aspen_hardware import chip, compile, deployment_on, energy_model
 
 

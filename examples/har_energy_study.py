@@ -17,11 +17,11 @@ import torch
 
 import aspen
 from aspen.calibration import pareto_front
+from aspen.calibration.sheet import table
 from aspen.data import load_dataset
 from aspen.models import DenseNet
 from aspen_emulator import run, sweep
 from aspen_emulator.measuring.plots import plot_dial
-from aspen_emulator.measuring.sheets import table
 from aspen_hardware import chip, compile, energy_model, place
 
 KNOBS = [k / 20 for k in range(21)]

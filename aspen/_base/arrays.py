@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aspen._base.brief import Brief
 from aspen.errors import InputError, NetworkError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -16,7 +17,7 @@ LARGEST = float(np.finfo(np.float32).max)
 """Largest magnitude in a network in floating point, that of float32: in float64 then no sum or product overflows."""
 
 
-class Rebuilt:
+class Rebuilt(Brief):
     """Base of data classes of read-only arrays and mappings: copies and unpickled instances are made anew from the
     arguments, as NumPy's own copies could be written to, and read-only mappings cannot be copied."""
 

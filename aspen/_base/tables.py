@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
 
+from aspen._base.brief import Brief
+
 GAP = "  "
 
 
@@ -69,8 +71,8 @@ class Table:
         return f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>'
 
 
-class Tabled:
-    """Something that prints as lines and tables; :meth:`_shown` says which."""
+class Tabled(Brief):
+    """Something that prints as lines and tables, which :meth:`_shown` gives; its repr is one line."""
 
     def _shown(self) -> Iterable[str | Table]:
         """From top to bottom: lines of text, and tables."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
@@ -11,8 +11,10 @@ from math import exp, log
 from typing import Any
 
 from aspen._base.checks import as_integer, as_name, as_number, shown
+from aspen._base.tables import Table, Tabled
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import EarlyPoint, OperatingPoint, cost_of
+from aspen.calibration.sheet import table
 from aspen.errors import InputError
 
 DIALS = ("scale", "profile")
@@ -21,7 +23,7 @@ NO_CHIP = "none"
 
 
 @dataclass(frozen=True)
-class CalibrationTable:
+class CalibrationTable(Tabled):
     """Operating points worth having, cheapest first: cost and accuracy rise, the knob goes one way throughout.
 
     Between two points the logarithm of the dynamic energy is taken as linear in the logarithm of the thresholds: in
@@ -63,6 +65,16 @@ class CalibrationTable:
         for name, value in _plain(self).items():
             object.__setattr__(self, name, value)
         _check_table(self)
+
+    def _shown(self) -> Iterator[str | Table]:
+        where, dial = "on no chip" if self.chip is None else f"on {self.chip}", self.dial == "profile"
+        yield f"{self.data}, {self.best.samples} samples, {self.steps} steps, {where}: knobs kept"
+        yield table(self.points, dial=dial)
+        if self.early_points:
+            yield "the same with inferences that end early:"
+            yield table([e.point for e in self.early_points], [e.steps for e in self.early_points], dial=dial)
+        if self.chosen is not None:
+            yield f"chosen: {self.chosen:g}"
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from aspen._base.arrays import Array, as_array
+from aspen._base.brief import Brief
 from aspen._base.labels import as_labels
 from aspen._base.names import unknown_name
 from aspen.data.encoders import Encoder, StoredEncoder
@@ -18,7 +19,7 @@ _SEEDS = {"train": 1, "validation": 2, "test": 3}
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class Samples(Brief):
     """Part of a data set. Lists, and tensors on any device, become arrays.
 
     >>> samples = Samples(np.zeros((4, 9)), labels=[0, 1, 1, 0], subjects=[1, 1, 2, 2])
@@ -60,7 +61,7 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(Brief):
     """Training, validation and test samples with the encoder that turns them into spikes or a current.
 
     >>> from aspen.data import RateEncoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aspen._base.arrays import Array, Rebuilt
+from aspen._base.brief import Brief
 from aspen._base.checks import as_flag, as_integers, as_name, shown
 from aspen._base.memory import check_neurons
+from aspen._base.tables import Table, Tabled
 from aspen.errors import NetworkError
 from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.graded import LARGEST_CURRENT, GradedInput
@@ -38,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, eq=False)
-class Population:
+class Population(Brief):
     """A group of neurons with one set of parameters.
 
     >>> from aspen.network import Lif
@@ -130,7 +132,7 @@ class Population:
 
 
 @dataclass(frozen=True, eq=False)
-class Network(Rebuilt):
+class Network(Tabled, Rebuilt):
     """A spiking network: immutable, in NumPy arrays, in floating point or in a chip's integers (never mixed).
 
     >>> from aspen.network import Dense, Lif
@@ -362,20 +364,10 @@ class Network(Rebuilt):
 
         save_network(self, path)
 
-    def __str__(self) -> str:
-        kind = "integers" if self.is_integer else "floating point"
-        lines = [f"Network ({kind}): {self.n_neurons} neurons, {self.n_synapses} synapses"]
-        for population in self.populations:
-            role = "input" if population.neuron is None else population.neuron.reset
-            role = "gate: any spike" if population.gate else role
-            role += ", takes a current" if population.current else ""
-            role += ", the same at every step" if population.static else ""
-            if population.graded is not None:
-                role += f" up to {population.graded.peak:.3g}, in {population.graded.bits} bits on a chip"
-            mark = f" (output: {self.readout})" if population.name == self.output else ""
-            lines.append(f"  {population.name} {population.shape}: {role}{mark}")
-        lines += [f"  {c.name}: {c.kind}, {c.n_synapses} synapses, delay {c.delay}" for c in self.connections]
-        return "\n".join(lines)
+    def _shown(self) -> Iterator[str | Table]:
+        from aspen.network.text import shown
+
+        return shown(self)
 
 
 def load_network(path: str | Path | AspenFile) -> Network:

@@ -14,6 +14,9 @@ NO_ANSWER = -1
 FREQUENT = 0.05
 """The share of samples without an answer above which the commands warn: more than one in twenty."""
 
+TOLD = 16
+"""Samples, or classes, that :func:`told` tells apart."""
+
 
 def answers(scores: Array) -> Array:
     """The output with the highest score; the lowest index where several have it; :data:`NO_ANSWER` where all are 0.
@@ -67,3 +70,24 @@ def final_scores(readout: str, each: Array) -> Array:
     if readout == "membrane-max":
         return np.asarray(each.max(axis=0))
     return np.asarray(each.sum(axis=0, dtype=np.int64 if each.dtype == np.uint8 else None))
+
+
+def told(predictions: Array) -> str:
+    """Answers in a line: each of a few samples, else how many samples got each class.
+
+    >>> told(np.array([3, 7, NO_ANSWER]))
+    '3, 7, none'
+    >>> told(np.repeat([0, 1, NO_ANSWER], (20, 30, 2)))
+    '0 (20 samples), 1 (30), none (2)'
+
+    Args:
+        predictions: (n,) classes, or :data:`NO_ANSWER`.
+    """
+    if len(predictions) <= TOLD:
+        return ", ".join("none" if answer == NO_ANSWER else str(answer) for answer in predictions.tolist())
+    classes, counts = np.unique(predictions, return_counts=True)
+    often = sorted(np.argsort(-counts, kind="stable")[:TOLD], key=lambda k: (classes[k] == NO_ANSWER, classes[k]))
+    names = ["none" if classes[k] == NO_ANSWER else str(classes[k]) for k in often]
+    parts = [f"{name} ({counts[k]:,})" for name, k in zip(names, often, strict=True)]
+    parts[0] = f"{parts[0].rstrip(')')} samples)"
+    return ", ".join([*parts, *([f"and {len(classes) - TOLD} rarer ones"] if len(classes) > TOLD else [])])

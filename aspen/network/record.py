@@ -5,23 +5,24 @@ It is defined here, on the lowest floor, so that the energy model needs no engin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from aspen._base.arrays import Array, Rebuilt
+from aspen._base.tables import Table, Tabled
 from aspen.errors import InputError
 from aspen.network.network import Network
-from aspen.network.readout import NO_ANSWER, answers, final_scores
+from aspen.network.readout import NO_ANSWER, answers, final_scores, told
 
 RECORDS = ("counts", "spikes", "membranes")
 """What a run can be asked to keep: counts only, the spikes of every population too, their membranes too."""
 
 
 @dataclass(frozen=True, eq=False)
-class Record(Rebuilt):
+class Record(Tabled, Rebuilt):
     """Counts of one run. All are integers; ``steps`` and ``batch`` are time steps and samples.
 
     Every neuron is updated at every step. What an update costs a chip depends on whether the neuron has something to
@@ -130,6 +131,22 @@ class Record(Rebuilt):
 
     def _per_sample(self, counts: Mapping[str, Array]) -> Array:
         return np.asarray(sum((c.sum(axis=0) for c in counts.values()), np.zeros(self.batch, np.int64)))
+
+    def _shown(self) -> Iterator[str | Table]:
+        yield f"{self.batch:,} sample{'s' * (self.batch != 1)}, {self.steps} steps, engine {self.engine}"
+        spikes = {name: int(counts.sum()) for name, counts in self.spikes.items()}
+        yield Table(
+            ("population", "neurons", "spikes", "per sample"),
+            [(n, f"{self.network[n].size:,}", f"{s:,}", f"{s / self.batch:,.1f}") for n, s in spikes.items()],
+        )
+        for name, counts in (
+            ("synaptic operations", self.synaptic_operations),
+            ("multiply-accumulates of the analog input", self.multiply_accumulates),
+        ):
+            if counts:
+                total = sum(int(count.sum()) for count in counts.values())
+                yield f"{total:,} {name}, {total / self.batch:,.1f} per sample"
+        yield f"answers: {told(self.predictions)}"
 
     def updates(self, name: str) -> int:
         """Neuron updates of population ``name`` in the whole run: neurons x steps x samples."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from aspen._base.brief import Brief
 from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
 from aspen.training.history import Epoch
@@ -15,7 +16,7 @@ from aspen.training.trained import Trained
 
 
 @dataclass
-class Fitted:
+class Fitted(Brief):
     """A model that was trained, and what was found: what :func:`aspen.fit` returns.
 
     Args:

@@ -9,6 +9,7 @@ from math import exp
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.brief import Brief
 from aspen.calibration.statistics import wilson
 from aspen.thresholds.distributions import MIN_FACTOR, Distribution
 from aspen.training.measuring import Counted, count_at, validation_samples
@@ -24,7 +25,7 @@ SPREAD = 2.0
 
 
 @dataclass(frozen=True)
-class KnobRange:
+class KnobRange(Brief):
     """What validation data say of a trained network at settings of its knob.
 
     A setting is at chance where its accuracy is not above ``chance``: the upper end of Wilson's 95 % interval of the

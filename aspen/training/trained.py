@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from aspen._base.arrays import Array
+from aspen._base.brief import Brief
 from aspen.data import Dataset, StoredEncoder
 from aspen.data.stored import ENCODER
 from aspen.dial.profile import DIAL, DialProfile
@@ -21,7 +22,7 @@ from aspen.storage.file import AspenFile
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(Brief):
     """A network as it is deployed, with what belongs to it: what ``aspen.fit(model, data).export()`` makes.
 
     >>> from aspen.data import digits, load_encoder

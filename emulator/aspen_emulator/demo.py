@@ -169,7 +169,8 @@ def write_results(result: DemoResult, folder: Path) -> None:
     write_atomically(folder / "parity.json", json.dumps(result.parity, indent=2).encode())
     seeds = len(result.sweeps["plain"])
     title = (
-        f"One trained network, one knob: handwritten digits in {CHIP} integers ({seeds} seeds, band: lowest to highest)"
+        f"Trained once, run at any threshold scale: handwritten digits in {CHIP} integers "
+        f"({seeds} seed{'s' * (seeds > 1)}, bands from the lowest to the highest)"
     )
     plot_dial(result.sweeps, folder / "dial.png", title)
     write_atomically(folder / "summary.md", summary(result).encode())

@@ -11,6 +11,7 @@ import click
 
 from aspen._base.checks import LARGEST
 from aspen.calibration.choosing import SURE, BatteryLife, Choice, Chooser, Demand
+from aspen.calibration.sheet import table
 from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
 from aspen.calibration.table import NO_CHIP
 from aspen.errors import InputError
@@ -28,7 +29,6 @@ from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import Measuring, measuring_options
 from aspen_emulator.cli.sweep import measure_at
-from aspen_emulator.measuring.sheets import table
 from aspen_emulator.measuring.tables import make_tables
 from aspen_hardware.chips.description import Chip
 
@@ -196,7 +196,7 @@ def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool,
     where = "on no chip" if found.chip is None else f"on {found.chip}"
     lines = [
         f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: knobs kept",
-        table(points, taken, dial=found.dial == "profile"),
+        str(table(points, taken, dial=found.dial == "profile")),
         f"asked:    {asked.words}",
         f"chosen:   {_turn(found, choice)}{f', inferences end early, after {choice.steps:.1f} steps' * early}",
         f"expected: {choice.low:.1%} to {choice.high:.1%} correct on unseen data drawn like these; here "

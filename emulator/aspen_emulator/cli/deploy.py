@@ -29,7 +29,7 @@ from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
-from aspen_hardware.compiling.deployment import Deployment, deployment_on
+from aspen_hardware.compiling.deployment import COLUMNS, Deployment, deployment_on
 from aspen_hardware.placing.rules import examine
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
@@ -95,7 +95,8 @@ def compile_command(
     if as_json:
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
         return
-    click.echo(f"{deployment}\n\n{placement}\nStored in {stored}")
+    columns = "\n".join(f"  {name:<11}{words}" for name, words in COLUMNS.items())
+    click.echo(f"{deployment}\n{columns}\n\n{placement}\nStored in {stored}")
 
 
 def _form(output: Path | None, asked: str | None) -> str:

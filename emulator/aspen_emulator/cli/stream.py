@@ -218,7 +218,15 @@ def stream_command(
         labels = None if given.labels is None else given.labels[first:]
         title = f"{network.stem} on {on.name}"
         with saving():
-            plot_stream(kept.windows, plot_path, title, goal.dynamic_per_window(meter), labels, names)
+            plot_stream(
+                kept.windows,
+                plot_path,
+                title,
+                goal.dynamic_per_window(meter),
+                labels,
+                names,
+                dial=table.dial == "profile",
+            )
     click.echo(json.dumps(summary) if as_json else _text(summary))
     warn_unanswered(stream.unanswered / max(stream.windows - stream.skipped, 1), "windows that ran")
 

@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from aspen.calibration.early import EarlyStop
+from aspen.calibration.sheet import table
 from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
 from aspen.network.readout import FREQUENT
 from aspen.storage.outputs import TABLES
@@ -25,7 +26,7 @@ from aspen_emulator.cli.files import PICTURE_OUTPUT, OutputFile, check_section, 
 from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.samples import Measuring, listed, measuring_options
 from aspen_emulator.measuring.bench import Bench, Measured, measure
-from aspen_emulator.measuring.sheets import points_to_rows, table, write_csv
+from aspen_emulator.measuring.sheets import points_to_rows, write_csv
 from aspen_emulator.measuring.tables import calibrate_stop, make_tables
 from aspen_hardware.chips.description import Chip
 
@@ -91,7 +92,8 @@ def sweep_command(
         from aspen_emulator.measuring.plots import plot_dial
 
         first = next(iter(measured.points.values()))
-        plot_dial({network.stem: [first]}, plot, title=f"{network.name}: the dial", dial=measuring.dial)
+        title = f"{network.name}: {'learned dial' if measuring.dial else 'threshold scale'}, {samples.name}"
+        plot_dial({network.stem: [first]}, plot, title, dial=measuring.dial)
 
 
 def measure_at(bench: Bench, knobs: Sequence[float], stop: EarlyStop | None = None) -> Measured:
@@ -138,8 +140,8 @@ def _text(bench: Bench, measured: Measured, ended: Measured | None) -> str:
     lines, dial = [], bench.profile is not None
     for name, points in measured.points.items():
         head = [f"{name or 'no chip'}:"] if len(measured.points) > 1 else []
-        lines += [*head, table(points, dial=dial)]
+        lines += [*head, str(table(points, dial=dial))]
         if ended is not None:
             lines += [f"the same with inferences that end early, of {bench.steps} steps:"]
-            lines += [table(ended.points[name], ended.taken, dial=dial)]
+            lines += [str(table(ended.points[name], ended.taken, dial=dial))]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.brief import Brief
 from aspen._base.labels import as_labels
 from aspen.calibration.early import EarlyStop, scores_over_time
 from aspen.calibration.points import OperatingPoint as OperatingPoint
@@ -25,6 +26,7 @@ from aspen_emulator.engines.fast import run_dials
 from aspen_emulator.engines.inputs import check_input, check_shape, thresholds_for
 from aspen_emulator.engines.run import network_of, run
 from aspen_emulator.measuring.early import ended_early
+from aspen_emulator.measuring.sweeps import Sweep
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
 from aspen_hardware.energy.hops import Ways, ways_on
@@ -39,7 +41,7 @@ _MEANS = ("hidden_spikes", "synaptic_operations", "hidden_synaptic_operations", 
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class Bench(Brief):
     """What is measured, on what: a network, samples in one or more encodings, and a dial.
 
     Args:
@@ -102,7 +104,7 @@ class Bench:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measured(Brief):
     """What a sweep found.
 
     Args:
@@ -170,7 +172,7 @@ def sweep(
     engine: str = "fast",
     profile: DialProfile | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
-) -> list[OperatingPoint]:
+) -> Sweep:
     """Run ``program`` at each knob; :func:`measure` for one encoding and one chip.
 
     >>> import numpy as np
@@ -197,13 +199,18 @@ def sweep(
         profile: what a knob does to the thresholds; default: it multiplies those of all hidden populations.
         progress: called with each point as soon as it is measured.
 
+    Returns:
+        A list of one operating point for each knob, which prints as a table and has a ``plot()``.
+
     Raises:
         InputError: the labels do not fit the spikes, or a setting is not allowed.
     """
     description = _chip_of(program, on)
     bench = Bench(program, [spikes], labels, [description], engine, profile)
     report = None if progress is None else lambda found: progress(found[_name(description)])
-    return measure(bench, [float(knob) for knob in knobs], progress=report).points[_name(description)]
+    measured = measure(bench, [float(knob) for knob in knobs], progress=report)
+    name = "network" if description is None else f"network on {description.name}"
+    return Sweep(measured.points[_name(description)], dial=profile is not None, name=name)
 
 
 def _name(description: Chip | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.labels import as_labels
+from aspen._base.tables import Table, Tabled
 from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import Record
@@ -83,7 +84,7 @@ class Health:
 
 
 @dataclass(frozen=True)
-class ParityReport:
+class ParityReport(Tabled):
     """What :func:`parity` found; ``accuracy`` by stage where labels were given, ``unanswered`` the share of samples
     without an answer by stage."""
 
@@ -98,27 +99,26 @@ class ParityReport:
         """The comparison of two stages, one entry for each population."""
         return [d for d in self.differences if (d.before, d.after) == (before, after)]
 
-    def __str__(self) -> str:
-        lines = [f"Parity on {self.samples} samples of {self.steps} steps"]
-        lines.append(
-            f"{'population':<16}{'from':>10}{'to':>10}{'spikes':>9}{'spikes':>9}{'agree':>9}  first difference"
+    def _shown(self) -> Iterator[str | Table]:
+        yield f"Parity on {self.samples} samples of {self.steps} steps"
+        yield Table(
+            ("population", "from", "to", "spikes", "spikes", "agree", "first difference"),
+            [_row(difference) for difference in self.differences],
+            left=(0, 1, 2, 6),
         )
-        for d in self.differences:
-            where = "-" if d.first is None else "step {}, sample {}, neuron {}".format(*d.first)
-            lines.append(
-                f"{d.population:<16}{d.before:>10}{d.after:>10}{d.spikes_before:>9}{d.spikes_after:>9}"
-                f"{d.agreement:>9.2%}  {where}"
-            )
-        lines += [_warn(h) for h in self.health if h.dead or h.saturated or h.wrapped]
-        lines += [f"accuracy, {stage}: {value:.1%}" for stage, value in self.accuracy.items()]
-        lines += [
-            f"no answer, {stage}: {value:.1%} of the samples" for stage, value in self.unanswered.items() if value
-        ]
-        return "\n".join(lines)
+        yield from (_warn(h) for h in self.health if h.dead or h.saturated or h.wrapped)
+        yield from (f"accuracy, {stage}: {value:.1%}" for stage, value in self.accuracy.items())
+        silent = {stage: value for stage, value in self.unanswered.items() if value}
+        yield from (f"no answer, {stage}: {value:.1%} of the samples" for stage, value in silent.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         return asdict(self)
+
+
+def _row(d: Difference) -> tuple[str, ...]:
+    where = "-" if d.first is None else "step {}, sample {}, neuron {}".format(*d.first)
+    return d.population, d.before, d.after, f"{d.spikes_before:,}", f"{d.spikes_after:,}", f"{d.agreement:.2%}", where
 
 
 def _warn(health: Health) -> str:

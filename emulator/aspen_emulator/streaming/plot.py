@@ -4,86 +4,130 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.labels import NO_LABEL
-from aspen._figures import new_figure, save_figure
+from aspen._figures import GREY, finish, new_figure, save_figure
 from aspen.network.readout import NO_ANSWER
 from aspen_emulator.streaming.stream import Window
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 SMOOTH = 10
-"""Windows over which power is averaged."""
+"""Windows over which energy is averaged."""
+UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
+"""Of the time axis: the longest of which a stream lasts more than :data:`LEAST`."""
+LEAST = 3.0
 
 
 def plot_stream(
     windows: Sequence[Window],
-    path: str | Path,
-    title: str,
+    path: str | Path | None = None,
+    title: str = "",
     allowed: float | None = None,
     labels: Array | None = None,
     names: Sequence[str] = (),
-) -> None:
+    *,
+    dial: bool = False,
+) -> Figure:
     """Draw energy, knob and answers over time.
 
     Args:
         windows: of the stream, in order.
-        path: a ``.png``, ``.pdf`` or ``.svg`` file.
+        path: a ``.png``, ``.pdf`` or ``.svg`` file to write as well.
         title: what is shown.
         allowed: joules of dynamic energy per window that the budget allows, if there is one.
         labels: (windows,) classes, -1 where there is none.
         names: of the classes.
+        dial: whether the knob is that of a learned dial; otherwise it is a threshold scale.
+
+    Returns:
+        the figure.
+
+    Raises:
+        InputError: another suffix, or the file cannot be written.
+        MissingDependencyError: matplotlib is not installed.
     """
-    figure, panels = new_figure((13, 10), 4, 1)
-    minutes = np.array([window.end for window in windows]) / 60
+    figure, panels = new_figure((13, 11), 4, 1)
+    unit = unit_of(windows[-1].end if windows else 0.0)
+    time = np.array([window.end for window in windows]) / UNITS[unit]
     dynamic = np.array([window.dynamic for window in windows]) * 1e6
+    _energy(panels[0], time, dynamic, allowed)
+    _total(panels[1], time, dynamic, allowed)
+    _knob(panels[2], time, windows, "knob" if dial else "threshold scale")
+    _answers(panels[3], time, windows, labels, names)
+    for panel in panels[1:]:
+        panel.sharex(panels[0])
+    panels[3].set_xlabel(f"time ({unit})")
+    figure.suptitle(title, fontsize=13)
+    return save_figure(figure, path)
+
+
+def unit_of(seconds: float) -> str:
+    """The unit of a time axis of this length.
+
+    >>> unit_of(2.0), unit_of(3600.0), unit_of(86400.0)
+    ('seconds', 'minutes', 'hours')
+    """
+    return [name for name, unit in UNITS.items() if unit == 1 or seconds > LEAST * unit][-1]
+
+
+def _energy(axes: Axes, time: Array, dynamic: Array, allowed: float | None) -> None:
+    axes.plot(time, dynamic, ".", markersize=_size(len(time)), color=GREY, label="each window")
+    width = min(SMOOTH, len(dynamic))
+    mean = np.convolve(dynamic, np.ones(width) / width, "valid")
+    axes.plot(time[width - 1 :], mean, color="#1f6f78", label=f"mean of {width}")
+    _budget(axes, allowed)
+    finish(axes, "Dynamic energy of a window", "", "µJ", ylim=(0, None))
+
+
+def _total(axes: Axes, time: Array, dynamic: Array, allowed: float | None) -> None:
+    mean = np.cumsum(dynamic) / np.arange(1, len(dynamic) + 1)
+    axes.plot(time, mean, color="#1f6f78", label="mean since the start")
+    _budget(axes, allowed)
+    finish(axes, "Dynamic energy of a window, mean since the start", "", "µJ", ylim=(0, None))
+
+
+def _budget(axes: Axes, allowed: float | None) -> None:
+    if allowed is not None:
+        axes.axhline(allowed * 1e6, color="#b5482a", linestyle="--", label="budget")
+
+
+def _knob(axes: Axes, time: Array, windows: Sequence[Window], turned: str) -> None:
     ran = np.array([window.ran for window in windows])
-    _energy(panels[0], minutes, dynamic, allowed)
-    _total(panels[1], minutes, dynamic, allowed)
     knob = np.where(ran, [window.knob for window in windows], np.nan)
-    panels[2].plot(minutes, knob, ".", markersize=2, color="#6a4c93", label="windows that ran")
+    axes.plot(time, knob, ".", markersize=_size(len(time)), color="#6a4c93", label="windows that ran")
     if not ran.all():
         bottom = np.full((~ran).sum(), np.nanmin(knob) if ran.any() else 0.0)
-        panels[2].plot(minutes[~ran], bottom, "|", color="#b5482a", markersize=8, label=f"{(~ran).sum()} skipped")
-    panels[2].set(title="Knob", ylabel="knob")
-    panels[2].legend(loc="upper right", fontsize=8)
+        axes.plot(time[~ran], bottom, "|", color="#b5482a", markersize=9, label=f"{(~ran).sum()} skipped")
+    finish(axes, turned.capitalize(), "", turned)
+
+
+def _answers(axes: Axes, time: Array, windows: Sequence[Window], labels: Array | None, names: Sequence[str]) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     answers = np.array([window.prediction for window in windows])
     if labels is not None:
         known = labels[: len(answers)] != NO_LABEL
-        panels[3].plot(minutes[known], labels[: len(answers)][known], "_", color="#4f7942", markersize=8, label="true")
+        axes.plot(time[known], labels[: len(answers)][known], "_", color="#4f7942", markersize=9, label="true")
     silent = answers == NO_ANSWER
-    panels[3].plot(minutes[~silent], answers[~silent], ".", markersize=3, color="#1f6f78", label="answer")
+    axes.plot(time[~silent], answers[~silent], ".", markersize=_size(len(time)), color="#1f6f78", label="answer")
     if silent.any():
-        panels[3].plot(minutes[silent], answers[silent], "|", color="#bbbbbb", markersize=8, label="no answer")
+        axes.plot(time[silent], answers[silent], "|", color=GREY, markersize=9, label="no answer")
     alarms = np.array([bool(window.alarm) for window in windows])
     if alarms.any():
-        panels[3].plot(minutes[alarms], answers[alarms], "x", color="#b5482a", markersize=4, label="unusual input")
-    if names:
-        panels[3].set_yticks(range(len(names)), names)
-    panels[3].set(title="Answers", xlabel="minutes")
-    panels[3].legend(loc="upper right", fontsize=8)
-    figure.suptitle(title, fontsize=12)
-    save_figure(figure, path)
+        axes.plot(time[alarms], answers[alarms], "x", color="#b5482a", markersize=6, label="unusual input")
+    called = {NO_ANSWER: "none", **dict(enumerate(names))}
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=max(len(called), 9), integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: called.get(round(value), f"{value:g}")))
+    finish(axes, "Answers", "", "class")
 
 
-def _energy(axes: Any, minutes: Array, dynamic: Array, allowed: float | None) -> None:
-    axes.plot(minutes, dynamic, ".", markersize=2, color="#bbbbbb", label="each window")
-    width = min(SMOOTH, len(dynamic))
-    mean = np.convolve(dynamic, np.ones(width) / width, "valid")
-    axes.plot(minutes[width - 1 :], mean, color="#1f6f78", label=f"mean of {width}")
-    _finish(axes, "Dynamic energy of a window", allowed)
-
-
-def _total(axes: Any, minutes: Array, dynamic: Array, allowed: float | None) -> None:
-    mean = np.cumsum(dynamic) / np.arange(1, len(dynamic) + 1)
-    axes.plot(minutes, mean, color="#1f6f78", label="mean since the start")
-    _finish(axes, "Dynamic energy of a window, mean since the start", allowed)
-
-
-def _finish(axes: Any, title: str, allowed: float | None) -> None:
-    if allowed is not None:
-        axes.axhline(allowed * 1e6, color="#b5482a", linestyle="--", label="budget")
-    axes.set(title=title, ylabel="µJ", ylim=(0, None))
-    axes.legend(loc="lower right", fontsize=8)
+def _size(windows: int) -> float:
+    """Of a mark: large enough to be seen, small enough that a thousand of them are told apart."""
+    return 8.0 if windows <= 100 else 5.0 if windows <= 1000 else 3.0

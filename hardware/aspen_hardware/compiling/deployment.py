@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from aspen._base.arrays import Rebuilt
+from aspen._base.brief import Brief
 from aspen._base.checks import as_flag, as_integer, as_name, as_number
+from aspen._base.tables import Table, Tabled
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.network.files import network_from_section, network_to_section
 from aspen.network.network import Network
@@ -16,9 +18,21 @@ from aspen.storage.container import MALFORMED
 from aspen.storage.file import AspenFile, Parts, Section
 from aspen_hardware.placing.placement import Placement
 
+COLUMNS = {
+    "exponent": "of the incoming weights: a power of two",
+    "weights": "error of a weight, of the population's largest weight",
+    "lost": "weights that were not zero and are now",
+    "threshold": "error of a threshold, of itself",
+    "beta": "error of the membrane's decay",
+    "bias": "error of a bias, of the threshold",
+    "max scale": "up to this threshold scale the thresholds fit the chip",
+    "peak": "current if all helpful inputs spike at once, of what 24 bits hold; above 100% it might wrap around",
+}
+"""The columns of a deployment's table, and what is in them."""
+
 
 @dataclass(frozen=True)
-class Rounding:
+class Rounding(Brief):
     """What became of one population's numbers.
 
     Args:
@@ -98,6 +112,13 @@ class Rounding:
         )
 
 
+def _row(name: str, r: Rounding) -> tuple[str, ...]:
+    """Of a table under :data:`COLUMNS`."""
+    weights = str(r.weight_exponent), f"{r.weight_error:.2%}", f"{r.weights_lost:.1%}"
+    errors = f"{r.threshold_error:.3%}", f"{r.beta_error:.5f}", f"{r.bias_error:.3%}"
+    return name, *weights, *errors, f"{r.largest_scale:.1f}", f"{r.worst_case_current:.0%}"
+
+
 def _by_synapse(name: str, neurons: int, entry: Rounding) -> str:
     """What the reset of a population by synapses costs and does, in words."""
     added = neurons * (entry.compartments - 1)
@@ -111,7 +132,7 @@ def _by_synapse(name: str, neurons: int, entry: Rounding) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Deployment(Rebuilt):
+class Deployment(Tabled, Rebuilt):
     """A compiled network.
 
     >>> from aspen import Dense, Lif, Network, Population
@@ -119,9 +140,9 @@ class Deployment(Rebuilt):
     >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
     >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
     >>> print(compile(network, "loihi1"))
-    Compiled for loihi1; rounding (largest errors):
-    population   exp   weight   lost  threshold     beta     bias  max scale  peak u
-    output         5    0.10%   0.0%     0.000%  0.00010   0.000%       19.3      7%
+    Compiled for loihi1; rounding, largest errors:
+    population  exponent  weights  lost  threshold     beta    bias  max scale  peak
+    output             5    0.10%  0.0%     0.000%  0.00010  0.000%       19.3    7%
 
     Args:
         network: the network in integers; this is what engines run.
@@ -141,18 +162,14 @@ class Deployment(Rebuilt):
     def __post_init__(self) -> None:
         self._close("rounding")
 
-    def __str__(self) -> str:
-        head = f"{'population':<12}{'exp':>4}{'weight':>9}{'lost':>7}{'threshold':>11}{'beta':>9}{'bias':>9}"
-        head += f"{'max scale':>11}{'peak u':>8}"
-        rows = [
-            f"{name:<12}{r.weight_exponent:>4}{r.weight_error:>9.2%}{r.weights_lost:>7.1%}{r.threshold_error:>11.3%}"
-            f"{r.beta_error:>9.5f}{r.bias_error:>9.3%}{r.largest_scale:>11.1f}{r.worst_case_current:>8.0%}"
-            for name, r in self.rounding.items()
-        ]
-        rows += [f"{name}: {r.calibration}" for name, r in self.rounding.items() if r.calibration]
-        sizes = {name: self.network[name].size for name in self.rounding}
-        rows += [_by_synapse(n, sizes[n], r) for n, r in self.rounding.items() if r.reset_error is not None]
-        return "\n".join([f"Compiled for {self.chip}; rounding (largest errors):", head, *rows, *self.warnings])
+    def _shown(self) -> Iterator[str | Table]:
+        yield f"Compiled for {self.chip}; rounding, largest errors:"
+        yield Table(("population", *COLUMNS), [_row(name, entry) for name, entry in self.rounding.items()])
+        yield from (f"{name}: {r.calibration}" for name, r in self.rounding.items() if r.calibration)
+        for name, entry in self.rounding.items():
+            if entry.reset_error is not None:
+                yield _by_synapse(name, self.network[name].size, entry)
+        yield from self.warnings
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the weights, as plain values that JSON can hold."""

@@ -52,6 +52,7 @@ import numpy as np
 
 from aspen._base.checks import as_integer, as_name, as_number
 from aspen._base.names import unknown_name
+from aspen._base.tables import Table, Tabled
 from aspen.errors import ChipError, InputError
 from aspen.network.connections import Connection
 from aspen.network.given import as_network
@@ -60,7 +61,7 @@ from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.description import chip as read_chip
 from aspen_hardware.chips.ranges import ByScenario
-from aspen_hardware.energy.text import row
+from aspen_hardware.energy.text import HEAD, row
 
 DESIGN = "generic-45nm"
 RELU_DENSITY = 0.5
@@ -109,7 +110,7 @@ class AnnPart:
 
 
 @dataclass(frozen=True)
-class AnnCost:
+class AnnCost(Tabled):
     """Dynamic energy of one inference of the int8 ANN.
 
     Args:
@@ -144,19 +145,14 @@ class AnnCost:
         """Of one inference in joules, by buffer sizes."""
         return reduce(add, (part.joules for part in self.parts))
 
-    def __str__(self) -> str:
-        head = f"int8 ANN of the same shape on {self.chip}, {_times(self.frames)} per inference, {self.dataflow}"
-        lines = [
-            head,
-            *self._zeros(),
-            self._fit(),
-            f"{'per inference':<42}{'typical':>12}{'low':>12}{'high':>12}{'count':>16}",
-        ]
-        lines += [row(part.what, part.joules) + f"{part.count:>16,}" for part in self.parts if part.count]
-        lines += [row("sum", self.energy)]
-        if self.multiply_accumulates:
-            lines += [row("sum by multiply-accumulate", self.energy.times(1 / self.multiply_accumulates))]
-        return "\n".join(lines)
+    def _shown(self) -> Iterator[str | Table]:
+        yield f"int8 ANN of the same shape on {self.chip}, {_times(self.frames)} per inference, {self.dataflow}"
+        yield from self._zeros()
+        yield self._fit()
+        rows = [(*row(part.what, part.joules), f"{part.count:,}") for part in self.parts if part.count]
+        each = [("sum by multiply-accumulate", 1 / n)] if (n := self.multiply_accumulates) else []
+        sums = [row(name, self.energy.times(share)) for name, share in [("sum", 1.0), *each]]
+        yield Table((*HEAD, "count"), [("per inference",), *rows, *sums])
 
     def _zeros(self) -> Iterator[str]:
         if self.density:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aspen._base.tables import Table, Tabled
 from aspen.errors import InputError
 from aspen.network.given import as_network
 from aspen.network.network import Network
@@ -16,14 +17,14 @@ from aspen_hardware.energy.baseline import DESIGN, AnnCost
 from aspen_hardware.energy.costs import summed
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport, Entry
-from aspen_hardware.energy.text import row
+from aspen_hardware.energy.text import HEAD, row
 
 BY_SPIKES = ("synaptic_operation", "spike", "spike_packet", "hop_east_west", "hop_north_south")
 """Kinds of event that there are as many of as spikes."""
 
 
 @dataclass(frozen=True)
-class BreakEven:
+class BreakEven(Tabled):
     """A spiking run beside the ANN, both on the same design, dynamic energy per inference in joules.
 
     ``rate`` and ``ratio`` compare like with like: in each scenario both networks have the same buffers.
@@ -58,20 +59,21 @@ class BreakEven:
         """Joules of the spiking network per inference."""
         return self.synapses + self.events + self.others
 
-    def __str__(self) -> str:
+    def _shown(self) -> Iterator[str | Table]:
+        yield from self.ann._shown()
+        yield f"spiking network on {self.ann.chip}: {self.steps} steps, mean of {self.samples} samples"
+        parts = {
+            "synaptic operations": self.synapses,
+            "spikes through the event queue": self.events,
+            "neuron updates and analog input": self.others,
+            "sum": self.spiking,
+        }
+        yield Table(HEAD, [("per inference",), *(row(name, energy) for name, energy in parts.items())])
+        yield f"spiking / ANN: {_three(self.ratio)}"
         none = "none, as it costs more than the ANN without any spike"
         even = _three(self.rate) if self.rate.high > 0 else none
-        lines = [
-            str(self.ann),
-            f"spiking network on {self.ann.chip}: {self.steps} steps, mean of {self.samples} samples",
-            row("synaptic operations", self.synapses),
-            row("spikes through the event queue", self.events),
-            row("neuron updates and analog input", self.others),
-            row("sum", self.spiking),
-            f"spiking / ANN: {_three(self.ratio)}",
-            f"synaptic operations per synapse and inference: {self.operations_per_synapse:.3g}; break-even: {even}",
-        ]
-        return "\n".join([*lines, *(f"no figure for {text}" for text in self.missing)])
+        yield f"synaptic operations per synapse and inference: {self.operations_per_synapse:.3g}; break-even: {even}"
+        yield from (f"no figure for {text}" for text in self.missing)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold; energies in joules per inference."""

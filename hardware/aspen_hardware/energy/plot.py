@@ -5,30 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aspen._figures import new_figure, save_figure
+from aspen._figures import finish, new_figure, save_figure
 from aspen.errors import InputError
 from aspen_hardware.energy.costs import WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from aspen_hardware.energy.report import EnergyReport
 
-_COLOURS = {
-    "synaptic_operation": "#1f6f78",
-    "multiply_accumulate": "#4f7942",
-    "neuron_update_active": "#b5482a",
-    "neuron_update_inactive": "#e0a458",
-    "spike": "#6a4c93",
-    "spike_packet": "#999999",
-    "hop_east_west": "#555555",
-    "hop_north_south": "#222222",
-    "crossbar_operation": "#1f6f78",
-    "leak_operation": "#e0a458",
+_LOOKS = {
+    "synaptic_operation": ("#1f6f78", ""),
+    "multiply_accumulate": ("#4f7942", "//"),
+    "neuron_update_active": ("#b5482a", "\\\\"),
+    "neuron_update_inactive": ("#e0a458", ".."),
+    "spike": ("#6a4c93", "xx"),
+    "spike_packet": ("#bbbbbb", "--"),
+    "hop_east_west": ("#8a8a8a", "||"),
+    "hop_north_south": ("#5a5a5a", "++"),
+    "crossbar_operation": ("#1f6f78", "oo"),
+    "leak_operation": ("#e0a458", "**"),
 }
+"""Colour and hatch of each kind of event: no two differ by their colour alone."""
 
 
-def draw(report: EnergyReport, path: str | Path) -> None:
+def draw(report: EnergyReport, path: str | Path | None) -> Figure:
     """Draw what a battery sees of an inference on the left, dynamic energy by place and kind of event on the right.
 
     Raises:
@@ -39,11 +41,11 @@ def draw(report: EnergyReport, path: str | Path) -> None:
             f"plot: found no published energy of any event on {report.chip}, allowed are chips that have some; "
             f"print the counts instead"
         )
-    figure, panels = new_figure((12, 5), 1, 2)
+    figure, panels = new_figure((14, 5), 1, 2)
     _draw_parts(panels[0], report)
     _draw_events(panels[1], report)
     figure.suptitle(f"{report.chip}: {report.samples} inferences of {report.steps} steps, {report.in_use}")
-    save_figure(figure, path)
+    return save_figure(figure, path)
 
 
 def _draw_parts(panel: Axes, report: EnergyReport) -> None:
@@ -62,8 +64,8 @@ def _draw_parts(panel: Axes, report: EnergyReport) -> None:
     lasting = "of unknown length" if report.seconds is None else length
     panel.set(
         xlim=(-0.5, len(shown) - 0.5),  # words have no width of their own
-        ylabel="energy per inference (µJ)",
-        title=f"what a battery sees, steps {lasting}",
+        ylabel="energy per inference (µJ); lines: lowest to highest figures",
+        title=f"What a battery sees, steps {lasting}",
     )
 
 
@@ -74,11 +76,9 @@ def _draw_events(panel: Axes, report: EnergyReport) -> None:
         for entry in report.entries:
             if entry.event != event or entry.joules is None or not entry.joules.typical:
                 continue
-            each = entry.joules.typical / report.samples * 1e9
-            panel.barh(entry.where, each, left=height[entry.where], color=_COLOURS[event], label=words)
+            each, (colour, hatch) = entry.joules.typical / report.samples * 1e9, _LOOKS[event]
+            left = height[entry.where]
+            panel.barh(entry.where, each, left=left, color=colour, hatch=hatch, edgecolor="white", label=words)
             height[entry.where] += each
     panel.invert_yaxis()
-    panel.set(xlabel="energy per inference (nJ)", title="the dynamic part: the only one that spikes move")
-    handles, labels = panel.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    panel.legend(unique.values(), unique.keys(), frameon=False)
+    finish(panel, "The dynamic part: the only one that spikes move", "energy per inference (nJ)", "")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aspen._base.tables import Table, Tabled
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import Parts, summed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class EnergyReport:
+class EnergyReport(Tabled):
     """Energy of a run.
 
     >>> import numpy as np
@@ -122,16 +126,19 @@ class EnergyReport:
         """Synaptic operations per synapse and inference: spiking pays only where this is small."""
         return self.count("synaptic_operation") / max(self.synapses, 1) / self.samples
 
-    def __str__(self) -> str:
-        from aspen_hardware.energy.text import text
+    def _shown(self) -> Iterator[str | Table]:
+        from aspen_hardware.energy.text import shown
 
-        return text(self)
+        return shown(self)
 
-    def plot(self, path: str | Path) -> None:
+    def plot(self, path: str | Path | None = None) -> Figure:
         """Draw the energy of an inference: total with its parts, and dynamic by kind of event.
 
         Args:
-            path: a ``.png``, ``.pdf`` or ``.svg`` file.
+            path: a ``.png``, ``.pdf`` or ``.svg`` file to write as well.
+
+        Returns:
+            the figure, which a notebook shows.
 
         Raises:
             InputError: the chip has no figure for any event, so that there is nothing to draw, or the suffix is another
@@ -140,7 +147,7 @@ class EnergyReport:
         """
         from aspen_hardware.energy.plot import draw
 
-        draw(self, path)
+        return draw(self, path)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold; energies in joules, of the whole run and per inference."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aspen._base.tables import Table
 from aspen.units import format_duration, format_energy
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import WORDS
@@ -12,6 +13,8 @@ from aspen_hardware.energy.costs import WORDS
 if TYPE_CHECKING:
     from aspen_hardware.energy.report import EnergyReport, Entry
 
+HEAD = ("", "typical", "low", "high")
+"""Of a table of energies."""
 _HOW_LONG = {
     "measured": "as measured on the chip",
     "step": "in real time",
@@ -19,27 +22,34 @@ _HOW_LONG = {
 }
 
 
-def text(report: EnergyReport) -> str:
+def shown(report: EnergyReport) -> Iterator[str | Table]:
     """The whole report; energies per inference first, then of the whole run with counts."""
+    yield headline(report)
+    yield Table((*HEAD, "count"), [*_per_inference(report), *_whole_run(report)])
+    yield f"{report.operations_per_synapse:.3g} synaptic operations per synapse and inference"
+    yield from (f"assumed: {line}" for line in report.assumed)
+    yield from (f"elsewhere: {line}" for line in report.elsewhere)
+    yield from (f"no figure for {line}" for line in report.missing)
+    yield from (f"not covered: {line}" for line in report.not_covered)
+
+
+def _per_inference(report: EnergyReport) -> Iterator[tuple[str, ...]]:
     parts, first, each = report.per_inference, report.input_energy, 1 / report.samples
-    events = {f"{e.where}: {WORDS[e.event]}": e for e in report.entries if e.count or any(e.counts.values())}
-    wide = max([44, *map(len, events)])
-    columns = f"{'typical':>12}{'low':>12}{'high':>12}"
-    lines = [headline(report), f"{'per inference':<{wide + 2}}{columns}"]
-    lines += [row(name, getattr(parts, name), wide) for name in ("total", "static", "dynamic")]
-    lines += [row("of dynamic: the input's synapses", first.times(each), wide)] if first else []
+    yield ("per inference",)
+    yield from (row(name, getattr(parts, name)) for name in ("total", "static", "dynamic"))
+    if first:
+        yield row("of dynamic: the input's synapses", first.times(each))
     if report.share is not None:
-        name = "in no total: the used cores' share of static"
-        lines.append(row(name, report.share.times(each), wide))
-    lines += [f"{'whole run':<{wide + 2}}{columns}{'count':>16}"]
-    for name, event in events.items():
-        lines.append(_entry_row(name, event, wide) + f"{event.count:>16,}")
-        lines += [f"    {other}: {n:,}" for other, n in event.counts.items() if n != event.count]
-    lines += [f"{report.operations_per_synapse:.3g} synaptic operations per synapse and inference"]
-    lines += [f"assumed: {line}" for line in report.assumed]
-    lines += [f"elsewhere: {line}" for line in report.elsewhere]
-    lines += [f"no figure for {line}" for line in report.missing]
-    return "\n".join([*lines, *(f"not covered: {line}" for line in report.not_covered)])
+        yield row("in no total: the used cores' share of static", report.share.times(each))
+
+
+def _whole_run(report: EnergyReport) -> Iterator[tuple[str, ...]]:
+    yield ("whole run",)
+    for entry in report.entries:
+        if entry.count or any(entry.counts.values()):
+            yield (*_entry_row(f"{entry.where}: {WORDS[entry.event]}", entry), f"{entry.count:,}")
+            others = {name: n for name, n in entry.counts.items() if n != entry.count}
+            yield from ((f"  counted by {name}", "", "", "", f"{n:,}") for name, n in others.items())
 
 
 def headline(report: EnergyReport) -> str:
@@ -77,23 +87,18 @@ def _spread(energy: Range | ByScenario) -> str:
     return typical if low == high else f"{typical} ({low} to {high})"
 
 
-def _entry_row(name: str, entry: Entry, wide: int) -> str:
+def _entry_row(name: str, entry: Entry) -> tuple[str, ...]:
     """A row in which no figure is a word, not a zero: "elsewhere" where the energy is in another line."""
     if entry.joules is None:
-        word = "elsewhere" if entry.elsewhere and not entry.unpriced else "unknown"
-        return _cells(name, (word, "", ""), wide)
+        return name, "elsewhere" if entry.elsewhere and not entry.unpriced else "unknown", "", ""
     absent = {**dict.fromkeys(entry.elsewhere, "elsewhere"), **dict.fromkeys(entry.unpriced, "unknown")}
     typical, low, high = (format_energy(x) for x in (entry.joules.typical, entry.joules.low, entry.joules.high))
     typical, low = absent.get(entry.joules.usual, typical), next(reversed(absent.values()), low)
-    return _cells(name, (typical, low, high), wide)
+    return name, typical, low, high
 
 
-def row(name: str, energy: Range | ByScenario | None, wide: int = 40) -> str:
-    """One line of a table: typical, low, high."""
+def row(name: str, energy: Range | ByScenario | None) -> tuple[str, ...]:
+    """One row of a table under :data:`HEAD`."""
     if energy is None:
-        return _cells(name, ("unknown", "", ""), wide)
-    return _cells(name, [format_energy(value) for value in (energy.typical, energy.low, energy.high)], wide)
-
-
-def _cells(name: str, cells: Iterable[str], wide: int) -> str:
-    return f"  {name:<{wide}}" + "".join(f"{cell:>12}" for cell in cells)
+        return name, "unknown", "", ""
+    return name, *(format_energy(value) for value in (energy.typical, energy.low, energy.high))

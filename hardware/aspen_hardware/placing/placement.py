@@ -21,6 +21,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array, Rebuilt
+from aspen._base.tables import Table, Tabled
 from aspen.errors import InputError
 from aspen.network.given import as_network
 from aspen.network.network import Network
@@ -40,9 +41,12 @@ from aspen_hardware.placing.cores import (
 )
 from aspen_hardware.placing.resets import compartments_of
 
+MOST_ROWS = 32
+"""Of a placement's table, when it is printed."""
+
 
 @dataclass(frozen=True)
-class Placement(Rebuilt):
+class Placement(Tabled, Rebuilt):
     """A network on the cores of a chip. It may need more cores than one chip has; the design rules refuse that.
 
     Args:
@@ -120,22 +124,17 @@ class Placement(Rebuilt):
         """(n,) int64: cores that a spike of each neuron of ``population`` reaches."""
         return _total(network, population, (packets for _, packets in self.reached_by(network, population)))
 
-    def __str__(self) -> str:
-        lines = [f"Placement on {self.chip}: {self.cores_used} core{'s' if self.cores_used > 1 else ''}"]
-        lines[0] += f" of {self.limits.cores}" if self.limits.cores else ""
-        lines += [
-            f"{'population':<16}{'neurons':>16}{'synapses':>10}{'memory bits':>13}{'axons in':>10}{'axons out':>11}"
-        ]
-        for core in self.cores:
-            first, *others = (f"{f'{part.start} to {part.stop - 1}':>16}" for part in core.slices)
-            lines += [
-                f"{core.slices[0].population:<16}{first}{core.synapses:>10}{core.memory_bits:>13}"
-                f"{core.input_axons:>10}{core.output_axons:>11}"
-            ]
-            beside = zip(core.slices[1:], others, strict=True)
-            lines += [f"{f'+ {part.population}':<16}{neurons}" for part, neurons in beside]
+    def _shown(self) -> Iterator[str | Table]:
+        most = f" of {self.limits.cores}" if self.limits.cores else ""
+        yield f"Placement on {self.chip}: {self.cores_used} core{'s' if self.cores_used > 1 else ''}{most}"
+        rows = [row for core in self.cores for row in _rows(core)]
+        left = len(rows) - MOST_ROWS
+        head = ("population", "neurons", "synapses", "memory bits", "axons in", "axons out")
+        yield Table(head, rows if left <= 0 else rows[:MOST_ROWS])
+        if left > 0:
+            yield f"... and {left} more rows; to_dict() has all cores"
         used = ", ".join(f"{key.replace('_', ' ')} {fraction:.0%}" for key, fraction in self.use.items())
-        return "\n".join([*lines, f"Fullest core: {used}" if used else "No limits known"])
+        yield f"Fullest core: {used}" if used else "No limits known"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold. A core has ``slices``, or, on a chip whose cores hold one population
@@ -151,6 +150,14 @@ class Placement(Rebuilt):
             "cores": cores,
             "orders": {name: order.tolist() for name, order in self.orders.items()},
         }
+
+
+def _rows(core: Core) -> Iterator[tuple[str, ...]]:
+    """What a core holds: its first population with what the core has used, then the others."""
+    used = (core.synapses, core.memory_bits, core.input_axons, core.output_axons)
+    for index, part in enumerate(core.slices):
+        name = f"+ {part.population}" if index else part.population
+        yield (name, f"{part.start} to {part.stop - 1}", *(f"{number:,}" for number in used if not index))
 
 
 def place(network: Network, chip: Chip) -> Placement:

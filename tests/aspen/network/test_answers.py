@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from aspen.calibration.early import EarlyStop, calibrate_early
+from aspen.calibration.sheet import table
 from aspen.calibration.storage import EarlyPoint, OperatingPoint, load_table, save_table
 from aspen.control import Decision, Manual
 from aspen.errors import InputError
@@ -20,7 +21,6 @@ from aspen_emulator import run, sweep
 from aspen_emulator.cli.common import warn_unanswered
 from aspen_emulator.measuring.bench import Bench, measure
 from aspen_emulator.measuring.parity import parity
-from aspen_emulator.measuring.sheets import table
 from aspen_emulator.streaming import Meter, Stream
 from aspen_emulator.streaming.plot import plot_stream
 from aspen_hardware import chip
@@ -80,10 +80,10 @@ def test_a_sweep_counts_them_as_wrong(early: bool) -> None:
 
 def test_the_table_shows_them_where_there_are_any() -> None:
     points = sweep(echo(), spikes_for(GIVEN), LABELS, [1.0, 2.0])
-    assert table(points).splitlines()[0].endswith("   no answer")
-    assert [line.split()[-1] for line in table(points).splitlines()[1:]] == ["37.5%", "100.0%"]
-    assert table(points, [5.0, 6.0]).splitlines()[0].endswith("   steps   no answer")
-    assert "no answer" not in table([replace(p, unanswered=0.0) for p in points])
+    assert table(points).head[-1] == "no answer"
+    assert [row[-1] for row in table(points).rows] == ["37.5%", "100.0%"]
+    assert table(points, [5.0, 6.0]).head[-2:] == ["steps", "no answer"]
+    assert "no answer" not in table([replace(p, unanswered=0.0) for p in points]).head
 
 
 def test_an_early_end_waits_for_an_answer() -> None:

@@ -69,7 +69,9 @@ def test_a_picture_of_a_stream_that_went_on_has_the_labels_of_its_windows(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr("aspen_emulator.cli.stream.plot_stream", lambda windows, *rest: drawn.append((windows, rest)))
+    monkeypatch.setattr(
+        "aspen_emulator.cli.stream.plot_stream", lambda windows, *rest, dial: drawn.append((windows, rest))
+    )
     np.save("long.npy", random_spikes(1, 5 * STEPS, 1, INPUTS))
     np.save("labels.npy", np.array([0, 1, 2, 3, 0]))
     for count in (2, 3):

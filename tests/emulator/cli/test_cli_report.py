@@ -42,7 +42,7 @@ def test_several_chips_are_priced_from_the_same_counts(aspen: Aspen, files: tupl
     code, out, _ = aspen("report", network, "--input", spikes, *chips)
     assert code == 0
     assert "loihi1 integers" in out  # the first that networks compile to
-    assert out.count("per inference  ") == 3
+    assert out.count("\nper inference\n") == 3
 
 
 def test_time_by_the_work_is_shorter(aspen: Aspen, files: tuple[Path, Path]) -> None:

@@ -114,7 +114,7 @@ def test_thresholds_of_all_populations_on_a_core_are_counted_together() -> None:
 def test_shared_cores_as_text_and_json() -> None:
     placement = place(floats([20, 30, 5]), SHARED)
     assert str(placement).startswith("Placement on loihi1: 1 core of 128\n")
-    assert re.search(r"hidden1 +0 to 29 +750 +6000 +50 +30\n\+ output +0 to 4\n", str(placement))
+    assert re.search(r"hidden1 +0 to 29 +750 +6,000 +50 +30\n\+ output +0 to 4\n", str(placement))
     (core,) = json.loads(json.dumps(placement.to_dict()))["cores"]
     assert core["slices"][1] == {"population": "output", "start": 0, "stop": 5}
     with pytest.raises(
