@@ -83,7 +83,7 @@ def rising(signal: np.ndarray, step: int) -> np.ndarray:
 
 
 def trained_network(rng: np.random.Generator) -> Network:
-    """Stands for ``aspen.load("net.aspen")``."""
+    """Stands for ``aspen.load_network("net.aspen")``."""
     neuron = Lif(threshold=1.0, beta=0.9)
     layers = Population("input", (6,)), Population("hidden", (12,), neuron), Population("output", (3,), neuron)
     first, second = rng.normal(0.15, 0.3, (12, 6)), rng.normal(0.1, 0.4, (3, 12))

@@ -6,6 +6,7 @@ import csv
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,9 @@ def test_a_difference_is_found(results: tuple[Path, demo.DemoResult], monkeypatc
 
     def wrong(*arguments: Any) -> Record:
         record = ENGINES["reference"](*arguments)
-        record.rasters["lif1"][3, 0, 0] ^= 1
-        return record
+        raster = record.rasters["lif1"].copy()
+        raster[3, 0, 0] ^= 1
+        return replace(record, rasters={**record.rasters, "lif1": raster})
 
     monkeypatch.setitem(ENGINES, "lava", wrong)
     parity = compare_with_lava(load_deployment(results[0] / "network.aspen", "loihi1"), digits().spikes("test")[:, :2])
