@@ -19,11 +19,12 @@ from aspen_emulator.lava import to_lava
 from tests import ROOT
 from tests.networks import float_network
 
-SECONDS = 100.0
+SECONDS = 250.0
+"""The example may have to compile the fast engine first."""
 STANDINS = str(Path(__file__).parent / "standins")
 on_lava = [
     pytest.mark.lava,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not shim.lava_available(), reason="lava-nc is not installed"),
 ]
 
