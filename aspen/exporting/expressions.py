@@ -108,8 +108,8 @@ def check_expression(node: Node, consumer: str, parameters: set[int], used: dict
         raise ModelError(f"{consumer}: its input comes from {node.operation!r} over currents; {MAX_REMEDY}")
     if node.kind == "mixed":
         raise ModelError(
-            f"{consumer}: its input comes from {node.operation!r}, which cannot be exported; "
-            f"feed it straight from a layer or from the input"
+            f"{consumer}: its input comes from {node.operation!r}, which cannot be exported: it is not linear, or acts "
+            f"in place; feed it straight from a layer or from the input"
         )
     if node.is_atom:
         return

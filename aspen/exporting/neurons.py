@@ -20,6 +20,13 @@ NEURONS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynapti
 _RESET_FUNCTIONS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
+_REPLACEMENTS = {
+    "Alpha": "use Synaptic, which has two decays too; after a spike Alpha forgets the input of a step, as no LIF does",
+    "SLSTM": "use RSynaptic",
+    "SConv2dLSTM": "use a Conv2d and Synaptic, or RLeaky with conv2d_channels",
+}
+
+
 @dataclass(frozen=True)
 class Mapped:
     """A neuron layer as a population: the neuron, and what its input and its spikes are multiplied with.
@@ -37,13 +44,14 @@ def check_neuron(name: str, layer: Any) -> None:
     kind = f"{name}: {type(layer).__name__}"
     if type(layer) not in NEURONS:
         allowed = ", ".join(neuron.__name__ for neuron in NEURONS)
-        raise ModelError(f"{kind} cannot be exported, allowed are {allowed}; use one of these")
+        remedy = _REPLACEMENTS.get(type(layer).__name__, "use one of these")
+        raise ModelError(f"{kind} cannot be exported, allowed are {allowed}; {remedy}")
     if has_own_forward(layer):
         raise ModelError(f"{kind} has a forward() of its own, allowed is snnTorch's; remove what was put around it")
     if layer.inhibition:
         raise ModelError(f"{kind} has inhibition=True, which no LIF population does; train with inhibition=False")
     if layer.state_quant:
-        raise ModelError(f"{kind} has state_quant; allowed is False: compile() does the rounding")
+        raise ModelError(f"{kind} has state_quant, allowed is False; train without, compile() does the rounding")
     if isinstance(layer, snntorch.RSynaptic) and not layer.reset_delay:
         raise ModelError(
             f"{kind} has reset_delay=False, which snnTorch 1.0 fails to do; use reset_delay=True, which spikes alike"

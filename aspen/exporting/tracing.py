@@ -372,7 +372,10 @@ class _NeuronHooks:
         node = self.watcher.node(given)
         kind = "spikes" if state == "spk" else "state"
         fits = (node.kind, node.module, node.call) == (kind, self.name, self.calls - 1)
-        return "" if fits and node.operation in ("", state) else f"is given as {state!r} not what it made a step before"
+        if fits and node.operation in ("", state):
+            return ""
+        anew = ": it begins anew at zero, and remembers nothing" if not bool(value.any()) else ""
+        return f"is given as {state!r} not what it made a step before{anew}"
 
     def after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         made = parts(output, Tensor)

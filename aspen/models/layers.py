@@ -13,6 +13,11 @@ from aspen.errors import InputError, ModelError
 STATES = frozenset({"mem", "syn", "spk"})
 """Buffers of neurons that hold their state."""
 
+_INSTEAD = {
+    "LeakyParallel": "use Leaky(reset_mechanism='none'), whose membrane may be negative too",
+    "StateLeaky": "use Leaky(reset_mechanism='none') with beta = exp(-1 / tau), which spikes alike",
+}
+
 
 def show(name: str) -> str:
     """Return a layer's name for a message; the model itself has the empty name."""
@@ -34,7 +39,7 @@ def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
     if not layers:
         raise ModelError(
             f"{type(model).__name__}: found no spiking layer, allowed: a model with snnTorch neurons such as "
-            "snntorch.Leaky; add one"
+            "snntorch.Leaky; add one, or put it in the place of a neuron class of your own"
         )
     for name, module in layers.items():
         _check_steps(name, module)
@@ -53,7 +58,8 @@ def _check_steps(name: str, module: nn.Module) -> None:
         raise ModelError(f"{what} fires on changes, not on its threshold; allowed: neurons such as Leaky; use Leaky")
     if not hasattr(module, "state_function"):
         raise ModelError(
-            f"{what} computes all time steps at once; allowed: neurons that step, such as Leaky; replace it"
+            f"{what} computes all time steps at once; allowed: neurons that step, such as Leaky; "
+            f"{_INSTEAD.get(type(module).__name__, 'replace it')}"
         )
     if hasattr(type(module), "threshold"):
         raise ModelError(

@@ -16,9 +16,12 @@ from aspen.models.probing import read_sample
 from aspen.network.network import Network
 from aspen_emulator.measuring.parity import parity
 from aspen_hardware import compile
+from tests import ROOT
 from tests.real_models.entry import Entry
 
 CHIP = "loihi1"
+PAGE = ROOT / "docs" / "models.md"
+_BEGIN, _END = "<!-- python -m tests.real_models --write -->", "<!-- end -->"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def judge(entry: Entry) -> Verdict:
                 warnings.simplefilter("ignore")
                 return attempt(entry.model())
         except AspenError as error:
-            problems[what] = " ".join(str(error).split())
+            problems[what] = " ".join(str(error).split()).partition(" (and ")[0].replace("|", "/")
             return None
 
     done: dict[str, Any] = {}
@@ -95,3 +98,10 @@ def table(verdicts: list[Verdict]) -> Iterator[str]:
         yield verdict.row
     counts = {way: sum(getattr(v, way) == "ok" for v in verdicts) for way in ("perturb", "fuse", "export", "compile")}
     yield f"| **of {len(verdicts)}** | {' | '.join(str(n) for n in counts.values())} | |"
+
+
+def page_with(lines: list[str]) -> str:
+    """The page, with these lines as its table."""
+    text = PAGE.read_text("utf-8")
+    before, after = text.partition(_BEGIN)[0], text.partition(_END)[2]
+    return f"{before}{_BEGIN}\n{chr(10).join(lines)}\n{_END}{after}"
