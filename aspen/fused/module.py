@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from aspen._base.names import unknown_name
-from aspen.errors import InputError, ModelError
+from aspen.errors import AspenError, InputError, ModelError
 from aspen.fused.hooks import changing_hooks
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
 from aspen.fused.rehearsal import Form, rehearse
+from aspen.models.forms import InputForm
 from aspen.models.layers import show, spiking_layers
+from aspen.models.probing import FIND, find_form
 
 _BATCH_NORMS = ("refuse", "over_time")
 
 
-def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "refuse") -> Fused:
+def fuse(
+    model: nn.Module,
+    sample: Tensor | None = None,
+    *,
+    batch_norm: str = "refuse",
+    arguments: Mapping[str, Any] | None = None,
+) -> Fused:
     """Run a snnTorch model over all time steps at once, for training several times faster.
 
     Each layer gets the inputs of all steps in one call; each spiking layer then steps through time in one compiled loop
@@ -35,10 +44,10 @@ def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "r
     same draws. Hooks on submodules see all steps at once, (time x batch, *shape); those that change values must do so
     for each step and sample alone.
 
-    The model may loop over the first dimension of its input, or do one step (with ``init_hidden``, or taking and
-    returning its states), and what it does between the neurons is free as long as each step and sample is treated
-    alone: dropout, pooling, reshaping and skips are fine. At the first call with a new shape, mode or greater length, a
-    rehearsal with random spikes, on a copy of the model, finds out whether that is so.
+    The model may loop over a dimension of its input, which is found out, or do one step (with ``init_hidden``, or
+    taking and returning its states), and what it does between the neurons is free as long as each step and sample is
+    treated alone: dropout, pooling, reshaping and skips are fine. At the first call with a new shape, mode or greater
+    length, a rehearsal with random spikes, on a copy of the model, finds out whether that is so.
 
     >>> import torch
     >>> from aspen.models import DenseNet
@@ -52,6 +61,7 @@ def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "r
         sample: an input (time, batch, *shape) to rehearse with at once; without, this happens at the first call.
         batch_norm: ``"refuse"`` BatchNorm in training mode, whose statistics the loop takes for each step alone, or
             let it take them ``"over_time"`` and batch, which trains another network. In ``eval()`` mode both agree.
+        arguments: what ``forward`` is given beside its input and the states of its neurons, by name.
 
     Returns:
         a module to be called with all steps, (time, batch, *shape); it returns what the model's loop returns, or for a
@@ -67,7 +77,7 @@ def fuse(model: nn.Module, sample: Tensor | None = None, *, batch_norm: str = "r
         raise InputError("model: found a fused model, allowed is a plain one; use it as it is, or unfuse() it")
     if batch_norm not in _BATCH_NORMS:
         raise InputError(unknown_name("batch_norm", batch_norm, _BATCH_NORMS))
-    fused = Fused(model, batch_norm)
+    fused = Fused(model, batch_norm, arguments)
     if sample is not None:
         fused.check(sample)
     return fused
@@ -95,7 +105,7 @@ def unfuse(fused: nn.Module) -> nn.Module:
 class Fused(nn.Module):
     """What :func:`fuse` returns; made by it alone."""
 
-    def __init__(self, model: nn.Module, batch_norm: str) -> None:
+    def __init__(self, model: nn.Module, batch_norm: str, arguments: Mapping[str, Any] | None = None) -> None:
         layers = spiking_layers(model)
         if "" in layers:
             raise ModelError(
@@ -106,6 +116,7 @@ class Fused(nn.Module):
         super().__init__()
         self.training = training
         self._batch_norm = batch_norm
+        self._layout = InputForm(arguments=dict(arguments or {}))
         self._neurons = [Neuron(name, layer) for name, layer in layers.items()]
         self._forms: dict[tuple[Any, ...], tuple[int, Form]] = {}
         for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
@@ -142,18 +153,19 @@ class Fused(nn.Module):
         """What the model returns for all steps.
 
         Args:
-            inputs: (time, batch, *shape).
+            inputs: all steps, as the model's loop takes them; (time, batch, *shape) for a model that does one.
 
         Raises:
             InputError: the input has no steps or samples.
             ModelError: the model cannot be fused.
         """
         form = self.check(inputs)
-        with self._running(len(inputs)), changing_hooks(self.plain) as changing:
-            made = form.call(self.plain, inputs)
+        frames = form.layout.frames(inputs)
+        with self._running(len(frames)), changing_hooks(self.plain) as changing:
+            made = form.call(self.plain, frames)
         if changing:  # these count in the rehearsal too
             form = self.check(inputs, tuple(changing))
-        return form.restore(made, len(inputs))
+        return form.restore(made, len(frames))
 
     def check(self, inputs: Tensor, hooks: tuple[int, ...] = ()) -> Form:
         """Rehearse with inputs like these (time, batch, *shape), unless that was done; see :func:`fuse`.
@@ -164,12 +176,36 @@ class Fused(nn.Module):
             found = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
             raise InputError(f"inputs: found {found}, allowed is a tensor (time, batch, *shape) with 1 step or more")
         self._check_batch_norm()
-        key = (self.training, inputs.shape[2:], inputs.dtype, inputs.device, hooks)
+        layout = self._layout
+        try:
+            return self._rehearsed(inputs, hooks, layout)
+        except ModelError:
+            other = self._other_layout(inputs)
+            if other is None:
+                raise
+            made = self._rehearsed(inputs, hooks, other)
+            self._layout = other
+            return made
+
+    def _rehearsed(self, inputs: Tensor, hooks: tuple[int, ...], layout: InputForm) -> Form:
+        frames = layout.frames(inputs)
+        key = (self.training, frames.shape[2:], frames.dtype, frames.device, hooks, layout.time_axis, layout.batch_axis)
         known, form = self._forms.get(key, (0, None))
-        if form is None or known < len(inputs):
-            form = rehearse(self.plain, [neuron.name for neuron in self._neurons], inputs, bool(hooks))
-            self._forms[key] = (len(inputs), form)
+        if form is None or known < len(frames):
+            form = rehearse(self.plain, [neuron.name for neuron in self._neurons], frames, bool(hooks), layout)
+            self._forms[key] = (len(frames), form)
         return form
+
+    def _other_layout(self, inputs: Tensor) -> InputForm | None:
+        """Another axis over which the model loops, found by running it; None where there is none."""
+        if not inputs.is_floating_point():
+            return None
+        try:
+            found = find_form(self.plain, torch.rand_like(inputs), FIND, self._layout.arguments)
+        except AspenError:
+            return None
+        axes = (found.time_axis, found.batch_axis)
+        return found if found.kind == "loop" and axes != (self._layout.time_axis, self._layout.batch_axis) else None
 
     def _check_batch_norm(self) -> None:
         if self._batch_norm == "over_time":

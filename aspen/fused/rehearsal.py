@@ -9,7 +9,6 @@ answers are random and have nothing to do with the input.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from aspen.fused.neurons import Neuron
 from aspen.fused.passes import given_states, replaced, shown
 from aspen.fused.restoring import Restore, close, find_restore
 from aspen.models.copying import copy_of
+from aspen.models.forms import InputForm, required_arguments
 from aspen.models.operations import DROPOUTS, LOOKS, operation_name, parts
 
 BATCH = 3
@@ -37,26 +37,29 @@ class Form:
         loops: whether ``forward`` loops over time; otherwise it does one step.
         states: how many states ``forward`` asks for, beside the input.
         restore: what turns the merged return value into the loop's.
+        layout: where a loop has time and batch, and what ``forward`` is given beside.
     """
 
     loops: bool
     states: int
     restore: Restore
+    layout: InputForm
 
-    def call(self, model: nn.Module, inputs: Tensor) -> Any:
+    def call(self, model: nn.Module, frames: Tensor) -> Any:
         """What the model makes of all steps as one, its neurons running them in one call; :attr:`restore` follows."""
-        return call_merged(model, inputs, self.loops, self.states)
+        return call_merged(model, frames, self.loops, self.states, self.layout)
 
 
-def call_merged(model: nn.Module, inputs: Tensor, loops: bool, states: int) -> Any:
+def call_merged(model: nn.Module, frames: Tensor, loops: bool, states: int, layout: InputForm) -> Any:
     """What the model returns when all steps are given as one, in a batch of time x batch."""
-    merged = inputs.flatten(0, 1)
-    return model(merged.unsqueeze(0)) if loops else model(merged, *_empty_states(inputs, states))
+    merged = frames.flatten(0, 1)
+    if loops:
+        return model(*layout.given(merged.unsqueeze(0)), **layout.arguments)
+    return model(merged, *_empty_states(frames, states), **layout.arguments)
 
 
 def _empty_states(inputs: Tensor, states: int) -> list[Tensor]:
-    dtype = inputs.dtype if inputs.is_floating_point() else torch.get_default_dtype()
-    return [torch.zeros(0, dtype=dtype, device=inputs.device)] * states
+    return InputForm(states=states).empty_states(inputs)
 
 
 class _OtherForm(ModelError):
@@ -178,14 +181,17 @@ class _Rehearsal:
         )
 
 
-def rehearse(model: nn.Module, neurons: list[str], inputs: Tensor, hooks: bool = False) -> Form:
+def rehearse(
+    model: nn.Module, neurons: list[str], inputs: Tensor, hooks: bool = False, layout: InputForm | None = None
+) -> Form:
     """Find the model's form, in the mode (training or not) in which it is.
 
     Args:
         model: the model; a copy of it runs.
         neurons: names of its spiking layers.
-        inputs: (time, batch, *shape), whose number of steps, shape, type and device count.
+        inputs: frames (time, batch, *shape), whose number of steps, shape, type and device count.
         hooks: whether forward hooks run too; those that only look would see what is made up here.
+        layout: where a loop has time and batch, and what ``forward`` is given beside; default: time first.
 
     Raises:
         ModelError: the model cannot be fused.
@@ -196,24 +202,28 @@ def rehearse(model: nn.Module, neurons: list[str], inputs: Tensor, hooks: bool =
     sample = _sample(inputs, steps)
     watch = _Watch(twin)
     run = _Rehearsal(steps, [Neuron(name, layers[name]) for name in neurons], watch)
-    wanted = _required_states(twin)
+    layout = layout or InputForm()
+    wanted = len(required_arguments(twin, layout.arguments))
     with torch.random.fork_rng(devices=[]), replaced(run.forwards()), watch:
-        loops, looped, expected = _run_loop(twin, run, sample, wanted, inputs)
-        made = _run_merged(twin, run, sample, loops, wanted)
+        loops, looped, expected = _run_loop(twin, run, sample, wanted, inputs, layout)
+        made = _run_merged(twin, run, sample, loops, wanted, layout)
     _compare(run, expected)
     restore = find_restore(f"{type(model).__name__}.forward()", looped, made, steps, BATCH)
-    return Form(loops, wanted, restore)
+    return Form(loops, wanted, restore, layout)
 
 
 def _run_loop(
-    twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int, inputs: Tensor
+    twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int, inputs: Tensor, layout: InputForm
 ) -> tuple[bool, Any, dict[str, list[Tensor]]]:
     """Step by step: whether the model loops itself, what it returned, and the inputs of its neurons."""
     problems, reached = [], False
     for loops in (True, False):
         run.start(looped=True)
         try:
-            returned = twin(sample) if loops else _step_through(twin, run, sample, states)
+            if loops:
+                returned = twin(*layout.given(sample), **layout.arguments)
+            else:
+                returned = _step_through(twin, run, sample, states, layout)
         except _OtherForm as error:
             problems.append(str(error))
             continue
@@ -248,11 +258,11 @@ def _repeats_one_input(twin: nn.Module, run: _Rehearsal, inputs: Tensor) -> bool
     return any(len(seen) > 1 for seen in run.inputs.values())
 
 
-def _run_merged(twin: nn.Module, run: _Rehearsal, sample: Tensor, loops: bool, states: int) -> Any:
+def _run_merged(twin: nn.Module, run: _Rehearsal, sample: Tensor, loops: bool, states: int, layout: InputForm) -> Any:
     """What the model returns for all steps as one."""
     run.start(looped=False)
     try:
-        return call_merged(twin, sample, loops, states)
+        return call_merged(twin, sample, loops, states, layout)
     except ModelError as error:
         if not isinstance(error, _OtherForm):
             raise
@@ -266,11 +276,11 @@ def _run_merged(twin: nn.Module, run: _Rehearsal, sample: Tensor, loops: bool, s
     )
 
 
-def _step_through(twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int) -> Any:
+def _step_through(twin: nn.Module, run: _Rehearsal, sample: Tensor, states: int, layout: InputForm) -> Any:
     given = _empty_states(sample, states)
     returned: list[Any] = []
     for step in sample:
-        made = twin(step, *given)
+        made = twin(step, *given, **layout.arguments)
         if len(returned) == 0 and any(len(seen) > 1 for seen in run.inputs.values()):
             raise _OtherForm("it calls neurons several times; let it loop over an input (time, batch, *shape)")
         returned.append(made)
@@ -328,10 +338,3 @@ def _copy(model: nn.Module, hooks: bool) -> nn.Module:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
     return twin
-
-
-def _required_states(model: nn.Module) -> int:
-    """How many arguments ``forward`` asks for beside the input."""
-    parameters = inspect.signature(model.forward).parameters.values()
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return max(sum(p.kind in positional and p.default is inspect.Parameter.empty for p in parameters) - 1, 0)

@@ -21,6 +21,7 @@ def _stacked_second(made: Tensor, steps: int) -> Tensor:
 _FORMS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "steps first": lambda made, steps: made.squeeze(0).unflatten(0, (steps, -1)),
     "steps second": _stacked_second,
+    "steps last": lambda made, steps: made.squeeze(-1).unflatten(0, (steps, -1)).movedim(0, -1),
     "each step": lambda made, steps: made.unflatten(0, (steps, -1)),
     "sum": lambda made, steps: made.unflatten(0, (steps, -1)).sum(0),
     "mean": lambda made, steps: made.unflatten(0, (steps, -1)).mean(0),
@@ -82,6 +83,8 @@ def _applies(form: str, made: Tensor, merged: int) -> bool:
         return made.ndim > 1 and made.shape[:2] == (1, merged)
     if form == "steps second":
         return made.ndim > 1 and made.shape[:2] == (merged, 1)
+    if form == "steps last":
+        return made.ndim > 1 and (made.shape[0], made.shape[-1]) == (merged, 1)
     return made.ndim > 0 and made.shape[0] == merged
 
 

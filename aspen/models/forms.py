@@ -75,6 +75,15 @@ class InputForm:
         """Whether every time step has the same input."""
         return self.kind == "static" and not self.encoder
 
+    @property
+    def sample_axis(self) -> int | None:
+        """Which axis of a sample is time: of what ``forward`` is given, or of its steps stacked; None: it has none."""
+        return 0 if self.kind == "step" else self.time_axis
+
+    def sample(self, frames: Tensor) -> Tensor:
+        """Frames as :func:`aspen.export` and :func:`aspen.fuse` take a sample."""
+        return frames if self.kind == "step" else self.given(frames)[0]
+
     def given(self, frames: Tensor) -> list[Tensor]:
         """What ``forward`` is given, call by call, for frames (time, batch, *shape); last what its encoder makes."""
         if self.encoder:
@@ -84,6 +93,12 @@ class InputForm:
             return [frames if axes == (0, 1) else frames.movedim((0, 1), axes).contiguous()]  # type: ignore[arg-type]
         steps = list(frames[:1] if self.kind == "static" else frames)
         return steps if self.batch_axis == 0 else [step.movedim(0, self.batch_axis).contiguous() for step in steps]
+
+    def frames(self, given: Tensor) -> Tensor:
+        """Frames (time, batch, *shape) of what ``forward`` is given where it loops; elsewhere ``given`` is that."""
+        if self.kind != "loop" or (self.time_axis, self.batch_axis) == (0, 1):
+            return given
+        return given.movedim((self.time_axis, self.batch_axis), (0, 1))  # type: ignore[arg-type]
 
     def call(self, model: nn.Module, given: Sequence[Tensor]) -> Any:
         """What the model returns for what :meth:`given` made.

@@ -72,6 +72,25 @@ def read_sample(
     return form, frames
 
 
+def form_of_frames(model: nn.Module, frames: Tensor, arguments: Mapping[str, Any] | None = None) -> InputForm | None:
+    """The form in which a model takes frames (time, batch, *shape), laid out in one way or another; None if in none.
+
+    Raises:
+        InputError: an argument is not allowed.
+    """
+    tries: list[tuple[InputForm, int | str | None]] = [(InputForm(), FIND), (InputForm("step", None, 0), 0)]
+    tries += [(InputForm("loop", axis, 0), FIND) for axis in sorted({1, frames.ndim - 1})]
+    tries.append((InputForm("static", None, 0), None))
+    for wanted, axis in tries:
+        try:
+            found = find_form(model, wanted.sample(frames), axis, arguments)
+        except ModelError:
+            continue
+        if (found.kind, found.time_axis, found.batch_axis) == (wanted.kind, wanted.time_axis, wanted.batch_axis):
+            return found
+    return None
+
+
 def check_sample(sample: object) -> None:
     """Refuse what is no sample.
 

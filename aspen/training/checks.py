@@ -16,6 +16,7 @@ from aspen.models.copying import copy_of
 from aspen.models.layers import check_weights, hidden_layers, spiking_layers
 from aspen.thresholds.learned_dial import dialled_layers
 from aspen.thresholds.perturbation import perturbed_layers
+from aspen.training.framed import form_for, framed
 from aspen.training.loss import scores_of
 from aspen.training.processes import rank_and_world
 from aspen.training.recipes import Recipe
@@ -115,8 +116,10 @@ def _check_answer(model: nn.Module, data: Dataset) -> None:
     size = next(n for n in (2, 3, 4) if n not in (len(inputs), data.classes))  # which tells the axes apart
     inputs = inputs.repeat_interleave(size, dim=1)
     twin = copy_of(model).eval()
+    frames = inputs.to(next(twin.parameters()))
+    form = form_for(model, frames)
     try:
-        answer = twin(inputs.to(next(twin.parameters())))
+        answer = framed(twin, twin, form, frames)(frames)
     except _OF_THE_MODEL as error:
         if isinstance(error, AspenError):
             raise

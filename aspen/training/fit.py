@@ -18,6 +18,7 @@ from aspen.models.ready import normalises_over_time
 from aspen.storage.outputs import check_output
 from aspen.training.checks import check_training
 from aspen.training.fitted import Fitted as Fitted
+from aspen.training.framed import form_for, framed
 from aspen.training.history import Report
 from aspen.training.measuring import evaluate as evaluate
 from aspen.training.processes import begin_alike, rank_and_world
@@ -62,7 +63,8 @@ def fit(
     >>> fitted.export().save("net.aspen")  # the network, its encoder and, where one was learned, its dial
 
     Args:
-        model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode.
+        model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode. It may take its
+            input with the batch first or with time last, or do one time step: that is found out.
         data: what to learn: a data set, or what :func:`aspen.data.arrays` makes one of: (X, y), (X, y, subjects), a
             PyTorch data set or a ``DataLoader``. That is always split alike, whatever the ``seed``; the progress bar
             and ``str(fitted.data)`` say how, and which encoder was chosen. Another split or encoder, and samples that
@@ -106,7 +108,9 @@ def fit(
     if checkpoint is not None:
         check_output(checkpoint)
     sample = torch.from_numpy(data.encode(data.train.values[:1], seed=0)).to(next(model.parameters()))
-    task = Task(model, _runner(model, sample, fused, batch_norm), data, sample, seed)
+    form = form_for(model, sample)
+    runner = framed(model, _runner(model, form.sample(sample), fused, batch_norm), form, sample)
+    task = Task(model, runner, data, sample, seed, form)
     trainer = Trainer(task, chosen, checkpoint=checkpoint, resume=resume, log=log)
     is_first = rank_and_world()[0] == 0
     shown = progress if callable(progress) or is_first else False

@@ -17,6 +17,7 @@ from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.network.readout import NO_ANSWER, answers
 from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
+from aspen.training.framed import Runner, form_for, framed
 from aspen.training.history import Epoch
 from aspen.training.inputs import batch_of
 from aspen.training.loss import scores_of
@@ -100,7 +101,7 @@ def _dialled(stage: Stage, setting: float) -> Iterator[None]:
         set_threshold_scale(model, before)
 
 
-def _count(model: nn.Module, runner: nn.Module, inputs: Array, labels: Array) -> Counted:
+def _count(model: nn.Module, runner: Runner, inputs: Array, labels: Array) -> Counted:
     """In eval mode."""
     was_training = model.training
     model.eval()
@@ -129,5 +130,7 @@ def evaluate(model: nn.Module, data: Dataset, part: str) -> tuple[float, float]:
         InputError: there is no such part, or its labels or encoded samples do not fit.
     """
     labels = as_labels(f"{part} labels", data.part(part).labels, classes=data.classes)
-    found = _count(model, model, data.spikes(part), labels)
+    inputs = data.spikes(part)
+    few = batch_of(inputs, slice(0, 2), next(model.parameters()))
+    found = _count(model, framed(model, model, form_for(model, few), few), inputs, labels)
     return found.accuracy, found.spikes

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aspen.exporting import export
+from aspen.models.forms import InputForm
 from aspen.models.layers import hidden_layers, population_name
 from aspen.training.recipes import Recipe
 
@@ -56,13 +57,14 @@ def _rates(steps: list[Tensor], batch: int) -> Tensor:
     return 100 * whole.mean(dim=0)
 
 
-def operation_costs(model: nn.Module, sample: Tensor) -> dict[str, Tensor]:
+def operation_costs(model: nn.Module, frames: Tensor, form: InputForm | None = None) -> dict[str, Tensor]:
     """Synaptic operations that a spike of each hidden neuron causes, in units of their mean: layer -> (n,).
 
     Raises:
         ModelError: the model cannot be exported, so that its synapses cannot be counted.
     """
-    network = export(model, sample)
+    form = form or InputForm()
+    network = export(model, form.sample(frames), time_axis=form.sample_axis, arguments=form.arguments)
     found = {}
     for name in hidden_layers(model):
         own = [c.fan_out() for c in network.outgoing(population_name(name))]

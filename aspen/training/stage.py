@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, cos, isfinite, pi
 from typing import Any
 
@@ -24,11 +24,13 @@ from aspen._base.arrays import Array
 from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
 from aspen.errors import TrainingError
+from aspen.models.forms import InputForm
 from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.thresholds.learned_dial import LearnedDial, learn_dial
 from aspen.thresholds.perturbation import attach_perturbation
 from aspen.training.averaging import RunningAverage, fresh_statistics
+from aspen.training.framed import Runner
 from aspen.training.inputs import batch_of, training_inputs
 from aspen.training.loss import draw_knobs, price_of, scores_of
 from aspen.training.penalties import SpikePenalty, operation_costs
@@ -41,17 +43,19 @@ class Task:
     """What is trained, on what.
 
     Args:
-        model: the user's model; ``runner`` is what is called, the model itself or its fused self.
+        model: the user's model; ``runner`` is what is called with frames, the model itself or its fused self.
         data: what to learn.
         sample: an encoded input, (time, 1, *shape).
         seed: of everything random.
+        form: how the model takes its input.
     """
 
     model: nn.Module
-    runner: nn.Module
+    runner: Runner
     data: Dataset
     sample: Tensor
     seed: int
+    form: InputForm = field(default_factory=InputForm)
 
 
 class Stage:
@@ -68,8 +72,10 @@ class Stage:
         self.task, self.recipe, self.index, self.before = task, recipe, index, before
         self.rank, self.world = rank_and_world()
         self.hidden = hidden_layers(task.model)
-        like_two_steps = torch.ones_like(task.sample[:2])
-        costs = operation_costs(task.model, like_two_steps) if recipe.cost == "operations" else None
+        costs = None
+        if recipe.cost == "operations":
+            few = task.sample if task.form.steps else task.sample[:2]
+            costs = operation_costs(task.model, torch.ones_like(few), task.form)
         self.penalty = SpikePenalty(recipe, costs)
         self.dial = None if recipe.dial is None else self._attach(recipe.dial)
         self.frozen = recipe.dial is not None and recipe.dial.frozen
@@ -84,7 +90,7 @@ class Stage:
     def _attach(self, dial: DialTraining) -> LearnedDial:
         return learn_dial(
             self.task.model,
-            self.task.sample,
+            self.task.form.sample(self.task.sample),
             slope=dial.slope,
             offset=dial.offset,
             jitter=dial.jitter,

@@ -19,6 +19,7 @@ from aspen.exporting import export
 from aspen.network.files import NETWORK
 from aspen.network.network import Network
 from aspen.storage.file import AspenFile
+from aspen.training.framed import form_for
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ class Trained(Brief):
         """
         like = next(model.parameters())
         sample = _telling(data.spikes("validation"))
-        network = export(model, torch.from_numpy(sample).to(like.device, like.dtype))
+        frames = torch.from_numpy(sample).to(like.device, like.dtype)
+        form = form_for(model, frames)
+        network = export(model, form.sample(frames), time_axis=form.sample_axis, arguments=form.arguments)
         if network.input.is_analog:
             network = network.with_input_peak(data.input_peak)
         if profile is not None:

@@ -67,7 +67,7 @@ def judge(entry: Entry) -> Verdict:
 
 
 def _fused(model: nn.Module, entry: Entry) -> bool:
-    aspen.fuse(model.train(), entry.inputs())
+    aspen.fuse(model.train(), entry.inputs(), **entry.arguments)
     return True
 
 

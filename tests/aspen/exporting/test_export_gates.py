@@ -61,7 +61,7 @@ def test_a_maximum_over_spikes_is_exact_and_the_knob_leaves_it_alone(pool: Any, 
     dialled = run(turned, given, 2.0, record="spikes").rasters
     equal_to = parity(model, turned, None, given).differences[0]
     assert dialled["layer1"].sum() == equal_to.spikes_before
-    source = torch.from_numpy(dialled["layer1"]).float().flatten(0, 1)
+    source = torch.tensor(dialled["layer1"]).float().flatten(0, 1)
     gate = dialled["layer1.pool"].reshape(STEPS * BATCH, *network["layer1.pool"].shape)
     np.testing.assert_array_equal(gate, pool()(source).numpy())
 
@@ -73,7 +73,7 @@ def test_a_gate_is_compiled_and_no_dial_moves_it() -> None:
     given = sample.numpy().astype(np.uint8)
     for scale in (1.0, 0.5, 3.0):
         rasters = run(deployment, given, scale, record="spikes").rasters
-        source = torch.from_numpy(rasters["layer1"]).float().flatten(0, 1)
+        source = torch.tensor(rasters["layer1"]).float().flatten(0, 1)
         made = functional.max_pool2d(source, 2).numpy().reshape(rasters["layer1.pool"].shape)
         np.testing.assert_array_equal(rasters["layer1.pool"], made)
     assert list(DialProfile.uniform(network).slopes) == ["layer1"]
