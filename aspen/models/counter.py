@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import snntorch
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -25,6 +24,7 @@ from aspen.models.effective import (
     products,
     reach_of,
 )
+from aspen.models.layers import is_spiking
 from aspen.models.operations import operation_name, parts
 from aspen.models.tallies import NeuronTally, SynapseTally
 
@@ -54,7 +54,7 @@ class Counter(TorchFunctionMode):
         for name, module in self.model.named_modules():
             if any(name.startswith(f"{outer}.") for outer in inside):
                 continue
-            if isinstance(module, snntorch.SpikingNeuron):
+            if is_spiking(module):
                 self.neurons[name] = NeuronTally(module, not hasattr(module, "state_function"), False)
                 inside.append(name)
                 self.dynamics.add(name)
@@ -186,8 +186,12 @@ class Counter(TorchFunctionMode):
 
     def _name(self, weight: Tensor, name: str) -> str:
         """The layer of a product: that of its weights, else the module that computes it."""
-        known = self.names.get(id(weight))
+        known = self.names.get(id(self._stored(weight)))
         return known.removesuffix(".weight") if known else self.stack[-1] or name
+
+    def _stored(self, weight: Tensor) -> Tensor:
+        """The parameter that a tensor is a view of, such as its transpose."""
+        return weight if weight._base is None else weight._base
 
     def _weigh(self, layer: str, name: str, func: Any, given: Tensor, weight: Tensor, options: Any) -> None:
         fixed = id(weight) in self.names
@@ -209,7 +213,7 @@ class Counter(TorchFunctionMode):
 
     def _multiply(self, name: str, args: Any) -> None:
         a, b = args[:2] if name != "__rmatmul__" else (args[1], args[0])
-        weight = next((each for each in (b, a) if id(each) in self.names), None)
+        weight = next((each for each in (b, a) if id(self._stored(each)) in self.names), None)
         layer = self._name(weight, name) if weight is not None else f"{self.stack[-1]}.{name}".lstrip(".")
         others = [each for each in (a, b) if each is not weight]
         entry = self.synapses.setdefault(layer, SynapseTally("dense", order=self._tick()))

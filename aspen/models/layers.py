@@ -35,7 +35,7 @@ def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model: found {type(model).__name__}, allowed: torch.nn.Module; pass a model")
-    layers = {name: module for name, module in model.named_modules() if _is_spiking(module)}
+    layers = {name: module for name, module in model.named_modules() if is_spiking(module)}
     if not layers:
         raise ModelError(
             f"{type(model).__name__}: found no spiking layer, allowed: a model with snnTorch neurons such as "
@@ -46,7 +46,8 @@ def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
     return layers
 
 
-def _is_spiking(module: nn.Module) -> bool:
+def is_spiking(module: nn.Module) -> bool:
+    """Whether a module is a layer of snnTorch's neurons, of whatever kind."""
     from_snntorch = any(cls.__module__.startswith("snntorch._neurons") for cls in type(module).__mro__)
     return from_snntorch and hasattr(module, "threshold")
 

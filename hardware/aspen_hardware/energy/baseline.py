@@ -56,6 +56,7 @@ from aspen._base.tables import Table, Tabled
 from aspen.errors import ChipError, InputError
 from aspen.network.connections import Connection
 from aspen.network.given import as_network
+from aspen.network.layered import LayerCounts
 from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
@@ -222,14 +223,58 @@ def ann_baseline(
         raise InputError("network: found no weight other than zero, allowed is at least one; train the network first")
     design = read_chip(DESIGN) if chip is None else chip
     counts = _counts(network, DATAFLOWS[dataflow], shares)
+    return _cost(
+        design,
+        counts,
+        frames,
+        dataflow=dataflow,
+        density={name: share for name, share in shares.items() if share < 1},
+        synapses=network.n_synapses,
+        weights=sum(int(np.count_nonzero(connection.weight)) for connection in network.summed),
+    )
+
+
+def ann_of_layers(counts: LayerCounts) -> AnnCost:
+    """The same for a model of which only counts by layer are known: evaluated once, every operand moved once.
+
+    Raises:
+        InputError: it has no weight other than zero.
+    """
+    synapses = sum(layer.synapses for layer in counts.synapses)
+    if synapses == 0:
+        raise InputError("model: found no weight other than zero, allowed is at least one; train the model first")
+    neurons = sum(layer.neurons for layer in counts.neurons) + sum(s.targets for s in counts.synapses if s.last)
+    each: dict[str, float] = {
+        "inputs": counts.inputs,
+        "macs": synapses,
+        "weights": sum(min(layer.weights, layer.synapses) for layer in counts.synapses),
+        "activations": sum(layer.sources for layer in counts.synapses),
+        "sums": 0,
+        "neurons": neurons,
+        "written": neurons,
+    }
+    stored = sum(layer.weights for layer in counts.synapses)
+    return _cost(read_chip(DESIGN), each, 1, dataflow="ideal", density={}, synapses=synapses, weights=stored)
+
+
+def _cost(
+    design: Chip,
+    counts: Mapping[str, float],
+    frames: int,
+    *,
+    dataflow: str,
+    density: Mapping[str, float],
+    synapses: int,
+    weights: int,
+) -> AnnCost:
     return AnnCost(
         chip=design.name,
         frames=frames,
         dataflow=dataflow,
-        density={name: share for name, share in shares.items() if share < 1},
-        synapses=network.n_synapses,
+        density=density,
+        synapses=synapses,
         neurons=round(counts["neurons"]),
-        weights=sum(int(np.count_nonzero(connection.weight)) for connection in network.summed),
+        weights=weights,
         parts=tuple(_parts(_prices(design), counts, frames)),
         synaptic_operation=design.energies["synaptic_operation"],
     )

@@ -22,7 +22,7 @@ energies: low and high of a sum are those of the scenarios, each summed whole, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -32,10 +32,7 @@ from aspen.network.network import Network
 from aspen.network.record import Record, check_counts
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.ranges import ByScenario, Range
-from aspen_hardware.chips.schema import POWER_RULES
 from aspen_hardware.energy.costs import (
-    PRICED_AS,
-    WORDS,
     active_counts,
     busy_seconds,
     late_steps,
@@ -44,18 +41,20 @@ from aspen_hardware.energy.costs import (
 )
 from aspen_hardware.energy.crossbar import Crossbar
 from aspen_hardware.energy.cycles import Work, work
+from aspen_hardware.energy.entries import (
+    NOT_COVERED,
+    absent,
+    assumed_figures,
+    assumed_time,
+    elsewhere,
+    entry,
+    unpriced,
+)
 from aspen_hardware.energy.hops import HOPS, Ways, has_mesh, sent, ways_on
 from aspen_hardware.energy.prices import price_in_run
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.placement import Placement, place
 from aspen_hardware.placing.resets import compartments_of
-
-NOT_COVERED = (
-    "encoding the input, reading out the result, and the host computer",
-    "loading weights, configuring the chip, and resetting it between samples",
-)
-_RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south", "crossbar_operation", "leak_operation")
-"""Kinds of event that most runs do not have: missing figures for them are named only where there are some."""
 
 
 def energy_model(
@@ -131,11 +130,11 @@ def energy_model(
         entries=entries,
         static=static,
         missing=(
-            *_absent(entries, chip, lambda event: _unpriced(chip, event)),
+            *absent(entries, chip, lambda event: unpriced(chip, event)),
             *unclocked,
             *_no_static(chip, seconds, static),
         ),
-        elsewhere=tuple(_absent(entries, chip, lambda event: _elsewhere(chip, event))),
+        elsewhere=tuple(absent(entries, chip, lambda event: elsewhere(chip, event))),
         not_covered=tuple(filter(None, (late, *_not_covered(record, chip, ways)))),
         timing=timing,
         first_layer=_first_layer(record.network, chip),
@@ -173,33 +172,12 @@ def _entries(record: Record, chip: Chip, ways: Ways, placement: Placement) -> It
     crossbar = Crossbar.of(chip)
     for where, event, count, kind in _events(record, ways):
         figure = price_in_run(chip, event, kind)
-        yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
+        yield entry(chip, where, event, count, None if figure is None else figure.times(count))
     for where, event, count in crossbar.operations(record, placement) if crossbar is not None else ():
         figure = price_in_run(chip, event)
-        yield _entry(chip, where, event, count, None if figure is None else figure.times(count))
+        yield entry(chip, where, event, count, None if figure is None else figure.times(count))
     for name in record.network.order:
         yield from _updates(record, chip, name)
-
-
-def _entry(
-    chip: Chip, where: str, event: str, count: int, joules: ByScenario | None, counts: Mapping[str, int] | None = None
-) -> Entry:
-    return Entry(
-        where, event, count, joules, counts or {}, tuple(_elsewhere(chip, event)), tuple(_unpriced(chip, event))
-    )
-
-
-def _elsewhere(chip: Chip, event: str) -> dict[str, str]:
-    """Scenarios that have the energy of an event in that of another, and where."""
-    if event == "synaptic_operation" and Crossbar.of(chip) is not None:
-        return dict.fromkeys(chip.scenarios, "in the operations of the crossbar, which does them all, used or not")
-    return chip.elsewhere(event)
-
-
-def _unpriced(chip: Chip, event: str) -> dict[str, str]:
-    """Scenarios that have no energy of an event, and why."""
-    reasons, elsewhere = chip.unpriced(PRICED_AS.get(event, event)), _elsewhere(chip, event)
-    return {name: why for name, why in reasons.items() if name not in elsewhere}
 
 
 def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
@@ -219,7 +197,7 @@ def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
         joules = None
         if figure is not None:
             joules = ByScenario({s: one.times(by_scenario[s]) for s, one in figure.of.items()}, figure.usual)
-        yield _entry(chip, name, event, counts[usual], joules, by_scenario if len(active) > 1 else None)
+        yield entry(chip, name, event, counts[usual], joules, by_scenario if len(active) > 1 else None)
 
 
 def _events(record: Record, ways: Ways) -> Iterator[tuple[str, str, int, str]]:
@@ -262,53 +240,16 @@ def _share(chip: Chip, placement: Placement, static: Range | ByScenario | None) 
 
 
 def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placement) -> Iterator[str]:
-    if timing == "measured":
-        figure = chip.figures["measured_step"]
-        yield f"a step takes as long as measured: {figure.value:g} {figure.unit} ({figure.source})"
-        if figure.low < figure.high:
-            yield f"its range: {figure.low:g} to {figure.high:g} {figure.unit}, measured on other programs"
-    elif timing == "work" and "measured_step" not in chip.figures:
-        yield "a step takes as long as its work"
-    elif timing == "work":
-        yield "a step takes at least the published times of its operations, at most what was measured on the chip"
-    elif step_time is not None:
-        yield f"a step takes {step_time:g} s, as given"
-    elif "step_time" in chip.figures:
-        figure = chip.figures["step_time"]
-        yield f"a step takes {figure.value:g} {figure.unit}, the tick of real time ({figure.source})"
+    yield from assumed_time(chip, timing, step_time)
     row = chip.section("crossbar").get("operations_per_spike")
     if row is not None:
         yield f"each spike makes the crossbar do {row.value:g} operations, whatever its fan-out ({row.source})"
     if placement.chips_used > 1:
         yield f"the network needs {placement.chips_used} chips, and nothing is spent between them"
-    if chip.powered:
-        yield f"{POWER_RULES[chip.powered['rule']]} ({chip.powered['source']})"
-    for name, scenario in chip.scenarios.items():
-        part = "typical" if name == chip.usual else "as the other end of the range"
-        yield f"energies {part}: {name}, {scenario.title}"
+    yield from assumed_figures(chip)
     if has_mesh(chip):
         yield "cores are used in the order of the placement, four to a tile, tiles in rows of eight"
         yield "packets of the input come the longest way that the mesh has to their cores: where they enter is unknown"
-
-
-def _absent(entries: tuple[Entry, ...], chip: Chip, reasons: Callable[[str], Mapping[str, str]]) -> Iterator[str]:
-    """Lines on the events that scenarios have no energy for, by reason.
-
-    Args:
-        entries: of the run.
-        chip: whose scenarios.
-        reasons: event -> scenario without an energy -> why.
-    """
-    told: dict[tuple[str, str], list[str]] = {}
-    for event in WORDS:
-        count = sum(entry.count for entry in entries if entry.event == event)
-        scenarios: dict[str, list[str]] = {}
-        for name, why in reasons(event).items() if count or event not in _RARE else ():
-            scenarios.setdefault(why, []).append(name)
-        for why, names in scenarios.items():
-            which = "" if len(names) == max(len(chip.scenarios), 1) else f" in {' and '.join(names)}"
-            told.setdefault((which, why), []).append(f"{count:,} {WORDS[event]}")
-    yield from (f"{', '.join(events)}{which}: {why}" for (which, why), events in told.items())
 
 
 def _not_covered(record: Record, chip: Chip, ways: Ways) -> Iterator[str]:

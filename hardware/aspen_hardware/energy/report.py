@@ -58,7 +58,7 @@ class EnergyReport(Tabled):
         chip: name of the chip.
         samples, steps: inferences, and time steps of each.
         seconds: time of the whole run; ``None`` where unknown.
-        cores_used: cores that the network takes.
+        cores_used: cores that the network takes; 0 where it was not placed.
         synapses: weights other than zero in the network.
         entries: dynamic energy by place and kind of event, whole run.
         static: static energy of the whole run; ``None`` where unknown.
@@ -92,7 +92,9 @@ class EnergyReport(Tabled):
 
     @property
     def in_use(self) -> str:
-        """Cores, and where there are several, chips."""
+        """Cores, and where there are several, chips; of counts by layer no core is known."""
+        if not self.cores_used:
+            return "not placed" if self.chips_used == 1 else f"not placed, {self.chips_used} chips for its neurons"
         cores = f"{self.cores_used} core{'s' if self.cores_used > 1 else ''}"
         return f"{cores} in use" if self.chips_used == 1 else f"{cores} of {self.chips_used} chips in use"
 
