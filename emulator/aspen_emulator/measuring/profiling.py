@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from aspen_hardware.energy.baseline import AnnCost, ann_baseline, ann_of_layers
 from aspen_hardware.energy.counted import energy_of_layers
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.placing.resets import with_resets_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,21 +87,41 @@ def profile(
     priced = _chips(chips)
     given = _as_tensor(model, inputs)
     counted = count_model(model, given, time_axis=time_axis, arguments=arguments)
-    record, why = None, "exported=False"
+    ran, why = None, "exported=False"
     if exported is not False:
-        record, why = _as_network(model, given, counted.layers, time_axis, arguments, exported is True)
-    energy, unpriced = _energies(counted.layers if record is None else record, priced, step_time)
+        ran, why = _as_network(model, given, counted.layers, time_axis, arguments, exported is True)
+    energy, unpriced = _energies(counted.layers if ran is None else ran, priced, step_time)
     return Profile(
         model=type(model).__name__,
-        counts=counted.layers if record is None else layers_of(record),
-        exact=record is not None,
+        counts=counted.layers if ran is None else layers_of(ran.record),
+        exact=ran is not None,
         why=why,
-        notes=counted.approximate if record is None else (),
+        notes=counted.approximate if ran is None else (),
         energy=energy,
         unpriced=unpriced,
-        ann=_rival(counted.layers if record is None else record.network),
+        ann=_rival(counted.layers if ran is None else ran.record.network),
         neurobench=_neurobench(counted),
     )
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """A run of the exported network, and what it was given."""
+
+    record: Record
+    spikes: Array
+    knob: Mapping[str, float]
+
+    @classmethod
+    def of(cls, network: Network, spikes: Array, knob: Mapping[str, float]) -> _Ran:
+        return cls(run(network, spikes, knob, record="spikes"), spikes, knob)
+
+    def on(self, chip: Chip) -> Record:
+        """The run with the resets that the chip has: the same spikes, and the synapses by which neurons reset there."""
+        network = self.record.network
+        there = with_resets_of(network, chip)
+        resets = [[p.neuron.reset for p in each.populations if p.neuron is not None] for each in (network, there)]
+        return self.record if resets[0] == resets[1] else _Ran.of(there, self.spikes, self.knob).record
 
 
 def _chips(chips: Chips | None) -> list[Chip]:
@@ -130,8 +152,8 @@ def _as_network(
     time_axis: int | str | None,
     arguments: Mapping[str, Any] | None,
     wanted: bool,
-) -> tuple[Record | None, str]:
-    """The record of the model's network on the input, or None and why there is none."""
+) -> tuple[_Ran | None, str]:
+    """The run of the model's network on the input, or None and why there is none."""
     import torch
 
     from aspen.exporting import export
@@ -144,19 +166,19 @@ def _as_network(
             _, frames = read_sample(model, inputs, time_axis, arguments)
         values = frames.cpu().numpy()
         spikes = values if network.input.current else values.astype(np.uint8)
-        record = run(network, spikes, _knob(model, network), record="spikes")
+        ran = _Ran.of(network, spikes, _knob(model, network))
     except AspenError as error:
         if wanted:
             raise
         return None, str(error)
     own = {population_name(layer.name) for layer in counts.neurons}
-    fired = sum(int(record.spikes[name].sum()) for name in network.order if name in own)
+    fired = sum(int(ran.record.spikes[name].sum()) for name in network.order if name in own)
     if abs(fired - counts.spikes) > _DIFFERING * counts.spikes:
         why = f"its network fires {fired:,} spikes, the model as it stands {counts.spikes:,}"
         if wanted:
             raise ModelError(f"{type(model).__name__}: {why}, allowed are the same; pass exported=None to count both")
         return None, why
-    return record, ""
+    return ran, ""
 
 
 def _knob(model: nn.Module, network: Network) -> Mapping[str, float]:
@@ -169,14 +191,14 @@ def _knob(model: nn.Module, network: Network) -> Mapping[str, float]:
 
 
 def _energies(
-    counted: Record | LayerCounts, chips: list[Chip], step_time: float | None
+    counted: _Ran | LayerCounts, chips: list[Chip], step_time: float | None
 ) -> tuple[dict[str, EnergyReport], dict[str, str]]:
     """What the run costs on each chip, and why it has no price on the others."""
     energy, unpriced = dict[str, EnergyReport](), dict[str, str]()
     for each in chips:
         try:
-            if isinstance(counted, Record):
-                energy[each.name] = energy_model(counted, each, step_time=step_time)
+            if isinstance(counted, _Ran):
+                energy[each.name] = energy_model(counted.on(each), each, step_time=step_time)
             else:
                 energy[each.name] = energy_of_layers(counted, each, step_time=step_time)
         except ChipError as error:

@@ -110,6 +110,16 @@ def test_counts_and_energy_are_those_of_a_run_of_the_exported_network() -> None:
     assert found.ann == ann_baseline(network)
 
 
+def test_a_chip_that_cannot_subtract_is_charged_for_the_synapses_that_reset_there() -> None:
+    torch.manual_seed(0)
+    model, inputs = exactly(DenseNet((16, 12, 4), 0.75, reset_mechanism="subtract")), spike_input(16)
+    found = profile(model, inputs, ["loihi1", "loihi2"])
+    spikes = {layer.name: layer.spikes for layer in found.counts.neurons}
+    entries = {e.where: e.count for e in found.energy["loihi1"].entries if e.event == "synaptic_operation"}
+    assert {name: entries[f"{name}->{name} (reset)"] for name in spikes} == spikes
+    assert found.counts.operations == found.energy["loihi2"].count("synaptic_operation")
+
+
 def test_without_a_place_a_run_costs_what_its_events_do() -> None:
     """Packets and hops are what placement adds; where nothing is sent to another core, they are all of the rest."""
     model, inputs = made("plain")
