@@ -20,7 +20,16 @@ import torch
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.storage import CalibrationTable, EarlyPoint, OperatingPoint, list_tables, save_table
 from aspen.control import AccuracyFloor, Battery, Budget, Controller
-from aspen.data import Dataset, DeltaEncoder, RateEncoder, Samples, WindowEncoder, load_encoder, save_encoder
+from aspen.data import (
+    Dataset,
+    DeltaEncoder,
+    RateEncoder,
+    Samples,
+    WindowEncoder,
+    load_arrays,
+    load_encoder,
+    save_encoder,
+)
 from aspen.data.ts_files import read_ts, ts_archive
 from aspen.dial.profile import DialProfile, load_profile, save_profile
 from aspen.errors import TrainingWarning
@@ -164,6 +173,41 @@ def _write_ts(path: Path) -> None:
 
 def _read_ts(path: Path) -> None:
     read_ts(path.read_bytes().decode("utf-8", "replace"), path.name)
+
+
+def _write_npz(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = np.array(["walk", "run"])[np.arange(12) % 2]
+    np.savez_compressed(path, X=rng.random((12, 5, 2)), y=names, subjects=np.arange(12) % 4)
+
+
+def damaged_members(data: bytes, rng: Rng) -> bytes:
+    """An archive with one of its arrays damaged, removed or renamed, and right in all else."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+        chosen = old.namelist()[rng.integers(len(old.namelist()))]
+        for name in old.namelist():
+            member, how = old.read(name), rng.integers(4)
+            if name == chosen and how == 0:
+                continue
+            damage = (damaged_bytes, damaged_npy)[how % 2]
+            new.writestr(name, damage(member, rng) if name == chosen else member)
+    return buffer.getvalue()
+
+
+def _write_csv(path: Path) -> None:
+    rows = np.random.default_rng(0).random((12, 3)).round(3)
+    path.write_text("a,b,c\n" + "\n".join(",".join(map(str, row)) for row in rows), encoding="utf-8")
+
+
+def _read_csv(path: Path) -> None:
+    """As a table, and as labels."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(12):
+            for name in ("walk", "run"):
+                (Path(folder) / name).mkdir(exist_ok=True)
+                (Path(folder) / name / f"{number}.csv").write_bytes(path.read_bytes())
+        load_arrays(folder)
 
 
 def _write_zip(path: Path) -> None:
@@ -315,6 +359,8 @@ FORMATS: dict[str, Format] = {
     "checkpoints": Format(".pt", write_fuzz_checkpoint, _read_checkpoint, (damaged_bytes, damaged_state), 20),
     "chips": Format(".toml", _write_chip, _read_chip, (damaged_text, damaged_text, damaged_bytes), 8),
     ".ts": Format(".ts", _write_ts, _read_ts, (damaged_text, damaged_bytes), 6),
+    ".npz": Format(".npz", _write_npz, load_arrays, (damaged_bytes, damaged_members, damaged_members), 8),
+    ".csv": Format(".csv", _write_csv, _read_csv, (damaged_text, damaged_bytes), 4),
     ".ts in .zip": Format(".zip", _write_zip, ts_archive, (damaged_bytes,), 4),
     **_STATES,
     "points of the study": Format(".json", _write_points, read_points, _OF_JSON, 3),

@@ -90,13 +90,14 @@ def as_classes(what: str, labels: object) -> Array:
     return array
 
 
-def _parts(what: str, data: object, subjects: object) -> tuple[object, object, object]:
+def _parts(what: str, data: Any, subjects: object) -> tuple[object, object, object]:
     """Values, labels and subjects of what holds them together."""
     loader = _torch_data(data)
     if loader is not None:
         values, labels = _read(what, loader)
         return values, labels, subjects
-    if isinstance(data, (tuple, list)) and len(data) == 2 + (len(data) == 3 and subjects is None):
+    whole = isinstance(data, (tuple, list)) and len(data) == 2 + (len(data) == 3 and subjects is None)
+    if whole and data[1] is not None:
         return data[0], data[1], data[2] if len(data) == 3 else subjects
     raise InputError(
         f"{what}: found {type(data).__name__} without labels, allowed are values with labels, (X, y), (X, y, "

@@ -9,7 +9,7 @@ from pathlib import Path
 from aspen._base.arrays import Array
 from aspen._base.memory import check_memory
 from aspen.data.sources import ZIP_ERRORS
-from aspen.errors import FileFormatError, InputError, one_line
+from aspen.errors import AspenError, FileFormatError, InputError, one_line
 from aspen.storage.npy import read_npy
 
 NAMES = {
@@ -42,6 +42,8 @@ def read_npz(path: str | Path) -> dict[str, Array]:
         with zipfile.ZipFile(path) as archive:
             return _arrays(path, archive)
     except ZIP_ERRORS as error:
+        if isinstance(error, AspenError):
+            raise
         reason = one_line(error)
         raise FileFormatError(f"{path}: found no readable .npz file ({reason}); write it by {_SAVE}") from error
 
