@@ -12,6 +12,9 @@ from aspen._base.checks import shown
 from aspen._base.labels import as_labels
 from aspen.errors import InputError
 
+LARGEST = 2**31 - 1
+"""Magnitude of a number that names a class."""
+
 
 @dataclass(frozen=True)
 class ClassTable:
@@ -59,9 +62,10 @@ class ClassTable:
     @classmethod
     def _numbered(cls, labels: Array, names: tuple[str, ...] | None) -> ClassTable:
         whole = np.rint(labels) if labels.dtype.kind == "f" else labels
-        if not np.array_equal(whole, labels):
+        wrong = (whole != labels) | (labels < -LARGEST) | (labels > LARGEST)
+        if wrong.any():
             raise InputError(
-                f"labels: found {labels[whole != labels][0]:g}, allowed are whole numbers or text, each a class; to "
+                f"labels: found {labels[wrong][0]:g}, allowed are whole numbers or text, each a class; to "
                 f"learn a quantity, divide it into classes: np.digitize(y, edges)"
             )
         found = np.unique(labels).astype(np.int64)

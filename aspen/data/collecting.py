@@ -11,6 +11,7 @@ import numpy as np
 
 from aspen._base.arrays import Array, as_array
 from aspen._base.memory import check_memory
+from aspen.data.encoders import LARGEST
 from aspen.errors import InputError, one_line
 
 BATCH = 256
@@ -159,21 +160,28 @@ def _as_values(what: str, values: object) -> Array:
     if array.ndim < 2 or 0 in array.shape[1:]:
         remedy = "for one value in each pass X.reshape(-1, 1)" if array.ndim == 1 else "samples come first"
         raise InputError(f"{what}: found values of shape {array.shape}, allowed is (samples, *shape); {remedy}")
-    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
-        wrong = np.flatnonzero(~finite.reshape(len(array), -1).all(axis=1))
-        raise InputError(
-            f"{what}: found NaN or infinity in {len(wrong)} of {len(array)} samples, first in number {wrong[0]}, "
-            f"allowed are finite numbers; fill the gaps, or leave these samples out"
-        )
     if array.dtype == bool:
         return array.view(np.uint8)
-    return array if array.dtype.itemsize == 1 else array.astype(np.float32, copy=False)
+    if array.dtype.itemsize == 1:
+        return array
+    _check_finite(what, array)
+    return array.astype(np.float32, copy=False)
+
+
+def _check_finite(what: str, array: Array) -> None:
+    """Raise on NaN, infinity and what float32 does not hold, and say in which samples."""
+    wrong = [number for number, sample in enumerate(array) if not (np.abs(sample) <= LARGEST).all()]
+    if wrong:
+        raise InputError(
+            f"{what}: found NaN, infinity or numbers beyond {LARGEST:g} in {len(wrong)} of {len(array)} samples, first "
+            f"in number {wrong[0]}, allowed are finite numbers; fill the gaps, or leave these samples out"
+        )
 
 
 def _as_subjects(what: str, subjects: object, samples: int) -> Array:
     array = as_classes(f"{what}: subjects", subjects)
     if len(array) != samples:
         raise InputError(f"{what}: found {len(array)} subjects beside {samples} samples, allowed is one for each")
-    if array.dtype.kind == "U" or (array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))):
+    if array.dtype.kind not in "iub":
         return np.unique(array, return_inverse=True)[1].astype(np.int64)
     return array.astype(np.int64)

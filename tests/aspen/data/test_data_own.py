@@ -187,6 +187,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: arrays([[1, 2], [3]], [0, 1]), "cut or pad recordings to one length"),
     (lambda: arrays(np.array([["a"], ["b"]]), [0, 1]), "data: values: found values of type <U1"),
     (lambda: arrays(np.where(np.arange(40)[:, None, None] == 7, np.nan, X), Y), "1 of 40 samples, first in number 7"),
+    (lambda: arrays(X * 1e300, Y), "numbers beyond 1e.15 in 40 of 40 samples"),
+    (lambda: arrays(X, Y * 1e300), "labels: found 1e.300"),
     (lambda: arrays(X, Y * 0), "labels: found the one class 0, allowed are two and more"),
     (lambda: arrays(X, ["a"] * 40), "labels: found the one class a"),
     (lambda: arrays(X, Y * 0.3), "labels: found 0.3, allowed are whole numbers or text"),
