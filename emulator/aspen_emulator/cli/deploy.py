@@ -30,6 +30,7 @@ from aspen_emulator.measuring.parity import parity
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
 from aspen_hardware.compiling.deployment import COLUMNS, Deployment, deployment_on
+from aspen_hardware.placing.resets import told
 from aspen_hardware.placing.rules import examine
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
@@ -190,7 +191,7 @@ def check_command(
             click.echo(f"{finding.level}: {finding.message}")
         click.echo(f"{network} on {target.name}: {'does not fit' if errors else 'fits'}")
         if not errors:
-            click.echo(str(examined.placement))
+            click.echo("\n".join([str(examined.placement), *told(trained, target)]))
         if report is not None:
             click.echo(f"\n{report}")
     if errors:

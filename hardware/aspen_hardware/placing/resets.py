@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from aspen.network.network import Network
@@ -56,6 +57,15 @@ def compartments_of(network: Network, chip: Chip) -> dict[str, int]:
     """Population with neurons -> :func:`compartments` of each of them."""
     neurons = {p.name: p.neuron for p in network.populations}
     return {name: compartments(neuron, chip) for name, neuron in neurons.items() if neuron is not None}
+
+
+def told(network: Network, chip: Chip) -> Iterator[str]:
+    """Which populations synapses will reset or do reset on the chip, and what that takes; a line for each."""
+    on_chip = with_resets_of(network, chip)
+    for name, each in compartments_of(on_chip, chip).items():
+        neuron = on_chip[name].neuron
+        if neuron is not None and neuron.reset == BY_SYNAPSE:
+            yield f"{name}: subtract-delayed by a synapse of each neuron onto itself, and {each} compartments for each"
 
 
 def _fires(neuron: Neuron) -> bool:

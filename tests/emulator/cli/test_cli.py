@@ -140,6 +140,15 @@ def test_check_says_whether_it_fits(aspen: Aspen, files: Path) -> None:
     assert json.loads(aspen("check", files / "soft.aspen", "--json")[1])["findings"][0]["level"] == "error"
 
 
+def test_check_and_compile_say_that_synapses_will_reset_the_neurons(aspen: Aspen, files: Path) -> None:
+    float_network(1, reset="subtract-delayed", bias=False).save(files / "soft.aspen")
+    said = "layer1: subtract-delayed by a synapse of each neuron onto itself"
+    for command in ("check", "compile"):
+        code, out, _ = aspen(command, files / "soft.aspen", "--chip", "loihi1")
+        assert (code, said in out) == (0, True)
+        assert said not in aspen(command, files / "soft.aspen", "--chip", "loihi2")[1]
+
+
 def test_check_with_sample_input_compares_spikes_and_accuracy(aspen: Aspen, files: Path) -> None:
     options = ["--input", files / "x.npy", "--labels", files / "y.npy"]
     code, out, _ = aspen("check", files / "net.aspen", *options)
