@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 
 from aspen.errors import ChipError
 from aspen.network.network import Dense, FixedLif, Lif, Network, Population
-from aspen_emulator import observe
+from aspen.network.record import Record
+from aspen_emulator import observe, run
 from aspen_hardware import check, chip, compile, load_deployment, place, store_deployment
+from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.search import Fit
+from aspen_hardware.energy.costs import work_seconds
 from tests.hardware.energy.recount import of_eight_bits
 from tests.hardware.placing.networks import with_figures
 from tests.networks import Array, float_network, random_spikes
@@ -47,6 +51,35 @@ def test_the_default_reset_is_compiled_and_its_cost_told(alpha: float, compartme
         f"compartments more, an operation for each spike; it subtracts the threshold within {entry.reset_error:.2%}, "
         f"and turns with it"
     ) in str(deployment).splitlines()
+
+
+def test_thresholds_leave_room_for_the_knob_in_what_a_synapse_can_subtract() -> None:
+    """Where they decide on the exponent: 255 * 20 * 4 fits 15 bits as it is, and 17 bits four times over."""
+    by_synapse, exact = (compile(layer("subtract-delayed", threshold=20.0), name) for name in ("loihi1", "loihi2"))
+    assert by_synapse.rounding["out"].weight_exponent == exact.rounding["out"].weight_exponent - 2 == 0
+    assert by_synapse.rounding["out"].largest_scale >= 4
+
+
+def test_a_step_takes_the_time_of_all_compartments_and_reset_synapses() -> None:
+    network, spikes = compile(layer("subtract-delayed"), LOIHI1).network, random_spikes(0, 20, 4, 2)
+    record, placement = run(network, spikes), place(network, LOIHI1)
+    figures = {key: figure for key, figure in LOIHI1.figures.items() if key != "formats.reset_compartments"}
+    speeds = {key: one.si.typical for key, one in LOIHI1.section("scenarios.davies2018.speeds").items()}
+    name = "out->out (reset)"
+    silent = {**record.synaptic_operations, name: np.zeros((20, 4), np.int64)}
+
+    def seconds(of: Record, on: Chip) -> float:
+        found = work_seconds(of, on, placement)
+        assert found is not None
+        return found.of["davies2018"].typical
+
+    active, operations = int(record.active_updates["out"].sum()), int(record.synaptic_operations[name].sum())
+    updates = active * speeds["neuron_update_active"] + (320 - active) * speeds["neuron_update_inactive"]
+    took = seconds(record, LOIHI1)
+    assert operations > 0
+    assert took - seconds(record, replace(LOIHI1, figures=figures)) == pytest.approx(updates)
+    without = seconds(replace(record, synaptic_operations=silent), LOIHI1)
+    assert took - without == pytest.approx(operations * speeds["synaptic_operation"])
 
 
 @pytest.mark.parametrize("reset", ["zero", "zero-delayed", "none"])
