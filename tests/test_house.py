@@ -35,7 +35,7 @@ ROOMS = [
 its ``__init__`` shows what they hold."""
 NEED_TORCH = {
     "aspen.models", "aspen.thresholds", "aspen.fused", "aspen.exporting", "aspen.training",
-    "aspen_hardware.compiling.aware",
+    "aspen_hardware.compiling.aware", "aspen_hardware.compiling.models",
 }  # fmt: skip
 """Rooms and single modules; all others can be imported where there is no torch."""
 LAVA = "aspen_emulator.engines.lava"

@@ -8,6 +8,8 @@ from .compiling.deployment import Deployment as Deployment
 from .compiling.deployment import deployment_on as deployment_on
 from .compiling.deployment import load_deployment as load_deployment
 from .compiling.deployment import store_deployment as store_deployment
+from .compiling.models import ModelReport as ModelReport
+from .compiling.models import check_model as check_model
 from .energy.baseline import ann_baseline as ann_baseline
 from .energy.break_even import break_even as break_even
 from .energy.costs import energy_of_counts as energy_of_counts

@@ -1,0 +1,56 @@
+"""What becomes of a model, said before it is trained."""
+
+from __future__ import annotations
+
+import pytest
+import snntorch as snn
+import torch
+from torch import nn
+
+from aspen.errors import ChipError
+from aspen_hardware import check_model
+from tests.spiking_models import spikes
+
+SAMPLE = spikes(1, 10, 10).float()
+
+
+def test_a_model_that_goes_everywhere() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), snn.Leaky(0.9, init_hidden=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 3),
+        snn.Leaky(0.9, init_hidden=True, output=True),
+    )  # fmt: skip
+    report = check_model(model, SAMPLE, ("loihi1", "loihi2"))
+    assert report.ok
+    assert report.layers == ["layer1", "layer1.pool", "layer5"]
+    assert str(report).splitlines()[1].split() == ["layer", "perturb", "fuse", "export", "loihi1", "loihi2"]
+    assert "forward() does one time step" in str(report)
+    assert report.network is not None
+
+
+def test_every_layer_that_does_not_go_is_named_with_what_mends_it() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), snn.Leaky(0.9, init_hidden=True), nn.ReLU(), nn.Flatten(),
+        nn.Linear(32, 3), snn.Leaky(0.9, init_hidden=True),
+    )  # fmt: skip
+    report = check_model(model, SAMPLE, "loihi1")
+    assert {(p.where, p.mend.split(",")[0]) for p in report.problems if p.way == "export"} == {
+        ("layer1", "pool behind the neurons"),
+        ("layer3", "remove it: spikes are 0 or 1"),
+    }
+    rows = [row.split()[-2:] for row in str(report).splitlines()[2:5]]
+    assert rows == [["ok", "?"], ["ok", "?"], ["no", "?"]]
+    assert report.to_dict()["problems"][0]["way"] == "export"
+
+
+def test_neurons_chips_and_models_that_do_not_go() -> None:
+    model = nn.Sequential(nn.Linear(6, 5), snn.Alpha(0.9, 0.8, init_hidden=True), nn.Linear(5, 3), snn.SLSTM(3, 3))
+    found = check_model(model, spikes(6).float()).problems
+    assert [p.where for p in found if p.way == "export"] == ["layer1", "layer3"]
+    plain = nn.Sequential(nn.Linear(6, 5), nn.ReLU())
+    report = check_model(plain, spikes(6).float(), "loihi1")
+    assert {p.way: p.where for p in report.problems} == dict.fromkeys(("perturb", "fuse", "export"), "the model")
+    current = nn.Sequential(nn.Linear(6, 5), snn.Leaky(0.9, init_hidden=True))
+    told = check_model(current, torch.rand(8, 3, 6), "loihi1").problems
+    assert [(p.way, p.where) for p in told] == [("perturb", "layer1"), ("loihi1", "input")]
+    with pytest.raises(ChipError):
+        check_model(current, torch.rand(8, 3, 6), "no chip")
