@@ -223,7 +223,7 @@ def test_the_search_takes_only_what_is_better() -> None:
             "calibration: found a network with a current into input",
         ),
         (float_network(0), random_spikes(0, 5, 2, 7), "spikes: found shape"),
-        (float_network(0), np.full((5, 2, 6), 0.5), "spikes: found NaN or fractions"),
+        (float_network(0), np.full((5, 2, 6), 0.5), "spikes: found 0.5, allowed are 0 and 1"),
     ],
 )
 def test_samples_that_do_not_fit_are_refused(network: Network, spikes: Array, message: str) -> None:
