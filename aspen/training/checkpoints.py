@@ -232,7 +232,12 @@ def _check_progress(state: Mapping[str, Any], stages: int) -> None:
 
 def _check_epoch(entry: Any) -> None:
     names = {each.name for each in fields(Epoch)}
-    _expect("history", isinstance(entry, dict) and set(entry) == names, entry, f"entries with {', '.join(names)}")
+    whole = isinstance(entry, dict) and names - {"also"} <= set(entry) <= names  # older ones have no "also"
+    _expect("history", whole, entry, f"entries with {', '.join(names)}")
+    also = entry.get("also", {})
+    _expect("history", isinstance(also, dict), also, "numbers by name")
+    for name, value in also.items():
+        as_number(f"history: {name}", value)
     for name in ("stage", "epoch"):
         as_integer(f"history: {name}", entry[name], 0)
     for name in ("loss", "dead"):

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from aspen.data import Dataset
 from aspen.data.own_arrays import as_dataset
-from aspen.errors import ModelError, TrainingWarning
+from aspen.errors import InputError, ModelError, TrainingWarning
 from aspen.fused import fuse
 from aspen.models.ready import normalises_over_time
 from aspen.storage.outputs import check_output
 from aspen.training.checks import check_training
 from aspen.training.fitted import Fitted as Fitted
 from aspen.training.framed import form_for, framed
-from aspen.training.history import Report
+from aspen.training.history import EachEpoch, Report
 from aspen.training.measuring import evaluate as evaluate
 from aspen.training.processes import begin_alike, rank_and_world
 from aspen.training.progress import check_progress, reporting
@@ -42,6 +42,7 @@ def fit(
     resume: bool = False,
     log: str | Path | None = None,
     progress: Report | bool | None = None,
+    each_epoch: EachEpoch | None = None,
 ) -> Fitted:
     """Train ``model`` on ``data.train``, or on your own arrays, (X, y); the test data is not touched.
 
@@ -84,6 +85,9 @@ def fit(
         log: a folder for ``epochs.csv``, and for TensorBoard where that is installed; as with checkpoints.
         progress: whether a progress bar is shown; ``None``: in a terminal and in a notebook. Instead of a bar something
             that is called after each epoch with what was measured, and the number of epochs of all stages.
+        each_epoch: called after each epoch with the model, in ``eval()`` mode, and the number of epochs before; the
+            numbers that it returns, by name, go into the history (``also``) and the log: the energy of an inference,
+            for example (``aspen_emulator.EnergyLog``).
 
     Returns:
         the model, what was measured, and the dial where one was learned; its ``export()`` makes a network of it that a
@@ -102,6 +106,11 @@ def fit(
     if epochs is not None:
         chosen = chosen.each(lambda stage: replace(stage, epochs=epochs))
     check_progress(progress)
+    if each_epoch is not None and not callable(each_epoch):
+        raise InputError(
+            f"each_epoch: found {each_epoch!r}, allowed is a function of a model and the number of epochs before it; "
+            f"leave it out, or give one such as EnergyLog(inputs)"
+        )
     given, data = data, as_dataset(data)
     check_training(model, data, chosen)
     begin_alike(model)
@@ -111,7 +120,7 @@ def fit(
     form = form_for(model, sample)
     runner = framed(model, _runner(model, form.sample(sample), fused, batch_norm), form, sample)
     task = Task(model, runner, data, sample, seed, form)
-    trainer = Trainer(task, chosen, checkpoint=checkpoint, resume=resume, log=log)
+    trainer = Trainer(task, chosen, checkpoint=checkpoint, resume=resume, log=log, each_epoch=each_epoch)
     is_first = rank_and_world()[0] == 0
     shown = progress if callable(progress) or is_first else False
     done = len(trainer.fitted.history)

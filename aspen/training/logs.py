@@ -45,8 +45,8 @@ class Logs:
 
 
 def row(entry: Epoch) -> dict[str, float]:
-    """One line of the table: a column for each knob setting."""
+    """One line of the table: a column for each knob setting, and those of the caller."""
     columns: dict[str, float] = {"stage": entry.stage, "epoch": entry.epoch, "loss": entry.loss, "dead": entry.dead}
     for setting, accuracy, spikes in zip(entry.settings, entry.accuracy, entry.spikes, strict=True):
         columns |= {f"accuracy at {setting:g}": accuracy, f"spikes at {setting:g}": spikes}
-    return columns
+    return {**columns, **entry.also}

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_number, shown
 from aspen._base.labels import as_labels
 from aspen.data import Dataset
+from aspen.errors import InputError
 from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.network.readout import NO_ANSWER, answers
 from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from aspen.training.framed import Runner, form_for, framed
-from aspen.training.history import Epoch
+from aspen.training.history import EachEpoch, Epoch
 from aspen.training.inputs import batch_of
+from aspen.training.logs import row
 from aspen.training.loss import scores_of
 from aspen.training.stage import Stage
 
@@ -67,6 +70,34 @@ def measure(stage: Stage, loss: float, epoch: int) -> Epoch:
     dead = float((neurons == 0).double().mean())
     accuracy, spikes = tuple(each.accuracy for each in found), tuple(each.spikes for each in found)
     return Epoch(stage.index, epoch, loss, settings, accuracy, spikes, dead)
+
+
+def with_columns(stage: Stage, entry: Epoch, each_epoch: EachEpoch, epoch: int) -> Epoch:
+    """What was measured, and what ``each_epoch`` says of the model, with the averaged weights at the first setting.
+
+    It is called without gradients, and cannot disturb the training: mode, knob and torch's random numbers are as
+    before.
+
+    Raises:
+        InputError: it gives something else than numbers by name, or the name of another column.
+    """
+    model = stage.task.model
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), stage.average.in_place(), _dialled(stage, entry.settings[0]), torch.random.fork_rng([]):
+            found = each_epoch(model, epoch)
+    finally:
+        model.train(was_training)
+    if not isinstance(found, Mapping):
+        raise InputError(f"each_epoch: found {shown(found)}, allowed are numbers by name; return a dict")
+    known = row(entry)
+    for name in found:
+        if not isinstance(name, str) or name in known:
+            raise InputError(
+                f"each_epoch: found the column {shown(name)}, allowed are names beside {', '.join(known)}; rename it"
+            )
+    return replace(entry, also={name: as_number(f"each_epoch: {name}", value) for name, value in found.items()})
 
 
 def count_at(stage: Stage, settings: tuple[float, ...]) -> list[Counted]:

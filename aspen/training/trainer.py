@@ -18,10 +18,10 @@ from aspen.training.checkpoints import (
     write_checkpoint,
 )
 from aspen.training.fitted import Fitted
-from aspen.training.history import Epoch, Report
+from aspen.training.history import EachEpoch, Epoch, Report
 from aspen.training.knob_range import find_knob_range
 from aspen.training.logs import Logs
-from aspen.training.measuring import measure
+from aspen.training.measuring import measure, with_columns
 from aspen.training.processes import first_says
 from aspen.training.recipes import Recipe
 from aspen.training.stage import Stage, Task
@@ -47,6 +47,7 @@ class Trainer:
         checkpoint: a file that is written after each epoch.
         resume: whether it goes on from that file, if it is there.
         log: a folder for what is measured.
+        each_epoch: what says more of the model after each epoch.
 
     Attributes:
         fitted: what the training gave so far.
@@ -64,6 +65,7 @@ class Trainer:
         checkpoint: str | Path | None = None,
         resume: bool = False,
         log: str | Path | None = None,
+        each_epoch: EachEpoch | None = None,
     ) -> None:
         self.task, self.recipe = task, recipe
         self.fitted = Fitted(task.model, task.data, {"data": task.data.name, "recipe": recipe.name, "seed": task.seed})
@@ -75,6 +77,7 @@ class Trainer:
         if resume and self._checkpoint is not None and self._checkpoint.is_file():
             self._go_on_from(read_checkpoint(self._checkpoint, self._settings))
         self._logs = Logs(log)
+        self._each_epoch = each_epoch
         self._report: Report | None = None
 
     @property
@@ -128,7 +131,7 @@ class Trainer:
         silent = 0
         while self._epoch < stage.recipe.epochs and not self._is_over(stage):
             loss = stage.run_epoch(self._epoch)
-            entry = first_says(measure(stage, loss, self._epoch))
+            entry = first_says(self._measured(stage, loss))
             self.fitted.history.append(entry)
             self._epoch += 1
             silent = 0 if any(entry.spikes) else silent + 1
@@ -140,6 +143,12 @@ class Trainer:
             self._keep_best(stage, entry.accuracy[0])
             if stage.rank == 0:
                 self._tell(stage, entry)
+
+    def _measured(self, stage: Stage, loss: float) -> Epoch:
+        entry = measure(stage, loss, self._epoch)
+        if self._each_epoch is None:
+            return entry
+        return with_columns(stage, entry, self._each_epoch, len(self.fitted.history))
 
     def _keep_best(self, stage: Stage, accuracy: float) -> None:
         """Remember the best weights where the recipe asks for it."""
