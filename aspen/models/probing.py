@@ -82,8 +82,11 @@ def form_of_frames(model: nn.Module, frames: Tensor, arguments: Mapping[str, Any
     tries += [(InputForm("loop", axis, 0), FIND) for axis in sorted({1, frames.ndim - 1})]
     tries.append((InputForm("static", None, 0), None))
     for wanted, axis in tries:
+        sample = wanted.sample(frames)
+        if not bool(sample.any()):  # one frame of spikes may be silent, which says nothing of a model that repeats it
+            continue
         try:
-            found = find_form(model, wanted.sample(frames), axis, arguments)
+            found = find_form(model, sample, axis, arguments)
         except ModelError:
             continue
         if (found.kind, found.time_axis, found.batch_axis) == (wanted.kind, wanted.time_axis, wanted.batch_axis):
