@@ -184,7 +184,8 @@ def test_a_training_without_gradients_is_refused(mode: Callable[[], Any]) -> Non
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ((DATA.train.values, DATA.train.labels), "data: found tuple, allowed is aspen.data.Dataset; make one"),
+        (DATA.train.values, "data: found ndarray, allowed is aspen.data.Dataset, or arrays as .X, y.; make one"),
+        ((DATA.train.values,), "data: found tuple without labels, allowed are values with labels, .X, y."),
         (replace(DATA, validation=None), "data: found NoneType as validation samples, allowed are aspen.data.Samples"),
         (replace(DATA, classes=2.5), "data: found classes=2.5, allowed is a whole number"),
         (replace(DATA, classes=True), "data: found classes=True"),
