@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
 from aspen.data.datasets import Dataset
@@ -20,6 +22,8 @@ _NESTED: dict[str, Callable[[], StoredEncoder]] = {
     "levels": lambda: LevelEncoder(CurrentEncoder()),
     "window": lambda: WindowEncoder(DeltaEncoder()),
 }
+UNLIKE = 20.0
+"""From this ratio of the features' ranges on, the smallest spikes less than once in 25 steps."""
 ENCODER_NAMES = (*ENCODERS, AS_THEY_ARE)
 """What :func:`encoder_for` and the command line take as names."""
 
@@ -71,7 +75,7 @@ def suited(values: Array) -> tuple[str, str]:
     if values.ndim > 2 and values.shape[1] > 1 and are_spikes(values):
         return "spikes", "zeros and ones over time (n, time, *shape), spikes already"
     if values.ndim == 2:
-        return "rate", "features (n, features); for signals of one channel pass X[..., None], (n, time, 1)"
+        return "rate", f"features (n, features){_unlike(values)}; for signals of one channel pass X[..., None]"
     if values.ndim == 3 and values.dtype.kind == "f":
         return "delta", 'signals (n, time, channels); for images encoder="rate"'
     if values.ndim <= 4:
@@ -80,6 +84,14 @@ def suited(values: Array) -> tuple[str, str]:
         f"X: found values of shape {values.shape}, which may be videos or volumes; say how to encode them: encoder="
         f'"rate" where there is no time, "{AS_THEY_ARE}" for (n, time, *shape) as a current'
     )
+
+
+def _unlike(values: Array) -> str:
+    """What to say where one range for all features leaves little of some."""
+    spans = np.ptp(values.astype(np.float64), axis=0)
+    spans = spans[spans > 0]
+    ratio = spans.max() / spans.min() if spans.size else 1.0
+    return f", whose ranges differ {ratio:.3g} times, which one range for all hides: scale X" if ratio > UNLIKE else ""
 
 
 def are_spikes(values: Array) -> bool:

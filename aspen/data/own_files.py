@@ -40,7 +40,7 @@ def load_arrays(
     >>> np.savez("mine.npz", X=np.random.default_rng(0).random((20, 9)), y=np.arange(20) % 2)
     >>> print(load_arrays("mine.npz"))
     mine.npz: 12 training, 4 validation and 4 test samples of (9,), 2 classes; drawn by seed 0, with the same mix of \
-classes; encoder rate: features (n, features); for signals of one channel pass X[..., None], (n, time, 1)
+classes; encoder rate: features (n, features); for signals of one channel pass X[..., None]
 
     Args:
         path: the file or folder.

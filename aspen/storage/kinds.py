@@ -61,7 +61,8 @@ def _archive(path: Path, head: bytes) -> tuple[str, str]:
     member = head[30 : 30 + size].decode("latin1")
     if member.endswith(".npy"):
         return "an .npz archive", (
-            f"take one of its arrays: numpy.save({_target(path)!r}, numpy.load({path.name!r})[{member[:-4]!r}])"
+            f"with X and y in it, it is given as --data; or take one of its arrays: "
+            f"numpy.save({_target(path)!r}, numpy.load({path.name!r})[{member[:-4]!r}])"
         )
     if member.endswith("data.pkl") or "/" in member:
         return "a PyTorch file", f"numpy.save({_target(path)!r}, torch.load({path.name!r}).numpy()), if it is a tensor"

@@ -22,10 +22,9 @@ from aspen_emulator.engines.inputs import load_spikes
 class DataParameter(click.Path):
     """The name of a data set, or the path of one's own: a .npz or .ts file, or a folder."""
 
-    name = "name|file|folder"
-
     def __init__(self) -> None:
         super().__init__(exists=True, path_type=Path)
+        self.name = "name|file|folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, Path) or value in DATASETS:

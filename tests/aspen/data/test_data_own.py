@@ -141,6 +141,12 @@ def test_the_encoder_suits_the_values_and_says_why(values: Any, asked: Any, kind
     assert data.spikes("test").shape[1] == len(data.test)
 
 
+def test_features_that_one_range_hides_are_named() -> None:
+    values = X[:, :, 0] * [1000.0, *[1.0] * 11]
+    assert "times, which one range for all hides: scale X" in str(arrays(values, Y))
+    assert "scale X" not in str(arrays(X[:, :, 0], Y))
+
+
 def test_an_encoder_learns_from_the_training_samples_alone() -> None:
     data = arrays(X, Y)
     assert data.encoder == DeltaEncoder().fit(data.train.values) != DeltaEncoder().fit(X)
