@@ -9,6 +9,7 @@ from aspen.network.connections import Sparse as Sparse
 from aspen.network.files import load_network as load_network
 from aspen.network.files import save_network as save_network
 from aspen.network.graded import GradedInput as GradedInput
+from aspen.network.host import HostLayer as HostLayer
 from aspen.network.network import READOUTS as READOUTS
 from aspen.network.network import Network as Network
 from aspen.network.network import Population as Population

@@ -11,6 +11,7 @@ from aspen._base.arrays import Array
 from aspen.errors import AspenError, FileFormatError, one_line
 from aspen.network.connections import CONNECTION_KINDS
 from aspen.network.graded import GradedInput
+from aspen.network.host import HostLayer
 from aspen.network.network import Network, Population
 from aspen.network.neurons import NEURON_KINDS
 from aspen.storage.container import MALFORMED
@@ -26,6 +27,10 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
         tensors.update({f"{prefix}/{name}": array for name, array in found.items() if array is not None})
         return {"kind": part.kind, **{name: getattr(part, name) for name in part.value_fields}}
 
+    def describe_host(host: HostLayer, prefix: str) -> dict[str, Any]:
+        tensors[f"{prefix}/total_bias"] = host.bias
+        return {"connection": describe(host.connection, prefix), "shape": list(host.shape), "scale": host.scale}
+
     populations = [
         {
             "name": population.name,
@@ -38,6 +43,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
             if population.neuron is None
             else describe(population.neuron, f"populations/{population.name}"),
         }
+        | ({} if population.host is None else {"host": describe_host(population.host, f"host/{population.name}")})
         for population in network.populations
     ]
     connections = [describe(connection, f"connections/{connection.name}") for connection in network.summed]
@@ -69,6 +75,7 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
                 None if entry.get("graded") is None else GradedInput(**entry["graded"]),
                 entry.get("static", False),
                 entry.get("gate", False),
+                None if entry.get("host") is None else _host(entry["host"], tensors, f"host/{entry['name']}"),
             )
             for entry in header["populations"]
         ]
@@ -84,6 +91,11 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
         raise FileFormatError(
             f"network description: incomplete or malformed ({one_line(error)}); save the network again"
         ) from error
+
+
+def _host(entry: Mapping[str, Any], tensors: Mapping[str, Array], prefix: str) -> HostLayer:
+    connection = _build(CONNECTION_KINDS, entry["connection"], tensors, prefix)
+    return HostLayer(connection, entry["shape"], tensors[f"{prefix}/total_bias"], entry["scale"])
 
 
 def _build(kinds: Mapping[str, Any], entry: Mapping[str, Any], tensors: Mapping[str, Array], prefix: str) -> Any:

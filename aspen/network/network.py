@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aspen._base.arrays import Array, Rebuilt
-from aspen._base.brief import Brief
-from aspen._base.checks import as_flag, as_integers, as_name, shown
+from aspen._base.checks import as_name, shown
 from aspen._base.memory import check_neurons
 from aspen._base.tables import Table, Tabled
 from aspen.errors import NetworkError
 from aspen.network.connections import Connection, Conv, Dense, Sparse
-from aspen.network.graded import LARGEST_CURRENT, GradedInput
-from aspen.network.neurons import FixedLif, Lif, Neuron
+from aspen.network.graded import GradedInput
+from aspen.network.neurons import FixedLif, Lif
+from aspen.network.population import Population
 from aspen.network.reset import ResetSynapse, reset_synapses
 from aspen.storage.json import MAX_DEPTH, parse_json
 
@@ -36,99 +34,6 @@ highest; see :attr:`aspen.network.record.Record.scores`."""
 MAX_CURRENT = 2**51
 """Currents of integer networks stay below this: their product with a 12-bit decay then fits 64 bits, and every sum of
 weights float64."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-
-
-@dataclass(frozen=True, eq=False)
-class Population(Brief):
-    """A group of neurons with one set of parameters.
-
-    >>> from aspen.network import Lif
-    >>> Population("conv1", (8, 14, 14), Lif(threshold=1.0, beta=0.9)).size
-    1568
-    >>> Population("input", (28, 28)).is_input
-    True
-
-    Args:
-        name: letters, digits, ``_``, ``.`` and ``-``; unique within the network.
-        shape: shape of the population, without time and batch; ``(n,)`` for a dense layer.
-        neuron: what the neurons do; ``None`` for an input population, which passes on what it is given.
-        current: this population is the input and takes a direct current instead of spikes: without ``neuron`` any
-            analog values, which its connections weigh; with one, a current that is added to the membrane at each step,
-            in units of the membrane or, in integers, of the bias mantissa.
-        graded: of analog values: their range, which a chip needs. Networks in integers take the values as they are
-            and make graded spikes of them; in floating point it changes nothing.
-        static: this population is the input and is given the same values at every time step.
-        gate: these neurons say whether any of what they are connected to has spiked in this step, as a maximum over
-            spikes does. The knob leaves their thresholds alone.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    neuron: Neuron | None = None
-    current: bool = False
-    graded: GradedInput | None = None
-    static: bool = False
-    gate: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise NetworkError(
-                f"population name: found {self.name!r}, allowed are letters, digits, '_', '.' and '-'; rename it"
-            )
-        given = (self.shape,) if isinstance(self.shape, (int, np.integer)) else self.shape
-        shape = as_integers(f"{self.name}.shape", given, low=1, error=NetworkError)
-        if not shape:
-            raise NetworkError(f"{self.name}.shape: found (), allowed are sizes of 1 and more; give e.g. (n,)")
-        check_neurons(f"{self.name}.shape", shape)
-        object.__setattr__(self, "shape", shape)
-        for flag in ("current", "static", "gate"):
-            object.__setattr__(self, flag, as_flag(f"{self.name}.{flag}", getattr(self, flag), NetworkError))
-        self._check_kinds()
-        if self.static and not self.is_input:
-            raise NetworkError(
-                f"{self.name}: found a static population with neurons, allowed is the input; leave it out"
-            )
-        if self.gate and self.neuron is None:
-            raise NetworkError(f"{self.name}: found a gate without neurons, allowed are neurons; give them")
-        if self.neuron is not None:
-            self.neuron.check(self.name, shape)
-        if self.graded is not None and not self.is_analog:
-            raise NetworkError(
-                f"{self.name}: found the range of an analog input, allowed where the input takes a current and has no "
-                f"neurons; leave it out"
-            )
-
-    def _check_kinds(self) -> None:
-        for part, kinds in (("neuron", (Lif, FixedLif)), ("graded", (GradedInput,))):
-            value = getattr(self, part)
-            if value is not None and not isinstance(value, kinds):
-                raise NetworkError(
-                    f"{self.name}.{part}: found {shown(value)}, allowed is {' or '.join(k.__name__ for k in kinds)} "
-                    f"or None; make one"
-                )
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        return prod(self.shape)
-
-    @property
-    def is_analog(self) -> bool:
-        """Whether this population passes on analog values."""
-        return self.current and self.neuron is None
-
-    @property
-    def peak(self) -> int:
-        """Largest magnitude that a neuron passes on in a chip's integers: 1 for a spike."""
-        if not self.is_analog:
-            return 1
-        return LARGEST_CURRENT if self.graded is None else self.graded.largest
-
-    @property
-    def is_input(self) -> bool:
-        """Whether this population is fed from outside."""
-        return self.neuron is None or self.current
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,6 +188,11 @@ class Network(Tabled, Rebuilt):
     def outgoing(self, name: str) -> list[Connection]:
         """Connections that read population ``name``, the synapses by which its neurons reset themselves among them."""
         return [connection for connection in self.connections if connection.source == name]
+
+    @property
+    def input_connections(self) -> list[Connection]:
+        """Connections that read what is fed from outside; none where the input has neurons, which spike themselves."""
+        return self.outgoing(self.input.name) if self.input.neuron is None else []
 
     @cached_property
     def weighing(self) -> frozenset[str]:

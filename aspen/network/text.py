@@ -33,6 +33,7 @@ def _role(network: Network, population: Population) -> str:
     role = "gate: any spike" if population.gate else role
     role += ", takes a current" if population.current else ""
     role += ", the same at every step" if population.static else ""
+    role += f", which the host makes of {population.given_shape}" if population.host is not None else ""
     if population.graded is not None:
         role += f" up to {population.graded.peak:.3g}, in {population.graded.bits} bits on a chip"
     return f"{role}; output: {network.readout}" if population.name == network.output else role

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from aspen._base.arrays import LARGEST, Array, as_array
+from aspen._base.checks import as_integer
 from aspen._base.memory import check_memory
 from aspen.dial.scale import ThresholdScale, resolve_scale
 from aspen.errors import InputError
 from aspen.network.graded import LARGEST_CURRENT
-from aspen.network.network import Network
+from aspen.network.host import HostLayer
+from aspen.network.network import Network, Population
 from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif
 from aspen.network.record import kept_membranes
 from aspen.storage.kinds import HEAD, other_than_npy
@@ -31,10 +33,12 @@ FEWER = "run fewer at a time, or step a session, which keeps nothing of the past
 def check_input(network: Network, values: object) -> Array:
     """What a run is given, checked: spikes (see :func:`check_spikes`), or the current where the input takes one.
 
+    Where the input is static, all steps must be the same.
+
     Returns:
-        (steps, batch, *shape): uint8 spikes; a current as float64, or int64 in integer networks: bias mantissas, or
-        the graded spikes that the values of a :class:`~aspen.network.graded.GradedInput` become. Integers are these
-        already.
+        (steps, batch, *shape): uint8 spikes; a current as float64, or int64 in integer networks: bias mantissas, which
+        a :class:`~aspen.network.host.HostLayer` makes of values, or the graded spikes that the values of a
+        :class:`~aspen.network.graded.GradedInput` become. Integers are these already.
 
     Raises:
         InputError: wrong type, shape or values.
@@ -43,6 +47,9 @@ def check_input(network: Network, values: object) -> Array:
         return check_spikes(network, values)
     array, graded = np.asarray(values), network.input.graded
     check_shape(network, array)
+    _check_static(network, array)
+    if network.input.host is not None:
+        return _hosted(network.input, network.input.host, array)
     if graded is not None and network.is_integer and array.dtype.kind == "f":
         return graded.encode(array).astype(np.int64)
     allowed = "iu" if network.is_integer else "fiu"
@@ -53,6 +60,33 @@ def check_input(network: Network, values: object) -> Array:
     largest = (LARGEST_CURRENT if graded is None else graded.largest) if network.is_integer else LARGEST
     _check_magnitude(array, largest, graded is not None)
     return array.astype(np.int64 if network.is_integer else np.float64, copy=False)
+
+
+def repeated(values: object, steps: int) -> Array:
+    """The input of one step, (batch, *shape), given at each of ``steps``: (steps, batch, *shape), a view.
+
+    Raises:
+        InputError: ``steps`` is no integer from 1.
+    """
+    array = as_array("input", values)
+    return np.broadcast_to(array, (as_integer("steps", steps, 1), *array.shape))
+
+
+def _check_static(network: Network, array: Array) -> None:
+    held = array.strides[0] == 0 or len(array) == 1  # repeated() made it, or there is nothing to compare
+    if network.input.static and not held and not ((array == array[:1]) | (array != array)).all():
+        raise InputError(
+            f"{network.input.name}: found other values at other steps, allowed are the same at all, as the input is "
+            f"static; give one step, (batch, *shape), and steps=N"
+        )
+
+
+def _hosted(given: Population, host: HostLayer, array: Array) -> Array:
+    """The bias mantissas that the host makes of the values of one step, at all of them."""
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"current: found {array.dtype} values, allowed are finite numbers; convert the data")
+    steps, batch = array.shape[:2]
+    return np.broadcast_to(host.encode(array[0]).reshape(batch, *given.shape), (steps, batch, *given.shape))
 
 
 def _check_magnitude(array: Array, largest: float, graded: bool) -> None:
@@ -71,16 +105,20 @@ def check_shape(network: Network, array: Array) -> tuple[int, int]:
         InputError: another shape.
     """
     what = "current" if network.input.current else "spikes"
-    wanted = f"(time, batch, {', '.join(str(size) for size in network.input.shape)})"
-    if array.ndim < 2 or array.shape[2:] != network.input.shape or 0 in array.shape:
+    shape = network.input.given_shape
+    wanted = f"(time, batch, {', '.join(map(str, shape))})"
+    if array.ndim < 2 or array.shape[2:] != shape or 0 in array.shape:
         raise InputError(
-            f"{what}: found shape {array.shape}, allowed is {wanted}; {_remedy(what, array.shape, network.input.shape)}"
+            f"{what}: found shape {array.shape}, allowed is {wanted}; "
+            f"{_remedy(what, array.shape, shape, network.input.static)}"
         )
     return array.shape[0], array.shape[1]
 
 
-def _remedy(what: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+def _remedy(what: str, found: tuple[int, ...], shape: tuple[int, ...], static: bool) -> str:
     """What probably went wrong with the shape of an input, (time, batch, *shape), and what to do."""
+    if static and found[1:] == shape and 0 not in found:
+        return "the input is static: say for how many steps, as in run(network, values, steps=25)"
     if found[1:] == shape and 0 not in found:
         return f"for one sample add the batch: {what}[:, None]"
     if len(shape) == 1 and len(found) == 3 and shape[0] in found[:2] and found[2] != shape[0]:
@@ -100,6 +138,7 @@ def check_spikes(network: Network, spikes: object) -> Array:
     """
     array = as_array("spikes", spikes, _ENCODE)
     check_shape(network, array)
+    _check_static(network, array)
     if array.dtype.kind == "f":
         return _from_floats(array)
     if array.dtype != bool and (array.max() > 1 or (array.dtype.kind == "i" and array.min() < 0)):

@@ -13,7 +13,7 @@ from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import RECORDS, Record
 from aspen_emulator.engines.fast import run_fast
-from aspen_emulator.engines.inputs import check_input, check_size, thresholds_for
+from aspen_emulator.engines.inputs import check_input, check_size, repeated, thresholds_for
 from aspen_emulator.engines.reference import run_reference
 from aspen_hardware.compiling.deployment import Deployment
 
@@ -64,6 +64,7 @@ def run(
     spikes: Array,
     threshold_scale: ThresholdScale = 1.0,
     *,
+    steps: int | None = None,
     engine: str = "fast",
     record: str = "counts",
 ) -> Record:
@@ -83,6 +84,7 @@ def run(
         spikes: (time, batch, *input_shape), 0 and 1 of any type; or the current, where the input takes one.
         threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
+        steps: the input is that of one step, (batch, *input_shape), and given so many times, as a static one is.
         engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``lava`` (the real Lava runtime) or
             ``loihi`` (the chip, see ``hardware/README.md``).
         record: ``counts``, ``spikes`` to keep the spikes of every population too, or ``membranes`` to keep their
@@ -100,8 +102,8 @@ def run(
     if record not in RECORDS:
         raise InputError(unknown_name("record", record, RECORDS))
     network = network_of(program)
-    checked = check_input(network, spikes)
-    steps, batch = checked.shape[:2]
-    check_size(network, steps, batch, record)
-    thresholds = thresholds_for(network, threshold_scale, steps, batch)
+    checked = check_input(network, spikes if steps is None else repeated(spikes, steps))
+    length, batch = checked.shape[:2]
+    check_size(network, length, batch, record)
+    thresholds = thresholds_for(network, threshold_scale, length, batch)
     return ENGINES[engine](network, checked, thresholds, record)

@@ -169,7 +169,9 @@ class Session(Closed):
         self._backend = self._open(engine)
         given = self.network.input
         self._output_shape = (batch, *self.network[self.network.output].shape)
-        self._shape, self._analog = (batch, *given.shape), given.is_analog
+        self._shape, self._analog = (batch, *given.given_shape), given.is_analog
+        self._held: Array | None = None
+        self._given: Array | None = None
         self.latency, self.depths = self._backend.latency, self._backend.depths
         self.spikes = dict.fromkeys(self.network.names, 0)
 
@@ -194,18 +196,32 @@ class Session(Closed):
         """Advance one time step.
 
         Args:
-            spikes: (batch, *input_shape), 0 and 1; or the current, where the input takes one.
+            spikes: (batch, *input_shape), 0 and 1; or the current, where the input takes one. A static input is the
+                same at all steps until :meth:`reset`.
 
         Returns:
             (batch, *output_shape) uint8: the output population's spikes of this step.
         """
-        checked = self._checked(spikes)
-        now = self._backend.step(checked, self._thresholds)
+        self._given = self._static(spikes) if self.network.input.static else self._checked(spikes)
+        now = self._backend.step(self._given, self._thresholds)
         for name, count in self._backend.counted().items():
             self.spikes[name] += count
         if self._analog:
             self.spikes[self.network.input.name] = 0  # its values are no spikes
         return now[self.network.output].reshape(self._output_shape)
+
+    def _static(self, spikes: Array) -> Array:
+        """What the engine is given at every step of an inference: made of the values once."""
+        if self._held is None or self._given is None:
+            first, self._held = self._checked(spikes), np.array(spikes)
+            return first
+        if not np.array_equal(self._held, spikes):
+            check_step(np.shape(spikes), self._shape)
+            raise InputError(
+                f"{self.network.input.name}: found other values than at the first step, allowed are the same at all "
+                f"steps of an inference, as the input is static; reset() the session for others"
+            )
+        return self._given
 
     def _checked(self, spikes: Array) -> Array:
         ready = isinstance(spikes, np.ndarray) and spikes.dtype == np.uint8 and spikes.shape == self._shape
@@ -235,6 +251,17 @@ class Session(Closed):
         return self._backend.rasters
 
     @property
+    def given(self) -> Array:
+        """(batch, *shape): what the engine was given in the last step: spikes, or a current as it takes it.
+
+        Raises:
+            InputError: there was no step yet.
+        """
+        if self._given is None:
+            raise InputError("given: found no step, allowed is after one; call step() first")
+        return self._given
+
+    @property
     def thresholds(self) -> Mapping[str, Array]:
         """Population -> (1 or batch, n or 1): the thresholds as the knob stands, in units of the membrane."""
         return self._thresholds
@@ -247,6 +274,7 @@ class Session(Closed):
     def reset(self) -> None:
         """Back to the state at the start of a sample; the knob stays where it is."""
         self._backend.reset()
+        self._held = None
         self.spikes.update(dict.fromkeys(self.spikes, 0))
 
     def close(self) -> None:

@@ -245,7 +245,7 @@ def _point(record: Record, found: Array, labels: Array, knob: float, energy: Ene
     """One run as a point; the answers ``found`` and ``labels`` (samples,) say how many inferences there were."""
     network, samples, correct = record.network, len(labels), found == labels
     low, high = wilson(int(correct.sum()), samples)
-    first = [c.name for c in network.outgoing(network.input.name)]
+    first = [c.name for c in network.input_connections]
     operations = {name: int(n.sum()) for name, n in record.synaptic_operations.items()}
     dynamic = None if energy is None else energy.dynamic
     static = None if energy is None else energy.static

@@ -10,8 +10,9 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.errors import InputError
 from aspen.network.given import as_network
+from aspen.network.host import HostLayer
 from aspen.network.network import Dense, FixedLif, Lif, Network
-from aspen_emulator.engines.inputs import check_spikes, thresholds_for
+from aspen_emulator.engines.inputs import check_input, repeated, thresholds_for
 from aspen_emulator.engines.lif import LIMIT, LifState, lif_step, overflows
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.engines.run import run
@@ -48,10 +49,10 @@ class Observation:
         What has not changed since the last call, and gets the same spikes, is not run again.
         """
         if _loops(integers):
-            return _compare_stepwise(integers, self.sample, self._rasters)
+            return _compare_stepwise(integers, check_input(integers, self.sample), self._rasters)
         changed: set[str] = set()
         for name in integers.order:
-            parts = (integers[name].neuron, *integers.incoming(name))
+            parts = (integers[name].neuron, integers[name].host, *integers.incoming(name))
             known = self._layers.get(name)
             fed_anew = any(connection.source in changed for connection in integers.incoming(name))
             if known is None or fed_anew or any(a is not b for a, b in zip(known.parts, parts, strict=True)):
@@ -67,13 +68,23 @@ class Observation:
         state = LifState.zeros(batch, n, neuron)
         raster = np.empty_like(wanted)
         left = peak = 0
+        current = self._written(integers, name)
         for t in range(steps):
             drive = self._drive(integers, name, t)
-            left += sum(overflows(state, drive, neuron))
-            raster[t], membrane = lif_step(state, drive, threshold, neuron)
+            left += sum(overflows(state, drive, neuron, current))
+            raster[t], membrane = lif_step(state, drive, threshold, neuron, current)
             peak = max(peak, int(np.abs(state.u).max()), int(np.abs(membrane).max()))
         fit = Fit(int(wanted.sum()), int(np.count_nonzero(raster != wanted)), left, peak / LIMIT)
         return _Layer(parts, raster, fit)
+
+    def _written(self, integers: Network, name: str) -> Array | int:
+        """(samples, n): the bias mantissas that the host writes for a population, or 0."""
+        host = integers[name].host
+        return 0 if host is None else host.encode(self.sample[0])
+
+    def largest_current(self, host: HostLayer) -> float:
+        """Largest magnitude of what a host makes of the sample, in units of the membrane."""
+        return float(np.abs(host.current(self.sample[0])).max())
 
     def _drive(self, integers: Network, name: str, t: int) -> Array:
         drive: Array = np.zeros(self._rasters[name].shape[1:], np.int64)
@@ -102,7 +113,7 @@ class Observation:
         return products / spikes[..., 0].size
 
 
-def observe(network: Network, spikes: object) -> Observation:
+def observe(network: Network, spikes: object, steps: int | None = None) -> Observation:
     """Run ``network`` on a sample, for ``aspen_hardware.compile(network, chip, calibration=observe(network, spikes))``.
 
     >>> import numpy as np
@@ -119,19 +130,22 @@ def observe(network: Network, spikes: object) -> Observation:
 
     Args:
         network: in floating point.
-        spikes: (time, samples, *input_shape), 0 and 1: like what the network will see, and not the test data.
+        spikes: (time, samples, *input_shape), 0 and 1: like what the network will see, and not the test data. Of a
+            static input the values.
+        steps: ``spikes`` is the input of one step, (samples, *input_shape), and given so many times.
 
     Raises:
-        InputError: the network is in integers, takes a current, or the spikes do not fit it.
+        InputError: the network is in integers, takes a current that is not static, or the spikes do not fit it.
     """
     as_network(network)
-    if network.is_integer or network.input.current:
+    direct = network.input.current and not (network.input.static and network.input.is_analog)
+    if network.is_integer or direct:
         found = "integers" if network.is_integer else f"a current into {network.input.name}"
         raise InputError(
-            f"calibration: found a network with {found}, allowed is one in floating point that takes spikes; "
-            f"compile it without calibration"
+            f"calibration: found a network with {found}, allowed is one in floating point that takes spikes or a "
+            f"static input; compile it without calibration"
         )
-    return Observation(network, check_spikes(network, spikes))
+    return Observation(network, check_input(network, spikes if steps is None else repeated(spikes, steps)))
 
 
 def _loops(network: Network) -> bool:

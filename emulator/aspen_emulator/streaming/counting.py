@@ -84,7 +84,7 @@ class Events:
 
     def input_operations(self, network: Network) -> int:
         """Operations that the input alone decides: of the connections from it."""
-        return sum(self.operations[c.name] for c in network.outgoing(network.input.name))
+        return sum(self.operations[c.name] for c in network.input_connections)
 
     def record(self, network: Network) -> Record:
         """As one sample, for :func:`aspen_hardware.energy_model`; the output's spikes are left out."""
@@ -141,17 +141,16 @@ class Tally:
         self._followers = {name: Follower(self._network, name, 1) for name in self._network.order}
         self._clock = 0
 
-    def step(self, values: Array, last: int) -> None:
+    def step(self, last: int) -> None:
         """Count the step that the session has just made.
 
         Args:
-            values: (1, *input_shape), what it was given.
             last: number of steps of the window.
         """
         self.window.steps = min(self.window.steps + 1, last)
         events = self._session.events
         if events is None:
-            self._note(values)
+            self._note()
             self._count_rasters(last)
             self._clock += 1
             return
@@ -164,9 +163,9 @@ class Tally:
         for name, count in events.operations.items():
             window.operations[name] += count
 
-    def _note(self, values: Array) -> None:
+    def _note(self) -> None:
         """Keep what the session was given and has shown, as far back as it is needed."""
-        self._given.append(np.asarray(values, self._kind).reshape(1, -1))
+        self._given.append(np.asarray(self._session.given, self._kind).reshape(1, -1))
         for name, raster in self._session.rasters.items():
             self._history[name].append(raster)
         for kept in (self._given, *self._history.values()):

@@ -137,7 +137,8 @@ class Stream(Closed):
         thresholds_for(self.network, self._scale(self._decision.knob), 1, 1)  # refused before anything runs
         self._session = session(program, engine=engine)
         self._tally = Tally(self._session)
-        self._silence = np.zeros((1, *self.network.input.shape), np.int64 if self.network.input.current else np.uint8)
+        kind = np.int64 if self.network.input.current else np.uint8
+        self._silence = np.zeros((1, *self.network.input.given_shape), kind)
 
     @property
     def seconds(self) -> float:
@@ -173,10 +174,10 @@ class Stream(Closed):
             InputError: another shape or values, or a window was begun with :meth:`step`.
         """
         array = np.asarray(values)
-        if self._now or array.shape != (self.meter.window, *self.network.input.shape):
+        if self._now or array.shape != (self.meter.window, *self.network.input.given_shape):
             raise InputError(
                 f"window: found shape {array.shape} at step {self._now}, allowed is "
-                f"{(self.meter.window, *self.network.input.shape)} between windows"
+                f"{(self.meter.window, *self.network.input.given_shape)} between windows"
             )
         check_input(self.network, array[:, None])  # all of it, before any of it is run
         for each in array:
@@ -193,7 +194,7 @@ class Stream(Closed):
         Raises:
             InputError: another shape or values; the window can go on with others.
         """
-        check_step((1, *np.shape(values)), (1, *self.network.input.shape))
+        check_step((1, *np.shape(values)), (1, *self.network.input.given_shape))
         if self._now == 0:
             self._begin()
         if self._running:
@@ -201,9 +202,10 @@ class Stream(Closed):
         self._now += 1
         if self._now < self.meter.window:
             return None
+        after = np.asarray(values)[None] if self.network.input.static else self._silence
         for _ in range(self._session.latency):
             if self._running:
-                self._advance(self._silence)
+                self._advance(after)
         self._now = 0
         return self._finish()
 
@@ -227,7 +229,7 @@ class Stream(Closed):
             self._running, self._cut = False, True
             return
         output = self._session.step(values)
-        self._tally.step(values, self.meter.window)
+        self._tally.step(self.meter.window)
         self._made += 1
         if self._made <= self._session.latency:
             return  # the result of an earlier step than the window's first

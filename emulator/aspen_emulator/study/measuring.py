@@ -111,7 +111,7 @@ def measure_spent(problem: Problem, path: str | None, folder: Path, seeds: int, 
                 mean_spikes[number] += float(record.spikes[name].sum()) / record.batch / seeds
         analog = bool(record.multiply_accumulates)
         counts = record.multiply_accumulates or record.synaptic_operations
-        first_layer = [c.name for c in network.outgoing(network.input.name)]
+        first_layer = [c.name for c in network.input_connections]
         first += sum(int(counts[name].sum()) for name in first_layer) / record.batch / seeds
         events += np.count_nonzero(given) / record.batch / seeds
     return Spent(events, first, analog, populations)

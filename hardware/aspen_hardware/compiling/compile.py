@@ -13,13 +13,14 @@ from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError, InputError
 from aspen.network.connections import Connection
 from aspen.network.given import as_network
-from aspen.network.network import Network
+from aspen.network.network import Network, Population
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compensation import Compensator
 from aspen_hardware.compiling.deployment import Deployment, Rounding
 from aspen_hardware.compiling.populations import Options, Quantized, Scheme, quantize_population
-from aspen_hardware.compiling.search import Fit, Sample, Searched, search_schemes
+from aspen_hardware.compiling.search import MARGIN, Fit, Sample, Searched, search_schemes
 from aspen_hardware.placing.dials import dial_classes
+from aspen_hardware.placing.hosting import hosted, largest_current
 from aspen_hardware.placing.resets import compartments_of, reset_on, subtracting
 from aspen_hardware.placing.rules import DESIGN, enforce, enforce_design
 
@@ -49,6 +50,10 @@ def compile(
     Where the chip's neurons cannot subtract, ``subtract-delayed`` (snnTorch's default) becomes a synapse of each neuron
     onto itself with minus its threshold, rounded to 8 significant bits (``subtract-synapse``): the report says by how
     much, and what it costs.
+
+    A static analog input becomes graded spikes where the chip has them; else the host computes the first layer once per
+    inference and writes biases (:class:`aspen.network.host.HostLayer`), whose range is what the input's peak can make,
+    or twice what the calibration sample makes.
 
     With ``calibration``, other schemes are tried on sample data, and taken where more spikes survive: to round dense
     weights so that their errors cancel on inputs that spike together (:mod:`aspen_hardware.compiling.compensation`);
@@ -91,6 +96,7 @@ def compile(
             f"{description.name}: found a chip for energies only ({description.energy_only}), allowed are chips with "
             f"number formats such as loihi1; run the network on one of these, and price its counts on this one"
         )
+    trained, network = network, hosted(network, description)
     warnings = enforce_design(network, description)
     if network.is_integer:
         if calibration is not None or threshold_groups is not None:
@@ -107,19 +113,37 @@ def compile(
         max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
     resets = {p.name: reset_on(p.neuron, description) for p in network.populations if p.neuron is not None}
-    options = Options(max_threshold_scale, netx, threshold_groups, classes, resets)
+    peak = _host_peak(trained, network.input, calibration)
+    options = Options(max_threshold_scale, netx, threshold_groups, classes, resets, peak)
     return _compile(_graded(network), description, options, calibration, warnings)
 
 
 def _check_driven(network: Network) -> None:
     """The integers' scale is that of the weights: neurons that a current alone drives have none."""
     for name in network.order:
-        if not network.incoming(name):
+        if not network.incoming(name) and network[name].host is None:
             raise ChipError(
                 f"{name}: found neurons that a current alone drives, allowed are neurons that weights drive, which set "
                 f"the scale of their integers; give the current to an input without neurons, Population(..., "
                 f"current=True), and connect that to these one to one"
             )
+
+
+def _host_peak(trained: Network, given: Population, sample: Sample | None) -> float:
+    """Largest current that the host is to write, in units of the membrane: twice the sample's, or what the largest
+    values can make; 0 without a host layer."""
+    if given.host is None:
+        return 0.0
+    known = [] if trained.input.graded is None else [largest_current(given.host, trained.input.graded.peak)]
+    if sample is not None:
+        known.append(sample.largest_current(given.host) / MARGIN)
+    if not known:
+        raise ChipError(
+            f"{trained.input.name}: found a static input whose range is not known, allowed is one with a peak or with "
+            f"a sample to calibrate with; give the largest magnitude in the training data: "
+            f"network.with_input_peak(4.0), or aspen compile --input-peak 4"
+        )
+    return min(known)
 
 
 def _graded(network: Network) -> Network:
@@ -182,7 +206,8 @@ def _compile(
 def _assemble(network: Network, parts: Mapping[str, Quantized]) -> Network:
     weights = {connection.name: connection for part in parts.values() for connection in part.connections}
     populations = tuple(
-        replace(p, neuron=parts[p.name].neuron if p.name in parts else None) for p in network.populations
+        replace(p, neuron=parts[p.name].neuron, host=parts[p.name].host) if p.name in parts else p
+        for p in network.populations
     )
     return replace(network, populations=populations, connections=tuple(weights[c.name] for c in network.summed))
 

@@ -13,7 +13,7 @@ from aspen._base.checks import as_flag, as_integer, as_name, as_number
 from aspen._base.tables import Table, Tabled
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.network.files import network_from_section, network_to_section
-from aspen.network.network import Network
+from aspen.network.network import Network, Population
 from aspen.storage.container import MALFORMED
 from aspen.storage.file import AspenFile, Parts, Section
 from aspen_hardware.placing.placement import Placement
@@ -131,6 +131,16 @@ def _by_synapse(name: str, neurons: int, entry: Rounding) -> str:
     )
 
 
+def _by_host(given: Population, rounding: Mapping[str, Rounding]) -> str:
+    """What the host does for a static input, in words."""
+    assert given.host is not None
+    what = (
+        f"{given.host.multiply_accumulates} multiply-accumulates of the first layer and {given.host.bias_writes} biases"
+    )
+    step = f", in steps of {2 * rounding[given.name].bias_error:.3%} of the threshold" if given.name in rounding else ""
+    return f"{given.name}: for each inference the host computes and writes {what}{step}; they are no work of the chip"
+
+
 @dataclass(frozen=True, eq=False)
 class Deployment(Tabled, Rebuilt):
     """A compiled network.
@@ -169,6 +179,8 @@ class Deployment(Tabled, Rebuilt):
         for name, entry in self.rounding.items():
             if entry.reset_error is not None:
                 yield _by_synapse(name, self.network[name].size, entry)
+        if self.network.input.host is not None:
+            yield _by_host(self.network.input, self.rounding)
         yield from self.warnings
 
     def to_dict(self) -> dict[str, Any]:

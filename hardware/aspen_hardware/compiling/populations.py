@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.errors import ChipError
 from aspen.network.connections import Connection
+from aspen.network.host import HostLayer
 from aspen.network.network import Network, Population
 from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, largest_threshold, synapse_parts
 from aspen_hardware.compiling import formats as quantize
@@ -23,13 +24,14 @@ NETX_BIAS_EXPONENT = 6
 @dataclass(frozen=True)
 class Options:
     """What holds for all populations; see :func:`aspen_hardware.compile`. ``resets``: population -> its reset on the
-    chip."""
+    chip. ``host_peak``: the largest current of a host layer, in units of the membrane."""
 
     max_threshold_scale: float
     netx: bool = False
     threshold_groups: int | None = None
     classes: Mapping[str, Array] = field(default_factory=dict)
     resets: Mapping[str, str] = field(default_factory=dict)
+    host_peak: float = 0.0
 
     def reset_of(self, population: Population) -> str:
         """The population's reset on the chip; where nothing is said, that in floating point."""
@@ -63,6 +65,7 @@ class Quantized:
     neuron: FixedLif
     connections: list[Connection]
     rounding: Rounding
+    host: HostLayer | None = None
 
 
 def quantize_population(
@@ -76,6 +79,8 @@ def quantize_population(
     lif, incoming = population.neuron, network.incoming(population.name)
     assert isinstance(lif, Lif)  # compile() handles integer networks before
     floats = _rescale(network, population, lif, _bias(population, lif, incoming), options, scheme)
+    if not incoming:
+        return _hosted_alone(population, lif, floats, options, scheme)
     largest = max(float(np.abs(c.weight).max(initial=0.0)) for c in floats.connections)
     limit = min(quantize.weight_limit(c.weight) for c in floats.connections)
     per_unit = limit / (largest * scheme.fill) if largest > 0 else 1.0
@@ -87,12 +92,37 @@ def quantize_population(
     graded = network.input.graded
     peaks = {} if graded is None else {network.input.name: graded.largest}
     current = worst_case_current(unshifted, lif.alpha, peaks)
-    exponent = _exponent(population, floats, lif, per_unit, largest, current, options, scheme)
-    reset = options.reset_of(population)
+    peak = options.host_peak * scheme.fill if population.host is not None else None
+    exponent = _exponent(population, floats, lif, per_unit, largest, current, options, scheme, peak)
+    units, reset = per_unit * 2.0**exponent, options.reset_of(population)
     bias_exponent = NETX_BIAS_EXPONENT if options.netx else None
-    neuron = _quantize_neuron(lif, floats, per_unit * 2.0**exponent, bias_exponent, reset)
+    neuron = _quantize_neuron(lif, floats, units, bias_exponent, reset, peak)
     connections = [c.with_integers(c.weight, exponent) for c in unshifted]
-    return Quantized(neuron, connections, _report(lif, neuron, floats, connections, per_unit, current))
+    return _with_host(population, neuron, connections, _report(lif, neuron, floats, connections, units, current))
+
+
+def _hosted_alone(population: Population, lif: Lif, floats: Rescaled, options: Options, scheme: Scheme) -> Quantized:
+    """Neurons that biases written by the host drive, and nothing else: no weight sets the scale of their integers, so
+    the finest is taken at which thresholds and biases fit."""
+    peak = options.host_peak * scheme.fill
+    finite = floats.threshold[np.isfinite(floats.threshold)]
+    reset = options.reset_of(population)
+    limits = [largest_threshold(reset) / (float(finite.max()) * options.max_threshold_scale)] if finite.size else []
+    limits += [quantize.BIAS_LIMIT / (peak * 2**FixedLif.SHIFT)] if peak > 0 else []
+    units = min(limits, default=1.0) * 2.0**-scheme.lower
+    neuron = _quantize_neuron(lif, floats, units, None, reset, peak)
+    return _with_host(population, neuron, [], _report(lif, neuron, floats, [], units, 0.0))
+
+
+def _with_host(population: Population, neuron: FixedLif, connections: list[Connection], found: Rounding) -> Quantized:
+    """With the host's layer, where there is one, in bias mantissas of these neurons."""
+    if population.host is None:
+        return Quantized(neuron, connections, found)
+    assert population.neuron is not None  # a host layer drives neurons
+    mantissa = 2.0 ** int(neuron.bias_exponent) / found.state_per_unit
+    threshold = float(np.min(np.asarray(population.neuron.threshold)))
+    rounded = replace(found, bias_error=0.5 * mantissa / threshold)
+    return Quantized(neuron, connections, rounded, population.host.scaled(1 / mantissa))
 
 
 def worst_case_current(connections: list[Connection], alpha: Array, peaks: Mapping[str, int] | None = None) -> float:
@@ -159,9 +189,10 @@ def _exponent(
     current: float,
     options: Options,
     scheme: Scheme,
+    peak: float | None,
 ) -> int:
     finite = floats.threshold[np.isfinite(floats.threshold)]  # a leaky integrator has no threshold to be fitted
-    threshold, bias = float(finite.max(initial=0.0)), float(np.abs(floats.bias).max())
+    threshold, bias = float(finite.max(initial=0.0)), float(np.abs(floats.bias).max()) if peak is None else peak
     headroom = options.max_threshold_scale
     state = max(current, _worst_case_membrane(lif, current, bias * per_unit)) if scheme.worst_case else 0.0
     largest_mantissa = largest_threshold(options.reset_of(population))
@@ -176,9 +207,18 @@ def _exponent(
 
 
 def _quantize_neuron(
-    lif: Lif, floats: Rescaled, mantissa_per_unit: float, bias_exponent: int | None, reset: str
+    lif: Lif,
+    floats: Rescaled,
+    mantissa_per_unit: float,
+    bias_exponent: int | None,
+    reset: str,
+    peak: float | None,
 ) -> FixedLif:
-    mantissa, exponent = quantize.quantize_bias(floats.bias, mantissa_per_unit * 2**FixedLif.SHIFT, bias_exponent)
+    """``peak``: the largest bias that a host will write, in units of the membrane; None: biases stay as they are."""
+    state = mantissa_per_unit * 2**FixedLif.SHIFT
+    mantissa, exponent = quantize.quantize_bias(floats.bias, state, bias_exponent)
+    if peak is not None:
+        exponent = quantize.quantize_bias(np.array([peak]), state)[1]
     return FixedLif(
         threshold=quantize.quantize_threshold(floats.threshold, mantissa_per_unit),
         voltage_decay=quantize.quantize_voltage_decay(lif.beta),
@@ -190,14 +230,15 @@ def _quantize_neuron(
 
 
 def _report(
-    lif: Lif, neuron: FixedLif, floats: Rescaled, after: list[Connection], per_unit: float, current: float
+    lif: Lif, neuron: FixedLif, floats: Rescaled, after: list[Connection], units: float, current: float
 ) -> Rounding:
-    exponent = after[0].exponent
-    state = per_unit * 2.0 ** (exponent + FixedLif.SHIFT)
+    """``units``: mantissas in one unit of the membrane."""
+    exponent = after[0].exponent if after else 0
+    per_unit, state = units * 2.0**-exponent, units * 2**FixedLif.SHIFT
     before = floats.connections
-    largest = max(float(np.abs(c.weight).max(initial=0.0)) for c in before) or 1.0
-    pairs = list(zip(before, after, strict=True))
-    weight_error = max(float(np.abs(a.weight / per_unit - b.weight).max(initial=0.0)) for b, a in pairs) / largest
+    largest = max((float(np.abs(c.weight).max(initial=0.0)) for c in before), default=0.0) or 1.0
+    errors = [np.abs(a.weight / per_unit - b.weight).max(initial=0.0) for b, a in zip(before, after, strict=True)]
+    weight_error = float(max(errors, default=0.0)) / largest
     stored = sum(int(np.count_nonzero(c.weight)) for c in before)
     lost = stored - sum(int(np.count_nonzero(c.weight)) for c in after)
     clipped = sum(int((np.abs(b.weight) * per_unit > quantize.weight_limit(b.weight) + 1).sum()) for b in before)

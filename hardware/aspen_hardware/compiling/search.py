@@ -13,6 +13,7 @@ from typing import Protocol
 
 from aspen._base.arrays import Array
 from aspen.errors import ChipError
+from aspen.network.host import HostLayer
 from aspen.network.network import Dense, Network
 from aspen_hardware.compiling.formats import WEIGHT_EXPONENTS
 from aspen_hardware.compiling.populations import Scheme
@@ -54,6 +55,9 @@ class Sample(Protocol):
 
     def compare(self, integers: Network) -> Mapping[str, Fit]:
         """Run the network in integers, and compare every population."""
+
+    def largest_current(self, host: HostLayer) -> float:
+        """Largest magnitude of what a host makes of the sample, in units of the membrane."""
 
     def moments(self, connection: Dense) -> Array:
         """What a :class:`~aspen_hardware.compiling.compensation.Compensator` needs, for a connection of the network."""

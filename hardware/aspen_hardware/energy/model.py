@@ -228,7 +228,7 @@ def _no_static(chip: Chip, seconds: Range | ByScenario | None, static: Range | B
 def _first_layer(network: Network, chip: Chip) -> tuple[str, ...]:
     """Connections from the input; on a chip with crossbars also the input, whose spikes make their operations."""
     name = network.input.name
-    connections = tuple(c.name for c in network.outgoing(name))
+    connections = tuple(c.name for c in network.input_connections)
     return connections if Crossbar.of(chip) is None else (*connections, name)
 
 
@@ -252,8 +252,19 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
         yield "packets of the input come the longest way that the mesh has to their cores: where they enter is unknown"
 
 
+def _hosts(record: Record) -> Iterator[str]:
+    """What the host does for a static input, of which no chip's file has a figure."""
+    host = record.network.input.host
+    if host is not None:
+        yield (
+            f"the first layer, on the host: {record.batch * host.multiply_accumulates:,} multiply-accumulates, and "
+            f"{record.batch * host.bias_writes:,} biases written to the chip"
+        )
+
+
 def _not_covered(record: Record, chip: Chip, ways: Ways) -> Iterator[str]:
     yield from NOT_COVERED
+    yield from _hosts(record)
     unknown = {name: events for name, events in ways.items() if name not in record.rasters}
     uneven = [name for name, events in unknown.items() if any(np.ptp(each) > 0 for each in events.values())]
     if uneven:

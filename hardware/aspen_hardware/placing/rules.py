@@ -19,6 +19,7 @@ from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.placing.cores import Core, thresholds_of
+from aspen_hardware.placing.hosting import carries, hosted
 from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
 from aspen_hardware.placing.resets import with_resets_of
 
@@ -86,7 +87,12 @@ def check(network: Network, chip: Chip) -> list[Finding]:
 def examine(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> Examined:
     """Place ``network``, and check it against all rules ``but`` those that it has passed already; see :func:`check`."""
     network = with_resets_of(as_network(network), chip)
-    placement, findings = None, list(_far(network, chip))
+    placement: Placement | None = None
+    try:
+        network = hosted(network, chip)
+    except ChipError as error:
+        return Examined(None, (Finding("error", str(error).split(":")[0], str(error)),))
+    findings = list(_far(network, chip))
     if not findings:
         try:
             placement = place(network, chip)
@@ -169,16 +175,16 @@ def reset_supported(network: Network, chip: Chip, placement: Placement | None) -
 
 def spikes_carry_the_input(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
     """Analog values fit into the chip's spikes."""
-    given, allowed = network.input, chip.formats.spike_bits
-    if not given.is_analog or allowed is None:
+    if carries(network, chip):
         return
+    given = network.input
     bits = GradedInput.bits if given.graded is None else given.graded.bits
-    if bits > allowed:
-        yield _error(
-            given.name,
-            f"found an analog input, graded spikes of {bits} bits, {chip.name} allows spikes of {allowed}; encode the "
-            f"data as spikes, or take a chip with graded spikes such as loihi2",
-        )
+    yield _error(
+        given.name,
+        f"found an analog input, graded spikes of {bits} bits, {chip.name} allows spikes of {chip.formats.spike_bits}; "
+        f"encode the data as spikes, give the same values at every step, or take a chip with graded spikes such as "
+        f"loihi2",
+    )
 
 
 def delay_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
