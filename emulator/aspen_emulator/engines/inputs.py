@@ -77,7 +77,7 @@ def _check_static(network: Network, array: Array) -> None:
     if network.input.static and not held and not ((array == array[:1]) | (array != array)).all():
         raise InputError(
             f"{network.input.name}: found other values at other steps, allowed are the same at all, as the input is "
-            f"static; give one step, (batch, *shape), and steps=N"
+            f"static; repeat one step, as run(network, values, steps=N) does"
         )
 
 
