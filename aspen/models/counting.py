@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import snntorch
@@ -81,12 +82,13 @@ def count_model(
             module.reset_mem()
     counter = Counter(twin)
     with _generators_kept(model), torch.no_grad():
-        form = _run(model, twin, counter, inputs, time_axis, dict(arguments or {}))
+        form, frames = _run(model, twin, counter, inputs, time_axis, dict(arguments or {}))
     steps, samples = _size(counter, inputs, form)
+    values = prod(frames.shape[2:]) if form is not None else inputs.numel() // (steps * samples)
     zeros, weights = _sparsity(twin)
     every = counter.synapses.values()
     return ModelCounts(
-        _layers(counter, steps, samples, inputs),
+        _layers(counter, steps, samples, max(1, values)),
         tuple(counter.approximate()),
         sum(layer.accumulates for layer in every),
         sum(layer.multiply_accumulates for layer in every),
@@ -108,8 +110,12 @@ def _generators_kept(model: nn.Module) -> Iterator[None]:
 
 def _run(
     model: nn.Module, twin: nn.Module, counter: Counter, inputs: Tensor, axis: int | str | None, arguments: Any
-) -> InputForm | None:
-    """Run the copy, in the form that its input has; None where that could not be found out, and it was just called."""
+) -> tuple[InputForm | None, Tensor]:
+    """Run the copy, in the form that its input has; None where that could not be found out, and it was just called.
+
+    Returns:
+        the form, and the input as frames, (time, batch, *shape), or as it is.
+    """
     required_arguments(model, arguments)
     try:
         form, frames = read_sample(model, inputs, axis, arguments)
@@ -130,7 +136,7 @@ def _run(
             f"{type(model).__name__}.forward() failed on the input {tuple(inputs.shape)}: {one_line(error)}; give it "
             f"as forward() takes it, or pass arguments={{...}}"
         ) from error
-    return form
+    return form, frames
 
 
 def _call(model: nn.Module, form: InputForm | None, given: list[Tensor], arguments: Mapping[str, Any]) -> object:
@@ -163,7 +169,7 @@ def _sparsity(model: nn.Module) -> tuple[int, int]:
     return sum(int((w == 0).sum()) for w in weights), sum(w.numel() for w in weights)
 
 
-def _layers(counter: Counter, steps: int, samples: int, inputs: Tensor) -> LayerCounts:
+def _layers(counter: Counter, steps: int, samples: int, inputs: int) -> LayerCounts:
     """The counts in the order in which layers ran; read-outs come after the last neurons."""
     neurons = sorted(counter.firing().items(), key=lambda item: item[1].order)
     synapses = sorted(counter.synapses.items(), key=lambda item: item[1].order)
@@ -172,7 +178,7 @@ def _layers(counter: Counter, steps: int, samples: int, inputs: Tensor) -> Layer
     return LayerCounts(
         steps,
         samples,
-        max(1, inputs.numel() // (steps * samples)),
+        inputs,
         tuple(layer.counts(name or type(counter.model).__name__) for name, layer in neurons),
         tuple(layer.counts(name, steps * samples, name in last) for name, layer in synapses),
     )

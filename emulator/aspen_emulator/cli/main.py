@@ -28,6 +28,7 @@ COMMANDS = {
     "calibrate": "calibrate",
     "stream": "stream",
     "report": "report",
+    "profile": "profile",
     "study": "study",
     "chips": "chips",
     "doctor": "doctor",
@@ -47,6 +48,8 @@ SUMMARIES = {
     "stream": "Stream a recording through NETWORK and hold an energy budget by turning its knob from window to window.",
     "report": "Run NETWORK once, count spikes, operations and updates, and say what a battery sees, and of what it is "
     "made.",
+    "profile": "Count what MODEL, given as MODULE:NAME, does on an input, layer by layer, and say what that costs on "
+    "chips.",
     "study": "Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.",
     "chips": "List the known chips, or show one: limits, number formats and energies with unit, source and trust mark.",
     "doctor": "Show versions, what is installed, and a one-step self-test of every engine.",

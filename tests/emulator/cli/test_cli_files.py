@@ -39,7 +39,7 @@ __all__ = ["aspen", "files"]
 
 WRITES = {"--output", "--plot", "--record", "--membranes", "--checkpoint", "--state-dict", "--log", "--state"}
 WRITES |= {"--report", "--folder", "--labels-output"}
-"""Options that say where something is written; of `aspen export`, ``--state-dict`` is read."""
+"""Options that say where something is written; of `aspen export` and `aspen profile`, ``--state-dict`` is read."""
 
 
 def commands() -> dict[str, click.Command]:
@@ -57,7 +57,7 @@ def test_every_file_of_every_command_is_checked(name: str) -> None:
             assert isinstance(command, FileCommand)
         if isinstance(param.type, click.Path):
             assert param.type.exists, param.opts  # what is written has types of its own
-        if name != "export" or param.opts != ["--state-dict"]:
+        if name not in ("export", "profile") or param.opts != ["--state-dict"]:
             assert written == (param.opts[0] in WRITES), param.opts
 
 

@@ -41,6 +41,24 @@ def exactly(model: nn.Module) -> nn.Module:
     return model
 
 
+class Static(nn.Module):
+    """One input, given at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(16, 8), snntorch.Leaky(beta=0.75)
+        self.fc2, self.lif2 = nn.Linear(8, 3), snntorch.Leaky(beta=0.75)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
+        made = []
+        for _ in range(STEPS):
+            spk1, mem1 = self.lif1(self.fc1(x), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            made.append(spk2)
+        return torch.stack(made)
+
+
 class Skips(nn.Module):
     """Layers that are added up, with biases and norms on both ways, and a read-out; the batch comes first."""
 
@@ -68,6 +86,7 @@ MODELS_OF: dict[str, tuple[Any, Tensor]] = {
     "linear": (lambda: DenseNet((16, 12, 4), 0.75, readout="linear"), spike_input(16)),
     "conv": (lambda: ConvNet((2, 6, 7), (3,), (9,), 4, 0.75, bias=True), spike_input(2, 6, 7)),
     "recurrent": (lambda: RecurrentNet((16, 12, 4), 0.75, "subtract"), spike_input(16)),
+    "static": (Static, spike_input(16)[0] * 0.75),
     "skips": (Skips, spike_input(16).transpose(0, 1).contiguous()),
 }
 
