@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from torch.overrides import TorchFunctionMode
 from aspen.errors import ModelError
 from aspen.exporting.gates import MAX_FUNCTIONS, Window, source_of, window, window_of
 from aspen.exporting.layers import IDENTITIES
-from aspen.exporting.nodes import EVERY_STEP, STATES, Node, element, place, stack
+from aspen.exporting.nodes import EVERY_STEP, STATES, Node, element, stack
+from aspen.exporting.records import Record
 from aspen.models.forms import ENCODERS, InputForm
 from aspen.models.operations import (
     DROPOUTS,
@@ -31,6 +33,7 @@ from aspen.models.operations import (
     LOOKS,
     PICKS,
     PRODUCTS,
+    REPEATS,
     RESHAPES,
     SAME_VALUES,
     convert,
@@ -78,30 +81,6 @@ class Trace:
     encoded: list[Tensor] = field(default_factory=list)
 
 
-@dataclass
-class _Record:
-    """A tensor of zeros that is filled slice by slice along one dimension."""
-
-    of: weakref.ref[Tensor]
-    dim: int = -1
-    version: int = -1
-    slices: dict[int, Node] = field(default_factory=dict)
-
-    def take(self, index: Any, value: Any, target: Tensor) -> bool:
-        """Note what a slice was given; False where that is no whole slice, or along another dimension."""
-        found = place(index, target.ndim)
-        if found is None or not isinstance(value, Node) or self.dim not in (-1, found[0]):
-            return False
-        self.dim = found[0]
-        self.slices[found[1] % target.shape[self.dim]] = value
-        return value.shape == tuple(target.select(self.dim, 0).shape)
-
-    def items(self, target: Tensor) -> list[Any]:
-        """What lies in each slice: nodes, and zeros."""
-        rest = torch.zeros_like(target.select(self.dim, 0))
-        return [self.slices.get(number, rest) for number in range(target.shape[self.dim])]
-
-
 class _Watcher(TorchFunctionMode):
     """Follows tensors through torch functions, except those inside leaf modules."""
 
@@ -113,7 +92,7 @@ class _Watcher(TorchFunctionMode):
         self.step_size = 0
         self.shape: tuple[int, ...] = ()
         self.spiking_input = False
-        self.records: dict[int, _Record] = {}
+        self.records: dict[int, Record] = {}
 
     def mark(self, tensor: Tensor, node: Node) -> None:
         # the reference tells whether the id has passed on to another tensor; the version counts changes in place
@@ -147,16 +126,16 @@ class _Watcher(TorchFunctionMode):
             self._follow(func, known, args, symbolic, result)
         return result
 
-    def _begun(self, target: Any) -> _Record | None:
+    def _begun(self, target: Any) -> Record | None:
         """The record that a tensor is, as far as it is filled; None where it holds anything else than zeros beside."""
         if not isinstance(target, Tensor):
             return None
         if not self.knows(target):
-            return None if bool(target.any()) else _Record(weakref.ref(target))
+            return None if bool(target.any()) else Record(weakref.ref(target))
         record = self.records.get(id(target))
         return record if record is not None and record.of() is target and record.version == target._version else None
 
-    def _fill(self, name: str, target: Tensor, args: Any, record: _Record) -> None:
+    def _fill(self, name: str, target: Tensor, args: Any, record: Record) -> None:
         """Zeros were changed in place: a sum begins, or a slice of a record is filled."""
         value, shape = args[-1], tuple(target.shape)
         node = Node("mixed", shape, operation="a change in place")
@@ -224,12 +203,17 @@ class _Watcher(TorchFunctionMode):
             return known[0]
         if (picked := element(name, args, kwargs, item)) is not None:
             return picked
-        if known[0].kind == "whole" and len(known) == 1 and name in RESHAPES | PICKS:
+        same = known[0].kind == "input" and known[0].call == EVERY_STEP
+        if len(known) == 1 and same and name in RESHAPES | PICKS | REPEATS:
+            made = self._picked(func, args, kwargs, item)
+            if name in REPEATS or torch.equal(_places(made).flatten(), _places(known[0]).flatten()):
+                return made
+        if known[0].kind == "whole" and len(known) == 1 and name in RESHAPES | PICKS | REPEATS:
             return self._picked(func, args, kwargs, item)
         if name in MAX_FUNCTIONS:
-            made = self.gate(args[0], window(MAX_FUNCTIONS[name], *args[1:], **kwargs), shape)
-            if made is not None:
-                return made
+            pooled = self.gate(args[0], window(MAX_FUNCTIONS[name], *args[1:], **kwargs), shape)
+            if pooled is not None:
+                return pooled
         if name not in LINEAR or (name in PRODUCTS and (len(known) > 1 or not isinstance(_first(args), Node))):
             return Node("mixed", shape, operation=name)
         return Node("apply", shape, operation=name, function=func, args=args, kwargs=kwargs, item=item)
@@ -250,13 +234,19 @@ class _Watcher(TorchFunctionMode):
 
     def _picked(self, func: Any, args: Any, kwargs: Any, item: int | None) -> Node:
         """A part of the sample: one time step of it, or any other part."""
-        index = func(*convert(args, Node, lambda node: node.index), **convert(kwargs, Node, lambda node: node.index))
+        index = func(*convert(args, Node, _places), **convert(kwargs, Node, _places))
         index = index if item is None else index[item]
         flat, size = index.reshape(-1), self.step_size
         first = int(flat[0]) if len(flat) else 0
-        if len(flat) == size and first % size == 0 and torch.equal(flat, torch.arange(first, first + size)):
-            return Node("input", tuple(index.shape), call=first // size)
+        apart = not self.trace.form.static or index.shape[:1] == self.shape[:1]
+        if apart and len(flat) == size and first % size == 0 and torch.equal(flat, torch.arange(first, first + size)):
+            return Node("input", tuple(index.shape), call=EVERY_STEP if self.trace.form.static else first // size)
         return Node("whole", tuple(index.shape), index=index)
+
+
+def _places(node: Node) -> Tensor:
+    """For each value of a part of the sample its place in it, or in its step where that is always the same."""
+    return torch.arange(prod(node.shape)).reshape(node.shape) if node.index is None else node.index
 
 
 def _first(args: tuple[Any, ...]) -> Any:
@@ -278,10 +268,10 @@ def trace(
     """
     traced = Trace(form=form)
     watcher = _Watcher(traced)
+    watcher.step_size = frames[0].numel()
     watcher.shape = tuple(frames.shape[1:])
     watcher.spiking_input = bool(((frames == 0) | (frames == 1)).all())
     if form.kind == "loop":
-        watcher.step_size = frames[0].numel()
         (index,) = form.given(torch.arange(frames.numel()).reshape(frames.shape))
         watcher.mark(given[0], Node("whole", tuple(given[0].shape), index=index))
     for step, tensor in enumerate(given if form.kind != "loop" else []):

@@ -16,6 +16,8 @@ PICKS = frozenset(
     {"__getitem__", "unbind", "select", "narrow", "chunk", "split", "permute", "transpose", "movedim", "index_select"}
 )
 """Operations that pick or reorder values."""
+REPEATS = frozenset({"repeat", "expand", "expand_as", "repeat_interleave", "tile", "broadcast_to"})
+"""Operations that hold the same values several times."""
 SUMS = frozenset({"add", "__add__", "__radd__", "__iadd__", "add_"})
 JOINS = frozenset({"cat", "concat", "concatenate", "stack", "sub", "__sub__", "__rsub__", "rsub", "sum", "mean", "neg"})
 PRODUCTS = frozenset(

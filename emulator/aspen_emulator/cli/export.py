@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.errors import ChipError
@@ -22,14 +24,57 @@ from aspen_emulator.measuring.parity import ParityReport, parity, store_parity
 from aspen_hardware.compiling.compile import compile
 
 
+class TimeAxis(click.ParamType):
+    """The number of an axis, or ``none``."""
+
+    name = "integer|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "none" else click.INT.convert(value, param, ctx)
+
+
+class Argument(click.ParamType):
+    """NAME=VALUE; the value is a number, true, false or null, or else text."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name, equals, text = value.partition("=")
+        if not name or not equals:
+            self.fail(f"found {value!r}, allowed is NAME=VALUE such as num_steps=25", param, ctx)
+        try:
+            return name, json.loads(text)
+        except json.JSONDecodeError:
+            return name, text
+
+
 @click.command("export", cls=FileCommand)
 @click.argument("model")
-@click.option("--sample", required=True, type=ARRAY_INPUT,
-              help="Sample input, .npy: (time, batch, *shape).")  # fmt: skip
+@click.option(
+    "--sample",
+    required=True,
+    type=ARRAY_INPUT,
+    help="Sample input, .npy, as the model takes it: (time, batch, *shape), (batch, time, ...), one image.",
+)
 @click.option("--output", required=True, type=OutputFile(NETWORKS), help="The .aspen or .nir file to write.")
-@click.option("--state-dict", type=InputFile(),
-              help="PyTorch weights to load into the model first: a state_dict, nothing else.")  # fmt: skip
-def export_command(model: str, sample: Path, output: Path, state_dict: Path | None) -> None:
+@click.option(
+    "--state-dict", type=InputFile(), help="PyTorch weights to load into the model first: a state_dict, nothing else."
+)
+@click.option(
+    "--time-axis",
+    type=TimeAxis(),
+    help="Which axis of the sample is time, or 'none'.  [default: found out by running the model]",
+)
+@click.option("--argument", "arguments", multiple=True, type=Argument(),
+              help="What forward() is given beside: NAME=VALUE, such as num_steps=25; may be repeated.")  # fmt: skip
+def export_command(
+    model: str,
+    sample: Path,
+    output: Path,
+    state_dict: Path | None,
+    time_axis: int | str | None,
+    arguments: tuple[tuple[str, Any], ...],
+) -> None:
     """Export MODEL, given as MODULE:NAME, to an .aspen or .nir file.
 
     NAME is a model in your Python module, or a function without arguments that makes one; the module is imported, and
@@ -43,17 +88,30 @@ def export_command(model: str, sample: Path, output: Path, state_dict: Path | No
     made = load_model(model)
     if state_dict is not None:
         load_weights(made, state_dict)
-    spikes = load_spikes(sample)
-    network = export(made, torch.from_numpy(spikes).float())
+    given, axis = torch.from_numpy(load_spikes(sample)).float(), "find" if time_axis is None else time_axis
+    how: dict[str, Any] = {"time_axis": None if axis == "none" else axis, "arguments": dict(arguments)}
+    network = export(made, given, **how)
     with saving() as outcome:
         write_network(network, output)
-    report = _compare(made, network, spikes)
+    report = _compare(made, network, _frames(made, network, given, how))
     if output.suffix == ".aspen" and not outcome.failed and not is_stream(output):
         with saving() as outcome:
             store_parity(report, output)
     click.echo(f"{network}\n\n{report}")
     if not outcome.failed:
         click.echo(f"saved: {output}")
+
+
+def _frames(model: Any, network: Network, sample: Any, how: dict[str, Any]) -> Array:
+    """The sample as the network takes it, (time, batch, *shape); where it begins behind an encoder, random spikes."""
+    import torch
+
+    from aspen.models.probing import read_sample
+
+    _, frames = read_sample(model, sample, **how)
+    if network.provenance["form"]["encoder"]:
+        frames = torch.rand(frames.shape, generator=torch.Generator().manual_seed(0)) < frames
+    return frames.numpy() if network.input.current else frames.numpy().astype(np.uint8)
 
 
 def _compare(model: Any, network: Network, sample: Array) -> ParityReport:

@@ -76,13 +76,16 @@ def equal(model: nn.Module, network: Network, frames: Tensor) -> bool:
     return sum(d.spikes_before for d in report.differences) > 0 and not any(d.different for d in report.differences)
 
 
+STATIC_5 = InputForm("static", None, 0, steps=5)
 FOUND: dict[str, tuple[Any, tuple[int, ...], InputForm]] = {
     "time first": (lambda: Net(lambda x: x), (4, 4, 6), InputForm()),
     "batch first": (lambda: Net(lambda x: x.unbind(1)), (4, 4, 6), InputForm("loop", 1, 0)),
     "time last": (lambda: Net(lambda x: x.unbind(2)), (6, 6, 6), InputForm("loop", 2, 0)),
     "time first, batch last": (lambda: Net(lambda x: x.transpose(1, 2)), (4, 6, 3), InputForm("loop", 0, 2)),
     "four steps, whatever comes": (lambda: Net(lambda x: x[:4]), (4, 4, 6), InputForm(steps=4)),
-    "static": (lambda: Net(lambda x: [x] * 5), (5, 6), InputForm("static", None, 0, steps=5)),
+    "static": (lambda: Net(lambda x: [x] * 5), (5, 6), STATIC_5),
+    "static, repeated at once": (lambda: Net(lambda x: x.unsqueeze(0).repeat(5, 1, 1)), (5, 6), STATIC_5),
+    "static, repeated second": (lambda: Net(lambda x: x[:, None].expand(-1, 5, -1).unbind(1)), (5, 6), STATIC_5),
     "static images": (Images, (4, 1, 8, 8), InputForm("static", None, 0, steps=4)),
     "one static image": (Images, (1, 1, 8, 8), InputForm("static", None, 0, steps=4)),
 }
