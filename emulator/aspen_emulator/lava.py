@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aspen._base.checks import as_flag, as_integer, as_name, shown
+from aspen._base.checks import as_flag, as_integer, as_name
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
@@ -17,6 +17,7 @@ from aspen_emulator.engines.lava.layout import check_network, longest_delay
 from aspen_emulator.engines.lava.loihi import check_stock
 from aspen_emulator.engines.lava.shim import import_lava as import_lava
 from aspen_emulator.engines.run import network_of
+from aspen_emulator.engines.turning import begins_at
 from aspen_hardware.compiling.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def to_lava(
         MissingDependencyError: Lava is not installed.
     """
     network = network_of(program)
-    scale = _first_scale(network, threshold_scale, profile, knob)
+    first = begins_at(network, threshold_scale, profile, knob)
+    scale = first if profile is None else profile.scale(first)  # type: ignore[arg-type]
     as_name("name", name)
     interval = _checked_interval(network, reset_interval, as_flag("stock", stock))
     check_network(network)
@@ -82,25 +84,6 @@ def to_lava(
     if profile is not None:
         made.knob = profile.low if knob is None else knob
     return made
-
-
-def _first_scale(
-    network: Network, scale: ThresholdScale, profile: DialProfile | None, knob: float | None
-) -> ThresholdScale:
-    if profile is None:
-        if knob is not None:
-            raise InputError("knob: found one without a profile, allowed is with one; give threshold_scale, or profile")
-        return scale
-    if not (isinstance(scale, (int, float)) and scale == 1):
-        raise InputError(
-            "threshold_scale: found one beside a profile, allowed is one of them; leave one out, or set it later"
-        )
-    if not isinstance(profile, DialProfile):
-        raise InputError(
-            f"profile: found {shown(profile)}, allowed is a DialProfile; from a file give aspen.load_profile(path)"
-        )
-    profile.check(network)
-    return profile.scale(profile.low if knob is None else knob)
 
 
 def _checked_interval(network: Network, interval: int, stock: bool) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen._base.closed import Closed
+from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -17,6 +17,7 @@ from aspen_emulator.engines.fast import FastStepper, StepEvents
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.engines.run import check_engine, network_of
+from aspen_emulator.engines.turning import Turnable, begins_at
 from aspen_hardware.compiling.deployment import Deployment
 
 
@@ -122,8 +123,10 @@ class _Lava:
         self._session.close()
 
 
-class Session(Closed):
-    """A running network: feed it step by step, turn :attr:`threshold_scale` at any time; a context manager.
+class Session(Turnable):
+    """A running network: feed it step by step, turn it at any time; a context manager.
+
+    It is turned by :attr:`knob` where it was opened with a learned dial, else by :attr:`threshold_scale`.
 
     >>> import numpy as np
     >>> from aspen.network import Dense, Lif, Network, Population
@@ -139,7 +142,7 @@ class Session(Closed):
     >>> running.close()
 
     Args:
-        program, threshold_scale, engine, batch: see :func:`session`, which opens one.
+        program, threshold_scale, engine, batch, profile, knob: see :func:`session`, which opens one.
 
     Attributes:
         latency: time steps between an input and the output that belongs to it. 0, but on Lava one step for each
@@ -148,13 +151,22 @@ class Session(Closed):
         spikes: population -> spikes since the start or the last reset, as an integer.
 
     Raises:
-        UnknownAttributeError: something else than ``threshold_scale`` was set.
+        UnknownAttributeError: something else than ``knob`` or ``threshold_scale`` was set, or the one of these that
+            does not turn this session.
     """
 
-    settable = ("threshold_scale",)
-    remedy = "set that, for the knob of a learned dial to profile.scale(knob)"
+    settable = ("knob", "threshold_scale")
+    remedy = "set the knob of a learned dial, or the threshold scale where there is none"
 
-    def __init__(self, program: Network | Deployment, threshold_scale: ThresholdScale, engine: str, batch: int) -> None:
+    def __init__(
+        self,
+        program: Network | Deployment,
+        threshold_scale: ThresholdScale,
+        engine: str,
+        batch: int,
+        profile: DialProfile | None,
+        knob: float | None,
+    ) -> None:
         check_engine(engine)
         if engine == "loihi":
             raise InputError(
@@ -165,7 +177,8 @@ class Session(Closed):
             raise InputError(f"batch: found {batch}, allowed is 1 and more")
         self.network = network_of(program)
         self.engine, self.batch = engine, batch
-        self.threshold_scale = threshold_scale
+        self.profile = profile
+        self._turn(begins_at(self.network, threshold_scale, profile, knob))
         self._backend = self._open(engine)
         given = self.network.input
         self._output_shape = (batch, *self.network[self.network.output].shape)
@@ -180,17 +193,14 @@ class Session(Closed):
             return _Lava(self.network, self.batch)
         return _Local(self.network, self.batch, FastStepper if engine == "fast" else Stepper)
 
-    @property
-    def threshold_scale(self) -> ThresholdScale:
-        """The knob: a number for all hidden populations, or a mapping from population to number."""
-        return self._scale
+    def _standing(self) -> ThresholdScale:
+        return self._stands
 
-    @threshold_scale.setter
-    def threshold_scale(self, scale: ThresholdScale) -> None:
-        self._thresholds = {
-            name: array[0] for name, array in thresholds_for(self.network, scale, 1, self.batch).items()
-        }
-        self._scale = scale
+    def _turn(self, to: ThresholdScale) -> None:
+        scale = to if self.profile is None else self.profile.scale(to)  # type: ignore[arg-type]
+        thresholds = thresholds_for(self.network, scale, 1, self.batch)
+        self._thresholds = {name: array[0] for name, array in thresholds.items()}
+        self._stands = to
 
     def step(self, spikes: Array) -> Array:
         """Advance one time step.
@@ -310,7 +320,13 @@ def check_step(found: tuple[int, ...], allowed: tuple[int, ...]) -> None:
 
 
 def session(
-    program: Network | Deployment, threshold_scale: ThresholdScale = 1.0, *, engine: str = "fast", batch: int = 1
+    program: Network | Deployment,
+    threshold_scale: ThresholdScale = 1.0,
+    *,
+    engine: str = "fast",
+    batch: int = 1,
+    profile: DialProfile | None = None,
+    knob: float | None = None,
 ) -> Session:
     """Open a session on a network or deployment; see :class:`Session`.
 
@@ -321,22 +337,34 @@ def session(
     >>> weights = [[0.9, 0.2], [0.2, 0.9], [0.5, 0.5]], [[1.0, 0.0, 0.4], [0.0, 1.0, 0.4]]
     >>> network = Network(layers, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
     >>> with session(network) as running:
-    ...     for knob in (1.0, 1.0, 3.0, 3.0):  # turned between two steps
-    ...         running.threshold_scale = knob
+    ...     for scale in (1.0, 1.0, 3.0, 3.0):  # turned between two steps
+    ...         running.threshold_scale = scale
     ...         print(running.step(np.ones((1, 2), np.uint8)), running.spikes["hidden"])
     [[0 0]] 2
     [[1 1]] 5
     [[0 0]] 5
     [[0 0]] 5
 
+    A network that learned a dial is turned by the dial's knob:
+
+    >>> from aspen import DialProfile
+    >>> with session(network, profile=DialProfile({"hidden": 1.0})) as running:
+    ...     running.knob = 0.5
+    ...     print(running.knob, running.thresholds["hidden"].round(2))
+    0.5 [[1.65]]
+
     Args:
         program: a deployment, or a network in floating point.
-        threshold_scale: where the knob stands at first.
+        threshold_scale: factor on the thresholds of all hidden populations at first, or a mapping from population to
+            factor.
         engine: ``fast``, ``reference`` or ``lava``.
         batch: samples side by side; 1 on Lava.
+        profile: the dial that was learned with the network (:func:`aspen.load_profile`, or ``trained.profile``), whose
+            knob takes the place of the threshold scale.
+        knob: where it stands at first; default: at its accurate end.
 
     Raises:
         InputError: something given is not allowed.
         MissingDependencyError: the engine is not installed.
     """
-    return Session(program, threshold_scale, engine, batch)
+    return Session(program, threshold_scale, engine, batch, profile, knob)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen._base.closed import Closed
+from aspen._base.checks import as_quantity
 from aspen.calibration.early import EarlyStop, Inference
 from aspen.calibration.table import CalibrationTable
-from aspen.control import Controller, Decision, Spent, margins
+from aspen.control import Controller, Decision, Manual, Spent, margins
 from aspen.control.states import check_keys, count, number, part
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
@@ -23,6 +23,7 @@ from aspen.network.readout import NO_ANSWER, accumulated, answers
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.run import network_of
 from aspen_emulator.engines.sessions import check_step, session
+from aspen_emulator.engines.turning import Turnable, begins_at
 from aspen_emulator.streaming.counting import Events, Tally
 from aspen_emulator.streaming.meter import Meter
 from aspen_emulator.streaming.watch import HIDDEN, Watch
@@ -73,8 +74,11 @@ class Window:
         return asdict(self)
 
 
-class Stream(Closed):
+class Stream(Turnable):
     """Runs windows of a stream one after the other; a context manager.
+
+    :attr:`knob` (:attr:`threshold_scale` without a learned dial) says where it stands in the next window. Where the
+    controller is :class:`aspen.Manual`, it can be set; else the controller turns it.
 
     A window is an inference: the network begins it at rest, as it was trained. So a skipped window leaves nothing
     behind, and what a window costs and answers depends on nothing before it but the controller's decision.
@@ -122,8 +126,7 @@ class Stream(Closed):
                 f"early: found one for {early.steps} steps and the read-out {early.readout}, allowed are "
                 f"{meter.window} and {self.network.readout}; calibrate again"
             )
-        if profile is not None:
-            profile.check(self.network)
+        begins_at(self.network, 1.0, profile, None)
         self.meter, self.controller, self.profile, self.early = meter, controller, profile, early
         self._watch = None if table is None else Watch(table, meter)
         self._sure = None if table is None else table.early
@@ -135,7 +138,7 @@ class Stream(Closed):
         self._inference: Inference | None = None
         self._decision: Decision = controller.decision
         thresholds_for(self.network, self._scale(self._decision.knob), 1, 1)  # refused before anything runs
-        self._session = session(program, engine=engine)
+        self._session = session(program, engine=engine, profile=profile)
         self._tally = Tally(self._session)
         kind = np.int64 if self.network.input.current else np.uint8
         self._silence = np.zeros((1, *self.network.input.given_shape), kind)
@@ -216,8 +219,25 @@ class Stream(Closed):
             return
         knob = self._decision.knob
         self._session.reset()
-        self._session.threshold_scale = self._scale(knob)
+        if self.profile is None:
+            self._session.threshold_scale = knob
+        else:
+            self._session.knob = knob
         self._inference = None if self.early is None else self.early.start(knob)
+
+    def _standing(self) -> float:
+        return self._decision.knob
+
+    def _turn(self, to: ThresholdScale) -> None:
+        if not isinstance(self.controller, Manual):
+            raise InputError(
+                f"knob: found it set on a stream whose controller turns it ({type(self.controller).__name__}), allowed "
+                f"is Manual; open the stream with one"
+            )
+        knob = as_quantity("knob", to)
+        thresholds_for(self.network, self._scale(knob), 1, 1)
+        self.controller.knob = knob
+        self._decision = self.controller.decision
 
     def _scale(self, knob: float) -> ThresholdScale:
         """What the knob does to the thresholds."""
