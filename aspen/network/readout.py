@@ -5,6 +5,8 @@ This is the one place that says what a network's answer is; records, streams, ea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from aspen._base.arrays import Array
@@ -78,16 +80,40 @@ def told(predictions: Array) -> str:
     >>> told(np.array([3, 7, NO_ANSWER]))
     '3, 7, none'
     >>> told(np.repeat([0, 1, NO_ANSWER], (20, 30, 2)))
-    '0 (20 samples), 1 (30), none (2)'
+    '0 (20 times), 1 (30), none (2)'
 
     Args:
         predictions: (n,) classes, or :data:`NO_ANSWER`.
     """
     if len(predictions) <= TOLD:
-        return ", ".join("none" if answer == NO_ANSWER else str(answer) for answer in predictions.tolist())
+        return ", ".join(name_of(answer) for answer in predictions.tolist())
+    return told_counts(counted(predictions))
+
+
+def told_counts(counts: Mapping[str, int]) -> str:
+    """How often each answer was given, in a line: the most frequent of many.
+
+    Args:
+        counts: as :func:`counted` gives them.
+    """
+    often = sorted(counts, key=lambda name: -counts[name])[:TOLD]
+    parts = [f"{name} ({count:,})" for name, count in counts.items() if name in often]
+    parts[0] = f"{parts[0].rstrip(')')} times)"
+    return ", ".join([*parts, *([f"and {len(counts) - TOLD} rarer ones"] if len(counts) > TOLD else [])])
+
+
+def counted(predictions: Array) -> dict[str, int]:
+    """Class -> how often it was the answer, in the order of the classes; ``none`` last.
+
+    Args:
+        predictions: (n,) classes, or :data:`NO_ANSWER`.
+    """
     classes, counts = np.unique(predictions, return_counts=True)
-    often = sorted(np.argsort(-counts, kind="stable")[:TOLD], key=lambda k: (classes[k] == NO_ANSWER, classes[k]))
-    names = ["none" if classes[k] == NO_ANSWER else str(classes[k]) for k in often]
-    parts = [f"{name} ({counts[k]:,})" for name, k in zip(names, often, strict=True)]
-    parts[0] = f"{parts[0].rstrip(')')} samples)"
-    return ", ".join([*parts, *([f"and {len(classes) - TOLD} rarer ones"] if len(classes) > TOLD else [])])
+    found = {name_of(answer): int(count) for answer, count in zip(classes.tolist(), counts.tolist(), strict=True)}
+    silent = found.pop(name_of(NO_ANSWER), None)
+    return found if silent is None else {**found, name_of(NO_ANSWER): silent}
+
+
+def name_of(answer: int) -> str:
+    """An answer as people read it."""
+    return "none" if answer == NO_ANSWER else str(answer)

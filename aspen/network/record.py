@@ -15,7 +15,7 @@ from aspen._base.arrays import Array, Rebuilt
 from aspen._base.tables import Table, Tabled
 from aspen.errors import InputError
 from aspen.network.network import Network
-from aspen.network.readout import NO_ANSWER, answers, final_scores, told
+from aspen.network.readout import NO_ANSWER, answers, counted, final_scores, told
 
 RECORDS = ("counts", "spikes", "membranes")
 """What a run can be asked to keep: counts only, the spikes of every population too, their membranes too."""
@@ -172,6 +172,7 @@ class Record(Tabled, Rebuilt):
             "populations": populations,
             "connections": connections,
             "predictions": self.predictions.tolist(),
+            "answers": counted(self.predictions),
             "unanswered": self.unanswered,
         }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -13,6 +15,9 @@ from aspen.dial.profile import DialProfile
 from aspen.training.history import Epoch
 from aspen.training.knob_range import KnobRange
 from aspen.training.trained import Trained
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -46,6 +51,23 @@ class Fitted(Brief):
             InputError: the validation data hold zeros alone.
         """
         return Trained.of(self.model, self.data, self.profile, {**self.training, "epochs": len(self.history)})
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw loss, validation accuracy and hidden spikes over the epochs; dotted lines: a stage of the recipe begins.
+
+        Args:
+            path: a ``.png``, ``.pdf`` or ``.svg`` file to write as well.
+
+        Returns:
+            the figure, which a notebook shows.
+
+        Raises:
+            InputError: another suffix, or the file cannot be written.
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from aspen.training.plots import plot_history
+
+        return plot_history(self.history, path, f"{self.training.get('data')}, recipe {self.training.get('recipe')}")
 
     @property
     def warning(self) -> str:

@@ -37,7 +37,7 @@ from aspen_emulator.cli.numbers import Number
 from aspen_emulator.engines.run import run
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.energy.baseline import DESIGN, RELU_DENSITY, ann_baseline, input_density
-from aspen_hardware.energy.break_even import BreakEven, break_even
+from aspen_hardware.energy.break_even import BreakEven, Rivals, break_even
 from aspen_hardware.energy.costs import TIMES
 from aspen_hardware.energy.model import energy_model
 
@@ -130,7 +130,8 @@ def report_command(
     hidden = record.hidden_spikes.mean()
     silent = f", no answer for {record.unanswered:.1%} of the samples" if record.unanswered else ""
     click.echo(f"{network.name}, {arithmetic}, {turned}: {hidden:.1f} hidden spikes per inference{silent}\n")
-    click.echo("\n\n".join(str(part) for part in (*reports, *rivals)))
+    beside = [Rivals(tuple(rivals))] if rivals else []
+    click.echo("\n\n".join(str(part) for part in (*reports, *beside)))
 
 
 def _has_clock(one: Chip) -> bool:

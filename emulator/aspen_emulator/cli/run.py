@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.labels import NO_LABEL, as_labels
 from aspen._base.memory import check_memory
+from aspen.errors import InputError
+from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen.storage.outputs import RECORDS
 from aspen.storage.writing import write_atomically
+from aspen.units import format_duration
 from aspen_emulator.cli.common import (
     NetworkFile,
     chip_option,
@@ -31,10 +34,12 @@ from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, OutputFile, savi
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Whole
-from aspen_emulator.engines.inputs import FEWER, check_size
+from aspen_emulator.engines.inputs import FEWER, check_shape, check_size, load_spikes
 from aspen_emulator.engines.run import network_of, run
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.energy.text import headline
 from aspen_hardware.placing.placement import Placement
 
 
@@ -46,6 +51,8 @@ from aspen_hardware.placing.placement import Placement
 @click.option(
     "--seed", type=Whole(min=0), default=0, show_default=True, help="Of the encoder, where it draws at random."
 )
+@click.option("--labels", "labels_path", type=ARRAY_INPUT,
+              help="Classes, .npy: (samples,) integers, -1 for none; then the accuracy is said too.")  # fmt: skip
 @click.option("--output", required=True, type=ARRAY_OUTPUT,
               help="Where the output population's spikes go, .npy: (time, batch, *shape); - for standard output."
               )  # fmt: skip
@@ -64,6 +71,7 @@ def run_command(
     source: Path | None,
     values_path: Path | None,
     seed: int,
+    labels_path: Path | None,
     output: Path,
     engine: str,
     target: Chip | None,
@@ -76,6 +84,8 @@ def run_command(
 ) -> None:
     """Run NETWORK (an .aspen file) on spikes, or on raw values, and write its output spikes.
 
+    Says what was answered, and what it cost: spikes, synaptic operations, and on a chip energy and time.
+
     A chip's stored integers are used where `aspen compile` put them; otherwise they are compiled on the spot.
     """
     trained = NetworkFile(network)
@@ -87,8 +97,12 @@ def run_command(
         check_size(network_of(program), steps, given.shape[1], keep)
     spikes = fit_steps(given, steps)
     turned = turning.turn(trained, program, on)
+    labels = None if labels_path is None else _labels(labels_path, network_of(program), spikes)
     record = run(program, spikes, turned.scale, engine=engine, record=keep)
-    summary = {**record.summary(), **turned.to_dict(), **_energy(record, on, placed(program))}
+    accuracy = None if labels is None else _accuracy(record, labels)
+    energy = _energy(record, on, placed(program))
+    summary = {**record.summary(), **turned.to_dict(), "chip": None if on is None else on.name, "accuracy": accuracy}
+    summary |= {} if energy is None else {"energy": energy.to_dict()}
     with saving() as outcome:
         save_array(output, record.output)
     if membranes_path is not None:
@@ -96,7 +110,8 @@ def run_command(
             save_array(membranes_path, record.membranes[record.network.output])
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
-    text = json.dumps(summary) if as_json else _text(summary, turned, None if outcome.failed else output)
+    written = "" if outcome.failed else f"\noutput spikes: {output}"
+    text = json.dumps(summary) if as_json else _text(record, turned, energy, accuracy) + written
     say(text, output, membranes_path)
     warn_unanswered(record.unanswered)
 
@@ -110,19 +125,34 @@ def fit_steps(spikes: Array, steps: int | None) -> Array:
     return np.concatenate([spikes[:steps], np.zeros((missing, *spikes.shape[1:]), spikes.dtype)])
 
 
-def _energy(record: Record, on: Chip | None, placement: Placement | None) -> dict[str, Any]:
-    if on is None:
-        return {"chip": None}
-    return {"chip": on.name, "energy": energy_model(record, on, placement).to_dict()}
+def _energy(record: Record, on: Chip | None, placement: Placement | None) -> EnergyReport | None:
+    return None if on is None else energy_model(record, on, placement)
 
 
-def _text(summary: dict[str, Any], turned: Turned, output: Path | None) -> str:
-    what = f"{summary['samples']} samples, {summary['steps']} steps, engine {summary['engine']}"
-    lines = [f"{what}, chip {summary['chip']}, {turned}"]
-    for name, counts in summary["populations"].items():
-        lines.append(f"  {name}: {counts['spikes']} spikes by {counts['neurons']} neurons")
-    operations = sum(entry["synaptic_operations"] for entry in summary["connections"].values())
-    lines.append(f"  {operations} synaptic operations")
-    if summary["unanswered"]:
-        lines.append(f"  no answer for {summary['unanswered']:.1%} of the samples")
-    return "\n".join([*lines, *([] if output is None else [f"Output spikes: {output}"])])
+def _labels(path: Path, network: Network, spikes: Array) -> Array:
+    """The classes in a file, one for each sample, at least one of them known."""
+    steps, samples = check_shape(network, spikes)
+    outputs = network[network.output].size
+    labels = as_labels("--labels", load_spikes(path), samples, outputs, steps=steps, unknown=True)
+    if not (labels != NO_LABEL).any():
+        raise InputError(f"{path}: found no class, allowed is at least one; leave --labels out")
+    return labels
+
+
+def _accuracy(record: Record, labels: Array) -> float:
+    known = labels != NO_LABEL
+    return float((record.predictions == labels)[known].mean())
+
+
+def _text(record: Record, turned: Turned, energy: EnergyReport | None, accuracy: float | None) -> str:
+    """What was answered, and what it cost."""
+    lines = [str(record)]
+    if record.unanswered:
+        lines.append(f"no answer for {record.unanswered:.1%} of the samples")
+    if accuracy is not None:
+        lines.append(f"accuracy: {accuracy:.1%}")
+    lines.append(str(turned))
+    if energy is None:
+        return "\n".join([*lines, "on no chip: no energy"])
+    took = "" if energy.seconds is None else f"; the run takes {format_duration(energy.seconds.typical)}"
+    return "\n".join([*lines, f"{headline(energy)}{took}"])

@@ -22,12 +22,12 @@ from aspen.data.stored import load_encoder
 from aspen.dial.profile import load_profile
 from aspen.errors import FileFormatError, InputError
 from aspen.network.network import Network
-from aspen.network.readout import NO_ANSWER
 from aspen.storage.growing import GrowingFile
 from aspen.storage.json import parse_json
 from aspen.storage.outputs import RECORDS, TABLES
 from aspen.storage.writing import write_atomically
-from aspen.units import format_duration, format_energy, format_power, parse_battery, parse_duration, parse_rate
+from aspen.units import parse_battery, parse_duration, parse_rate
+from aspen_emulator.cli.account import Kept, now, summary_of, text
 from aspen_emulator.cli.common import (
     NetworkFile,
     OneOf,
@@ -213,38 +213,22 @@ def stream_command(
             _go_on(stream, state_path)
         first = stream.windows
         kept = _replay(stream, given, most, real_time, log_path, state_path, keep=plot_path is not None)
-        summary = _summary(stream, goal, kept, dial=table.dial == "profile")
+        summary = summary_of(stream, goal.dynamic_per_window(meter), kept)
     if plot_path is not None and kept.windows:
         labels = None if given.labels is None else given.labels[first:]
         title = f"{network.stem} on {on.name}"
         with saving():
-            plot_stream(
-                kept.windows,
-                plot_path,
-                title,
-                goal.dynamic_per_window(meter),
-                labels,
-                names,
-                dial=table.dial == "profile",
-            )
-    click.echo(json.dumps(summary) if as_json else _text(summary))
+            allowed, on_dial = goal.dynamic_per_window(meter), stream.profile is not None
+            plot_stream(kept.windows, plot_path, title, allowed, labels, names, dial=on_dial)
+    click.echo(json.dumps(summary) if as_json else text(summary))
     warn_unanswered(stream.unanswered / max(stream.windows - stream.skipped, 1), "windows that ran")
-
-
-@dataclass
-class _Kept:
-    """What is remembered of the windows: all of them only for a plot."""
-
-    windows: list[Window]
-    labelled: int = 0
-    right: int = 0
 
 
 def _replay(
     stream: Stream, given: Source, most: int | None, real_time: bool, log: Path | None, saved: Path | None, keep: bool
-) -> _Kept:
+) -> Kept:
     """Run the windows that are left, and write log and state as they go."""
-    first, kept, state = stream.windows, _Kept([]), stream.state_dict()
+    first, kept, state = stream.windows, Kept([]), stream.state_dict()
     last = len(given) if most is None else min(len(given), first + most)
     began = time.monotonic()
     try:
@@ -260,10 +244,8 @@ def _replay(
                 write(window)
                 if keep:
                     kept.windows.append(window)
-                if given.labels is not None and given.labels[number] != NO_LABEL:
-                    kept.labelled += 1
-                    kept.right += int(window.prediction == given.labels[number])
-                bar.set_postfix_str(_now(window, stream), refresh=False)
+                kept.count(window, NO_LABEL if given.labels is None else int(given.labels[number]))
+                bar.set_postfix_str(now(window, stream), refresh=False)
                 bar.update(1)
     finally:
         if saved is not None:
@@ -286,18 +268,6 @@ def _rows(path: Path | None, append: bool) -> Iterator[Callable[[Window], None]]
         yield lambda window: writer.writerow(window.to_dict())
 
 
-def _now(window: Window, stream: Stream) -> str:
-    """The state of things, for the progress bar."""
-    power = (window.dynamic + window.static) / stream.meter.window_seconds
-    left = "" if window.left is None else f", left {format_energy(window.left)}"
-    doing = f"knob {window.knob:.2f}, {window.hidden_spikes} spikes" if window.ran else "skipped"
-    return f"{format_power(power)}{left}, {doing}, {_answer(window)}{window.alarm and ' !'}"
-
-
-def _answer(window: Window) -> str:
-    return "no answer" if window.prediction == NO_ANSWER else f"answer {window.prediction}"
-
-
 def _go_on(stream: Stream, path: Path) -> None:
     """Go on where a file has the state of a stream."""
     try:
@@ -314,65 +284,6 @@ def _read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise FileFormatError(f"{path}: found no state of a stream; remove it to begin anew")
     return state
-
-
-def _summary(stream: Stream, goal: Goal, kept: _Kept, *, dial: bool) -> dict[str, Any]:
-    """Plain values; energies in joules."""
-    meter, windows = stream.meter, max(stream.windows, 1)
-    allowed = goal.dynamic_per_window(meter)
-    found: dict[str, Any] = {
-        "chip": meter.chip.name,
-        "windows": stream.windows,
-        "skipped": stream.skipped,
-        "cut_short": stream.cut,
-        "unusual": stream.alarms,
-        "unanswered": stream.unanswered,
-        "seconds": stream.seconds,
-        "total_j": stream.dynamic + stream.static,
-        "dynamic_j": stream.dynamic,
-        "static_j": stream.static,
-        "total_per_window_j": (stream.dynamic + stream.static) / windows,
-        "dynamic_per_window_j": stream.dynamic / windows,
-        "static_per_window_j": stream.static / windows,
-        "budget_dynamic_per_window_j": allowed,
-        "knob": stream.controller.decision.knob,
-        "dial": dial,
-        "left_j": stream.controller.left,
-        "accuracy": kept.right / kept.labelled if kept.labelled else None,
-        "labelled": kept.labelled,
-        "counts": stream.totals.to_dict(),
-    }
-    if isinstance(stream.controller, Battery):
-        found |= {"state_of_charge": stream.controller.state_of_charge, "seconds_to_deadline": stream.controller.time}
-    return found
-
-
-def _text(found: dict[str, Any]) -> str:
-    windows = max(found["windows"], 1)
-    lines = [
-        f"{found['windows']} windows, {format_duration(found['seconds'])}: {found['windows'] - found['skipped']} run, "
-        f"{found['skipped']} skipped ({found['skipped'] / windows:.1%}), {found['cut_short']} cut short, "
-        f"{found['unusual']} with unusual input, {found['unanswered']} without an answer",
-        *(
-            f"{part}: {format_energy(found[f'{part}_j'])}, {format_energy(found[f'{part}_per_window_j'])} a window"
-            for part in ("total", "static", "dynamic")
-        ),
-    ]
-    allowed = found["budget_dynamic_per_window_j"]
-    if allowed is not None:
-        lines.append(
-            f"budget, without static power: {format_energy(allowed)} a window; spent "
-            f"{found['dynamic_per_window_j'] / allowed:.1%} of it"
-        )
-    lines.append(f"{'learned dial, knob' if found['dial'] else 'threshold scale'} {found['knob']:g} at the end")
-    if "state_of_charge" in found:
-        lines.append(
-            f"battery: {found['state_of_charge']:.2%} left, {format_duration(max(found['seconds_to_deadline'], 0.0))} "
-            f"to the deadline"
-        )
-    if found["accuracy"] is not None:
-        lines.append(f"{found['accuracy']:.1%} of {found['labelled']} labelled windows answered correctly")
-    return "\n".join(lines)
 
 
 def _outputs(program: Network | Deployment) -> int:

@@ -146,16 +146,24 @@ class AnnCost(Tabled):
         """Of one inference in joules, by buffer sizes."""
         return reduce(add, (part.joules for part in self.parts))
 
+    @property
+    def how(self) -> str:
+        """How often it is evaluated, in which order, and whether zeros are skipped, in words."""
+        zeros = ", zeros skipped" if self.density else ""
+        return f"{_times(self.frames)} per inference, {self.dataflow}{zeros}"
+
     def _shown(self) -> Iterator[str | Table]:
-        yield f"int8 ANN of the same shape on {self.chip}, {_times(self.frames)} per inference, {self.dataflow}"
-        yield from self._zeros()
+        yield f"int8 ANN of the same shape on {self.chip}, {self.how}"
+        yield from self.zeros
         yield self._fit()
         rows = [(*row(part.what, part.joules), f"{part.count:,}") for part in self.parts if part.count]
         each = [("sum by multiply-accumulate", 1 / n)] if (n := self.multiply_accumulates) else []
         sums = [row(name, self.energy.times(share)) for name, share in [("sum", 1.0), *each]]
         yield Table((*HEAD, "count"), [("per inference",), *rows, *sums])
 
-    def _zeros(self) -> Iterator[str]:
+    @property
+    def zeros(self) -> Iterator[str]:
+        """What share of the activations is not zero, in words, where zeros are skipped."""
         if self.density:
             shares = ", ".join(f"{share:.0%} of {name}" for name, share in self.density.items())
             yield f"zeros are skipped; not zero: {shares}"

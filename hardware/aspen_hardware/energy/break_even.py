@@ -61,6 +61,14 @@ class BreakEven(Tabled):
 
     def _shown(self) -> Iterator[str | Table]:
         yield from self.ann._shown()
+        yield from self._spending()
+        yield f"spiking / ANN: {_three(self.ratio)}"
+        each = f"synaptic operations per synapse and inference: {self.operations_per_synapse:.3g}"
+        yield f"{each}; break-even: {self._even}"
+        yield from (f"no figure for {text}" for text in self.missing)
+
+    def _spending(self) -> Iterator[str | Table]:
+        """What the spiking network spends."""
         yield f"spiking network on {self.ann.chip}: {self.steps} steps, mean of {self.samples} samples"
         parts = {
             "synaptic operations": self.synapses,
@@ -69,11 +77,10 @@ class BreakEven(Tabled):
             "sum": self.spiking,
         }
         yield Table(HEAD, [("per inference",), *(row(name, energy) for name, energy in parts.items())])
-        yield f"spiking / ANN: {_three(self.ratio)}"
-        none = "none, as it costs more than the ANN without any spike"
-        even = _three(self.rate) if self.rate.high > 0 else none
-        yield f"synaptic operations per synapse and inference: {self.operations_per_synapse:.3g}; break-even: {even}"
-        yield from (f"no figure for {text}" for text in self.missing)
+
+    @property
+    def _even(self) -> str:
+        return _three(self.rate) if self.rate.high > 0 else "none, as it costs more than the ANN without any spike"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values that JSON can hold; energies in joules per inference."""
@@ -83,6 +90,31 @@ class BreakEven(Tabled):
             "ann": self.ann.to_dict(),
             **{name: asdict(getattr(self, name).range) for name in energies},
         }
+
+
+@dataclass(frozen=True)
+class Rivals(Tabled):
+    """One spiking run beside several ANNs of its shape, on one design: each figure once.
+
+    Args:
+        all: the run beside each of them; one at least.
+    """
+
+    all: tuple[BreakEven, ...]
+
+    def _shown(self) -> Iterator[str | Table]:
+        first = self.all[0]
+        yield from first.ann._shown()
+        yield from first._spending()
+        head = ("int8 ANN", *HEAD[1:], "spiking / ANN", "break-even")
+        rows = [(*row(r.ann.how, r.ann.energy), _three(r.ratio), _three(r.rate)) for r in self.all]
+        yield Table(head, rows)
+        yield (
+            f"break-even: synaptic operations per synapse and inference at which both cost the same, 0 where the "
+            f"spiking network costs more without any spike; this run has {first.operations_per_synapse:.3g}"
+        )
+        yield from (line for rival in self.all for line in rival.ann.zeros)
+        yield from (f"no figure for {text}" for text in first.missing)
 
 
 def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> BreakEven:

@@ -43,9 +43,7 @@ def test_a_session_is_turned_by_the_knob_of_its_dial(engine: str) -> None:
 def test_a_session_with_a_dial_refuses_threshold_scales_and_without_one_the_knob() -> None:
     dialled, plain = session(NETWORK, profile=DIAL, knob=0.1), session(NETWORK, 2.0)
     assert dialled.knob == 0.1
-    with pytest.raises(
-        UnknownAttributeError, match=r"found it set on a session with .*\.knob = -0\.5"
-    ):
+    with pytest.raises(UnknownAttributeError, match=r"found it set on a session with .*\.knob = -0\.5"):
         dialled.threshold_scale = 1.5
     with pytest.raises(UnknownAttributeError, match=r"knob = 0\.4: found a session without .*\.threshold_scale = 0\.4"):
         plain.knob = 0.4
