@@ -11,7 +11,7 @@ import numpy as np
 MOST = 4
 """Entries of a collection that are shown."""
 LONGEST = 60
-"""Characters of anything that is neither a number nor a collection."""
+"""Characters of anything that is neither a number nor a collection; of an entry of a collection half as many."""
 
 
 class Brief:
@@ -63,8 +63,8 @@ def brief(value: object, depth: int = 2) -> str:
     if isinstance(value, (list, tuple)):
         told = (brief(each, depth - 1) for each in value[:MOST])
         return "[" + _entries(told, len(value), depth) + "]" if isinstance(value, list) else _tuple(told, value, depth)
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    text, longest = repr(value), LONGEST if depth > 1 else LONGEST // 2
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _tuple(told: Iterable[str], value: tuple[object, ...], depth: int) -> str:

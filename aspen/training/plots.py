@@ -34,7 +34,7 @@ def plot_history(history: Sequence[Epoch], path: str | Path | None = None, title
     panels[0].plot(epochs, [entry.loss for entry in history], "-o", markersize=4, color=COLOURS[0])
     for dial, look in ((False, "--"), (True, "-")):
         for index, setting in enumerate(_settings(history, dial)):
-            _measured(panels[1:], history, dial, setting, look + MARKERS[index], COLOURS[index])
+            _measured(list(panels[1:]), history, dial, setting, look + MARKERS[index], COLOURS[index])
     finish(panels[0], "Loss", "epoch", "mean training loss")
     finish(panels[1], "Accuracy", "epoch", "validation accuracy (%)")
     finish(panels[2], "Spikes", "epoch", "hidden spikes per inference", ylim=(0, None))
@@ -58,9 +58,8 @@ def _measured(
     panels: Sequence[Axes], history: Sequence[Epoch], dial: bool, setting: float, look: str, colour: str
 ) -> None:
     """Accuracy and spikes at one setting, in the epochs in which it was tried."""
-    entries = [
-        (n, entry) for n, entry in enumerate(history, 1) if _on_dial(entry) == dial and setting in entry.settings
-    ]
+    tried = [(n, entry) for n, entry in enumerate(history, 1) if setting in entry.settings]
+    entries = [(n, entry) for n, entry in tried if _on_dial(entry) == dial]
     at = [entry.settings.index(setting) for _, entry in entries]
     accuracy = [100 * entry.accuracy[k] for (_, entry), k in zip(entries, at, strict=True)]
     spikes = [entry.spikes[k] for (_, entry), k in zip(entries, at, strict=True)]

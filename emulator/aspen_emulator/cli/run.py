@@ -110,7 +110,7 @@ def run_command(
             save_array(membranes_path, record.membranes[record.network.output])
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
-    written = "" if outcome.failed else f"\noutput spikes: {output}"
+    written = "" if outcome.failed else f"\nOutput spikes: {output}"
     text = json.dumps(summary) if as_json else _text(record, turned, energy, accuracy) + written
     say(text, output, membranes_path)
     warn_unanswered(record.unanswered)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SMOOTH = 10
 """Windows over which energy is averaged."""
-UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
+UNITS = {"milliseconds": 1e-3, "seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 """Of the time axis: the longest of which a stream lasts more than :data:`LEAST`."""
 LEAST = 3.0
 
@@ -71,10 +71,10 @@ def plot_stream(
 def unit_of(seconds: float) -> str:
     """The unit of a time axis of this length.
 
-    >>> unit_of(2.0), unit_of(3600.0), unit_of(86400.0)
-    ('seconds', 'minutes', 'hours')
+    >>> unit_of(2.0), unit_of(60.0), unit_of(3600.0), unit_of(86400.0)
+    ('milliseconds', 'seconds', 'minutes', 'hours')
     """
-    return [name for name, unit in UNITS.items() if unit == 1 or seconds > LEAST * unit][-1]
+    return next((name for name in reversed(UNITS) if seconds > LEAST * UNITS[name]), next(iter(UNITS)))
 
 
 def _energy(axes: Axes, time: Array, dynamic: Array, allowed: float | None) -> None:
@@ -83,14 +83,19 @@ def _energy(axes: Axes, time: Array, dynamic: Array, allowed: float | None) -> N
     mean = np.convolve(dynamic, np.ones(width) / width, "valid")
     axes.plot(time[width - 1 :], mean, color="#1f6f78", label=f"mean of {width}")
     _budget(axes, allowed)
-    finish(axes, "Dynamic energy of a window", "", "µJ", ylim=(0, None))
+    _finish(axes, "Dynamic energy of a window")
 
 
 def _total(axes: Axes, time: Array, dynamic: Array, allowed: float | None) -> None:
     mean = np.cumsum(dynamic) / np.arange(1, len(dynamic) + 1)
     axes.plot(time, mean, color="#1f6f78", label="mean since the start")
     _budget(axes, allowed)
-    finish(axes, "Dynamic energy of a window, mean since the start", "", "µJ", ylim=(0, None))
+    _finish(axes, "Dynamic energy of a window, mean since the start")
+
+
+def _finish(axes: Axes, title: str) -> None:
+    top = axes.dataLim.y1
+    finish(axes, title, "", "µJ", ylim=(0, 1.1 * top if top > 0 else None))
 
 
 def _budget(axes: Axes, allowed: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,12 @@ def test_an_ann_of_the_same_shape_stands_beside_it(aspen: Aspen, files: tuple[Pa
     assert skipping["ann"]["density"]["layer1"] == 0.5
     code, out, _ = aspen("report", network, "--input", spikes, "--ann")
     assert code == 0
-    assert out.count("int8 ANN") >= 3
+    for each in ("int8 ANN of the same shape", "spiking network on", "weights fetched", "neuron updates and analog"):
+        assert out.count(each) == 1, each
+    rows = re.findall(
+        r"^\S+ per inference, .*  [\d.]+ \(.* to .*\)  .*\)$|^\d+ times per inference, .*$", out, re.MULTILINE
+    )
+    assert len(rows) == 4
 
 
 def test_what_does_not_go_together_is_refused(aspen: Aspen, files: tuple[Path, Path], tmp_path: Path) -> None:
