@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-MOST = 4
+MOST = 3
 """Entries of a collection that are shown."""
 LONGEST = 60
 """Characters of anything that is neither a number nor a collection; of an entry of a collection half as many."""
@@ -46,7 +46,7 @@ def brief(value: object, depth: int = 2) -> str:
     >>> brief({"hidden": np.zeros((128, 64)), "output": np.zeros((10, 128))})
     "{'hidden': <float64 (128, 64)>, 'output': <float64 (10, 128)>}"
     >>> brief(tuple(range(100)))
-    '(0, 1, 2, 3, ... 100 in all)'
+    '(0, 1, 2, ... 100 in all)'
 
     Args:
         value: anything.

@@ -109,7 +109,8 @@ def text(found: dict[str, Any]) -> str:
     if found["answers"]:
         few = found["predictions"]
         each = ", ".join(map(name_of, few)) if few else told_counts(found["answers"])
-        lines.append(f"answers: {each}")
+        windows = sum(found["answers"].values())
+        lines.append(f"answers{'' if windows == found['windows'] else f' of the last {windows} windows'}: {each}")
     if found["accuracy"] is not None:
         lines.append(f"{found['accuracy']:.1%} of {found['labelled']} labelled windows answered correctly")
     return "\n".join(lines)

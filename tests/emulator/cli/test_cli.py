@@ -61,7 +61,7 @@ def test_run_writes_the_output_spikes_of_the_compiled_network(aspen: Aspen, file
     written = np.load(files / "out.npy")
     assert written.dtype == np.uint8
     np.testing.assert_array_equal(written, expected)
-    assert "8 samples, 20 steps, engine fast, chip loihi1" in out
+    assert "8 samples, 20 steps, engine fast\n" in out
     assert "synaptic operations" in out
 
 
