@@ -18,6 +18,7 @@ from aspen.errors import InputError, ModelError, NetworkError
 from aspen.exporting import export
 from aspen.network.network import Lif, Network, Population, load_network
 from aspen_emulator import run
+from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.measuring.parity import parity
 from aspen_hardware import compile
 from tests.spiking_models import BATCH, STEPS, dyadic, leaky, settle, spikes
@@ -83,6 +84,21 @@ def test_a_gate_is_compiled_and_no_dial_moves_it() -> None:
         Population("input", (2,), gate=True)
     assert "gate: any spike" in str(network)
     assert Population("g", (1,), Lif(0.5, 0.0), gate=True).gate
+
+
+ENGINES = ["reference", pytest.param("lava", marks=[pytest.mark.lava, pytest.mark.timeout(120)])]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_runs_a_gate(engine: str) -> None:
+    if engine == "lava" and not lava_available():
+        pytest.skip("lava-nc is not installed")
+    network = export(pooled(nn.MaxPool2d(2), 32), spikes(1, 10, 10, density=0.3))
+    given = spikes(1, 10, 10, density=0.3).numpy().astype(np.uint8)[:, :1]
+    deployment = compile(network, "loihi1")
+    found = [run(deployment, given, 2.0, engine=name, record="spikes").rasters for name in (engine, "fast")]
+    for name in network.order:
+        np.testing.assert_array_equal(found[0][name], found[1][name])
 
 
 class Pools(nn.Module):
