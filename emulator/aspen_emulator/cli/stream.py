@@ -195,11 +195,13 @@ def stream_command(
         names: tuple[str, ...] = HAPT_CLASSES[:6] if data_path is not None else ()
     else:
         check_one_way({"--input": source, "--values": values_path, "--data": data})
+        if labels_path is not None:
+            raise click.UsageError(
+                "found --labels beside --data, allowed is one, as a data set has labels; leave it out"
+            )
         dataset = dataset_for(trained, data, data_path, part)
         given, names = from_dataset(dataset, part, table.steps), dataset.class_names
     if labels_path is not None:
-        if given.labels is not None:
-            raise click.UsageError("found --labels beside a data set, allowed is one way to label it; leave it out")
         given = given.labelled(load_spikes(labels_path), _outputs(program))
     seconds = given.window_seconds if window_time is None else parse_duration(window_time)
     meter = Meter.of(program, on, table.steps, None if seconds is None else seconds / table.steps)

@@ -73,7 +73,7 @@ def test_a_data_set_is_streamed_sample_by_sample(aspen: Aspen, folder: Path) -> 
     np.savez("short.npz", X=X[:, :10], y=Y)
     for wrong, message in (
         (("--data", "my.npz", "--values", "values.npy"), "found --values and --data"),
-        (("--data", "my.npz", "--labels", "labels.npy"), "found --labels beside a data set"),
+        (("--data", "my.npz", "--labels", "labels.npy"), "found --labels beside --data"),
         (("--values", "values.npy", "--part", "test"), "found --part without --data"),
         (("--data", "short.npz"), "short.npz: found samples of 10 steps, allowed are those of a window, 20"),
     ):
