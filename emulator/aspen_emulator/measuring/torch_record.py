@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.errors import InputError, ModelError, one_line
+from aspen.errors import ModelError, one_line
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
 from aspen.network.record import Record
@@ -34,7 +34,7 @@ def torch_record(
         arguments: what ``forward`` is given beside, where the network's file could not hold it.
 
     Raises:
-        InputError: the values change from step to step where the model repeats its input.
+        InputError: ``forward`` was given something at export that no file holds, and that is not among the arguments.
         ModelError: it is another model, or calls its neurons otherwise than once per step.
     """
     import torch
@@ -126,15 +126,9 @@ def _forms(network: Network, inputs: Any, arguments: Mapping[str, Any] | None) -
     """How the model is called: as it was at export, or for a network that does not say, in the ways that there are."""
     from aspen.models.forms import InputForm
 
-    same = bool((inputs == inputs[:1]).all())
     if "form" in network.provenance:
-        form = InputForm.from_dict(network.provenance["form"], arguments)
-        if form.static and not same:
-            raise InputError(
-                "parity: found input that changes from step to step, allowed for a model that repeats its input is the "
-                "same at every step; repeat the first step"
-            )
-        return [form]
+        return [InputForm.from_dict(network.provenance["form"], arguments)]
+    same = bool((inputs == inputs[:1]).all())
     static = [InputForm("static", None, 0, arguments or {})] if same else []
     return [InputForm(arguments=arguments or {}), *static, InputForm("step", None, 0, arguments or {})]
 
