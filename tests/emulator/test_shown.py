@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import snntorch
+import torch
 
+import aspen_emulator
 from aspen import CalibrationTable, DialProfile, Trained
 from aspen._base.tables import Table, Tabled
 from aspen._figures import new_figure
@@ -19,13 +22,13 @@ from aspen.network.record import Record
 from aspen.training.fitted import Fitted
 from aspen.training.history import Epoch
 from aspen.training.knob_range import KnobRange
-from aspen.training.plots import plot_history
 from aspen_emulator import run, sweep
 from aspen_emulator.measuring.bench import Bench, measure
 from aspen_emulator.measuring.parity import parity
 from aspen_emulator.streaming import Window
 from aspen_emulator.streaming.plot import plot_stream, unit_of
 from aspen_hardware import ann_baseline, break_even, chip, compile, energy_model
+from aspen_hardware.compiling.models import check_model
 from aspen_hardware.energy.break_even import Rivals
 from tests.aspen.base.test_tables import Cells
 from tests.networks import float_network, random_spikes
@@ -47,13 +50,17 @@ def values() -> dict[str, Any]:
     record, ann = run(network, spikes, record="membranes"), ann_baseline(network)
     even, data = break_even(network, record, ann), digits()
     profile = DialProfile({"layer1": np.linspace(0, 1, 400)})
+    model, given = (
+        torch.nn.Sequential(torch.nn.Linear(30, 9), snntorch.Leaky(0.9, init_hidden=True)),
+        torch.ones(5, 2, 30),
+    )
     history = [epoch(0, (1.0, 0.7), n) for n in range(30)] + [epoch(1, (0.0, 1.0), n) for n in range(30)]
     return {
         "network": network,
         "population": network["layer1"],
         "neuron": network["layer1"].neuron,
         "connection": network.connections[0],
-        "profile": profile,
+        "dial": profile,
         "record": record,
         "deployment": deployment,
         "placement": deployment.placement,
@@ -68,6 +75,8 @@ def values() -> dict[str, Any]:
         "sweep": sweep(deployment, spikes, labels, KNOBS),
         "table": CalibrationTable("loihi1", "scale", 20, 1e-3, "x validation", 1, (best,), chosen=best.knob),
         "parity": parity(None, network, deployment, spikes, labels),
+        "profile": aspen_emulator.profile(model, given),
+        "check": check_model(model, given, "loihi1"),
         "data": data,
         "samples": data.train,
         "trained": Trained(network, profile),
@@ -134,8 +143,8 @@ def windows(count: int, seconds: float) -> list[Window]:
     [
         lambda path: values()["sweep"].plot(path),
         lambda path: values()["report"].plot(path),
+        lambda path: values()["profile"].plot(path),
         lambda path: values()["fitted"].plot(path),
-        lambda path: plot_history(values()["fitted"].history, path),
         lambda path: plot_stream(windows(20, 600.0), path, "a stream"),
     ],
 )
