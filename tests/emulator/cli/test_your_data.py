@@ -29,7 +29,7 @@ def test_the_program_and_the_commands_of_the_page_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     program = block("python")
-    assert len(program.splitlines()) < 45
+    assert len(program.splitlines()) < 40
     found: dict[str, object] = {}
     exec(compile(program, "your-data.md", "exec"), found)
     out = capsys.readouterr().out
