@@ -46,6 +46,15 @@ def _silent_compiling() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Programs that tests compile are kept for the session, and not among the user's."""
+    folder = tmp_path_factory.mktemp("programs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aspen_emulator.engines.c.compiler.cache_folder", lambda: folder)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """A test begins with the same random numbers alone, in any order and in any process."""

@@ -198,6 +198,14 @@ class FixedLif(_Parameters):
         """What is added to the membrane at every step, in units of the 24-bit membrane."""
         return np.left_shift(self.bias_mantissa.astype(np.int64), self.bias_exponent)
 
+    @classmethod
+    def rounded(cls, threshold: Array) -> Array:
+        """Threshold mantissas, int64, for real numbers of any shape: the nearest integers, halves up.
+
+        What is out of range comes out beyond :attr:`MAX_THRESHOLD`, or as 0, for the caller to refuse.
+        """
+        return np.floor(np.minimum(threshold, cls.MAX_THRESHOLD + 1) + 0.5).astype(np.int64)
+
 
 def largest_threshold(reset: str) -> int:
     """The largest threshold mantissa of a :class:`FixedLif` with this reset."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,16 +19,19 @@ from aspen_emulator.cli.common import (
     ChipParameter,
     NetworkFile,
     OneOf,
+    is_given,
     json_option,
     network_argument,
+    refuse_without,
 )
-from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, check_section
+from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, OutputFolder, check_section
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
-from aspen_hardware.chips.description import Chip
+from aspen_hardware.c.export import to_c
+from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
 from aspen_hardware.compiling.deployment import COLUMNS, Deployment, deployment_on
 from aspen_hardware.placing.resets import told
@@ -35,8 +39,21 @@ from aspen_hardware.placing.rules import examine
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
 """What a deployment is written as, and the suffix that says so."""
+PROGRAM = "c"
+"""The form that is a folder, with a C program."""
+MICROCONTROLLER = "cortex-m"
+"""What a program is compiled for where nobody says otherwise."""
 on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT_CHIP, show_default=True,
                        help="Chip name or file.")  # fmt: skip
+
+
+class CompiledOutput(OutputFile):
+    """A file, or a folder where a program goes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if ctx is not None and ctx.params.get("form") == PROGRAM:
+            return OutputFolder().convert(value, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command("compile", cls=FileCommand)
@@ -54,10 +71,13 @@ on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT
               help=f"Of an analog input on the chip, the sign included.  [default: {GradedInput.bits}]")  # fmt: skip
 @click.option("--threshold-groups", type=Whole(min=1),
               help="Most different thresholds in a population, as a core stores few.")  # fmt: skip
-@click.option("--output", type=OutputFile(tuple(FORMS.values()), adds_to="network"),
-              help="Write here instead of into NETWORK: .aspen, or .net for lava-dl's loader.")  # fmt: skip
-@click.option("--to", "form", type=OneOf(list(FORMS)),
-              help="netx needs --output.  [default: what the suffix of --output says]")  # fmt: skip
+@click.option("--output", type=CompiledOutput(tuple(FORMS.values()), adds_to="network"),
+              help="Write here instead of into NETWORK: .aspen, or .net for lava-dl's loader; for C a folder."
+              )  # fmt: skip
+@click.option("--to", "form", type=OneOf([*FORMS, PROGRAM]), is_eager=True,
+              help="netx and c need --output; c is a program for a microcontroller, with the network's dial.  "
+                   "[default: what the suffix of --output says]")  # fmt: skip
+@click.option("--prefix", default="network", show_default=True, help="Of the names in a C program.")
 @json_option
 def compile_command(
     network: Path,
@@ -70,12 +90,17 @@ def compile_command(
     threshold_groups: int | None,
     output: Path | None,
     form: str | None,
+    prefix: str,
     as_json: bool,
 ) -> None:
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
     form, source = _form(output, form), NetworkFile(network)
+    if form == PROGRAM and not is_given("target"):
+        target = chip(MICROCONTROLLER)
+    elif form != PROGRAM:
+        refuse_without("--to c", ["prefix"])
     read = source.network
-    if output is None and (form == "netx" or network.suffix != ".aspen"):
+    if output is None and (form in ("netx", PROGRAM) or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
     if output is None:
         check_section(network)
@@ -92,17 +117,24 @@ def compile_command(
     )
     placement = deployment.placement
     assert placement is not None  # as it was compiled just now
-    stored = _store(trained, deployment, source, output, form)
+    made: dict[str, int] = {}
+    if form == PROGRAM and output is not None:
+        program = to_c(deployment, output, prefix, profile=source.dial)
+        stored, made = output, {"ram_bytes": program.ram, "flash_bytes": program.flash}
+    else:
+        stored = _store(trained, deployment, source, output, form)
     if as_json:
-        click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict()}))
+        click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict(), **made}))
         return
     columns = "\n".join(f"  {name:<11}{words}" for name, words in COLUMNS.items())
     click.echo(f"{deployment}\n{columns}\n\n{placement}\nStored in {stored}")
+    if made:
+        click.echo(f"{made['ram_bytes']} bytes of RAM, {made['flash_bytes']} bytes of flash for tables, and the code")
 
 
 def _form(output: Path | None, asked: str | None) -> str:
     """What is written, a key of :data:`FORMS`: as asked, or as the suffix says."""
-    if output is None or is_stream(output):
+    if output is None or asked == PROGRAM or is_stream(output):
         return asked or "aspen"
     said = next(form for form, suffix in FORMS.items() if suffix == output.suffix)
     if asked not in (None, said):

@@ -15,6 +15,7 @@ from aspen._version import __version__
 from aspen.errors import AspenError
 from aspen.network.network import Dense, FixedLif, Network, Population
 from aspen_emulator.cli.common import json_option
+from aspen_emulator.engines.c.compiler import compiler_available
 from aspen_emulator.engines.lava.loihi import loihi_available
 from aspen_emulator.engines.lava.shim import FIRST_LINE
 from aspen_emulator.engines.run import run
@@ -66,12 +67,14 @@ def _installed(package: str) -> str | None:
 def doctor_command(as_json: bool) -> None:
     """Show versions, what is installed, and a one-step self-test of every engine. Exit code 1 if a test fails.
 
-    Lava that is not installed is reported and is no failure; nor is Intel's extension, which the loihi engine needs.
+    Lava or a C compiler that is not installed is reported and is no failure; nor is Intel's extension, which the loihi
+    engine needs.
     """
     found = {package: _installed(package) for package in PACKAGES}
-    engines = {engine: self_test(engine) for engine in ("reference", "fast", "lava")}
+    engines = {engine: self_test(engine) for engine in ("reference", "fast", "c", "lava")}
     extension = loihi_available()
-    failed = [name for name, answer in engines.items() if answer != "ok" and (name != "lava" or found["lava-nc"])]
+    absent = {"lava": not found["lava-nc"], "c": not compiler_available()}
+    failed = [name for name, answer in engines.items() if answer != "ok" and not absent.get(name, False)]
     first_line = FIRST_LINE if found["lava-nc"] and sys.version_info >= (3, 11) else None
     if as_json:
         report = {"aspen": __version__, "python": platform.python_version(), "packages": found, "engines": engines}

@@ -51,7 +51,7 @@ from aspen_emulator.streaming.sources import Source, from_dataset, from_hapt, fr
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
 
-ENGINES = ("fast", "reference", "lava")
+ENGINES = ("fast", "reference", "c", "lava")
 
 
 @dataclass(frozen=True)

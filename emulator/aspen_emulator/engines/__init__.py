@@ -1,1 +1,1 @@
-"""Engines that run a network: reference, fast, lava, loihi."""
+"""Engines that run a network: reference, fast, c, lava, loihi."""

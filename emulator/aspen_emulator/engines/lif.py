@@ -220,8 +220,8 @@ def subtracted(threshold: Array, neuron: Neuron) -> Array:
 def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
     """The threshold that ``scale`` asks for, in units of the membrane.
 
-    In integers the chip stores a mantissa, so the scaled mantissa is rounded to the nearest integer (halves up). What
-    is out of range comes out beyond the largest mantissa, or as 0 or infinity, for the caller to refuse.
+    In integers the chip stores a mantissa, so the scaled mantissa is rounded (:meth:`FixedLif.rounded`). What is out
+    of range comes out beyond the largest mantissa, or as 0 or infinity, for the caller to refuse.
 
     Args:
         neuron: parameters of the population.
@@ -234,5 +234,4 @@ def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
         scaled: Array = _flat(neuron.threshold).astype(np.float64) * scale
     if isinstance(neuron, Lif):
         return scaled
-    mantissa = np.floor(np.minimum(scaled, FixedLif.MAX_THRESHOLD + 1) + 0.5).astype(np.int64)
-    return mantissa << FixedLif.SHIFT
+    return FixedLif.rounded(scaled) << FixedLif.SHIFT

@@ -12,6 +12,7 @@ from aspen.errors import InputError
 from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import RECORDS, Record
+from aspen_emulator.engines.c.engine import run_c
 from aspen_emulator.engines.fast import run_fast
 from aspen_emulator.engines.inputs import check_input, check_size, repeated, thresholds_for
 from aspen_emulator.engines.reference import run_reference
@@ -39,6 +40,7 @@ def _run_loihi(network: Network, spikes: Array, thresholds: Mapping[str, Array],
 ENGINES: dict[str, Engine] = {
     "reference": run_reference,
     "fast": run_fast,
+    "c": run_c,
     "lava": _run_lava,
     "loihi": _run_loihi,
 }
@@ -85,8 +87,9 @@ def run(
         threshold_scale: factor on the thresholds of all hidden populations, or a mapping from population to factor.
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
         steps: the input is that of one step, (batch, *input_shape), and given so many times, as a static one is.
-        engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``lava`` (the real Lava runtime) or
-            ``loihi`` (the chip, see ``hardware/README.md``).
+        engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``c`` (the program for a
+            microcontroller, compiled for this machine), ``lava`` (the real Lava runtime) or ``loihi`` (the chip, see
+            ``hardware/README.md``).
         record: ``counts``, ``spikes`` to keep the spikes of every population too, or ``membranes`` to keep their
             membranes as well.
 

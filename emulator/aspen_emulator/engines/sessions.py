@@ -13,6 +13,7 @@ from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
+from aspen_emulator.engines.c.engine import CStepper
 from aspen_emulator.engines.fast import FastStepper, StepEvents
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.reference import Stepper
@@ -51,11 +52,11 @@ def _count(rasters: Mapping[str, Array]) -> dict[str, int]:
 
 
 class _Local:
-    """The stepper of the reference or of the fast engine as a backend."""
+    """The stepper of the reference, the fast engine or the one in C as a backend."""
 
     latency = 0
 
-    def __init__(self, network: Network, batch: int, stepper: type[Stepper] | type[FastStepper]) -> None:
+    def __init__(self, network: Network, batch: int, stepper: type[Stepper | FastStepper | CStepper]) -> None:
         self._stepper = stepper(network, batch)
         self._now: dict[str, Array] = {}
         self.depths = dict.fromkeys(network.names, 0)
@@ -82,7 +83,15 @@ class _Local:
         self._stepper.reset()
 
     def close(self) -> None:
-        pass
+        if isinstance(self._stepper, CStepper):
+            self._stepper.close()
+
+
+_STEPPERS: dict[str, type[Stepper | FastStepper | CStepper]] = {
+    "reference": Stepper,
+    "fast": FastStepper,
+    "c": CStepper,
+}
 
 
 class _Lava:
@@ -170,8 +179,8 @@ class Session(Turnable):
         check_engine(engine)
         if engine == "loihi":
             raise InputError(
-                "engine: found 'loihi', allowed in a session are fast, reference and lava, as the chip's thresholds "
-                "are fixed while it runs; use run(engine='loihi')"
+                "engine: found 'loihi', allowed in a session are fast, reference, c and lava, as the chip's "
+                "thresholds are fixed while it runs; use run(engine='loihi')"
             )
         if batch < 1:
             raise InputError(f"batch: found {batch}, allowed is 1 and more")
@@ -191,7 +200,7 @@ class Session(Turnable):
     def _open(self, engine: str) -> _Backend:
         if engine == "lava":
             return _Lava(self.network, self.batch)
-        return _Local(self.network, self.batch, FastStepper if engine == "fast" else Stepper)
+        return _Local(self.network, self.batch, _STEPPERS[engine])
 
     def _standing(self) -> ThresholdScale:
         return self._stands
@@ -357,8 +366,8 @@ def session(
         program: a deployment, or a network in floating point.
         threshold_scale: factor on the thresholds of all hidden populations at first, or a mapping from population to
             factor.
-        engine: ``fast``, ``reference`` or ``lava``.
-        batch: samples side by side; 1 on Lava.
+        engine: ``fast``, ``reference``, ``c`` or ``lava``.
+        batch: samples side by side; 1 in C and on Lava.
         profile: the dial that was learned with the network (:func:`aspen.load_profile`, or ``trained.profile``), whose
             knob takes the place of the threshold scale.
         knob: where it stands at first; default: at its accurate end.

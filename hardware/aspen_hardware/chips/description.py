@@ -303,7 +303,7 @@ def chip_names() -> list[str]:
     """Names of the chips that come with ASPEN, sorted.
 
     >>> chip_names()
-    ['generic-45nm', 'loihi1', 'loihi2', 'odin', 'spinnaker2', 'truenorth', 'xylo']
+    ['cortex-m', 'generic-45nm', 'loihi1', 'loihi2', 'odin', 'spinnaker2', 'truenorth', 'xylo']
     """
     folder = resources.files("aspen_hardware").joinpath("chips")
     return sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if entry.name.endswith(".toml"))

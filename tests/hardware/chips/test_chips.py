@@ -14,7 +14,7 @@ from aspen_hardware.chips.schema import ENERGY_KEYS, KEYS
 from aspen_hardware.chips.text import describe
 from tests.hardware.chips.small_chip import small
 
-NAMES = ["generic-45nm", "loihi1", "loihi2", "odin", "spinnaker2", "truenorth", "xylo"]
+NAMES = ["cortex-m", "generic-45nm", "loihi1", "loihi2", "odin", "spinnaker2", "truenorth", "xylo"]
 
 
 def test_these_chips_come_with_aspen() -> None:

@@ -1,0 +1,197 @@
+"""Runs and sessions of the engine ``c``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen.network.record import Record, kept_membranes
+from aspen_emulator.engines.c.process import Process
+from aspen_emulator.engines.replay import record_from_rasters
+from aspen_hardware.c.dial import SETTINGS, UNIT, scaled_at
+from aspen_hardware.c.program import Program
+
+
+class RoundedSettingWarning(UserWarning):
+    """A threshold scale lies between two settings that a program on a microcontroller has."""
+
+
+def program_of(network: Network) -> Program:
+    """The C program of a network, with a threshold for each neuron.
+
+    Raises:
+        InputError: the network is in floating point.
+    """
+    if not network.is_integer:
+        raise InputError(
+            "engine c: found a network in floating point, allowed is one in a chip's integers; compile it, or use "
+            "engine='fast'"
+        )
+    return Program(network, tables_only=True)
+
+
+class Thresholds:
+    """Sets the thresholds of a process: through the program's own knob where one of its settings gives them.
+
+    Others, different for each population or neuron, are written into its tables. A scale of all hidden thresholds
+    that is no setting is written too, so that the run is what was asked for, and a warning names the nearest setting.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._set: Array | None = None
+
+    def set(self, thresholds: Mapping[str, Array]) -> None:
+        """Set them: population -> (n or 1,), in units of the membrane."""
+        populations = self._process.program.populations
+        flat = np.concatenate([np.broadcast_to(thresholds[p.population.name], p.population.size) for p in populations])
+        if self._set is not None and np.array_equal(flat, self._set):
+            return
+        self._set = flat
+        setting = self._setting(flat >> 6)
+        if setting is None:
+            self._process.set_thresholds(flat)
+        else:
+            self._process.turn(setting)
+
+    def _setting(self, wanted: Array) -> int | None:
+        """The setting of the threshold scale at which the mantissas are those ``wanted``, if there is one."""
+        network, turned, trained = self._process.program.network, [], []
+        for each in self._process.program.populations:
+            mine = np.broadcast_to(each.neuron.threshold.reshape(-1), each.population.size)
+            trained.append(mine)
+            turned.append(np.full(mine.size, each.population.name in network.dialled))
+        mantissas, moved = np.concatenate(trained).astype(np.int64), np.concatenate(turned)
+        if not np.array_equal(mantissas[~moved], wanted[~moved]):
+            return None
+        if not moved.any():
+            return UNIT
+        lowest = ((2 * wanted[moved] - 1) / (2 * mantissas[moved])).max()
+        beyond = ((2 * wanted[moved] + 1) / (2 * mantissas[moved])).min()
+        if lowest >= beyond:
+            return None  # these are different factors
+        setting = int(np.ceil(lowest * UNIT - 1e-9))
+        if setting < SETTINGS and np.array_equal(scaled_at(mantissas[moved], setting), wanted[moved]):
+            return setting
+        warnings.warn(
+            f"threshold_scale: found one between {lowest:.7g} and {beyond:.7g}, a program in C has {setting - 1}/4096 "
+            f"and {setting}/4096; it is run as it is, and on a microcontroller would be rounded",
+            RoundedSettingWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def run_c(
+    network: Network,
+    spikes: Array,
+    thresholds: Mapping[str, Array],
+    record: str = "counts",
+    flags: Sequence[str] = (),
+) -> Record:
+    """Run all steps; arguments and results as :func:`aspen_emulator.engines.reference.run_reference`.
+
+    Args:
+        network, spikes, thresholds, record: as there; the network in integers.
+        flags: for the compiler, beside its own.
+
+    Raises:
+        InputError: the network is in floating point.
+        MissingDependencyError: there is no C compiler.
+        EngineError: the program failed.
+    """
+    program = program_of(network)
+    steps, batch = spikes.shape[:2]
+    fired = np.empty((steps, batch, network.n_neurons), np.uint8)
+    held = np.empty((steps, batch, network.n_neurons), np.int32)
+    process = Process(program, flags)
+    try:
+        turning = Thresholds(process)
+        for sample in range(batch):
+            process.reset()
+            given = spikes[:, sample].reshape(steps, -1)
+            for start, stop in _even_parts(thresholds, steps, sample):
+                turning.set({name: _at(array, start, sample) for name, array in thresholds.items()})
+                fired[start:stop, sample], held[start:stop, sample] = process.steps(given[start:stop])
+    finally:
+        process.close()
+    rasters = _of_populations(program, fired)
+    if network.input.neuron is None:
+        rasters = {network.input.name: spikes, **rasters}
+    rasters = {name: rasters[name] for name in network.names}
+    membranes = {name: m.astype(np.int64) for name, m in _of_populations(program, held).items()}
+    kept = {name: membranes[name] for name in kept_membranes(network, record)}
+    current = None if network.input.neuron is None else spikes
+    return record_from_rasters(network, rasters, "c", record, kept, thresholds, current)
+
+
+def _at(array: Array, step: int, sample: int) -> Array:
+    """(n or 1,): what a population's thresholds are at a step of a sample."""
+    return np.asarray(array[min(step, len(array) - 1), min(sample, array.shape[1] - 1)])
+
+
+def _even_parts(thresholds: Mapping[str, Array], steps: int, sample: int) -> Iterator[tuple[int, int]]:
+    """Stretches of time in which no threshold of a sample changes."""
+    moved = np.zeros(steps + 1, bool)
+    moved[[0, steps]] = True
+    for array in thresholds.values():
+        if len(array) > 1:
+            own = array[:, min(sample, array.shape[1] - 1)]
+            moved[1:steps] |= (own[1:] != own[:-1]).any(axis=1)
+    yield from pairwise(np.flatnonzero(moved).tolist())
+
+
+def _of_populations(program: Program, values: Array) -> dict[str, Array]:
+    """(..., n_neurons) by population, (..., *shape)."""
+    return {
+        p.population.name: values[..., p.offset : p.offset + p.population.size].reshape(
+            *values.shape[:-1], *p.population.shape
+        )
+        for p in program.populations
+    }
+
+
+class CStepper:
+    """As :class:`aspen_emulator.engines.reference.Stepper`, in a process; one sample.
+
+    Args:
+        network: what to run, in integers.
+        batch: 1.
+
+    Raises:
+        InputError: the network is in floating point, or the batch is another one.
+        MissingDependencyError: there is no C compiler.
+    """
+
+    def __init__(self, network: Network, batch: int) -> None:
+        if batch != 1:
+            raise InputError(f"batch: found {batch}, allowed is 1 in a session in C; use engine='fast' for more")
+        self.network, self.program = network, program_of(network)
+        self._process = Process(self.program)
+        self._thresholds = Thresholds(self._process)
+        self.membranes: dict[str, Array] = {}
+
+    def reset(self) -> None:
+        """Back to the state at the start of a sample."""
+        self.membranes = {}
+        self._process.reset()
+
+    def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
+        """One time step; see :meth:`aspen_emulator.engines.reference.Stepper.step`."""
+        given = spikes.reshape(1, -1)
+        self._thresholds.set({name: array.reshape(-1) for name, array in thresholds.items()})
+        fired, held = self._process.steps(given)
+        membranes = _of_populations(self.program, held)
+        self.membranes = {name: values.reshape(1, -1).astype(np.int64) for name, values in membranes.items()}
+        now = {} if self.network.input.neuron else {self.network.input.name: given}
+        return {**now, **{n: f.reshape(1, -1) for n, f in _of_populations(self.program, fired).items()}}
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()

@@ -1,0 +1,187 @@
+"""The knob in C: functions that set the thresholds of a running program, in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aspen_hardware.c.dial import LN2, POWERS, SETTINGS, Dialled, Factor
+from aspen_hardware.c.neurons import Neurons
+from aspen_hardware.c.text import Table, filled, type_of
+
+SCALED = """
+/* A threshold times scale/4096, rounded to the nearest integer of the chip, halves up. */
+static int32_t scaled(uint32_t mantissa, uint32_t scale)
+{
+    return (int32_t)((((uint64_t)mantissa * scale + 2048u) >> 12) * 64u);
+}
+"""
+SET_SCALE = """
+void @p@_set_threshold_scale(uint16_t q12)
+{
+@clamp@
+@body@
+    state.dialled = 1;
+}
+"""
+DIAL = """
+/* One offset and slope of the dial: the highest factor on a threshold is top * 2**(46 - shift) * 2**-64, and each
+ * setting away from it (its end of the range) halves it slope * 2**-74 times. */
+struct factor {
+    uint64_t top, slope;
+    uint8_t shift, rising;
+};
+
+/* The upper 64 bits of a product. */
+static uint64_t high_product(uint64_t a, uint64_t b)
+{
+    const uint64_t mask = 0xFFFFFFFFu;
+    const uint64_t middle = (a >> 32) * (b & mask) + (((a & mask) * (b & mask)) >> 32);
+    const uint64_t other = (a & mask) * (b >> 32) + (middle & mask);
+    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
+}
+
+/* top * 2**-y for a setting, where y = slope * distance; the whole part of y is added to the shift. */
+static uint64_t factor_at(const struct factor *factor, uint32_t setting, uint32_t *shift)
+{
+    const uint32_t distance = factor->rising ? 65535u - setting : setting;
+    const uint64_t low = (factor->slope & 0xFFFFFFFFu) * distance;
+    const uint64_t high = (factor->slope >> 32) * distance + (low >> 32);
+    const uint64_t rest = (high & 0x3FFFFFFFFFFu) << 22 | (low & 0xFFFFFFFFu) >> 10; /* of y, in units of 2**-64 */
+    const uint64_t small = high_product(rest & 0xFFFFFFFFFFu, @ln2@ull);
+    uint64_t value = factor->top;
+    for (uint32_t i = 0; i < @bits@u; i++) {
+        if (rest >> (63u - i) & 1u) {
+            value = high_product(value, halving[i]);
+        }
+    }
+    *shift = factor->shift + (uint32_t)(high >> 42);
+    return value - high_product(value, small) + high_product(value, high_product(small, small) >> 1);
+}
+
+/* A threshold times a factor, rounded to the nearest integer of the chip. */
+static int32_t dialled(uint32_t mantissa, uint64_t value, uint32_t shift)
+{
+    const uint64_t product = high_product((uint64_t)mantissa << 46, value);
+    return (int32_t)((((product >> (shift - 1u)) + 1u) >> 1) * 64u);
+}
+"""
+DIAL_POPULATION = """
+static void dial_@name@(uint32_t setting)
+{
+    for (uint32_t c = 0; c < @classes@u; c++) {
+        uint32_t shift;
+        const uint64_t value = factor_at(&factors_@name@[c], setting, &shift);
+@body@
+    }
+@corrections@}
+"""
+CORRECTIONS = """    for (uint32_t k = 0; k < @count@u; k++) {
+        if (correction_setting_@name@[k] == setting) {
+            state.threshold_@name@@at@ += correction_@name@[k] * 64;
+        }
+    }
+"""
+SET_KNOB = """
+void @p@_set_knob(uint16_t setting)
+{
+@body@
+    state.dialled = 1;
+}
+"""
+
+
+def _as_trained(neurons: Neurons, value: str) -> str:
+    """Sets all thresholds of a population; ``value`` has MANTISSA where a neuron's stands."""
+    if neurons.scalar:
+        return f"    state.threshold_{neurons.name} = {value.replace('MANTISSA', neurons.mantissa.at('0'))};"
+    return (
+        f"    for (uint32_t i = 0; i < {neurons.population.size}u; i++) {{\n"
+        f"        state.threshold_{neurons.name}[i] = {value.replace('MANTISSA', neurons.mantissa.at('i'))};\n    }}"
+    )
+
+
+def scale_code(prefix: str, populations: Sequence[Neurons], turned: Sequence[str], limits: tuple[int, int]) -> str:
+    """The threshold scale: what it sets, for the populations in ``turned``; others stay as trained."""
+    body = "\n".join(
+        _as_trained(each, "scaled(MANTISSA, scale)" if each.population.name in turned else "(int32_t)(MANTISSA * 64u)")
+        for each in populations
+    )
+    values = {"p": prefix, "body": body, "clamp": _clamp(prefix, limits) if turned else "    (void)q12;"}
+    return filled(SCALED + SET_SCALE if turned else SET_SCALE, values)
+
+
+def _clamp(prefix: str, limits: tuple[int, int]) -> str:
+    """Settings beyond which a threshold would leave 17 bits, or be 0, become the last that is allowed."""
+    value = "q12"
+    if limits[1] < SETTINGS - 1:
+        value = f"{value} > {prefix}_SCALE_HIGH ? {prefix}_SCALE_HIGH : {value}"
+    return f"    const uint32_t scale = q12 < {prefix}_SCALE_LOW ? {prefix}_SCALE_LOW : {value};"
+
+
+def dial_tables(dials: Sequence[Dialled], names: dict[str, str]) -> list[Table]:
+    """The tables of a learned dial, but for its factors."""
+    found = [Table("uint64_t", "halving", np.array(POWERS, np.uint64), "2**-(1/2), 2**-(1/4), ... times 2**64")]
+    for dial in dials:
+        name = names[dial.name]
+        if len(dial.factors) > 1:
+            about = f"{dial.name}: which factor of the dial moves each neuron"
+            found.append(Table(type_of(dial.classes, True), f"class_{name}", dial.classes, about))
+        if len(dial.corrections):
+            settings, neurons, changes = dial.corrections.T
+            about = f"{dial.name}: settings at which a threshold ends on a half, and is rounded as the engines do"
+            found += [
+                Table("uint16_t", f"correction_setting_{name}", settings, about),
+                Table("uint16_t", f"correction_neuron_{name}", neurons, f"{dial.name}: the neurons"),
+                Table(type_of(changes), f"correction_{name}", changes, f"{dial.name}: what is added there"),
+            ]
+    return found
+
+
+def factors_size(dials: Sequence[Dialled]) -> int:
+    """Bytes of the factors in flash, with their padding."""
+    return sum(24 * len(dial.factors) for dial in dials)
+
+
+def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Dialled]) -> str:
+    """A learned dial: its factors, and the function that sets every threshold."""
+    by_name = {dial.name: dial for dial in dials}
+    parts = [filled(DIAL, {"ln2": LN2, "bits": len(POWERS)})]
+    parts += [
+        _population(each, by_name[each.population.name]) for each in populations if each.population.name in by_name
+    ]
+    lines = [
+        f"    dial_{each.name}(setting);"
+        if each.population.name in by_name
+        else _as_trained(each, "(int32_t)(MANTISSA * 64u)")
+        for each in populations
+    ]
+    return "".join([*parts, filled(SET_KNOB, {"p": prefix, "body": "\n".join(lines)})])
+
+
+def _population(neurons: Neurons, dial: Dialled) -> str:
+    name, several = neurons.name, len(dial.factors) > 1
+    rows = ",\n".join(f"    {_factor(factor)}" for factor in dial.factors)
+    about = f"{dial.name}: the different offsets and slopes of its dial"
+    table = f"\n/* {about} */\nstatic const struct factor factors_{name}[{len(dial.factors)}] = {{\n{rows},\n}};\n"
+    mantissa = neurons.mantissa.at("0" if neurons.scalar else "i")
+    at = "" if neurons.scalar else "[i]"
+    line = f"state.threshold_{name}{at} = dialled({mantissa}, value, shift);"
+    loop = f"        for (uint32_t i = 0; i < {neurons.population.size}u; i++) {{\n"
+    body = (
+        f"            if (class_{name}[i] == c) {{\n                {line}\n            }}"
+        if several
+        else f"            {line}"
+    )
+    body = f"        {line}" if neurons.scalar else f"{loop}{body}\n        }}"
+    corrections = ""
+    if len(dial.corrections):
+        where = "" if neurons.scalar else f"[correction_neuron_{name}[k]]"
+        corrections = filled(CORRECTIONS, {"name": name, "count": len(dial.corrections), "at": where})
+    values = {"name": name, "classes": len(dial.factors), "body": body, "corrections": corrections}
+    return table + filled(DIAL_POPULATION, values)
+
+
+def _factor(factor: Factor) -> str:
+    return f"{{{factor.top}ull, {factor.slope}ull, {factor.shift}, {int(factor.rising)}}}"

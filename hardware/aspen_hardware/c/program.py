@@ -1,0 +1,275 @@
+"""A network in a chip's integers as one C program: which parts it has, and the text of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from aspen._version import __version__
+from aspen.dial.profile import DialProfile
+from aspen.errors import ChipError, InputError
+from aspen.network.connection import Connection
+from aspen.network.network import Network
+from aspen.network.neurons import FixedLif
+from aspen.network.reset import ResetSynapse
+from aspen_hardware.c.connections import CONV_SHAPE, Source, Stored
+from aspen_hardware.c.dial import Dialled, dialled, scale_range
+from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, scale_code
+from aspen_hardware.c.neurons import HELPERS, Neurons, history
+from aspen_hardware.c.ranges import bounds, largest_value
+from aspen_hardware.c.steps import answer_code, gather_code, step_code
+from aspen_hardware.c.text import Field, Table, check_prefix, identifiers, widest_first
+
+MOST_NEURONS = 2**16 - 1
+"""Of a population: its neurons have indices of 16 bits."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is written for a network.
+
+    Args:
+        network: in integers.
+        profile: its dial, if it has one.
+        prefix: what the names of its functions begin with.
+        tables_only: keep a threshold in RAM for each neuron, where one for a population would do.
+
+    Raises:
+        InputError: the network is in floating point, or the prefix or the profile is not allowed.
+        ChipError: a population is too large, or a threshold leaves 17 bits on the dial.
+    """
+
+    network: Network
+    profile: DialProfile | None = None
+    prefix: str = "network"
+    tables_only: bool = False
+
+    def __post_init__(self) -> None:
+        check_prefix(self.prefix)
+        if not self.network.is_integer:
+            raise InputError(
+                "to_c: found a network in floating point, allowed is one in a chip's integers; compile it, e.g. for "
+                "cortex-m"
+            )
+        for population in self.network.populations:
+            if population.size > MOST_NEURONS:
+                raise ChipError(
+                    f"{population.name}: found {population.size} neurons, allowed in C are {MOST_NEURONS}, as events "
+                    f"are indices of 16 bits; use a smaller layer"
+                )
+        self.dials  # noqa: B018 - raises where a threshold does not fit
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Population -> its name in C."""
+        return identifiers(self.network.names)
+
+    @cached_property
+    def dials(self) -> list[Dialled]:
+        """What the learned dial moves."""
+        found = [] if self.profile is None else dialled(self.network, self.profile)
+        return [self._of_one(dial) if self._scalar(dial.name, found) else dial for dial in found]
+
+    @staticmethod
+    def _of_one(dial: Dialled) -> Dialled:
+        return replace(dial, corrections=dial.corrections[dial.corrections[:, 1] == 0])
+
+    def _scalar(self, name: str, dials: Sequence[Dialled]) -> bool:
+        """Whether all thresholds of a population are the same, wherever the knob stands."""
+        neuron = self.network[name].neuron
+        assert isinstance(neuron, FixedLif)  # only these have thresholds
+        several = any(len(dial.factors) > 1 for dial in dials if dial.name == name)
+        return not (self.tables_only or several) and int(neuron.threshold.min()) == int(neuron.threshold.max())
+
+    def _depth(self, name: str) -> int:
+        return max((c.delay for c in self._busy if c.source == name), default=0)
+
+    @cached_property
+    def _busy(self) -> list[Connection]:
+        """Connections with a weight other than zero."""
+        return [connection for connection in self.network.summed if connection.n_synapses]
+
+    @cached_property
+    def connections(self) -> list[Stored]:
+        """Those that add anything up, in the network's order."""
+        network, names = self.network, self.names
+        return [
+            Stored(
+                connection,
+                network.connections.index(connection),
+                Source(
+                    names[connection.source],
+                    network[connection.source].size,
+                    network[connection.source].is_analog,
+                    self._depth(connection.source),
+                ),
+                names[connection.target],
+                bounds(network, connection.target).wide,
+            )
+            for connection in self._busy
+        ]
+
+    def out_of(self, name: str) -> tuple[Stored, ...]:
+        """Connections that read population ``name``."""
+        return tuple(stored for stored in self.connections if stored.source.name == self.names[name])
+
+    def into(self, name: str) -> list[list[Stored]]:
+        """Connections into population ``name``, together where their sums are shifted together."""
+        groups: dict[object, list[Stored]] = {}
+        for stored in self.connections:
+            if stored.target == self.names[name]:
+                key = stored.exponent if stored.exponent >= 0 else stored.name
+                groups.setdefault(key, []).append(stored)
+        return list(groups.values())
+
+    def _own(self, name: str) -> int | None:
+        """The number of the synapses by which neurons reset themselves, if they do."""
+        connections = enumerate(self.network.connections)
+        return next((i for i, c in connections if isinstance(c, ResetSynapse) and c.source == name), None)
+
+    @cached_property
+    def populations(self) -> list[Neurons]:
+        """Those with neurons, in the order in which they are updated."""
+        found, offset = [], 0
+        for name in self.network.order:
+            groups = self.into(name)
+            exponent = groups[0][0].exponent if len(groups) == 1 else (0 if groups else None)
+            listed = any(c.delay == 0 for c in self._busy if c.source == name)
+            found.append(
+                Neurons(
+                    self.network, self.network[name], self.names[name], self.network.names.index(name), offset,
+                    exponent, self._depth(name), listed, self._scalar(name, self.dials), self.out_of(name),
+                    self._own(name),
+                )
+            )  # fmt: skip
+            offset += self.network[name].size
+        return found
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons outside the input."""
+        return self.network.n_neurons
+
+    @property
+    def spikes_in(self) -> bool:
+        """Whether the input is spikes, and no values."""
+        return not self.network.input.current
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """Everything in RAM."""
+        given, name = self.network.input, self.names[self.network.input.name]
+        outputs = (self.network[self.network.output].size,)
+        found = [field for each in self.populations for field in each.fields]
+        found += self._input_fields(name, given.size)
+        for wide, kind, called in ((False, "int32_t", "sum"), (True, "int64_t", "wide_sum")):
+            sizes = [each.population.size for each in self.populations if each.bounds.wide is wide]
+            parted = [e.population.size for e in self.populations
+                      if e.bounds.wide is wide and len(self.into(e.population.name)) > 1]  # fmt: skip
+            driven = [e.exponent is not None for e in self.populations if e.bounds.wide is wide]
+            if sizes and any(driven):
+                found.append(Field(kind, called, (max(sizes),), "of arriving weights; zero between updates"))
+            if parted:
+                found.append(Field(kind, f"{called}_part", (max(parted),), "of those of one exponent"))
+        found.append(Field(self.score_type, "scores", outputs, "what the read-out says of each output so far"))
+        found += [Field("uint32_t", "refused", (), "input that was out of range"),
+                  Field("uint8_t", "dialled", (), "whether the thresholds were set"),
+                  Field("uint8_t", "begun", (), "whether there was a step since the reset")]  # fmt: skip
+        return widest_first(found)
+
+    def _input_fields(self, name: str, n: int) -> list[Field]:
+        depth = self._depth(self.network.input.name)
+        if self.spikes_in:
+            return [
+                Field("uint8_t", f"spikes_{name}", (n,), "1 where the input spikes in this step"),
+                Field("uint16_t", f"events_{name}", (n,), "where that is"),
+                Field("uint16_t", f"count_{name}", (), "how many these are"),
+                *history(name, depth, -(-n // 8), "uint8_t", "a bit for each input"),
+            ]
+        if self.network.input.neuron is not None or not depth:
+            return [Field("int16_t", f"values_{name}", (n,), "the values of this step")]
+        return [
+            Field("int16_t", f"values_{name}", (n,), "the values of this step"),
+            *history(name, depth, n, "int16_t", "values"),
+        ]
+
+    @property
+    def score_type(self) -> str:
+        """Of the scores: membranes add up beyond 32 bits."""
+        return "int64_t" if self.network.readout == "membrane" else "int32_t"
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """Everything in flash but the code and the dial's factors."""
+        found = [table for each in self.populations for table in each.tables]
+        found += [table for stored in self.connections for table in stored.tables]
+        return found + (dial_tables(self.dials, self.names) if self.dials else [])
+
+    @property
+    def ram(self) -> int:
+        """Bytes of the state."""
+        return -(-sum(field.size for field in self.fields) // 8) * 8
+
+    @property
+    def flash(self) -> int:
+        """Bytes of the tables; the code comes on top."""
+        shapes = sum(14 * 4 for stored in self.connections if stored.form == "conv")
+        return sum(table.size for table in self.tables) + shapes + factors_size(self.dials)
+
+    def source(self) -> str:
+        """The text of ``PREFIX.c``."""
+        return "".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        prefix = self.prefix
+        lines = "\n".join(f" * {line}" for line in str(self.network).splitlines())
+        yield f"/* {mark(prefix)}\n *\n{lines}\n */\n"
+        yield f'\n#include "{prefix}.h"\n\n#include <string.h>\n'
+        for table in self.tables:
+            yield f"\n{table}\n"
+        yield f"\n#ifdef {prefix}_COUNTERS\n"
+        yield "\n".join(str(stored.fan_out) for stored in self.connections)
+        yield f"\nstatic {prefix}_counts counters;\n#endif\n"
+        yield f"#ifdef {prefix}_TRACE\nstatic {prefix}_trace trace;\n#endif\n"
+        fields = "\n".join(str(field) for field in self.fields)
+        yield f"\nstatic struct {{\n{fields}\n}} state;\n"
+        yield from self._functions()
+
+    def _functions(self) -> Iterator[str]:
+        used = set().union(*(each.helpers for each in self.populations))
+        gathered, gather_helpers = gather_code(self)
+        used |= gather_helpers
+        if any(name.startswith(("wrapped", "clipped")) for name in used):
+            yield f"\nenum {{ LIMIT = {FixedLif.STATE_LIMIT} }}; /* currents and membranes have 24 bits */\n"
+        yield from (text for name, text in HELPERS.items() if name in used)
+        if any(stored.form == "conv" for stored in self.connections):
+            yield CONV_SHAPE
+            yield from (f"\n{stored.shape}\n" for stored in self.connections if stored.form == "conv")
+        yield from dict(stored.row_function for stored in self.connections).values()
+        yield from (stored.loop() for stored in self.connections)
+        yield gathered
+        yield from (each.update(self.prefix) for each in self.populations)
+        yield self._knob()
+        yield step_code(self)
+        yield answer_code(self)
+
+    def _knob(self) -> str:
+        if self.profile is not None:
+            return dial_code(self.prefix, self.populations, self.dials)
+        return scale_code(self.prefix, self.populations, self.network.dialled, scale_range(self.network))
+
+    @property
+    def first_setting(self) -> str:
+        """The call that sets the thresholds as trained."""
+        return f"{self.prefix}_set_{'threshold_scale(4096)' if self.profile is None else 'knob(0)'}"
+
+    @property
+    def largest_value(self) -> int:
+        """Largest magnitude of an input value."""
+        return largest_value(self.network)
+
+
+def mark(prefix: str) -> str:
+    """What the program's source begins with, by which it is known again."""
+    return f"{prefix}.c: written by ASPEN {__version__}. Do not edit: write it again."

@@ -1,0 +1,285 @@
+"""The frame of the program in C: a time step, what a population receives in it, and the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aspen_hardware.c.text import filled
+
+if TYPE_CHECKING:
+    from aspen_hardware.c.connections import Stored
+    from aspen_hardware.c.neurons import Neurons
+    from aspen_hardware.c.program import Program
+
+SHIFT_IN = """
+/* Adds the sums of one exponent to all, shifted, and clears them. */
+static void @name@(@type@ *sum, @type@ *part, uint32_t n, int exponent)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        sum[i] += @left@;
+        part[i] = 0;
+    }
+}
+"""
+RESET = """
+void @p@_reset(void)
+{
+@lines@
+#ifdef @p@_COUNTERS
+    memset(&counters, 0, sizeof counters);
+#endif
+}
+
+/* One time step, when the input is there. */
+static void advance(void)
+{
+    if (state.dialled == 0) {
+        @first@;
+    }
+@turns@@calls@
+    state.begun = 1;
+#ifdef @p@_COUNTERS
+    counters.steps++;
+#endif
+}
+"""
+SPIKES_IN = """
+/* Takes the last step's input away. */
+static void clear_input(void)
+{
+    for (uint32_t k = 0; k < state.count_@in@; k++) {
+        state.spikes_@in@[state.events_@in@[k]] = 0;
+    }
+    state.count_@in@ = 0;
+@turn@}
+
+static void put_input(uint32_t index)
+{
+    if (index >= @p@_INPUTS) {
+        state.refused++;
+        return;
+    }
+    if (state.spikes_@in@[index] != 0) {
+        return;
+    }
+    state.spikes_@in@[index] = 1;
+    state.events_@in@[state.count_@in@++] = (uint16_t)index;
+@past@#ifdef @p@_COUNTERS
+    counters.spikes[@number@]++;
+@counts@#endif
+}
+
+void @p@_step(const uint8_t *input)
+{
+    clear_input();
+    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
+        if (input[i] != 0) {
+            put_input(i);
+        }
+    }
+    advance();
+}
+
+void @p@_step_events(const uint16_t *indices, unsigned count)
+{
+    clear_input();
+    for (unsigned k = 0; k < count; k++) {
+        put_input(indices[k]);
+    }
+    advance();
+}
+"""
+VALUES_IN = """
+/* A value within the range that the network was made for. */
+static int16_t in_range(int16_t value)
+{
+    if (@beyond@) {
+        state.refused++;
+        return value < 0 ? -@most@ : @most@;
+    }
+    return value;
+}
+
+void @p@_step(const int16_t *input)
+{
+@turn@    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
+        state.values_@in@[i] = in_range(input[i]);
+@counted@    }
+@past@    advance();
+}
+"""
+ANSWER = """
+const uint8_t *@p@_spikes(void)
+{
+    return state.spikes_@out@;
+}
+
+const @p@_score *@p@_scores(void)
+{
+    return state.scores;
+}
+
+int @p@_winner(void)
+{
+    int winner = -1;
+    for (int i = 0; i < @p@_OUTPUTS; i++) {
+        if (state.scores[i] != 0 && winner < 0) {
+            winner = 0;
+        }
+    }
+    for (int i = 1; i < @p@_OUTPUTS && winner >= 0; i++) {
+        if (state.scores[i] > state.scores[winner]) {
+            winner = i;
+        }
+    }
+    return winner;
+}
+
+@p@_score @p@_margin(void)
+{
+    const int winner = @p@_winner();
+    @p@_score margin = 0;
+    int found = 0;
+    for (int i = 0; i < @p@_OUTPUTS && winner >= 0; i++) {
+        const @p@_score lead = state.scores[winner] - state.scores[i];
+        if (i != winner && (found == 0 || lead < margin)) {
+            margin = lead;
+            found = 1;
+        }
+    }
+    return margin;
+}
+
+uint32_t @p@_refused(void)
+{
+    return state.refused;
+}
+
+#ifdef @p@_COUNTERS
+const @p@_counts *@p@_counted(void)
+{
+    return &counters;
+}
+#endif
+
+#ifdef @p@_TRACE
+const @p@_trace *@p@_traced(void)
+{
+    return &trace;
+}
+
+void @p@_set_thresholds(const int32_t *thresholds)
+{
+@set@
+    state.dialled = 1;
+}
+#endif
+"""
+
+
+def gather_code(program: Program) -> tuple[str, set[str]]:
+    """Functions that add up sums of several exponents, where any population has these; and the helpers they call."""
+    text, used = "", set()
+    for end, ctype in (("", "int32_t"), ("_wide", "int64_t")):
+        groups = [
+            group
+            for each in program.populations
+            if each.bounds.wide == bool(end) and len(program.into(each.population.name)) > 1
+            for group in program.into(each.population.name)
+        ]
+        if groups:
+            down = any(group[0].exponent < 0 for group in groups)
+            up = f"part[i] * (({ctype})1 << exponent)"
+            left = f"exponent >= 0 ? {up} : halved{end}(part[i], (uint32_t)-exponent)" if down else up
+            text += filled(SHIFT_IN, {"name": f"shift_in{end}", "type": ctype, "left": left})
+            used |= {f"halved{end}"} if down else set()
+    return text, used
+
+
+def step_code(program: Program) -> str:
+    """The reset, a step, and its input."""
+    values = {
+        "p": program.prefix,
+        "in": program.names[program.network.input.name],
+        "number": program.network.names.index(program.network.input.name),
+        "first": program.first_setting,
+        "most": program.largest_value,
+        "beyond": _beyond(program.largest_value),
+        "lines": _kept_over_reset(program),
+        "turns": "".join(_turn(each.name, each.depth) for each in program.populations if each.depth),
+        "calls": "\n".join(line for each in program.populations for line in _calls(program, each)),
+    }
+    given = program.network.input.name
+    depth = max((c.connection.delay for c in program.connections if c.connection.source == given), default=0)
+    own = not program.network.input.current or program.network.input.neuron is None
+    outgoing = program.out_of(given) if own else ()
+    values["counts"] = "".join(f"    {stored.count('index')}\n" for stored in outgoing)
+    lines = "".join(f"            {stored.count('i')}\n" for stored in outgoing)
+    place = f"        if (state.values_{values['in']}[i] != 0) {{\n{lines}        }}\n"
+    values["counted"] = f"#ifdef {program.prefix}_COUNTERS\n{place}#endif\n" if outgoing else ""
+    values["turn"] = _turn(str(values["in"]), depth) if depth and own else ""
+    values["past"] = _past(program, str(values["in"])) if depth and own else ""
+    return filled(RESET + (SPIKES_IN if program.spikes_in else VALUES_IN), values)
+
+
+def _beyond(most: int) -> str:
+    """Whether a value of 16 bits is out of range; compilers warn of what is never so."""
+    return f"value < -{most} || value > {most}" if most < 2**15 - 1 else f"value < -{most}"
+
+
+def _past(program: Program, name: str) -> str:
+    if program.spikes_in:
+        return f"    state.history_{name}[state.slot_{name}][index >> 3] |= (uint8_t)(1u << (index & 7u));\n"
+    place = f"state.history_{name}[state.slot_{name}]"
+    return f"    memcpy({place}, state.values_{name}, sizeof {place});\n"
+
+
+def _turn(name: str, depth: int) -> str:
+    """To the next place of a history, which is cleared."""
+    place = f"state.history_{name}[state.slot_{name}]"
+    return (
+        f"    state.slot_{name} = (uint8_t)((state.slot_{name} + 1u) % {depth + 1}u);\n"
+        f"    memset({place}, 0, sizeof {place});\n"
+    )
+
+
+def _kept_over_reset(program: Program) -> str:
+    """Everything is cleared but the thresholds and whether they were set."""
+    kept = [f.name for f in program.fields if f.name.startswith("threshold_") or f.name == "dialled"]
+    lines = []
+    for field in program.fields:
+        if field.name not in kept:
+            value = f"state.{field.name}"
+            lines.append(f"    memset({value}, 0, sizeof {value});" if field.shape else f"    {value} = 0;")
+    return "\n".join(lines)
+
+
+def _calls(program: Program, neurons: Neurons) -> list[str]:
+    """What is called for a population in a step: its input is added up, its neurons advance."""
+    lines: list[str] = []
+    groups = program.into(neurons.population.name)
+    wide = neurons.bounds.wide
+    total = "state.wide_sum" if wide else "state.sum"
+    if len(groups) == 1:
+        lines += [f"    {stored.name}({total});" for stored in groups[0]]
+    else:
+        for group in groups:
+            lines += [f"    {stored.name}({total}_part);" for stored in group]
+            lines.append(_shift_in(neurons, group, total))
+    return [*lines, f"    update_{neurons.name}();"]
+
+
+def _shift_in(neurons: Neurons, group: list[Stored], total: str) -> str:
+    end = "_wide" if neurons.bounds.wide else ""
+    return f"    shift_in{end}({total}, {total}_part, {neurons.population.size}u, {group[0].exponent});"
+
+
+def answer_code(program: Program) -> str:
+    """Spikes, scores, winner and margin, and what is compiled in on request."""
+    set_lines = []
+    for each in program.populations:
+        value = f"state.threshold_{each.name}"
+        target = f"&{value}" if each.scalar else value
+        set_lines.append(f"    memcpy({target}, &thresholds[{each.offset}], sizeof {value});")
+    values = {"p": program.prefix, "out": program.names[program.network.output], "set": "\n".join(set_lines)}
+    return filled(ANSWER, values)

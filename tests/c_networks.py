@@ -1,0 +1,113 @@
+"""Random networks in C against the definition, bit for bit: ``python -m tests.c_networks N`` runs N of them.
+
+Every network is drawn by a seed of its own: dense, sparse and convolutional connections, skips, loops, delays, every
+reset, spikes, graded values and currents, half of them at the edges of 24 bits.
+
+Each runs twice, with warnings as errors and sanitizers: as engine, on thresholds that differ by population, step,
+sample and neuron; and as it is written for a microcontroller, with its own knob turned between the steps, a reset in
+mid-run, and events that are listed, repeated and out of range.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+
+from aspen.network.network import READOUTS, Network
+from aspen.network.record import Record
+from aspen_emulator import run
+from aspen_emulator.engines.c.engine import RoundedSettingWarning, run_c
+from aspen_emulator.engines.c.process import Process
+from aspen_emulator.engines.reference import run_reference
+from aspen_hardware.c.dial import UNIT, scale_range
+from aspen_hardware.c.program import Program
+from tests.emulator.engines.fast_networks import INPUTS, Array, dial_for, input_for, network_for
+from tests.emulator.engines.test_fast import assert_same
+
+STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
+SANITIZED = (*STRICT, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+STEPS, SAMPLES = 11, 2
+
+
+def drawn(seed: int) -> Network:
+    """The network of a seed."""
+    rng = np.random.default_rng(seed)
+    network = network_for(seed, True, bool(rng.random() < 0.5), str(rng.choice(INPUTS)))
+    return replace(network, readout=str(rng.choice(READOUTS)))
+
+
+def check_thresholds(network: Network, seed: int, flags: tuple[str, ...] = STRICT) -> None:
+    """Any thresholds: the engine gives the definition's record."""
+    given, dial = input_for(seed, network, STEPS, SAMPLES), dial_for(seed, network, STEPS, SAMPLES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RoundedSettingWarning)  # thresholds are drawn at random
+        found = run_c(network, given, dial, "membranes", flags)
+    assert_same(found, run_reference(network, given, dial, "membranes"))
+
+
+def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT) -> None:
+    """The program's own knob, turned between the steps: spikes, counts and answer are the definition's."""
+    rng, (low, high) = np.random.default_rng(seed), scale_range(network)
+    settings = rng.integers(max(low, UNIT // 2), min(high, 2 * UNIT) + 1, STEPS)
+    settings[0] = UNIT  # before the knob is turned at all
+    given = input_for(seed, network, STEPS, 1)
+    wanted = run(network, given, settings / UNIT, engine="reference", record="spikes")
+    process = Process(Program(network), flags)
+    try:
+        process.steps(given[:, 0].reshape(STEPS, -1))
+        for _ in range(2):
+            process.reset()
+            found, refused = _stepped(process, given[:, 0].reshape(STEPS, -1), settings, rng)
+            for each in process.program.populations:
+                raster = wanted.rasters[each.population.name].reshape(STEPS, -1)
+                np.testing.assert_array_equal(found[:, each.offset : each.offset + each.population.size], raster)
+            _check_answer(process, wanted, refused)
+    finally:
+        process.close()
+
+
+def _stepped(process: Process, given: Array, settings: Array, rng: np.random.Generator) -> tuple[Array, int]:
+    """(steps, n_neurons): spikes of all neurons; and how many events were out of range."""
+    fired, refused = [], 0
+    for values, setting in zip(given, settings, strict=True):
+        process.turn(int(setting))
+        if process.program.spikes_in and rng.random() < 0.5:
+            beyond = rng.integers(values.size, 2**16, rng.integers(4))
+            listed = rng.permutation(np.concatenate([np.flatnonzero(values), np.flatnonzero(values), beyond]))
+            fired.append(process.events(listed.tolist())[0])
+            refused += len(beyond)
+        else:
+            fired.append(process.steps(values[None])[0][0])
+    return np.stack(fired), refused
+
+
+def _check_answer(process: Process, wanted: Record, refused: int) -> None:
+    answer, network = process.answer(), wanted.network
+    assert (answer.steps, answer.refused, answer.winner) == (STEPS, refused, int(wanted.predictions[0]))
+    np.testing.assert_array_equal(answer.scores, wanted.scores[0])
+    best = np.sort(answer.scores)[::-1]
+    assert answer.margin == (best[0] - best[1] if answer.winner >= 0 and best.size > 1 else 0)
+    assert answer.spikes.tolist() == [wanted.spikes[name].sum() for name in network.names]
+    operations = {**wanted.synaptic_operations, **wanted.multiply_accumulates}
+    assert answer.operations.tolist() == [operations[connection.name].sum() for connection in network.connections]
+
+
+def main(count: int, first: int = 0) -> None:
+    """Check so many networks, from a seed on."""
+    for seed in range(first, first + count):
+        try:
+            network = drawn(seed)
+            check_thresholds(network, seed, SANITIZED)
+            check_knob(network, seed, SANITIZED)
+        except BaseException:
+            print(f"seed {seed}:", file=sys.stderr)
+            raise
+        if (seed + 1 - first) % 50 == 0:
+            print(f"{seed + 1 - first} of {count} networks", flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""``aspen compile --to c`` and ``aspen run --engine c``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aspen.dial import DialProfile, save_profile
+from tests.emulator.cli.test_cli import Aspen, aspen
+from tests.emulator.engines.c.programs import needs_compiler
+from tests.networks import float_network, random_spikes
+
+__all__ = ["aspen"]
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A small network in a file."""
+    float_network(1, bias=False).save(tmp_path / "net.aspen")
+    return tmp_path / "net.aspen"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_compile_writes_a_program_and_says_what_it_takes(aspen: Aspen, network: Path) -> None:
+    before, folder = network.read_bytes(), network.parent / "made.v1"
+    code, out, err = aspen("compile", network, "--to", "c", "--output", folder, "--prefix", "wrist")
+    assert (code, err) == (0, "")
+    assert "Compiled for cortex-m" in out
+    assert names(folder) == ["README.md", "example.c", "wrist.c", "wrist.h"]
+    found = json.loads(aspen("compile", network, "--output", folder, "--to", "c", "--json")[1])
+    assert f"{found['ram_bytes']} bytes of RAM, {found['flash_bytes']} bytes of flash for tables" in out
+    assert names(folder) == ["README.md", "example.c", "network.c", "network.h"]
+    assert "network_set_threshold_scale(" in (folder / "network.h").read_text()
+    assert network.read_bytes() == before
+    assert names(network.parent) == ["made.v1", "net.aspen"]
+
+
+def test_a_learned_dial_comes_along(aspen: Aspen, network: Path) -> None:
+    save_profile(DialProfile({"layer1": 0.7}), network)
+    assert aspen("compile", network, "--chip", "loihi2", "--to", "c", "--output", network.parent / "made")[0] == 0
+    text = (network.parent / "made" / "network.h").read_text()
+    assert "network_set_knob(uint16_t setting);" in text
+    assert "set_threshold_scale" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--to", "c"], "found no --output"),
+        (["--to", "c", "--output", "net.aspen"], "which is a file, allowed is a folder"),
+        (["--to", "c", "--output", "."], "found a folder with other files"),
+        (["--to", "c", "--output", "made", "--prefix", "2nd"], "prefix: found '2nd'"),
+        (["--prefix", "wrist"], "found --prefix without --to c"),
+        (["--output", "made"], "found no suffix, allowed are .aspen and .net"),
+    ],
+)
+def test_what_cannot_be_done_leaves_nothing(
+    aspen: Aspen, network: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+) -> None:
+    monkeypatch.chdir(network.parent)
+    before = network.read_bytes()
+    code, _, err = aspen("compile", "net.aspen", *options)
+    assert code in (1, 2)
+    assert message in err
+    assert names(network.parent) == ["net.aspen"]
+    assert network.read_bytes() == before
+
+
+@needs_compiler
+def test_run_in_c_gives_what_the_fast_engine_gives(aspen: Aspen, network: Path) -> None:
+    folder = network.parent
+    np.save(folder / "x.npy", random_spikes(0, 12, 3, 6))
+    outputs = {}
+    for engine in ("c", "fast"):
+        arguments = ("--input", folder / "x.npy", "--output", folder / f"{engine}.npy", "--engine", engine)
+        code, out, err = aspen("run", network, *arguments, "--knob", 1.5, "--json")
+        assert (code, err) == (0, "")
+        outputs[engine] = {**json.loads(out), "engine": ""}
+    assert outputs["c"] == outputs["fast"]
+    np.testing.assert_array_equal(np.load(folder / "c.npy"), np.load(folder / "fast.npy"))
+
+
+@needs_compiler
+def test_the_doctor_tries_the_engine(aspen: Aspen) -> None:
+    assert json.loads(aspen("doctor", "--json")[1])["engines"]["c"] == "ok"
+
+
+def test_the_doctor_names_a_compiler_that_is_missing_and_that_is_no_failure(
+    aspen: Aspen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("aspen_emulator.cli.doctor.loihi_available", lambda: False)
+    real = __import__("aspen_emulator.cli.doctor", fromlist=["self_test"]).self_test
+    monkeypatch.setattr("aspen_emulator.cli.doctor.self_test", lambda name: real(name) if name == "c" else "ok")
+    code, out, _ = aspen("doctor")
+    assert code == 0
+    assert "c             engine c: found no C compiler" in out
