@@ -144,7 +144,7 @@ class Counter(TorchFunctionMode):
             self.left_out[name, type(inner).__name__] = None
             return
         stored = int((weight != 0).sum())
-        reach = Reach((weight != 0).double(), weight.numel(), weight.numel(), stored, weight.ndim)
+        reach = Reach((weight != 0).cpu().double(), weight.numel(), weight.numel(), stored, weight.ndim)
         self._add(name, "sparse", reach, out)
 
     def _arrive(self, name: str, given: Any) -> None:

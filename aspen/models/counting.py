@@ -76,13 +76,17 @@ def count_model(
         ModelError: the model fails on the input, or no layer of neurons was found.
     """
     check_sample(inputs)
+    with torch.inference_mode(False), _generators_kept(model), torch.no_grad():
+        return _counted(model, inputs.clone(), time_axis, dict(arguments or {}))
+
+
+def _counted(model: nn.Module, inputs: Tensor, axis: int | str | None, arguments: dict[str, Any]) -> ModelCounts:
     twin = copy_of(model).eval()
     for module in twin.modules():
         if isinstance(module, snntorch.SpikingNeuron) and hasattr(module, "reset_mem"):
             module.reset_mem()
     counter = Counter(twin)
-    with _generators_kept(model), torch.no_grad():
-        form, frames = _run(model, twin, counter, inputs, time_axis, dict(arguments or {}))
+    form, frames = _run(model, twin, counter, inputs, axis, arguments)
     steps, samples = _size(counter, inputs, form)
     values = prod(frames.shape[2:]) if form is not None else inputs.numel() // (steps * samples)
     zeros, weights = _sparsity(twin)

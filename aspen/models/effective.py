@@ -1,8 +1,11 @@
-"""How many synapses the values that a layer reads reach: products of PyTorch, and what of them is other than zero."""
+"""How many synapses the values that a layer reads reach: products of PyTorch, and what of them is other than zero.
+
+Counted on the CPU, in float64 or integers: exact, and possible where a device has no float64.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +60,8 @@ class Reach:
 
     def reached(self, given: Tensor) -> int:
         """Synapses that values other than zero reach in a call."""
-        busy = (given != 0).reshape(-1, *self.fan_out.shape).sum(0, dtype=torch.float64)
-        return int((busy * self.fan_out).sum())
+        busy = (given != 0).reshape(-1, *self.fan_out.shape).sum(0)
+        return int((busy.cpu() * self.fan_out).sum())
 
 
 def reach_of(name: str, function: Callable[..., Tensor], given: Tensor, weight: Tensor, options: Any) -> Reach:
@@ -71,22 +74,25 @@ def reach_of(name: str, function: Callable[..., Tensor], given: Tensor, weight: 
         weight: of the layer.
         options: arguments and keywords after input, weight and bias.
     """
-    stored = int((weight != 0).sum())
+    mask = (weight != 0).cpu().double()
+    stored = int(mask.sum())
     if name == "linear":
-        fan_out = (weight != 0).sum(0, dtype=torch.float64) if weight.ndim > 1 else (weight != 0).double()
-        return Reach(fan_out, weight.numel(), weight.shape[0] if weight.ndim > 1 else 1, stored, 1)
-    axes = weight.ndim - 1
-    one = given.reshape(-1, *given.shape[-axes:])[:1]
-    fan_out, targets = _counted_back(function, one, (weight != 0).double(), options)
-    dense, _ = _counted_back(function, one, torch.ones_like(weight, dtype=torch.float64), options)
+        fan_out = mask.sum(0) if mask.ndim > 1 else mask
+        return Reach(fan_out, mask.numel(), mask.shape[0] if mask.ndim > 1 else 1, stored, 1)
+    axes = mask.ndim - 1
+    shape = given.shape[-axes:]
+    fan_out, targets = _counted_back(function, shape, mask, options)
+    dense, _ = _counted_back(function, shape, torch.ones_like(mask), options)
     return Reach(fan_out, int(dense.sum()), targets, stored, axes)
 
 
-def _counted_back(function: Callable[..., Tensor], one: Tensor, mask: Tensor, options: Any) -> tuple[Tensor, int]:
+def _counted_back(
+    function: Callable[..., Tensor], shape: Sequence[int], mask: Tensor, options: Any
+) -> tuple[Tensor, int]:
     """For each value of one sample, how many synapses leave it: the gradient of the sum over what it makes."""
     arguments, keywords = options
     with torch.enable_grad():
-        like = torch.ones_like(one, dtype=torch.float64).requires_grad_()
+        like = torch.ones(1, *shape, dtype=torch.float64, requires_grad=True)
         made = function(like, mask, None, *arguments, **keywords)
         (gradient,) = torch.autograd.grad(made.sum(), like)
     return gradient[0], made.numel()
@@ -94,7 +100,7 @@ def _counted_back(function: Callable[..., Tensor], one: Tensor, mask: Tensor, op
 
 def products(a: Tensor, b: Tensor) -> int:
     """Products of two values other than zero in ``a @ b``."""
-    busy_a, busy_b = (a != 0).double(), (b != 0).double()
+    busy_a, busy_b = (a != 0).cpu().double(), (b != 0).cpu().double()
     if a.ndim == 1 or b.ndim == 1:
         return int((busy_a @ busy_b).sum())
     return int((busy_a.sum(-2) * busy_b.sum(-1)).sum())  # for each inner index: how many left, times how many right
@@ -102,7 +108,7 @@ def products(a: Tensor, b: Tensor) -> int:
 
 def are_spikes(given: Tensor) -> bool:
     """Whether values are additions to whatever they reach: 0, 1, or -1."""
-    return bool(((given == 0) | (given.abs() == 1)).all())
+    return given.dtype == torch.bool or bool(((given == 0) | (given.abs() == 1)).all())
 
 
 def operands(args: Any, kwargs: Any) -> tuple[Tensor, Tensor, tuple[Any, ...], dict[str, Any]]:

@@ -206,6 +206,42 @@ def test_the_model_is_left_as_it_is_found() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
+def test_it_counts_alike_where_torch_is_told_to_keep_no_gradients() -> None:
+    layer = made(nn.Conv1d, in_channels=2, out_channels=3, kernel_size=3)
+    plain = count_model(Layered(layer), spikes(2, 7))
+    with torch.inference_mode():
+        assert count_model(Layered(layer), spikes(2, 7)) == plain
+
+
+def test_attention_is_named_and_parametrised_weights_are_counted() -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+            self.layer = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x) + self.layer(self.attention(x, x, x, need_weights=False)[0]) * 0
+
+    found = count_model(Layered(Attending()), spikes(5, 4))
+    assert "layer.attention: the work of multi_head_attention_forward is not counted" in found.approximate
+    (layer,) = found.layers.synapses
+    assert (layer.name, layer.weights) == ("layer.layer", 12)
+
+
+def test_random_parts_draw_the_same_each_time_and_leave_torch_its_numbers() -> None:
+    class Encoding(Layered):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([self.lif(self.layer(torch.bernoulli(step))) for step in x])
+
+    model, given = Encoding(nn.Linear(6, 4)), spikes(6) * 0.5
+    state = torch.random.get_rng_state()
+    counts = [count_model(model, given).layers for _ in range(2)]
+    assert counts[0] == counts[1]
+    assert 0 < counts[0].operations < int((given != 0).sum()) * 4
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
 def test_what_cannot_be_counted_is_refused() -> None:
     with pytest.raises(ModelError, match="found no layer of neurons that fires"):
         count_model(nn.Sequential(nn.Linear(6, 4)), spikes(6))
@@ -213,3 +249,18 @@ def test_what_cannot_be_counted_is_refused() -> None:
         count_model(Layered(nn.Linear(5, 4)), spikes(6))
     with pytest.raises(InputError, match="zeros alone"):
         count_model(Layered(nn.Linear(6, 4)), torch.zeros(STEPS, SAMPLES, 6))
+
+
+def test_what_neurons_compute_within_themselves_is_no_synapse() -> None:
+    class AtOnce(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(6, 4), snntorch.StateLeaky(0.9, 4)
+
+        def forward(self, x: Tensor) -> Any:
+            return self.lif(self.fc(x))
+
+    found = count_model(AtOnce(), spikes(6))
+    assert [layer.name for layer in found.layers.synapses] == ["fc"]
+    assert (found.layers.steps, found.layers.samples) == (STEPS, SAMPLES)
+    assert found.layers.updates == STEPS * SAMPLES * 4
