@@ -14,7 +14,8 @@ from aspen.errors import AspenError, InputError, ModelError
 from aspen.fused.hooks import changing_hooks
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
-from aspen.fused.rehearsal import Form, rehearse
+from aspen.fused.rehearsal import Form, rehearse, rehearse_repeating, twin_of
+from aspen.fused.repeating import Replay
 from aspen.models.forms import InputForm
 from aspen.models.layers import show, spiking_layers
 from aspen.models.probing import FIND, find_form
@@ -44,10 +45,11 @@ def fuse(
     same draws. Hooks on submodules see all steps at once, (time x batch, *shape); those that change values must do so
     for each step and sample alone.
 
-    The model may loop over a dimension of its input, which is found out, or do one step (with ``init_hidden``, or
-    taking and returning its states), and what it does between the neurons is free as long as each step and sample is
-    treated alone: dropout, pooling, reshaping and skips are fine. At the first call with a new shape, mode or greater
-    length, a rehearsal with random spikes, on a copy of the model, finds out whether that is so.
+    The model may loop over a dimension of its input, which is found out, have a number of steps of its own, such as
+    one that repeats its input, or do one step (with ``init_hidden``, or taking and returning its states), and what it does between the neurons
+    is free as long as each step and sample is treated alone: dropout, pooling, reshaping and skips are fine. At the
+    first call with a new shape, mode or greater length, a rehearsal with random spikes, on a copy of the model, finds
+    out whether that is so.
 
     >>> import torch
     >>> from aspen.models import DenseNet
@@ -160,12 +162,27 @@ class Fused(nn.Module):
             ModelError: the model cannot be fused.
         """
         form = self.check(inputs)
+        if form.restore is None:
+            return self._repeated(inputs, form)
         frames = form.layout.frames(inputs)
         with self._running(len(frames)), changing_hooks(self.plain) as changing:
             made = form.call(self.plain, frames)
         if changing:  # these count in the rehearsal too
             form = self.check(inputs, tuple(changing))
+        assert form.restore is not None  # the layout stays the same
         return form.restore(made, len(frames))
+
+    def _repeated(self, inputs: Tensor, form: Form) -> Any:
+        """What a model returns that has a number of steps of its own."""
+        steps = form.layout.steps or 1
+        for neuron in self._neurons:
+            neuron.refresh()
+        forwards = {neuron.layer: stepper(neuron, steps) for neuron in self._neurons}
+        with changing_hooks(self.plain) as changing:
+            made = Replay(self.plain, forwards, form.layers, steps).run(inputs, form.layout)
+        if changing:
+            self.check(inputs, tuple(changing))
+        return made
 
     def check(self, inputs: Tensor, hooks: tuple[int, ...] = ()) -> Form:
         """Rehearse with inputs like these (time, batch, *shape), unless that was done; see :func:`fuse`.
@@ -188,22 +205,31 @@ class Fused(nn.Module):
             return made
 
     def _rehearsed(self, inputs: Tensor, hooks: tuple[int, ...], layout: InputForm) -> Form:
+        names = [neuron.name for neuron in self._neurons]
+        if layout.steps is not None:
+            shape = inputs.movedim(layout.batch_axis, 0).shape[1:]
+            where = (self.training, shape, inputs.dtype, inputs.device, hooks, layout.time_axis, layout.batch_axis)
+            if where not in self._forms:
+                self._forms[where] = 1, rehearse_repeating(self.plain, names, inputs, bool(hooks), layout)
+            return self._forms[where][1]
         frames = layout.frames(inputs)
         key = (self.training, frames.shape[2:], frames.dtype, frames.device, hooks, layout.time_axis, layout.batch_axis)
         known, form = self._forms.get(key, (0, None))
         if form is None or known < len(frames):
-            form = rehearse(self.plain, [neuron.name for neuron in self._neurons], frames, bool(hooks), layout)
+            form = rehearse(self.plain, names, frames, bool(hooks), layout)
             self._forms[key] = (len(frames), form)
         return form
 
     def _other_layout(self, inputs: Tensor) -> InputForm | None:
-        """Another axis over which the model loops, found by running it; None where there is none."""
+        """Another axis that the model loops over, or steps of its own, found by running it; None: neither."""
         if not inputs.is_floating_point():
             return None
         try:
-            found = find_form(self.plain, torch.rand_like(inputs), FIND, self._layout.arguments)
+            found = find_form(twin_of(self.plain, False), torch.rand_like(inputs), FIND, self._layout.arguments)
         except AspenError:
             return None
+        if found.steps is not None and not (found.states or found.encoder):
+            return found
         axes = (found.time_axis, found.batch_axis)
         return found if found.kind == "loop" and axes != (self._layout.time_axis, self._layout.batch_axis) else None
 

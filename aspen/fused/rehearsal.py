@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from aspen.errors import ModelError, one_line
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import given_states, replaced, shown
+from aspen.fused.repeating import Replay, counted
 from aspen.fused.restoring import Restore, close, find_restore
 from aspen.models.copying import copy_of
 from aspen.models.forms import InputForm, required_arguments
@@ -38,12 +39,14 @@ class Form:
         states: how many states ``forward`` asks for, beside the input.
         restore: what turns the merged return value into the loop's.
         layout: where a loop has time and batch, and what ``forward`` is given beside.
+        layers: of a model with a number of steps of its own: names of the layers that it calls once in each round.
     """
 
     loops: bool
     states: int
-    restore: Restore
+    restore: Restore | None
     layout: InputForm
+    layers: tuple[str, ...] = ()
 
     def call(self, model: nn.Module, frames: Tensor) -> Any:
         """What the model makes of all steps as one, its neurons running them in one call; :attr:`restore` follows."""
@@ -73,6 +76,7 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.own = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
         self.rests = False
+        self.dropouts = 0
 
     @contextmanager
     def resting(self) -> Iterator[None]:
@@ -89,6 +93,7 @@ class _Watch(TorchFunctionMode):
             return func(*args, **kwargs)
         name = operation_name(func)
         if name in DROPOUTS:
+            self.dropouts += 1
             return args[0] if args else kwargs["input"]
         if name in LOOKS and any(id(tensor) not in self.own for tensor in parts(args, Tensor)):
             raise ModelError(
@@ -196,7 +201,7 @@ def rehearse(
     Raises:
         ModelError: the model cannot be fused.
     """
-    twin = _copy(model, hooks)
+    twin = twin_of(model, hooks)
     layers = dict(twin.named_modules())
     steps = max(len(inputs), 2)
     sample = _sample(inputs, steps)
@@ -210,6 +215,44 @@ def rehearse(
     _compare(run, expected)
     restore = find_restore(f"{type(model).__name__}.forward()", looped, made, steps, BATCH)
     return Form(loops, wanted, restore, layout)
+
+
+def rehearse_repeating(model: nn.Module, neurons: list[str], given: Tensor, hooks: bool, layout: InputForm) -> Form:
+    """As :func:`rehearse`, for what ``forward`` of a model with steps of its own is ``given``; see
+    :mod:`aspen.fused.repeating`.
+
+    Raises:
+        ModelError: the model cannot be fused.
+    """
+    twin, steps = twin_of(model, hooks), layout.steps or 1
+    layers = dict(twin.named_modules())
+    frames = given.movedim(layout.batch_axis, 0).unsqueeze(0) if layout.time_axis is None else layout.frames(given)
+    sample = layout.given(_sample(frames, len(frames)))[0]
+    watch = _Watch(twin)
+    run = _Rehearsal(steps, [Neuron(name, layers[name]) for name in neurons], watch)
+    title = f"{type(model).__name__}.forward()"
+    with torch.random.fork_rng(devices=[]), watch:
+        run.start(looped=True)
+        with replaced(run.forwards()), counted(twin, [layers[name] for name in neurons]) as counts:
+            looped = twin(sample, **layout.arguments)
+        expected = run.inputs
+        calls = {name: len(seen) for name, seen in expected.items()}
+        if set(calls.values()) != {steps} or watch.dropouts % steps:
+            raise ModelError(
+                f"{title}: found neurons called {calls} times and dropout {watch.dropouts} times in {steps} steps, "
+                f"allowed is once in each step, which can be fused; draw dropout within the loop"
+            )
+        once = tuple(name for name, count in counts.items() if count == steps)
+        run.start(looped=False)
+        made = Replay(twin, run.forwards(), once, steps).run(sample, layout)
+    _compare(run, expected)
+    same = [close(a, b) for a, b in zip(parts(looped, Tensor), parts(made, Tensor), strict=True)]
+    if not all(same):
+        raise ModelError(
+            f"{title}: returns something else when its steps are handed out one by one, which cannot be fused; look "
+            f"for layers that keep what they saw, or use the plain loop"
+        )
+    return Form(True, 0, None, layout, once)
 
 
 def _run_loop(
@@ -327,7 +370,7 @@ def _sample(inputs: Tensor, steps: int) -> Tensor:
     return torch.rand(shape, generator=generator, dtype=inputs.dtype).to(inputs.device)
 
 
-def _copy(model: nn.Module, hooks: bool) -> nn.Module:
+def twin_of(model: nn.Module, hooks: bool) -> nn.Module:
     """A copy with forward hooks or without, without those of gradients, and with BatchNorm as it is after training."""
     twin = copy_of(model)
     for module in twin.modules():
