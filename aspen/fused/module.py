@@ -45,11 +45,11 @@ def fuse(
     same draws. Hooks on submodules see all steps at once, (time x batch, *shape); those that change values must do so
     for each step and sample alone.
 
-    The model may loop over a dimension of its input, which is found out, have a number of steps of its own, such as
-    one that repeats its input, or do one step (with ``init_hidden``, or taking and returning its states), and what it does between the neurons
-    is free as long as each step and sample is treated alone: dropout, pooling, reshaping and skips are fine. At the
-    first call with a new shape, mode or greater length, a rehearsal with random spikes, on a copy of the model, finds
-    out whether that is so.
+    The model may loop over a dimension of its input, which is found out, have a number of steps of its own, such as one
+    that repeats its input, or do one step (with ``init_hidden``, or taking and returning its states), and what it does
+    between the neurons is free as long as each step and sample is treated alone: dropout, pooling, reshaping and skips
+    are fine. At the first call with a new shape, mode or greater length, a rehearsal with random spikes, on a copy of
+    the model, finds out whether that is so.
 
     >>> import torch
     >>> from aspen.models import DenseNet
