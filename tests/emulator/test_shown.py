@@ -148,7 +148,10 @@ def windows(count: int, seconds: float) -> list[Window]:
         lambda path: plot_stream(windows(20, 600.0), path, "a stream"),
     ],
 )
-def test_a_plot_is_given_back_and_written_where_a_path_says(draw: Callable[[Any], Any], tmp_path: Path) -> None:
+def test_a_plot_is_given_back_and_written_where_a_path_says(
+    draw: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     figure = draw(None)
     assert figure.axes
     assert list(tmp_path.iterdir()) == []
