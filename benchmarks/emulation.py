@@ -37,6 +37,9 @@ from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen.storage.writing import write_atomically
 from aspen_emulator import run, session
+from aspen_emulator.engines.c.compiler import compiler_available
+from aspen_emulator.engines.c.engine import program_of
+from aspen_emulator.engines.c.process import Process
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.lava.engine import run_on
 from aspen_emulator.engines.lava.isolation import LavaWorker
@@ -184,6 +187,7 @@ def headline(setting: Setting, rounds: Rounds, lava_samples: int) -> dict[str, A
         "snntorch_over_float": ratio(taken, "snntorch", "fast, float"),
         "snntorch_over_float_by_batch": {n: float_ratio(setting, n, rounds) for n in FLOAT_BATCHES},
         "stream_us": stream(integers, one),
+        "one_sample_in_c_ms": in_c(integers, one),
     }
     if lava_samples:
         seconds = lava_seconds(integers, spikes, lava_samples)
@@ -209,6 +213,23 @@ def stream(integers: Network, one: Array, rounds: int = 20) -> float:
                 live.step(now)
             taken.append((time.perf_counter() - start) / len(one))
     return 1e6 * median(taken)
+
+
+def in_c(integers: Network, one: Array, rounds: int = 20) -> float | None:
+    """Milliseconds of one sample in the program for a microcontroller, in a process that is running here; the median
+    over rounds, None without a C compiler."""
+    if not compiler_available():
+        return None
+    process, taken = Process(program_of(integers)), []
+    try:
+        for _ in range(rounds):
+            start = time.perf_counter()
+            process.reset()
+            process.steps(one[:, 0])
+            taken.append(time.perf_counter() - start)
+    finally:
+        process.close()
+    return 1e3 * median(taken)
 
 
 def convolutions(steps: int, batch: int, rounds: Rounds, lava_samples: int, side: tuple[int, int]) -> dict[str, Any]:
@@ -280,6 +301,8 @@ def print_results(results: dict[str, Any]) -> None:
     print(
         f"  a step of a stream: {head['stream_us']:.1f} us; spikes as snnTorch: {head['spikes_equal_to_snntorch']:.4%}"
     )
+    if head["one_sample_in_c_ms"] is not None:
+        print(f"  one sample in C: {head['one_sample_in_c_ms']:.2f} ms; fast: {head['ms']['one sample']:.2f} ms")
     rate = conv["synaptic_operations_per_second"]
     print(f"convolutions: {conv['ms_per_sample']:.2f} ms per sample, {rate:.3g} synaptic operations per second")
     for what, rows in results["growth"].items():

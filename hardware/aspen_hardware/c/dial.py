@@ -7,7 +7,7 @@ A learned dial multiplies a threshold by ``exp(offset + knob * slope)``. The pro
 ``top * 2**-y``: ``y`` grows by the same amount with each setting away from the one with the highest threshold, and
 ``2**-y`` is a product of at most 24 table entries and a series of two terms, all in 64 bits. At every one of the 65,536
 settings the result is compared here with what the engines get from floating point. Where it differs (a product that
-ends within about 1e-12 of a half), the difference goes into a table of corrections.
+ends within about 1e-10 of a half), the difference goes into a table of corrections.
 """
 
 from __future__ import annotations

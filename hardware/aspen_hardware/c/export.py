@@ -30,7 +30,7 @@ def to_c(
     >>> sorted(path.name for path in Path("tiny").iterdir())
     ['README.md', 'example.c', 'tiny.c', 'tiny.h']
     >>> program.ram, program.flash
-    (68, 4)
+    (48, 4)
 
     Args:
         deployment: a network in a chip's integers.
