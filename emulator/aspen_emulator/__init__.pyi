@@ -6,6 +6,8 @@ from .engines.sessions import session as session
 from .measuring.bench import OperatingPoint as OperatingPoint
 from .measuring.bench import sweep as sweep
 from .measuring.observing import observe as observe
+from .measuring.parity import ParityReport as ParityReport
+from .measuring.parity import parity as parity
 from .measuring.profile import Profile as Profile
 from .measuring.profiling import EnergyLog as EnergyLog
 from .measuring.profiling import profile as profile

@@ -85,8 +85,23 @@ class Health:
 
 @dataclass(frozen=True)
 class ParityReport(Tabled):
-    """What :func:`parity` found; ``accuracy`` by stage where labels were given, ``unanswered`` the share of samples
-    without an answer by stage."""
+    """What :func:`parity` found.
+
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> parity(None, network, None, np.ones((10, 1, 2), np.uint8)).health[0].saturated  # spike at every step
+    2
+
+    Args:
+        differences: for each pair of stages that follow each other, and each population.
+        health: of each population at the last stage.
+        accuracy: stage -> fraction of right answers, where labels were given.
+        steps: of a sample.
+        samples: how many were run.
+        unanswered: stage -> fraction of the samples without an answer, where labels were given.
+    """
 
     differences: tuple[Difference, ...]
     health: tuple[Health, ...]
@@ -145,6 +160,16 @@ def parity(
     arguments: Mapping[str, Any] | None = None,
 ) -> ParityReport:
     """Run the same input through every stage given and compare the spikes of each population, stage by stage.
+
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> spikes = np.random.default_rng(0).integers(0, 2, (20, 4, 2), dtype=np.uint8)
+    >>> report = parity(None, network, compile(network, "loihi1"), spikes)
+    >>> [(d.spikes_before, d.spikes_after, d.different) for d in report.between("float", "integers")]
+    [(83, 83, 0)]
 
     Args:
         model: the snnTorch model that ``network`` was exported from, or None.

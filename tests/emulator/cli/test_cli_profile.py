@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from aspen_emulator import Profile
-from tests import ROOT
 from tests.emulator.cli.test_cli import Aspen, aspen
+from tests.pages import blocks, page
 
 __all__ = ["aspen"]
 
-PAGE = (ROOT / "docs" / "profile.md").read_text("utf-8")
 OWN = """
 import torch
 from snntorch import Leaky
@@ -73,9 +72,9 @@ def test_the_programs_of_the_page_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found: dict[str, object] = {}
-    for program in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+    for program in blocks("profile.md", "python"):
         exec(compile(program, "profile.md", "exec"), found)
-    printed, shown = capsys.readouterr().out, re.findall(r"```\n(Profile.*?)```", PAGE, re.DOTALL)
+    printed, shown = capsys.readouterr().out, re.findall(r"```\n(Profile.*?)```", page("profile.md"), re.DOTALL)
     names = [[line.split("  ")[0] for line in text.splitlines()] for text in (printed, shown[0])]
     assert names[0] == names[1]
     assert isinstance(found["report"], Profile)

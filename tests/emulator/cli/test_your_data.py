@@ -10,25 +10,17 @@ import numpy as np
 import pytest
 
 from aspen.data import load_encoder
-from tests import ROOT
 from tests.emulator.cli.test_cli import Aspen, aspen
+from tests.pages import blocks
 
 __all__ = ["aspen"]
-
-PAGE = (ROOT / "docs" / "your-data.md").read_text("utf-8")
-
-
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    return found[1]
 
 
 def test_the_program_and_the_commands_of_the_page_run(
     aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    program = block("python")
+    program = blocks("your-data.md", "python")[0]
     assert len(program.splitlines()) < 40
     found: dict[str, object] = {}
     exec(compile(program, "your-data.md", "exec"), found)
@@ -42,7 +34,7 @@ def test_the_program_and_the_commands_of_the_page_run(
     assert isinstance(X, np.ndarray)
     np.savez("my.npz", X=X, y=y)
     np.save("new.npy", X[:5])
-    for line in block("sh").splitlines():
+    for line in blocks("your-data.md", "sh")[0].splitlines():
         name, *arguments = shlex.split(line)
         code, out, err = aspen(*arguments)
         assert (name, code, "samples may be among them" in err) == ("aspen", 0, False), err
