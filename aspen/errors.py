@@ -70,6 +70,10 @@ class TrainingWarning(UserWarning):
     """A training ended with a network that can be used in part of its knob's range only, or not at all."""
 
 
+class RoundedSettingWarning(UserWarning):
+    """A threshold scale lies between two settings that a program on a microcontroller has."""
+
+
 class MissingDependencyError(AspenError, RuntimeError):
     """An optional package that this call needs is not installed."""
 

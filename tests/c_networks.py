@@ -16,10 +16,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from aspen.errors import RoundedSettingWarning
 from aspen.network.network import READOUTS, Network
 from aspen.network.record import Record
 from aspen_emulator import run
-from aspen_emulator.engines.c.engine import RoundedSettingWarning, run_c
+from aspen_emulator.engines.c.engine import run_c
 from aspen_emulator.engines.c.process import Process
 from aspen_emulator.engines.reference import run_reference
 from aspen_hardware.c.dial import UNIT, scale_range

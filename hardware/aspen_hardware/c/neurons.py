@@ -220,7 +220,7 @@ class Neurons:
         n, reset, name = self.population.size, self.neuron.reset, self.name
         threshold = f"state.threshold_{name}{'' if self.scalar else '[i]'}"
         lines = [f"const int32_t threshold = {threshold};", *self._current(), *self._membrane(), *self._scores()]
-        lines += [f"#ifdef {prefix}_TRACE", f"trace.membranes[{self.offset} + i] = v;", "#endif"]
+        lines += [f"#ifdef {prefix}_TRACE", f"trace.membranes[{self._place}] = v;", "#endif"]
         lines += ["const int spike = v > threshold;", *self._reset()]
         lines += [f"state.spikes_{name}[i] = (uint8_t)spike;"] if self.flags else []
         stored = "(int16_t)v" if self.bounds.short else "v"
@@ -232,6 +232,11 @@ class Neurons:
             f"static void update_{name}(void)\n{{\n{start}"
             f"    for (uint32_t i = 0; i < {n}u; i++) {{\n{body}\n    }}\n}}\n"
         )
+
+    @property
+    def _place(self) -> str:
+        """Of neuron ``i`` among all neurons."""
+        return f"{self.offset}u + i" if self.offset else "i"
 
     @property
     def _type(self) -> tuple[str, str]:
@@ -311,7 +316,7 @@ class Neurons:
         counted += [f"    {stored.count('i')}" for stored in self.outgoing]
         counted += [] if self.own is None else [f"    counters.operations[{self.own}]++;"]
         lines = [f"#ifdef {prefix}_COUNTERS", *counted, "#endif", *lines]
-        traced = [f"#ifdef {prefix}_TRACE", f"trace.spikes[{self.offset} + i] = (uint8_t)spike;", "#endif"]
+        traced = [f"#ifdef {prefix}_TRACE", f"trace.spikes[{self._place}] = (uint8_t)spike;", "#endif"]
         return [*traced, "if (spike) {", *lines, "}"]
 
 

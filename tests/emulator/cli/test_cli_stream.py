@@ -24,6 +24,7 @@ from aspen_emulator.measuring.tables import make_tables
 from aspen_hardware import chip, compile
 from tests import ROOT
 from tests.aspen.data.har_files import har_texts, write_folder
+from tests.emulator.engines.c.programs import needs_compiler
 from tests.networks import float_network, random_spikes
 
 STEPS = 8
@@ -245,3 +246,13 @@ def recordings() -> dict[str, str]:
         )
         labels += [f"{experiment} {user} {a + 1} {a * 640 + 1} {(a + 1) * 640}\n" for a in range(6)]
     return {**files, "labels.txt": "".join(labels)}
+
+
+@needs_compiler
+def test_a_stream_in_c_spends_what_one_on_the_fast_engine_does(network: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "spikes.npy", random_spikes(3, 3 * STEPS, 1, DEPTH))
+    found = [
+        json.loads(stream(network, "--input", tmp_path / "spikes.npy", "--knob", 1, "--engine", engine, "--json"))
+        for engine in ("c", "fast")
+    ]
+    assert found[0] == found[1]

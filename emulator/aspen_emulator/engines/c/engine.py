@@ -9,17 +9,13 @@ from itertools import pairwise
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.errors import InputError
+from aspen.errors import InputError, RoundedSettingWarning
 from aspen.network.network import Network
 from aspen.network.record import Record, kept_membranes
 from aspen_emulator.engines.c.process import Process
 from aspen_emulator.engines.replay import record_from_rasters
 from aspen_hardware.c.dial import SETTINGS, UNIT, scaled_at
 from aspen_hardware.c.program import Program
-
-
-class RoundedSettingWarning(UserWarning):
-    """A threshold scale lies between two settings that a program on a microcontroller has."""
 
 
 def program_of(network: Network) -> Program:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.errors import EngineError, InputError, MissingDependencyError
+from aspen.errors import EngineError, InputError, MissingDependencyError, RoundedSettingWarning
 from aspen.network import Network
 from aspen_emulator import run, session
 from aspen_emulator.engines.c import compiler, engine, process
-from aspen_emulator.engines.c.engine import RoundedSettingWarning, Thresholds
+from aspen_emulator.engines.c.engine import Thresholds
 from aspen_emulator.engines.c.process import Process
 from aspen_hardware.c.dial import UNIT
 from aspen_hardware.c.program import Program
