@@ -28,6 +28,7 @@ from aspen.data.own_arrays import arrays as arrays
 from aspen.data.own_files import load_arrays as load_arrays
 from aspen.data.registry import DATASETS as DATASETS
 from aspen.data.registry import load_dataset as load_dataset
+from aspen.data.static import StaticEncoder as StaticEncoder
 from aspen.data.stored import find_encoder as find_encoder
 from aspen.data.stored import load_encoder as load_encoder
 from aspen.data.stored import save_encoder as save_encoder
@@ -58,6 +59,7 @@ __all__ = [
     "Recording",
     "Samples",
     "SpikeEncoder",
+    "StaticEncoder",
     "StoredEncoder",
     "TimeSeries",
     "WindowEncoder",

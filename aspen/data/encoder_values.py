@@ -9,6 +9,7 @@ from typing import Any
 from aspen.data.encoders import LatencyEncoder, RateEncoder, StoredEncoder
 from aspen.data.har_features import HarFeatures
 from aspen.data.levels import LevelEncoder
+from aspen.data.static import StaticEncoder
 from aspen.data.temporal import CurrentEncoder, DeltaEncoder, SpikeEncoder, WindowEncoder
 from aspen.errors import FileFormatError, InputError
 
@@ -23,6 +24,7 @@ ENCODERS: dict[str, type[StoredEncoder]] = {
         WindowEncoder,
         HarFeatures,
         LevelEncoder,
+        StaticEncoder,
     )
 }
 """Kind -> encoder, for files and the command line."""

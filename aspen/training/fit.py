@@ -18,7 +18,7 @@ from aspen.models.ready import normalises_over_time
 from aspen.storage.outputs import check_output
 from aspen.training.checks import check_training
 from aspen.training.fitted import Fitted as Fitted
-from aspen.training.framed import form_for, framed
+from aspen.training.framed import form_for, framed, held_still
 from aspen.training.history import EachEpoch, Report
 from aspen.training.measuring import evaluate as evaluate
 from aspen.training.processes import begin_alike, rank_and_world
@@ -112,6 +112,7 @@ def fit(
             f"leave it out, or give one such as EnergyLog(inputs)"
         )
     given, data = data, as_dataset(data)
+    data = data if data is given else held_still(model, data)
     check_training(model, data, chosen)
     begin_alike(model)
     if checkpoint is not None:

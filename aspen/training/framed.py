@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aspen.errors import InputError
+from aspen.data import Dataset, RateEncoder, StaticEncoder
+from aspen.errors import AspenError, InputError
 from aspen.fused.module import Fused
 from aspen.models.copying import copy_of
 from aspen.models.forms import InputForm
 from aspen.models.layers import spiking_layers
-from aspen.models.probing import form_of_frames
+from aspen.models.probing import find_form, form_of_frames
 from aspen.thresholds.perturbation import get_perturbation
 
 Runner = Callable[[Tensor], Any]
@@ -47,9 +50,32 @@ def framed(model: nn.Module, runner: nn.Module, form: InputForm, frames: Tensor)
     if form.static and not bool((frames == frames[:1]).all()):
         raise InputError(
             f"data: found input that changes from step to step, allowed for {type(model).__name__}, which repeats its "
-            f"input, is the same at every step; let it loop over time, or encode the data so"
+            f"input, is the same at every step; encode the data by aspen.data.StaticEncoder(steps={form.steps})"
+        )
+    if form.static and form.steps not in (None, len(frames)):
+        raise InputError(
+            f"data: found {len(frames)} time steps, allowed for {type(model).__name__} are the {form.steps} that it "
+            f"takes; encode the data by aspen.data.StaticEncoder(steps={form.steps})"
         )
     return _Framed(model, runner, form, _turn(model, form, frames))
+
+
+def held_still(model: nn.Module, data: Dataset) -> Dataset:
+    """Own features or images, which would be rate coded, as they are, the same at every step, where the model repeats
+    its input."""
+    if not isinstance(data.encoder, RateEncoder) or not isinstance(model, nn.Module):
+        return data
+    first = next(model.parameters(), torch.zeros(()))
+    sample = torch.from_numpy(np.array(data.train.values[:_SAMPLES])).to(first.device, first.dtype)
+    try:
+        form = find_form(model, sample)
+    except AspenError:
+        return data
+    if not form.static or form.steps is None:
+        return data
+    split = data.told.split("; encoder ")[0]
+    why = f"encoder static: {type(model).__name__} repeats its input for {form.steps} steps"
+    return replace(data, encoder=StaticEncoder(form.steps), told=f"{split}; {why}")
 
 
 class _Framed:

@@ -34,7 +34,7 @@ from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, OutputFile, savi
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Whole
-from aspen_emulator.engines.inputs import FEWER, check_shape, check_size, load_spikes
+from aspen_emulator.engines.inputs import FEWER, check_shape, check_size, load_spikes, repeated
 from aspen_emulator.engines.run import network_of, run
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.model import energy_model
@@ -60,7 +60,11 @@ from aspen_hardware.placing.placement import Placement
 @chip_option
 @float_option
 @turning_options
-@click.option("--steps", type=Whole(min=1), help="Run so many time steps: cuts the input, or adds silence.")
+@click.option(
+    "--steps",
+    type=Whole(min=1),
+    help="Run so many time steps: cuts the input, or adds silence; a static input is repeated.",
+)
 @click.option("--record", "record_path", type=OutputFile(RECORDS),
               help="Write the counts (spikes, synaptic operations, updates) and energy, .json.")  # fmt: skip
 @click.option("--membranes", "membranes_path", type=ARRAY_OUTPUT,
@@ -95,7 +99,7 @@ def run_command(
     keep = "counts" if membranes_path is None else "membranes"
     if steps is not None and given.ndim > 1:
         check_size(network_of(program), steps, given.shape[1], keep)
-    spikes = fit_steps(given, steps)
+    spikes = held(network_of(program), given, steps) if network_of(program).input.static else fit_steps(given, steps)
     turned = turning.turn(trained, program, on)
     labels = None if labels_path is None else _labels(labels_path, network_of(program), spikes)
     record = run(program, spikes, turned.scale, engine=engine, record=keep)
@@ -123,6 +127,18 @@ def fit_steps(spikes: Array, steps: int | None) -> Array:
     missing = max(steps - len(spikes), 0)
     check_memory(f"--steps {steps}: an input as long", steps * prod(spikes.shape[1:]) * spikes.itemsize, FEWER)
     return np.concatenate([spikes[:steps], np.zeros((missing, *spikes.shape[1:]), spikes.dtype)])
+
+
+def held(network: Network, given: Array, steps: int | None) -> Array:
+    """A static input, of one step (samples, *shape) or of all, at each of ``steps``."""
+    if given.ndim == len(network.input.given_shape) + 1 and steps is None:
+        raise click.UsageError(
+            f"found an input of one step {given.shape} and no --steps, allowed is both, as the input is static; give "
+            f"--steps 25, or as many as the model takes"
+        )
+    if steps is None:
+        return given
+    return repeated(given if given.ndim == len(network.input.given_shape) + 1 else given[0], steps)
 
 
 def _energy(record: Record, on: Chip | None, placement: Placement | None) -> EnergyReport | None:
