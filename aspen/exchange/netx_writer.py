@@ -151,6 +151,9 @@ def _label(text: str) -> Array:
 def _input_layer(network: Network) -> dict[str, Any]:
     population = network.input
     layer: dict[str, Any] = {"type": _label("input"), "shape": np.array(population.shape)}
+    if population.host is not None:
+        found = "biases that the host computes of values"
+        raise _refuse(population.name, found, "spikes or a current", "use the .aspen format")
     if population.neuron is None:
         return layer
     transform = network.provenance.get("input_transform")

@@ -113,7 +113,7 @@ def compile(
         max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
     resets = {p.name: reset_on(p.neuron, description) for p in network.populations if p.neuron is not None}
-    peak = _host_peak(trained, network.input, calibration)
+    peak = _host_peak(trained, network.input, calibration, netx)
     options = Options(max_threshold_scale, netx, threshold_groups, classes, resets, peak)
     return _compile(_graded(network), description, options, calibration, warnings)
 
@@ -129,11 +129,16 @@ def _check_driven(network: Network) -> None:
             )
 
 
-def _host_peak(trained: Network, given: Population, sample: Sample | None) -> float:
+def _host_peak(trained: Network, given: Population, sample: Sample | None, netx: bool) -> float:
     """Largest current that the host is to write, in units of the membrane: twice the sample's, or what the largest
     values can make; 0 without a host layer."""
     if given.host is None:
         return 0.0
+    if netx:
+        raise ChipError(
+            f"{trained.input.name}: found a static input, which becomes biases, allowed with netx is one of spikes; "
+            f"compile without netx"
+        )
     known = [] if trained.input.graded is None else [largest_current(given.host, trained.input.graded.peak)]
     if sample is not None:
         known.append(sample.largest_current(given.host) / MARGIN)

@@ -154,6 +154,10 @@ def test_what_is_not_static_or_no_bias_can_stand_for_is_refused() -> None:
         running.step(values(1, seed=1))
     with pytest.raises(InputError, match="found NaN or infinity"):
         run(deployment, np.full((1, 6), np.nan), steps=3)
+    with pytest.raises(
+        ChipError, match="found a static input, which becomes biases, allowed with netx is one of spikes"
+    ):
+        compile(static().with_input_peak(1.0), "loihi1", netx=True)
     with pytest.raises(ChipError, match=r"static input whose range is not known.*with_input_peak"):
         compile(static(), "loihi1")
     hidden = replace(static()["hidden"], neuron=Lif(threshold=1.0, beta=0.9, alpha=0.5))
@@ -181,3 +185,14 @@ def test_a_host_layer_that_fits_no_population_is_refused() -> None:
     for bad in ({"bias": np.zeros(2)}, {"delay": 1}):
         with pytest.raises(NetworkError, match="allowed are weights in floating point"):
             HostLayer(Dense("input", "hidden", np.ones((2, 3)), **bad), (3,), np.zeros(2), 1.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract-delayed"])
+def test_lava_adds_the_biases_that_the_host_wrote(reset: str) -> None:
+    deployment = on_loihi1(static(reset))
+    expected = run(deployment, values(2), steps=6, record="spikes")
+    found = run(deployment, values(2), steps=6, record="spikes", engine="lava")
+    assert expected.spikes["output"].sum() > 0
+    for field in ("rasters", "spikes", "active_updates", "awake_updates"):
+        for name, counts in getattr(expected, field).items():
+            np.testing.assert_array_equal(getattr(found, field)[name], counts)
