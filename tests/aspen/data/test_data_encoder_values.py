@@ -19,6 +19,7 @@ from aspen.data import (
     LevelEncoder,
     RateEncoder,
     SpikeEncoder,
+    StaticEncoder,
     StoredEncoder,
     WindowEncoder,
     encoder_from_dict,
@@ -36,6 +37,7 @@ EXAMPLES = [
     HarFeatures(0.01, 0.03, (0.9, 0.1, 0.0)),
     WindowEncoder(DeltaEncoder((0.1,)), 6, 3, False),
     LevelEncoder(HarFeatures(), 3, 2, (0.1, 0.2, -1.0, 4.0)),
+    StaticEncoder(9),
 ]
 
 
