@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aspen._base.arrays import Array
 from aspen.errors import AspenError, ChipError, InputError, NetworkError
@@ -19,10 +21,10 @@ from tests.hardware.energy.recount import simulate
 STEPS = 12
 
 
-def static(reset: str = "zero", recurrent: bool = False, readout: str = "spikes") -> Network:
+def static(reset: str = "zero", recurrent: bool = False, seed: int = 3, beta: float = 0.9) -> Network:
     """6 values -> 5 neurons -> 3, with biases everywhere that one can be."""
-    rng = np.random.default_rng(3)
-    lif = Lif(threshold=1.0, beta=0.9, bias=0.0625, reset=reset)
+    rng = np.random.default_rng(seed)
+    lif = Lif(threshold=1.0, beta=beta, bias=0.0625, reset=reset)
     layers = (
         Population("input", (6,), current=True, static=True),
         Population("hidden", (5,), lif),
@@ -32,7 +34,7 @@ def static(reset: str = "zero", recurrent: bool = False, readout: str = "spikes"
     links: list[Connection] = [Dense("input", "hidden", weights[0], np.linspace(-0.5, 0.5, 5))]
     links += [Dense("hidden", "output", weights[1], [0.125, 0.0, -0.125])]
     links += [Dense("hidden", "hidden", weights[2], np.full(5, 0.0625), delay=1)] if recurrent else []
-    return Network(layers, tuple(links), readout=readout)
+    return Network(layers, tuple(links))
 
 
 def values(samples: int = 4, shape: tuple[int, ...] = (6,), seed: int = 0) -> Array:
@@ -49,9 +51,9 @@ CASES = [(reset, recurrent) for reset in ("zero", "subtract-delayed") for recurr
 @pytest.mark.parametrize(("reset", "recurrent"), CASES)
 def test_engines_and_sessions_agree_on_what_the_host_wrote(reset: str, recurrent: bool) -> None:
     deployment = on_loihi1(static(reset, recurrent))
-    given = deployment.network.input
-    assert (given.name, given.shape, given.given_shape) == ("hidden", (5,), (6,))
-    assert (given.host.multiply_accumulates, given.host.bias_writes) == (30, 5)  # type: ignore[union-attr]
+    fed = deployment.network.input
+    assert (fed.name, fed.shape, fed.given_shape) == ("hidden", (5,), (6,))
+    assert (fed.host.multiply_accumulates, fed.host.bias_writes) == (30, 5)  # type: ignore[union-attr]
     fast = run(deployment, values(), 1.25, steps=STEPS, record="membranes")
     reference = run(deployment, values(), 1.25, steps=STEPS, record="membranes", engine="reference")
     frames = np.repeat(values()[None], STEPS, axis=0)
@@ -92,18 +94,26 @@ def test_spikes_stay_and_calibration_says_how_many() -> None:
     assert (again.rounding["hidden"].kept_calibrated or 0) > 0.9
 
 
-def test_every_count_is_that_of_plain_loops() -> None:
-    deployment = on_loihi1(static("zero", recurrent=True))
+@given(
+    reset=st.sampled_from(["zero", "subtract-delayed", "none"]),
+    recurrent=st.booleans(),
+    seed=st.integers(0, 2**16),
+    beta=st.sampled_from([0.0, 0.5, 0.95]),
+)
+@settings(max_examples=15)
+def test_every_count_is_that_of_plain_loops(reset: str, recurrent: bool, seed: int, beta: float) -> None:
+    deployment = on_loihi1(static(reset, recurrent, seed, beta))
     host = deployment.network.input.host
     assert host is not None
-    record = run(deployment, values(), steps=STEPS, record="spikes")
-    written = np.broadcast_to(host.encode(values()), (STEPS, 4, 5))
-    counts = simulate(deployment.network, written)
-    for name, count in counts.spikes.items():
-        np.testing.assert_array_equal(record.spikes[name], count)
-    for name, count in counts.operations.items():
-        np.testing.assert_array_equal(record.synaptic_operations[name], count)
-    assert record.multiply_accumulates == {}  # none on the chip
+    x = values(2, seed=seed)
+    counts = simulate(deployment.network, np.broadcast_to(host.encode(x), (5, 2, 5)))
+    for engine in ("fast", "reference"):
+        record = run(deployment, x, steps=5, engine=engine)
+        found = (record.spikes, record.synaptic_operations, record.active_updates, record.awake_updates)
+        for one, wanted in zip(found, (counts.spikes, counts.operations, counts.active, counts.awake), strict=True):
+            for name, count in one.items():
+                np.testing.assert_array_equal(count, wanted[name])
+        assert record.multiply_accumulates == {}  # none on the chip
 
 
 def test_no_axons_enter_and_the_hosts_part_is_named() -> None:
@@ -129,10 +139,10 @@ def test_it_is_kept_in_the_file(tmp_path: Path) -> None:
     deployment = on_loihi1(network)
     deployment.network.save(tmp_path / "net.aspen")
     loaded = load_network(tmp_path / "net.aspen")
-    given = values(3, (1, 6, 6))
-    expected = run(deployment, given, steps=STEPS, record="spikes")
+    x = values(3, (1, 6, 6))
+    expected = run(deployment, x, steps=STEPS, record="spikes")
     assert expected.spikes["hidden"].sum() > 0
-    found = run(loaded, given, steps=STEPS, record="spikes")
+    found = run(loaded, x, steps=STEPS, record="spikes")
     np.testing.assert_array_equal(found.rasters["hidden"], expected.rasters["hidden"])
 
 
