@@ -74,6 +74,10 @@ class RoundedSettingWarning(UserWarning):
     """A threshold scale lies between two settings that a program on a microcontroller has."""
 
 
+class ExportWarning(UserWarning):
+    """A model was exported exactly, and does something that its author may not have meant."""
+
+
 class MissingDependencyError(AspenError, RuntimeError):
     """An optional package that this call needs is not installed."""
 

@@ -17,6 +17,7 @@ from aspen._version import __version__
 from aspen.errors import InputError, ModelError
 from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
 from aspen.exporting.folding import Folder, merge
+from aspen.exporting.forgetting import EACH, any_of_each, note, one_for_each, warn, without_memory
 from aspen.exporting.gates import gate
 from aspen.exporting.layers import Doubles, check_layer, leaf_modules
 from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
@@ -123,6 +124,7 @@ def export(
     network = builder.build()
     output = next(module for module, population in builder.names.items() if population == network.output)
     verify(model, frames, Wiring(builder.wired, builder.names, traced.form, output))
+    warn(network.provenance.get("notes", ()))
     return network
 
 
@@ -150,7 +152,7 @@ class _Builder:
         """The network."""
         last = self._check_expressions()
         gates = self.traced.gates
-        mapped = {name: gate() if name in gates else self._mapped(name) for name in self.calls}
+        mapped = {name: self._mapped(name) for name in self.calls}
         static = self.traced.form.static
         populations = [Population(_INPUT, self.shapes[""], current=self.current, static=static)]
         connections: list[Connection] = []
@@ -167,10 +169,19 @@ class _Builder:
             "snntorch": snntorch.__version__,
             "form": self.traced.form.to_dict(),
         }
+        if self.traced.forgetful:
+            provenance["notes"] = [note([self.names[name] for name in self.traced.forgetful])]
         return Network(tuple(populations), tuple(connections), output, provenance, readout)
 
     def _mapped(self, name: str) -> Mapped:
+        gates, stem = self.traced.gates, name.removesuffix(EACH)
+        if name in gates and name not in self.leaves:
+            return gate()
+        if name not in self.leaves:
+            return one_for_each(stem, map_neuron(stem, self.leaves[stem], self.shapes[stem]))
         mapped = map_neuron(name, self.leaves[name], self.shapes[name])
+        if name in self.traced.forgetful:
+            mapped = any_of_each(mapped) if name in gates else without_memory(mapped)
         pooled = [made for made, (source, _) in self.traced.gates.items() if source == name]
         if pooled and bool((mapped.factor != 1).any()):
             raise ModelError(
@@ -185,6 +196,14 @@ class _Builder:
         made = folder.fold(last.node)
         is_gate = name in self.traced.gates
         scale = np.broadcast_to(mapped[name].scale, shape).reshape(-1)
+        if name.removesuffix(EACH) in self.traced.forgetful and name not in self.leaves:
+            (over,) = (over for source, over in self.traced.gates.values() if source == name)
+            stem = name.removesuffix(EACH)
+            one = np.broadcast_to(mapped[name].scale, prod(self.shapes[stem]))
+            self.wired[stem] = Wired(tuple(made), one, pool=over.largest(shape))
+            return made
+        if is_gate and name in self.leaves:
+            return made
         self.wired[name] = Wired(tuple(made), scale, "gate" if is_gate else "step")
         if is_gate:
             return made
@@ -273,6 +292,11 @@ class _Builder:
         module = next(name for name in mapped if self.names[name] == ends[0])
         readout = self.wanted or membrane_readout(self.traced, module, self.traced.form.kind == "step")
         if module in self.traced.gates:
+            if module in self.leaves and readout != "spikes":
+                raise ModelError(
+                    f"{module}: its membranes are read out, and are the largest of several currents, allowed are its "
+                    f"spikes; return these, or use AvgPool"
+                )
             readout = "spikes"
         if readout != "spikes":
             check_membranes(module, self.leaves[module], mapped[module].lif)

@@ -6,13 +6,16 @@ form, and is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aspen._base.arrays import Array
 from aspen.exporting.layers import RESHAPING
 from aspen.exporting.neurons import Mapped
 from aspen.exporting.nodes import EVERY_STEP, Node
@@ -45,6 +48,18 @@ class Window:
         plane = x.unsqueeze(-2) if self.dimensions == 1 else x
         made = functional.avg_pool2d(plane, self.kernel, self.stride, self.padding, self.ceil, True, 1)
         return made.squeeze(-2) if self.dimensions == 1 else made
+
+    def largest(self, shape: tuple[int, ...]) -> Callable[[Array], Array]:
+        """From (batch, n) values of ``shape`` to the largest within each window, (batch, m)."""
+        pool = functional.max_pool1d if self.dimensions == 1 else functional.max_pool2d
+        window = slice(2 - self.dimensions, 2)
+
+        def largest(values: Array) -> Array:
+            given = torch.from_numpy(values.reshape(len(values), *shape))
+            made = pool(given, self.kernel[window], self.stride[window], self.padding[window], ceil_mode=self.ceil)
+            return np.asarray(made.reshape(len(values), -1).numpy())
+
+        return largest
 
 
 def window(

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from aspen.errors import ModelError, one_line
+from aspen.exporting.forgetting import MEMORYLESS, split_maximum
 from aspen.exporting.tracing import Trace, trace
 from aspen.models.forms import InputForm
 
@@ -37,13 +38,22 @@ def record(
                 f"{name}: called {found} times for {steps} time steps, allowed is once per step; "
                 f"let forward() loop over time, or let it do one step"
             )
+    traced.forgetful = [name for name, layer in spiking.items() if counts[name] and _forgets(traced, name, layer)]
     for made in traced.calls:
-        if made.problem:
+        if made.problem and made.module not in traced.forgetful:
             raise ModelError(
                 f"{made.module}: at step {made.call} it {made.problem}, allowed is its own state of the step before, "
                 f"zero at first; pass the states on as they are and reset them only before the first step"
             )
+    for name in traced.forgetful:
+        split_maximum(traced, name)
     return traced
+
+
+def _forgets(traced: Trace, name: str, layer: nn.Module) -> bool:
+    """Whether a neuron begins each step at zero, and not only by chance."""
+    calls = [made for made in traced.calls if made.module == name]
+    return isinstance(layer, MEMORYLESS) and all(made.anew for made in calls) and any(made.problem for made in calls)
 
 
 def _trace(model: nn.Module, frames: Tensor, form: InputForm, leaves: dict[str, nn.Module]) -> Trace:

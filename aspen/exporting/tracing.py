@@ -46,12 +46,16 @@ _FILLS = ("__iadd__", "add_", "__setitem__")
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a neuron: its name, which call it was, its input, and what is wrong with its state (or nothing)."""
+    """One call of a neuron: its name, which call it was, its input, and what is wrong with its state (or nothing).
+
+    ``anew``: every state that it began with was zero, and made of nothing.
+    """
 
     module: str
     call: int
     node: Node
     problem: str
+    anew: bool = False
 
 
 @dataclass
@@ -65,7 +69,8 @@ class Trace:
         returned: what the model returned, as far as it depends on the input.
         form: how the model takes its input.
         gates: maximum pools over spikes: name -> the neurons that they pool, and their window.
-        pools: layers that are such pools.
+        pools: layers that are such pools, or maxima over the currents of neurons without memory.
+        forgetful: neurons whose state begins anew at each step.
         encoder: the function by which the model makes spikes of its input, or nothing.
         encoded: the spikes that it made, step by step.
     """
@@ -77,6 +82,7 @@ class Trace:
     form: InputForm = field(default_factory=InputForm)
     gates: dict[str, tuple[str, Window]] = field(default_factory=dict)
     pools: set[str] = field(default_factory=set)
+    forgetful: list[str] = field(default_factory=list)
     encoder: str = ""
     encoded: list[Tensor] = field(default_factory=list)
 
@@ -211,9 +217,8 @@ class _Watcher(TorchFunctionMode):
         if known[0].kind == "whole" and len(known) == 1 and name in RESHAPES | PICKS | REPEATS:
             return self._picked(func, args, kwargs, item)
         if name in MAX_FUNCTIONS:
-            pooled = self.gate(args[0], window(MAX_FUNCTIONS[name], *args[1:], **kwargs), shape)
-            if pooled is not None:
-                return pooled
+            over = window(MAX_FUNCTIONS[name], *args[1:], **kwargs)
+            return self.gate(args[0], over, shape) or Node("mixed", shape, operation=name, function=over, args=args)
         if name not in LINEAR or (name in PRODUCTS and (len(known) > 1 or not isinstance(_first(args), Node))):
             return Node("mixed", shape, operation=name)
         return Node("apply", shape, operation=name, function=func, args=args, kwargs=kwargs, item=item)
@@ -351,7 +356,13 @@ class _NeuronHooks:
         states = STATES[type(module).__name__]
         problems = [self._problem(module, state, given.get(state)) for state in states]
         problem = next((problem for problem in problems if problem), "")
-        self.watcher.trace.calls.append(Call(self.name, self.calls, self.watcher.node(given["input_"]), problem))
+        anew = all(self._begins_anew(module, state, given.get(state)) for state in states)
+        self.watcher.trace.calls.append(Call(self.name, self.calls, self.watcher.node(given["input_"]), problem, anew))
+
+    def _begins_anew(self, module: nn.Module, state: str, given: Any) -> bool:
+        """Whether a state is zero, and if it is handed over, made of nothing that the model did."""
+        value = getattr(module, state) if given is None else given
+        return not bool(value.any()) and (given is None or not self.watcher.knows(given))
 
     def _problem(self, module: nn.Module, state: str, given: Any) -> str:
         value = getattr(module, state) if given is None else given

@@ -8,7 +8,7 @@ current, and every value of a linear read-out, must be what the network's connec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,11 +41,13 @@ class Wired:
         scale: what a neuron's current is multiplied with before it is the network's, (n,).
         when: ``step`` where they are made at each step; ``sum`` or ``last`` where a read-out is made once, of all steps
             or of the last; ``gate`` for a maximum pool over spikes, which is no neuron of the model.
+        pool: what takes the largest of these values before the neuron is given them, (batch, m) -> (batch, n); or None.
     """
 
     connections: tuple[Connection, ...]
     scale: Array
     when: str = "step"
+    pool: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class _Run:
 
     def _network(self, name: str, step: int) -> tuple[Array, float]:
         """What the network gives a layer at a step, (batch, n), and how large the parts of that are."""
-        total = np.zeros((len(self.fired[""][0]), len(self.wiring.layers[name].scale)))
+        total = np.zeros((len(self.fired[""][0]), 1))
         size = 0.0
         for connection in self.wiring.layers[name].connections:
             fired, at = self._fired(self.modules[connection.source], step), step - connection.delay
@@ -192,7 +194,8 @@ class _Run:
             terms = [connection.bias_currents(), *([connection.drive(fired[at])] if at >= 0 else [])]
             total = total + sum(terms)
             size += sum(float(np.abs(term).max()) for term in terms)
-        return total, size
+        pool = self.wiring.layers[name].pool
+        return (total if pool is None else pool(total)), size
 
     def _fired(self, module: str, step: int) -> list[Array]:
         """The spikes of a layer; those of a gate are what its connections make of its source's, as far as these go."""

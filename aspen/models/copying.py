@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import snntorch
 from torch import Tensor, nn
 
 from aspen.models.operations import parts
@@ -21,3 +24,17 @@ def copy_of(model: nn.Module) -> nn.Module:
             if not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     return copy.deepcopy(model, memo)
+
+
+@contextmanager
+def known_to_snntorch(model: nn.Module) -> Iterator[None]:
+    """While this lasts, ``snntorch.utils.reset`` in the model's ``forward`` resets this model's neurons, and no others.
+
+    snnTorch keeps a list of all neurons that were ever made, in which copies are missing.
+    """
+    every = snntorch.SpikingNeuron.instances
+    snntorch.SpikingNeuron.instances = [part for part in model.modules() if isinstance(part, snntorch.SpikingNeuron)]
+    try:
+        yield
+    finally:
+        snntorch.SpikingNeuron.instances = every

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from aspen._base.names import unknown_name
 from aspen.errors import InputError, ModelError
+from aspen.models.copying import known_to_snntorch
 from aspen.models.operations import operation_name, parts
 
 KINDS = {
@@ -111,6 +112,10 @@ class InputForm:
         if self.encoder:
             with _Encoded(self.encoder, given[-1]):
                 return replace(self, encoder="").call(model, given[:-1])
+        with known_to_snntorch(model):
+            return self._call(model, given)
+
+    def _call(self, model: nn.Module, given: Sequence[Tensor]) -> Any:
         if self.kind != "step":
             return model(given[0], *self.empty_states(given[0]), **self.arguments)
         answers: list[Tensor] = []

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import AspenError, InputError, ModelError, one_line
-from aspen.models.copying import copy_of
+from aspen.models.copying import copy_of, known_to_snntorch
 from aspen.models.forms import InputForm, required_arguments
 from aspen.models.layers import spiking_layers
 
@@ -194,7 +194,8 @@ class _Prober:
             form.call(twin, steps)
             return
         states = form.empty_states(steps[0])
-        twin(steps[0], *states, **form.arguments)
+        with known_to_snntorch(twin):
+            twin(steps[0], *states, **form.arguments)
         unused = [name for name, state in zip(self.asked, states, strict=True) if id(state) not in seen.states]
         if unused:
             raise ModelError(f"{self.title} asks for {unused[0]!r}, which is no state of a neuron; {_pass(unused)}")

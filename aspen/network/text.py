@@ -25,6 +25,7 @@ def shown(network: Network) -> Iterator[str | Table]:
         [(c.name, c.kind, f"{c.n_synapses:,}", str(c.delay)) for c in network.connections],
         left=(0, 1),
     )
+    yield from network.provenance.get("notes", ())
 
 
 def _role(network: Network, population: Population) -> str:

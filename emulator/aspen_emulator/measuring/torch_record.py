@@ -49,7 +49,7 @@ def torch_record(
     if network.reads_membranes:
         read = next((part for name, part in model.named_modules() if population_name(name) == network.output), None)
     known = {name for name in by_population if name in network}
-    gates = [name for name in network.order if network[name].gate]
+    gates = [name for name in network.order if name not in known and _is_unnoted(network, name)]
     if known | set(gates) | ({network.output} if read is not None else set()) != set(network.order):
         raise ModelError(
             f"parity: the model has the spiking layers {sorted(by_population)}, the network the populations "
@@ -79,12 +79,26 @@ def torch_record(
     return record_from_rasters(network, shaped, "snntorch", "spikes", membranes, current=values)
 
 
+def _is_unnoted(network: Network, name: str) -> bool:
+    """Whether a model makes the spikes of a population without noting them: those of a maximum over spikes, and of
+    neurons without memory in front of one."""
+    neuron, outgoing = network[name].neuron, network.outgoing(name)
+    forgets = isinstance(neuron, Lif) and not (neuron.beta.any() or neuron.alpha.any())
+    return network[name].gate or (forgets and bool(outgoing) and all(network[c.target].gate for c in outgoing))
+
+
 def _gated(network: Network, name: str, rasters: Mapping[str, Array]) -> Array:
-    """(steps, samples, n): the spikes of a maximum pool, which a model makes of its neurons' without noting them."""
-    (connection,) = network.incoming(name)
-    source = rasters[connection.source]
-    sums = connection.drive(source.reshape(-1, network[connection.source].size))
-    return (sums > 0.5).astype(np.uint8).reshape(*source.shape[:2], -1)
+    """(steps, samples, n): the spikes of such a population, from those of its sources."""
+    neuron = network[name].neuron
+    assert isinstance(neuron, Lif)  # a model is compared with its network in floating point
+    total: Array = np.zeros(())
+    for connection in network.incoming(name):
+        source = rasters[connection.source]
+        drive = connection.drive(source.reshape(-1, network[connection.source].size)).reshape(*source.shape[:2], -1)
+        late = np.zeros_like(drive)
+        late[connection.delay :] = drive[: len(drive) - connection.delay]
+        total = total + late + connection.bias_currents()
+    return (total > neuron.threshold).astype(np.uint8)
 
 
 @contextmanager
