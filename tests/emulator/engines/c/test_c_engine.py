@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aspen.errors import EngineError, InputError, MissingDependencyError, RoundedSettingWarning
-from aspen.network import Network
+from aspen.network import Conv, Dense, FixedLif, Network, Population
 from aspen_emulator import run, session
 from aspen_emulator.engines.c import compiler, engine, process
 from aspen_emulator.engines.c.engine import Thresholds
@@ -28,14 +28,15 @@ SPIKES = random_spikes(15, 9, 2, 6)
 
 
 @needs_compiler
-@pytest.mark.parametrize("seed", [3, 12])
+@pytest.mark.parametrize("seed", [39, 68, 219, 263, 375])
 def test_any_network_gives_the_record_of_the_definition(seed: int) -> None:
+    """Seeds that, together, have every kind of connection, reset, read-out and input, and every width."""
     check_thresholds(drawn(seed), seed)
     check_knob(drawn(seed), seed)
 
 
 @needs_compiler
-@pytest.mark.parametrize("seed", [4])
+@pytest.mark.parametrize("seed", [263])
 def test_the_sanitizers_find_nothing(seed: int) -> None:
     check_knob(drawn(seed), seed, SANITIZED)
 
@@ -48,6 +49,28 @@ def test_states_at_the_edges_of_24_bits(reset: str) -> None:
     assert_same(found, wanted)
     largest = max(int(np.abs(membranes).max()) for membranes in wanted.membranes.values())
     assert largest == 2**23 - 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("geometry", [{}, {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}])
+def test_a_kernel_reaches_no_further_than_the_edges(geometry: dict[str, tuple[int, ...]]) -> None:
+    weight = 2 * np.random.default_rng(3).integers(-20, 60, (3, 2, 3, 3))
+    conv = Conv("in", "out", weight, (2, 7, 6), **geometry)
+    populations = Population("in", (2, 7, 6)), Population("out", conv.output_shape, FixedLif(150, 410))
+    network, given = Network(populations, (conv,)), random_spikes(3, 8, 2, 84, 0.2).reshape(8, 2, 2, 7, 6)
+    found, wanted = (run(network, given, engine=name, record="membranes") for name in ("c", "reference"))
+    assert_same(found, wanted)
+
+
+@needs_compiler
+def test_each_neuron_may_have_a_unit_of_its_own_for_the_current_that_it_is_given() -> None:
+    neuron = FixedLif([900, 800, 700], 410, bias_exponent=[0, 3, 7])
+    populations = Population("in", (3,), neuron, current=True), Population("out", (2,), FixedLif(40, 410))
+    network = Network(populations, (Dense("in", "out", np.array([[90, 3, 2], [2, 90, 60]])),))
+    given = np.random.default_rng(2).integers(-2000, 4096, (12, 2, 3))
+    found, wanted = (run(network, given, engine=name, record="membranes") for name in ("c", "reference"))
+    assert_same(found, wanted)
+    assert 0 < wanted.output.mean() < 1
 
 
 @needs_compiler
