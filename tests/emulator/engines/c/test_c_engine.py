@@ -52,9 +52,9 @@ def test_states_at_the_edges_of_24_bits(reset: str) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("geometry", [{}, {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}])
-def test_a_kernel_reaches_no_further_than_the_edges(geometry: dict[str, tuple[int, ...]]) -> None:
-    weight = 2 * np.random.default_rng(3).integers(-20, 60, (3, 2, 3, 3))
+@pytest.mark.parametrize("geometry", [{}, {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}, {"groups": 2}])
+def test_a_kernel_reaches_no_further_than_the_edges(geometry: dict[str, Any]) -> None:
+    weight = 2 * np.random.default_rng(3).integers(-20, 60, (4, 2 // geometry.get("groups", 1), 3, 3))
     conv = Conv("in", "out", weight, (2, 7, 6), **geometry)
     populations = Population("in", (2, 7, 6)), Population("out", conv.output_shape, FixedLif(150, 410))
     network, given = Network(populations, (conv,)), random_spikes(3, 8, 2, 84, 0.2).reshape(8, 2, 2, 7, 6)
