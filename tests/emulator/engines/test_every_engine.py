@@ -13,6 +13,7 @@ import pytest
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen_emulator import run
+from aspen_emulator.engines.c.compiler import compiler_available
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.engines.run import ENGINES
 from tests.emulator.engines.test_fast import assert_same
@@ -25,8 +26,10 @@ ON_LAVA = [
 ]
 ON_A_CHIP = {"loihi"}
 """Takes fewer networks than the others, and cannot be had here: its own tests simulate it."""
+IN_C = [pytest.mark.skipif(not compiler_available(), reason="there is no C compiler")]
+MARKS = {"lava": ON_LAVA, "c": IN_C}
 every_engine = pytest.mark.parametrize(
-    "engine", [pytest.param(name, marks=ON_LAVA if name == "lava" else []) for name in ENGINES if name not in ON_A_CHIP]
+    "engine", [pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES if name not in ON_A_CHIP]
 )
 NETWORK = fixed_network(15)
 SPIKES = (np.random.default_rng(15).random((9, 2, *NETWORK.input.shape)) < 0.4).astype(np.uint8)
@@ -64,7 +67,7 @@ def test_spikes_of_any_form_are_left_as_they_are(engine: str) -> None:
     ("spikes", "options"),
     [
         (SPIKES * 2, {}),
-        (SPIKES.astype(np.float64), {}),
+        (SPIKES * 0.5, {}),
         (SPIKES[0], {}),
         (SPIKES[:0], {}),
         (SPIKES, {"threshold_scale": 0.0}),
