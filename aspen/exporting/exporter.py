@@ -23,7 +23,9 @@ from aspen.exporting.layers import Doubles, check_layer, leaf_modules
 from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
 from aspen.exporting.nodes import Node
 from aspen.exporting.readout import (
+    INPUT,
     ReadOut,
+    as_integrator,
     check_answer,
     check_membranes,
     find_readout,
@@ -39,8 +41,6 @@ from aspen.models.layers import check_weights, population_name, spiking_layers
 from aspen.models.probing import FIND, read_sample
 from aspen.network.connections import Connection
 from aspen.network.network import READOUTS, Network, Population
-
-_INPUT = "input"
 
 
 def export(
@@ -142,7 +142,7 @@ class _Builder:
             self.calls.setdefault(call.module, []).append(call)
         self.shapes = {"": tuple(sample.shape[2:])}
         self.shapes |= {name: own[-1].node.shape[1:] for name, own in self.calls.items()}
-        self.names = {"": _INPUT} | {name: population_name(name) for name in self.calls}
+        self.names = {"": INPUT} | {name: population_name(name) for name in self.calls}
         self.doubles = Doubles()
         self.steps = max(len(own) for own in self.calls.values())
         self.wired: dict[str, Wired] = {}
@@ -154,12 +154,14 @@ class _Builder:
         gates = self.traced.gates
         mapped = {name: self._mapped(name) for name in self.calls}
         static = self.traced.form.static
-        populations = [Population(_INPUT, self.shapes[""], current=self.current, static=static)]
+        populations = [Population(INPUT, self.shapes[""], current=self.current, static=static)]
         connections: list[Connection] = []
         for name, neuron in mapped.items():
             populations.append(Population(self.names[name], self.shapes[name], neuron.lif, gate=name in gates))
             connections += self._incoming(name, mapped)
         output, readout = self._output(connections, mapped, last)
+        if readout != "spikes":
+            populations = [as_integrator(p, connections) if p.name == output else p for p in populations]
         if last is not None:
             populations.append(Population(output, last.shape, last.neuron))
             connections += self._fold_readout(last, output, mapped)

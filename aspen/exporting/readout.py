@@ -7,7 +7,7 @@ adds the values up, so that at the end it holds their sum over time, which ranks
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,11 @@ from aspen.exporting.tracing import Trace
 from aspen.models.operations import PICKS, parts
 from aspen.network.connections import Connection
 from aspen.network.neurons import Lif
+from aspen.network.population import Population
 
+INPUT = "input"
+"""Name of the population that is given the input."""
+LEAST_SCALE = 0.25
 _WEIGHING = frozenset({"linear", "matmul", "__matmul__", "__rmatmul__", "mm", "conv1d", "conv2d"})
 
 
@@ -174,6 +178,24 @@ def check_membranes(module: str, layer: Any, lif: Lif) -> None:
             f"{module}: its membranes are read out and it has reset_delay=False, allowed is reset_delay=True or "
             f"reset_mechanism='none'; use 'none', which a read-out on membranes wants"
         )
+
+
+def as_integrator(population: Population, connections: Iterable[Connection]) -> Population:
+    """A population whose membranes are read: neurons that never fire, if none of them can reach its threshold.
+
+    Such thresholds stand for no threshold at all, and would take all the room of a chip's integers. None can reach it
+    means: not if all that excites a neuron spikes at every step, nor with a knob at :data:`LEAST_SCALE`.
+    """
+    lif = population.neuron
+    incoming = [c for c in connections if c.target == population.name]
+    if not isinstance(lif, Lif) or any(c.source == INPUT for c in incoming) or not incoming:
+        return population
+    highest = sum(abs(c.synapses()).sum(axis=1) + np.abs(c.bias_currents()) for c in incoming)
+    kept = np.broadcast_to((1 - lif.alpha) * (1 - lif.beta), population.shape).reshape(-1)
+    threshold = np.broadcast_to(lif.threshold, population.shape).reshape(-1)
+    if not bool((np.ravel(highest) < LEAST_SCALE * threshold * kept).all()):
+        return population
+    return replace(population, neuron=replace(lif, threshold=np.array(np.inf), reset="none"))
 
 
 def fold_over_time(folder: Folder, node: Node, steps: int) -> list[Connection]:

@@ -31,7 +31,9 @@ def shown(network: Network) -> Iterator[str | Table]:
 def _role(network: Network, population: Population) -> str:
     """What a population is given or does, in words."""
     role = "input" if population.neuron is None else f"{population.neuron.kind}, reset {population.neuron.reset}"
-    role = "gate: any spike" if population.gate else role
+    if population.gate:
+        alone = all(c.source == population.name for c in network.incoming(population.name))
+        role = "spikes at every step" if alone else "gate: any spike"
     role += ", takes a current" if population.current else ""
     role += ", the same at every step" if population.static else ""
     role += f", which the host makes of {population.given_shape}" if population.host is not None else ""

@@ -17,6 +17,7 @@ from aspen_emulator.engines.lif import LIMIT, LifState, lif_step, overflows
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.engines.run import run
 from aspen_hardware.compiling.search import Fit
+from aspen_hardware.placing.steady import biased_by_spikes
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Observation:
     """
 
     def __init__(self, network: Network, sample: Array) -> None:
-        self.network = network
+        self.network = network = biased_by_spikes(network)
         self.sample = sample
         rasters = run(network, sample, record="spikes").rasters
         self._rasters = {name: raster.reshape(*sample.shape[:2], -1) for name, raster in rasters.items()}

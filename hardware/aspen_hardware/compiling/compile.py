@@ -23,6 +23,7 @@ from aspen_hardware.placing.dials import dial_classes
 from aspen_hardware.placing.hosting import hosted, largest_current
 from aspen_hardware.placing.resets import compartments_of, reset_on, subtracting
 from aspen_hardware.placing.rules import DESIGN, enforce, enforce_design
+from aspen_hardware.placing.steady import biased_by_spikes
 
 MAX_THRESHOLD_SCALE = 4.0
 THRESHOLDS = 8
@@ -50,6 +51,9 @@ def compile(
     Where the chip's neurons cannot subtract, ``subtract-delayed`` (snnTorch's default) becomes a synapse of each neuron
     onto itself with minus its threshold, rounded to 8 significant bits (``subtract-synapse``): the report says by how
     much, and what it costs.
+
+    Biases on a synaptic current that decays (a ``Linear`` with a bias before ``Synaptic``) become the synapses of a
+    neuron that spikes at every step, ``<population>.bias``.
 
     A static analog input becomes graded spikes where the chip has them; else the host computes the first layer once per
     inference and writes biases (:class:`aspen.network.host.HostLayer`), whose range is what the input's peak can make,
@@ -96,7 +100,7 @@ def compile(
             f"{description.name}: found a chip for energies only ({description.energy_only}), allowed are chips with "
             f"number formats such as loihi1; run the network on one of these, and price its counts on this one"
         )
-    trained, network = network, hosted(network, description)
+    trained, network = network, biased_by_spikes(hosted(network, description))
     warnings = enforce_design(network, description)
     if network.is_integer:
         if calibration is not None or threshold_groups is not None:

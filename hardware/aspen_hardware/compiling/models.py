@@ -99,7 +99,7 @@ def check_model(
     """What perturbing, fusing, exporting and each chip will say of a model, layer by layer, before it is trained.
 
     >>> import snntorch, torch
-    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3), snntorch.Synaptic(0.9, 0.8, init_hidden=True))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3), snntorch.Leaky(0.9, reset_delay=False, init_hidden=True))
     >>> report = check_model(model, torch.ones(5, 2, 4), "loihi1")
     >>> [(problem.way, problem.where) for problem in report.problems]
     [('perturb', 'layer1'), ('loihi1', 'layer1')]

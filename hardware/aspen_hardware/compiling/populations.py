@@ -151,13 +151,8 @@ def _worst_case_membrane(lif: Lif, current: float, bias: float) -> float:
 
 
 def _bias(population: Population, lif: Lif, incoming: list[Connection]) -> Array:
-    """All biases as one on the membrane: the population's shape."""
-    biases = [c.bias_currents() for c in incoming if c.bias is not None and np.any(c.bias)]
-    if biases and np.any(lif.alpha):
-        raise ChipError(
-            f"{population.name}: found a bias on the synaptic current, allowed is a bias on the membrane only; "
-            f"use Linear(bias=False) before a Synaptic neuron"
-        )
+    """All biases as one on the membrane, to which they go where no current remembers them: the population's shape."""
+    biases = [c.bias_currents() for c in incoming if c.bias is not None]
     total = np.asarray(sum((b.astype(np.float64) for b in biases), np.zeros(population.size)))
     return total.reshape(population.shape) + lif.bias
 

@@ -22,6 +22,7 @@ from aspen_hardware.placing.cores import Core, thresholds_of
 from aspen_hardware.placing.hosting import carries, hosted
 from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
 from aspen_hardware.placing.resets import with_resets_of
+from aspen_hardware.placing.steady import biased_by_spikes
 
 CLOSE = 0.8
 """Fraction of a limit above which a warning is given."""
@@ -89,7 +90,7 @@ def examine(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> Examined:
     network = with_resets_of(as_network(network), chip)
     placement: Placement | None = None
     try:
-        network = hosted(network, chip)
+        network = biased_by_spikes(hosted(network, chip))
     except ChipError as error:
         return Examined(None, (Finding("error", str(error).split(":")[0], str(error)),))
     findings = list(_far(network, chip))

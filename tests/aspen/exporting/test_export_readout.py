@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
-from aspen.network.network import Network
+from aspen.network.network import Lif, Network
 from aspen_emulator import run
+from aspen_hardware import compile
 from tests.spiking_models import STEPS, dyadic, leaky, settle, spikes
 
 Answer = Callable[[list[Tensor], list[Tensor]], Any]
@@ -187,3 +188,17 @@ def test_a_graded_factor_does_not_matter_to_membranes() -> None:
     network, made, scores = answered(model, spikes(6))
     np.testing.assert_allclose(scores, made.sum(0).numpy(), rtol=1e-12)
     assert network.readout == "membrane"
+
+
+@pytest.mark.parametrize(("threshold", "beta", "fires"), [(2000.0, 0.5, False), (2000.0, 1.0, True), (8.0, 0.5, True)])
+def test_a_threshold_that_no_membrane_can_reach_is_none(threshold: float, beta: float, fires: bool) -> None:
+    model = settle(Recorded(lambda spk, mem: torch.stack(mem)))
+    model.lif2 = leaky(reset_mechanism="subtract", threshold=threshold, beta=beta).double()
+    network = export(model, spikes(6))
+    neuron = network["lif2"].neuron
+    assert isinstance(neuron, Lif)
+    assert (neuron.fires, neuron.reset) == (fires, "subtract-delayed" if fires else "none")
+    found = run(network, spikes(6).numpy().astype(np.uint8), record="membranes").membranes["lif2"]
+    np.testing.assert_allclose(found, model(spikes(6)).detach().numpy())
+    if not fires:
+        assert compile(network, "loihi1").network["lif2"].neuron.reset == "none"

@@ -112,7 +112,6 @@ def test_a_worst_case_that_could_wrap_is_said() -> None:
             ChipError,
             "out: found a threshold of 0.001 and a bias of 100",
         ),
-        (one_layer([[1.0]], bias=[0.1], alpha=0.5), {}, ChipError, "out: found a bias on the synaptic current"),
         (one_layer([[1.0]]), {"max_threshold_scale": 0.5}, InputError, "max_threshold_scale: found 0.5"),
         (one_layer([[1.0]]), {"max_threshold_scale": np.nan}, InputError, "max_threshold_scale: found nan"),
         (one_layer(np.ones((2, 5000))), {}, ChipError, "out: .*5000.*4096"),
