@@ -36,8 +36,7 @@ from aspen.models import DenseNet
 from aspen.storage.file import AspenFile
 from aspen.storage.writing import write_atomically
 from aspen.training.recipes import DialTraining, Recipe, recipe
-from aspen_emulator.measuring.bench import Bench, measure
-from aspen_emulator.measuring.tables import make_tables
+from aspen_emulator import calibrate
 from aspen_emulator.streaming import Meter, Stream, Window
 from aspen_hardware import Deployment, chip, compile, deployment_on, load_deployment
 
@@ -100,10 +99,13 @@ def train(data: Dataset, path: Path, seed: int, epochs: int | None, max_loss: fl
     model = DenseNet((*data.input_shape, 128, 128, ACTIVITIES), batch_norm=True, learn_beta=True, readout="linear")
     trained = aspen.fit(model, data, method(epochs), seed=seed).export()
     deployment, spikes = compile(trained.network, "loihi1", profile=trained.profile), data.spikes("validation")
-    bench = Bench(deployment, [spikes], data.validation.labels, [chip("loihi1")], "fast", trained.profile)
+    table = calibrate(
+        deployment, spikes, data.validation.labels, KNOBS, profile=trained.profile, max_loss=max_loss,
+        data="har validation",
+    )  # fmt: skip
     file = trained.file(path)
     file.put(deployment_on("loihi1"), deployment)
-    file.put(CALIBRATION, make_tables(bench, measure(bench, KNOBS), "har validation", max_loss=max_loss))
+    file.put(CALIBRATION, [table])
     file.save()
 
 

@@ -11,3 +11,5 @@ from .measuring.parity import parity as parity
 from .measuring.profile import Profile as Profile
 from .measuring.profiling import EnergyLog as EnergyLog
 from .measuring.profiling import profile as profile
+from .measuring.tables import calibrate as calibrate
+from .streaming.opening import stream as stream

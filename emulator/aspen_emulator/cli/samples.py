@@ -34,13 +34,11 @@ from aspen_emulator.cli.knobs import dial_option, load_dial, read_knobs
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes, thresholds_for
 from aspen_emulator.engines.run import network_of
-from aspen_emulator.measuring.bench import SCALES, Bench
+from aspen_emulator.measuring.bench import KNOBS, SCALES, Bench
 from aspen_hardware.chips.description import Chip
 
 ENOUGH = 1000
 """Inferences from which on :meth:`Labelled.advise_seeds` is silent."""
-KNOBS = tuple(k / 10 for k in range(11))
-"""Of a learned dial, where no others are asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from aspen._base.labels import NO_LABEL
 from aspen.calibration.storage import CalibrationTable, load_table
-from aspen.control import AccuracyFloor, Battery, Budget, Controller, Manual, ended_early
 from aspen.data.hapt_recordings import HAPT_CLASSES
 from aspen.data.stored import load_encoder
 from aspen.dial.profile import load_profile
@@ -26,7 +25,7 @@ from aspen.storage.growing import GrowingFile
 from aspen.storage.json import parse_json
 from aspen.storage.outputs import RECORDS, TABLES
 from aspen.storage.writing import write_atomically
-from aspen.units import parse_battery, parse_duration, parse_rate
+from aspen.units import parse_duration
 from aspen_emulator.cli.account import Kept, now, summary_of, text
 from aspen_emulator.cli.common import (
     NetworkFile,
@@ -45,7 +44,9 @@ from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import network_of
-from aspen_emulator.streaming import Meter, Stream, Window
+from aspen_emulator.streaming import Stream, Window
+from aspen_emulator.streaming.goals import Goal
+from aspen_emulator.streaming.opening import stream
 from aspen_emulator.streaming.plot import plot_stream
 from aspen_emulator.streaming.sources import Source, from_dataset, from_hapt, from_spikes, from_values
 from aspen_hardware.chips.description import Chip, chip
@@ -54,54 +55,23 @@ from aspen_hardware.compiling.deployment import Deployment
 ENGINES = ("fast", "reference", "c", "lava")
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What is to be held; one of these is given."""
-
-    budget: str | None
-    battery: str | None
-    hours: float | None
-    confidence: float | None
-    knob: float | None
-    dynamic: bool
-
-    def check(self) -> None:
-        goals = ("budget", "battery", "confidence", "knob")
-        given = [f"--{name}" for name in goals if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise click.UsageError(
-                f"found {' and '.join(given) or 'no goal'}, allowed is one of --budget 2uJ/window, --battery "
-                f"100mAh@3.7V with --hours, --confidence 0.85 and --knob 0.5"
-            )
-        if (self.battery is None) != (self.hours is None):
-            raise click.UsageError("found --battery or --hours alone, allowed are both; say how long it must last")
-        if self.budget is None:
-            refuse_without("--budget", ["dynamic"])
-
-    def controller(self, table: CalibrationTable, meter: Meter) -> Controller:
-        """What holds the goal."""
-        if self.knob is not None:
-            return Manual(self.knob)
-        if self.confidence is not None:
-            return AccuracyFloor(table, self.confidence)
-        seconds, static = meter.window_seconds, meter.static_watts
-        if self.battery is not None:
-            assert self.hours is not None  # check() saw to it
-            return Battery(
-                table, parse_battery(self.battery), self.hours * 3600, seconds, meter.worst_step, static_watts=static
-            )
-        watts = self.watts(meter)
-        return Budget(table, watts, seconds, meter.worst_step, static_watts=static, count_static=not self.dynamic)
-
-    def watts(self, meter: Meter) -> float:
-        """The mean power that is allowed; 0 where none is set."""
-        return 0.0 if self.budget is None else parse_rate(self.budget).watts(meter.window_seconds)
-
-    def dynamic_per_window(self, meter: Meter) -> float | None:
-        """Joules that a budget leaves for each window beside static power."""
-        if self.budget is None:
-            return None
-        return (self.watts(meter) - (0.0 if self.dynamic else meter.static_watts)) * meter.window_seconds
+def _goal(
+    budget: str | None, battery: str | None, hours: float | None, confidence: float | None, knob: float | None,
+    dynamic: bool,
+) -> Goal:  # fmt: skip
+    """What the options ask for; where they do not go together, in their words."""
+    options = {"--budget": budget, "--battery": battery, "--confidence": confidence, "--knob": knob}
+    given = [option for option, value in options.items() if value is not None]
+    if len(given) != 1:
+        raise click.UsageError(
+            f"found {' and '.join(given) or 'no goal'}, allowed is one of --budget 2uJ/window, --battery "
+            f"100mAh@3.7V with --hours, --confidence 0.85 and --knob 0.5"
+        )
+    if (battery is None) != (hours is None):
+        raise click.UsageError("found --battery or --hours alone, allowed are both; say how long it must last")
+    if budget is None:
+        refuse_without("--budget", ["dynamic"])
+    return Goal(budget, battery, hours, confidence, knob, dynamic)
 
 
 @click.command("stream", cls=KnobCommand)
@@ -179,8 +149,7 @@ def stream_command(
       aspen stream net.aspen --values day.npy --window-time 2.56s --budget 9J/h --log stream.csv --state day.json
       aspen stream net.aspen --values day.npy --window-time 2.56s --battery 100mAh@3.7V --hours 72 --early
     """
-    goal = Goal(budget, battery, hours, confidence, knob, dynamic)
-    goal.check()
+    goal = _goal(budget, battery, hours, confidence, knob, dynamic)
     if network.suffix != ".aspen":
         raise click.UsageError(
             f"{network}: found {network.suffix or 'no suffix'}, allowed is .aspen, which holds the table"
@@ -204,26 +173,24 @@ def stream_command(
     if labels_path is not None:
         given = given.labelled(load_spikes(labels_path), _outputs(program))
     seconds = given.window_seconds if window_time is None else parse_duration(window_time)
-    meter = Meter.of(program, on, table.steps, None if seconds is None else seconds / table.steps)
-    stream = Stream(
-        program, meter, goal.controller(ended_early(table) if early else table, meter),
+    running = stream(
+        program, table, **asdict(goal), early=early, on=on, window_seconds=seconds, engine=engine,
         profile=load_profile(trained.sections) if table.dial == "profile" else None,
-        early=table.early if early else None, table=table, engine=engine,
     )  # fmt: skip
-    with stream:
+    allowed = goal.dynamic_per_window(running.meter)
+    with running:
         if state_path is not None and state_path.is_file():
-            _go_on(stream, state_path)
-        first = stream.windows
-        kept = _replay(stream, given, most, real_time, log_path, state_path, keep=plot_path is not None)
-        summary = summary_of(stream, goal.dynamic_per_window(meter), kept)
+            _go_on(running, state_path)
+        first = running.windows
+        kept = _replay(running, given, most, real_time, log_path, state_path, keep=plot_path is not None)
+        summary = summary_of(running, allowed, kept)
     if plot_path is not None and kept.windows:
         labels = None if given.labels is None else given.labels[first:]
         title = f"{network.stem} on {on.name}"
         with saving():
-            allowed, on_dial = goal.dynamic_per_window(meter), stream.profile is not None
-            plot_stream(kept.windows, plot_path, title, allowed, labels, names, dial=on_dial)
+            plot_stream(kept.windows, plot_path, title, allowed, labels, names, dial=running.profile is not None)
     click.echo(json.dumps(summary) if as_json else text(summary))
-    warn_unanswered(stream.unanswered / max(stream.windows - stream.skipped, 1), "windows that ran")
+    warn_unanswered(running.unanswered / max(running.windows - running.skipped, 1), "windows that ran")
 
 
 def _replay(

@@ -16,6 +16,7 @@ from aspen_emulator.engines.c.engine import run_c
 from aspen_emulator.engines.fast import run_fast
 from aspen_emulator.engines.inputs import check_input, check_size, repeated, thresholds_for
 from aspen_emulator.engines.reference import run_reference
+from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
 
 
@@ -59,6 +60,18 @@ def network_of(program: Network | Deployment) -> Network:
         InputError: it is neither.
     """
     return program.network if isinstance(program, Deployment) else as_network(program)
+
+
+def chip_of(program: Network | Deployment, on: Chip | str | None) -> Chip | None:
+    """The chip ``on``; default: that of a deployment, and none of a plain network.
+
+    Raises:
+        ChipError: no chip has that name.
+    """
+    if isinstance(on, Chip):
+        return on
+    name = on or (program.chip if isinstance(program, Deployment) else None)
+    return None if name is None else chip(name)
 
 
 def run(

@@ -24,10 +24,10 @@ from aspen.network.readout import NO_ANSWER, answers
 from aspen.network.record import Record
 from aspen_emulator.engines.fast import run_dials
 from aspen_emulator.engines.inputs import check_input, check_shape, thresholds_for
-from aspen_emulator.engines.run import network_of, run
+from aspen_emulator.engines.run import chip_of, network_of, run
 from aspen_emulator.measuring.early import ended_early
 from aspen_emulator.measuring.sweeps import Sweep
-from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.deployment import Deployment
 from aspen_hardware.energy.hops import Ways, ways_on
 from aspen_hardware.energy.model import energy_model
@@ -35,6 +35,8 @@ from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.placing.placement import Placement, place
 
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
+KNOBS = tuple(k / 10 for k in range(11))
+"""Of a learned dial, where no others are asked for; :data:`SCALES` without one."""
 GROUP_BYTES = 2**28
 """Memory for the counts of the settings that are run together."""
 _MEANS = ("hidden_spikes", "synaptic_operations", "hidden_synaptic_operations", "dynamic_nj", "static_nj", "unanswered")
@@ -166,7 +168,7 @@ def sweep(
     program: Network | Deployment,
     spikes: Array,
     labels: Array,
-    knobs: Sequence[float] = SCALES,
+    knobs: Sequence[float] | None = None,
     *,
     on: Chip | str | None = None,
     engine: str = "fast",
@@ -193,7 +195,7 @@ def sweep(
         program: a deployment, or a network in floating point.
         spikes: (time, samples, *input_shape), 0 and 1.
         labels: (samples,) classes.
-        knobs: threshold scales for all hidden populations, or knobs of the ``profile``.
+        knobs: threshold scales for all hidden populations, or knobs of the ``profile``; default: a range of these.
         on: chip for the energies; default: the chip of a deployment, none for a plain network.
         engine: as in :func:`aspen_emulator.run`.
         profile: what a knob does to the thresholds; default: it multiplies those of all hidden populations.
@@ -205,10 +207,9 @@ def sweep(
     Raises:
         InputError: the labels do not fit the spikes, or a setting is not allowed.
     """
-    description = _chip_of(program, on)
+    description = chip_of(program, on)
     bench = Bench(program, [spikes], labels, [description], engine, profile)
-    report = None if progress is None else lambda found: progress(found[_name(description)])
-    measured = measure(bench, [float(knob) for knob in knobs], progress=report)
+    measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
     name = "network" if description is None else f"network on {description.name}"
     return Sweep(measured.points[_name(description)], dial=profile is not None, name=name)
 
@@ -217,11 +218,17 @@ def _name(description: Chip | None) -> str | None:
     return None if description is None else description.name
 
 
-def _chip_of(program: Network | Deployment, on: Chip | str | None) -> Chip | None:
-    if isinstance(on, Chip):
-        return on
-    name = on or (program.chip if isinstance(program, Deployment) else None)
-    return None if name is None else chip(name)
+def knobs_of(knobs: Sequence[float] | None, profile: DialProfile | None) -> list[float]:
+    """The knobs that were asked for; default: a range that suits what is turned."""
+    asked = (SCALES if profile is None else KNOBS) if knobs is None else knobs
+    return [float(knob) for knob in asked]
+
+
+def reporting(
+    bench: Bench, progress: Callable[[OperatingPoint], None] | None
+) -> Callable[[Mapping[str | None, OperatingPoint]], None] | None:
+    """``progress`` for :func:`measure`, of the first chip alone."""
+    return None if progress is None else lambda found: progress(found[_name(bench.chips[0])])
 
 
 def _records(

@@ -2,16 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.calibration.early import EarlyStop, calibrate_early, scores_over_time
+from aspen.calibration.points import OperatingPoint
 from aspen.calibration.storage import CalibrationTable, EarlyPoint, thin
-from aspen_emulator.engines.run import network_of
-from aspen_emulator.measuring.bench import Bench, Measured, measure
+from aspen.dial.profile import DialProfile
+from aspen.network.network import Network
+from aspen_emulator.engines.run import chip_of, network_of
+from aspen_emulator.measuring.bench import Bench, Measured, knobs_of, measure, reporting
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.compiling.deployment import Deployment
+
+
+def calibrate(
+    program: Network | Deployment,
+    spikes: Array,
+    labels: Array,
+    knobs: Sequence[float] | None = None,
+    *,
+    on: Chip | str | None = None,
+    engine: str = "fast",
+    profile: DialProfile | None = None,
+    max_loss: float | None = None,
+    encodings: Sequence[Array] = (),
+    subjects: Array | None = None,
+    data: str = "samples",
+    progress: Callable[[OperatingPoint], None] | None = None,
+) -> CalibrationTable:
+    """Sweep ``program``, and keep the knobs worth having: what :func:`aspen_emulator.stream` holds a budget by.
+
+    >>> import numpy as np
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> lif = Lif(threshold=1.0, beta=0.9)
+    >>> layers = Population("input", (2,)), Population("hidden", (3,), lif), Population("output", (2,), lif)
+    >>> weights = [[0.9, 0.2], [0.2, 0.9], [0.5, 0.5]], [[1.0, 0.0, 0.4], [0.0, 1.0, 0.4]]
+    >>> network = Network(layers, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
+    >>> spikes = np.zeros((8, 2, 2), np.uint8)  # 8 steps, 2 samples, 2 inputs
+    >>> spikes[:, 0, 0] = spikes[:, 1, 1] = 1
+    >>> table = calibrate(network, spikes, np.array([0, 1]), (0.5, 1.0, 2.0), on="loihi1")
+    >>> [(point.knob, point.accuracy) for point in table.points]  # as accurate as the others, and the cheapest
+    [(2.0, 1.0)]
+
+    Args:
+        program: a deployment, or a network in floating point.
+        spikes: (time, samples, *input_shape), 0 and 1: of validation data, never of test data.
+        labels: (samples,) classes.
+        knobs, on, engine, profile: as in :func:`aspen_emulator.sweep`.
+        max_loss: accuracy that ending inferences early may cost, as a fraction; default: they are not ended early.
+        encodings: the same samples, encoded anew by other seeds, where the encoder is random: all are averaged.
+        subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
+        data: what to call the samples.
+        progress: called with each point as soon as it is measured.
+
+    Returns:
+        The table, for ``on``, or the chip of a deployment; :func:`aspen.save_table` keeps it in a file.
+
+    Raises:
+        InputError: the labels do not fit the spikes, or a setting is not allowed.
+    """
+    bench = Bench(program, [spikes, *encodings], labels, [chip_of(program, on)], engine, profile, subjects)
+    measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
+    (table,) = make_tables(bench, measured, data, max_loss=max_loss)
+    return table
 
 
 def make_tables(

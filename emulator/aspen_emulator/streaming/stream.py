@@ -90,7 +90,7 @@ class Stream(Turnable):
         profile: what the knob does to the thresholds; default: it multiplies those of all hidden populations.
         early: ends inferences early; default: they take all steps.
         table: what windows usually cost, so that unusual ones are reported; default: none is.
-        engine: ``fast``, ``reference`` or ``lava``.
+        engine: ``fast``, ``reference``, ``c`` or ``lava``.
 
     Attributes:
         totals: exact counts of all windows so far.

@@ -12,8 +12,8 @@ from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.readout import answers
-from aspen_emulator import run, sweep
-from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator import calibrate, run, sweep
+from aspen_emulator.measuring.bench import KNOBS, SCALES, Bench, measure
 from aspen_emulator.measuring.early import ended_early
 from aspen_emulator.measuring.tables import calibrate_stop, make_tables
 from aspen_hardware import chip, compile, energy_model
@@ -119,6 +119,30 @@ def test_tables_hold_thinned_points_with_and_without_an_early_end(network: Netwo
     assert [early.point for early in one.early_points] == again.points["loihi1"]
     assert [early.steps for early in one.early_points] == again.taken
     assert make_tables(bench, measured, "random")[0].early is None
+
+
+def test_calibrate_keeps_what_a_sweep_finds_worth_having(network: Network) -> None:
+    labels, encodings = labels_of(network, 60), [spikes_of(network, seed, 60) for seed in range(2)]
+    profile, subjects, seen = DialProfile.uniform(network), np.arange(60) // 3, list[float]()
+    found = calibrate(
+        network, encodings[0], labels, [0.0, 0.5, 1.0], on="loihi1", profile=profile, max_loss=0.2,
+        encodings=encodings[1:], subjects=subjects, data="random", progress=lambda point: seen.append(point.knob),
+    )  # fmt: skip
+    bench = Bench(network, encodings, labels, CHIPS[:1], profile=profile, subjects=subjects)
+    assert [found] == make_tables(bench, measure(bench, [0.0, 0.5, 1.0]), "random", max_loss=0.2)
+    assert seen == 2 * [0.0, 0.5, 1.0]
+
+
+def test_a_deployment_is_calibrated_for_its_chip_and_a_network_for_none(network: Network) -> None:
+    spikes, labels = spikes_of(network, 0), labels_of(network)
+    assert calibrate(compile(network, "loihi1"), spikes, labels, [1.0]).key == "scale@loihi1"
+    assert calibrate(network, spikes, labels, [1.0]).key == "scale@none"
+
+
+def test_the_usual_knobs_suit_what_is_turned(network: Network) -> None:
+    spikes, labels = spikes_of(network, 0), labels_of(network)
+    assert [point.knob for point in sweep(network, spikes, labels)] == [*SCALES]
+    assert [point.knob for point in sweep(network, spikes, labels, profile=DialProfile.uniform(network))] == [*KNOBS]
 
 
 def test_an_early_stop_from_several_encodings_allows_for_samples_that_go_together() -> None:
