@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 class Profile(Rebuilt, Tabled):
     """What :func:`aspen_emulator.profile` found.
 
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> from aspen_emulator import profile
+    >>> report = profile(DenseNet((64, 32, 10)), torch.ones(5, 1, 64), chips=["loihi1"])
+    >>> report.counts.updates, [*report.energy]  # of 32 + 10 neurons in 5 steps
+    (210, ['loihi1'])
+
     Args:
         model: name of its class.
         counts: by layer, of all steps and samples.

@@ -48,6 +48,14 @@ class Problem:
 class ModelReport(Tabled):
     """What :func:`check_model` found.
 
+    >>> import torch
+    >>> from aspen.models import DenseNet
+    >>> print(check_model(DenseNet((4, 3, 2)), torch.ones(5, 2, 4), "loihi1"))
+    forward() loops over time: time is axis 0, the batch is axis 1
+    layer  perturb  fuse  export  loihi1
+    lif1        ok    ok      ok      ok
+    lif2        ok    ok      ok      ok
+
     Args:
         form: how the model takes its input, in words; empty where it could not be found.
         ways: ``perturb``, ``fuse``, ``export`` and the chips; a chip is ``?`` for a model that cannot be exported.
