@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import click
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.errors import ChipError
+from aspen.errors import ChipError, ExportWarning
 from aspen.network.network import Network
 from aspen.storage.container import MALFORMED
 from aspen.storage.outputs import NETWORKS
@@ -90,7 +91,9 @@ def export_command(
         load_weights(made, state_dict)
     given, axis = torch.from_numpy(load_spikes(sample)).float(), "find" if time_axis is None else time_axis
     how: dict[str, Any] = {"time_axis": None if axis == "none" else axis, "arguments": dict(arguments)}
-    network = export(made, given, **how)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExportWarning)  # the network that is printed says it
+        network = export(made, given, **how)
     with saving() as outcome:
         write_network(network, output)
     report = _compare(made, network, _frames(made, network, given, how))

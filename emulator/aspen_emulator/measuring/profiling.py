@@ -182,12 +182,13 @@ def _as_network(
 
 
 def _knob(model: nn.Module, network: Network) -> Mapping[str, float]:
-    """Where the model's knob is turned, its network's is."""
+    """Where the model's knob is turned, its network's is; of neurons behind a maximum, that of those in front of it."""
+    from aspen.exporting.forgetting import EACH
     from aspen.models.layers import population_name
     from aspen.thresholds.knob import get_threshold_scale
 
     turned = {population_name(name): factor for name, factor in get_threshold_scale(model).items() if factor != 1}
-    return {name: factor for name, factor in turned.items() if name in network}
+    return {f"{name}{EACH}" if network[name].gate else name: turned[name] for name in turned if name in network}
 
 
 def _energies(

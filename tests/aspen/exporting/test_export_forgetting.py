@@ -17,7 +17,7 @@ import aspen
 from aspen.errors import ExportWarning, ModelError
 from aspen.exporting import export
 from aspen.network.network import Network, load_network
-from aspen_emulator import run
+from aspen_emulator import profile, run
 from aspen_emulator.measuring.parity import parity
 from aspen_hardware import compile
 from tests.spiking_models import settle, spikes, step
@@ -167,3 +167,15 @@ def test_a_state_that_begins_anew_at_some_steps_alone_is_refused() -> None:
 
     with pytest.raises(ModelError, match="'mem' changed between two steps"):
         export(strong(Now(lambda: snntorch.Leaky(0.9, spike_grad=step, init_hidden=True))), SAMPLE)
+
+
+def test_a_profile_turns_the_neurons_in_front_of_a_maximum() -> None:
+    model = strong(Anew(lambda: snntorch.Leaky(0.9, spike_grad=step), nn.MaxPool2d(2), 8))
+    aspen.set_threshold_scale(model, {"lif1": 0.5})
+    with pytest.warns(ExportWarning):
+        report = profile(model, SAMPLE, exported=True)
+    with pytest.warns(ExportWarning):
+        trained = run(export(model, SAMPLE), SAMPLE.numpy().astype(np.uint8)).spikes
+    made = {layer.name: layer.spikes for layer in report.counts.neurons}
+    assert made["lif1.each"] > trained["lif1.each"].sum()
+    assert report.exact
