@@ -230,9 +230,10 @@ def _health(network: Network, values: Array, rasters: Mapping[str, Array]) -> tu
 
 
 def _overflows(network: Network, values: Array) -> dict[str, tuple[int, int]]:
-    stepper = Stepper(network, values.shape[1], watch=True)
-    thresholds = {name: array[0] for name, array in thresholds_for(network, 1.0, *values.shape[:2]).items()}
-    for step in values:
+    given = check_input(network, values)  # in integers, as a host or an encoder of the chip makes them
+    stepper = Stepper(network, given.shape[1], watch=True)
+    thresholds = {name: array[0] for name, array in thresholds_for(network, 1.0, *given.shape[:2]).items()}
+    for step in given:
         stepper.step(step, thresholds)
     return stepper.overflows
 

@@ -12,7 +12,7 @@ import torch
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
 from aspen.models.ready import DenseNet
-from aspen.network.network import Network
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen.storage.container import read_container
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.measuring.parity import parity, store_parity
@@ -140,3 +140,21 @@ def test_a_linear_readout_gives_the_accuracy_of_the_model(once: bool) -> None:
     assert report.accuracy["snntorch"] == report.accuracy["float"] == 1.0
     assert [h.dead for h in report.health if h.population == "fc"] == [0]
     assert {d.population: d.different for d in report.between("snntorch", "float")} == {"hidden.lif1": 0, "fc": 0}
+
+
+@pytest.mark.parametrize(("chip", "static"), [("loihi1", True), ("loihi2", False)])
+def test_values_of_an_analog_input_are_watched_as_the_chip_is_given_them(chip: str, static: bool) -> None:
+    given, neurons = Population("input", (2,), current=True, static=static), Lif(threshold=1.0, beta=0.9)
+    populations = given, Population("hidden", (2,), neurons), Population("output", (2,), neurons)
+    weights = [[1.2, 0.1], [0.1, 1.2]]
+    connections = Dense("input", "hidden", weights), Dense("hidden", "output", weights)
+    network = Network(populations, connections).with_input_peak(1.0)
+    deployment, values = compile(network, chip), np.full((8, 3, 2), 0.5)
+    report = parity(None, network, deployment, values)
+    assert [(h.wrapped, h.clipped) for h in report.health] == [(0, 0), (0, 0)]
+    assert report.between("float", "integers")[0].agreement > 0.8
+    if not static:  # 64 * 2 * 254 << 9 is above 2^23
+        first, last = deployment.network.connections
+        loud = replace(first, weight=np.full_like(first.weight, 254), exponent=3)
+        changed = replace(deployment, network=replace(deployment.network, connections=(loud, last)))
+        assert parity(None, network, changed, values).health[0].wrapped == 8 * 3 * 2
