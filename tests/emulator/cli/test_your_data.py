@@ -1,4 +1,4 @@
-"""The page about a user's own data: its program and its commands, as they stand there."""
+"""The page about a user's own data: its program and its commands, as they stand there, and control of what they made."""
 
 from __future__ import annotations
 
@@ -42,3 +42,8 @@ def test_the_program_and_the_commands_of_the_page_run(
     right = re.search(r"([\d.]+)% of 60 labelled windows answered correctly", out)
     assert right is not None
     assert float(right[1]) > 70
+    control = {"windows": found["data"].spikes("test").swapaxes(0, 1)[:3]}  # type: ignore[attr-defined]
+    exec(
+        compile("".join(blocks("control.md", "python")[:2]), "control.md", "exec"), control
+    )  # on the file that they left
+    assert len(capsys.readouterr().out.splitlines()) == 3
