@@ -1,4 +1,4 @@
-"""The page about a user's own data: its program and its commands, as they stand there, and control of what they made."""
+"""The page about a user's own data: its program and its commands, as they stand there, and control of their network."""
 
 from __future__ import annotations
 
