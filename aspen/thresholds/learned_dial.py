@@ -20,7 +20,8 @@ from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, ModelError
 from aspen.models.layers import check_positive, population_name, select_layers, show, spiking_layers
 from aspen.thresholds.attachment import Attachment, check_unattached
-from aspen.thresholds.guards import ForwardGuard
+from aspen.thresholds.guards import ForwardGuard, find_guard
+from aspen.thresholds.neuron_control import NeuronControl
 
 
 def learn_dial(
@@ -229,6 +230,14 @@ class LearnedDial(Attachment, nn.Module):
         """The slope of each neuron."""
         return self.slopes[key][self._groups[key]] if key in self._groups else self.slopes[key]
 
+    def factors(self, layer: str) -> Array:
+        """(1, batch or 1, n): the factors of ``layer`` where the dial stands, without jitter."""
+        key = layer.replace(".", "/")
+        knob = torch.as_tensor(self.knob, dtype=torch.float64).detach().cpu().reshape(-1, 1)
+        offset, slope = (part.detach().cpu().double().reshape(1, -1) for part in (self.offsets[key], self._slope(key)))
+        made: Array = (offset + knob * slope).exp().numpy()
+        return made[None]
+
     def profile(self, low: float = 0.0, high: float = 1.0) -> DialProfile:
         """The dial as it stands, for the network that :func:`aspen.export` makes of the model."""
 
@@ -239,6 +248,23 @@ class LearnedDial(Attachment, nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return self._stored(_factors={})
+
+
+def dial_scale(model: nn.Module) -> dict[str, Array]:
+    """The factors, population -> (1, batch or 1, n), by which a dial attached to ``model`` multiplies its thresholds.
+
+    >>> from aspen.models import DenseNet
+    >>> model = DenseNet((4, 3, 2))
+    >>> learn_dial(model, torch.ones(5, 1, 4), slope=0.7, offset=0.0).turn(1.0)
+    >>> dial_scale(model)["lif1"].round(2)
+    array([[[2.01, 2.01, 2.01]]])
+    """
+    controls = {name: find_guard(layer, NeuronControl) for name, layer in spiking_layers(model).items()}
+    return {
+        population_name(name): control.source.factors(control.name)
+        for name, control in controls.items()
+        if control is not None and isinstance(control.source, LearnedDial)
+    }
 
 
 class _PassGuard(ForwardGuard):

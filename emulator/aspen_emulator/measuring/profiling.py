@@ -110,10 +110,10 @@ class _Ran:
 
     record: Record
     spikes: Array
-    knob: Mapping[str, float]
+    knob: Mapping[str, Array]
 
     @classmethod
-    def of(cls, network: Network, spikes: Array, knob: Mapping[str, float]) -> _Ran:
+    def of(cls, network: Network, spikes: Array, knob: Mapping[str, Array]) -> _Ran:
         return cls(run(network, spikes, knob, record="spikes"), spikes, knob)
 
     def on(self, chip: Chip) -> Record:
@@ -181,14 +181,18 @@ def _as_network(
     return ran, ""
 
 
-def _knob(model: nn.Module, network: Network) -> Mapping[str, float]:
-    """Where the model's knob is turned, its network's is; of neurons behind a maximum, that of those in front of it."""
+def _knob(model: nn.Module, network: Network) -> Mapping[str, Array]:
+    """Where the model's knob and dial stand, its network's do; of neurons behind a maximum, that of those before it."""
     from aspen.exporting.forgetting import EACH
     from aspen.models.layers import population_name
     from aspen.thresholds.knob import get_threshold_scale
+    from aspen.thresholds.learned_dial import dial_scale
 
-    turned = {population_name(name): factor for name, factor in get_threshold_scale(model).items() if factor != 1}
-    return {f"{name}{EACH}" if network[name].gate else name: turned[name] for name in turned if name in network}
+    factors = {population_name(name): np.asarray(factor) for name, factor in get_threshold_scale(model).items()}
+    for name, factor in dial_scale(model).items():
+        factors[name] = factors[name] * factor
+    turned = {name: factor for name, factor in factors.items() if name in network and (factor != 1).any()}
+    return {f"{name}{EACH}" if network[name].gate else name: factor for name, factor in turned.items()}
 
 
 def _energies(

@@ -163,6 +163,17 @@ def test_the_knob_of_the_model_is_turned_in_its_network_too() -> None:
     assert network.counts.spikes == layers.counts.spikes > before.counts.spikes
 
 
+@pytest.mark.parametrize("knob", [0.0, 1.0, torch.linspace(0, 1, 8)])
+def test_a_dial_that_is_attached_stands_in_its_network_as_in_the_model(knob: float | Tensor) -> None:
+    torch.manual_seed(0)
+    model, inputs = DenseNet((6, 20, 3)), (torch.rand(12, 8, 6) < 0.5).float()
+    aspen.learn_dial(model, inputs).turn(knob)
+    aspen.set_threshold_scale(model, 0.8)
+    exact, stands = (profile(model, inputs, chips=["loihi1"], exported=way) for way in (True, False))
+    assert exact.exact
+    assert [layer.spikes for layer in exact.counts.neurons] == [layer.spikes for layer in stands.counts.neurons]
+
+
 def test_a_model_that_fires_otherwise_than_its_network_is_counted_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = made("plain")
     monkeypatch.setattr("aspen_emulator.measuring.profiling._knob", lambda *_: {"lif1": 0.25})
