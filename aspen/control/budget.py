@@ -171,5 +171,6 @@ def check_power(table: CalibrationTable, watts: float, static_watts: float, wind
     raise InputError(
         f"budget: found {format_power(watts)}, allowed is more than the static power of {format_power(static_watts)} "
         f"({format_energy(static_watts * HOUR)} an hour, {format_energy(static_watts * window_seconds)} a window); "
-        f"without skipping windows it takes {format_energy((least - static_watts) * window_seconds)} a window more"
+        f"without skipping windows it takes {format_energy((least - static_watts) * window_seconds)} a window more; "
+        f"for dynamic energy alone: dynamic=True in stream, --dynamic in aspen stream, count_static=False here"
     )
