@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.checks import shown
 from aspen._base.names import unknown_name
 from aspen.data.datasets import Dataset
 from aspen.data.encoder_values import ENCODERS
@@ -42,6 +43,11 @@ def encoder_for(values: Array, asked: str | Encoder | None = None) -> tuple[Enco
         asked, why = suited(values)
     elif isinstance(asked, str):
         why = "as asked for"
+    elif isinstance(asked, type) or not callable(getattr(asked, "encode", None)):
+        raise InputError(
+            f"encoder: found {shown(asked)}, allowed are {', '.join(ENCODER_NAMES)}, or an encoder such as "
+            f"RateEncoder(steps=50)"
+        )
     else:
         fitted = asked.fit(values) if isinstance(asked, StoredEncoder) else asked
         return fitted, "as given"

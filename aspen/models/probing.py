@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from aspen._base.checks import shown
 from aspen.errors import AspenError, InputError, ModelError, one_line
 from aspen.models.copying import copy_of, known_to_snntorch
 from aspen.models.forms import InputForm, required_arguments
@@ -64,6 +65,10 @@ def read_sample(
             f"None where the sample has no time"
         )
     axis = time_axis % sample.ndim if isinstance(time_axis, int) else time_axis
+    if not isinstance(arguments, (Mapping, type(None))):
+        raise InputError(
+            f"arguments: found {shown(arguments)}, allowed is a mapping from name to value; write {{'num_steps': 25}}"
+        )
     given = dict(arguments or {})
     asked = required_arguments(model, given)
     prober = _Prober(model, InputForm(arguments=given, states=len(asked)), asked)

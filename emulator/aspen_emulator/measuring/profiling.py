@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_flag
 from aspen.errors import AspenError, ChipError, InputError, ModelError
 from aspen.network.given import is_torch_model
 from aspen.network.layered import LayerCounts, layers_of
@@ -83,6 +84,8 @@ def profile(
     from aspen.fused.module import plain_of
     from aspen.models.counting import count_model
 
+    if exported is not None:
+        exported = as_flag("exported", exported)
     model = plain_of(model)
     priced = _chips(chips)
     given = _as_tensor(model, inputs)
@@ -127,7 +130,7 @@ class _Ran:
 def _chips(chips: Chips | None) -> list[Chip]:
     if chips is None:
         return [each for each in map(chip, chip_names()) if each.energies]
-    several = [chips] if isinstance(chips, (str, Path, Chip)) else list(chips)
+    several = chips if isinstance(chips, Iterable) and not isinstance(chips, str) else (chips,)
     return [each if isinstance(each, Chip) else chip(each) for each in several]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from aspen._base.checks import shown
 from aspen._version import __version__
 from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError, InputError
@@ -51,6 +52,11 @@ class Program:
             raise InputError(
                 "to_c: found a network in floating point, allowed is one in a chip's integers; compile it, e.g. for "
                 "cortex-m"
+            )
+        if not isinstance(self.profile, (DialProfile, type(None))):
+            raise InputError(
+                f"profile: found {shown(self.profile)}, allowed is a DialProfile; from a file give "
+                f"aspen.load_profile(path)"
             )
         for population in self.network.populations:
             if population.size > MOST_NEURONS:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aspen._base.arrays import Rebuilt
+from aspen._base.checks import shown
 from aspen._base.names import unknown_name
 from aspen.errors import ChipError, InputError
 from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range
@@ -322,6 +323,11 @@ def chip(name_or_path: str | Path) -> Chip:
         ChipError: there is no chip of that name, or the file is not a valid chip file.
         InputError: there is no such file.
     """
+    if not isinstance(name_or_path, (str, Path)):
+        raise ChipError(
+            f"chip: found {shown(name_or_path)}, allowed is the name of a chip or the path of a .toml file; choose of "
+            f"{', '.join(chip_names())}"
+        )
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or path.suffix == ".toml" or len(path.parts) > 1:
         return _parse(_read(path), path.name)

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from aspen._base.checks import shown
 from aspen._base.tables import Table, Tabled
-from aspen.errors import ChipError, ModelError
+from aspen.errors import ChipError, InputError, ModelError
 from aspen.exporting.problems import export_problems
 from aspen.fused.module import fuse
 from aspen.models.copying import copy_of
@@ -121,7 +122,9 @@ def check_model(
         InputError: the sample or an argument is not allowed.
         ChipError: there is no such chip.
     """
-    given = [chip] if isinstance(chip, (Chip, str)) else list(chip)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: found {shown(model)}, allowed is a snnTorch model; pass that")
+    given = chip if isinstance(chip, Sequence) and not isinstance(chip, str) else (chip,)
     chips = [_described(one) for one in given]
     network, refused = export_problems(model, sample, time_axis, arguments)
     problems = [*_perturbed(model), *_fused(model, sample, arguments)]
@@ -134,7 +137,7 @@ def check_model(
 
 
 def _described(one: Chip | str) -> Chip:
-    return chip(one) if isinstance(one, str) else one
+    return one if isinstance(one, Chip) else chip(one)
 
 
 def _form(model: nn.Module, sample: Tensor, time_axis: int | str | None, arguments: Mapping[str, Any] | None) -> str:

@@ -216,6 +216,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: arrays(X, Y + 1, test=(X, Y)), "test labels: found 0, allowed are 1, 2, 3, 4, the classes"),
     (lambda: arrays(X, Y, test=(X, list("abcd" * 10))), "test labels: found text, allowed are numbers"),
     (lambda: arrays(X, Y, encoder="dleta"), "encoder: found 'dleta', allowed are .*; did you mean 'delta'"),
+    (lambda: arrays(X, Y, encoder=5), r"encoder: found 5, allowed are .*or an encoder such as RateEncoder\(steps=50\)"),
     (lambda: arrays(X[:, :, 0], Y, encoder="delta"), "found delta, which is for signals"),
     (lambda: arrays(X[:, :, :, None, None] + 0.5, Y), "may be videos or volumes; say how to encode them"),
     (lambda: arrays(X, Y, seed=-1), "seed: found -1"),

@@ -314,6 +314,10 @@ def test_mistakes_are_refused() -> None:
         profile(model, [1.0])  # type: ignore[arg-type]
     with pytest.raises(ChipError, match="did you mean 'loihi1'"):
         profile(model, inputs, "loihi")
+    with pytest.raises(ChipError, match=r"chip: found 3, allowed is the name of a chip"):
+        profile(model, inputs, [3])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="exported: found 'yes', allowed is true or false"):
+        profile(model, inputs, exported="yes")  # type: ignore[arg-type]
     entry = next(each for each in MODELS if each.name == "SSA")
     with pytest.raises(ModelError, match="cannot be exported"):
         profile(entry.model(), entry.inputs(), exported=True)

@@ -104,6 +104,8 @@ def test_what_c_cannot_run_is_refused_by_name() -> None:
         Program(float_network(1))
     with pytest.raises(InputError, match=r"to_c: found .*allowed is a deployment"):
         to_c(NETWORK, "nowhere")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="profile: found 3, allowed is a DialProfile"):
+        Program(NETWORK, 3)  # type: ignore[arg-type]
     neuron = FixedLif(threshold=1, voltage_decay=0)
     one = Sparse("in", "out", np.array([1]), [0], [0], (2**16, 1))
     large = Network((Population("in", (1,)), Population("out", (2**16,), neuron)), (one,))

@@ -7,7 +7,7 @@ import snntorch as snn
 import torch
 from torch import nn
 
-from aspen.errors import ChipError
+from aspen.errors import ChipError, InputError
 from aspen_hardware import check_model
 from tests.spiking_models import spikes
 
@@ -54,3 +54,9 @@ def test_neurons_chips_and_models_that_do_not_go() -> None:
     assert [(p.way, p.where) for p in told] == [("perturb", "layer1"), ("loihi1", "input")]
     with pytest.raises(ChipError):
         check_model(current, torch.rand(8, 3, 6), "no chip")
+    with pytest.raises(ChipError, match="chip: found 3, allowed is the name of a chip"):
+        check_model(current, torch.rand(8, 3, 6), 3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="model: found 'net', allowed is a snnTorch model"):
+        check_model("net", torch.rand(8, 3, 6))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"arguments: found \[1\], allowed is a mapping from name to value"):
+        check_model(current, torch.rand(8, 3, 6), arguments=[1])  # type: ignore[arg-type]
