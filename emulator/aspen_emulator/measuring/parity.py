@@ -20,7 +20,7 @@ from aspen.storage.file import AspenFile, Section
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.engines.run import network_of, run
-from aspen_emulator.measuring.torch_record import torch_record
+from aspen_emulator.measuring.torch_record import standing_scale, torch_record
 from aspen_hardware.compiling.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -172,7 +172,9 @@ def parity(
     [(83, 83, 0)]
 
     Args:
-        model: the snnTorch model that ``network`` was exported from, or None.
+        model: the snnTorch model that ``network`` was exported from, or None. It runs as it stands; where its threshold
+            scale is turned, all stages are. The network of a learned dial (``fit(...).export()``) has the dial's
+            offsets, which the model has only while the dial is attached: without it, compare ``aspen.export(model)``.
         network: the network in floating point.
         deployment: the same in a chip's integers, or None.
         spikes: (time, samples, *input_shape), or the current, where the input takes one.
@@ -189,15 +191,17 @@ def parity(
     if labels is not None:
         labels = as_labels("labels", labels, values.shape[1], network[network.output].size, steps=len(values))
     stages: dict[str, Record] = {}
+    scale: Mapping[str, Array] = {}
     if model is not None:
         stages["snntorch"] = torch_record(model, network, values, arguments)
-    stages["float"] = run(network, values, record="spikes")
+        scale = standing_scale(model, network, dial=False)
+    stages["float"] = run(network, values, scale, record="spikes")
     if deployment is not None:
-        stages["integers"] = run(deployment, values, record="spikes")
+        stages["integers"] = run(deployment, values, scale, record="spikes")
     last = deployment or network
-    health = _health(network_of(last), values, stages[list(stages)[-1]].rasters)
+    health = _health(network_of(last), values, scale, stages[list(stages)[-1]].rasters)
     if lava:
-        stages["lava"] = run(last, values, engine="lava", record="spikes")
+        stages["lava"] = run(last, values, scale, engine="lava", record="spikes")
     names = list(stages)
     differences = [
         _compare(population, before, after, stages[before].rasters[population], stages[after].rasters[population])
@@ -217,8 +221,10 @@ def _compare(population: str, before: str, after: str, a: Array, b: Array) -> Di
     )  # fmt: skip
 
 
-def _health(network: Network, values: Array, rasters: Mapping[str, Array]) -> tuple[Health, ...]:
-    overflow = _overflows(network, values) if network.is_integer else {}
+def _health(
+    network: Network, values: Array, scale: Mapping[str, Array], rasters: Mapping[str, Array]
+) -> tuple[Health, ...]:
+    overflow = _overflows(network, values, scale) if network.is_integer else {}
     found = []
     for name in network.order:
         raster = rasters[name].reshape(-1, network[name].size)
@@ -229,10 +235,10 @@ def _health(network: Network, values: Array, rasters: Mapping[str, Array]) -> tu
     return tuple(found)
 
 
-def _overflows(network: Network, values: Array) -> dict[str, tuple[int, int]]:
+def _overflows(network: Network, values: Array, scale: Mapping[str, Array]) -> dict[str, tuple[int, int]]:
     given = check_input(network, values)  # in integers, as a host or an encoder of the chip makes them
     stepper = Stepper(network, given.shape[1], watch=True)
-    thresholds = {name: array[0] for name, array in thresholds_for(network, 1.0, *given.shape[:2]).items()}
+    thresholds = {name: array[0] for name, array in thresholds_for(network, scale, *given.shape[:2]).items()}
     for step in given:
         stepper.step(step, thresholds)
     return stepper.overflows

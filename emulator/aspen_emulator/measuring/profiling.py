@@ -18,6 +18,7 @@ from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.profile import Profile
+from aspen_emulator.measuring.torch_record import standing_scale
 from aspen_hardware.chips.description import Chip, chip, chip_names
 from aspen_hardware.energy.baseline import AnnCost, ann_baseline, ann_of_layers
 from aspen_hardware.energy.counted import energy_of_layers
@@ -169,7 +170,7 @@ def _as_network(
             _, frames = read_sample(model, inputs, time_axis, arguments)
         values = frames.cpu().numpy()
         spikes = values if network.input.current else values.astype(np.uint8)
-        ran = _Ran.of(network, spikes, _knob(model, network))
+        ran = _Ran.of(network, spikes, standing_scale(model, network))
     except AspenError as error:
         if wanted:
             raise
@@ -182,20 +183,6 @@ def _as_network(
             raise ModelError(f"{type(model).__name__}: {why}, allowed are the same; pass exported=None to count both")
         return None, why
     return ran, ""
-
-
-def _knob(model: nn.Module, network: Network) -> Mapping[str, Array]:
-    """Where the model's knob and dial stand, its network's do; of neurons behind a maximum, that of those before it."""
-    from aspen.exporting.forgetting import EACH
-    from aspen.models.layers import population_name
-    from aspen.thresholds.knob import get_threshold_scale
-    from aspen.thresholds.learned_dial import dial_scale
-
-    factors = {population_name(name): np.asarray(factor) for name, factor in get_threshold_scale(model).items()}
-    for name, factor in dial_scale(model).items():
-        factors[name] = factors[name] * factor
-    turned = {name: factor for name, factor in factors.items() if name in network and (factor != 1).any()}
-    return {f"{name}{EACH}" if network[name].gate else name: factor for name, factor in turned.items()}
 
 
 def _energies(

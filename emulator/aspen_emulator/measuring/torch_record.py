@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     from aspen.models.forms import InputForm
 
 
+def standing_scale(model: nn.Module, network: Network, dial: bool = True) -> Mapping[str, Array]:
+    """The threshold scale at which ``network`` is as the model stands: its knob and, where asked, an attached dial.
+
+    Of neurons behind a maximum it is that of those in front of it.
+    """
+    from aspen.exporting.forgetting import EACH
+    from aspen.fused.module import plain_of
+    from aspen.models.layers import population_name
+    from aspen.thresholds.knob import get_threshold_scale
+    from aspen.thresholds.learned_dial import dial_scale
+
+    model = plain_of(model)
+    factors = {population_name(name): np.asarray(factor) for name, factor in get_threshold_scale(model).items()}
+    for name, factor in (dial_scale(model) if dial else {}).items():
+        factors[name] = factors[name] * factor
+    turned = {name: factor for name, factor in factors.items() if name in network and (factor != 1).any()}
+    return {f"{name}{EACH}" if network[name].gate else name: factor for name, factor in turned.items()}
+
+
 def torch_record(
     model: nn.Module, network: Network, values: Array, arguments: Mapping[str, Any] | None = None
 ) -> Record:

@@ -14,6 +14,7 @@ from aspen.exporting import export
 from aspen.models.ready import DenseNet
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen.storage.container import read_container
+from aspen.thresholds.knob import set_threshold_scale
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.measuring.parity import parity, store_parity
 from aspen_hardware import compile
@@ -47,6 +48,16 @@ def test_all_stages_are_compared_population_by_population() -> None:
     assert report.accuracy["snntorch"] == report.accuracy["float"]
     assert "lif1" in str(report)
     assert model.training
+
+
+def test_where_the_knob_of_the_model_is_turned_that_of_every_stage_is() -> None:
+    model, network, deployment = trained()
+    before = parity(model, network, deployment, SPIKES)
+    set_threshold_scale(model, 0.6)
+    report = parity(model, network, deployment, SPIKES)
+    assert report.differences[0].spikes_before > before.differences[0].spikes_before
+    assert all(d.different == 0 for d in report.between("snntorch", "float"))
+    assert min(d.agreement for d in report.between("float", "integers")) > 0.8
 
 
 def test_a_stepwise_model_is_fed_step_by_step() -> None:

@@ -176,7 +176,7 @@ def test_a_dial_that_is_attached_stands_in_its_network_as_in_the_model(knob: flo
 
 def test_a_model_that_fires_otherwise_than_its_network_is_counted_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = made("plain")
-    monkeypatch.setattr("aspen_emulator.measuring.profiling._knob", lambda *_: {"lif1": 0.25})
+    monkeypatch.setattr("aspen_emulator.measuring.profiling.standing_scale", lambda *_: {"lif1": 0.25})
     found = profile(model, inputs, "loihi1")
     assert not found.exact
     assert found.counts.spikes == profile(model, inputs, "loihi1", exported=False).counts.spikes
