@@ -36,6 +36,7 @@ def test_the_last_epoch_of_a_training_costs_what_the_model_then_does(recipe: Rec
 
 
 def test_a_loop_with_snntorch_alone_logs_energy() -> None:
+    snntorch.SpikingNeuron.instances.clear()  # which utils.reset goes through, those of other tests too
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Linear(8, 12), snntorch.Leaky(0.9, init_hidden=True), nn.Linear(12, 2),
