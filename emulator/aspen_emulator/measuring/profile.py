@@ -37,7 +37,7 @@ class Profile(Rebuilt, Tabled):
         counts: by layer, of all steps and samples.
         exact: whether they are those of the exported network, event by event; otherwise they are of PyTorch's layers.
         why: why the model was not counted as a network, empty where it was.
-        notes: what is not counted, or not exactly.
+        notes: what is not counted, or not exactly; of a model that was exported, what the export says of it.
         energy: chip -> what the run costs there.
         unpriced: chip -> why it has no price of this run.
         ann: an int8 ANN of the same shape; ``None`` where all weights are zero.

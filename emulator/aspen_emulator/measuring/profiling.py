@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._base.checks import as_flag
-from aspen.errors import AspenError, ChipError, InputError, ModelError
+from aspen.errors import AspenError, ChipError, ExportWarning, InputError, ModelError
 from aspen.network.given import is_torch_model
 from aspen.network.layered import LayerCounts, layers_of
 from aspen.network.network import Network
@@ -100,7 +101,7 @@ def profile(
         counts=counted.layers if ran is None else layers_of(ran.record),
         exact=ran is not None,
         why=why,
-        notes=counted.approximate if ran is None else (),
+        notes=counted.approximate if ran is None else tuple(ran.record.network.provenance.get("notes", ())),
         energy=energy,
         unpriced=unpriced,
         ann=_rival(counted.layers if ran is None else ran.record.network),
@@ -165,7 +166,8 @@ def _as_network(
     from aspen.models.probing import read_sample
 
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExportWarning)  # the profile says it among its notes
             network = export(model, inputs, time_axis=time_axis, arguments=arguments)
             _, frames = read_sample(model, inputs, time_axis, arguments)
         values = frames.cpu().numpy()

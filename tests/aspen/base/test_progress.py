@@ -218,6 +218,7 @@ def test_the_command_line_tells_in_a_pipe_and_keeps_json_clean(
     with standard_error("pipe") as told:
         with pytest.raises(SystemExit):
             main(["doctor", "--json"])
-        assert told() == 3 * f"{LINE}\n"
-    assert json.loads(capsys.readouterr().out)["engines"]["fast"] == "ok"
+        engines = json.loads(capsys.readouterr().out)["engines"]
+        assert told() == len(engines) * f"{LINE}\n"
+    assert engines["fast"] == "ok"
     assert not _progress._always

@@ -334,3 +334,18 @@ def test_a_log_has_a_column_for_everything_that_is_known() -> None:
     assert "generic-45nm dynamic (J)" in columns
     assert "generic-45nm total (J)" not in columns  # its static power is unknown
     assert isinstance(found, Profile)
+
+
+def test_what_the_export_says_of_a_model_stands_among_the_notes() -> None:
+    class Forgetful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(6, 4), snntorch.Leaky(0.9)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([self.lif(self.fc(step), torch.zeros(1))[0] for step in x])
+
+    found = profile(Forgetful(), torch.ones(5, 2, 6), ["loihi1"])  # warnings would be errors
+    assert found.exact
+    assert [note.partition(":")[0] for note in found.notes] == ["lif"]
+    assert found.notes[0] in str(found)
