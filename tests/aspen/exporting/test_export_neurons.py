@@ -138,7 +138,7 @@ class RandomNet(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
-@settings(derandomize=True, max_examples=120, deadline=None)
+@settings(derandomize=True, max_examples=70, deadline=None)
 @given(st.integers(0, 2**31))
 def test_random_models_of_all_parts_spike_alike(seed: int) -> None:
     model = RandomNet(np.random.default_rng(seed))

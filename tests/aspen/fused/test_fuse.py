@@ -54,7 +54,7 @@ def neuron(kind: str, n: int, reset: str, delay: bool, spike_grad: str, learn: s
     precise=st.booleans(),
     seed=st.integers(0, 2**20),
 )
-@settings(max_examples=120)
+@settings(max_examples=80)
 def test_random_models_spike_alike_and_learn_alike(
     kinds: list[str], reset: str, delay: bool, spike_grad: str, learn: str, precise: bool, seed: int
 ) -> None:

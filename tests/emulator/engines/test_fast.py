@@ -45,14 +45,14 @@ def compare(network: Network, spikes: Array, thresholds: dict[str, Array], recor
     assert_same(run_fast(network, spikes, thresholds, record), run_reference(network, spikes, thresholds, record))
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(seeds, st.booleans(), st.booleans(), kinds)
 def test_any_network_of_dense_and_sparse_connections(seed: int, integer: bool, extreme: bool, kind: str) -> None:
     network = mixed(seed, integer, extreme, kind)
     compare(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(seeds, st.booleans(), st.booleans(), kinds)
 def test_any_convolution(seed: int, integer: bool, extreme: bool, kind: str) -> None:
     network = convolutional(seed, integer, extreme, kind)
@@ -70,7 +70,7 @@ def test_chunks_of_any_size(seed: int, integer: bool, kind: str, size: int) -> N
         compare(network, input_for(seed, network, STEPS, BATCH), dial_for(seed, network, STEPS, BATCH))
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(seeds, st.booleans(), kinds, st.integers(1, 40_000))
 def test_matrix_products_wherever_they_are_possible(seed: int, integer: bool, kind: str, size: int) -> None:
     network = network_for(seed, integer, seed % 2 == 0, kind)

@@ -140,7 +140,7 @@ def assert_reference(lava: RunLava, network: Network, given: Array, thresholds: 
     [("spikes", False), ("spikes", True), ("analog", False), ("current", False), ("current", True)],
 )
 @pytest.mark.timeout(400)  # many networks
-@settings(few, max_examples=12)
+@settings(few, max_examples=7)
 @given(seed=seeds)
 def test_random_networks_give_the_spikes_of_the_reference(lava: RunLava, kind: str, fixed: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
