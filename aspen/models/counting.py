@@ -21,11 +21,8 @@ from aspen.errors import AspenError, ModelError, one_line
 from aspen.models.copying import copy_of
 from aspen.models.counter import Counter
 from aspen.models.forms import InputForm, required_arguments
-from aspen.models.probing import FIND, check_sample, read_sample
+from aspen.models.probing import FIND, OF_THE_MODEL, check_sample, read_sample
 from aspen.network.layered import LayerCounts
-
-_OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
-"""What a model raises on an input that does not fit it."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ def _run(
         form, frames = None, inputs
     given = [inputs] if form is None else form.given(frames)
     nothing = torch.zeros_like(frames if form is None else frames[:, :1])
-    with suppress(AspenError, *_OF_THE_MODEL):
+    with suppress(AspenError, *OF_THE_MODEL):
         silent = copy_of(twin)
         quiet = Counter(silent)
         quiet.silence(lambda: _call(silent, form, [nothing] if form is None else form.given(nothing), arguments))
@@ -135,7 +132,7 @@ def _run(
     try:
         with counter.watching():
             _call(twin, form, given, arguments)
-    except _OF_THE_MODEL as error:
+    except OF_THE_MODEL as error:
         raise ModelError(
             f"{type(model).__name__}.forward() failed on the input {tuple(inputs.shape)}: {one_line(error)}; give it "
             f"as forward() takes it, or pass arguments={{...}}"

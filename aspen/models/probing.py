@@ -25,7 +25,7 @@ FIND = "find"
 """``time_axis`` is to be found out."""
 REPEATS = 4
 """Steps for which one step's input is repeated where the sample has no time."""
-_OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
+OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
 """What a model raises on an input that does not fit it."""
 
 
@@ -188,7 +188,7 @@ class _Prober:
                 self._call(twin, seen, form, steps)
             except AspenError as error:
                 seen.problem = str(error)
-            except _OF_THE_MODEL as error:
+            except OF_THE_MODEL as error:
                 seen.problem = one_line(error)
         for handle in handles:
             handle.remove()
