@@ -91,14 +91,16 @@ def _mechanism(kind: str, layer: Any) -> str:
     return built
 
 
+def reset_of(name: str, layer: Any) -> str:
+    """How the LIF population of a layer that :func:`check_neuron` lets pass resets: one of ``RESETS``."""
+    mechanism, delayed = _mechanism(name, layer), getattr(layer, "reset_delay", True)
+    if mechanism == "subtract":
+        return "subtract-delayed" if delayed else "subtract-guarded"
+    return "zero-delayed" if mechanism == "zero" and delayed and not isinstance(layer, snntorch.Leaky) else mechanism
+
+
 def map_neuron(name: str, layer: Any, shape: tuple[int, ...]) -> Mapped:
     """The LIF population of ``shape`` that spikes as the layer does."""
-    delayed_zero = not isinstance(layer, snntorch.Leaky) and getattr(layer, "reset_delay", True)
-    mechanism = _mechanism(name, layer)
-    if mechanism == "subtract":
-        reset = "subtract-delayed" if getattr(layer, "reset_delay", True) else "subtract-guarded"
-    else:
-        reset = "zero-delayed" if mechanism == "zero" and delayed_zero else mechanism
     beta, scale = layer.beta.clamp(0, 1), torch.ones(())
     if isinstance(layer, snntorch.Lapicque):
         beta, scale = _lapicque(name, layer)
@@ -107,7 +109,7 @@ def map_neuron(name: str, layer: Any, shape: tuple[int, ...]) -> Mapped:
     arrays = {field: spread(f"{name}.{field}", tensor, shape) for field, tensor in parameters.items()}
     factor = torch.as_tensor(layer.graded_spikes_factor)
     return Mapped(
-        Lif(reset=reset, **arrays),
+        Lif(reset=reset_of(name, layer), **arrays),
         spread(f"{name}.R", scale, shape),
         spread(f"{name}.graded_spikes_factor", factor, shape),
     )

@@ -32,10 +32,9 @@ from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
 from aspen_hardware.c.export import to_c
 from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.compiling.checking import suit
 from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
 from aspen_hardware.compiling.deployment import COLUMNS, Deployment, deployment_on
-from aspen_hardware.placing.resets import told
-from aspen_hardware.placing.rules import examine
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
 """What a deployment is written as, and the suffix that says so."""
@@ -206,25 +205,23 @@ def check_command(
         )
     file = NetworkFile(network)
     trained = file.network
-    examined = examine(trained, target)
-    findings = examined.findings
-    errors = sum(finding.level == "error" for finding in findings)
+    suited = suit(trained, target, file.dial)
     report = None
-    if given and not errors:
+    if given and not suited.errors:
         spikes = read_input(file, source, values_path)
         labels = None if labels_path is None else load_spikes(labels_path)
-        deployment = None if trained.is_integer else compile(trained, target, profile=file.dial)
+        deployment = None if trained.is_integer else suited.deployment or compile(trained, target, profile=file.dial)
         report = parity(None, trained, deployment, spikes, labels, lava=lava)
     if as_json:
-        listed = [{"level": f.level, "where": f.where, "message": f.message} for f in findings]
+        listed = [{"level": f.level, "where": f.where, "message": f.message} for f in suited.findings]
         click.echo(json.dumps({"findings": listed, "parity": report and report.to_dict()}))
     else:
-        for finding in findings:
+        for finding in suited.findings:
             click.echo(f"{finding.level}: {finding.message}")
-        click.echo(f"{network} on {target.name}: {'does not fit' if errors else 'fits'}")
-        if not errors:
-            click.echo("\n".join([str(examined.placement), *told(trained, target)]))
+        click.echo(f"{network} on {target.name}: {'does not fit' if suited.errors else 'fits'}")
+        if not suited.errors:
+            click.echo("\n".join([str(suited.placement), *(words for _, words in suited.costs)]))
         if report is not None:
             click.echo(f"\n{report}")
-    if errors:
+    if suited.errors:
         raise click.exceptions.Exit(1)

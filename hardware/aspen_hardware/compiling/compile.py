@@ -96,10 +96,7 @@ def compile(
         threshold_groups = as_integer("threshold_groups", threshold_groups, 1, remedy="give e.g. 8")
     description = target if isinstance(target, Chip) else chip(target)
     if description.energy_only:
-        raise ChipError(
-            f"{description.name}: found a chip for energies only ({description.energy_only}), allowed are chips with "
-            f"number formats such as loihi1; run the network on one of these, and price its counts on this one"
-        )
+        raise ChipError(no_integers(description))
     trained, network = network, biased_by_spikes(hosted(network, description))
     warnings = enforce_design(network, description)
     if network.is_integer:
@@ -116,10 +113,18 @@ def compile(
         profile.check(network)
         max_threshold_scale = max(max_threshold_scale, profile.largest_factor)
         classes = {name: dial_classes(network, profile, name) for name in network.order}
-    resets = {p.name: reset_on(p.neuron, description) for p in network.populations if p.neuron is not None}
+    resets = {p.name: reset_on(p.neuron.reset, description) for p in network.populations if p.neuron is not None}
     peak = _host_peak(trained, network.input, calibration, netx)
     options = Options(max_threshold_scale, netx, threshold_groups, classes, resets, peak)
     return _compile(_graded(network), description, options, calibration, warnings)
+
+
+def no_integers(chip: Chip) -> str:
+    """What is wrong with compiling to a chip for energies only."""
+    return (
+        f"{chip.name}: found a chip for energies only ({chip.energy_only}), allowed are chips with number formats such "
+        f"as loihi1; run the network on one of these, and price its counts on this one"
+    )
 
 
 def _check_driven(network: Network) -> None:

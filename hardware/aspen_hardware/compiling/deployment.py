@@ -17,6 +17,7 @@ from aspen.network.network import Network, Population
 from aspen.storage.container import MALFORMED
 from aspen.storage.file import AspenFile, Parts, Section
 from aspen_hardware.placing.placement import Placement
+from aspen_hardware.placing.resets import by_synapse
 
 COLUMNS = {
     "exponent": "of the incoming weights: a power of two",
@@ -121,13 +122,11 @@ def _row(name: str, r: Rounding) -> tuple[str, ...]:
 
 def _by_synapse(name: str, neurons: int, entry: Rounding) -> str:
     """What the reset of a population by synapses costs and does, in words."""
-    added = neurons * (entry.compartments - 1)
-    compartments = f" and {added} compartments" if added else ""
     kept = entry.kept_subtracting
     exact = "" if kept is None else f"; {kept:.2%} of the sample's spikes would be kept if the chip subtracted"
     return (
-        f"{name}: subtract-delayed by a synapse of each neuron onto itself: {neurons} synapses{compartments} more, an "
-        f"operation for each spike; it subtracts the threshold within {entry.reset_error:.2%}, and turns with it{exact}"
+        f"{by_synapse(name, neurons, entry.compartments)}; it subtracts the threshold within {entry.reset_error:.2%}, "
+        f"and turns with it{exact}"
     )
 
 
@@ -176,12 +175,16 @@ class Deployment(Tabled, Rebuilt):
         yield f"Compiled for {self.chip}; rounding, largest errors:"
         yield Table(("population", *COLUMNS), [_row(name, entry) for name, entry in self.rounding.items()])
         yield from (f"{name}: {r.calibration}" for name, r in self.rounding.items() if r.calibration)
-        for name, entry in self.rounding.items():
-            if entry.reset_error is not None:
-                yield _by_synapse(name, self.network[name].size, entry)
-        if self.network.input.host is not None:
-            yield _by_host(self.network.input, self.rounding)
+        yield from (words for _, words in self.costs)
         yield from self.warnings
+
+    @property
+    def costs(self) -> list[tuple[str, str]]:
+        """What runs beside neurons and synapses of the trained network: population, and words that begin with it."""
+        given = self.network.input
+        reset = [(name, entry) for name, entry in self.rounding.items() if entry.reset_error is not None]
+        found = [(name, _by_synapse(name, self.network[name].size, entry)) for name, entry in reset]
+        return found if given.host is None else [*found, (given.name, _by_host(given, self.rounding))]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the weights, as plain values that JSON can hold."""

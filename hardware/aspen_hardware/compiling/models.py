@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,29 +11,35 @@ from torch import Tensor, nn
 
 from aspen._base.checks import shown
 from aspen._base.tables import Table, Tabled
-from aspen.errors import ChipError, InputError, ModelError
+from aspen.errors import InputError, ModelError
+from aspen.exporting.neurons import check_neuron, reset_of
 from aspen.exporting.problems import export_problems
 from aspen.fused.module import fuse
 from aspen.models.copying import copy_of
 from aspen.models.layers import population_name, spiking_layers
 from aspen.models.probing import FIND, find_form
 from aspen.network.network import Network
+from aspen.network.neurons import BY_SYNAPSE
 from aspen.thresholds.perturbation import perturb_thresholds
 from aspen_hardware.chips.description import Chip, chip
-from aspen_hardware.compiling.compile import compile
-from aspen_hardware.placing.rules import check
+from aspen_hardware.compiling.checking import suit
+from aspen_hardware.compiling.compile import no_integers
+from aspen_hardware.placing.resets import reset_on
+from aspen_hardware.placing.rules import reset_refused
 
 WHOLE = "the model"
+BEFORE_CHIPS = ("perturb", "fuse", "export")
+UNKNOWN = "?"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that does not go.
+    """One thing that does not go, or that costs something.
 
     Args:
         way: ``perturb``, ``fuse``, ``export`` or a chip's name.
         where: a module's name, a population's or connection's, or :data:`WHOLE`.
-        message: what, found, allowed, remedy.
+        message: what, found, allowed, remedy; or what it costs.
     """
 
     way: str
@@ -43,6 +50,10 @@ class Problem:
     def mend(self) -> str:
         """What to do: the end of the message."""
         return self.message.rpartition("; ")[2]
+
+
+_Said = tuple[list[Problem], list[Problem]]
+"""What keeps a model off a chip, and what it costs there."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +70,12 @@ class ModelReport(Tabled):
 
     Args:
         form: how the model takes its input, in words; empty where it could not be found.
-        ways: ``perturb``, ``fuse``, ``export`` and the chips; a chip is ``?`` for a model that cannot be exported.
+        ways: ``perturb``, ``fuse``, ``export`` and the chips. In the table a chip says ``costs`` of a layer that takes
+            more there than its neurons and synapses, ``?`` of what it cannot tell before the model is exported, and
+            ``-`` where it takes no model.
         layers: modules that are spoken of, in the model's order.
         problems: in this order.
+        costs: what the chips take beside, in their order.
         network: what was exported, or None.
     """
 
@@ -69,6 +83,7 @@ class ModelReport(Tabled):
     ways: Sequence[str]
     layers: Sequence[str]
     problems: Sequence[Problem]
+    costs: Sequence[Problem]
     network: Network | None
 
     @property
@@ -80,21 +95,30 @@ class ModelReport(Tabled):
         yield self.form or "its input could not be read"
         rows = [(name, *(self._says(name, way) for way in self.ways)) for name in self._rows]
         yield Table(("layer", *self.ways), rows)
-        yield from (f"{problem.way}: {problem.message}" for problem in self.problems)
+        for each in (*self.problems, *self.costs):
+            yield each.message if each.message.startswith(f"{each.way}: ") else f"{each.way}: {each.message}"
+        unsaid = [way for way in self.ways if any(self._says(name, way) == UNKNOWN for name in self._rows)]
+        if unsaid:
+            yield f"{UNKNOWN}: {', '.join(unsaid)} can tell once the model is exported; mend that first"
 
     @property
     def _rows(self) -> list[str]:
-        return list(dict.fromkeys([*self.layers, *(problem.where for problem in self.problems)]))
+        return list(dict.fromkeys([*self.layers, *(each.where for each in (*self.problems, *self.costs))]))
 
     def _says(self, layer: str, way: str) -> str:
-        if any((problem.way, problem.where) == (way, layer) for problem in self.problems):
-            return "no"
-        return "?" if self.network is None and way not in ("perturb", "fuse", "export") else "ok"
+        for found, word in ((self.problems, "no"), (self.costs, "costs")):
+            if any((each.way, each.where) == (way, layer) for each in found):
+                return word
+        if self.network is not None or way in BEFORE_CHIPS:
+            return "ok"
+        return "-" if any((each.way, each.where) == (way, WHOLE) for each in self.problems) else UNKNOWN
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         found = [{"way": p.way, "where": p.where, "message": p.message, "mend": p.mend} for p in self.problems]
-        return {"form": self.form, "ways": list(self.ways), "layers": list(self.layers), "problems": found}
+        costs = [{"way": cost.way, "where": cost.where, "message": cost.message} for cost in self.costs]
+        listed = {"ways": list(self.ways), "layers": list(self.layers)}
+        return {"form": self.form, **listed, "problems": found, "costs": costs}
 
 
 def check_model(
@@ -130,10 +154,14 @@ def check_model(
     problems = [*_perturbed(model), *_fused(model, sample, arguments)]
     for name, message in refused.items():
         problems.append(Problem("export", population_name(name) if name else WHOLE, message))
-    if network is not None:
-        problems += [problem for one in chips for problem in _compiled(network, sample, one)]
-    ways = ("perturb", "fuse", "export", *(one.name for one in chips))
-    return ModelReport(_form(model, sample, time_axis, arguments), ways, _layers(model, network), problems, network)
+    costs: list[Problem] = []
+    for one in chips:
+        there = _on_chip(model, network, sample, one)
+        problems += there[0]
+        costs += there[1]
+    ways = (*BEFORE_CHIPS, *(one.name for one in chips))
+    form = _form(model, sample, time_axis, arguments)
+    return ModelReport(form, ways, _layers(model, network), problems, costs, network)
 
 
 def _described(one: Chip | str) -> Chip:
@@ -173,17 +201,45 @@ def _fused(model: nn.Module, sample: Tensor, arguments: Mapping[str, Any] | None
     return []
 
 
-def _compiled(network: Network, sample: Tensor, on: Chip) -> list[Problem]:
+def _on_chip(model: nn.Module, network: Network | None, sample: Tensor, on: Chip) -> _Said:
+    if on.energy_only:
+        return [Problem(on.name, WHOLE, no_integers(on))], []
+    return _resets(model, on) if network is None else _compiled(network, sample, on)
+
+
+def _compiled(network: Network, sample: Tensor, on: Chip) -> _Said:
     if network.input.is_analog:
         network = network.with_input_peak(float(sample.abs().max()))
+    suited = suit(network, on)
+    known = {*network.names, *(connection.name for connection in network.connections)}
+    problems = [Problem(on.name, e.where if e.where in known else WHOLE, e.message) for e in suited.errors]
+    return problems, [] if problems else [Problem(on.name, where, words) for where, words in suited.costs]
+
+
+def _resets(model: nn.Module, on: Chip) -> _Said:
+    """What neurons alone tell, as the model cannot be exported: how they reset."""
+    problems, costs = [], []
+    for name, trained in _neuron_resets(model):
+        reset = reset_on(trained, on)
+        problems += [Problem(on.name, name, found.message) for found in reset_refused(name, reset, on)]
+        if reset == BY_SYNAPSE:
+            words = (
+                f"{name}: a synapse of each neuron onto itself subtracts its threshold; what it takes shows on export"
+            )
+            costs.append(Problem(on.name, name, words))
+    return problems, costs
+
+
+def _neuron_resets(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Population and reset of each layer of neurons that can be exported."""
     try:
-        compile(network, on)
-    except ChipError as error:
-        found = [finding for finding in check(network, on) if finding.level == "error"]
-        told = [Problem(on.name, finding.where, finding.message) for finding in found]
-        where = str(error).split(":")[0]
-        return told or [Problem(on.name, where if where in network else WHOLE, str(error))]
-    return []
+        layers = spiking_layers(model)
+    except ModelError:
+        return
+    for name, layer in layers.items():
+        with suppress(ModelError):
+            check_neuron(name, layer)
+            yield population_name(name), reset_of(name, layer)
 
 
 def _where(model: nn.Module, message: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from aspen.network.network import Network
@@ -12,11 +11,10 @@ from aspen_hardware.chips.description import Chip
 DELAYED = "subtract-delayed"
 
 
-def reset_on(neuron: Neuron, chip: Chip) -> str:
-    """The neuron's reset or, where the chip lacks ``subtract-delayed``, the same one by a synapse."""
+def reset_on(reset: str, chip: Chip) -> str:
+    """A neuron's reset or, where the chip lacks ``subtract-delayed``, the same one by a synapse."""
     resets = chip.formats.resets
-    by_synapse = neuron.reset == DELAYED and DELAYED not in resets and BY_SYNAPSE in resets
-    return BY_SYNAPSE if by_synapse else neuron.reset
+    return BY_SYNAPSE if reset == DELAYED and DELAYED not in resets and BY_SYNAPSE in resets else reset
 
 
 def with_resets_of(network: Network, chip: Chip) -> Network:
@@ -24,7 +22,7 @@ def with_resets_of(network: Network, chip: Chip) -> Network:
     if network.is_integer:
         return network
     populations = tuple(
-        p if p.neuron is None else replace(p, neuron=replace(p.neuron, reset=reset_on(p.neuron, chip)))
+        p if p.neuron is None else replace(p, neuron=replace(p.neuron, reset=reset_on(p.neuron.reset, chip)))
         for p in network.populations
     )
     return replace(network, populations=populations)
@@ -59,13 +57,29 @@ def compartments_of(network: Network, chip: Chip) -> dict[str, int]:
     return {name: compartments(neuron, chip) for name, neuron in neurons.items() if neuron is not None}
 
 
-def told(network: Network, chip: Chip) -> Iterator[str]:
-    """Which populations synapses will reset or do reset on the chip, and what that takes; a line for each."""
+def by_synapse(name: str, neurons: int, each: int) -> str:
+    """What resets by synapses take, in words.
+
+    Args:
+        name: of the population.
+        neurons: in it.
+        each: compartments that each of them takes.
+    """
+    added = neurons * (each - 1)
+    compartments = f" and {added} compartments" if added else ""
+    return (
+        f"{name}: subtract-delayed by a synapse of each neuron onto itself: {neurons} synapses{compartments} more, an "
+        f"operation for each spike"
+    )
+
+
+def told(network: Network, chip: Chip) -> list[tuple[str, str]]:
+    """Populations that synapses will reset or do reset on the chip, and what that takes, in words."""
     on_chip = with_resets_of(network, chip)
-    for name, each in compartments_of(on_chip, chip).items():
-        neuron = on_chip[name].neuron
-        if neuron is not None and neuron.reset == BY_SYNAPSE:
-            yield f"{name}: subtract-delayed by a synapse of each neuron onto itself, and {each} compartments for each"
+    neurons = {population.name: population.neuron for population in on_chip.populations}
+    taken = compartments_of(on_chip, chip)
+    reset = [name for name, neuron in neurons.items() if neuron is not None and neuron.reset == BY_SYNAPSE]
+    return [(name, by_synapse(name, on_chip[name].size, taken[name])) for name in reset]
 
 
 def _fires(neuron: Neuron) -> bool:

@@ -21,13 +21,14 @@ from aspen_hardware.chips.description import Chip
 from aspen_hardware.placing.cores import Core, thresholds_of
 from aspen_hardware.placing.hosting import carries, hosted
 from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
-from aspen_hardware.placing.resets import with_resets_of
+from aspen_hardware.placing.resets import DELAYED, reset_on, with_resets_of
 from aspen_hardware.placing.steady import biased_by_spikes
 
 CLOSE = 0.8
 """Fraction of a limit above which a warning is given."""
 FAR = 2
 """So many times a chip's cores are far too many."""
+_IN_SNNTORCH = {"zero": "'zero'", DELAYED: "'subtract' and the default reset_delay"}
 NO_NEWS = ("cores", "threshold_configurations_per_core")
 """Limits that a single population may use up."""
 
@@ -71,7 +72,9 @@ class Examined:
 def check(network: Network, chip: Chip) -> list[Finding]:
     """Everything that keeps ``network`` off ``chip``, or comes close: errors first, then warnings.
 
-    A network that is far too large is not placed: its synapses need not be written out one by one for that.
+    A network that is far too large is not placed: its synapses need not be written out one by one for that. Thresholds
+    and synapses count as they are: of those in floating point some are the same, or zero, once :func:`compile` rounded
+    them, and what ``compile`` makes is checked by it.
 
     >>> import numpy as np
     >>> from aspen import Dense, Lif, Network, Population
@@ -164,14 +167,21 @@ def _warning(where: str, text: str) -> Finding:
 def reset_supported(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
     """Each population resets in a way that the chip has, or by a synapse where it lacks ``subtract-delayed``."""
     for population in network.populations:
-        neuron, resets = population.neuron, chip.formats.resets
-        if neuron is not None and neuron.reset not in resets:
-            yield _error(
-                population.name,
-                f"found reset {neuron.reset!r}, {chip.name} allows {', '.join(resets)}; "
-                f"train with the reset that you deploy, in snnTorch reset_mechanism='zero' or 'subtract' and the "
-                f"default reset_delay",
-            )
+        if population.neuron is not None:
+            yield from reset_refused(population.name, population.neuron.reset, chip)
+
+
+def reset_refused(name: str, reset: str, chip: Chip) -> Iterator[Finding]:
+    """What a chip says of the reset of a population, as it would be there: nothing where it has it."""
+    resets = chip.formats.resets
+    if reset in resets:
+        return
+    known = [words for known, words in _IN_SNNTORCH.items() if reset_on(known, chip) in resets]
+    remedy = f", in snnTorch reset_mechanism={' or '.join(known)}" if known else ""
+    yield _error(
+        name,
+        f"found reset {reset!r}, {chip.name} allows {', '.join(resets)}; train with the reset that you deploy{remedy}",
+    )
 
 
 def spikes_carry_the_input(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:

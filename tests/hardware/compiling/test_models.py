@@ -38,8 +38,38 @@ def test_every_layer_that_does_not_go_is_named_with_what_mends_it() -> None:
         ("layer3", "remove it: spikes are 0 or 1"),
     }
     rows = [row.split()[-2:] for row in str(report).splitlines()[2:5]]
-    assert rows == [["ok", "?"], ["ok", "?"], ["no", "?"]]
+    assert rows == [["ok", "costs"], ["ok", "costs"], ["no", "?"]]
     assert report.to_dict()["problems"][0]["way"] == "export"
+    assert "?: loihi1 can tell once the model is exported" in str(report)
+
+
+def test_what_a_chip_takes_beside_the_neurons_is_told() -> None:
+    model = nn.Sequential(nn.Linear(6, 5), snn.Leaky(0.9, init_hidden=True), nn.Linear(5, 3), snn.Synaptic(0.9, 0.8))
+    model[3].init_hidden = True
+    report = check_model(model, spikes(6).float(), ("loihi1", "loihi2"))
+    assert report.ok
+    assert [row.split()[-2:] for row in str(report).splitlines()[2:4]] == [["costs", "ok"]] * 2
+    first, second = report.costs
+    assert (first.way, first.where, second.where) == ("loihi1", "layer1", "layer3")
+    assert "5 synapses and 5 compartments more" in first.message
+    assert "3 synapses and 6 compartments more" in second.message  # a third compartment keeps the current
+    assert str(report).splitlines()[4] == f"loihi1: {first.message}"
+    assert report.to_dict()["costs"][0]["where"] == "layer1"
+
+
+def test_resets_are_told_of_a_model_that_cannot_be_exported() -> None:
+    model = nn.Sequential(
+        nn.Linear(6, 5), snn.Leaky(0.9, init_hidden=True, reset_delay=False), nn.ReLU(), nn.Linear(5, 4),
+        snn.Leaky(0.9, init_hidden=True), nn.Linear(4, 3),
+        snn.Leaky(0.9, init_hidden=True, reset_mechanism="zero"),
+    )  # fmt: skip
+    report = check_model(model, spikes(6).float(), ("loihi1", "odin"))
+    found = {(p.way, p.where): p.mend for p in report.problems}
+    assert "reset_mechanism='zero' or 'subtract' and the default" in found["loihi1", "layer1"]
+    assert [cost.where for cost in report.costs] == ["layer4"]
+    cells = {row.split()[0]: row.split()[-2:] for row in str(report).splitlines()[2:6]}
+    assert cells == {"layer1": ["no", "-"], "layer4": ["costs", "-"], "layer6": ["?", "-"], "layer2": ["?", "-"]}
+    assert "\nodin: found a chip for energies only" in str(report)
 
 
 def test_neurons_chips_and_models_that_do_not_go() -> None:
