@@ -42,6 +42,11 @@ def knob_at(profile: DialProfile, setting: int) -> float:
     return profile.low + (profile.high - profile.low) * setting / (SETTINGS - 1)
 
 
+def knobs_of(profile: DialProfile) -> Array:
+    """(65536,) float64: :func:`knob_at` of every setting."""
+    return profile.low + (profile.high - profile.low) * np.arange(SETTINGS) / (SETTINGS - 1)
+
+
 def scale_range(network: Network) -> tuple[int, int]:
     """Lowest and highest setting of the threshold scale at which every threshold is from 1 to the largest that its
     neurons may have."""
@@ -168,8 +173,7 @@ def _corrections(
 ) -> Iterator[tuple[int, int, int]]:
     """Where the program's arithmetic and the engines' differ, for the neurons of one factor (others have 0)."""
     neuron = _neuron(network, name)
-    knobs = profile.low + (profile.high - profile.low) * np.arange(SETTINGS) / (SETTINGS - 1)
-    exact, (fractions, shifts) = np.exp(pair[0] + knobs * pair[1]), factor.fractions()
+    exact, (fractions, shifts) = np.exp(pair[0] + knobs_of(profile) * pair[1]), factor.fractions()
     for mantissa in np.unique(mantissas[mantissas > 0]):
         wanted = neuron.rounded(mantissa * exact)
         if wanted.min() < 1 or wanted.max() > neuron.largest_threshold:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aspen._base.checks import shown
+from aspen.calibration.early import EarlyStop
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.storage.folders import write_folder
@@ -14,8 +15,9 @@ from aspen_hardware.compiling.deployment import Deployment
 
 
 def to_c(
-    deployment: Deployment, folder: str | Path, prefix: str = "network", *, profile: DialProfile | None = None
-) -> Program:
+    deployment: Deployment, folder: str | Path, prefix: str = "network", *, profile: DialProfile | None = None,
+    early: EarlyStop | None = None,
+) -> Program:  # fmt: skip
     """Write a deployment as a portable C program with a knob that turns while it runs.
 
     The program is C99 without allocation, floating point, or anything but ``<stdint.h>`` and ``<string.h>``, and gives
@@ -38,18 +40,20 @@ def to_c(
         prefix: what the names of its functions and files begin with, so that several fit into one program.
         profile: the dial that the program gets, ``PREFIX_set_knob``; without one it gets
             ``PREFIX_set_threshold_scale``.
+        early: when an inference may end early, as it was calibrated for this deployment (:attr:`CalibrationTable.early
+            <aspen.CalibrationTable>`): the program gets ``PREFIX_done``.
 
     Returns:
         The program, with the bytes of RAM and flash that it takes.
 
     Raises:
-        InputError: the network is in floating point; the prefix or the profile is not allowed; or the folder holds
-            something else or cannot be written.
+        InputError: the network is in floating point; the prefix, the profile or the early end is not allowed; or the
+            folder holds something else or cannot be written.
         ChipError: a population has more than 65,535 neurons, or a threshold leaves 17 bits on the dial.
     """
     if not isinstance(deployment, Deployment):
         raise InputError(f"to_c: found {shown(deployment)}, allowed is a deployment; compile the network first")
-    program = Program(deployment.network, profile, prefix)
+    program = Program(deployment.network, profile, prefix, early=early)
     write_folder(folder, {name: text.encode() for name, text in files(program).items()}, _is_ours)
     return program
 

@@ -25,10 +25,8 @@ extern "C" {
 #endif
 
 enum {
-    @p@_INPUTS = @inputs@,
-    @p@_OUTPUTS = @outputs@,
-    @p@_NEURONS = @neurons@@comma@ /* but for the input */
-@enum@};
+@numbers@
+};
 
 typedef @score@ @p@_score;
 
@@ -49,7 +47,7 @@ int @p@_winner(void);
 
 /* By how much the winner is ahead of the next; 0 where there is none. */
 @p@_score @p@_margin(void);
-
+@done@
 /* Input since the reset that was out of range: @refused@. */
 uint32_t @p@_refused(void);
 
@@ -86,6 +84,11 @@ void @p@_set_knob(uint16_t setting);
 SCALE = """/* Multiplies all hidden thresholds by q12/4096, between any two steps: 4096 leaves them as trained.
  * Below @p@_SCALE_LOW and above @p@_SCALE_HIGH a threshold would leave its range: a setting there counts as these. */
 void @p@_set_threshold_scale(uint16_t q12);
+"""
+DONE = """
+/* 1 where an inference may end: its answer is as sure as was calibrated for the knob of its first step, or it took all
+ * @p@_STEPS steps. */
+int @p@_done(void);
 """
 STEP_SPIKES = """/* One time step. `input` has @p@_INPUTS bytes, 0 where there is no spike. */
 void @p@_step(const uint8_t *input);
@@ -158,6 +161,7 @@ _CALLS = {
     "scores": "what the answer goes by",
     "winner": "the answer; -1 while nothing has reached the outputs",
     "margin": "by how much the answer is ahead",
+    "done": "1 where an inference may end: its answer is as sure as was calibrated, or it took all its steps",
     "refused": "how much of the input was out of range",
 }
 
@@ -165,13 +169,10 @@ _CALLS = {
 def header(program: Program) -> str:
     """The text of ``PREFIX.h``."""
     network, p = program.network, program.prefix
-    low, high = scale_range(network)
-    scale = f"    {p}_SCALE_LOW = {low},\n    {p}_SCALE_HIGH = {high} /* of settings; {UNIT} is 1 */\n"
-    profile = program.profile
+    profile, early = program.profile, program.early
     values = {
-        "p": p, "P": p.upper(), "inputs": network.input.size, "outputs": network[network.output].size,
-        "neurons": program.n_neurons, "enum": scale if profile is None else "",
-        "comma": "," * (profile is None), "score": program.score_type,
+        "p": p, "P": p.upper(), "numbers": _numbers(program),
+        "score": program.score_type, "done": "" if early is None else filled(DONE, {"p": p}),
         "readout": _READOUTS[network.readout], "none": NO_ANSWER, "most": program.largest_value,
         "populations": len(network.names), "names": ", ".join(network.names),
         "connections": len(network.connections), "routes": ", ".join(c.name for c in network.connections),
@@ -183,6 +184,21 @@ def header(program: Program) -> str:
     values["knob"] = filled(SCALE if profile is None else KNOB, values)
     values["step"] = filled(STEP_SPIKES if program.spikes_in else STEP_VALUES, values)
     return filled(HEADER, values)
+
+
+def _numbers(program: Program) -> str:
+    """The constants, the last one without a comma, as older compilers have it."""
+    network, found = program.network, [("INPUTS", program.network.input.size, "")]
+    found += [("OUTPUTS", network[network.output].size, ""), ("NEURONS", program.n_neurons, "but for the input")]
+    if program.profile is None:
+        low, high = scale_range(network)
+        found += [("SCALE_LOW", low, "of settings"), ("SCALE_HIGH", high, f"{UNIT} is 1")]
+    if program.early is not None:
+        found.append(("STEPS", program.early.steps, "of an inference"))
+    *others, last = [
+        f"    {program.prefix}_{name} = {value}@{about and f' /* {about} */'}" for name, value, about in found
+    ]
+    return "\n".join([*(line.replace("@", ",") for line in others), last.replace("@", "")])
 
 
 def _meaning(program: Program) -> str:
@@ -211,6 +227,7 @@ def readme(program: Program) -> str:
     p, network = program.prefix, program.network
     left_out = {"set_knob" if program.profile is None else "set_threshold_scale"}
     left_out |= set() if program.spikes_in else {"step_events"}
+    left_out |= {"done"} if program.early is None else set()
     rows = [f"| `{p}_{name}` | {text} |" for name, text in _CALLS.items() if name not in left_out]
     values = {
         "p": p, "ram": f"{program.ram:,}", "flash": f"{program.flash:,}", "operations": f"{network.n_synapses:,}",

@@ -23,6 +23,28 @@ void @p@_set_threshold_scale(uint16_t q12)
 @clamp@
 @body@
     state.dialled = 1;
+@kept@}
+"""
+HALVING = """
+/* The upper 64 bits of a product. */
+static uint64_t high_product(uint64_t a, uint64_t b)
+{
+    const uint64_t mask = 0xFFFFFFFFu;
+    const uint64_t middle = (a >> 32) * (b & mask) + (((a & mask) * (b & mask)) >> 32);
+    const uint64_t other = (a & mask) * (b >> 32) + (middle & mask);
+    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
+}
+
+/* value * 2**-y, where y is below 1 and given in units of 2**-64. */
+static uint64_t lowered(uint64_t value, uint64_t y)
+{
+    const uint64_t small = high_product(y & 0xFFFFFFFFFFu, @ln2@ull);
+    for (uint32_t i = 0; i < @bits@u; i++) {
+        if (y >> (63u - i) & 1u) {
+            value = high_product(value, halving[i]);
+        }
+    }
+    return value - high_product(value, small) + high_product(value, high_product(small, small) >> 1);
 }
 """
 DIAL = """
@@ -33,15 +55,6 @@ struct factor {
     uint8_t shift, rising;
 };
 
-/* The upper 64 bits of a product. */
-static uint64_t high_product(uint64_t a, uint64_t b)
-{
-    const uint64_t mask = 0xFFFFFFFFu;
-    const uint64_t middle = (a >> 32) * (b & mask) + (((a & mask) * (b & mask)) >> 32);
-    const uint64_t other = (a & mask) * (b >> 32) + (middle & mask);
-    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
-}
-
 /* top * 2**-y for a setting, where y = slope * distance; the whole part of y is added to the shift. */
 static uint64_t factor_at(const struct factor *factor, uint32_t setting, uint32_t *shift)
 {
@@ -49,15 +62,8 @@ static uint64_t factor_at(const struct factor *factor, uint32_t setting, uint32_
     const uint64_t low = (factor->slope & 0xFFFFFFFFu) * distance;
     const uint64_t high = (factor->slope >> 32) * distance + (low >> 32);
     const uint64_t rest = (high & 0x3FFFFFFFFFFu) << 22 | (low & 0xFFFFFFFFu) >> 10; /* of y, in units of 2**-64 */
-    const uint64_t small = high_product(rest & 0xFFFFFFFFFFu, @ln2@ull);
-    uint64_t value = factor->top;
-    for (uint32_t i = 0; i < @bits@u; i++) {
-        if (rest >> (63u - i) & 1u) {
-            value = high_product(value, halving[i]);
-        }
-    }
     *shift = factor->shift + (uint32_t)(high >> 42);
-    return value - high_product(value, small) + high_product(value, high_product(small, small) >> 1);
+    return lowered(factor->top, rest);
 }
 
 /* A threshold times a factor, rounded to the nearest integer of the chip. */
@@ -88,8 +94,23 @@ void @p@_set_knob(uint16_t setting)
 {
 @body@
     state.dialled = 1;
-}
+@kept@}
 """
+
+
+def halving_code() -> str:
+    """Powers of two with exponents that are fractions, for :data:`halving_table`."""
+    return filled(HALVING, {"ln2": LN2, "bits": len(POWERS)})
+
+
+def halving_table() -> Table:
+    """What :func:`halving_code` multiplies."""
+    return Table("uint64_t", "halving", np.array(POWERS, np.uint64), "2**-(1/2), 2**-(1/4), ... times 2**64")
+
+
+def _kept(setting: str, early: bool) -> str:
+    """Notes where the knob stands, where that decides when an inference may end."""
+    return f"    state.setting = {setting};\n" if early else ""
 
 
 def _as_trained(neurons: Neurons, value: str) -> str:
@@ -102,13 +123,17 @@ def _as_trained(neurons: Neurons, value: str) -> str:
     )
 
 
-def scale_code(prefix: str, populations: Sequence[Neurons], turned: Sequence[str], limits: tuple[int, int]) -> str:
-    """The threshold scale: what it sets, for the populations in ``turned``; others stay as trained."""
+def scale_code(
+    prefix: str, populations: Sequence[Neurons], turned: Sequence[str], limits: tuple[int, int], early: bool
+) -> str:
+    """The threshold scale: what it sets, for the populations in ``turned``; others stay as trained. ``early``: whether
+    it is noted where the knob stands."""
     body = "\n".join(
         _as_trained(each, "scaled(MANTISSA, scale)" if each.population.name in turned else "(int32_t)(MANTISSA * 64u)")
         for each in populations
     )
-    values = {"p": prefix, "body": body, "clamp": _clamp(prefix, limits) if turned else "    (void)q12;"}
+    clamp = _clamp(prefix, limits) if turned else "    const uint32_t scale = q12;" if early else "    (void)q12;"
+    values = {"p": prefix, "body": body, "clamp": clamp, "kept": _kept("(uint16_t)scale", early)}
     return filled(SCALED + SET_SCALE if turned else SET_SCALE, values)
 
 
@@ -122,7 +147,7 @@ def _clamp(prefix: str, limits: tuple[int, int]) -> str:
 
 def dial_tables(dials: Sequence[Dialled], names: dict[str, str]) -> list[Table]:
     """The tables of a learned dial, but for its factors."""
-    found = [Table("uint64_t", "halving", np.array(POWERS, np.uint64), "2**-(1/2), 2**-(1/4), ... times 2**64")]
+    found = []
     for dial in dials:
         name = names[dial.name]
         if len(dial.factors) > 1:
@@ -144,10 +169,10 @@ def factors_size(dials: Sequence[Dialled]) -> int:
     return sum(24 * len(dial.factors) for dial in dials)
 
 
-def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Dialled]) -> str:
-    """A learned dial: its factors, and the function that sets every threshold."""
+def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Dialled], early: bool) -> str:
+    """A learned dial: its factors, and the function that sets every threshold. ``early``: see :func:`scale_code`."""
     by_name = {dial.name: dial for dial in dials}
-    parts = [filled(DIAL, {"ln2": LN2, "bits": len(POWERS)})]
+    parts = [DIAL]
     parts += [
         _population(each, by_name[each.population.name]) for each in populations if each.population.name in by_name
     ]
@@ -157,7 +182,7 @@ def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Diall
         else _as_trained(each, "(int32_t)(MANTISSA * 64u)")
         for each in populations
     ]
-    return "".join([*parts, filled(SET_KNOB, {"p": prefix, "body": "\n".join(lines)})])
+    return "".join([*parts, filled(SET_KNOB, {"p": prefix, "body": "\n".join(lines), "kept": _kept("setting", early)})])
 
 
 def _population(neurons: Neurons, dial: Dialled) -> str:

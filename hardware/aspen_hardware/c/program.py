@@ -8,6 +8,7 @@ from functools import cached_property
 
 from aspen._base.checks import shown
 from aspen._version import __version__
+from aspen.calibration.early import EarlyStop
 from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError, InputError
 from aspen.network.connection import Connection
@@ -16,7 +17,8 @@ from aspen.network.neurons import FixedLif
 from aspen.network.reset import ResetSynapse
 from aspen_hardware.c.connections import CONV_SHAPE, Source, Stored
 from aspen_hardware.c.dial import Dialled, dialled, scale_range
-from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, scale_code
+from aspen_hardware.c.early import check_early, early_code, early_tables
+from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, halving_code, halving_table, scale_code
 from aspen_hardware.c.neurons import HELPERS, Neurons, history
 from aspen_hardware.c.ranges import bounds, largest_value
 from aspen_hardware.c.steps import answer_code, gather_code, step_code
@@ -35,9 +37,10 @@ class Program:
         profile: its dial, if it has one.
         prefix: what the names of its functions begin with.
         tables_only: keep a threshold in RAM for each neuron, where one for a population would do.
+        early: when an inference may end early, if that was calibrated.
 
     Raises:
-        InputError: the network is in floating point, or the prefix or the profile is not allowed.
+        InputError: the network is in floating point, or the prefix, the profile or the early end is not allowed.
         ChipError: a population is too large, or a threshold leaves 17 bits on the dial.
     """
 
@@ -45,6 +48,7 @@ class Program:
     profile: DialProfile | None = None
     prefix: str = "network"
     tables_only: bool = False
+    early: EarlyStop | None = None
 
     def __post_init__(self) -> None:
         check_prefix(self.prefix)
@@ -58,6 +62,7 @@ class Program:
                 f"profile: found {shown(self.profile)}, allowed is a DialProfile; from a file give "
                 f"aspen.load_profile(path)"
             )
+        check_early(self.early, self.network)
         for population in self.network.populations:
             if population.size > MOST_NEURONS:
                 raise ChipError(
@@ -182,7 +187,17 @@ class Program:
         found += [Field("uint32_t", "refused", (), "input that was out of range"),
                   Field("uint8_t", "dialled", (), "whether the thresholds were set"),
                   Field("uint8_t", "begun", (), "whether there was a step since the reset")]  # fmt: skip
-        return widest_first(found)
+        return widest_first(found + self._early_fields)
+
+    @property
+    def _early_fields(self) -> list[Field]:
+        if self.early is None:
+            return []
+        return [
+            Field("uint16_t", "taken", (), "steps since the reset, up to those of an inference"),
+            Field("uint16_t", "setting", (), "of the knob"),
+            Field("uint16_t", "began_at", (), "the setting in the first step since the reset"),
+        ]
 
     def _input_fields(self, name: str, n: int) -> list[Field]:
         depth = self._depth(self.network.input.name)
@@ -210,7 +225,14 @@ class Program:
         """Everything in flash but the code and the dial's factors."""
         found = [table for each in self.populations for table in each.tables]
         found += [table for stored in self.connections for table in stored.tables]
+        found += [halving_table()] if self._halves else []
+        found += [] if self.early is None else early_tables(self.early, self.network, self.profile)
         return found + (dial_tables(self.dials, self.names) if self.dials else [])
+
+    @property
+    def _halves(self) -> bool:
+        """Whether anything is multiplied by powers of two whose exponents are fractions."""
+        return self.profile is not None or self.early is not None
 
     @property
     def ram(self) -> int:
@@ -256,14 +278,18 @@ class Program:
         yield from (stored.loop() for stored in self.connections)
         yield gathered
         yield from (each.update(self.prefix) for each in self.populations)
+        yield halving_code() if self._halves else ""
         yield self._knob()
         yield step_code(self)
         yield answer_code(self)
+        if self.early is not None:
+            yield early_code(self.early, self.network, self.profile, self.prefix)
 
     def _knob(self) -> str:
+        early = self.early is not None
         if self.profile is not None:
-            return dial_code(self.prefix, self.populations, self.dials)
-        return scale_code(self.prefix, self.populations, self.network.dialled, scale_range(self.network))
+            return dial_code(self.prefix, self.populations, self.dials, early)
+        return scale_code(self.prefix, self.populations, self.network.dialled, scale_range(self.network), early)
 
     @property
     def first_setting(self) -> str:

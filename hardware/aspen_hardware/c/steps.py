@@ -36,12 +36,17 @@ static void advance(void)
     if (state.dialled == 0) {
         @first@;
     }
-@turns@@calls@
+@begins@@turns@@calls@
     state.begun = 1;
 #ifdef @p@_COUNTERS
     counters.steps++;
 #endif
 }
+"""
+BEGINS = """    if (state.begun == 0) {
+        state.began_at = state.setting;
+    }
+    state.taken = (uint16_t)(state.taken + (state.taken < @p@_STEPS));
 """
 SPIKES_IN = """
 /* Takes the last step's input away. */
@@ -208,6 +213,7 @@ def step_code(program: Program) -> str:
         "lines": _kept_over_reset(program),
         "turns": "".join(_turn(each.name, each.depth) for each in program.populations if each.depth),
         "calls": "\n".join(line for each in program.populations for line in _calls(program, each)),
+        "begins": "" if program.early is None else filled(BEGINS, {"p": program.prefix}),
     }
     given = program.network.input.name
     depth = max((c.connection.delay for c in program.connections if c.connection.source == given), default=0)
@@ -244,8 +250,8 @@ def _turn(name: str, depth: int) -> str:
 
 
 def _kept_over_reset(program: Program) -> str:
-    """Everything is cleared but the thresholds and whether they were set."""
-    kept = [f.name for f in program.fields if f.name.startswith("threshold_") or f.name == "dialled"]
+    """Everything is cleared but the thresholds, whether they were set, and the setting that they are of."""
+    kept = [f.name for f in program.fields if f.name.startswith("threshold_") or f.name in ("dialled", "setting")]
     lines = []
     for field in program.fields:
         if field.name not in kept:

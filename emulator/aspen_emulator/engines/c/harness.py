@@ -111,6 +111,11 @@ int main(void)
         case 'A':
             give_answer();
             break;
+#ifdef ENDS_EARLY
+        case 'D':
+            fputc(network_done(), stdout);
+            break;
+#endif
         default:
             exit(2);
         }
@@ -119,4 +124,5 @@ int main(void)
     return 0;
 }
 """
-"""Compiled with ``OUTPUT_AT``, ``INPUT_TYPE`` and ``TURN``, and ``TAKES_EVENTS`` where the input is spikes."""
+"""Compiled with ``OUTPUT_AT``, ``INPUT_TYPE`` and ``TURN``, ``TAKES_EVENTS`` where the input is spikes, and
+``ENDS_EARLY`` where the program says when an inference may end."""

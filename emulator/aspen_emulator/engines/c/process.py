@@ -57,6 +57,7 @@ class Process:
             f"-DINPUT_TYPE={'uint8_t' if program.spikes_in else 'int16_t'}",
         ]  # fmt: skip
         own += ["-DTAKES_EVENTS"] if program.spikes_in else []
+        own += ["-DENDS_EARLY"] if program.early is not None else []
         texts = files(program)
         sources = {name: texts[name] for name in ("network.c", "network.h")}
         executable = compiled({**sources, "harness.c": HARNESS}, [*own, *flags])
@@ -105,6 +106,11 @@ class Process:
         spikes = np.frombuffer(self._receive(4 * len(network.names)), np.uint32)
         operations = np.frombuffer(self._receive(4 * len(network.connections)), np.uint32)
         return Answer(winner, margin, refused, steps, scores, spikes, operations)
+
+    def done(self) -> bool:
+        """Whether the inference may end; for a program that has an early end."""
+        self._send(b"D")
+        return self._receive(1) == b"\1"
 
     def close(self) -> None:
         """End the process."""

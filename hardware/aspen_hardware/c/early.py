@@ -1,0 +1,162 @@
+"""Inferences that end early, in C: the calibrated doubt of :class:`aspen.calibration.early.EarlyStop` in integers.
+
+An inference ends where its doubt is below a level: where ``sum(exp(-gain * t**power * lead))`` over all outputs but the
+winner is below ``level / (1 - level)``. In powers of two: where ``sum(2**-(halvings(t, lead) - halvings(level)))`` is
+below 1. Halvings are counted in units of 2**-48 and shares in 63 bits, so the program decides as floating point does,
+but for doubts within about 1e-12 of the level; calibrated levels stand 1e-9 beside those that were seen.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.checks import shown
+from aspen.calibration.early import EarlyStop
+from aspen.dial.profile import DialProfile
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen_hardware.c.dial import SETTINGS, UNIT, knobs_of, scale_range
+from aspen_hardware.c.text import Table, filled
+
+NEVER = 2**63 - 1
+"""The level of a doubt of 0, which none is below."""
+ALWAYS = -(2**61)
+"""That of a doubt of 1, which each is below."""
+MOST_STEPS = 2**16 - 1
+_EXACT = Context(prec=60)
+_LN2 = _EXACT.ln(Decimal(2))
+
+DONE = """
+/* By how many halvings the share of an output that is `lead` behind is below the winner's, in units of 2**-48. */
+static int64_t halvings(uint64_t lead)
+{
+    const uint64_t gain = early_gain[@step@];
+    const uint32_t shift = early_shift[@step@];
+    const uint64_t high = high_product(lead, gain);
+    const uint64_t value = high << (64u - shift) | (lead * gain) >> shift;
+    return high >> shift != 0 || value >> 62 != 0 ? (int64_t)1 << 62 : (int64_t)value;
+}
+
+/* The same of what all others may have together, as the knob stood in the first step since the reset. */
+static int64_t allowed(void)
+{
+    uint32_t k = 0;
+    while (k + 1u < @levels@u && early_from[k + 1u] <= state.began_at) {
+        k++;
+    }
+    return early_level[k];
+}
+
+int @p@_done(void)
+{
+    const int winner = @p@_winner() < 0 ? 0 : @p@_winner();
+    const int64_t level = allowed();
+    uint64_t others = 0; /* their shares, in units of 2**-63 of what they may have */
+    if (state.taken == 0 || state.taken == @p@_STEPS) {
+        return state.taken != 0;
+    }
+@first@    for (int i = 0; i < @p@_OUTPUTS; i++) {
+        const int64_t over = halvings((uint64_t)((int64_t)state.scores[winner] - state.scores[i])) - level;
+        if (i == winner) {
+            continue;
+        }
+        if (over <= 0) {
+            return 0;
+        }
+        if (over >> 48 < 64) {
+            others += lowered((uint64_t)1 << 63, (uint64_t)over << 16) >> (over >> 48);
+        }
+        if (others >> 63 != 0) {
+            return 0;
+        }
+    }
+    return @alone@;
+}
+"""
+FIRST = """    if (halvings((uint64_t)@p@_margin()) <= level) {
+        return 0; /* the next one alone has too much */
+    }
+"""
+
+
+def check_early(early: object, network: Network) -> None:
+    """Raise InputError unless ``early`` is an early end for the answers of this network, or None."""
+    if early is None:
+        return
+    if not isinstance(early, EarlyStop):
+        raise InputError(
+            f"early: found {shown(early)}, allowed is an EarlyStop or None; take that of a table: "
+            f"aspen.load_table(path).early"
+        )
+    if early.readout != network.readout or early.steps > MOST_STEPS:
+        raise InputError(
+            f"early: found one for the read-out {early.readout} in {early.steps} steps, allowed are {network.readout} "
+            f"and {MOST_STEPS} steps at most; calibrate the network that is written"
+        )
+
+
+def early_tables(early: EarlyStop, network: Network, profile: DialProfile | None) -> list[Table]:
+    """Gain of each step, and the level of each setting of the knob."""
+    gains = [_scaled(gain) for gain in _gains(early)]
+    starts, levels = _levels(early, network, profile)
+    return [
+        Table("uint64_t", "early_gain", np.array([g for g, _ in gains], np.uint64),
+              "halvings of a share for each unit of the scores, after each step, times 2**(48 + shift)"),
+        Table("uint8_t", "early_shift", np.array([shift for _, shift in gains]), "the shifts"),
+        Table("uint16_t", "early_from", starts, "settings of the knob from which on each of the levels below holds"),
+        Table("int64_t", "early_level", levels, "halvings that all but the winner must be behind, times 2**48"),
+    ]  # fmt: skip
+
+
+def early_code(early: EarlyStop, network: Network, profile: DialProfile | None, prefix: str) -> str:
+    """The function that says whether an inference may end."""
+    outputs = network[network.output].size
+    values = {
+        "p": prefix,
+        "step": "0" if early.power == 0 else "state.taken - 1u",
+        "levels": len(_levels(early, network, profile)[0]),
+        "first": filled(FIRST, {"p": prefix}) if outputs > 1 else "",
+        "alone": "1" if outputs > 1 else "level != INT64_MAX",
+    }
+    return filled(DONE, values)
+
+
+def _gains(early: EarlyStop) -> list[Decimal]:
+    """Halvings for each unit of the scores, after each step; one for all steps where they are the same."""
+    if early.power == 0:
+        return [Decimal(early.gain) / _LN2]
+    times = np.arange(1, early.steps + 1)
+    return [Decimal(early.gain * float(time) ** early.power) / _LN2 for time in times]
+
+
+def _scaled(gain: Decimal) -> tuple[int, int]:
+    """A number as 64 bits, and by how much these are to be shifted to the right to give units of 2**-48."""
+    power = int((_EXACT.ln(gain) / _LN2).to_integral_value("ROUND_FLOOR"))
+    shift = min(max(63 - power - 48, 1), 63)
+    return min(int(gain * 2 ** (48 + shift) + Decimal("0.5")), 2**64 - 1), shift
+
+
+def _levels(early: EarlyStop, network: Network, profile: DialProfile | None) -> tuple[Array, Array]:
+    """Settings of the knob from which on another level holds, and these levels."""
+    if profile is None:
+        low, high = scale_range(network)
+        knobs = np.clip(np.arange(SETTINGS), low, high) / UNIT
+    else:
+        knobs = knobs_of(profile)
+    edges = [np.searchsorted(knobs, early.knobs, side) for side in ("left", "right")]
+    starts = np.unique(np.concatenate([[0], *edges]))
+    starts = starts[starts < SETTINGS]
+    levels = np.array([_level(early.level(float(knobs[start]))) for start in starts.tolist()], np.int64)
+    other = np.append(True, levels[1:] != levels[:-1])
+    return starts[other], levels[other]
+
+
+def _level(doubt: float) -> int:
+    """Halvings of what all but the winner may have together, where the winner has 1."""
+    if doubt in (0, 1):
+        return ALWAYS if doubt else NEVER
+    share = Decimal(doubt) / (1 - Decimal(doubt))
+    return int((-_EXACT.ln(share) / _LN2 * 2**48).to_integral_value())
