@@ -27,14 +27,14 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, OutputFolder, check_section
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.numbers import Number, Whole
+from aspen_emulator.cli.programs import write_program
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
-from aspen_hardware.c.export import to_c
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.checking import suit
 from aspen_hardware.compiling.compile import MAX_THRESHOLD_SCALE, compile
-from aspen_hardware.compiling.deployment import COLUMNS, Deployment, deployment_on
+from aspen_hardware.compiling.deployment import COLUMNS, Deployment, deployment_on, load_deployment, stored_chips
 
 FORMS = {"aspen": ".aspen", "netx": ".net"}
 """What a deployment is written as, and the suffix that says so."""
@@ -42,6 +42,8 @@ PROGRAM = "c"
 """The form that is a folder, with a C program."""
 MICROCONTROLLER = "cortex-m"
 """What a program is compiled for where nobody says otherwise."""
+_CHOICES = "max_threshold_scale", "sample", "calibrate_values", "input_peak", "input_bits", "threshold_groups"
+"""Parameters that change what is compiled."""
 on_chip = click.option("--chip", "target", type=ChipParameter(), default=DEFAULT_CHIP, show_default=True,
                        help="Chip name or file.")  # fmt: skip
 
@@ -74,7 +76,8 @@ class CompiledOutput(OutputFile):
               help="Write here instead of into NETWORK: .aspen, or .net for lava-dl's loader; for C a folder."
               )  # fmt: skip
 @click.option("--to", "form", type=OneOf([*FORMS, PROGRAM]), is_eager=True,
-              help="netx and c need --output; c is a program for a microcontroller, with the network's dial.  "
+              help="netx and c need --output; c is a program for a microcontroller, with the network's dial "
+                   "and early end.  "
                    "[default: what the suffix of --output says]")  # fmt: skip
 @click.option("--prefix", default="network", show_default=True, help="Of the names in a C program.")
 @json_option
@@ -105,7 +108,8 @@ def compile_command(
         check_section(network)
     trained = _with_range(read, input_peak, input_bits)
     shown = None if sample is calibrate_values else read_input(source, sample, calibrate_values)
-    deployment = compile(
+    kept = _kept(source, target) if form == PROGRAM else None
+    deployment = kept or compile(
         trained,
         target,
         max_threshold_scale=max_threshold_scale,
@@ -114,21 +118,22 @@ def compile_command(
         threshold_groups=threshold_groups,
         profile=source.dial,
     )
-    placement = deployment.placement
-    assert placement is not None  # as it was compiled just now
-    made: dict[str, int] = {}
+    written = None
     if form == PROGRAM and output is not None:
-        program = to_c(deployment, output, prefix, profile=source.dial)
-        stored, made = output, {"ram_bytes": program.ram, "flash_bytes": program.flash}
+        written = write_program(deployment, source, output, prefix)
+        stored = output
     else:
         stored = _store(trained, deployment, source, output, form)
     if as_json:
-        click.echo(json.dumps({**deployment.to_dict(), "placement": placement.to_dict(), **made}))
+        made = {} if written is None else written.to_dict()
+        placement = None if deployment.placement is None else deployment.placement.to_dict()
+        click.echo(json.dumps({**deployment.to_dict(), "placement": placement, **made}))
         return
     columns = "\n".join(f"  {name:<11}{words}" for name, words in COLUMNS.items())
-    click.echo(f"{deployment}\n{columns}\n\n{placement}\nStored in {stored}")
-    if made:
-        click.echo(f"{made['ram_bytes']} bytes of RAM, {made['flash_bytes']} bytes of flash for tables, and the code")
+    placed = f"the deployment for {target.name} in {network}" if kept else deployment.placement
+    click.echo(f"{deployment}\n{columns}\n\n{placed}\nStored in {stored}")
+    if written is not None:
+        click.echo(str(written))
 
 
 def _form(output: Path | None, asked: str | None) -> str:
@@ -141,6 +146,13 @@ def _form(output: Path | None, asked: str | None) -> str:
             f"{output}: found {output.suffix} with --to {asked}, allowed is {FORMS[asked]}; rename it"
         )
     return said
+
+
+def _kept(source: NetworkFile, target: Chip) -> Deployment | None:
+    """The deployment for this chip that is in the file, where no option asks for another one: what was calibrated."""
+    if not source.has_sections or target.name not in stored_chips(source.sections) or any(map(is_given, _CHOICES)):
+        return None
+    return load_deployment(source.sections, target.name)
 
 
 def _with_range(network: Network, peak: float | None, bits: int | None) -> Network:

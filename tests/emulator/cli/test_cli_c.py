@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aspen.calibration import CalibrationTable, EarlyStop, save_table
+from aspen.calibration.points import EarlyPoint, OperatingPoint
 from aspen.dial import DialProfile, save_profile
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.emulator.engines.c.programs import needs_compiler
@@ -47,6 +49,52 @@ def test_a_learned_dial_comes_along(aspen: Aspen, network: Path) -> None:
     text = (network.parent / "made" / "network.h").read_text()
     assert "network_set_knob(uint16_t setting);" in text
     assert "set_threshold_scale" not in text
+
+
+def table(chip: str, readout: str = "spikes") -> CalibrationTable:
+    """A table of a dial with an early end."""
+    early = EarlyStop(0.5, 0.0, (0.0, 1.0), (0.1, 0.05), readout, 9, 0.005)
+    points = tuple(
+        OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, None, None, 900)
+        for k, a, n in ((1.0, 0.9, 50), (0.0, 0.95, 90))
+    )
+    ended = tuple(EarlyPoint(point, 5.0) for point in points)
+    return CalibrationTable(chip, "profile", 9, None, "mine", 1, points, None, early, ended)
+
+
+def test_what_is_beside_the_network_comes_along_or_it_is_said_why_not(aspen: Aspen, network: Path) -> None:
+    folder = network.parent / "made"
+    arguments = ("compile", network, "--to", "c", "--output", folder)
+    assert "network_set_threshold_scale: no learned dial in the file" in aspen(*arguments)[1]
+    save_profile(DialProfile({"layer1": 0.7}), network)
+    out = aspen(*arguments)[1]
+    assert "network_set_knob: learned dial, 0 to 1" in out
+    assert f"none: none was calibrated; aspen calibrate {network} --chip cortex-m --dial --early" in out
+    save_table(table("loihi1"), network)
+    assert (
+        "none: the file has one for profile@loihi1, a program for cortex-m takes profile@cortex-m"
+        in aspen(*arguments)[1]
+    )
+    assert "network_done" not in (folder / "network.h").read_text()
+    save_table(table("cortex-m"), network)
+    assert "network_done: as calibrated, in 9 steps" in aspen(*arguments)[1]
+    assert "int network_done(void);" in (folder / "network.h").read_text()
+    assert json.loads(aspen(*arguments, "--json")[1])["early_end"] is True
+
+
+def test_the_deployment_in_the_file_is_what_is_written_unless_options_ask_for_another(
+    aspen: Aspen, network: Path
+) -> None:
+    folder = network.parent / "made"
+    aspen("compile", network, "--chip", "cortex-m", "--max-threshold-scale", 40)
+    arguments = ("compile", network, "--to", "c", "--output", folder)
+    code, out, _ = aspen(*arguments)
+    assert (code, "the deployment for cortex-m in" in out) == (0, True)
+    kept = (folder / "network.c").read_text()
+    assert "Compiled for cortex-m" in aspen(*arguments, "--max-threshold-scale", 2)[1]
+    assert (folder / "network.c").read_text() != kept
+    aspen(*arguments, "--max-threshold-scale", 40)
+    assert (folder / "network.c").read_text() == kept
 
 
 @pytest.mark.parametrize(
