@@ -22,6 +22,8 @@ from aspen.network.neurons import Lif
 from aspen.storage.file import AspenFile, Parts, Section
 
 _LARGEST_LOG = 20.0
+_FOLDED = "dial_offsets"
+"""Of a network's provenance: population -> offsets that are folded into it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +136,8 @@ class DialProfile(Rebuilt):
 
         A neuron whose threshold is multiplied spikes as if its weights and biases were divided instead, which needs no
         threshold of its own on a chip. That is done where each neuron has weights of its own (Dense and Sparse); at the
-        end of a convolution, and where membranes are read out, the thresholds are multiplied.
+        end of a convolution, and where membranes are read out, the thresholds are multiplied. The network's
+        ``provenance`` keeps the offsets, which :func:`folded_offsets` reads.
         """
         self.check(network)
         populations, connections = [], list(network.summed)
@@ -152,8 +155,37 @@ class DialProfile(Rebuilt):
                         _divided(c, factor.reshape(-1)) if c.target == population.name else c for c in connections
                     ]
             populations.append(replace(population, neuron=neuron))
-        folded = replace(network, populations=tuple(populations), connections=tuple(connections))
+        provenance = _noted(network, self.offsets)
+        folded = replace(network, populations=tuple(populations), connections=tuple(connections), provenance=provenance)
         return folded, DialProfile(self.slopes, {}, self.low, self.high)
+
+
+def folded_offsets(network: Network) -> dict[str, Array]:
+    """Population -> the offsets of a dial that are in the network already, see :meth:`DialProfile.folded`.
+
+    Raises:
+        InputError: the network's provenance tells of others than it can have.
+    """
+    noted = network.provenance.get(_FOLDED, {})
+    try:
+        offsets = {name: np.asarray(values, np.float64) for name, values in noted.items()}
+        if offsets:
+            DialProfile(offsets).check(network)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"provenance: found {shown(noted)} as the offsets of a dial ({error}), allowed are numbers by population; "
+            f"export the model again"
+        ) from error
+    return offsets
+
+
+def _noted(network: Network, offsets: Mapping[str, Array]) -> Mapping[str, Any]:
+    """The provenance of a network with these offsets in it too."""
+    if not offsets:
+        return network.provenance
+    before = folded_offsets(network)
+    total = {name: values.astype(np.float64) + before.get(name, 0.0) for name, values in offsets.items()}
+    return {**network.provenance, _FOLDED: {name: values.tolist() for name, values in (before | total).items()}}
 
 
 def _divided(connection: Connection, factor: Array) -> Connection:

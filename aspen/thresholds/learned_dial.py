@@ -77,6 +77,27 @@ def learn_dial(
     return LearnedDial(model, start, jitter, groups, seed)
 
 
+def attach_dial(model: nn.Module, profile: DialProfile) -> LearnedDial:
+    """Attach a dial that was learned with ``model`` before, without jitter: to run the model, not to train it.
+
+    Args:
+        model: not perturbed or dialled now.
+        profile: slopes and offsets in the shapes of the layers.
+
+    Raises:
+        ModelError: the model is perturbed or dialled already.
+    """
+    spiking = {population_name(name): name for name in spiking_layers(model)}
+    layers = {spiking[name]: slope for name, slope in profile.slopes.items()}
+    check_unattached({name: module for name, module in spiking_layers(model).items() if name in layers})
+    nothing = np.zeros(())
+    start = {
+        name: (np.broadcast_to(profile.offsets.get(population_name(name), nothing), slope.shape), slope)
+        for name, slope in layers.items()
+    }
+    return LearnedDial(model, start, 0.0, None, None)
+
+
 def dialled_layers(model: nn.Module, layers: str | Iterable[str] = "all") -> dict[str, nn.Module]:
     """The spiking layers of a model that a dial can be attached to, by name.
 

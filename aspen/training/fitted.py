@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from aspen._base.brief import Brief
+from aspen._base.checks import as_number
 from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
+from aspen.errors import InputError
+from aspen.thresholds.learned_dial import attach_dial
 from aspen.training.history import Epoch
 from aspen.training.knob_range import KnobRange
 from aspen.training.trained import Trained
@@ -25,7 +29,7 @@ class Fitted(Brief):
     """A model that was trained, and what was found: what :func:`aspen.fit` returns.
 
     Args:
-        model: with the weights that were learned.
+        model: with the weights that were learned, and without the dial: with its thresholds it runs in :meth:`at`.
         data: what it was trained on.
         training: what an exported network says of its training: data, recipe and seed.
         history: one entry for each epoch.
@@ -51,6 +55,38 @@ class Fitted(Brief):
             InputError: the validation data hold zeros alone.
         """
         return Trained.of(self.model, self.data, self.profile, {**self.training, "epochs": len(self.history)})
+
+    @contextmanager
+    def at(self, knob: float | None = None) -> Iterator[nn.Module]:
+        """The model as it was trained, its dial attached and turned, while the block runs; then without it again.
+
+        >>> import torch
+        >>> from aspen import fit
+        >>> from aspen.data import digits
+        >>> from aspen.models import DenseNet
+        >>> seeded, data = torch.manual_seed(0), digits(steps=5)
+        >>> fitted = fit(DenseNet((64, 32, 10)), data, "aspen", epochs=1, progress=False)
+        >>> with fitted.at(1.0) as model:
+        ...     spikes = model(torch.from_numpy(data.spikes("validation")).float()).sum()
+
+        Args:
+            knob: where the dial stands; ``None``: at its accurate end, which is the exported network.
+
+        Raises:
+            InputError: the knob is out of range, or given where no dial was learned.
+        """
+        if self.profile is None:
+            if knob is not None:
+                raise InputError(f"knob: found {knob!r} where no dial was learned, allowed is none; leave it out")
+            yield self.model
+            return
+        place = as_number("knob", self.profile.low if knob is None else knob, self.profile.low, self.profile.high)
+        dial = attach_dial(self.model, self.profile)
+        dial.turn(place)
+        try:
+            yield self.model
+        finally:
+            dial.remove()
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """Draw loss, validation accuracy and hidden spikes over the epochs; dotted lines: a stage of the recipe begins.

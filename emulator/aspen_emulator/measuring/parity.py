@@ -173,8 +173,8 @@ def parity(
 
     Args:
         model: the snnTorch model that ``network`` was exported from, or None. It runs as it stands; where its threshold
-            scale is turned, all stages are. The network of a learned dial (``fit(...).export()``) has the dial's
-            offsets, which the model has only while the dial is attached: without it, compare ``aspen.export(model)``.
+            scale or an attached dial is turned, all stages are. The network of a learned dial (``fit(...).export()``)
+            has the dial's offsets, and the model runs with them, as it was trained.
         network: the network in floating point.
         deployment: the same in a chip's integers, or None.
         spikes: (time, samples, *input_shape), or the current, where the input takes one.
@@ -194,7 +194,7 @@ def parity(
     scale: Mapping[str, Array] = {}
     if model is not None:
         stages["snntorch"] = torch_record(model, network, values, arguments)
-        scale = standing_scale(model, network, dial=False)
+        scale = standing_scale(model, network)
     stages["float"] = run(network, values, scale, record="spikes")
     if deployment is not None:
         stages["integers"] = run(deployment, values, scale, record="spikes")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen.dial.profile import DialProfile, folded_offsets
 from aspen.errors import ModelError, one_line
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from aspen.models.forms import InputForm
 
 
-def standing_scale(model: nn.Module, network: Network, dial: bool = True) -> Mapping[str, Array]:
-    """The threshold scale at which ``network`` is as the model stands: its knob and, where asked, an attached dial.
+def standing_scale(model: nn.Module, network: Network) -> Mapping[str, Array]:
+    """The threshold scale at which ``network`` is as the model stands: its knob, and a dial that is attached to it.
 
-    Of neurons behind a maximum it is that of those in front of it.
+    Of neurons behind a maximum it is that of those in front of it. Of an attached dial the network may have the offsets
+    already (:func:`aspen.dial.profile.folded_offsets`).
     """
     from aspen.exporting.forgetting import EACH
     from aspen.fused.module import plain_of
@@ -34,10 +36,27 @@ def standing_scale(model: nn.Module, network: Network, dial: bool = True) -> Map
 
     model = plain_of(model)
     factors = {population_name(name): np.asarray(factor) for name, factor in get_threshold_scale(model).items()}
-    for name, factor in (dial_scale(model) if dial else {}).items():
-        factors[name] = factors[name] * factor
+    offsets = folded_offsets(network)
+    for name, factor in dial_scale(model).items():
+        folded = np.exp(offsets[name]).reshape(1, 1, -1) if name in offsets else 1.0
+        factors[name] = factors[name] * factor / folded
     turned = {name: factor for name, factor in factors.items() if name in network and (factor != 1).any()}
     return {f"{name}{EACH}" if network[name].gate else name: factor for name, factor in turned.items()}
+
+
+@contextmanager
+def _dialled(model: nn.Module, network: Network) -> Iterator[None]:
+    """The model as the network is: with the offsets of its dial, unless the dial is attached still."""
+    from aspen.thresholds.learned_dial import attach_dial, dial_scale
+
+    offsets = {} if dial_scale(model) else folded_offsets(network)
+    still = {name: np.zeros(network[name].shape) for name in offsets}
+    dial = attach_dial(model, DialProfile(still, offsets)) if offsets else None
+    try:
+        yield
+    finally:
+        if dial is not None:
+            dial.remove()
 
 
 def torch_record(
@@ -48,7 +67,7 @@ def torch_record(
     Args:
         model: the snnTorch model, whose spiking layers have the names of the populations; those that it never calls
             are none. It runs in ``eval()`` mode, as it stands, the knob included; its hidden states are reset.
-        network: exported from it.
+        network: exported from it. Where the offsets of a dial are folded into it, the model runs with them.
         values: (steps, samples, *input_shape), checked.
         arguments: what ``forward`` is given beside, where the network's file could not hold it.
 
@@ -81,7 +100,8 @@ def torch_record(
     model.eval()
     try:
         sizes = {name: network[population].size for population, name in by_population.items()}
-        collected, shown = _play(model, inputs, _forms(network, inputs, arguments), sizes, read)
+        with _dialled(model, network):
+            collected, shown = _play(model, inputs, _forms(network, inputs, arguments), sizes, read)
     finally:
         model.train(was_training)
     rasters = {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aspen.dial.profile import DialProfile, load_profile, save_profile
+from aspen.dial.profile import DialProfile, folded_offsets, load_profile, save_profile
 from aspen.errors import FileFormatError, InputError
 from aspen.network.connections import Connection, Conv, Dense, Sparse
-from aspen.network.network import Lif, Network, Population
+from aspen.network.network import Lif, Network, Population, load_network
 from aspen.storage.container import read_container, write_container
 from aspen_emulator import run, session
 from aspen_hardware import compile, load_deployment
@@ -62,6 +63,22 @@ def test_offsets_fold_into_the_thresholds() -> None:
     one, two = run(NETWORK, SPIKES, profile().scale(0.5)), run(folded, SPIKES, rest.scale(0.5))
     np.testing.assert_array_equal(one.output, two.output)
     assert not rest.offsets
+
+
+def test_a_network_says_which_offsets_are_in_it(tmp_path: Path) -> None:
+    once, _ = profile().folded(NETWORK)
+    once.save(tmp_path / "net.aspen")
+    noted = folded_offsets(load_network(tmp_path / "net.aspen"))
+    assert {name: values.tolist() for name, values in noted.items()} == {"layer1": -0.2}
+    more = np.linspace(0, 1, NETWORK["layer1"].size)
+    twice, _ = DialProfile({"layer1": 1.0, "layer2": 1.0}, {"layer1": more, "layer2": 0.5}).folded(once)
+    noted = folded_offsets(twice)
+    np.testing.assert_allclose(noted["layer1"], more - 0.2)
+    assert noted["layer2"] == 0.5
+    assert folded_offsets(NETWORK) == {}
+    for wrong in ({"other": 1.0}, {"layer1": [1.0]}, {"layer1": "x"}, [1.0]):
+        with pytest.raises(InputError, match=r"provenance: found .* as the offsets of a dial"):
+            folded_offsets(replace(NETWORK, provenance={"dial_offsets": wrong}))
 
 
 def varied(kind: str) -> tuple[Network, str]:

@@ -18,11 +18,11 @@ from aspen.errors import InputError
 from aspen.models.ready import DenseNet
 from aspen.network.network import load_network
 from aspen.storage.file import AspenFile
-from aspen.thresholds.learned_dial import learn_dial
+from aspen.thresholds.learned_dial import dial_scale, learn_dial
 from aspen.training.fit import fit
 from aspen.training.recipes import DialTraining, Recipe
 from aspen.training.trained import Trained
-from aspen_emulator import run
+from aspen_emulator import parity, run
 from aspen_hardware import compile, deployment_on, load_deployment
 from tests.aspen.network.test_network import assert_equal
 
@@ -77,9 +77,32 @@ def test_a_fitted_model_goes_into_a_file_with_all_that_belongs_to_it(tmp_path: P
     assert profile.offsets == {}
     assert np.array_equal(profile.slopes["lif1"], fitted.profile.slopes["lif1"])
     exported = aspen.export(net, torch.from_numpy(data.spikes("validation")).float())
-    assert_equal(replace(network, provenance=exported.provenance), fitted.profile.folded(exported)[0])
+    folded = fitted.profile.folded(exported)[0]
+    assert_equal(replace(network, provenance=folded.provenance), folded)
+    assert network.provenance["dial_offsets"] == folded.provenance["dial_offsets"]
     record = run(network, data.spikes("validation"), profile.scale(0.5))
     assert fitted.history[-1].spikes[1] == pytest.approx(record.hidden_spikes.mean(), rel=0.02)
+
+
+def test_a_fitted_model_runs_at_any_place_of_its_dial() -> None:
+    fitted = fit(model(), halves(), DIALLED, seed=3)
+    spikes, network = halves().spikes("validation"), fitted.export().network
+    found = {}
+    for knob in (None, 0.0, 0.5):
+        with fitted.at(knob) as net:
+            report = parity(net, network, None, spikes)
+        found[knob] = report.differences[0].spikes_before
+        assert [d.different for d in report.differences] == [0, 0]
+    assert found[None] == found[0.0] == parity(fitted.model, network, None, spikes).differences[0].spikes_before
+    assert found[0.5] != found[0.0]
+    assert dial_scale(fitted.model) == {}
+    with pytest.raises(InputError, match=r"knob: found 2"), fitted.at(2.0):
+        pass
+    plain = replace(fitted, profile=None)
+    with plain.at() as net:
+        assert net is fitted.model
+    with pytest.raises(InputError, match=r"knob: found 0\.5 where no dial was learned"), plain.at(0.5):
+        pass
 
 
 def test_without_a_dial_and_with_an_encoder_of_your_own_the_file_holds_the_network(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
 from aspen.models.ready import DenseNet
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen.storage.container import read_container
-from aspen.thresholds.knob import set_threshold_scale
+from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
+from aspen.thresholds.learned_dial import learn_dial
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.measuring.parity import parity, store_parity
 from aspen_hardware import compile
@@ -58,6 +60,27 @@ def test_where_the_knob_of_the_model_is_turned_that_of_every_stage_is() -> None:
     assert report.differences[0].spikes_before > before.differences[0].spikes_before
     assert all(d.different == 0 for d in report.between("snntorch", "float"))
     assert min(d.agreement for d in report.between("float", "integers")) > 0.8
+
+
+def test_the_network_of_a_learned_dial_is_compared_with_the_model_as_it_was_trained() -> None:
+    model, network, _ = trained()
+    rng = np.random.default_rng(0)
+    offsets = {"lif1": rng.normal(0, 0.3, 12), "lif2": np.full(4, -0.2)}
+    profile = DialProfile({"lif1": rng.normal(1, 0.3, 12), "lif2": np.zeros(4)}, offsets)
+    folded, rest = profile.folded(network)
+    plain, report = parity(model, network, None, SPIKES), parity(model, folded, compile(folded, "loihi1"), SPIKES)
+    assert report.differences[0].spikes_before != plain.differences[0].spikes_before
+    assert all(d.different == 0 for d in report.between("snntorch", "float"))
+    assert get_threshold_scale(model) == {"lif1": 1.0, "lif2": 1.0}
+    before = model(torch.from_numpy(SPIKES).double())
+    dial = learn_dial(model, torch.from_numpy(SPIKES).double(), begin=profile, jitter=0.0)
+    dial.turn(0.6)  # while it is attached, knob and offsets are the model's own, whichever network it is compared with
+    turned = [parity(model, each, None, SPIKES) for each in (network, folded)]
+    assert [d.different for report in turned for d in report.differences] == [0] * 4
+    assert turned[0].differences[0].spikes_before < report.differences[0].spikes_before
+    dial.remove()
+    assert torch.equal(model(torch.from_numpy(SPIKES).double()), before)
+    assert rest.offsets == {}
 
 
 def test_a_stepwise_model_is_fed_step_by_step() -> None:
