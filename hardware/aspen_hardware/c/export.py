@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aspen._base.checks import shown
 from aspen.calibration.early import EarlyStop
+from aspen.data.encoders import StoredEncoder
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.storage.folders import write_folder
+from aspen_hardware.c.encoders import EncoderProgram
 from aspen_hardware.c.files import example, header, readme
+from aspen_hardware.c.fixing import sensor_encoder
 from aspen_hardware.c.program import Program
+from aspen_hardware.c.sensor import Sensor
 from aspen_hardware.compiling.deployment import Deployment
+
+PARTS = ("encoder",)
+"""Of file names: what may be beside the network."""
 
 
 def to_c(
-    deployment: Deployment, folder: str | Path, prefix: str = "network", *, profile: DialProfile | None = None,
+    deployment: Deployment,
+    folder: str | Path,
+    prefix: str = "network",
+    *,
+    profile: DialProfile | None = None,
     early: EarlyStop | None = None,
-) -> Program:  # fmt: skip
+    encoder: StoredEncoder | None = None,
+    sensor: Sensor | None = None,
+) -> Program:
     """Write a deployment as a portable C program with a knob that turns while it runs.
 
     The program is C99 without allocation, floating point, or anything but ``<stdint.h>`` and ``<string.h>``, and gives
@@ -42,40 +56,54 @@ def to_c(
             ``PREFIX_set_threshold_scale``.
         early: when an inference may end early, as it was calibrated for this deployment (:attr:`CalibrationTable.early
             <aspen.CalibrationTable>`): the program gets ``PREFIX_done``.
+        encoder: what the network was trained with, as ``PREFIX_encoder.c`` in integers; needs ``sensor``.
+        sensor: what the raw integers stand for that go into the encoder.
 
     Returns:
         The program, with the bytes of RAM and flash that it takes.
 
     Raises:
-        InputError: the network is in floating point; the prefix, the profile or the early end is not allowed; or the
-            folder holds something else or cannot be written.
+        InputError: the network is in floating point; a prefix, profile, early end, encoder or sensor is not allowed; or
+            the folder holds something else or cannot be written.
         ChipError: a population has more than 65,535 neurons, or a threshold leaves 17 bits on the dial.
     """
     if not isinstance(deployment, Deployment):
         raise InputError(f"to_c: found {shown(deployment)}, allowed is a deployment; compile the network first")
     program = Program(deployment.network, profile, prefix, early=early)
-    write_folder(folder, {name: text.encode() for name, text in files(program).items()}, _is_ours)
+    made = files(program, _parts(program, encoder, sensor))
+    write_folder(folder, {name: text.encode() for name, text in made.items()}, _is_ours)
     return program
 
 
-def files(program: Program) -> dict[str, str]:
-    """File name -> text."""
+def _parts(program: Program, encoder: StoredEncoder | None, sensor: Sensor | None) -> list[EncoderProgram]:
+    """What comes along beside the network."""
+    if encoder is None and sensor is None:
+        return []
+    if encoder is None or sensor is None:
+        missing = "a sensor without an encoder" if encoder is None else "an encoder without a sensor"
+        raise InputError(f"to_c: found {missing}, allowed are both or neither; say what the raw integers stand for")
+    fixed = sensor_encoder(encoder, sensor, program.network)
+    return [EncoderProgram(program.prefix, fixed, sensor, program.early is not None)]
+
+
+def files(program: Program, parts: Sequence[EncoderProgram] = ()) -> dict[str, str]:
+    """File name -> text; ``parts`` are beside the network."""
     prefix = program.prefix
     return {
         f"{prefix}.c": program.source(),
         f"{prefix}.h": header(program),
         "example.c": example(program),
-        "README.md": readme(program),
+        "README.md": "".join([readme(program), *(part.readme() for part in parts)]),
+        **{name: text for part in parts for name, text in part.files().items()},
     }
 
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder holds a program that was written here, and nothing else."""
     names = {path.name for path in folder.iterdir()}
-    sources = names - {"example.c", "README.md"}
-    prefixes = {Path(name).stem for name in sources}
-    if len(prefixes) != 1 or names != {"example.c", "README.md", *(f"{p}.{end}" for p in prefixes for end in "ch")}:
+    prefix = min((Path(name).stem for name in names - {"example.c", "README.md"}), key=len, default="")
+    always = {"example.c", "README.md", f"{prefix}.c", f"{prefix}.h"}
+    if not always <= names or not names - always <= {f"{prefix}_{part}.{end}" for part in PARTS for end in "ch"}:
         return False
-    (prefix,) = prefixes
     begins = (folder / f"{prefix}.c").read_bytes()[:100].decode("utf-8", "replace")
     return begins.startswith(f"/* {prefix}.c: written by ASPEN ")
