@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from aspen.errors import MissingDependencyError
 
 EXTRAS = {
+    "capstone": "microcontroller",
     "distributed": "cluster",
+    "elftools": "microcontroller",
     "h5py": "exchange",
     "lava": "lava",
     "matplotlib": "plot",
@@ -17,9 +19,11 @@ EXTRAS = {
     "snntorch": "train",
     "tonic": "events",
     "torch": "train",
+    "unicorn": "microcontroller",
+    "ziglang": "microcontroller",
 }
 """Module of an optional package -> the extra that brings it."""
-_CALLED = {"lava": "lava-nc", "sklearn": "scikit-learn"}
+_CALLED = {"elftools": "pyelftools", "lava": "lava-nc", "sklearn": "scikit-learn"}
 
 
 def how_to_install(extra: str) -> str:

@@ -5,6 +5,8 @@ from .engines.sessions import Session as Session
 from .engines.sessions import session as session
 from .measuring.bench import OperatingPoint as OperatingPoint
 from .measuring.bench import sweep as sweep
+from .measuring.cycle_report import CycleReport as CycleReport
+from .measuring.cycles import cycles as cycles
 from .measuring.observing import observe as observe
 from .measuring.parity import ParityReport as ParityReport
 from .measuring.parity import parity as parity

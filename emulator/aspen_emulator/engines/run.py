@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from aspen._base.arrays import Array
@@ -13,6 +14,8 @@ from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import RECORDS, Record
 from aspen_emulator.engines.c.engine import run_c
+from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
+from aspen_emulator.engines.cortex_m.engine import run_on_core
 from aspen_emulator.engines.fast import run_fast
 from aspen_emulator.engines.inputs import check_input, check_size, repeated, thresholds_for
 from aspen_emulator.engines.reference import run_reference
@@ -42,6 +45,7 @@ ENGINES: dict[str, Engine] = {
     "reference": run_reference,
     "fast": run_fast,
     "c": run_c,
+    **{engine: partial(run_on_core, engine) for engine in ON_CORES},
     "lava": _run_lava,
     "loihi": _run_loihi,
 }
@@ -101,8 +105,9 @@ def run(
             Instead of a number an array over time, (time,), or over time and batch, (time or 1, batch or 1).
         steps: the input is that of one step, (batch, *input_shape), and given so many times, as a static one is.
         engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``c`` (the program for a
-            microcontroller, compiled for this machine), ``lava`` (the real Lava runtime) or ``loihi`` (the chip, see
-            ``hardware/README.md``).
+            microcontroller, compiled for this machine), ``cortex-m`` (the same, cross-compiled, on an emulated
+            Cortex-M4; also ``cortex-m4``, ``cortex-m0plus`` and ``cortex-m33``), ``lava`` (the real Lava runtime) or
+            ``loihi`` (the chip, see ``hardware/README.md``).
         record: ``counts``, ``spikes`` to keep the spikes of every population too, or ``membranes`` to keep their
             membranes as well.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_emulator.engines.c.engine import CStepper
+from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
+from aspen_emulator.engines.cortex_m.engine import CoreStepper
 from aspen_emulator.engines.fast import FastStepper, StepEvents
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.reference import Stepper
@@ -51,12 +54,15 @@ def _count(rasters: Mapping[str, Array]) -> dict[str, int]:
     return {name: int(np.count_nonzero(raster)) for name, raster in rasters.items()}
 
 
+_Opened = Callable[[Network, int], "Stepper | FastStepper | CStepper"]
+
+
 class _Local:
-    """The stepper of the reference, the fast engine or the one in C as a backend."""
+    """The stepper of the reference, the fast engine or one in C as a backend."""
 
     latency = 0
 
-    def __init__(self, network: Network, batch: int, stepper: type[Stepper | FastStepper | CStepper]) -> None:
+    def __init__(self, network: Network, batch: int, stepper: _Opened) -> None:
         self._stepper = stepper(network, batch)
         self._now: dict[str, Array] = {}
         self.depths = dict.fromkeys(network.names, 0)
@@ -87,10 +93,11 @@ class _Local:
             self._stepper.close()
 
 
-_STEPPERS: dict[str, type[Stepper | FastStepper | CStepper]] = {
+_STEPPERS: dict[str, _Opened] = {
     "reference": Stepper,
     "fast": FastStepper,
     "c": CStepper,
+    **{engine: partial(CoreStepper, engine=engine) for engine in ON_CORES},
 }
 
 
@@ -179,7 +186,7 @@ class Session(Turnable):
         check_engine(engine)
         if engine == "loihi":
             raise InputError(
-                "engine: found 'loihi', allowed in a session are fast, reference, c and lava, as the chip's "
+                "engine: found 'loihi', allowed in a session are all others, as the chip's "
                 "thresholds are fixed while it runs; use run(engine='loihi')"
             )
         if batch < 1:
@@ -366,8 +373,8 @@ def session(
         program: a deployment, or a network in floating point.
         threshold_scale: factor on the thresholds of all hidden populations at first, or a mapping from population to
             factor.
-        engine: ``fast``, ``reference``, ``c`` or ``lava``.
-        batch: samples side by side; 1 in C and on Lava.
+        engine: ``fast``, ``reference``, ``c``, ``cortex-m`` (or one core by its name) or ``lava``.
+        batch: samples side by side; 1 in C, on a Cortex-M and on Lava.
         profile: the dial that was learned with the network (:func:`aspen.load_profile`, or ``trained.profile``), whose
             knob takes the place of the threshold scale.
         knob: where it stands at first; default: at its accurate end.

@@ -14,8 +14,10 @@ from aspen.errors import InputError
 from aspen.network import Network
 from aspen_emulator import run
 from aspen_emulator.engines.c.compiler import compiler_available
+from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.engines.run import ENGINES
+from tests.emulator.engines.cortex_m.needed import needs_emulator
 from tests.emulator.engines.test_fast import assert_same
 from tests.networks import fixed_network
 
@@ -27,9 +29,11 @@ ON_LAVA = [
 ON_A_CHIP = {"loihi"}
 """Takes fewer networks than the others, and cannot be had here: its own tests simulate it."""
 IN_C = [pytest.mark.skipif(not compiler_available(), reason="there is no C compiler")]
-MARKS = {"lava": ON_LAVA, "c": IN_C}
+MARKS = {"lava": ON_LAVA, "c": IN_C, **dict.fromkeys(ON_CORES, [needs_emulator])}
+SAME = {"cortex-m4"}
+"""Another name of an engine that is here."""
 every_engine = pytest.mark.parametrize(
-    "engine", [pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES if name not in ON_A_CHIP]
+    "engine", [pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES if name not in ON_A_CHIP | SAME]
 )
 NETWORK = fixed_network(15)
 SPIKES = (np.random.default_rng(15).random((9, 2, *NETWORK.input.shape)) < 0.4).astype(np.uint8)

@@ -57,12 +57,16 @@ def cache_folder() -> Path:
     return (Path(caches) if caches else Path.home() / ".cache") / "aspen-snn" / "c"
 
 
-def compiled(sources: Mapping[str, str], flags: Sequence[str] = ()) -> Path:
+def compiled(
+    sources: Mapping[str, str], flags: Sequence[str] = (), compiler: Sequence[str] = (), release: str = ""
+) -> Path:
     """The program that ``sources`` make, compiled if it was not before.
 
     Args:
         sources: file name -> text; those that end in ``.c`` are compiled.
         flags: beside :data:`FLAGS`.
+        compiler: its command; default: :func:`find_compiler`.
+        release: which one it is, where what another made is not to be used.
 
     Returns:
         path of the program.
@@ -71,8 +75,8 @@ def compiled(sources: Mapping[str, str], flags: Sequence[str] = ()) -> Path:
         MissingDependencyError: there is no compiler.
         EngineError: it refuses the sources, or nothing can be kept on disk.
     """
-    command = [*find_compiler(), *FLAGS, *flags]
-    key = hashlib.sha256(repr((command, sorted(sources.items()))).encode()).hexdigest()[:32]
+    command = [*(compiler or find_compiler()), *FLAGS, *flags]
+    key = hashlib.sha256(repr((command, release, sorted(sources.items()))).encode()).hexdigest()[:32]
     try:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)

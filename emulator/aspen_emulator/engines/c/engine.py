@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +12,7 @@ from aspen._base.arrays import Array
 from aspen.errors import InputError, RoundedSettingWarning
 from aspen.network.network import Network
 from aspen.network.record import Record, kept_membranes
-from aspen_emulator.engines.c.process import Process
+from aspen_emulator.engines.c.process import Process, Running
 from aspen_emulator.engines.replay import record_from_rasters
 from aspen_hardware.c.dial import SETTINGS, UNIT, scaled_at
 from aspen_hardware.c.program import Program
@@ -39,7 +39,7 @@ class Thresholds:
     that is no setting is written too, so that the run is what was asked for, and a warning names the nearest setting.
     """
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Running) -> None:
         self._process = process
         self._set: Array | None = None
 
@@ -102,11 +102,29 @@ def run_c(
         MissingDependencyError: there is no C compiler.
         EngineError: the program failed.
     """
+    return run_program("c", lambda program: Process(program, flags), network, spikes, thresholds, record)
+
+
+def run_program(
+    engine: str,
+    started: Callable[[Program], Running],
+    network: Network,
+    spikes: Array,
+    thresholds: Mapping[str, Array],
+    record: str,
+) -> Record:
+    """Run all steps of a network's program.
+
+    Args:
+        engine: what the record says that it is from.
+        started: has a program run.
+        network, spikes, thresholds, record: as of :func:`run_c`.
+    """
     program = program_of(network)
     steps, batch = spikes.shape[:2]
     fired = np.empty((steps, batch, network.n_neurons), np.uint8)
     held = np.empty((steps, batch, network.n_neurons), np.int32)
-    process = Process(program, flags)
+    process = started(program)
     try:
         turning = Thresholds(process)
         for sample in range(batch):
@@ -124,7 +142,7 @@ def run_c(
     membranes = {name: m.astype(np.int64) for name, m in _of_populations(program, held).items()}
     kept = {name: membranes[name] for name in kept_membranes(network, record)}
     current = None if network.input.neuron is None else spikes
-    return record_from_rasters(network, rasters, "c", record, kept, thresholds, current)
+    return record_from_rasters(network, rasters, engine, record, kept, thresholds, current)
 
 
 def _at(array: Array, step: int, sample: int) -> Array:
@@ -169,9 +187,12 @@ class CStepper:
         if batch != 1:
             raise InputError(f"batch: found {batch}, allowed is 1 in a session in C; use engine='fast' for more")
         self.network, self.program = network, program_of(network)
-        self._process = Process(self.program)
+        self._process = self._open()
         self._thresholds = Thresholds(self._process)
         self.membranes: dict[str, Array] = {}
+
+    def _open(self) -> Running:
+        return Process(self.program)
 
     def reset(self) -> None:
         """Back to the state at the start of a sample."""

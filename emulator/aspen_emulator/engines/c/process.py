@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -32,6 +33,27 @@ class Answer:
     scores: Array
     spikes: Array
     operations: Array
+
+
+class Running(Protocol):
+    """A program of :class:`aspen_hardware.c.program.Program` that runs somewhere; see :class:`Process`."""
+
+    @property
+    def program(self) -> Program: ...
+
+    def reset(self) -> None: ...
+
+    def turn(self, setting: int) -> None: ...
+
+    def set_thresholds(self, thresholds: Array) -> None: ...
+
+    def steps(self, given: Array) -> tuple[Array, Array]: ...
+
+    def events(self, indices: Sequence[int]) -> tuple[Array, Array]: ...
+
+    def answer(self) -> Answer: ...
+
+    def close(self) -> None: ...
 
 
 class Process:

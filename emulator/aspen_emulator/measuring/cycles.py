@@ -1,0 +1,161 @@
+"""Cycles of a network's C program on a Cortex-M, counted in an emulator: by inference, step, function, instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.checks import shown
+from aspen._base.packages import needed_for
+from aspen.dial.profile import DialProfile
+from aspen.errors import InputError
+from aspen_emulator.engines.cortex_m.cores import DEFAULT, Core, core_named
+from aspen_emulator.engines.inputs import check_input
+from aspen_emulator.measuring.cycle_report import CycleReport
+from aspen_hardware.c.dial import SETTINGS, UNIT, scale_range
+from aspen_hardware.c.program import Program
+from aspen_hardware.compiling.deployment import Deployment
+
+if TYPE_CHECKING:
+    from aspen_emulator.engines.cortex_m.counting import Count, Meter
+
+LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os", "-Oz")
+
+
+def cycles(
+    deployment: Deployment,
+    spikes: Array,
+    threshold_scale: float = 1.0,
+    *,
+    core: str = DEFAULT,
+    profile: DialProfile | None = None,
+    knob: float | None = None,
+    samples: int | None = None,
+    optimisation: str = "-O2",
+) -> CycleReport:
+    """What a network's C program takes on a microcontroller: cycles, instructions, flash, RAM and stack.
+
+    The program that :func:`aspen_hardware.to_c` writes is cross-compiled, without counters and traces, and run in an
+    emulator that counts every instruction; cycles are from the core's published timing table. They leave out wait
+    states of the flash, caches, what else is on the bus, and interrupts.
+
+    >>> import numpy as np
+    >>> from aspen import Dense, Lif, Network, Population
+    >>> from aspen_hardware import compile
+    >>> populations = Population("input", (2,)), Population("output", (2,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(populations, (Dense("input", "output", [[1.2, 0.1], [0.1, 1.2]]),))
+    >>> report = cycles(compile(network, "cortex-m"), np.ones((8, 1, 2), np.uint8))
+    >>> report.core, report.steps, report.per_step.low <= report.per_step.typical <= report.per_step.high
+    ('cortex-m4', 8, True)
+
+    Args:
+        deployment: a network in a chip's integers.
+        spikes: (time, batch, *input_shape), 0 and 1; or the current, where the input takes one.
+        threshold_scale: factor on the hidden thresholds, put at the program's nearest setting, a multiple of 1/4096.
+        core: ``cortex-m4``, ``cortex-m0plus`` or ``cortex-m33``.
+        profile: the dial that was learned with the network, whose knob takes the place of the threshold scale.
+        knob: where it stands, put at the nearest of the program's 65,536 settings; default: at its accurate end.
+        samples: run the first so many only; default: all.
+        optimisation: of the compiler, ``-O2`` or e.g. ``-Os``.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: something given is not allowed.
+        MissingDependencyError: the cross-compiler or the emulator is not installed.
+        EngineError: the program failed.
+    """
+    if not isinstance(deployment, Deployment):
+        raise InputError(f"cycles: found {shown(deployment)}, allowed is a deployment; compile the network first")
+    if optimisation not in LEVELS:
+        raise InputError(f"optimisation: found {optimisation!r}, allowed are {', '.join(LEVELS)}; leave it out")
+    on, program = core_named(core), Program(deployment.network, profile)
+    setting = setting_of(program, threshold_scale, knob)
+    given = check_input(program.network, spikes)[:, :samples]
+    return _measured(program, on, given.reshape(*given.shape[:2], -1), setting, optimisation)
+
+
+def setting_of(program: Program, threshold_scale: float, knob: float | None) -> int:
+    """The setting of a program's knob that is nearest to a threshold scale, or to where a dial's knob stands.
+
+    Raises:
+        InputError: it is out of range, or the program has the other kind of knob.
+    """
+    profile = program.profile
+    if profile is None:
+        if knob is not None:
+            raise InputError("knob: found one without a profile, allowed is with one; give threshold_scale, or profile")
+        low, high = (end / UNIT for end in scale_range(program.network))
+        if not low <= threshold_scale <= high:
+            raise InputError(
+                f"threshold_scale: found {threshold_scale}, allowed in C is from {low:.4g} to {high:.4g}; stay in there"
+            )
+        return round(threshold_scale * UNIT)
+    if threshold_scale != 1:
+        raise InputError("threshold_scale: found one beside a profile, allowed is one of them; give knob")
+    stands = profile.low if knob is None else knob
+    if not profile.low <= stands <= profile.high:
+        raise InputError(f"knob: found {stands}, allowed is from {profile.low:g} to {profile.high:g}; stay in there")
+    return round((stands - profile.low) / (profile.high - profile.low) * (SETTINGS - 1))
+
+
+def _measured(program: Program, core: Core, given: Array, setting: int, optimisation: str) -> CycleReport:
+    with needed_for("cycles on a Cortex-M"):
+        from aspen_emulator.engines.cortex_m.board import image_of
+        from aspen_emulator.engines.cortex_m.counting import Meter
+        from aspen_emulator.engines.cortex_m.machine import EXCHANGE, Machine
+    kind = np.dtype(np.uint8 if program.spikes_in else "<i2")
+    image = image_of(program, core, [optimisation])
+    machine = Machine(image, core, given.shape[-1] * kind.itemsize)
+    run = _Run(Meter(machine))
+    turn = f"network_set_{'threshold_scale' if program.profile is None else 'knob'}"
+    run.call("set_knob", turn, setting)
+    each = np.empty((given.shape[1], given.shape[0], 3))
+    for sample in range(given.shape[1]):
+        run.call("reset", "network_reset")
+        for t, values in enumerate(given[:, sample].astype(kind)):
+            machine.write(EXCHANGE, values.tobytes())
+            each[sample, t] = run.call("step", "network_step", EXCHANGE)
+    return CycleReport(
+        core=core.name,
+        timing=core.timing,
+        samples=given.shape[1],
+        steps=given.shape[0],
+        setting=setting,
+        cycles=each,
+        calls=run.calls,
+        functions=run.functions,
+        code=image.sizes[".text"],
+        constants=image.sizes[".rodata"] + image.sizes[".data"],
+        ram=image.ram,
+        stack=machine.stack,
+        optimisation=optimisation,
+    )
+
+
+class _Run:
+    """Adds up what calls took."""
+
+    def __init__(self, meter: Meter) -> None:
+        from aspen_emulator.engines.cortex_m.counting import added
+
+        self._meter, self._added = meter, added
+        self.calls: dict[str, Count] = {}
+        self.functions: dict[str, Count] = {}
+
+    def call(self, name: str, function: str, *arguments: int) -> tuple[float, float, float]:
+        """Low, typical and high cycles of a call, which counts as ``name``."""
+        _, parts = self._meter.call(function, *arguments)
+        whole = self._added((1, count) for count in parts.values())
+        self._add(self.calls, {name: whole})
+        if name != "set_knob":
+            self._add(self.functions, parts)
+        return whole.cycles.low, whole.cycles.typical, whole.cycles.high
+
+    def _add(self, to: dict[str, Count], parts: Mapping[str, Count]) -> None:
+        for name, count in parts.items():
+            to[name] = self._added([(1, to[name]), (1, count)]) if name in to else count
