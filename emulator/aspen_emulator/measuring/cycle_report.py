@@ -30,8 +30,6 @@ class CycleReport(Rebuilt, Tabled):
     >>> report = cycles(compile(network, "cortex-m"), np.ones((8, 3, 2), np.uint8), core="cortex-m0plus")
     >>> report.samples, report.cycles.shape, sorted(report.calls)
     (3, (3, 8, 3), ['reset', 'set_knob', 'step'])
-    >>> report.ram
-    48
 
     Args:
         core: what it ran on.

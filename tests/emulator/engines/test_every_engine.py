@@ -29,7 +29,7 @@ ON_LAVA = [
 ON_A_CHIP = {"loihi"}
 """Takes fewer networks than the others, and cannot be had here: its own tests simulate it."""
 IN_C = [pytest.mark.skipif(not compiler_available(), reason="there is no C compiler")]
-MARKS = {"lava": ON_LAVA, "c": IN_C, **dict.fromkeys(ON_CORES, [needs_emulator])}
+MARKS = {"lava": ON_LAVA, "c": IN_C, **{name: [needs_emulator] for name in ON_CORES}}
 SAME = {"cortex-m4"}
 """Another name of an engine that is here."""
 every_engine = pytest.mark.parametrize(
