@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import inf, nan
 from numbers import Integral, Real
+from os import PathLike, fspath
+from pathlib import Path
 
 import numpy as np
 
@@ -149,6 +151,13 @@ def as_flag(what: str, value: object, error: type[AspenError] = InputError) -> b
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise error(f"{what}: found {shown(value)}, allowed is true or false; correct the value")
+
+
+def as_path(value: object) -> Path:
+    """``value`` as the path of a file or a folder: text, or what the system takes for a path."""
+    if isinstance(value, (str, PathLike)) and isinstance(fspath(value), str):
+        return Path(value)
+    raise InputError(f"path: found {shown(value)}, allowed is text or a pathlib.Path; name the file or the folder")
 
 
 def as_name(what: str, value: object, allowed: Collection[str] = (), error: type[AspenError] = InputError) -> str:

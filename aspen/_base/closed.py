@@ -6,13 +6,14 @@ object by hand, that is an error, and the message says what was probably meant.
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from typing import Any, ClassVar
 
 from aspen._base.names import unknown_name
 from aspen.errors import UnknownAttributeError
 
 
-class _ClosedWhenMade(type):
+class _ClosedWhenMade(ABCMeta):
     """Closes an object when all of its ``__init__`` is done, those of subclasses included."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -71,12 +72,12 @@ class Table:
         return f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>'
 
 
-class Tabled(Brief):
+class Tabled(Brief, ABC):
     """Something that prints as lines and tables, which :meth:`_shown` gives; its repr is one line."""
 
+    @abstractmethod
     def _shown(self) -> Iterable[str | Table]:
         """From top to bottom: lines of text, and tables."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return "\n".join(map(str, self._shown()))

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_path
 from aspen._base.memory import check_memory
 from aspen.data.sources import ZIP_ERRORS
 from aspen.errors import AspenError, FileFormatError, InputError, one_line
@@ -35,7 +36,7 @@ def read_npz(path: str | Path) -> dict[str, Array]:
         InputError: no such file, or too much for the memory.
         FileFormatError: it is damaged, has no X and y, or holds objects, which would have to be unpickled.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
     try:

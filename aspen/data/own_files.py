@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_path
 from aspen.data.csv_files import FORMS, read_csv_folder
 from aspen.data.datasets import Dataset
 from aspen.data.encoders import Encoder
@@ -50,7 +51,7 @@ classes; encoder rate: features (n, features); for signals of one channel pass X
         InputError: no such path, or arrays that :func:`aspen.data.arrays` refuses.
         FileFormatError: a file is damaged, or of another form.
     """
-    path = Path(path)
+    path = as_path(path)
     found = _read(path)
     options: dict[str, Any] = {"validation": validation, "test": test}
     for part in options:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from aspen._base.checks import as_path
 from aspen._base.names import unknown_name
 from aspen.data.bundled import digits
 from aspen.data.choosing import encoded_by
@@ -120,6 +121,7 @@ def load_dataset(
         InputError: no such name, or a path is missing or not needed.
         FileFormatError: the files are not what they should be.
     """
+    name = as_path(name) if not isinstance(name, str) else name
     if name not in DATASETS and is_own_file(str(name)):
         if path is not None:
             raise InputError(f"{name}: found the path {path} beside it, allowed is none; it is a path itself")

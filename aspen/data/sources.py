@@ -14,6 +14,7 @@ from typing import TextIO
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_path
 from aspen.errors import FileFormatError, InputError
 
 MAX_FILES = 10_000
@@ -41,7 +42,7 @@ class Source:
     """
 
     def __init__(self, path: str | Path, marker: str, publisher: str) -> None:
-        self.path, self.publisher = Path(path), publisher
+        self.path, self.publisher = as_path(path), publisher
         if not self.path.exists():
             raise InputError(f"{path}: no such file or folder; download the data from {publisher} and give its path")
         self._zip: zipfile.ZipFile | None = None

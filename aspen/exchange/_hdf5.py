@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_path
 from aspen._base.packages import needed_for
 from aspen.errors import AspenError, FileFormatError, InputError
 
@@ -184,7 +185,7 @@ def opened(path: str | Path) -> Iterator[Group]:
         FileFormatError: it is damaged, or not as expected.
         MissingDependencyError: h5py is not installed.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
     h5py = require_h5py()

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode_tensors
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_path
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.storage.json import parse_json
 from aspen.storage.writing import write_atomically
@@ -93,7 +94,7 @@ def read_container(path: str | Path) -> Container:
         InputError: there is no such file.
         FileFormatError: it is damaged, of another format, or of a newer version.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_path
 from aspen.errors import AspenError, FileFormatError
 from aspen.storage.container import Container, digest, encode_container, read_container
 from aspen.storage.writing import update, write_atomically
@@ -54,7 +55,7 @@ class AspenFile:
 
     def __init__(self, path: str | Path, container: Container, *, is_new: bool) -> None:
         """Use :meth:`open`, :meth:`new` or :meth:`of`."""
-        self.path = Path(path)
+        self.path = as_path(path)
         self._container = container
         self._is_new = is_new
         self._changes: list[Callable[[AspenFile], None]] = []

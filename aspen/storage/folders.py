@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from aspen._base.checks import as_path
 from aspen.errors import InputError
 from aspen.storage.outputs import check_folder, make_folder
 from aspen.storage.writing import naming
@@ -27,7 +28,7 @@ def write_folder(path: str | Path, files: Mapping[str, bytes], replaces: Callabl
         InputError: the folder holds something else.
         UnwrittenError: it cannot be written.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(as_path(path)))
     check_folder(path)
     if target.exists() and any(target.iterdir()) and not replaces(target):
         raise InputError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from aspen._base.checks import as_path
 from aspen.errors import InputError, UnwrittenError
 from aspen.storage.writing import STANDARD_OUTPUT, destination, is_stream, write_atomically
 
@@ -33,7 +34,7 @@ def check_output(path: str | Path, suffixes: Sequence[str] = ()) -> None:
     Raises:
         InputError: another suffix, a folder, a missing folder, or one that nothing can be written to.
     """
-    path = Path(path)
+    path = as_path(path)
     if suffixes:
         form_of(path, suffixes)
     if is_stream(path):
@@ -56,7 +57,7 @@ def form_of(path: str | Path, suffixes: Sequence[str]) -> str:
     Raises:
         InputError: the suffix is none of these.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix in suffixes:
         return path.suffix
     if is_stream(path):
@@ -72,7 +73,7 @@ def check_folder(path: str | Path) -> None:
     Raises:
         InputError: as it says.
     """
-    above = Path(os.path.realpath(path))
+    above = Path(os.path.realpath(as_path(path)))
     while not above.exists():
         above = above.parent
     if not above.is_dir():
@@ -87,7 +88,7 @@ def make_folder(path: str | Path) -> None:
         InputError: it cannot be made.
     """
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        as_path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot make this folder ({error.strerror}); choose another one") from error
 

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from aspen._base.checks import as_path
 from aspen.errors import InputError
 
 STANDARD_INPUT = Path("/dev/stdin")
@@ -29,7 +30,7 @@ def opened(path: str | Path, magic: bytes) -> Iterator[tuple[BinaryIO, int]]:
     Raises:
         InputError: there is no such file, it is a folder or a device, or it may not be read.
     """
-    with _open(Path(path), magic) as stream:
+    with _open(as_path(path), magic) as stream:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         yield stream, size

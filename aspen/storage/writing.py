@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from aspen._base.checks import as_path
 from aspen.errors import InputError, UnwrittenError
 from aspen.storage.locks import locked
 from aspen.storage.temporaries import begin, remove_abandoned
@@ -81,12 +82,12 @@ def update(path: str | Path, change: Callable[[Path], bytes]) -> None:
 
 def destination(path: str | Path) -> Path:
     """The file that is written for ``path``: at the end of symbolic links; devices and pipes as they are named."""
-    return Path(path) if is_stream(path) else Path(os.path.realpath(path))
+    return as_path(path) if is_stream(path) else Path(os.path.realpath(path))
 
 
 def is_stream(path: str | Path) -> bool:
     """Whether ``path`` is standard output, a device, a pipe or a socket, which is written to and never replaced."""
-    if Path(path) == STANDARD_OUTPUT:
+    if as_path(path) == STANDARD_OUTPUT:
         return True
     try:
         mode = os.stat(path).st_mode

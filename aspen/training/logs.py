@@ -8,6 +8,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from aspen._base.checks import as_path
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
 from aspen.training.history import Epoch
@@ -17,7 +18,7 @@ class Logs:
     """Writes what was measured after each epoch into ``folder``; nothing where that is None."""
 
     def __init__(self, folder: str | Path | None) -> None:
-        self._folder = None if folder is None else Path(folder)
+        self._folder = None if folder is None else as_path(folder)
         self._board: Any = None
         if self._folder is None:
             return

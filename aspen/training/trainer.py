@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aspen._base.checks import as_path
 from aspen.errors import TrainingError, UnwrittenError
 from aspen.training.checkpoints import (
     check_stage,
@@ -69,7 +70,7 @@ class Trainer:
     ) -> None:
         self.task, self.recipe = task, recipe
         self.fitted = Fitted(task.model, task.data, {"data": task.data.name, "recipe": recipe.name, "seed": task.seed})
-        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._checkpoint = None if checkpoint is None else as_path(checkpoint)
         self._settings = settings_of(task, recipe.stages)
         self._resumed: dict[str, Any] | None = None
         self._stage, self._epoch = 0, 0

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 from math import isfinite
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from aspen._base.checks import shown
 from aspen._base.names import unknown_name
 from aspen.errors import AspenError, FileFormatError, InputError, NetworkError
 from aspen.exchange.nir.files import exchange_package, read_graph
@@ -51,7 +53,7 @@ def load_nir(
         NetworkError: it holds what this ASPEN has no counterpart for.
         MissingDependencyError: ``nir`` or ``h5py`` is not installed.
     """
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, (str, PathLike)):
         return from_nir(source, dt, reset=reset, current=current)
     graph = read_graph(source)
     try:
@@ -136,6 +138,8 @@ def from_nir(graph: Any, dt: float | None = None, *, reset: str = "zero", curren
         _check_step(dt)
     if reset not in RESETS:
         raise InputError(unknown_name("reset", reset, RESETS))
+    if not hasattr(graph, "nodes"):
+        raise InputError(f"graph: found {shown(graph)}, allowed is a nir.NIRGraph; read a file with load_nir(path)")
     header, arrays = read_header(graph)
     step = header.get("dt", TIME_STEP) if dt is None else dt
     try:

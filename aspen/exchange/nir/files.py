@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from aspen._base.checks import as_path
 from aspen._base.packages import needed_for
 from aspen.errors import AspenError, FileFormatError, InputError
 from aspen.exchange.nir.text import Heap
@@ -95,7 +96,7 @@ def read_graph(path: str | Path) -> Any:
         FileFormatError: the file is damaged, or not a NIR file.
         MissingDependencyError: ``nir`` or ``h5py`` is not installed.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
     h5py, nir = exchange_package("h5py"), exchange_package("nir")

@@ -227,7 +227,11 @@ class Session(Turnable):
 
         Returns:
             (batch, *output_shape) uint8: the output population's spikes of this step.
+
+        Raises:
+            InputError: another shape or values, with which nothing has happened; or the session was closed.
         """
+        self._check_open()
         self._given = self._static(spikes) if self.network.input.static else self._checked(spikes)
         now = self._backend.step(self._given, self._thresholds)
         for name, count in self._backend.counted().items():
@@ -299,12 +303,14 @@ class Session(Turnable):
 
     def reset(self) -> None:
         """Back to the state at the start of a sample; the knob stays where it is."""
+        self._check_open()
         self._backend.reset()
         self._held = None
         self.spikes.update(dict.fromkeys(self.spikes, 0))
 
     def close(self) -> None:
-        """End the session; on Lava, stop its runtime."""
+        """End the session; on Lava, stop its runtime. What it showed last can still be read."""
+        self._is_over = True
         self._backend.close()
 
     def __enter__(self) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from aspen._base.checks import shown
@@ -20,6 +21,7 @@ class Turnable(Closed):
     """
 
     profile: DialProfile | None
+    _is_over = False
 
     @property
     def knob(self) -> float:
@@ -27,12 +29,14 @@ class Turnable(Closed):
 
         Raises:
             UnknownAttributeError: there is no learned dial.
+            InputError: it was set, and cannot stand there or is closed.
         """
         self._check_dial("")
         return float(self._standing())
 
     @knob.setter
     def knob(self, knob: float) -> None:
+        self._check_open()
         self._check_dial(f" = {knob}")
         self._turn(knob)
 
@@ -44,12 +48,14 @@ class Turnable(Closed):
 
         Raises:
             UnknownAttributeError: it was set, and there is a learned dial.
+            InputError: it was set, and cannot stand there or is closed.
         """
         standing: ThresholdScale = self._standing()
         return standing if self.profile is None else self.profile.scale(float(self._standing()))
 
     @threshold_scale.setter
     def threshold_scale(self, scale: ThresholdScale) -> None:
+        self._check_open()
         if self.profile is not None:
             raise UnknownAttributeError(
                 f"threshold_scale: found it set on a {self._kind} with a learned dial, which turns each neuron's "
@@ -68,17 +74,27 @@ class Turnable(Closed):
                 f".threshold_scale{given or ' = 1.5'}, or open it with profile=..., the dial of the trained network"
             )
 
+    @abstractmethod
     def _standing(self) -> Any:
         """The knob of the learned dial, or the threshold scale where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _turn(self, to: ThresholdScale) -> None:
         """Put it there.
 
         Raises:
             InputError: it cannot stand there; then nothing has changed.
         """
-        raise NotImplementedError
+
+    def _check_open(self) -> None:
+        """Raise unless it still runs.
+
+        Raises:
+            InputError: it was closed, as at the end of its ``with`` block.
+        """
+        if self._is_over:
+            kind = self._kind
+            raise InputError(f"{kind}: found it closed, allowed is one that runs; open another {kind}")
 
 
 def begins_at(

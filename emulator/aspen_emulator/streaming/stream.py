@@ -195,8 +195,9 @@ class Stream(Turnable):
             values: (*input_shape): spikes, or the current where the input takes one.
 
         Raises:
-            InputError: another shape or values; the window can go on with others.
+            InputError: another shape or values; the window can go on with others. Or the stream was closed.
         """
+        self._check_open()
         check_step((1, *np.shape(values)), (1, *self.network.input.given_shape))
         if self._now == 0:
             self._begin()
@@ -355,6 +356,7 @@ class Stream(Turnable):
 
     def close(self) -> None:
         """End the session; on Lava, stop its runtime."""
+        self._is_over = True
         self._session.close()
 
     def __enter__(self) -> Stream:

@@ -129,7 +129,7 @@ def test_refusals_of_structure() -> None:
         from_nir(cycle)
     with pytest.raises(InputError, match="reset: found 'half'"):
         from_nir(chain, reset="half")
-    with pytest.raises(FileFormatError):
+    with pytest.raises(InputError):
         from_nir(object())
 
 

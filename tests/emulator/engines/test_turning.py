@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from aspen.errors import InputError, UnknownAttributeError
 from aspen_emulator import run, session
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.streaming import Meter, Stream
-from aspen_hardware import chip
+from aspen_hardware import chip, compile
 from tests.control_tables import made_table
 from tests.networks import float_network, random_spikes
 
@@ -51,6 +52,34 @@ def test_a_session_with_a_dial_refuses_threshold_scales_and_without_one_the_knob
     with pytest.raises(InputError, match=r"knob: found 1\.5"):
         dialled.knob = 1.5
     assert (dialled.knob, plain.threshold_scale) == (0.1, 2.0)  # what was refused has changed nothing
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference", "c", LAVA])
+@pytest.mark.timeout(120)
+def test_a_session_is_over_at_the_end_of_its_block(engine: str) -> None:
+    step = np.ones((1, 6), np.uint8)
+    with session(compile(NETWORK, "loihi1"), engine=engine) as live:
+        live.step(step)
+    spikes = dict(live.spikes)
+    acts: list[Callable[[], object]] = [
+        lambda: live.step(step), live.reset, lambda: setattr(live, "threshold_scale", 2.0)
+    ]  # fmt: skip
+    for act in acts:
+        with pytest.raises(InputError, match=r"^session: found it closed, allowed is one that runs; open another"):
+            act()
+    assert (live.spikes, live.threshold_scale) == (spikes, 1.0)
+    live.close()
+
+
+def test_a_stream_is_over_at_the_end_of_its_block() -> None:
+    meter = Meter.of(NETWORK, chip("loihi1"), STEPS)
+    window = random_spikes(0, STEPS, 1, 6)[:, 0]
+    with Stream(NETWORK, meter, Manual(0.5, 0.5)) as stream:
+        stream.window(window)
+    for _ in range(2):  # also where the next window would have been skipped
+        with pytest.raises(InputError, match=r"^stream: found it closed"):
+            stream.window(window)
+    assert stream.windows == 1
 
 
 @pytest.mark.parametrize(
