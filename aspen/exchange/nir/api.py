@@ -55,7 +55,7 @@ def load_nir(
     """
     if not isinstance(source, (str, PathLike)):
         return from_nir(source, dt, reset=reset, current=current)
-    graph = read_graph(source)
+    graph = read_graph(Path(source))
     try:
         return from_nir(graph, dt, reset=reset, current=current)
     except (FileFormatError, NetworkError) as error:
