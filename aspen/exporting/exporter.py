@@ -36,8 +36,10 @@ from aspen.exporting.recording import record
 from aspen.exporting.tracing import Call, Trace
 from aspen.exporting.verifying import Wired, Wiring, verify
 from aspen.fused.module import plain_of
+from aspen.models.at_once import step_by_step
 from aspen.models.copying import copy_of
-from aspen.models.layers import check_weights, population_name, spiking_layers
+from aspen.models.forms import InputForm
+from aspen.models.layers import STEP, check_weights, population_name, spiking_layers
 from aspen.models.probing import FIND, read_sample
 from aspen.network.connections import Connection
 from aspen.network.network import READOUTS, Network, Population
@@ -107,21 +109,21 @@ def export(
     if readout not in (None, *READOUTS):
         raise InputError(unknown_name("readout", readout, ("None", *READOUTS)))
     check_weights(model)
-    twin = copy_of(model).eval()
-    spiking = spiking_layers(twin)
-    for name, layer in spiking.items():
+    for name, layer in spiking_layers(model).items():
         check_neuron(name, layer)
-    form, frames = read_sample(model, sample, time_axis, arguments)
+    asked, frames = read_sample(model, sample, time_axis, arguments)
+    model, form = step_by_step(model, asked, frames)
+    twin = copy_of(model).eval()
     if len(frames) < 2:
         raise InputError(
             f"sample: found 1 time step in {tuple(sample.shape)} ({form}), allowed are 2 or more; give more"
         )
     leaves = leaf_modules(twin)
-    traced = record(twin, frames, form, leaves, spiking)
+    traced = record(twin, frames, form, leaves, spiking_layers(twin))
     if traced.encoded:
         frames = torch.stack(traced.encoded)
     builder = _Builder(twin, frames, leaves, traced, readout)
-    network = builder.build()
+    network = builder.build(traced.form if form is asked else asked)
     output = next(module for module, population in builder.names.items() if population == network.output)
     verify(model, frames, Wiring(builder.wired, builder.names, traced.form, output))
     warn(network.provenance.get("notes", ()))
@@ -148,8 +150,8 @@ class _Builder:
         self.wired: dict[str, Wired] = {}
         self.parameters = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
-    def build(self) -> Network:
-        """The network."""
+    def build(self, form: InputForm) -> Network:
+        """The network; ``form``: how the user's model takes its input."""
         last = self._check_expressions()
         gates = self.traced.gates
         mapped = {name: self._mapped(name) for name in self.calls}
@@ -169,7 +171,7 @@ class _Builder:
             "made_by": f"aspen {__version__}",
             "model": type(self.model).__name__,
             "snntorch": snntorch.__version__,
-            "form": self.traced.form.to_dict(),
+            "form": form.to_dict(),
         }
         if self.traced.forgetful:
             provenance["notes"] = [note([self.names[name] for name in self.traced.forgetful])]
@@ -300,6 +302,11 @@ class _Builder:
                     f"spikes; return these, or use AvgPool"
                 )
             readout = "spikes"
+        if readout != "spikes" and module.endswith(f".{STEP}"):
+            raise ModelError(
+                f"{self.names[module]}: its membranes are read out, allowed are the spikes of neurons that are given "
+                f"all steps at once; return these, or use Leaky(reset_mechanism='none') in a loop over time"
+            )
         if readout != "spikes":
             check_membranes(module, self.leaves[module], mapped[module].lif)
         elif bool((mapped[module].factor != 1).any()):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import snntorch
 from torch import nn
 
 from aspen.errors import ModelError
+from aspen.models.layers import is_spiking
 
 IDENTITIES = (nn.Identity, nn.modules.dropout._DropoutNd)
 RESHAPING = (nn.Flatten, nn.Unflatten)
@@ -35,7 +35,7 @@ def leaf_modules(model: nn.Module) -> dict[str, nn.Module]:
         if any(name.startswith(f"{leaf}.") or leaf == "" for leaf in leaves):
             continue
         own = type(module).__module__.startswith("torch.nn.modules.") and not list(module.children())
-        if isinstance(module, snntorch.SpikingNeuron) or (own and type(module) not in (nn.Sequential, nn.ModuleList)):
+        if is_spiking(module) or (own and type(module) not in (nn.Sequential, nn.ModuleList)):
             leaves[name] = module
     return leaves
 

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from aspen._base.arrays import Array
 from aspen.errors import ModelError
+from aspen.models.at_once import Rectified
+from aspen.models.layers import AT_ONCE
 from aspen.network.connections import Connection, Conv, Dense, Sparse
-from aspen.network.neurons import Lif
+from aspen.network.neurons import RECTIFIED, Lif
 from aspen.thresholds.guards import has_own_forward
 
-NEURONS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynaptic, snntorch.Lapicque)
+NEURONS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynaptic, snntorch.Lapicque, Rectified)
 _RESET_FUNCTIONS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
@@ -42,15 +44,17 @@ class Mapped:
 def check_neuron(name: str, layer: Any) -> None:
     """Refuse what a LIF population cannot hold."""
     kind = f"{name}: {type(layer).__name__}"
-    if type(layer) not in NEURONS:
-        allowed = ", ".join(neuron.__name__ for neuron in NEURONS)
+    if type(layer) not in (*NEURONS, *AT_ONCE):
+        allowed = ", ".join(neuron.__name__ for neuron in NEURONS if neuron is not Rectified)
         remedy = _REPLACEMENTS.get(type(layer).__name__, "use one of these")
         raise ModelError(f"{kind} cannot be exported, allowed are {allowed}; {remedy}")
     if has_own_forward(layer):
         raise ModelError(f"{kind} has a forward() of its own, allowed is snnTorch's; remove what was put around it")
-    if layer.inhibition:
+    if isinstance(layer, AT_ONCE):
+        _check_at_once(kind, layer)
+    elif layer.inhibition:
         raise ModelError(f"{kind} has inhibition=True, which no LIF population does; train with inhibition=False")
-    if layer.state_quant:
+    if getattr(layer, "state_quant", False):
         raise ModelError(f"{kind} has state_quant, allowed is False; train without, compile() does the rounding")
     if isinstance(layer, snntorch.RSynaptic) and not layer.reset_delay:
         raise ModelError(
@@ -63,7 +67,30 @@ def check_neuron(name: str, layer: Any) -> None:
     if not bool(((factor != 0) & factor.isfinite()).all()):
         raise ModelError(f"{kind} has a graded_spikes_factor of 0 or not finite; allowed is any other number")
     _check_spikes(kind, layer)
-    _mechanism(kind, layer)
+    if not isinstance(layer, AT_ONCE):
+        _mechanism(kind, layer)
+
+
+def _check_at_once(kind: str, layer: Any) -> None:
+    """Refuse neurons that are given all steps at once and do what no neuron does that is given them one by one."""
+    if isinstance(layer, snntorch.StateLeaky):
+        if not layer.output or layer.kernel_truncation_steps is not None:
+            raise ModelError(
+                f"{kind} has output={layer.output} and kernel_truncation_steps={layer.kernel_truncation_steps}, "
+                f"allowed are True and None: membranes that forget as they decay, and spikes; leave these options out"
+            )
+        return
+    weights = layer.rnn.weight_hh_l0.detach()
+    if not torch.equal(weights, torch.diag(weights.diagonal())):
+        raise ModelError(
+            f"{kind} has weights between its membranes, allowed is a decay for each (weight_hh_enable=False); train "
+            f"with it, or use RLeaky, whose spikes come back"
+        )
+    if not bool(((weights >= 0) & (weights <= 1)).all()):
+        raise ModelError(
+            f"{kind} has decays of {float(weights.diagonal().min()):g} to {float(weights.diagonal().max()):g}, allowed "
+            f"is 0 to 1; pass beta, which is drawn at random without"
+        )
 
 
 def _check_spikes(kind: str, layer: Any) -> None:
@@ -93,6 +120,8 @@ def _mechanism(kind: str, layer: Any) -> str:
 
 def reset_of(name: str, layer: Any) -> str:
     """How the LIF population of a layer that :func:`check_neuron` lets pass resets: one of ``RESETS``."""
+    if isinstance(layer, (Rectified, *AT_ONCE)):
+        return "none" if isinstance(layer, snntorch.StateLeaky) else RECTIFIED
     mechanism, delayed = _mechanism(name, layer), getattr(layer, "reset_delay", True)
     if mechanism == "subtract":
         return "subtract-delayed" if delayed else "subtract-guarded"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 STATES: dict[str, tuple[str, ...]] = {
     "Leaky": ("mem",),
+    "Rectified": ("mem",),
     "Lapicque": ("mem",),
     "Synaptic": ("syn", "mem"),
     "RLeaky": ("spk", "mem"),

@@ -13,6 +13,7 @@ from aspen.exporting.layers import check_layer, leaf_modules
 from aspen.exporting.neurons import NEURONS, check_neuron
 from aspen.exporting.nodes import Node
 from aspen.exporting.recording import record
+from aspen.models.at_once import step_by_step
 from aspen.models.copying import copy_of
 from aspen.models.layers import spiking_layers
 from aspen.models.operations import parts
@@ -63,6 +64,7 @@ def _between(
     """The layers that ran, but for neurons and for maxima over spikes; none where the model cannot be followed."""
     try:
         form, frames = read_sample(twin, sample, time_axis, arguments)
+        twin, form = step_by_step(twin, form, frames)
         leaves = leaf_modules(twin)
         traced = record(twin, frames, form, leaves, spiking_layers(twin))
     except ModelError:

@@ -11,6 +11,7 @@ from aspen.errors import ModelError, one_line
 from aspen.exporting.forgetting import MEMORYLESS, split_maximum
 from aspen.exporting.tracing import Trace, trace
 from aspen.models.forms import InputForm
+from aspen.models.layers import forget
 
 
 def record(
@@ -25,8 +26,7 @@ def record(
     """
     if "" in spiking:
         raise ModelError(f"{title(model)}: found a neuron alone, allowed is a model of layers; use nn.Sequential")
-    for layer in spiking.values():
-        layer.reset_mem()  # type: ignore[operator]
+    forget(spiking.values())
     traced = _trace(model, frames, form, leaves)
     if traced.encoder:
         traced.form = replace(form, encoder=traced.encoder)

@@ -24,7 +24,7 @@ from aspen.exporting.nodes import STATES
 from aspen.exporting.recording import title
 from aspen.models.copying import copy_of
 from aspen.models.forms import InputForm
-from aspen.models.layers import spiking_layers
+from aspen.models.layers import forget, spiking_layers
 from aspen.models.operations import parts
 from aspen.network.connections import Connection
 
@@ -122,8 +122,7 @@ class _Run:
         """
         spiking = spiking_layers(model)
         generator = torch.Generator().manual_seed(1)
-        for layer in spiking.values():
-            layer.reset_mem()  # type: ignore[operator]
+        forget(spiking.values())
         for name, dtype in random.items():
             vars(spiking[name])["forward"] = _answering(spiking[name], dtype, generator)
         with torch.no_grad(), self._listening(dict(model.named_modules()), spiking):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import snntorch
 import torch
+from snntorch._neurons.leakyparallel import LeakyParallel
 from torch import nn
 
 from aspen.errors import InputError, ModelError
@@ -13,10 +15,10 @@ from aspen.errors import InputError, ModelError
 STATES = frozenset({"mem", "syn", "spk"})
 """Buffers of neurons that hold their state."""
 
-_INSTEAD = {
-    "LeakyParallel": "use Leaky(reset_mechanism='none'), whose membrane may be negative too",
-    "StateLeaky": "use Leaky(reset_mechanism='none') with beta = exp(-1 / tau), which spikes alike",
-}
+STEP = "_step"
+"""The neuron that does one step of a layer that is given all steps at once, within the module in its place."""
+AT_ONCE = (snntorch.StateLeaky, LeakyParallel)
+"""Neurons that are given all time steps at once, (time, batch, n), and can be followed step by step."""
 
 
 def show(name: str) -> str:
@@ -52,15 +54,27 @@ def is_spiking(module: nn.Module) -> bool:
     return from_snntorch and hasattr(module, "threshold")
 
 
+def at_once_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Those of a model's spiking layers that are given all time steps at once."""
+    return {name: module for name, module in model.named_modules() if type(module) in AT_ONCE}
+
+
+def forget(layers: Iterable[Any]) -> None:
+    """Reset the states of spiking layers that keep one."""
+    for layer in layers:
+        if hasattr(layer, "reset_mem"):
+            layer.reset_mem()
+
+
 def _check_steps(name: str, module: nn.Module) -> None:
     """Refuse neurons that do not reset, integrate and fire at each step, and thresholds that cannot be shadowed."""
     what = f"{show(name)}: {type(module).__name__}"
     if isinstance(module, snntorch.DeltaLeaky):
         raise ModelError(f"{what} fires on changes, not on its threshold; allowed: neurons such as Leaky; use Leaky")
-    if not hasattr(module, "state_function"):
+    if not hasattr(module, "state_function") and type(module) not in AT_ONCE:
         raise ModelError(
-            f"{what} computes all time steps at once; allowed: neurons that step, such as Leaky; "
-            f"{_INSTEAD.get(type(module).__name__, 'replace it')}"
+            f"{what} computes all time steps at once; allowed: neurons that step, such as Leaky, StateLeaky and "
+            f"LeakyParallel; use one of these"
         )
     if hasattr(type(module), "threshold"):
         raise ModelError(
@@ -188,4 +202,5 @@ def select_layers(model: nn.Module, layers: str | Sequence[str]) -> tuple[str, .
 
 def population_name(module: str) -> str:
     """The population's name for a module's qualified name; ``layer0`` for module ``0`` of a Sequential."""
-    return f"layer{module}" if module[:1].isdigit() else module
+    stem = module.removesuffix(f".{STEP}")
+    return f"layer{stem}" if stem[:1].isdigit() else stem

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +19,8 @@ from aspen._base.checks import shown
 from aspen.errors import AspenError, InputError, ModelError, one_line
 from aspen.models.copying import copy_of, known_to_snntorch
 from aspen.models.forms import InputForm, required_arguments
-from aspen.models.layers import spiking_layers
+from aspen.models.layers import at_once_layers, forget, spiking_layers
+from aspen.models.seen import Seen, changed, noting
 
 FIND = "find"
 """``time_axis`` is to be found out."""
@@ -120,46 +121,6 @@ def check_sample(sample: object) -> None:
         )
 
 
-@dataclass
-class _Seen:
-    """What the neurons were given in one run: layer -> its input, call by call; and the ids of states they took."""
-
-    inputs: dict[str, list[Tensor]] = field(default_factory=dict)
-    states: set[int] = field(default_factory=set)
-    problem: str = ""
-
-    @property
-    def calls(self) -> int:
-        """The largest number of calls of a neuron; 0 where the run failed."""
-        return 0 if self.problem else max((len(own) for own in self.inputs.values()), default=0)
-
-    def rows(self) -> int:
-        """Size of the first axis of what the neurons are given; 0 where they differ."""
-        sizes = {len(given) if given.ndim > 1 else 0 for own in self.inputs.values() for given in own}
-        return sizes.pop() if len(sizes) == 1 else 0
-
-    def changes(self, other: _Seen) -> tuple[int, set[int], set[int]]:
-        """The first call that another run changed, and the rows and columns (axis 1) that it changed in any call.
-
-        The call is -1 where nothing changed, or the runs have other calls or shapes.
-        """
-        first, rows, columns = -1, set[int](), set[int]()
-        for name, own in self.inputs.items():
-            for call, (a, b) in enumerate(zip(own, other.inputs.get(name, []), strict=False)):
-                if a.shape != b.shape:
-                    return -1, set(), set()
-                wrong = a != b
-                if bool(wrong.any()):
-                    first = call if first < 0 else min(first, call)
-                    rows |= _indices(wrong, 0)
-                    columns |= _indices(wrong, 1) if wrong.ndim > 2 else {-1}
-        return first, rows, columns
-
-
-def _indices(wrong: Tensor, axis: int) -> set[int]:
-    return set(wrong.movedim(axis, 0).reshape(wrong.shape[axis], -1).any(1).nonzero().flatten().tolist())
-
-
 class _Prober:
     """Runs copies of one model; ``form`` has the arguments and the number of states, ``asked`` names these."""
 
@@ -170,18 +131,19 @@ class _Prober:
     def read(self, sample: Tensor, axis: int | str | None) -> tuple[InputForm, Tensor]:
         """The form, and the sample as frames."""
         whole = self.run([sample])
+        if whole.calls and at_once_layers(self.model):
+            return self._at_once(sample, axis, whole)
         if whole.calls > 1:
             return self._repeating(sample, axis, whole)
         return self._stepping(sample, axis, whole)
 
-    def run(self, given: Iterable[Tensor], form: InputForm | None = None) -> _Seen:
+    def run(self, given: Iterable[Tensor], form: InputForm | None = None) -> Seen:
         """What the neurons of a fresh copy are given."""
         twin = copy_of(self.model).eval()
-        seen, form, steps = _Seen(), form or self.form, list(given)
+        seen, form, steps = Seen(), form or self.form, list(given)
         layers = spiking_layers(twin)
-        for layer in layers.values():
-            layer.reset_mem()  # type: ignore[operator]
-        handles = [layer.register_forward_pre_hook(_noting(seen, n), with_kwargs=True) for n, layer in layers.items()]
+        forget(layers.values())
+        handles = [layer.register_forward_pre_hook(noting(seen, n), with_kwargs=True) for n, layer in layers.items()]
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)  # of encoders within the model
             try:
@@ -194,7 +156,7 @@ class _Prober:
             handle.remove()
         return seen
 
-    def _call(self, twin: nn.Module, seen: _Seen, form: InputForm, steps: list[Tensor]) -> None:
+    def _call(self, twin: nn.Module, seen: Seen, form: InputForm, steps: list[Tensor]) -> None:
         if form.kind == "step" and len(steps) > 1:
             form.call(twin, steps)
             return
@@ -205,7 +167,7 @@ class _Prober:
         if unused:
             raise ModelError(f"{self.title} asks for {unused[0]!r}, which is no state of a neuron; {_pass(unused)}")
 
-    def _repeating(self, sample: Tensor, axis: int | str | None, whole: _Seen) -> tuple[InputForm, Tensor]:
+    def _repeating(self, sample: Tensor, axis: int | str | None, whole: Seen) -> tuple[InputForm, Tensor]:
         """A model that loops over time, or repeats its input."""
         if isinstance(axis, int) and self._is_frames_of_static(sample, whole, axis):
             step = sample.movedim(axis, 0)[0]
@@ -228,19 +190,37 @@ class _Prober:
         form = replace(self.form, kind="loop", time_axis=time, batch_axis=batch, steps=fixed)
         return form, sample.movedim((time, batch), (0, 1))
 
-    def _is_frames_of_static(self, sample: Tensor, whole: _Seen, axis: int) -> bool:
+    def _at_once(self, sample: Tensor, axis: int | str | None, whole: Seen) -> tuple[InputForm, Tensor]:
+        """A model whose neurons are given all steps at once, (time, batch, n)."""
+        steps = {len(own) if len(own) > 1 else len(own[0]) for own in whole.inputs.values()}
+        found: dict[str, int] = {}
+        for each in range(sample.ndim):
+            _, rows, columns = whole.changes(self.run([changed(sample, each, -1)]))
+            is_time = rows == {max(steps) - 1} and columns != {-1}
+            found.setdefault("time" if is_time else "batch" if len(columns) == 1 < len(rows) else "other", each)
+        time = axis if isinstance(axis, int) else found.get("time")
+        if time is None or "batch" not in found or len(steps) > 1:
+            raise ModelError(
+                f"{self.title}: found no axes of the sample {tuple(sample.shape)} that are time and batch of what its "
+                f"neurons are given all steps of at once, allowed is (time, batch, n); give 2 steps and 2 samples or "
+                f"more, each treated alone"
+            )
+        form = replace(self.form, kind="loop", time_axis=time, batch_axis=found["batch"], steps=None)
+        return form, sample.movedim((time, found["batch"]), (0, 1))
+
+    def _is_frames_of_static(self, sample: Tensor, whole: Seen, axis: int) -> bool:
         """Whether the model, though told that an axis is time, does not read it as such, but repeats each step."""
         if sample.ndim < 3 or self._moves(sample, whole, axis, -1) == whole.calls - 1:
             return False
         return self.run([sample.movedim(axis, 0)[0]]).calls > 1
 
-    def _static(self, step: Tensor, seen: _Seen) -> InputForm:
+    def _static(self, step: Tensor, seen: Seen) -> InputForm:
         batch = self._batch(step, seen)
         if batch is None:
             raise ModelError(self._no_batch(step))
         return replace(self.form, kind="static", time_axis=None, batch_axis=batch, steps=seen.calls)
 
-    def _stepping(self, sample: Tensor, axis: int | str | None, whole: _Seen) -> tuple[InputForm, Tensor]:
+    def _stepping(self, sample: Tensor, axis: int | str | None, whole: Seen) -> tuple[InputForm, Tensor]:
         """A model that does one step; or one that does not take the sample as it is, but a step of it."""
         for short in range(sample.ndim) if whole.calls == 1 else ():
             if sample.shape[short] == 1 and self._follows(sample, whole, short):
@@ -282,17 +262,17 @@ class _Prober:
         form = replace(self.form, kind="step", time_axis=None, batch_axis=batch)
         return form, steps.movedim(batch + 1, 1)
 
-    def _time(self, sample: Tensor, whole: _Seen) -> int | None:
+    def _time(self, sample: Tensor, whole: Seen) -> int | None:
         """The axis whose last slice the neurons are given last; or, read backwards, its first."""
         last = whole.calls - 1
         axes = [(a, end) for end in (-1, 0) for a in range(sample.ndim)]
         return next((a for a, end in axes if self._moves(sample, whole, a, end) == last), None)
 
-    def _moves(self, sample: Tensor, whole: _Seen, axis: int, index: int) -> int:
+    def _moves(self, sample: Tensor, whole: Seen, axis: int, index: int) -> int:
         """The first call that changes with a slice of an axis."""
-        return whole.changes(self.run([_changed(sample, axis, index)]))[0] if sample.shape[axis] > 1 else -1
+        return whole.changes(self.run([changed(sample, axis, index)]))[0] if sample.shape[axis] > 1 else -1
 
-    def _batch(self, sample: Tensor, whole: _Seen, without: int | None = None) -> int | None:
+    def _batch(self, sample: Tensor, whole: Seen, without: int | None = None) -> int | None:
         """The axis that the rows of what the neurons are given follow."""
         rows = whole.rows()
         fitting = [a for a in range(sample.ndim) if a != without and sample.shape[a] == rows]
@@ -302,24 +282,24 @@ class _Prober:
         grows = [a for a in fitting if self._grows(sample, whole, a)]
         return next(iter(grows or (fitting if without is not None else [])), None)
 
-    def _changes_rows(self, sample: Tensor, whole: _Seen, axis: int) -> set[int]:
-        return whole.changes(self.run([_changed(sample, axis, -1)]))[1]
+    def _changes_rows(self, sample: Tensor, whole: Seen, axis: int) -> set[int]:
+        return whole.changes(self.run([changed(sample, axis, -1)]))[1]
 
-    def _grows(self, sample: Tensor, whole: _Seen, axis: int) -> bool:
+    def _grows(self, sample: Tensor, whole: Seen, axis: int) -> bool:
         """Whether a sample that is one longer along an axis gives the neurons one row more, at as many steps."""
         seen = self.run([torch.cat([sample, sample.narrow(axis, 0, 1)], axis)])
         return (seen.rows(), seen.calls) == (whole.rows() + 1, whole.calls)
 
-    def _apart(self, sample: Tensor, whole: _Seen, axis: int) -> bool:
+    def _apart(self, sample: Tensor, whole: Seen, axis: int) -> bool:
         """Whether the model treats the slices of an axis apart, like a second batch."""
         last = sample.shape[axis] - 1
         if last == 0:
             return whole.rows() == sample.shape[0] and all(
                 given.ndim > 2 and given.shape[1] == 1 for own in whole.inputs.values() for given in own
             )
-        return whole.changes(self.run([_changed(sample, axis, last)]))[2] == {last}
+        return whole.changes(self.run([changed(sample, axis, last)]))[2] == {last}
 
-    def _follows(self, sample: Tensor, whole: _Seen, axis: int) -> bool:
+    def _follows(self, sample: Tensor, whole: Seen, axis: int) -> bool:
         """Whether a sample that is a step longer is read for a step longer."""
         longer = torch.cat([sample, sample.narrow(axis, 0, 1)], axis)
         return self.run([longer]).calls == whole.calls + 1
@@ -331,7 +311,7 @@ class _Prober:
             f"the first dimension"
         )
 
-    def _takes_none(self, sample: Tensor, whole: _Seen) -> str:
+    def _takes_none(self, sample: Tensor, whole: Seen) -> str:
         if self.asked:
             return (
                 f"{self.title} does not take {self.asked} as the states of its neurons "
@@ -346,7 +326,7 @@ class _Prober:
         )
 
 
-def _reason(seen: _Seen) -> str:
+def _reason(seen: Seen) -> str:
     return seen.problem[:80] or "it calls no neuron"
 
 
@@ -358,26 +338,6 @@ def form_frames(form: InputForm, step: Tensor) -> Tensor:
     """(time, batch, *shape): one step's input at every step of the model, or at :data:`REPEATS`."""
     once = step.movedim(form.batch_axis, 0)
     return once.unsqueeze(0).repeat(form.steps or REPEATS, *[1] * once.ndim)
-
-
-def _noting(seen: _Seen, name: str) -> Any:
-    def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
-        given = args[0] if args else kwargs.get("input_")
-        if isinstance(given, Tensor):
-            seen.inputs.setdefault(name, []).append(given.detach().clone())
-        seen.states |= {id(value) for value in (*args[1:], *kwargs.values())}
-
-    return hook
-
-
-def _changed(sample: Tensor, axis: int, index: int) -> Tensor:
-    """The sample with one slice of an axis changed everywhere, within its range."""
-    low, high = (sample.min(), sample.max()) if sample.dtype != torch.bool else (False, True)
-    made = sample.clone()
-    place = made.select(axis, index)
-    mirrored = ~place if sample.dtype == torch.bool else low + high - place
-    place.copy_(mirrored if sample.dtype == torch.bool or bool(low != high) else torch.zeros_like(place))
-    return made
 
 
 def _check_flags(model: nn.Module, sample: Tensor, axis: int | str | None, form: InputForm) -> None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
+from aspen.models.layers import AT_ONCE
+
 
 @contextmanager
 def count_spikes(layers: dict[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
@@ -19,7 +21,8 @@ def count_spikes(layers: dict[str, nn.Module]) -> Iterator[dict[str, list[Tensor
 
     def keep(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
-            spikes[name].append(output if isinstance(output, Tensor) else output[0])
+            fired = output if isinstance(output, Tensor) else output[0]
+            spikes[name] += fired.unbind(0) if type(module) in AT_ONCE else [fired]
 
         return hook
 

@@ -17,7 +17,8 @@ from aspen._base.checks import as_name
 from aspen.errors import NetworkError
 
 BY_SYNAPSE = "subtract-synapse"
-RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", BY_SYNAPSE, "subtract-guarded", "none")
+RECTIFIED = "none-rectified"
+RESETS = ("zero", "zero-delayed", "subtract", "subtract-delayed", BY_SYNAPSE, "subtract-guarded", "none", RECTIFIED)
 """How the membrane is reset after a spike; see :func:`aspen_emulator.engines.lif.lif_step`."""
 SYNAPSE_BITS = 8
 SYNAPSE_EXPONENT = 7

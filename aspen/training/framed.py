@@ -16,7 +16,7 @@ from aspen.errors import AspenError, InputError
 from aspen.fused.module import Fused
 from aspen.models.copying import copy_of
 from aspen.models.forms import InputForm
-from aspen.models.layers import spiking_layers
+from aspen.models.layers import forget, spiking_layers
 from aspen.models.probing import find_form, form_of_frames
 from aspen.thresholds.perturbation import get_perturbation
 
@@ -94,8 +94,7 @@ def _answer(model: nn.Module, runner: nn.Module, form: InputForm, frames: Tensor
         return form.call(runner, form.given(frames))
     if isinstance(runner, Fused):
         return runner(frames)
-    for layer in spiking_layers(model).values():
-        layer.reset_mem()  # type: ignore[operator]
+    forget(spiking_layers(model).values())
     perturbation = get_perturbation(model)
     with nullcontext() if perturbation is None else perturbation.sequence():  # one draw for all steps
         made = form.call(runner, form.given(frames))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, Neuron, synapse_parts
+from aspen.network.neurons import BY_SYNAPSE, RECTIFIED, FixedLif, Lif, Neuron, synapse_parts
 
 LIMIT = FixedLif.STATE_LIMIT
 DECAY_BITS = 12
@@ -58,6 +58,8 @@ def lif_step(
                              (snnTorch's ``reset_delay=False``: while the membrane is left above the threshold,
                              it fires only above twice the threshold)
           none               nothing
+          none-rectified     nothing; but v = 0 before the comparison where it is negative (snnTorch's
+                             ``LeakyParallel``)
 
     The reset always uses the threshold under which the spike was fired, also where the knob moves in between.
 
@@ -185,7 +187,9 @@ def overflows(state: LifState, drive: Array, neuron: FixedLif, current: Array | 
 
 
 def _settle(v: Array, owed: Array, reset: str) -> Array:
-    """What a reset of the step before still asks for."""
+    """What a reset of the step before still asks for, and the floor of a membrane that has one."""
+    if reset == RECTIFIED:
+        return np.maximum(v, 0)
     return np.where(owed != 0, 0, v) if reset == "zero-delayed" else v - owed
 
 

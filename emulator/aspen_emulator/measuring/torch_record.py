@@ -169,12 +169,6 @@ def _as_integrated(network: Network, shown: list[Array], steps: int) -> dict[str
     return {output.name: np.broadcast_to(values, (steps, *values.shape[1:])) if len(shown) == 1 else values}
 
 
-def _forget(layer: Any) -> None:
-    """Zero the hidden state of a spiking layer that keeps one."""
-    if hasattr(layer, "reset_mem"):
-        layer.reset_mem()
-
-
 def _forms(network: Network, inputs: Any, arguments: Mapping[str, Any] | None) -> list[InputForm]:
     """How the model is called: as it was at export, or for a network that does not say, in the ways that there are."""
     from aspen.models.forms import InputForm
@@ -206,15 +200,14 @@ def _play(
     """
     import torch
 
-    from aspen.models.layers import spiking_layers
+    from aspen.models.layers import forget, spiking_layers
     from aspen.models.spikes import count_spikes
 
     every = spiking_layers(model)
     layers = {name: every[name] for name in sizes}
     problems = []
     for form in forms:
-        for layer in every.values():
-            _forget(layer)
+        forget(every.values())
         with torch.no_grad(), count_spikes(layers) as collected, _membranes(read) as shown:
             try:
                 form.call(model, form.given(inputs))

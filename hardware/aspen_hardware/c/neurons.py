@@ -9,7 +9,7 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.network.network import Network, Population
-from aspen.network.neurons import BY_SYNAPSE, FixedLif
+from aspen.network.neurons import BY_SYNAPSE, RECTIFIED, FixedLif
 from aspen_hardware.c.connections import Stored
 from aspen_hardware.c.ranges import Bounds, bounds
 from aspen_hardware.c.text import Field, Parameter, Table
@@ -275,8 +275,10 @@ class Neurons:
         value = f"clipped{end}({value})" if self.bounds.clips else value
         if self.bounds.wide:
             value = f"(int32_t){value}" if self.bounds.clips else f"(int32_t)({value})"
-        changes = self.neuron.reset in ("zero", "subtract", "subtract-guarded")
-        return [f"{'' if changes else 'const '}int32_t v = {value};"]
+        rectified = self.neuron.reset == RECTIFIED
+        changes = rectified or self.neuron.reset in ("zero", "subtract", "subtract-guarded")
+        floor = ["v = v < 0 ? 0 : v;"] if rectified else []
+        return [f"{'' if changes else 'const '}int32_t v = {value};", *floor]
 
     def _scores(self) -> list[str]:
         """What a read-out of membranes makes of them."""

@@ -9,10 +9,10 @@ import numpy as np
 from aspen.network.connection import Connection
 from aspen.network.graded import LARGEST_CURRENT
 from aspen.network.network import Network
-from aspen.network.neurons import FixedLif
+from aspen.network.neurons import RECTIFIED, FixedLif
 
 LIMIT = FixedLif.STATE_LIMIT
-SIMPLE_RESETS = ("zero", "zero-delayed", "subtract", "none")
+SIMPLE_RESETS = ("zero", "zero-delayed", "subtract", "none", RECTIFIED)
 """Resets that never push a membrane below what its input alone would make of it."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aspen.network.network import Network
-from aspen.network.neurons import BY_SYNAPSE, FixedLif, Neuron
+from aspen.network.neurons import BY_SYNAPSE, RECTIFIED, FixedLif, Neuron
 from aspen_hardware.chips.description import Chip
 
 DELAYED = "subtract-delayed"
@@ -46,7 +46,7 @@ def compartments(neuron: Neuron, chip: Chip) -> int:
     Where a synapse resets it and its current decays, a third keeps the current, so that the reset passes that by.
     """
     several = chip.formats.reset_compartments
-    if several is None or neuron.reset not in ("none", BY_SYNAPSE) or not _fires(neuron):
+    if several is None or neuron.reset not in ("none", RECTIFIED, BY_SYNAPSE) or not _fires(neuron):
         return 1
     return several + (neuron.reset == BY_SYNAPSE and _remembers(neuron))
 

@@ -34,7 +34,7 @@ SOURCE, DELAY, KIND, WEIGHTS, STRIDE, SUMS, INDEX, RUNS, FAN, FAN_ALL, FROM_INPU
 """Columns of the table of connections."""
 DENSE, ROWS, SINGLE = range(3)
 """Kinds of connections: one row of weights for each source; several short rows; single synapses."""
-ZERO, NONE, SUBTRACT, SUBTRACT_DELAYED, ZERO_DELAYED, SUBTRACT_GUARDED, SUBTRACT_SYNAPSE = range(7)
+ZERO, NONE, SUBTRACT, SUBTRACT_DELAYED, ZERO_DELAYED, SUBTRACT_GUARDED, SUBTRACT_SYNAPSE, NONE_RECTIFIED = range(8)
 LIMIT = 2**23
 SIDE_BY_SIDE = 8
 """Samples that go through time together: their counts and inputs of a step share cache lines."""
@@ -360,6 +360,9 @@ def _integrate(v: Any, current: Any, owed: Any, keep: Any, bias: Any, reset: int
     if reset in (ZERO, NONE, SUBTRACT):
         for j in range(n):
             v[j] = clip(kind(kind(decay(v[j], keep[j]) + current[j]) + bias[j]))
+    elif reset == NONE_RECTIFIED:
+        for j in range(n):
+            v[j] = max(kind(0), clip(kind(kind(decay(v[j], keep[j]) + current[j]) + bias[j])))
     elif reset == ZERO_DELAYED:
         for j in range(n):
             integrated = clip(kind(kind(decay(v[j], keep[j]) + current[j]) + bias[j]))
@@ -379,7 +382,7 @@ def _fire(v: Any, owed: Any, threshold: Any, reset: int, fired: Any) -> None:
             spike = v[j] > threshold[j]
             fired[j] = spike
             v[j] = zero if spike else v[j]
-    elif reset == NONE:
+    elif reset in (NONE, NONE_RECTIFIED):
         for j in range(n):
             fired[j] = v[j] > threshold[j]
     elif reset == SUBTRACT:

@@ -21,6 +21,7 @@ from aspen_emulator.engines.fast.connections import Synapses, synapses_of
 RESETS = {
     "zero": core.ZERO,
     "none": core.NONE,
+    "none-rectified": core.NONE_RECTIFIED,
     "subtract": core.SUBTRACT,
     "subtract-delayed": core.SUBTRACT_DELAYED,
     "zero-delayed": core.ZERO_DELAYED,
