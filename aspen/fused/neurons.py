@@ -13,7 +13,7 @@ from aspen.fused import kernels
 from aspen.fused.recurrence import read_recurrence
 from aspen.fused.scan import Rule, scan
 from aspen.fused.surrogates import Surrogate, read_surrogate
-from aspen.models.layers import show
+from aspen.models.layers import AT_ONCE, show
 from aspen.thresholds.guards import find_guard
 from aspen.thresholds.neuron_control import NeuronControl
 
@@ -53,6 +53,11 @@ class Neuron:
 
     def _check_kind(self) -> None:
         layer = self.layer
+        if type(layer) in AT_ONCE:
+            raise ModelError(
+                f"{self.what}: found neurons that are given all time steps at once, allowed are such as step; train "
+                f"the model as it is, which takes no loop over time either"
+            )
         if type(layer) not in STATES:
             allowed = ", ".join(kind.__name__ for kind in STATES)
             raise ModelError(f"{self.what} cannot be fused, allowed are {allowed}; use one of these, or the plain loop")

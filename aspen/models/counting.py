@@ -84,7 +84,7 @@ def _counted(model: nn.Module, inputs: Tensor, axis: int | str | None, arguments
             module.reset_mem()
     counter = Counter(twin)
     form, frames = _run(model, twin, counter, inputs, axis, arguments)
-    steps, samples = _size(counter, inputs, form)
+    steps, samples = _size(counter, frames, form)
     values = prod(frames.shape[2:]) if form is not None else inputs.numel() // (steps * samples)
     zeros, weights = _sparsity(twin)
     every = counter.synapses.values()
@@ -144,11 +144,11 @@ def _call(model: nn.Module, form: InputForm | None, given: list[Tensor], argumen
     return model(given[0], **arguments) if form is None else form.call(model, given)
 
 
-def _size(counter: Counter, inputs: Tensor, form: InputForm | None) -> tuple[int, int]:
+def _size(counter: Counter, frames: Tensor, form: InputForm | None) -> tuple[int, int]:
     """Steps and samples: as the neurons were called; where they are given all steps at once, time is first."""
     stepping = [n for n in counter.neurons.values() if n.calls and not n.at_once]
     calls = max((n.calls for n in stepping), default=0)
-    if calls > 1 or form is not None:
+    if stepping and (calls > 1 or form is not None):
         return max(calls, 1), max(n.rows for n in stepping)
     at_once = [n for n in counter.neurons.values() if n.calls]
     if not at_once:
@@ -156,7 +156,7 @@ def _size(counter: Counter, inputs: Tensor, form: InputForm | None) -> tuple[int
             f"{type(counter.model).__name__}: found no layer of neurons that fires, allowed is a model with snnTorch "
             f"neurons, or modules of your own that give out zeros and ones; check that forward() calls them"
         )
-    return inputs.shape[0], inputs.shape[1]
+    return frames.shape[0], frames.shape[1]
 
 
 def _footprint(model: nn.Module) -> int:

@@ -51,6 +51,7 @@ def _indices(wrong: Tensor, axis: int) -> set[int]:
 
 def noting(seen: Seen, name: str) -> Any:
     """A hook on a neuron that notes what it is given."""
+
     def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
         given = args[0] if args else kwargs.get("input_")
         if isinstance(given, Tensor):

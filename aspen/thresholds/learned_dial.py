@@ -18,7 +18,7 @@ from aspen._base.arrays import Array
 from aspen._base.checks import as_integer, as_number
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, ModelError
-from aspen.models.layers import check_positive, population_name, select_layers, show, spiking_layers
+from aspen.models.layers import AT_ONCE, check_positive, population_name, select_layers, show, spiking_layers
 from aspen.thresholds.attachment import Attachment, check_unattached
 from aspen.thresholds.guards import ForwardGuard, find_guard
 from aspen.thresholds.neuron_control import NeuronControl
@@ -151,7 +151,7 @@ def _shapes(model: nn.Module, sample: Tensor, layers: Mapping[str, nn.Module]) -
     def note(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             spikes = output if isinstance(output, Tensor) else output[0]
-            found[name] = tuple(spikes.shape[1:])
+            found[name] = tuple(spikes.shape[2 if type(module) in AT_ONCE else 1 :])
 
         return hook
 

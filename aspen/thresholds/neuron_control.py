@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from aspen.errors import ModelError
-from aspen.models.layers import show
+from aspen.models.layers import AT_ONCE, show
 from aspen.thresholds.distributions import MIN_FACTOR
 from aspen.thresholds.guards import ForwardGuard, find_guard
 
@@ -106,7 +106,8 @@ class NeuronControl(ForwardGuard):
             return self.inner(*args, **kwargs)
         state = state_shape(self.module, signal)
         current = self.setting(state, signal)
-        previous = self._carried(args, kwargs) or current
+        at_once = type(self.module) in AT_ONCE  # no state is carried from call to call
+        previous = current if at_once else self._carried(args, kwargs) or current
         if not previous.fits(state, signal):
             previous = current
         if current.plain and previous.plain:
@@ -208,7 +209,10 @@ def _switch_at_fire(module: Any, before: Tensor, after: Tensor) -> dict[str, Any
 
 
 def state_shape(module: nn.Module, signal: Tensor) -> torch.Size:
-    """Return the shape of a neuron's membrane, (batch, *features), for an input of (batch, *input features)."""
+    """Return the shape of a neuron's membrane, (batch, *features), for an input of (batch, *input features), or of
+    (time, batch, *input features) where it is given all steps at once."""
+    if type(module) in AT_ONCE:
+        return torch.Size((signal.shape[1], getattr(module, "hidden_size", signal.shape[-1])))
     if isinstance(module, snntorch.SLSTM):
         return torch.Size((signal.shape[0], module.hidden_size))
     if isinstance(module, snntorch.SConv2dLSTM):

@@ -248,13 +248,10 @@ def test_models_that_cannot_be_dialled():
 
 def test_neurons_that_do_not_step_are_named():
     from snntorch._neurons.leakykernel import LeakyKernel
-    from snntorch._neurons.leakyparallel import LeakyParallel
 
     whole_sequence = [
-        snn.StateLeaky(beta=0.9, channels=2),
         snn.LinearLeaky(beta=0.9, in_features=2, out_features=2),
         snn.AssociativeLeaky(2, 2, 2, 4),
-        LeakyParallel(2, 2),
         LeakyKernel(2, 2),
     ]
     for neuron in whole_sequence:

@@ -208,6 +208,7 @@ def test_a_current_that_is_carried_over_does_not_count_by_itself(engine: str) ->
         ("subtract-guarded", [1, 1]),
         ("subtract-synapse", [1, 0]),
         ("none", [1, 1]),
+        ("none-rectified", [1, 1]),
     ],
 )
 def test_what_a_reset_leaves(reset: str, after: list[int], engine: str) -> None:

@@ -61,7 +61,7 @@ def test_loihi1_figures() -> None:
     assert loihi.limits.synaptic_memory_bits_per_core == 16384 * 64
     assert (loihi.limits.input_axons_per_core, loihi.limits.output_axons_per_core) == (4096, 4096)
     assert loihi.limits.threshold_configurations_per_core == 8
-    assert loihi.formats.resets == ("zero", "zero-delayed", "subtract-synapse", "none")
+    assert loihi.formats.resets == ("zero", "zero-delayed", "subtract-synapse", "none", "none-rectified")
     assert loihi.formats.reset_compartments == 2
     assert (loihi.formats.threshold_bits, loihi.formats.state_bits, loihi.formats.decay_bits) == (17, 24, 12)
     assert (loihi.formats.bias_mantissa_bits, loihi.formats.bias_exponent_bits) == (13, 3)
