@@ -97,7 +97,7 @@ class DialProfile(Rebuilt):
         offset = self.offsets.get(name, np.zeros(()))
         return np.asarray(offset.astype(np.float64) + knob * self.slopes[name].astype(np.float64))
 
-    def scale(self, knob: float) -> dict[str, Array]:
+    def scale(self, knob: float) -> DialScale:
         """The ``threshold_scale`` that ``knob`` stands for, as every engine, session and sweep takes it.
 
         Args:
@@ -110,7 +110,8 @@ class DialProfile(Rebuilt):
             InputError: the knob is out of range.
         """
         place = as_number("knob", knob, self.low, self.high, remedy="turn it less")
-        return {name: np.exp(self._logarithm(name, place)).reshape(1, 1, -1) for name in self.slopes}
+        factors = {name: np.exp(self._logarithm(name, place)).reshape(1, 1, -1) for name in self.slopes}
+        return DialScale(factors, self)
 
     @property
     def largest_factor(self) -> float:
@@ -186,6 +187,19 @@ def _noted(network: Network, offsets: Mapping[str, Array]) -> Mapping[str, Any]:
     before = folded_offsets(network)
     total = {name: values.astype(np.float64) + before.get(name, 0.0) for name, values in offsets.items()}
     return {**network.provenance, _FOLDED: {name: values.tolist() for name, values in (before | total).items()}}
+
+
+class DialScale(dict[str, Array]):
+    """The ``threshold_scale`` of a knob: population -> (1, 1, n or 1) factors, and the dial that they are of.
+
+    Args:
+        factors: of each population.
+        profile: whose they are; engines that run a program with this dial in it turn that.
+    """
+
+    def __init__(self, factors: Mapping[str, Array], profile: DialProfile) -> None:
+        super().__init__(factors)
+        self.profile = profile
 
 
 def _divided(connection: Connection, factor: Array) -> Connection:

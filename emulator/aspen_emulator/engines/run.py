@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
+from aspen.dial.profile import DialProfile, DialScale
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.given import as_network
@@ -41,11 +42,23 @@ def _run_loihi(network: Network, spikes: Array, thresholds: Mapping[str, Array],
     return run_checked(network, spikes, thresholds, record)
 
 
+class ProgramEngine(Engine, Protocol):
+    """An engine that is a program with a knob of its own, which is a learned dial's where the thresholds are of one."""
+
+    def __call__(
+        self, network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str, *,
+        profile: DialProfile | None = None,
+    ) -> Record: ...  # fmt: skip
+
+
+PROGRAMS: dict[str, ProgramEngine] = {
+    "c": run_c,
+    **{engine: partial(run_on_core, engine) for engine in ON_CORES},
+}
 ENGINES: dict[str, Engine] = {
     "reference": run_reference,
     "fast": run_fast,
-    "c": run_c,
-    **{engine: partial(run_on_core, engine) for engine in ON_CORES},
+    **PROGRAMS,
     "lava": _run_lava,
     "loihi": _run_loihi,
 }
@@ -127,4 +140,6 @@ def run(
     length, batch = checked.shape[:2]
     check_size(network, length, batch, record)
     thresholds = thresholds_for(network, threshold_scale, length, batch)
+    if engine in PROGRAMS and isinstance(threshold_scale, DialScale):
+        return PROGRAMS[engine](network, checked, thresholds, record, profile=threshold_scale.profile)
     return ENGINES[engine](network, checked, thresholds, record)

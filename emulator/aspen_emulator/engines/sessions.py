@@ -96,9 +96,12 @@ class _Local:
 _STEPPERS: dict[str, _Opened] = {
     "reference": Stepper,
     "fast": FastStepper,
+}
+_PROGRAMS: dict[str, type[CStepper] | partial[CoreStepper]] = {
     "c": CStepper,
     **{engine: partial(CoreStepper, engine=engine) for engine in ON_CORES},
 }
+"""Those with a knob of their own."""
 
 
 class _Lava:
@@ -207,7 +210,8 @@ class Session(Turnable):
     def _open(self, engine: str) -> _Backend:
         if engine == "lava":
             return _Lava(self.network, self.batch)
-        return _Local(self.network, self.batch, _STEPPERS[engine])
+        known = _STEPPERS.get(engine) or partial(_PROGRAMS[engine], profile=self.profile)
+        return _Local(self.network, self.batch, known)
 
     def _standing(self) -> ThresholdScale:
         return self._stands

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.errors import InputError, RoundedSettingWarning
+from aspen.dial.profile import DialProfile
+from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.record import Record, kept_membranes
 from aspen_emulator.engines.c.process import Process, Running
+from aspen_emulator.engines.c.settings import setting_for
 from aspen_emulator.engines.replay import record_from_rasters
-from aspen_hardware.c.dial import SETTINGS, UNIT, scaled_at
 from aspen_hardware.c.program import Program
 
 
-def program_of(network: Network) -> Program:
+@lru_cache(maxsize=2)  # the thresholds of a dial are compared at all its settings: once for the runs of a sweep
+def program_of(network: Network, profile: DialProfile | None = None) -> Program:
     """The C program of a network, with a threshold for each neuron.
 
     Raises:
         InputError: the network is in floating point.
+        ChipError: a threshold leaves 17 bits somewhere between the dial's ends.
     """
     if not network.is_integer:
         raise InputError(
             "engine c: found a network in floating point, allowed is one in a chip's integers; compile it, or use "
             "engine='fast'"
         )
-    return Program(network, tables_only=True)
+    return Program(network, profile, tables_only=True)
 
 
 class Thresholds:
     """Sets the thresholds of a process: through the program's own knob where one of its settings gives them.
 
-    Others, different for each population or neuron, are written into its tables. A scale of all hidden thresholds
-    that is no setting is written too, so that the run is what was asked for, and a warning names the nearest setting.
+    Others, different for each population or neuron, are written into its tables. Those of a knob that is no setting are
+    written too, so that the run is what was asked for, and a warning names the nearest settings.
     """
 
     def __init__(self, process: Running) -> None:
@@ -50,38 +53,11 @@ class Thresholds:
         if self._set is not None and np.array_equal(flat, self._set):
             return
         self._set = flat
-        setting = self._setting(flat >> 6)
+        setting = setting_for(self._process.program, flat)
         if setting is None:
             self._process.set_thresholds(flat)
         else:
             self._process.turn(setting)
-
-    def _setting(self, wanted: Array) -> int | None:
-        """The setting of the threshold scale at which the mantissas are those ``wanted``, if there is one."""
-        network, turned, trained = self._process.program.network, [], []
-        for each in self._process.program.populations:
-            mine = np.broadcast_to(each.neuron.threshold.reshape(-1), each.population.size)
-            trained.append(mine)
-            turned.append(np.full(mine.size, each.population.name in network.dialled))
-        mantissas, moved = np.concatenate(trained).astype(np.int64), np.concatenate(turned)
-        if not np.array_equal(mantissas[~moved], wanted[~moved]):
-            return None
-        if not moved.any():
-            return UNIT
-        lowest = ((2 * wanted[moved] - 1) / (2 * mantissas[moved])).max()
-        beyond = ((2 * wanted[moved] + 1) / (2 * mantissas[moved])).min()
-        if lowest >= beyond:
-            return None  # these are different factors
-        setting = int(np.ceil(lowest * UNIT - 1e-9))
-        if setting < SETTINGS and np.array_equal(scaled_at(mantissas[moved], setting), wanted[moved]):
-            return setting
-        warnings.warn(
-            f"threshold_scale: found one between {lowest:.7g} and {beyond:.7g}, a program in C has {setting - 1}/4096 "
-            f"and {setting}/4096; it is run as it is, and on a microcontroller would be rounded",
-            RoundedSettingWarning,
-            stacklevel=2,
-        )
-        return None
 
 
 def run_c(
@@ -90,25 +66,29 @@ def run_c(
     thresholds: Mapping[str, Array],
     record: str = "counts",
     flags: Sequence[str] = (),
+    *,
+    profile: DialProfile | None = None,
 ) -> Record:
     """Run all steps; arguments and results as :func:`aspen_emulator.engines.reference.run_reference`.
 
     Args:
         network, spikes, thresholds, record: as there; the network in integers.
         flags: for the compiler, beside its own.
+        profile: the learned dial that the thresholds are of, if any.
 
     Raises:
         InputError: the network is in floating point.
         MissingDependencyError: there is no C compiler.
         EngineError: the program failed.
     """
-    return run_program("c", lambda program: Process(program, flags), network, spikes, thresholds, record)
+    program = program_of(network, profile)
+    return run_program("c", program, lambda: Process(program, flags), spikes, thresholds, record)
 
 
 def run_program(
     engine: str,
-    started: Callable[[Program], Running],
-    network: Network,
+    program: Program,
+    started: Callable[[], Running],
     spikes: Array,
     thresholds: Mapping[str, Array],
     record: str,
@@ -117,14 +97,15 @@ def run_program(
 
     Args:
         engine: what the record says that it is from.
-        started: has a program run.
-        network, spikes, thresholds, record: as of :func:`run_c`.
+        program: of :func:`program_of`.
+        started: has it run.
+        spikes, thresholds, record: as of :func:`run_c`.
     """
-    program = program_of(network)
+    network = program.network
     steps, batch = spikes.shape[:2]
     fired = np.empty((steps, batch, network.n_neurons), np.uint8)
     held = np.empty((steps, batch, network.n_neurons), np.int32)
-    process = started(program)
+    process = started()
     try:
         turning = Thresholds(process)
         for sample in range(batch):
@@ -177,16 +158,17 @@ class CStepper:
     Args:
         network: what to run, in integers.
         batch: 1.
+        profile: the learned dial that turns it, if any.
 
     Raises:
         InputError: the network is in floating point, or the batch is another one.
         MissingDependencyError: there is no C compiler.
     """
 
-    def __init__(self, network: Network, batch: int) -> None:
+    def __init__(self, network: Network, batch: int, profile: DialProfile | None = None) -> None:
         if batch != 1:
             raise InputError(f"batch: found {batch}, allowed is 1 in a session in C; use engine='fast' for more")
-        self.network, self.program = network, program_of(network)
+        self.network, self.program = network, program_of(network, profile)
         self._process = self._open()
         self._thresholds = Thresholds(self._process)
         self.membranes: dict[str, Array] = {}

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from aspen._base.arrays import Array
 from aspen._base.packages import needed_for
+from aspen.dial.profile import DialProfile
 from aspen.network.network import Network
 from aspen.network.record import Record
-from aspen_emulator.engines.c.engine import CStepper, run_program
+from aspen_emulator.engines.c.engine import CStepper, program_of, run_program
 from aspen_emulator.engines.cortex_m.cores import CORES, DEFAULT, core_named
 from aspen_hardware.c.program import Program
 
@@ -34,33 +35,37 @@ def board(program: Program, core: str, flags: Sequence[str] = ()) -> Board:
 
 
 def run_on_core(
-    engine: str, network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str = "counts"
-) -> Record:
+    engine: str, network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str = "counts", *,
+    profile: DialProfile | None = None,
+) -> Record:  # fmt: skip
     """Run all steps; arguments and results as :func:`aspen_emulator.engines.c.engine.run_c`.
 
     Args:
         engine: one of :data:`ENGINES`.
-        network, spikes, thresholds, record: as there.
+        network, spikes, thresholds, record, profile: as there.
 
     Raises:
         InputError: the network is in floating point.
         MissingDependencyError: the cross-compiler or the emulator is not installed.
         EngineError: the program failed.
     """
-    return run_program(engine, lambda program: board(program, ENGINES[engine]), network, spikes, thresholds, record)
+    program = program_of(network, profile)
+    return run_program(engine, program, lambda: board(program, ENGINES[engine]), spikes, thresholds, record)
 
 
 class CoreStepper(CStepper):
     """As :class:`aspen_emulator.engines.c.engine.CStepper`, on an emulated core.
 
     Args:
-        network, batch: as there.
+        network, batch, profile: as there.
         engine: one of :data:`ENGINES`.
     """
 
-    def __init__(self, network: Network, batch: int, engine: str = "cortex-m") -> None:
+    def __init__(
+        self, network: Network, batch: int, profile: DialProfile | None = None, engine: str = "cortex-m"
+    ) -> None:
         self._engine = engine
-        super().__init__(network, batch)
+        super().__init__(network, batch, profile)
 
     def _open(self) -> Board:
         return board(self.program, ENGINES[self._engine])
