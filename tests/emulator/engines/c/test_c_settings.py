@@ -1,4 +1,4 @@
-"""The engine ``c`` turns the program's own knob, also a dial, in runs, sessions and sweeps; and says where it rounds."""
+"""The engine ``c`` turns the program's own knob, a dial too, in runs, sessions and sweeps; and says where it rounds."""
 
 from __future__ import annotations
 
