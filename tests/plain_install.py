@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("aspen", "hardware/aspen_hardware", "emulator/aspen_emulator")
 FILES = ("setup.cfg", "setup.py", "setup_editable.py", "pyproject.toml", "constraints.txt", "README.md", "LICENSE")
-EXTRAS = "train,plot,exchange,lava"
+EXTRAS = "train,plot,exchange,microcontroller,lava"
 LAVA = "lava-nc==0.10.0"
 COMPILING = "aspen: compiling machine code for this machine, once"
 PERSONS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")

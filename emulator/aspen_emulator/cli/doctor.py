@@ -16,6 +16,7 @@ from aspen.errors import AspenError
 from aspen.network.network import Dense, FixedLif, Network, Population
 from aspen_emulator.cli.common import json_option
 from aspen_emulator.engines.c.compiler import compiler_available
+from aspen_emulator.engines.cortex_m.engine import emulator_available
 from aspen_emulator.engines.lava.loihi import loihi_available
 from aspen_emulator.engines.lava.shim import FIRST_LINE
 from aspen_emulator.engines.run import run
@@ -35,6 +36,10 @@ PACKAGES = {
     "nir": "NIR files",
     "tonic": "event data",
     "lava-nc": "the lava engine",
+    "ziglang": "the engine cortex-m: compiles for it",
+    "unicorn": "the engine cortex-m: runs it",
+    "capstone": "the engine cortex-m: its cycles",
+    "pyelftools": "the engine cortex-m: its programs",
 }
 
 
@@ -67,13 +72,17 @@ def _installed(package: str) -> str | None:
 def doctor_command(as_json: bool) -> None:
     """Show versions, what is installed, and a one-step self-test of every engine. Exit code 1 if a test fails.
 
-    Lava or a C compiler that is not installed is reported and is no failure; nor is Intel's extension, which the loihi
-    engine needs.
+    Lava, a C compiler or the extra microcontroller that is not installed is reported and is no failure; nor is Intel's
+    extension, which the loihi engine needs.
     """
     found = {package: _installed(package) for package in PACKAGES}
-    engines = {engine: self_test(engine) for engine in ("reference", "fast", "c", "lava")}
+    engines = {engine: self_test(engine) for engine in ("reference", "fast", "c", "cortex-m", "lava")}
     extension = loihi_available()
-    absent = {"lava": not found["lava-nc"], "c": not compiler_available()}
+    absent = {
+        "lava": not found["lava-nc"],
+        "c": not compiler_available(),
+        "cortex-m": not emulator_available(),
+    }
     failed = [name for name, answer in engines.items() if answer != "ok" and not absent.get(name, False)]
     first_line = FIRST_LINE if found["lava-nc"] and sys.version_info >= (3, 11) else None
     if as_json:

@@ -12,6 +12,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.labels import NO_LABEL, as_labels
 from aspen._base.memory import check_memory
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.record import Record
@@ -34,13 +35,20 @@ from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, OutputFile, savi
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Whole
+from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.inputs import FEWER, check_shape, check_size, load_spikes, repeated
 from aspen_emulator.engines.run import network_of, run
+from aspen_emulator.measuring.cycle_report import CycleReport
+from aspen_emulator.measuring.cycles import cycles
 from aspen_hardware.chips.description import Chip
+from aspen_hardware.compiling.deployment import Deployment
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.energy.text import headline
 from aspen_hardware.placing.placement import Placement
+
+COUNTED = 4
+"""Samples whose cycles are counted."""
 
 
 @click.command("run", cls=KnobCommand)
@@ -105,8 +113,10 @@ def run_command(
     record = run(program, spikes, turned.scale, engine=engine, record=keep)
     accuracy = None if labels is None else _accuracy(record, labels)
     energy = _energy(record, on, placed(program))
+    counted = _cycles(program, spikes, turned, trained.dial, engine)
     summary = {**record.summary(), **turned.to_dict(), "chip": None if on is None else on.name, "accuracy": accuracy}
     summary |= {} if energy is None else {"energy": energy.to_dict()}
+    summary |= {} if counted is None else {"cycles": counted.to_dict()}
     with saving() as outcome:
         save_array(output, record.output)
     if membranes_path is not None:
@@ -115,7 +125,8 @@ def run_command(
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
     written = "" if outcome.failed else f"\nOutput spikes: {output}"
-    text = json.dumps(summary) if as_json else _text(record, turned, energy, accuracy) + written
+    told = "" if counted is None else f"\n{counted.brief}; of {_first(counted.samples, record)}\n{counted.memory}"
+    text = json.dumps(summary) if as_json else _text(record, turned, energy, accuracy) + told + written
     say(text, output, membranes_path)
     warn_unanswered(record.unanswered)
 
@@ -139,6 +150,21 @@ def held(network: Network, given: Array, steps: int | None) -> Array:
     if steps is None:
         return given
     return repeated(given if given.ndim == len(network.input.given_shape) + 1 else given[0], steps)
+
+
+def _cycles(
+    program: Network | Deployment, spikes: Array, turned: Turned, dial: DialProfile | None, engine: str
+) -> CycleReport | None:
+    """What the first samples take on the core that an engine emulates; of hidden populations that are turned each by
+    its own scale there is no program."""
+    if engine not in ON_CORES or turned.knob is None:
+        return None
+    knob = {"profile": dial, "knob": turned.knob} if turned.dial else {"threshold_scale": turned.knob}
+    return cycles(program, spikes, core=ON_CORES[engine], samples=COUNTED, **knob)
+
+
+def _first(samples: int, record: Record) -> str:
+    return "all samples" if samples == record.batch else f"the first {samples} of {record.batch} samples"
 
 
 def _energy(record: Record, on: Chip | None, placement: Placement | None) -> EnergyReport | None:

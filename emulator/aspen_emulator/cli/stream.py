@@ -42,6 +42,7 @@ from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, OutputFile, sa
 from aspen_emulator.cli.given import DATA, OWN_DATA, check_one_way, dataset_for, part_option
 from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.numbers import Number, Whole
+from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import network_of
 from aspen_emulator.streaming import Stream, Window
@@ -52,7 +53,7 @@ from aspen_emulator.streaming.sources import Source, from_dataset, from_hapt, fr
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
 
-ENGINES = ("fast", "reference", "c", "lava")
+ENGINES = ("fast", "reference", "c", *ON_CORES, "lava")
 
 
 def _goal(

@@ -108,10 +108,24 @@ class CycleReport(Rebuilt, Tabled):
         whole = sum(self.instructions.values())
         told = [(kind, f"{number:,.0f}", f"{number / whole:.1%}") for kind, number in self.instructions.items()]
         yield Table(("instructions, per inference", "number", "share"), [*told, ("all", f"{whole:,.0f}", "")])
-        yield f"Flash: {self.flash:,} bytes (code {self.code:,}, constants {self.constants:,})"
-        yield f"RAM: {self.ram:,} bytes, and a stack of {self.stack:,}"
-        yield f"Timing: {self.timing}"
-        yield f"Not covered: {', '.join(NOT_COVERED)}"
+        yield self.memory
+        yield f"timing: {self.timing}"
+        yield f"not covered: {', '.join(NOT_COVERED)}"
+
+    @property
+    def brief(self) -> str:
+        """Cycles in one line."""
+        whole, step = self.per_inference, self.per_step
+        return (
+            f"cycles on {self.core}: {whole.typical:,.0f} an inference ({whole.low:,.0f} to {whole.high:,.0f}), "
+            f"{step.typical:,.0f} a step"
+        )
+
+    @property
+    def memory(self) -> str:
+        """Flash, RAM and stack in one line."""
+        flash = f"flash {self.flash:,} bytes (code {self.code:,}, constants {self.constants:,})"
+        return f"{flash}, RAM {self.ram:,} bytes and a stack of {self.stack:,}"
 
     def _by_cycles(self) -> list[tuple[str, Count]]:
         return sorted(self.functions.items(), key=lambda each: -each[1].cycles.typical)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen._base.checks import shown
 from aspen._base.packages import needed_for
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
+from aspen.network.network import Network
 from aspen_emulator.engines.cortex_m.cores import DEFAULT, Core, core_named
 from aspen_emulator.engines.inputs import check_input
+from aspen_emulator.engines.run import network_of
 from aspen_emulator.measuring.cycle_report import CycleReport
 from aspen_hardware.c.dial import SETTINGS, UNIT, scale_range
 from aspen_hardware.c.program import Program
@@ -26,7 +27,7 @@ LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os", "-Oz")
 
 
 def cycles(
-    deployment: Deployment,
+    program: Network | Deployment,
     spikes: Array,
     threshold_scale: float = 1.0,
     *,
@@ -52,7 +53,7 @@ def cycles(
     ('cortex-m4', 8, True)
 
     Args:
-        deployment: a network in a chip's integers.
+        program: a deployment, or a network in a chip's integers.
         spikes: (time, batch, *input_shape), 0 and 1; or the current, where the input takes one.
         threshold_scale: factor on the hidden thresholds, put at the program's nearest setting, a multiple of 1/4096.
         core: ``cortex-m4``, ``cortex-m0plus`` or ``cortex-m33``.
@@ -69,14 +70,12 @@ def cycles(
         MissingDependencyError: the cross-compiler or the emulator is not installed.
         EngineError: the program failed.
     """
-    if not isinstance(deployment, Deployment):
-        raise InputError(f"cycles: found {shown(deployment)}, allowed is a deployment; compile the network first")
     if optimisation not in LEVELS:
         raise InputError(f"optimisation: found {optimisation!r}, allowed are {', '.join(LEVELS)}; leave it out")
-    on, program = core_named(core), Program(deployment.network, profile)
-    setting = setting_of(program, threshold_scale, knob)
-    given = check_input(program.network, spikes)[:, :samples]
-    return _measured(program, on, given.reshape(*given.shape[:2], -1), setting, optimisation)
+    on, written = core_named(core), Program(network_of(program), profile)
+    setting = setting_of(written, threshold_scale, knob)
+    given = check_input(written.network, spikes)[:, :samples]
+    return _measured(written, on, given.reshape(*given.shape[:2], -1), setting, optimisation)
 
 
 def setting_of(program: Program, threshold_scale: float, knob: float | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from aspen._base.arrays import Array
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 ENGINES = {"cortex-m": DEFAULT, **{name: name for name in CORES}}
 """Engine -> core."""
+PACKAGES = ("ziglang", "unicorn", "capstone", "elftools")
+"""Modules of the extra ``microcontroller``: cross-compiler, emulator, disassembler, and reader of what is linked."""
+
+
+def emulator_available() -> bool:
+    """Whether everything is installed that the engine needs."""
+    return all(find_spec(package) is not None for package in PACKAGES)
 
 
 def board(program: Program, core: str, flags: Sequence[str] = ()) -> Board:

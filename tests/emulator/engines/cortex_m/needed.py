@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import pytest
 
-PACKAGES = ("ziglang", "unicorn", "capstone", "elftools")
-needs_emulator = pytest.mark.skipif(
-    any(find_spec(package) is None for package in PACKAGES), reason="the extra microcontroller is not installed"
-)
+from aspen_emulator.engines.cortex_m.engine import emulator_available
+
+needs_emulator = pytest.mark.skipif(not emulator_available(), reason="the extra microcontroller is not installed")
