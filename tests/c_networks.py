@@ -1,15 +1,18 @@
 """Random networks in C against the definition, bit for bit: ``python -m tests.c_networks N`` runs N of them.
 
+``python -m tests.c_networks N SEED --engine cortex-m0plus`` begins at a seed, and runs them on an emulated core.
+
 Every network is drawn by a seed of its own: dense, sparse and convolutional connections, skips, loops, delays, every
 reset, spikes, graded values and currents, half of them at the edges of 24 bits.
 
 Each runs twice, with warnings as errors and sanitizers: as engine, on thresholds that differ by population, step,
 sample and neuron; and as it is written for a microcontroller, with its own knob turned between the steps, a reset in
-mid-run, and events that are listed, repeated and out of range.
+mid-run, and events that are listed, repeated and out of range. An emulated core has no sanitizers.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import warnings
 from dataclasses import replace
@@ -20,8 +23,10 @@ from aspen.errors import RoundedSettingWarning
 from aspen.network.network import READOUTS, Network
 from aspen.network.record import Record
 from aspen_emulator import run
-from aspen_emulator.engines.c.engine import run_c
-from aspen_emulator.engines.c.process import Process
+from aspen_emulator.engines.c.engine import run_program
+from aspen_emulator.engines.c.process import Process, Running
+from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
+from aspen_emulator.engines.cortex_m.engine import board
 from aspen_emulator.engines.reference import run_reference
 from aspen_hardware.c.dial import UNIT, scale_range
 from aspen_hardware.c.program import Program
@@ -40,23 +45,33 @@ def drawn(seed: int) -> Network:
     return replace(network, readout=str(rng.choice(READOUTS)))
 
 
-def check_thresholds(network: Network, seed: int, flags: tuple[str, ...] = STRICT) -> None:
+def started(program: Program, flags: tuple[str, ...], engine: str) -> Running:
+    """A program that runs, in a process here or on an emulated core."""
+    if engine == "c":
+        return Process(program, flags)
+    on_core = board(program, ON_CORES[engine], flags)
+    if engine == "cortex-m0plus":
+        on_core.machine.refuse_unaligned()
+    return on_core
+
+
+def check_thresholds(network: Network, seed: int, flags: tuple[str, ...] = STRICT, engine: str = "c") -> None:
     """Any thresholds: the engine gives the definition's record."""
     given, dial = input_for(seed, network, STEPS, SAMPLES), dial_for(seed, network, STEPS, SAMPLES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RoundedSettingWarning)  # thresholds are drawn at random
-        found = run_c(network, given, dial, "membranes", flags)
+        found = run_program(engine, lambda p: started(p, flags, engine), network, given, dial, "membranes")
     assert_same(found, run_reference(network, given, dial, "membranes"))
 
 
-def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT) -> None:
+def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT, engine: str = "c") -> None:
     """The program's own knob, turned between the steps: spikes, counts and answer are the definition's."""
     rng, (low, high) = np.random.default_rng(seed), scale_range(network)
     settings = rng.integers(max(low, UNIT // 2), min(high, 2 * UNIT) + 1, STEPS)
     settings[0] = UNIT  # before the knob is turned at all
     given = input_for(seed, network, STEPS, 1)
     wanted = run(network, given, settings / UNIT, engine="reference", record="spikes")
-    process = Process(Program(network), flags)
+    process = started(Program(network), flags, engine)
     try:
         process.steps(given[:, 0].reshape(STEPS, -1))
         for _ in range(2):
@@ -70,7 +85,7 @@ def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT) -> 
         process.close()
 
 
-def _stepped(process: Process, given: Array, settings: Array, rng: np.random.Generator) -> tuple[Array, int]:
+def _stepped(process: Running, given: Array, settings: Array, rng: np.random.Generator) -> tuple[Array, int]:
     """(steps, n_neurons): spikes of all neurons; and how many events were out of range."""
     fired, refused = [], 0
     for values, setting in zip(given, settings, strict=True):
@@ -85,7 +100,7 @@ def _stepped(process: Process, given: Array, settings: Array, rng: np.random.Gen
     return np.stack(fired), refused
 
 
-def _check_answer(process: Process, wanted: Record, refused: int) -> None:
+def _check_answer(process: Running, wanted: Record, refused: int) -> None:
     answer, network = process.answer(), wanted.network
     assert (answer.steps, answer.refused, answer.winner) == (STEPS, refused, int(wanted.predictions[0]))
     np.testing.assert_array_equal(answer.scores, wanted.scores[0])
@@ -96,13 +111,14 @@ def _check_answer(process: Process, wanted: Record, refused: int) -> None:
     assert answer.operations.tolist() == [operations[connection.name].sum() for connection in network.connections]
 
 
-def main(count: int, first: int = 0) -> None:
+def main(count: int, first: int = 0, engine: str = "c") -> None:
     """Check so many networks, from a seed on."""
+    flags = SANITIZED if engine == "c" else STRICT
     for seed in range(first, first + count):
         try:
             network = drawn(seed)
-            check_thresholds(network, seed, SANITIZED)
-            check_knob(network, seed, SANITIZED)
+            check_thresholds(network, seed, flags, engine)
+            check_knob(network, seed, flags, engine)
         except BaseException:
             print(f"seed {seed}:", file=sys.stderr)
             raise
@@ -111,4 +127,8 @@ def main(count: int, first: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int)
+    parser.add_argument("first", type=int, nargs="?", default=0)
+    parser.add_argument("--engine", choices=("c", *ON_CORES), default="c")
+    main(**vars(parser.parse_args()))

@@ -87,12 +87,14 @@ class Image:
 
     def function_at(self, address: int) -> str:
         """The function of the source that the instruction at an address is from."""
+        if not any(start <= address < end for start, end in self.code):
+            return "no function"
         functions, lines = self._starts
         place = bisect_right(lines, address) - 1
         if place >= 0 and self._lines[place][1]:
             return self._lines[place][1]
         place = bisect_right(functions, address) - 1
-        return self._functions[place][1].rpartition(".")[2] if place >= 0 else "?"
+        return self._functions[place][1].rpartition(".")[2] if place >= 0 else "no function"
 
 
 def _lines(elf: ELFFile) -> Iterator[tuple[int, str]]:

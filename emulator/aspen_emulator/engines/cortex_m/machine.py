@@ -19,7 +19,7 @@ EXCHANGE = 0x60000000
 """Where arguments lie that are handed over by address: outside of the program's RAM."""
 _STOP = 0x1FFF0000
 """Where functions return to."""
-_SECONDS = 60
+SECONDS = 60.0
 """After which a call counts as endless."""
 _UNTOUCHED = 0xA5A5A5A5
 """What the stack is filled with, so that one sees how deep it went."""
@@ -29,9 +29,17 @@ _ACCESS = {
     unicorn.UC_MEM_FETCH_UNMAPPED: "jumps to", unicorn.UC_MEM_FETCH_PROT: "jumps to",
 }  # fmt: skip
 
+_EXCEPTIONS = {
+    2: "a supervisor call",
+    3: "a jump to where no code is",
+    7: "a breakpoint",
+}
+
 
 class Machine:
     """A program on an emulated core.
+
+    The emulator runs instructions that the core lacks; that there are none is up to the compiler and its assembler.
 
     Args:
         image: the program.
@@ -74,11 +82,24 @@ class Machine:
 
     def watch_blocks(self, entered: Callable[[int, int], None]) -> None:
         """Have ``entered`` called with address and size of every stretch of code without a branch before it runs."""
-        self._uc.hook_add(unicorn.UC_HOOK_BLOCK, lambda uc, address, size, _: entered(address, size))
+        self._watch(unicorn.UC_HOOK_BLOCK, lambda uc, address, size, _: entered(address, size))
 
     def watch_instructions(self, entered: Callable[[int, int], None]) -> None:
         """The same of every instruction; ten times slower."""
-        self._uc.hook_add(unicorn.UC_HOOK_CODE, lambda uc, address, size, _: entered(address, size))
+        self._watch(unicorn.UC_HOOK_CODE, lambda uc, address, size, _: entered(address, size))
+
+    def refuse_unaligned(self) -> None:
+        """Have words and halfwords at odd places refused, as a Cortex-M0+ does; ten times slower."""
+        self._watch(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, self._aligned)
+
+    def _watch(self, what: int, called: Callable[..., None]) -> None:
+        self._uc.hook_add(what, called)
+        self._uc.ctl_flush_tb()  # what ran before was translated without it
+
+    def _aligned(self, uc: Uc, access: int, address: int, size: int, value: int, _: object) -> None:
+        if address % size:
+            self._refused = f"moves {size} bytes at {address:#010x} (a fault on a Cortex-M0+)"
+            uc.emu_stop()
 
     def call(self, function: str, *arguments: int, bits: int = 32) -> int:
         """Call a function with at most four integers or addresses.
@@ -98,11 +119,11 @@ class Machine:
         self._uc.reg_write(arm_const.UC_ARM_REG_LR, _STOP | 1)
         self._refused = ""
         try:
-            self._uc.emu_start(self.image.symbols[function] | 1, _STOP, timeout=_SECONDS * 1_000_000)
+            self._uc.emu_start(self.image.symbols[function] | 1, _STOP, timeout=int(SECONDS * 1_000_000))
         except UcError as error:
             raise self._failed(function, self._refused or f"stops ({error})") from error
         if self._refused or self._pc != _STOP:
-            raise self._failed(function, self._refused or f"does not end in {_SECONDS} s")
+            raise self._failed(function, self._refused or f"does not end in {SECONDS:g} s")
         low, high = (int(self._uc.reg_read(register)) for register in registers[:2])
         return low if bits == 32 else low | high << 32
 
@@ -121,7 +142,7 @@ class Machine:
         return False
 
     def _interrupted(self, uc: Uc, number: int, _: object) -> None:
-        self._refused = f"raises exception {number} (a hard fault on the core)"
+        self._refused = f"comes to {_EXCEPTIONS.get(number, f'exception {number}')} (a fault on the core)"
         uc.emu_stop()
 
     def _failed(self, function: str, what: str) -> EngineError:

@@ -151,8 +151,7 @@ def _m33_typical(before: Instruction | None, now: Instruction) -> float:
 
 def m33_taken(before: Instruction | None, now: Instruction, target: Instruction | None) -> Range:
     """Cortex-M33, measured: 2 cycles in all, or 1 in a pair; high as a Cortex-M4."""
-    paired = _is_pair(before, now) and before is not None and before.kind in ("loads", "stores")
-    return Range(0 if paired else 1, 1, m4_taken(before, now, target).high)
+    return Range(1, 1, m4_taken(before, now, target).high)
 
 
 def _is_pair(before: Instruction | None, now: Instruction) -> bool:
