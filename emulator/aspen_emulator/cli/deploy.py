@@ -27,7 +27,7 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, OutputFolder, check_section
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.numbers import Number, Whole
-from aspen_emulator.cli.programs import write_program
+from aspen_emulator.cli.programs import Asked, program_options, write_program
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
@@ -76,10 +76,10 @@ class CompiledOutput(OutputFile):
               help="Write here instead of into NETWORK: .aspen, or .net for lava-dl's loader; for C a folder."
               )  # fmt: skip
 @click.option("--to", "form", type=OneOf([*FORMS, PROGRAM]), is_eager=True,
-              help="netx and c need --output; c is a program for a microcontroller, with the network's dial "
-                   "and early end.  "
+              help="netx and c need --output; c is a program for a microcontroller, with the network's dial, "
+                   "early end and encoder.  "
                    "[default: what the suffix of --output says]")  # fmt: skip
-@click.option("--prefix", default="network", show_default=True, help="Of the names in a C program.")
+@program_options
 @json_option
 def compile_command(
     network: Path,
@@ -92,7 +92,7 @@ def compile_command(
     threshold_groups: int | None,
     output: Path | None,
     form: str | None,
-    prefix: str,
+    asked: Asked,
     as_json: bool,
 ) -> None:
     """Compile NETWORK to a chip's integers and store them in the same file, beside the trained network."""
@@ -100,7 +100,7 @@ def compile_command(
     if form == PROGRAM and not is_given("target"):
         target = chip(MICROCONTROLLER)
     elif form != PROGRAM:
-        refuse_without("--to c", ["prefix"])
+        refuse_without("--to c", ["prefix", "sensor_scale", "sensor_offset"])
     read = source.network
     if output is None and (form in ("netx", PROGRAM) or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
@@ -120,7 +120,7 @@ def compile_command(
     )
     written = None
     if form == PROGRAM and output is not None:
-        written = write_program(deployment, source, output, prefix)
+        written = write_program(deployment, source, output, asked)
         stored = output
     else:
         stored = _store(trained, deployment, source, output, form)

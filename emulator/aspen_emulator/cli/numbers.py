@@ -1,4 +1,4 @@
-"""Numbers on the command line: in a range, finite, and refused by what was found and what is allowed."""
+"""Numbers on the command line: in a range, finite, one or several, refused by what was found and what is allowed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,25 @@ class Number(click.FloatRange):
         if number is None or not isfinite(number):
             self.fail(f"found {value!r}, allowed is a finite number{_range(self)}", param, ctx)
         return number
+
+
+class Several(click.ParamType):
+    """A finite number, or several with commas between them: a tuple."""
+
+    name = "x[,x...]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | tuple[float, ...]:
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(map(isfinite, numbers)):
+            self.fail(f"found {value!r}, allowed is a number, or several with commas between them", param, ctx)
+        return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _range(kind: click.IntRange | click.FloatRange) -> str:

@@ -7,12 +7,51 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.storage import list_tables
-from aspen_emulator.cli.common import NetworkFile
+from aspen.data.encoders import StoredEncoder
+from aspen_emulator.cli.common import NetworkFile, refuse_without
+from aspen_emulator.cli.groups import group_of
+from aspen_emulator.cli.numbers import Several
 from aspen_hardware.c.export import to_c
 from aspen_hardware.c.program import Program
+from aspen_hardware.c.sensor import Sensor
 from aspen_hardware.compiling.deployment import Deployment
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options say of a program.
+
+    Args:
+        prefix: of the names in it.
+        sensor_scale, sensor_offset: value of one raw unit of the sensor, and at 0.
+    """
+
+    prefix: str
+    sensor_scale: float | tuple[float, ...] | None
+    sensor_offset: float | tuple[float, ...]
+
+    @property
+    def sensor(self) -> Sensor | None:
+        """What the sensor's raw integers stand for, if it was said."""
+        if self.sensor_scale is None:
+            refuse_without("--sensor-scale", ["sensor_offset"])
+            return None
+        return Sensor(self.sensor_scale, self.sensor_offset)
+
+
+program_options = group_of(
+    Asked,
+    "asked",
+    click.option("--prefix", default="network", show_default=True, help="Of the names in a C program."),
+    click.option("--sensor-scale", type=Several(),
+                 help="With --to c: value of one raw unit of the sensor, so that the encoder in NETWORK comes along; "
+                      "with commas one for each channel."),
+    click.option("--sensor-offset", type=Several(), default=0.0, help="Value at the raw integer 0.  [default: 0]"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,11 +60,13 @@ class Written:
 
     Args:
         program: itself.
-        without_early: why it has no early end; empty where it has one.
+        encoder: what is beside it; None where no encoder is.
+        without: what it is without -> why.
     """
 
     program: Program
-    without_early: str
+    encoder: StoredEncoder | None
+    without: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -35,6 +76,7 @@ class Written:
             "flash_bytes": program.flash,
             "knob": self._knob,
             "early_end": program.early is not None,
+            "encoder": None if self.encoder is None else self.encoder.kind,
         }
 
     @property
@@ -42,32 +84,52 @@ class Written:
         return f"{self.program.prefix}_set_{'threshold_scale' if self.program.profile is None else 'knob'}"
 
     def __str__(self) -> str:
-        program = self.program
-        return "\n".join(
-            [*self._told(), f"{program.ram} bytes of RAM, {program.flash} bytes of flash for tables, and the code"]
-        )
+        lines = [f"  {name:<11}{text}" for name, text in self._told()]
+        size = f"{self.program.ram} bytes of RAM, {self.program.flash} bytes of flash for tables, and the code"
+        return "\n".join([*lines, f"{size}{'; those of the encoder are in README.md' if self.encoder else ''}"])
 
-    def _told(self) -> Iterator[str]:
+    def _told(self) -> Iterator[tuple[str, str]]:
         program, profile = self.program, self.program.profile
-        what = (
-            "no learned dial in the file" if profile is None else f"learned dial, {profile.low:g} to {profile.high:g}"
-        )
-        yield f"  knob       {self._knob}: {what}"
-        early = f"{program.prefix}_done: as calibrated, in {program.early.steps} steps" if program.early else ""
-        yield f"  early end  {early or f'none: {self.without_early}'}"
+        what = "no learned dial in the file"
+        if profile is not None:
+            what = f"learned dial, 0 to 65535 for {profile.low:g} to {profile.high:g}"
+        yield "knob", f"{self._knob}: {what}"
+        if program.early is not None:
+            yield "early end", f"{program.prefix}_done: as calibrated, in {program.early.steps} steps"
+        if self.encoder is not None:
+            yield "encoder", f"{program.prefix}_sample: {self.encoder.kind}, of the sensor's raw integers"
+        for name, reason in self.without.items():
+            yield name, f"none: {reason}"
 
 
-def write_program(deployment: Deployment, source: NetworkFile, folder: Path, prefix: str) -> Written:
+def write_program(deployment: Deployment, source: NetworkFile, folder: Path, asked: Asked) -> Written:
     """Write a deployment as a C program, with all that lies beside the network in its file.
 
     Args:
         deployment: of the network in ``source``.
         source: its file.
         folder: where to.
-        prefix: of the names in it.
+        asked: what the options say.
     """
+    sensor, encoder = asked.sensor, source.encoder
     early, reason = _early(source, deployment.chip)
-    return Written(to_c(deployment, folder, prefix, profile=source.dial, early=early), reason)
+    without = {} if early else {"early end": reason}
+    if encoder is None and sensor is not None:
+        raise click.UsageError(
+            f"{source.path}: found --sensor-scale and no encoder, allowed is it for a file with one; leave it out"
+        )
+    if sensor is None:
+        without["encoder"] = "there is none in the file" if encoder is None else _no_sensor(encoder)
+        encoder = None
+    program = to_c(deployment, folder, asked.prefix, profile=source.dial, early=early, encoder=encoder, sensor=sensor)
+    return Written(program, encoder, without)
+
+
+def _no_sensor(encoder: StoredEncoder) -> str:
+    return (
+        f"that in the file is {encoder.kind}; with --sensor-scale, the value of one raw unit of the sensor, it comes "
+        f"along"
+    )
 
 
 def _early(source: NetworkFile, chip: str) -> tuple[EarlyStop | None, str]:

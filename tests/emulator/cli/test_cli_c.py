@@ -10,6 +10,7 @@ import pytest
 
 from aspen.calibration import CalibrationTable, EarlyStop, save_table
 from aspen.calibration.points import EarlyPoint, OperatingPoint
+from aspen.data import DeltaEncoder, save_encoder
 from aspen.dial import DialProfile, save_profile
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.emulator.engines.c.programs import needs_compiler
@@ -68,7 +69,7 @@ def test_what_is_beside_the_network_comes_along_or_it_is_said_why_not(aspen: Asp
     assert "network_set_threshold_scale: no learned dial in the file" in aspen(*arguments)[1]
     save_profile(DialProfile({"layer1": 0.7}), network)
     out = aspen(*arguments)[1]
-    assert "network_set_knob: learned dial, 0 to 1" in out
+    assert "network_set_knob: learned dial, 0 to 65535 for 0 to 1" in out
     assert f"none: none was calibrated; aspen calibrate {network} --chip cortex-m --dial --early" in out
     save_table(table("loihi1"), network)
     assert (
@@ -80,6 +81,26 @@ def test_what_is_beside_the_network_comes_along_or_it_is_said_why_not(aspen: Asp
     assert "network_done: as calibrated, in 9 steps" in aspen(*arguments)[1]
     assert "int network_done(void);" in (folder / "network.h").read_text()
     assert json.loads(aspen(*arguments, "--json")[1])["early_end"] is True
+
+
+def test_the_encoder_comes_along_once_it_is_said_what_the_sensor_measures(aspen: Aspen, network: Path) -> None:
+    folder = network.parent / "made"
+    arguments = ("compile", network, "--to", "c", "--output", folder)
+    assert "encoder    none: there is none in the file" in aspen(*arguments)[1]
+    assert "found --sensor-scale and no encoder" in aspen(*arguments, "--sensor-scale", 1)[2]
+    save_encoder(DeltaEncoder((0.5, 0.25, 0.5)), network)
+    assert "encoder    none: that in the file is delta; with --sensor-scale" in aspen(*arguments)[1]
+    assert "found --sensor-offset without --sensor-scale" in aspen(*arguments, "--sensor-offset", 1)[2]
+    assert names(folder) == ["README.md", "example.c", "network.c", "network.h"]
+    code, out, err = aspen(*arguments, "--sensor-scale", "0.001,0.002,0.001", "--sensor-offset", "0.5")
+    assert (code, err) == (0, "")
+    assert "encoder    network_sample: delta, of the sensor's raw integers" in out
+    assert names(folder) == [
+        "README.md", "example.c", "network.c", "network.h", "network_encoder.c", "network_encoder.h"
+    ]  # fmt: skip
+    code, _, err = aspen(*arguments, "--sensor-scale", "0.1,,2")
+    assert code == 2
+    assert "found '0.1,,2', allowed is a number, or several with commas between them" in err
 
 
 def test_the_deployment_in_the_file_is_what_is_written_unless_options_ask_for_another(
@@ -105,6 +126,7 @@ def test_the_deployment_in_the_file_is_what_is_written_unless_options_ask_for_an
         (["--to", "c", "--output", "."], "found a folder with other files"),
         (["--to", "c", "--output", "made", "--prefix", "2nd"], "prefix: found '2nd'"),
         (["--prefix", "wrist"], "found --prefix without --to c"),
+        (["--sensor-scale", "0.1"], "found --sensor-scale without --to c"),
         (["--output", "made"], "found no suffix, allowed are .aspen and .net"),
     ],
 )
