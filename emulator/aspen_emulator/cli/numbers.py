@@ -40,7 +40,7 @@ class Several(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | tuple[float, ...]:
         if not isinstance(value, str):
-            return value  # type: ignore[no-any-return]
+            return value
         try:
             numbers = tuple(float(part) for part in value.split(","))
         except ValueError:
