@@ -42,6 +42,10 @@ def drawn(seed: int) -> Network:
     """The network of a seed."""
     rng = np.random.default_rng(seed)
     network = network_for(seed, True, bool(rng.random() < 0.5), str(rng.choice(INPUTS)))
+    if rng.random() < 0.6:  # weights of 8 bits, which have kernels of their own
+        network = replace(
+            network, connections=tuple(c.with_integers(c.weight // 2, c.exponent) for c in network.connections)
+        )
     return replace(network, readout=str(rng.choice(READOUTS)))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,63 +12,8 @@ from scipy.sparse import csr_array
 from aspen._base.arrays import Array
 from aspen.network.connection import Connection
 from aspen.network.connections import Conv
+from aspen_hardware.c.kernels import PER_WORD, ROWS, packed, packed_kernel, packed_row, padded, parts
 from aspen_hardware.c.text import SIZES, Table, filled, type_of
-
-DENSE_ROW = """
-/* Adds `value` times a row of `n` weights to the sums of all targets. */
-static void @name@(@sum@ *sum, const @weight@ *row, uint32_t n, @sum@ value)
-{
-    for (uint32_t j = 0; j < n; j++) {
-        sum[j] += value * row[j];
-    }
-}
-"""
-SPARSE_ROW = """
-/* Adds `value` times the `n` weights of one source to the sums of its targets. */
-static void @name@(@sum@ *sum, const @index@ *targets, const @weight@ *weights, uint32_t n,
-    @sum@ value)
-{
-    for (uint32_t k = 0; k < n; k++) {
-        sum[targets[k]] += value * weights[k];
-    }
-}
-"""
-CONV_SHAPE = """
-/* A convolution's shape; `inputs` and `outputs` are the channels of one group. */
-struct convolution {
-    int32_t height, width, out_height, out_width, inputs, outputs;
-    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
-};
-"""
-CONV_ROW = """
-/* Adds `value` times the kernels over one source to the sums of all places that it reaches. */
-static void @name@(@sum@ *sum, const struct convolution *shape, const @weight@ *kernels,
-    int32_t source, @sum@ value)
-{
-    const int32_t place = source % (shape->height * shape->width);
-    const int32_t channel = source / (shape->height * shape->width);
-    const int32_t places = shape->out_height * shape->out_width;
-    @sum@ *map = &sum[channel / shape->inputs * shape->outputs * places];
-    kernels = &kernels[channel * shape->kernel_height * shape->kernel_width * shape->outputs];
-    for (int32_t ky = 0; ky < shape->kernel_height; ky++) {
-        const int32_t y = place / shape->width + shape->padding_y - ky * shape->dilation_y;
-        if (y < 0 || y % shape->stride_y != 0 || y / shape->stride_y >= shape->out_height) {
-            continue;
-        }
-        for (int32_t kx = 0; kx < shape->kernel_width; kx++) {
-            const int32_t x = place % shape->width + shape->padding_x - kx * shape->dilation_x;
-            const @weight@ *weights = &kernels[(ky * shape->kernel_width + kx) * shape->outputs];
-            if (x < 0 || x % shape->stride_x != 0 || x / shape->stride_x >= shape->out_width) {
-                continue;
-            }
-            for (int32_t o = 0; o < shape->outputs; o++) {
-                map[o * places + y / shape->stride_y * shape->out_width + x / shape->stride_x] += value * weights[o];
-            }
-        }
-    }
-}
-"""
-_ROWS = {"dense": DENSE_ROW, "sparse": SPARSE_ROW, "conv": CONV_ROW}
 
 EVENTS = """
 /* @what@ */
@@ -96,6 +41,29 @@ static void @function@(@sum@ *sum)
     }
 }
 """
+PACKED_EVENTS = """
+/* @what@@ago@ */
+static void @function@(@sum@ *sum)
+{
+@recall@@body@
+}
+"""
+RECALL = """
+/* Lists the spikes of a past step, of which `bits` has one for each neuron; returns how many these are. */
+static uint32_t recall(const uint8_t *bits, uint32_t bytes)
+{
+    uint32_t count = 0;
+    for (uint32_t byte = 0; byte < bytes; byte++) {
+        uint32_t source = 8u * byte;
+        for (uint32_t left = bits[byte]; left != 0; left >>= 1, source++) {
+            if ((left & 1u) != 0) {
+                state.recalled[count++] = (uint16_t)source;
+            }
+        }
+    }
+    return count;
+}
+"""
 VALUES = """
 /* @what@@ago@ */
 static void @function@(@sum@ *sum)
@@ -112,14 +80,43 @@ static void @function@(@sum@ *sum)
 """
 
 
+MOST_EXTRA = 512
+"""Bytes that filling up the last words of packed rows may cost, where this is not a sixteenth of all."""
+
+
+SUMS = {"int16_t": "short_sum", "int32_t": "sum", "int64_t": "wide_sum"}
+"""Type of sums -> the array that holds those of the population that is being updated."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Where what arrives at a population is added up.
+
+    Args:
+        ctype: type of a sum.
+        are_set: whether at each step a connection sets them, in this population and in all that share the array;
+            otherwise they are zero between updates.
+    """
+
+    ctype: str
+    are_set: bool
+
+    @property
+    def name(self) -> str:
+        """Of the array."""
+        return SUMS[self.ctype]
+
+
 @dataclass(frozen=True)
 class Source:
-    """What a connection reads: the population's name in C, its size, whether it is analog, and its longest delay."""
+    """What a connection reads: the population's name in C, its size, whether it is analog, its longest delay, and its
+    largest value."""
 
     name: str
     size: int
     analog: bool
     depth: int
+    peak: int
 
 
 @dataclass(frozen=True)
@@ -132,6 +129,8 @@ class Stored:
         source: what it reads.
         target: name of the target in C.
         wide: whether the target's sums have 64 bits.
+        short: whether they have 16.
+        sets: whether it is the first to bring anything to the sums of its target, and sets them.
     """
 
     connection: Connection
@@ -139,6 +138,8 @@ class Stored:
     source: Source
     target: str
     wide: bool
+    short: bool = False
+    sets: bool = False
 
     @property
     def name(self) -> str:
@@ -148,7 +149,19 @@ class Stored:
     @property
     def sum_type(self) -> str:
         """Of the target's sums."""
-        return "int64_t" if self.wide else "int32_t"
+        return "int64_t" if self.wide else "int16_t" if self.short else "int32_t"
+
+    @property
+    def recalls(self) -> bool:
+        """Whether it lists the spikes of a past step."""
+        return self.form == "packed" and self.connection.delay > 0
+
+    @cached_property
+    def reach(self) -> int:
+        """Largest magnitude of a sum of the stored weights, whatever the source sends."""
+        matrix, most = self._matrix, self.source.peak
+        sums = [abs(part).sum(axis=1).max(initial=0) for part in (matrix.maximum(0), matrix.minimum(0))]
+        return int(sum(sums) if self.source.analog else max(sums)) * most >> self.halvings
 
     @cached_property
     def halvings(self) -> int:
@@ -174,18 +187,23 @@ class Stored:
 
     @cached_property
     def form(self) -> str:
-        """``dense``, ``sparse`` or ``conv``: whichever takes less flash."""
+        """``dense``, ``sparse`` or ``conv``: whichever takes less flash; a dense one is ``packed`` where it can be."""
         if isinstance(self.connection, Conv):
             return "conv"
         n_target, n_source = self._matrix.shape
-        wide = SIZES[type_of(self._rows[2])]
-        full = n_source * n_target * wide
-        return "dense" if full <= sum(table.size for table in self._sparse_tables()) else "sparse"
+        weights = type_of(self._rows[2])
+        full = n_source * n_target * SIZES[weights]
+        if full > sum(table.size for table in self._sparse_tables()):
+            return "sparse"
+        extra = n_source * padded(n_target) - full
+        fits = weights == "int8_t" and self.reach < 2**15 and not self.source.analog
+        return "packed" if fits and n_target > 2 and extra <= max(MOST_EXTRA, full // 16) else "dense"
 
     @cached_property
     def tables(self) -> list[Table]:
         """What it keeps in flash."""
-        return {"dense": self._dense_tables, "sparse": self._sparse_tables, "conv": self._conv_tables}[self.form]()
+        made = {"packed": self._packed_tables, "dense": self._dense_tables, "sparse": self._sparse_tables}
+        return self._conv_tables() if self.form == "conv" else made[self.form]()
 
     @property
     def fan_out(self) -> Table:
@@ -201,6 +219,11 @@ class Stored:
         matrix = self._matrix.toarray().T >> self.halvings
         about = self._about(f"{matrix.shape[1]} weights for each of {matrix.shape[0]} sources")
         return [Table(type_of(matrix), f"weights_{self.name}", matrix, about)]
+
+    def _packed_tables(self) -> list[Table]:
+        matrix = self._matrix.toarray().T >> self.halvings
+        about = f"{matrix.shape[1]} weights for each of {matrix.shape[0]} sources, four in a word, each plus 128"
+        return [Table("uint32_t", f"weights_{self.name}", packed(matrix), self._about(about))]
 
     def _sparse_tables(self) -> list[Table]:
         starts, targets, weights = self._rows
@@ -233,19 +256,36 @@ class Stored:
         return f"static const struct convolution shape_{self.name} = {{{numbers}}};"
 
     @property
-    def row_function(self) -> tuple[str, str]:
-        """Name and text of the loop that adds the synapses of one source."""
+    def functions(self) -> dict[str, str]:
+        """Name -> text of the loops that add its synapses."""
+        if self.form == "packed":
+            widths = [width for width, _, _ in self._parts]
+            rows = {f"add_row_{width}": packed_row(width) for width in widths}
+            names = {width: self._packed_name(width) for width in widths}
+            return rows | {n: packed_kernel(n, width, not self.sets, self.sum_type) for width, n in names.items()}
         weights = self.tables[-1].ctype
-        parts = [f"add_{self.form}", weights.removesuffix("_t")]
-        values = {"sum": self.sum_type, "weight": weights}
+        kinds = [f"add_{self.form}", weights.removesuffix("_t")]
+        values = {"sum": self.sum_type, "weight": weights, "value": "int64_t" if self.wide else "int32_t"}
         if self.form == "sparse":
             values["index"] = self.tables[1].ctype
-            parts.append(values["index"].removesuffix("_t"))
-        name = "_".join([*parts, "wide"] if self.wide else parts)
-        return name, filled(_ROWS[self.form], {"name": name, **values})
+            kinds.append(values["index"].removesuffix("_t"))
+        name = "_".join(kinds) + self._suffix
+        return {name: filled(ROWS[self.form], {"name": name, **values})}
+
+    @property
+    def _suffix(self) -> str:
+        """Of the names of functions, by the type of the sums."""
+        return "_wide" if self.wide else "_short" if self.short else ""
+
+    @property
+    def _parts(self) -> list[tuple[int, int, int]]:
+        return parts(self._matrix.shape[0])
+
+    def _packed_name(self, width: int) -> str:
+        return f"{'set' if self.sets else 'add'}_packed_{width}{self._suffix}"
 
     def _call(self, value: str) -> str:
-        name, _ = self.row_function
+        (name,) = self.functions
         weights = self.tables[-1].name
         if self.form == "conv":
             return f"{name}(sum, &shape_{self.name}, {weights}, (int32_t)source, {value});"
@@ -256,6 +296,14 @@ class Stored:
         first, count = f"{starts}[source]", f"{starts}[source + 1u] - {starts}[source]"
         return f"{name}(sum, &{targets}[{first}], &{weights}[{first}], (uint32_t)({count}), {value});"
 
+    def _packed_calls(self, events: str, count: str) -> str:
+        lines, sources = [], self.source.size
+        for width, begin, blocks in self._parts:
+            name = self._packed_name(width)
+            to, weights = f"&sum[{PER_WORD * begin}u]", f"&weights_{self.name}[{begin * sources}u]"
+            lines.append(f"    {name}({to}, {weights}, {sources}u, {blocks}u, {events}, {count});")
+        return "\n".join(lines)
+
     def count(self, index: str) -> str:
         """What the counters add when the source ``index`` spikes."""
         return f"counters.operations[{self.number}] += fan_out_{self.name}[{index}];"
@@ -263,17 +311,35 @@ class Stored:
     def loop(self) -> str:
         """The function that adds what the connection brings in this step."""
         delay, source = self.connection.delay, self.source
-        pad = " " * (12 if delay and not source.analog else 8)
-        body = f"{pad}{self._call('value' if source.analog else '1')}"
         slots = source.depth + 1
-        values: Mapping[str, object] = {
+        values = {
             "what": self.connection.name, "function": self.name, "sum": self.sum_type, "source": source.name,
-            "n": source.size, "body": body, "delay": delay, "s": "" if delay == 1 else "s", "slots": slots,
+            "n": source.size, "delay": delay, "s": "" if delay == 1 else "s", "slots": slots,
             "back": slots - delay, "bytes": -(-source.size // 8),
             "ago": f", of {delay} step{'' if delay == 1 else 's'} ago" if delay else "",
-            "values": f"state.history_{source.name}[(state.slot_{source.name} + {slots - delay}u) % {slots}u]"
-            if delay else f"state.values_{source.name}",
         }  # fmt: skip
+        past = f"state.history_{source.name}[(state.slot_{source.name} + {slots - delay}u) % {slots}u]"
+        if self.form == "packed":
+            values["recall"] = f"    const uint32_t count = recall({past}, {values['bytes']}u);\n" if delay else ""
+            given = (
+                ("state.recalled", "count") if delay else (f"state.events_{source.name}", f"state.count_{source.name}")
+            )
+            return filled(PACKED_EVENTS, {**values, "body": self._packed_calls(*given)})
+        pad = " " * (12 if delay and not source.analog else 8)
+        values["body"] = f"{pad}{self._call('value' if source.analog else '1')}"
+        values["values"] = past if delay else f"state.values_{source.name}"
         if source.analog:
             return filled(VALUES, values)
         return filled(PAST_EVENTS if delay else EVENTS, values)
+
+
+def with_sums(found: Sequence[Stored]) -> list[Stored]:
+    """The same connections, with the types of the sums that they add to, and what sets these."""
+    kept: list[Stored] = []
+    for stored in found:
+        together = [other for other in found if other.target == stored.target]
+        alike = len({other.exponent if other.exponent >= 0 else other.name for other in together}) == 1
+        short = alike and not stored.wide and sum(other.reach for other in together) < 2**15
+        packed = [other for other in together if other.form == "packed"]
+        kept.append(replace(stored, short=short, sets=alike and packed[:1] == [stored]))
+    return kept

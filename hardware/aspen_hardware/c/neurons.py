@@ -10,85 +10,16 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.network.network import Network, Population
 from aspen.network.neurons import BY_SYNAPSE, RECTIFIED, FixedLif
-from aspen_hardware.c.connections import Stored
+from aspen_hardware.c.connections import Stored, Sums
 from aspen_hardware.c.ranges import Bounds, bounds
 from aspen_hardware.c.text import Field, Parameter, Table
 
-HELPERS = {
-    "decay": """
-/* What is left of `x` after a step that keeps `keep` of 4096, rounded towards zero. */
-static int32_t decay(int32_t x, uint32_t keep)
-{
-    const uint32_t magnitude = x < 0 ? 0u - (uint32_t)x : (uint32_t)x;
-    const int32_t left = (int32_t)(((uint64_t)magnitude * keep) >> 12);
-    return x < 0 ? -left : left;
-}
-""",
-    "decay_wide": """
-/* What is left of `x` after a step that keeps `keep` of 4096, rounded towards zero. */
-static int64_t decay_wide(int64_t x, uint32_t keep)
-{
-    const uint64_t magnitude = x < 0 ? 0u - (uint64_t)x : (uint64_t)x;
-    const int64_t left = (int64_t)((magnitude * keep) >> 12);
-    return x < 0 ? -left : left;
-}
-""",
-    "wrapped": """
-/* A current that leaves 24 bits wraps around, once. */
-static int32_t wrapped(int32_t u)
-{
-    return u > LIMIT ? u - 2 * LIMIT : u <= -LIMIT ? u + 2 * LIMIT : u;
-}
-""",
-    "wrapped_wide": """
-/* A current that leaves 24 bits wraps around, once. */
-static int64_t wrapped_wide(int64_t u)
-{
-    return u > LIMIT ? u - 2 * LIMIT : u <= -LIMIT ? u + 2 * LIMIT : u;
-}
-""",
-    "clipped": """
-/* A membrane stays within 24 bits. */
-static int32_t clipped(int32_t v)
-{
-    return v >= LIMIT ? LIMIT - 1 : v <= -LIMIT ? 1 - LIMIT : v;
-}
-""",
-    "clipped_wide": """
-/* A membrane stays within 24 bits. */
-static int64_t clipped_wide(int64_t v)
-{
-    return v >= LIMIT ? LIMIT - 1 : v <= -LIMIT ? 1 - LIMIT : v;
-}
-""",
-    "halved": """
-/* `x` divided by two to the power of `bits`, rounded down. */
-static int32_t halved(int32_t x, uint32_t bits)
-{
-    return x < 0 ? ~(~x >> bits) : x >> bits;
-}
-""",
-    "halved_wide": """
-/* `x` divided by two to the power of `bits`, rounded down. */
-static int64_t halved_wide(int64_t x, uint32_t bits)
-{
-    return x < 0 ? ~(~x >> bits) : x >> bits;
-}
-""",
-    "by_synapse": """
-/* What a synapse of a neuron onto itself subtracts: its threshold, rounded to 8 significant bits, halves up. */
-static int32_t by_synapse(int32_t threshold)
-{
-    const uint32_t mantissa = (uint32_t)threshold >> 6;
-    uint32_t exponent = 0;
-    while (mantissa >> exponent > 255u) {
-        exponent++;
-    }
-    return (int32_t)((mantissa + (1u << exponent >> 1)) >> exponent << (exponent + 6u));
-}
-""",
-}
-"""Functions that the updates call, by name; only those that are called are written."""
+DECAY_UNIT = 4096
+"""What keeps all of itself keeps so much."""
+UNROLLED = (4, 2, 1)
+"""How many neurons are updated in one pass of the loop: the first that divides their number."""
+MANY = 16
+"""Fewer neurons are updated one by one."""
 _OWING = ("subtract-delayed", BY_SYNAPSE, "subtract-guarded")
 
 
@@ -103,6 +34,7 @@ class Neurons:
         number: its place among all populations of the network.
         offset: index of its first neuron among all neurons.
         exponent: of the sum of its input that the update takes; None where nothing drives it.
+        sums: where its input is added up.
         depth: the longest delay with which anything reads it.
         listed: whether anything reads its spikes within the step.
         scalar: whether all its thresholds are one number in RAM.
@@ -116,6 +48,7 @@ class Neurons:
     number: int
     offset: int
     exponent: int | None
+    sums: Sums
     depth: int
     listed: bool
     scalar: bool
@@ -207,31 +140,47 @@ class Neurons:
     def helpers(self) -> set[str]:
         """Those of :data:`HELPERS` that its update calls."""
         end = "_wide" if self.bounds.wide else ""
-        found = {"decay"}
-        found |= {f"decay{end}"} if self._remembers else set()
+        found = {"decayed"} if self._leak.value not in (0, DECAY_UNIT) else set()
+        found |= {self._current_decay} if self._remembers else set()
         found |= {f"wrapped{end}"} if self.bounds.wraps and self.exponent is not None else set()
-        found |= {f"clipped{end}"} if self.bounds.clips else set()
+        found |= {f"clipped{end}"} if self.bounds.clips and not self._clips_late else set()
         found |= {"by_synapse"} if self.neuron.reset == BY_SYNAPSE else set()
         found |= {f"halved{end}"} if self.exponent is not None and self.exponent < 0 else set()
         return found
 
     def update(self, prefix: str) -> str:
-        """The function that advances its neurons by a step."""
-        n, reset, name = self.population.size, self.neuron.reset, self.name
-        threshold = f"state.threshold_{name}{'' if self.scalar else '[i]'}"
-        lines = [f"const int32_t threshold = {threshold};", *self._current(), *self._membrane(), *self._scores()]
-        lines += [f"#ifdef {prefix}_TRACE", f"trace.membranes[{self._place}] = v;", "#endif"]
-        lines += ["const int spike = v > threshold;", *self._reset()]
-        lines += [f"state.spikes_{name}[i] = (uint8_t)spike;"] if self.flags else []
-        stored = "(int16_t)v" if self.bounds.short else "v"
-        lines += [f"state.membrane_{name}[i] = {stored};", *self._spike(prefix)]
-        body = "\n".join(line if line.startswith("#") else f"        {line}" for line in lines)
-        start = f"    state.count_{name} = 0;\n" if self.listed else ""
+        """The functions that advance a neuron, and all of them, by a step."""
+        n, name = self.population.size, self.name
+        lines = [*self._current(), *self._membrane(), *self._scores(), *self._trace(prefix, "membranes", self._traced)]
+        lines += self._fire(prefix)
+        lines += [f"state.membrane_{name}[i] = {'(int16_t)v' if self.bounds.short else 'v'};"]
+        lines += ["return event;"] if self.listed else []
+        body = "\n".join(line if line.startswith("#") else f"    {line}" for line in lines)
+        returned = "uint16_t *" if self.listed else "void "
         return (
-            f"\n/* {self.population.name}: {n} neuron{'' if n == 1 else 's'}, reset {reset} */\n"
-            f"static void update_{name}(void)\n{{\n{start}"
-            f"    for (uint32_t i = 0; i < {n}u; i++) {{\n{body}\n    }}\n}}\n"
+            f"\n/* {self.population.name}: {n} neuron{'' if n == 1 else 's'}, reset {self.neuron.reset} */\n"
+            f"INLINE {returned}step_{name}({', '.join(self._arguments)})\n{{\n{body}\n}}\n"
+            f"\nstatic void update_{name}(void)\n{{\n{self._loop()}}}\n"
         )
+
+    @property
+    def _arguments(self) -> list[str]:
+        event = ["uint16_t *event"] if self.listed else []
+        return ["uint32_t i", "int32_t threshold", *event]
+
+    def _loop(self) -> str:
+        """Over the neurons, several at a time where these are many."""
+        n, name = self.population.size, self.name
+        times = next(k for k in UNROLLED if n % k == 0) if n >= MANY else 1
+        threshold = "threshold" if self.scalar else f"state.threshold_{name}[PLACE]"
+        call = f"step_{name}(PLACE, {threshold}{', event' if self.listed else ''});"
+        call = f"        {'event = ' if self.listed else ''}{call}\n"
+        calls = "".join(call.replace("PLACE", f"i + {k}u" if k else "i") for k in range(times))
+        text = f"    const int32_t threshold = state.threshold_{name};\n" if self.scalar else ""
+        text += f"    uint16_t *event = state.events_{name};\n" if self.listed else ""
+        text += f"    for (uint32_t i = 0; i < {n}u; i += {times}u) {{\n{calls}    }}\n"
+        end = f"    state.count_{name} = (uint16_t)(event - state.events_{name});\n"
+        return text + end if self.listed else text
 
     @property
     def _place(self) -> str:
@@ -242,43 +191,77 @@ class Neurons:
     def _type(self) -> tuple[str, str]:
         return ("int64_t", "_wide") if self.bounds.wide else ("int32_t", "")
 
+    @property
+    def _leak(self) -> Parameter:
+        return self._parameters["keep_v"]
+
+    @property
+    def _current_decay(self) -> str:
+        """The function by which currents decay: a fast one holds 25 bits."""
+        return "decayed" if self.bounds.kept < 2 * FixedLif.STATE_LIMIT else f"decay{self._type[1]}"
+
     def _current(self) -> list[str]:
         """``u``: what is left of the current, and what arrived."""
         if self.exponent is None:
             return []
         ctype, end = self._type
-        sums = "wide_sum" if self.bounds.wide else "sum"
+        sums = f"state.{self.sums.name}[i]"
         factor = FixedLif.SHIFT + max(self.exponent, 0)
-        arrived = f"state.{sums}[i]" if self.exponent >= 0 else f"halved{end}(state.{sums}[i], {-self.exponent}u)"
+        arrived = sums if self.exponent >= 0 else f"halved{end}({sums}, {-self.exponent}u)"
         value = f"{arrived} * {2**factor}"
         if self._remembers:
-            value = f"decay{end}(state.current_{self.name}[i], {self._parameters['keep_u'].at('i')}) + {value}"
+            state, keep = f"state.current_{self.name}[i]", self._parameters["keep_u"].at("i")
+            if self._current_decay == "decayed":
+                value = f"decayed({value}, {state}, {keep})"
+            else:
+                value = f"{self._current_decay}({state}, (uint32_t){keep}) + {value}"
         value = f"wrapped{end}({value})" if self.bounds.wraps else value
-        lines = [f"const {ctype} u = {value};", f"state.{sums}[i] = 0;"]
+        lines = [f"const {ctype} u = {value};", *([] if self.sums.are_set else [f"{sums} = 0;"])]
         stored = "(int16_t)u" if self.bounds.short else "u"
         return [*lines, f"state.current_{self.name}[i] = {stored};"] if self._remembers else lines
+
+    @property
+    def _clips_late(self) -> bool:
+        """Whether a membrane is clipped only where it is found not to lie within the usual: below, as what is above
+        spikes and is reset to zero."""
+        plain = not self.is_output or self.network.readout == "spikes"
+        return self.bounds.clips and self.neuron.reset == "zero" and not self.bounds.wide and plain
+
+    @property
+    def _traced(self) -> str:
+        return "v >= LIMIT ? LIMIT - 1 : v <= -LIMIT ? 1 - LIMIT : v" if self._clips_late else "v"
 
     def _membrane(self) -> list[str]:
         """``v``: the membrane that is compared with the threshold."""
         _, end = self._type
-        bias = self._parameters["bias"]
-        terms = [f"decay(state.membrane_{self.name}[i], {self._parameters['keep_v'].at('i')})"]
-        terms += ["u"] if self.exponent is not None else []
+        bias, name = self._parameters["bias"], self.name
+        terms = ["u"] if self.exponent is not None else []
         terms += [bias.at("i")] if bias.value != 0 else []
-        terms += (
-            [f"state.values_{self.name}[i] * {self._parameters['unit'].at('i')}"] if self.population.current else []
-        )
-        value = " + ".join(terms)
-        value += f" - state.owed_{self.name}[i]" if self.neuron.reset in _OWING else ""
+        terms += [f"state.values_{name}[i] * {self._parameters['unit'].at('i')}"] if self.population.current else []
+        arrived = " + ".join(terms)
+        if self.neuron.reset in _OWING:
+            arrived = f"{arrived} - state.owed_{name}[i]" if arrived else f"-state.owed_{name}[i]"
+        value = self._leaked(arrived)
         if self.neuron.reset == "zero-delayed":
-            value = f"state.spikes_{self.name}[i] != 0 ? 0 : {value}"
-        value = f"clipped{end}({value})" if self.bounds.clips else value
+            value = f"state.spikes_{name}[i] != 0 ? 0 : {value}"
+        value = f"clipped{end}({value})" if self.bounds.clips and not self._clips_late else value
         if self.bounds.wide:
             value = f"(int32_t){value}" if self.bounds.clips else f"(int32_t)({value})"
         rectified = self.neuron.reset == RECTIFIED
-        changes = rectified or self.neuron.reset in ("zero", "subtract", "subtract-guarded")
+        changes = self._clips_late or rectified or self.neuron.reset in ("zero", "subtract", "subtract-guarded")
         floor = ["v = v < 0 ? 0 : v;"] if rectified else []
         return [f"{'' if changes else 'const '}int32_t v = {value};", *floor]
+
+    def _leaked(self, arrived: str) -> str:
+        """What is left of the membrane, and what ``arrived``."""
+        state, keep = f"state.membrane_{self.name}[i]", self._leak.at("i")
+        if self._leak.value == 0:
+            return arrived or "0"
+        if self._leak.value == DECAY_UNIT:
+            return f"{state} + {arrived}" if arrived else state
+        if self.bounds.wide:
+            return f"decayed(0, {state}, {keep}) + {arrived or '0'}"
+        return f"decayed({arrived or '0'}, {state}, {keep})"
 
     def _scores(self) -> list[str]:
         """What a read-out of membranes makes of them."""
@@ -290,36 +273,46 @@ class Neurons:
         best = "state.begun == 0 || v > state.scores[i] ? v : state.scores[i]"
         return ["state.scores[i] = v;" if kind == "membrane-last" else f"state.scores[i] = {best};"]
 
-    def _reset(self) -> list[str]:
-        """What a spike does to the membrane, now or in the next step."""
-        owed, reset = f"state.owed_{self.name}[i]", self.neuron.reset
-        return {
-            "zero": ["v = spike ? 0 : v;"],
-            "subtract": ["v -= spike ? threshold : 0;"],
-            "subtract-delayed": [f"{owed} = spike ? threshold : 0;"],
-            BY_SYNAPSE: [f"{owed} = spike ? by_synapse(threshold) : 0;"],
-            "subtract-guarded": [
-                f"v -= (spike ? threshold : 0) - {owed};",
-                f"{owed} = v > threshold ? threshold : 0;",
-            ],
-        }.get(reset, [])
+    def _fire(self, prefix: str) -> list[str]:
+        """What is done where the membrane is above the threshold, and what is remembered where it is not."""
+        name, owed, reset = self.name, f"state.owed_{self.name}[i]", self.neuron.reset
+        spiking, always = {
+            "zero": (["v = 0;"], []),
+            "subtract": (["v -= threshold;"], []),
+            "subtract-delayed": ([f"{owed} = threshold;"], [f"{owed} = 0;"]),
+            BY_SYNAPSE: ([f"{owed} = by_synapse(threshold);"], [f"{owed} = 0;"]),
+            "subtract-guarded": (["v -= threshold;"], [f"v += {owed};", f"{owed} = v > threshold ? threshold : 0;"]),
+        }.get(reset, ([], []))
+        late = reset == "subtract-guarded"
+        before, after = ([], always) if late else (always, [])
+        lines = [*before, *([f"state.spikes_{name}[i] = 0;"] if self.flags else [])]
+        lines += self._trace(prefix, "spikes", "v > threshold")
+        spiking = [f"    {line}" for line in [*spiking, *self._spike()]]
+        counted = [f"#ifdef {prefix}_COUNTERS", *(f"    {line}" for line in self._counted()), "#endif"]
+        if self._clips_late:
+            beyond = "(uint32_t)(v + (LIMIT - 1)) > (uint32_t)(threshold + (LIMIT - 1))"
+            inner = [line if line.startswith("#") else f"    {line}" for line in [*spiking, *counted]]
+            choice = ["    if (v > threshold) {", *inner, "    } else {", "        v = 1 - LIMIT;", "    }"]
+            return [*lines, f"if (RARE({beyond})) {{", *choice, "}", *after]
+        return [*lines, "if (RARE(v > threshold)) {", *spiking, *counted, "}", *after]
 
-    def _spike(self, prefix: str) -> list[str]:
+    def _trace(self, prefix: str, what: str, value: str) -> list[str]:
+        return [f"#ifdef {prefix}_TRACE", f"trace.{what}[{self._place}] = {value};", "#endif"]
+
+    def _spike(self) -> list[str]:
         """What else a spike leaves behind."""
-        lines = []
-        if self.listed:
-            lines.append(f"state.events_{self.name}[state.count_{self.name}++] = (uint16_t)i;")
+        lines = ["*event++ = (uint16_t)(i);"] if self.listed else []
+        lines += [f"state.spikes_{self.name}[i] = 1;"] if self.flags else []
         if self.depth:
             lines.append(f"state.history_{self.name}[state.slot_{self.name}][i >> 3] |= (uint8_t)(1u << (i & 7u));")
         if self.is_output and self.network.readout == "spikes":
             lines.append("state.scores[i]++;")
-        lines = [f"    {line}" for line in lines]
-        counted = [f"    counters.spikes[{self.number}]++;"]
-        counted += [f"    {stored.count('i')}" for stored in self.outgoing]
-        counted += [] if self.own is None else [f"    counters.operations[{self.own}]++;"]
-        lines = [f"#ifdef {prefix}_COUNTERS", *counted, "#endif", *lines]
-        traced = [f"#ifdef {prefix}_TRACE", f"trace.spikes[{self._place}] = (uint8_t)spike;", "#endif"]
-        return [*traced, "if (spike) {", *lines, "}"]
+        return lines
+
+    def _counted(self) -> list[str]:
+        """What the counters add for a spike."""
+        own = [] if self.own is None else [f"counters.operations[{self.own}]++;"]
+        return [f"counters.spikes[{self.number}]++;", *(stored.count("i") for stored in self.outgoing), *own]
 
 
 def history(name: str, depth: int, width: int, ctype: str, what: str) -> list[Field]:

@@ -15,11 +15,13 @@ from aspen.network.connection import Connection
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen.network.reset import ResetSynapse
-from aspen_hardware.c.connections import CONV_SHAPE, Source, Stored
+from aspen_hardware.c.connections import RECALL, SUMS, Source, Stored, Sums, with_sums
 from aspen_hardware.c.dial import Dialled, dialled, scale_range
 from aspen_hardware.c.early import check_early, early_code, early_tables
+from aspen_hardware.c.helpers import HELPERS, INLINE
+from aspen_hardware.c.kernels import CONV_SHAPE, PACKED_SUMS, padded
 from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, halving_code, halving_table, scale_code
-from aspen_hardware.c.neurons import HELPERS, Neurons, history
+from aspen_hardware.c.neurons import Neurons, history
 from aspen_hardware.c.ranges import bounds, largest_value
 from aspen_hardware.c.steps import answer_code, gather_code, step_code
 from aspen_hardware.c.text import Field, Table, check_prefix, identifiers, widest_first
@@ -105,7 +107,7 @@ class Program:
     def connections(self) -> list[Stored]:
         """Those that add anything up, in the network's order."""
         network, names = self.network, self.names
-        return [
+        found = [
             Stored(
                 connection,
                 network.connections.index(connection),
@@ -114,25 +116,28 @@ class Program:
                     network[connection.source].size,
                     network[connection.source].is_analog,
                     self._depth(connection.source),
+                    network[connection.source].peak,
                 ),
                 names[connection.target],
                 bounds(network, connection.target).wide,
             )
             for connection in self._busy
         ]
+        return with_sums(found)
 
     def out_of(self, name: str) -> tuple[Stored, ...]:
         """Connections that read population ``name``."""
         return tuple(stored for stored in self.connections if stored.source.name == self.names[name])
 
     def into(self, name: str) -> list[list[Stored]]:
-        """Connections into population ``name``, together where their sums are shifted together."""
+        """Connections into population ``name``, together where their sums are shifted together; first what sets
+        them."""
         groups: dict[object, list[Stored]] = {}
         for stored in self.connections:
             if stored.target == self.names[name]:
                 key = stored.exponent if stored.exponent >= 0 else stored.name
                 groups.setdefault(key, []).append(stored)
-        return list(groups.values())
+        return [sorted(group, key=lambda stored: not stored.sets) for group in groups.values()]
 
     def _own(self, name: str) -> int | None:
         """The number of the synapses by which neurons reset themselves, if they do."""
@@ -150,12 +155,19 @@ class Program:
             found.append(
                 Neurons(
                     self.network, self.network[name], self.names[name], self.network.names.index(name), offset,
-                    exponent, self._depth(name), listed, self._scalar(name, self.dials), self.out_of(name),
-                    self._own(name),
+                    exponent, self._sums(name), self._depth(name), listed, self._scalar(name, self.dials),
+                    self.out_of(name), self._own(name),
                 )
             )  # fmt: skip
             offset += self.network[name].size
         return found
+
+    def _sums(self, name: str) -> Sums:
+        """Where what arrives at population ``name`` is added up."""
+        into, given = self.into(name), {stored.target: stored.sum_type for stored in self.connections}
+        ctype = given.get(self.names[name], "int32_t")
+        others = [self.into(other) for other in self.network.order if given.get(self.names[other]) == ctype]
+        return Sums(ctype, all(len(groups) == 1 and groups[0][0].sets for groups in [*others, into] if groups))
 
     @property
     def n_neurons(self) -> int:
@@ -174,15 +186,7 @@ class Program:
         outputs = (self.network[self.network.output].size,)
         found = [field for each in self.populations for field in each.fields]
         found += self._input_fields(name, given.size)
-        for wide, kind, called in ((False, "int32_t", "sum"), (True, "int64_t", "wide_sum")):
-            sizes = [each.population.size for each in self.populations if each.bounds.wide is wide]
-            parted = [e.population.size for e in self.populations
-                      if e.bounds.wide is wide and len(self.into(e.population.name)) > 1]  # fmt: skip
-            driven = [e.exponent is not None for e in self.populations if e.bounds.wide is wide]
-            if sizes and any(driven):
-                found.append(Field(kind, called, (max(sizes),), "of arriving weights; zero between updates"))
-            if parted:
-                found.append(Field(kind, f"{called}_part", (max(parted),), "of those of one exponent"))
+        found += self._sum_fields()
         found.append(Field(self.score_type, "scores", outputs, "what the read-out says of each output so far"))
         found += [Field("uint32_t", "refused", (), "input that was out of range"),
                   Field("uint8_t", "dialled", (), "whether the thresholds were set"),
@@ -198,6 +202,21 @@ class Program:
             Field("uint16_t", "setting", (), "of the knob"),
             Field("uint16_t", "began_at", (), "the setting in the first step since the reset"),
         ]
+
+    def _sum_fields(self) -> list[Field]:
+        found = []
+        for ctype, called in SUMS.items():
+            those = [e for e in self.populations if e.exponent is not None and e.sums.ctype == ctype]
+            parted = [e.population.size for e in those if len(self.into(e.population.name)) > 1]
+            if those:
+                about = "of arriving weights" + ("" if those[0].sums.are_set else "; zero between updates")
+                found.append(Field(ctype, called, (padded(max(e.population.size for e in those)),), about))
+            if parted:
+                found.append(Field(ctype, f"{called}_part", (padded(max(parted)),), "of those of one exponent"))
+        if any(stored.recalls for stored in self.connections):
+            sizes = [stored.source.size for stored in self.connections if stored.recalls]
+            found.append(Field("uint16_t", "recalled", (max(sizes),), "which neurons spiked in a past step"))
+        return found
 
     def _input_fields(self, name: str, n: int) -> list[Field]:
         depth = self._depth(self.network.input.name)
@@ -268,13 +287,18 @@ class Program:
         used = set().union(*(each.helpers for each in self.populations))
         gathered, gather_helpers = gather_code(self)
         used |= gather_helpers
-        if any(name.startswith(("wrapped", "clipped")) for name in used):
+        yield INLINE
+        if any(each.bounds.clips or each.bounds.wraps for each in self.populations):
             yield f"\nenum {{ LIMIT = {FixedLif.STATE_LIMIT} }}; /* currents and membranes have 24 bits */\n"
         yield from (text for name, text in HELPERS.items() if name in used)
         if any(stored.form == "conv" for stored in self.connections):
             yield CONV_SHAPE
             yield from (f"\n{stored.shape}\n" for stored in self.connections if stored.form == "conv")
-        yield from dict(stored.row_function for stored in self.connections).values()
+        if any(stored.form == "packed" for stored in self.connections):
+            yield PACKED_SUMS
+        yield from {name: text for stored in self.connections for name, text in stored.functions.items()}.values()
+        if any(stored.recalls for stored in self.connections):
+            yield RECALL
         yield from (stored.loop() for stored in self.connections)
         yield gathered
         yield from (each.update(self.prefix) for each in self.populations)

@@ -264,8 +264,7 @@ def _calls(program: Program, neurons: Neurons) -> list[str]:
     """What is called for a population in a step: its input is added up, its neurons advance."""
     lines: list[str] = []
     groups = program.into(neurons.population.name)
-    wide = neurons.bounds.wide
-    total = "state.wide_sum" if wide else "state.sum"
+    total = f"state.{neurons.sums.name}"
     if len(groups) == 1:
         lines += [f"    {stored.name}({total});" for stored in groups[0]]
     else:

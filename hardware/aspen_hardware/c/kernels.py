@@ -1,0 +1,211 @@
+"""Kernels in C: the loops that add the synapses of what spiked to the sums of their targets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen_hardware.c.text import filled
+
+DENSE_ROW = """
+/* Adds `value` times a row of `n` weights to the sums of all targets. */
+static void @name@(@sum@ *sum, const @weight@ *row, uint32_t n, @value@ value)
+{
+    for (uint32_t j = 0; j < n; j++) {
+        sum[j] = (@sum@)(sum[j] + value * row[j]);
+    }
+}
+"""
+SPARSE_ROW = """
+/* Adds `value` times the `n` weights of one source to the sums of its targets. */
+static void @name@(@sum@ *sum, const @index@ *targets, const @weight@ *weights, uint32_t n,
+    @value@ value)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        sum[targets[k]] = (@sum@)(sum[targets[k]] + value * weights[k]);
+    }
+}
+"""
+CONV_SHAPE = """
+/* A convolution's shape; `inputs` and `outputs` are the channels of one group. */
+struct convolution {
+    int32_t height, width, out_height, out_width, inputs, outputs;
+    int32_t kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
+};
+"""
+CONV_ROW = """
+/* Adds `value` times the kernels over one source to the sums of all places that it reaches. */
+static void @name@(@sum@ *sum, const struct convolution *shape, const @weight@ *kernels,
+    int32_t source, @value@ value)
+{
+    const int32_t place = source % (shape->height * shape->width);
+    const int32_t channel = source / (shape->height * shape->width);
+    const int32_t places = shape->out_height * shape->out_width;
+    @sum@ *map = &sum[channel / shape->inputs * shape->outputs * places];
+    kernels = &kernels[channel * shape->kernel_height * shape->kernel_width * shape->outputs];
+    for (int32_t ky = 0; ky < shape->kernel_height; ky++) {
+        const int32_t y = place / shape->width + shape->padding_y - ky * shape->dilation_y;
+        if (y < 0 || y % shape->stride_y != 0 || y / shape->stride_y >= shape->out_height) {
+            continue;
+        }
+        for (int32_t kx = 0; kx < shape->kernel_width; kx++) {
+            const int32_t x = place % shape->width + shape->padding_x - kx * shape->dilation_x;
+            const @weight@ *weights = &kernels[(ky * shape->kernel_width + kx) * shape->outputs];
+            if (x < 0 || x % shape->stride_x != 0 || x / shape->stride_x >= shape->out_width) {
+                continue;
+            }
+            @sum@ *reached = &map[y / shape->stride_y * shape->out_width + x / shape->stride_x];
+            for (int32_t o = 0; o < shape->outputs; o++) {
+                *reached = (@sum@)(*reached + value * weights[o]);
+                reached += places;
+            }
+        }
+    }
+}
+"""
+ROWS = {"dense": DENSE_ROW, "sparse": SPARSE_ROW, "conv": CONV_ROW}
+
+PACKED_SUMS = """
+/* Dense layers add four weights at a time: a word of weights has four bytes, each a weight plus 128, and a word of sums
+ * has two sums of 16 bits. So many spikes bring so often 128 too much, which the sums begin without. With the extension
+ * for signal processing the halves of a word are added apart; elsewhere the word is a number, the first sum and 65536
+ * times the second, whatever their signs. */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32)
+#define TWO_BYTES_AT_ONCE
+#endif
+
+static inline uint32_t sums_without(uint32_t count)
+{
+#ifdef TWO_BYTES_AT_ONCE
+    return ((0u - 128u * count) & 0xFFFFu) * 0x10001u;
+#else
+    return 0u - count * 0x800080u;
+#endif
+}
+
+static inline int16_t first(uint32_t sums)
+{
+    return (int16_t)(sums & 0xFFFFu);
+}
+
+static inline int16_t second(uint32_t sums)
+{
+#ifdef TWO_BYTES_AT_ONCE
+    return (int16_t)(sums >> 16);
+#else
+    return (int16_t)((sums + 0x8000u) >> 16);
+#endif
+}
+"""
+PACKED_ROW = """
+/* Adds what one spike brings to @targets@ targets. */
+INLINE void add_row_@width@(uint32_t *s, const uint32_t *row)
+{
+#ifdef TWO_BYTES_AT_ONCE
+@assembly@
+#else
+@plain@
+#endif
+}
+"""
+PACKED = """
+/* @what@ the sums of @targets@ targets at a time by what `events` bring. */
+static void @name@(@sum@ *sum, const uint32_t *weights, uint32_t sources, uint32_t blocks,
+    const uint16_t *events, uint32_t count)
+{
+    const uint32_t start = sums_without(count);
+    for (; blocks != 0; blocks--) {
+        uint32_t s[@sums@] = {@starts@};
+        for (uint32_t k = 0; k < count; k++) {
+            add_row_@width@(s, &weights[@width@u * events[k]]);
+        }
+@stores@
+        weights += @width@u * sources;
+        sum += @targets@;
+    }
+}
+"""
+WIDTHS = (4, 2, 1)
+"""Words of weights of one source that a packed kernel adds at once, in 2 registers of sums each."""
+PER_WORD = 4
+"""Weights in a word."""
+_BYTES = (0, 2, 1, 3)
+"""Which of a word's four targets each of its bytes is for: bytes 0 and 2 go to the first two sums."""
+_OFFSET = 128
+
+
+def padded(n: int) -> int:
+    """``n`` targets, and those that fill the last word."""
+    return -(-n // PER_WORD) * PER_WORD
+
+
+def parts(n: int) -> list[tuple[int, int, int]]:
+    """(width, first word, blocks): how the words of ``n`` targets are split among packed kernels."""
+    words, begin, found = -(-n // PER_WORD), 0, []
+    for width in WIDTHS:
+        blocks = (words - begin) // width
+        if blocks:
+            found.append((width, begin, blocks))
+            begin += blocks * width
+    return found
+
+
+def packed(matrix: Array) -> Array:
+    """Weights (sources, targets), int8, as packed kernels read them: (words,) int64, by block, source, word."""
+    sources, n = matrix.shape
+    whole = np.zeros((sources, padded(n)), np.int64)
+    whole[:, :n] = matrix
+    grouped = (whole + _OFFSET).reshape(sources, -1, PER_WORD)[:, :, _BYTES]
+    words = (grouped << (8 * np.arange(PER_WORD))).sum(axis=2)
+    blocks = [
+        words[:, begin : begin + blocks * width].reshape(sources, blocks, width).transpose(1, 0, 2).reshape(-1)
+        for width, begin, blocks in parts(n)
+    ]
+    return np.concatenate(blocks)
+
+
+def packed_row(width: int) -> str:
+    """The function that adds a row of so many words."""
+    sums, row, word = 2 * width, f"%{2 * width}", f"%{2 * width + 1}"
+    lines = []
+    for i in range(width):
+        last, lone = i == width - 1, i < width - 2
+        if not last:
+            lines += [f"ldr {word}, [{row}, #{4 * i}]"]
+        if lone:
+            lines += _added(i, word)
+    lines += [
+        f"ldr {row}, [{row}, #{4 * (width - 1)}]",
+        *(_added(width - 2, word) if width > 1 else []),
+        *_added(width - 1, row),
+    ]
+    outputs = [*(f'"+r"(s[{i}])' for i in range(sums)), '"+r"(row)', *(['"=&r"(word)'] if width > 1 else [])]
+    assembly = ["uint32_t word;"] if width > 1 else []
+    assembly += ["__asm__(", *(f'    "{line}\\n\\t"' for line in lines)]
+    assembly += [f"    : {', '.join(outputs)});"]
+    plain = []
+    for i in range(width):
+        plain += [f"s[{2 * i}] += row[{i}] & 0x00FF00FFu;", f"s[{2 * i + 1}] += (row[{i}] >> 8) & 0x00FF00FFu;"]
+    text = {"assembly": assembly, "plain": plain}
+    body = {name: "\n".join(f"    {line}" for line in lines) for name, lines in text.items()}
+    return filled(PACKED_ROW, {"width": width, "targets": PER_WORD * width, **body})
+
+
+def _added(i: int, word: str) -> list[str]:
+    """Adds the bytes of a word, the ``i``-th of a row."""
+    even, odd = f"%{2 * i}", f"%{2 * i + 1}"
+    return [f"uxtab16 {even}, {even}, {word}", f"uxtab16 {odd}, {odd}, {word}, ror #8"]
+
+
+def packed_kernel(name: str, width: int, add: bool, ctype: str) -> str:
+    """A kernel that adds rows of so many words of all spikes to sums of type ``ctype``, or sets these."""
+    stores = []
+    for i in range(2 * width):
+        for place, half in ((2 * i, "first"), (2 * i + 1, "second")):
+            before = f"sum[{place}] + " if add else ""
+            stores.append(f"        sum[{place}] = ({ctype})({before}{half}(s[{i}]));")
+    values = {
+        "name": name, "sum": ctype, "what": "Raises" if add else "Sets", "width": width, "targets": PER_WORD * width,
+        "sums": 2 * width, "starts": ", ".join(["start"] * 2 * width), "stores": "\n".join(stores),
+    }  # fmt: skip
+    return filled(PACKED, values)
