@@ -38,7 +38,7 @@ from aspen_hardware.c.fixed import (
     FixedStatic,
     FixedWindow,
 )
-from aspen_hardware.c.neurons import HELPERS
+from aspen_hardware.c.helpers import HELPERS
 from aspen_hardware.c.sensor import Line, Sensor
 from aspen_hardware.c.text import Field, Table, filled, type_of, widest_first
 
