@@ -23,7 +23,7 @@ from aspen.errors import RoundedSettingWarning
 from aspen.network.network import READOUTS, Network
 from aspen.network.record import Record
 from aspen_emulator import run
-from aspen_emulator.engines.c.engine import run_program
+from aspen_emulator.engines.c.engine import program_of, run_program
 from aspen_emulator.engines.c.process import Process, Running
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.cortex_m.engine import board
@@ -64,7 +64,8 @@ def check_thresholds(network: Network, seed: int, flags: tuple[str, ...] = STRIC
     given, dial = input_for(seed, network, STEPS, SAMPLES), dial_for(seed, network, STEPS, SAMPLES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RoundedSettingWarning)  # thresholds are drawn at random
-        found = run_program(engine, lambda p: started(p, flags, engine), network, given, dial, "membranes")
+        program = program_of(network)
+        found = run_program(engine, program, lambda: started(program, flags, engine), given, dial, "membranes")
     assert_same(found, run_reference(network, given, dial, "membranes"))
 
 
