@@ -45,7 +45,9 @@ the figure of another event has in it, under ``[scenarios.<name>.contained]``. N
 ``[formats.resets]`` lists the reset modes as its ``value``. ``[measured_step]`` is the length of a step as measured
 somewhere. A chip whose power rises with its clock gives ``[power.per_megahertz]``, and its usual ``[clock]`` in MHz;
 one whose cores are crossbars, ``[crossbar]``; one that works a network off neuron by neuron, ``[cycles]`` and the
-largest ``[shape]``. ``energy_only = "why"`` marks a chip that prices counts but that networks are not compiled to.
+largest ``[shape]``; a microcontroller ``[program]``, with parts as its scenarios
+(:mod:`aspen_hardware.chips.programs`). ``energy_only = "why"`` marks a chip that prices counts but that networks are
+not compiled to; ``like = "cortex-m"`` takes limits and number formats from a chip that comes with ASPEN.
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ from aspen_hardware.chips.figures import (
     check_text,
     expect,
 )
+from aspen_hardware.chips.programs import PROGRAM, check_program
 
 FORMAT = 2
 
@@ -79,9 +82,10 @@ POWER_RULES = {
     "whole": "the whole chip is powered while any of it is",
     "core": "cores in use are powered, and the others draw what a core that is off draws",
     "gated": "the chip is powered while it works, and draws what it draws when off while it waits",
+    "sleep": "the core sleeps whenever it has no work, its memory kept, and wakes for the next",
 }
 """How a chip is powered; each with the figures of ``[power]`` that it needs in :data:`_RULE_NEEDS`."""
-_RULE_NEEDS = {"whole": ["chip"], "core": ["core", "off"], "gated": ["chip", "off"]}
+_RULE_NEEDS = {"whole": ["chip"], "core": ["core", "off"], "gated": ["chip", "off"], "sleep": []}
 _POWER_KEYS: dict[str, Collection[str]] = {
     "chip": POWER,
     "core": POWER,
@@ -192,10 +196,20 @@ SHAPE: dict[str, Collection[str]] = {
 }
 """What ``[shape]`` may say: the largest network of such a chip; see :class:`aspen_hardware.energy.cycles.Shape`."""
 
+PART: dict[str, Collection[str]] = {
+    "sleep": POWER,
+    "clock": ["MHz"],
+    "wake_up": TIME,
+    "ram": ["bytes"],
+    "flash": ["bytes"],
+}
+"""What ``[scenarios.NAME.part]`` says of a microcontroller: power asleep with its memory kept, the clock at which the
+energy of a cycle holds, the time to wake up, its memories."""
+
 _TOP_NEEDED = ("format", "name", "title", "sources", *KEYS)
 _SINGLE: dict[str, Collection[str]] = {"step_time": TIME, "measured_step": TIME, "clock": ["MHz"]}
-_TABLES = ("power", "scenarios", "crossbar", "cycles", "shape", "missing", *OPEN_SECTIONS)
-_TOP_EXTRA = ("not_covered", "energy_only", "typical", *_SINGLE, *_TABLES)
+_TABLES = ("power", "scenarios", "crossbar", "cycles", "shape", "program", "missing", *OPEN_SECTIONS)
+_TOP_EXTRA = ("not_covered", "energy_only", "like", "typical", *_SINGLE, *_TABLES)
 _EXPLAINED = ("step_time", "power", "scenarios")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -230,6 +244,7 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     if "power" in table:
         _check_power(table, file)
     _check_scenarios(table, file)
+    check_program(table, file)
     if "crossbar" in table:
         check_keys(table["crossbar"], file, "crossbar", list(CROSSBAR), ())
     if "cycles" in table:
@@ -307,14 +322,15 @@ def _check_scenarios(table: Mapping[str, Any], file: str) -> None:
         named = _SCENARIO.fullmatch(name) is not None  # a dot would make it a part of another one's keys
         expect(named, file, place, shown(name), "lower-case letters, digits, '_' and '-'", "rename it")
         check_table(scenario, file, place)
-        check_keys(scenario, file, place, ("title", "active", "energies"), ("speeds", "missing", "contained"))
+        check_keys(scenario, file, place, ("title", "active", "energies"), ("speeds", "missing", "contained", "part"))
         check_text(scenario["title"], file, f"{place}.title")
         active = scenario["active"]
         known = isinstance(active, str) and active in ACTIVE
         expect(known, file, f"{place}.active", shown(active), ", ".join(ACTIVE), "say which updates are active")
         for part in ("energies", "speeds", "missing", "contained"):
             check_table(scenario.get(part, {}), file, f"{place}.{part}")
-        _check_energies(scenario, file, place)
+        if "program" not in table:  # a part has one energy, of a clock cycle
+            _check_energies(scenario, file, place)
         check_keys(scenario.get("speeds", {}), file, f"{place}.speeds", (), SPEED_KEYS)
 
 
@@ -357,7 +373,9 @@ def iter_figures(table: Mapping[str, Any]) -> Iterator[tuple[str, Any, Collectio
         for part, units in (("energies", ENERGY), ("speeds", TIME)):
             entries = scenario.get(part, {})
             yield from ((f"scenarios.{name}.{part}.{key}", figure, units) for key, figure in entries.items())
-    for section, keys in (("crossbar", CROSSBAR), ("cycles", CYCLES), ("shape", SHAPE)):
+        for key, figure in scenario.get("part", {}).items():
+            yield f"scenarios.{name}.part.{key}", figure, PART[key]
+    for section, keys in (("crossbar", CROSSBAR), ("cycles", CYCLES), ("shape", SHAPE), ("program", PROGRAM)):
         for key, units in keys.items():
             if key in table.get(section, {}):
                 yield f"{section}.{key}", table[section][key], units

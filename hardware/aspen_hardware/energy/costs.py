@@ -16,6 +16,7 @@ from aspen.errors import InputError
 from aspen.network.record import Record
 from aspen.units import format_duration
 from aspen_hardware.chips.description import Chip, Figure, key_of_kind
+from aspen_hardware.chips.parts import parts_of
 from aspen_hardware.chips.ranges import ByScenario, Range, in_each
 from aspen_hardware.energy import cycles
 from aspen_hardware.energy.crossbar import Crossbar
@@ -33,6 +34,9 @@ WORDS = {
     "hop_north_south": "hops between tiles, north-south",
     "crossbar_operation": "operations of the crossbar, for spikes",
     "leak_operation": "operations of the crossbar, for leaks",
+    "program_step": "steps of the program, with its look at the input",
+    "clock_cycle": "clock cycles of the program",
+    "wake_up": "wake-ups",
 }
 """Kinds of event that are counted; keys of a chip's energies."""
 
@@ -127,11 +131,12 @@ def megahertz(chip: Chip, clock: float | None = None) -> float | None:
     return chip.clock if clock is None else clock
 
 
-def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None = None) -> Range | None:
+def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None = None) -> Range | ByScenario | None:
     """Watts that are drawn whatever the network does, while the chip is on; ``None`` where the file has no figure.
 
     A chip that is powered as a whole, or gated, draws its whole power however few cores are in use; one that is powered
-    by core draws that of the cores in use, and what cores draw that are off. Its pins and its clock come on top.
+    by core draws that of the cores in use, and what cores draw that are off. Its pins and its clock come on top. One
+    that sleeps draws what each of its parts draws asleep.
 
     Args:
         chip: where the figures come from.
@@ -144,6 +149,8 @@ def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None
     figures, hertz = chip.power, megahertz(chip, clock)
     if not chip.powered:
         return None
+    if chip.powered["rule"] == "sleep":
+        return ByScenario({name: part.sleep for name, part in parts_of(chip).items()}, chip.usual)
     if chip.powered["rule"] == "core":
         others = max((chip.limits.cores or 0) * chips - cores, 0)
         power = figures["core"].si.times(cores) + figures["off"].si.times(others)
@@ -176,8 +183,8 @@ def static_energy(
         InputError: as :func:`static_power`.
     """
     power = static_power(chip, placement.cores_used, placement.chips_used, clock)
-    if power is None or chip.powered["rule"] != "gated":
-        return None if power is None else seconds.times(power)
+    if power is None or isinstance(power, ByScenario) or chip.powered["rule"] != "gated":
+        return None if power is None else in_each(lambda lasting, watts: lasting.times(watts), seconds, power)
     if busy is None:
         return None
     off = chip.power["off"].si.times(placement.chips_used)

@@ -13,6 +13,7 @@ from math import ceil
 from aspen.errors import ChipError
 from aspen.network.layered import LayerCounts, NeuronCounts
 from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.parts import runs_programs
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import check_step_time, price, static_power
 from aspen_hardware.energy.crossbar import Crossbar
@@ -56,13 +57,19 @@ def energy_of_layers(counts: LayerCounts, chip: Chip, *, step_time: float | None
         a report with ``cores_used=0``; ``chips_used`` are as many as have room for the neurons.
 
     Raises:
-        ChipError: the chip prices the operations of a crossbar, which only a placement tells.
+        ChipError: the chip prices the operations of a crossbar, which only a placement tells, or the clock cycles of a
+            program, which depend on the network.
         InputError: the step time is not above 0.
     """
     if Crossbar.of(chip) is not None:
         raise ChipError(
             f"{chip.name}: found counts by layer alone, allowed is a network that can be placed, as a spike costs a "
             f"whole row of each crossbar that it reaches; export the model, or choose another chip"
+        )
+    if runs_programs(chip):
+        raise ChipError(
+            f"{chip.name}: found counts by layer alone, allowed is a network, as a program's clock cycles depend on the "
+            f"rows of weights that spikes go through; export the model, or choose another chip"
         )
     seconds, timing = _lasting(counts, chip, step_time)
     entries = tuple(_entries(counts, chip))

@@ -15,7 +15,10 @@ NOT_COVERED = (
     "encoding the input, reading out the result, and the host computer",
     "loading weights, configuring the chip, and resetting it between samples",
 )
-_RARE = ("multiply_accumulate", "hop_east_west", "hop_north_south", "crossbar_operation", "leak_operation")
+_RARE = (
+    "multiply_accumulate", "hop_east_west", "hop_north_south", "crossbar_operation", "leak_operation", "program_step",
+    "clock_cycle", "wake_up",
+)  # fmt: skip
 """Kinds of event that most runs do not have: missing figures for them are named only where there are some."""
 
 

@@ -31,11 +31,13 @@ from aspen.errors import ChipError, InputError
 from aspen.network.network import Network
 from aspen.network.record import Record, check_counts
 from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.parts import runs_programs
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import (
     active_counts,
     busy_seconds,
     late_steps,
+    megahertz,
     run_seconds,
     static_energy,
 )
@@ -51,6 +53,7 @@ from aspen_hardware.energy.entries import (
     unpriced,
 )
 from aspen_hardware.energy.hops import HOPS, Ways, has_mesh, sent, ways_on
+from aspen_hardware.energy.microcontroller import energy_of_program
 from aspen_hardware.energy.prices import price_in_run
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.placement import Placement, place
@@ -66,6 +69,8 @@ def energy_model(
     time: str | None = None,
     clock: float | None = None,
     ways: Ways | None = None,
+    cycles: float | Range | None = None,
+    how: str = "measured",
 ) -> EnergyReport:
     """What ``record``'s run costs on ``chip``.
 
@@ -89,11 +94,15 @@ def energy_model(
         clock: in MHz, for chips whose power rises with it; default: the chip's.
         ways: what :func:`aspen_hardware.energy.hops.ways_on` says of this network, chip and placement, where several
             runs are priced; default: it is asked.
+        cycles: on a microcontroller, clock cycles of the whole run as they were measured, or their range; default:
+            those of :mod:`aspen_hardware.energy.program`.
+        how: with ``cycles``: how they were measured, for the report.
 
     Raises:
         InputError: the record is empty, or its counts cannot be those of its network
             (:func:`aspen.network.record.check_counts`); the placement is of another; the step time or clock is not
-            above 0, or the chip's file has no figures for the time.
+            above 0, the chip's file has no figures for the time, or the cycles are no numbers from 0, or of a chip that
+            is no microcontroller.
         ChipError: no placement was given and the network cannot be placed.
     """
     if not isinstance(record, Record):
@@ -110,6 +119,14 @@ def energy_model(
     check_counts(record)
     placement = place(record.network, chip) if placement is None else placement
     placement.check(record.network, chip)
+    if runs_programs(chip):
+        megahertz(chip, clock)
+        return energy_of_program(record, chip, placement, step_time, time, cycles, how)
+    if cycles is not None:
+        raise InputError(
+            f"cycles: found some on {chip.name}, allowed are those of a microcontroller such as cortex-m4; leave them "
+            f"out"
+        )
     seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
     ways = ways_on(chip, record.network, placement) if ways is None else ways
     clocked, unclocked = _clocked(record, chip)

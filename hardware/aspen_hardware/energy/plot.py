@@ -26,6 +26,9 @@ _LOOKS = {
     "hop_north_south": ("#5a5a5a", "++"),
     "crossbar_operation": ("#1f6f78", "oo"),
     "leak_operation": ("#e0a458", "**"),
+    "program_step": ("#8a8a8a", "||"),
+    "clock_cycle": ("#1f6f78", "oo"),
+    "wake_up": ("#bbbbbb", "--"),
 }
 """Colour and hatch of each kind of event: no two differ by their colour alone."""
 

@@ -13,10 +13,13 @@ from aspen._base.arrays import Array, Rebuilt
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.parts import runs_programs
 from aspen_hardware.chips.ranges import ByScenario
 from aspen_hardware.energy.costs import WORDS, price
 from aspen_hardware.energy.crossbar import Crossbar
 from aspen_hardware.energy.hops import ways_on
+from aspen_hardware.energy.microcontroller import cycle, wake_up
+from aspen_hardware.energy.program import cycles_of
 from aspen_hardware.placing.placement import Placement
 from aspen_hardware.placing.resets import compartments_of
 
@@ -62,6 +65,8 @@ def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
             f"use e.g. loihi1"
         )
     placement.check(network, chip)
+    if runs_programs(chip):
+        return _prices_of_program(network, chip)
     inactive = _typical(chip, "neuron_update_inactive")
     each = compartments_of(network, chip)
     more = {name: each[name] * (_typical(chip, "neuron_update_active") - inactive) for name in network.order}
@@ -83,6 +88,22 @@ def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
         active=more if by_input else nothing,
         awake=nothing if by_input else more,
         operation={c.name: _typical(chip, _operation(network, c.source), c.kind) for c in network.connections},
+    )
+
+
+def _prices_of_program(network: Network, chip: Chip) -> Prices:
+    """Of clock cycles; the core wakes for each step."""
+    each, joules = cycles_of(network, chip), cycle(chip).typical
+
+    def priced(cycles: Mapping[str, float]) -> dict[str, float]:
+        return {name: count * joules for name, count in cycles.items()}
+
+    return Prices(
+        idle_step=each.step * joules + wake_up(chip).typical,
+        spike=priced(each.spike),
+        active=priced(each.active),
+        awake=dict.fromkeys(network.order, 0.0),
+        operation=priced(each.operation),
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aspen._base.tables import Table, Tabled
-from aspen_hardware.chips.ranges import ByScenario, Range
+from aspen.units import parse_battery
+from aspen_hardware.chips.ranges import ByScenario, Range, within
 from aspen_hardware.energy.costs import Parts, summed
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class EnergyReport(Tabled):
         assumed: on what the figures rest, for people to read.
         share: the share of the static energy that falls on the cores in use of a chip that is powered as a whole, were
             it laid on all cores evenly: no battery sees it, and it is in no total.
+        cycles: clock cycles of the whole run, on a microcontroller; ``None`` elsewhere.
     """
 
     chip: str
@@ -89,6 +91,7 @@ class EnergyReport(Tabled):
     share: Range | ByScenario | None = None
     elsewhere: tuple[str, ...] = ()
     chips_used: int = 1
+    cycles: Range | None = None
 
     @property
     def in_use(self) -> str:
@@ -118,6 +121,31 @@ class EnergyReport(Tabled):
         """Mean over the samples, in joules."""
         each, dynamic, static = 1 / self.samples, self.dynamic, self.static
         return Parts(None if dynamic is None else dynamic.times(each), None if static is None else static.times(each))
+
+    @property
+    def power(self) -> ByScenario | None:
+        """Watts on average, where steps come in real time and the total is known; else ``None``."""
+        if self.total is None or self.seconds is None or self.timing == "work":
+            return None
+        lasting = self.seconds
+        return ByScenario(
+            {name: each.times(1 / within(lasting, name).typical) for name, each in self.total.of.items()},
+            self.total.usual,
+        )
+
+    def lasts(self, battery: str) -> Range | None:
+        """Seconds that a battery lasts at :attr:`power`; ``None`` where that is unknown.
+
+        Args:
+            battery: such as ``225mAh@3V`` or ``2kJ``: what it gives at the chip's pins.
+
+        Raises:
+            InputError: it is no charge at a voltage, and no energy.
+        """
+        joules, watts = parse_battery(battery), self.power
+        if watts is None or not watts.low > 0:
+            return None
+        return Range(joules / watts.high, joules / watts.typical, joules / watts.low)
 
     def count(self, event: str) -> int:
         """Events of one kind in the whole run."""
@@ -156,7 +184,8 @@ class EnergyReport(Tabled):
         whole, each = Parts(self.dynamic, self.static), self.per_inference
         return {
             **asdict(self),
-            **{part: _plain(getattr(self, part)) for part in ("seconds", "static", "share")},
+            **{part: _plain(getattr(self, part)) for part in ("seconds", "static", "share", "cycles")},
+            "power_w": _plain(self.power),
             "entries": [_plain_entry(entry) for entry in self.entries],
             "whole_run_j": {part: _plain(getattr(whole, part)) for part in ("dynamic", "static", "total")},
             "per_inference_j": {part: _plain(getattr(each, part)) for part in ("dynamic", "static", "total")},

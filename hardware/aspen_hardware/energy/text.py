@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aspen._base.tables import Table
-from aspen.units import format_duration, format_energy
+from aspen.units import format_duration, format_energy, format_power
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import WORDS
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 HEAD = ("", "typical", "low", "high")
 """Of a table of energies."""
+COIN_CELL = "225mAh@3V"
+"""What a CR2032 holds, about."""
+YEAR = 365.25 * 86400.0
 _HOW_LONG = {
     "measured": "as measured on the chip",
     "step": "in real time",
@@ -26,11 +29,24 @@ def shown(report: EnergyReport) -> Iterator[str | Table]:
     """The whole report; energies per inference first, then of the whole run with counts."""
     yield headline(report)
     yield Table((*HEAD, "count"), [*_per_inference(report), *_whole_run(report)])
+    yield from _battery(report)
     yield f"{report.operations_per_synapse:.3g} synaptic operations per synapse and inference"
     yield from (f"assumed: {line}" for line in report.assumed)
     yield from (f"elsewhere: {line}" for line in report.elsewhere)
     yield from (f"no figure for {line}" for line in report.missing)
     yield from (f"not covered: {line}" for line in report.not_covered)
+
+
+def _battery(report: EnergyReport) -> Iterator[str]:
+    """How long a battery lasts with a microcontroller on it."""
+    lasts, power = report.lasts(COIN_CELL), report.power
+    if report.cycles is not None and lasts is not None and power is not None:
+        typical, low, high = (format_power(value) for value in (power.typical, power.low, power.high))
+        years = tuple(seconds / YEAR for seconds in (lasts.typical, lasts.low, lasts.high))
+        yield (
+            f"{typical} on average ({low} to {high}): a coin cell (CR2032, {COIN_CELL}) would last "
+            f"{years[0]:.2g} years ({years[1]:.2g} to {years[2]:.2g}), were there nothing else on it"
+        )
 
 
 def _per_inference(report: EnergyReport) -> Iterator[tuple[str, ...]]:
