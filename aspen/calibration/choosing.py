@@ -214,8 +214,13 @@ class Chooser(Closed):
     def _always(self, offer: EarlyPoint, battery: BatteryLife) -> float:
         """Watts of static power."""
         static = self._static(offer)
-        if static is None or battery.gated or self.table.step_time is None:
+        if static is None or battery.gated:
             return 1e-9 * (static or 0.0) * battery.rate
+        if self.table.step_time is None:
+            raise InputError(
+                f"battery: found a table of {self.table.chip} without the time of a step, allowed is one with it, as "
+                f"it says what is drawn between inferences; calibrate with --window-time, or ask with --gated"
+            )
         return 1e-9 * self.table.static_nj / (self.table.steps * self.table.step_time)
 
     def _watts(self, offer: EarlyPoint, battery: BatteryLife) -> float:

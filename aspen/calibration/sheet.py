@@ -25,7 +25,12 @@ def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None
         total = None if p.total_nj is None else p.total_nj / 1e3
         row = [f"{p.knob:.2f}", f"{p.accuracy:.1%}", f"({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"]
         row += [f"{p.hidden_spikes:,.1f}", f"{p.synaptic_operations:,.0f}"]
-        row += ["-" if energy is None else f"{energy:.4g}" for energy in (total, p.dynamic_nj)]
+        row += ["-" if energy is None else _four_digits(energy) for energy in (total, p.dynamic_nj)]
         row += [f"{taken[k]:.1f}"] if taken is not None else []
         rows.append([*row, *([f"{p.unanswered:.1%}"] if silent else [])])
     return Table(head, rows, left=())
+
+
+def _four_digits(energy: float) -> str:
+    """Without an exponent, which a microcontroller's nanojoules would have."""
+    return f"{energy:,.0f}" if 1e4 <= energy < 1e9 else f"{energy:.4g}"

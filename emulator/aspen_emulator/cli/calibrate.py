@@ -98,7 +98,7 @@ def calibrate_command(
         name = NO_CHIP if measuring.floating else None if target is None else target.name
         found, settings = load_table(trained.sections, name, kind), None
     else:
-        found, settings = _measured(trained, measuring, target)
+        found, settings = _measured(trained, _timed(measuring, target, rate), target)
     early = measuring.early
     choice = asked.demand(Chooser(found, early=early, dynamic=dynamic, settings=settings))
     with saving() as outcome:
@@ -111,6 +111,13 @@ def calibrate_command(
     if not as_json and not outcome.failed:
         click.echo(_ending(network, found, choice, early))
     warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.knob:g}, which was chosen: ")
+
+
+def _timed(measuring: Measuring, target: Chip | None, rate: str | None) -> Measuring:
+    """With the rate of inferences that was asked for, where a chip has no time of a step and none is given."""
+    if measuring.window_time is not None or rate is None or target is None or target.usual_step is not None:
+        return measuring
+    return replace(measuring, window_time=f"{1 / parse_frequency(rate)!r}s")
 
 
 def _measured(trained: NetworkFile, measuring: Measuring, target: Chip | None) -> tuple[CalibrationTable, int]:
@@ -129,7 +136,8 @@ def _measured(trained: NetworkFile, measuring: Measuring, target: Chip | None) -
 _MEASURING = {
     "source": "--input", "values_path": "--values", "labels_path": "--labels", "data": "--data",
     "data_path": "--data-path", "part": "--part",
-    "seeds": "--seeds", "knobs": "--knobs", "scales": "--scales", "max_loss": "--max-loss",
+    "seeds": "--seeds", "window_time": "--window-time", "knobs": "--knobs", "scales": "--scales",
+    "max_loss": "--max-loss",
 }  # fmt: skip
 """Parameters that say what is measured and how, and their options."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,8 +145,10 @@ def prepare(source: NetworkFile, target: Chip | None, floating: bool) -> tuple[N
     if floating or (network.is_integer and target is None):
         return network, None
     target = target or chip(DEFAULT_CHIP)
-    if source.has_sections and target.name in stored_chips(source.sections):
-        return load_deployment(source.sections, target.name), target
+    stored = stored_chips(source.sections) if source.has_sections else ()
+    for name in (target.name, target.like):  # the integers of a chip that it is like are its own
+        if name in stored:
+            return replace(load_deployment(source.sections, name), chip=target.name), target
     return compile(network, target, profile=source.dial), target
 
 

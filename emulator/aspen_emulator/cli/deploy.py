@@ -27,7 +27,7 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, OutputFolder, check_section
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.numbers import Number, Whole
-from aspen_emulator.cli.programs import Asked, program_options, write_program
+from aspen_emulator.cli.programs import Asked, check_parts, program_options, write_program
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
@@ -118,6 +118,7 @@ def compile_command(
         threshold_groups=threshold_groups,
         profile=source.dial,
     )
+    check_parts(deployment, source, target)
     written = None
     if form == PROGRAM and output is not None:
         written = write_program(deployment, source, output, asked)

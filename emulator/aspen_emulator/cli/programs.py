@@ -12,12 +12,15 @@ import click
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.storage import list_tables
 from aspen.data.encoders import StoredEncoder
-from aspen_emulator.cli.common import NetworkFile, refuse_without
+from aspen_emulator.cli.common import NetworkFile, refuse_without, warn
 from aspen_emulator.cli.groups import group_of
 from aspen_emulator.cli.numbers import Several
 from aspen_hardware.c.export import to_c
+from aspen_hardware.c.memory import check_memory
 from aspen_hardware.c.program import Program
 from aspen_hardware.c.sensor import Sensor
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.parts import runs_programs
 from aspen_hardware.compiling.deployment import Deployment
 
 
@@ -130,6 +133,14 @@ def _no_sensor(encoder: StoredEncoder) -> str:
         f"that in the file is {encoder.kind}; with --sensor-scale, the value of one raw unit of the sensor, it comes "
         f"along"
     )
+
+
+def check_parts(deployment: Deployment, source: NetworkFile, target: Chip) -> None:
+    """Refuse what no part in the file of a microcontroller has the memory for, and warn of parts that are too small."""
+    if runs_programs(target):
+        note = check_memory(Program(deployment.network, source.dial), target)
+        if note:
+            warn(note)
 
 
 def _early(source: NetworkFile, chip: str) -> tuple[EarlyStop | None, str]:

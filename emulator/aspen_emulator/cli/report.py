@@ -9,6 +9,7 @@ import click
 
 from aspen._base.arrays import Array
 from aspen.network.record import Record
+from aspen.units import parse_duration
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
@@ -61,6 +62,7 @@ from aspen_hardware.energy.model import energy_model
                    "work.  [default: measured, where it was]")  # fmt: skip
 @click.option("--scenario", help="One scenario of the chip's energies alone, e.g. sanafe; aspen chips NAME lists them.")
 @click.option("--step-time", type=Number(0, min_open=True), help="Seconds of a step, instead of the chip's.")
+@click.option("--window-time", help="From inference to inference instead, such as 2.56s.")
 @click.option("--clock", type=Number(0, min_open=True), help="MHz, for chips whose power rises with it.")
 @click.option(
     "--ann", is_flag=True, help="Beside it: an int8 ANN of the same shape, on generic-45nm, and the break-even."
@@ -80,6 +82,7 @@ def report_command(
     time: str | None,
     scenario: str | None,
     step_time: float | None,
+    window_time: str | None,
     clock: float | None,
     ann: bool,
     plot: Path | None,
@@ -92,6 +95,8 @@ def report_command(
     if data is None:
         refuse_without("--data", ("data_path", "part"))
     chips = named or (chip(DEFAULT_CHIP),)
+    if step_time is not None and window_time is not None:
+        raise click.UsageError("found --step-time beside --window-time, allowed is one; leave one out")
     if scenario is not None:
         chips = tuple(one.only(scenario) for one in chips)
     if clock is not None and not any(_has_clock(one) for one in chips):
@@ -101,6 +106,8 @@ def report_command(
     trained = NetworkFile(network)
     turning.check(trained)
     spikes = _samples(trained, source, values_path, data, data_path, part)
+    if window_time is not None:
+        step_time = parse_duration(window_time) / len(spikes)
     runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
     program, on = prepare(trained, runs_on, floating)
     turned = turning.turn(trained, program, on)

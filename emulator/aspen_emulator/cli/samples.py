@@ -12,6 +12,7 @@ from aspen._base.arrays import Array
 from aspen._base.memory import check_memory
 from aspen.data import Encoder, Samples
 from aspen.errors import InputError
+from aspen.units import parse_duration
 from aspen_emulator.cli.common import (
     NetworkFile,
     engine_option,
@@ -70,6 +71,7 @@ class Measuring:
         data, data_path, part, seeds: a data set instead, the part of it, and in how many encodings.
         knobs, scales: numbers with commas between them, and the same under its former name.
         dial: whether they are the learned dial's; otherwise they are threshold scales.
+        window_time: from inference to inference, with a unit; None: the chip's time of a step.
         early, max_loss: whether inferences end early, and points of accuracy that this may cost.
         engine, floating: what runs the network, and whether on no chip.
     """
@@ -84,6 +86,7 @@ class Measuring:
     knobs: str | None
     scales: str | None
     dial: bool
+    window_time: str | None
     early: bool
     max_loss: float
     engine: str
@@ -154,7 +157,11 @@ class Measuring:
         for knob in knobs:
             thresholds_for(network_of(program), knob if profile is None else profile.scale(knob), 1, 1)
         chips: list[Chip | None] = [*targets] or [on]
-        return Bench(program, samples.encodings, samples.labels, chips, self.engine, profile, samples.subjects)
+        steps = len(samples.encodings[0])
+        step_time = None if self.window_time is None else parse_duration(self.window_time) / steps
+        return Bench(
+            program, samples.encodings, samples.labels, chips, self.engine, profile, samples.subjects, step_time
+        )
 
 
 def listed(knobs: Sequence[float]) -> str:
@@ -177,6 +184,8 @@ measuring_options = group_of(
                  f"factors on all hidden thresholds, or {listed(KNOBS)} with --dial]"),
     click.option("--scales", hidden=True),
     dial_option,
+    click.option("--window-time", help="From inference to inference, such as 2.56s: how long a microcontroller sleeps, "
+                 "and static power is drawn.  [default: as the chip's file has it]"),
     click.option("--early", is_flag=True, 
                  help="End inferences early, as soon as their answer is unlikely to be wrong."),
     click.option("--max-loss", type=Number(0, 100, min_open=True, max_open=True), default=0.5, show_default=True,

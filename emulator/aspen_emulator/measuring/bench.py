@@ -54,6 +54,7 @@ class Bench(Brief):
         engine: as in :func:`aspen_emulator.run`.
         profile: what a knob does to the thresholds; default: it multiplies those of all hidden populations.
         subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
+        step_time: seconds of a step, instead of the chips'.
     """
 
     program: Network | Deployment
@@ -63,6 +64,7 @@ class Bench(Brief):
     engine: str = "fast"
     profile: DialProfile | None = None
     subjects: Array | None = None
+    step_time: float | None = None
 
     def __post_init__(self) -> None:
         network = network_of(self.program)
@@ -151,7 +153,9 @@ def measure(
             energies = {
                 _name(c): None
                 if c is None
-                else energy_model(record, c, bench.placements[c.name], ways=bench.ways[c.name])
+                else energy_model(
+                    record, c, bench.placements[c.name], step_time=bench.step_time, ways=bench.ways[c.name]
+                )
                 for c in bench.chips
             }
             runs[k].append({name: _point(record, found, labels, knobs[k], e) for name, e in energies.items()})
@@ -173,6 +177,7 @@ def sweep(
     on: Chip | str | None = None,
     engine: str = "fast",
     profile: DialProfile | None = None,
+    step_time: float | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> Sweep:
     """Run ``program`` at each knob; :func:`measure` for one encoding and one chip.
@@ -199,6 +204,7 @@ def sweep(
         on: chip for the energies; default: the chip of a deployment, none for a plain network.
         engine: as in :func:`aspen_emulator.run`.
         profile: what a knob does to the thresholds; default: it multiplies those of all hidden populations.
+        step_time: seconds of a step, instead of the chip's.
         progress: called with each point as soon as it is measured.
 
     Returns:
@@ -208,7 +214,7 @@ def sweep(
         InputError: the labels do not fit the spikes, or a setting is not allowed.
     """
     description = chip_of(program, on)
-    bench = Bench(program, [spikes], labels, [description], engine, profile)
+    bench = Bench(program, [spikes], labels, [description], engine, profile, step_time=step_time)
     measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
     name = "network" if description is None else f"network on {description.name}"
     return Sweep(measured.points[_name(description)], dial=profile is not None, name=name)

@@ -31,6 +31,7 @@ def calibrate(
     max_loss: float | None = None,
     encodings: Sequence[Array] = (),
     subjects: Array | None = None,
+    step_time: float | None = None,
     data: str = "samples",
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> CalibrationTable:
@@ -56,6 +57,7 @@ def calibrate(
         max_loss: accuracy that ending inferences early may cost, as a fraction; default: they are not ended early.
         encodings: the same samples, encoded anew by other seeds, where the encoder is random: all are averaged.
         subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
+        step_time: seconds of a step, instead of the chip's; a microcontroller sleeps between its steps.
         data: what to call the samples.
         progress: called with each point as soon as it is measured.
 
@@ -65,7 +67,7 @@ def calibrate(
     Raises:
         InputError: the labels do not fit the spikes, or a setting is not allowed.
     """
-    bench = Bench(program, [spikes, *encodings], labels, [chip_of(program, on)], engine, profile, subjects)
+    bench = Bench(program, [spikes, *encodings], labels, [chip_of(program, on)], engine, profile, subjects, step_time)
     measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
     (table,) = make_tables(bench, measured, data, max_loss=max_loss)
     return table
@@ -89,7 +91,7 @@ def make_tables(
             chip=name,
             dial="scale" if bench.profile is None else "profile",
             steps=bench.steps,
-            step_time=None if each is None else each.usual_step,
+            step_time=None if each is None else each.usual_step if bench.step_time is None else bench.step_time,
             data=data,
             seeds=len(bench.encodings),
             points=tuple(thin(measured.points[name], measured.correct)),

@@ -87,7 +87,8 @@ class Meter(Rebuilt):
         window = as_integer("window", window, 1, unit=" steps")
         if seconds is None:
             raise InputError(
-                f"{chip.name}: found no length of a time step in its file, allowed is one; give step_time in seconds"
+                f"{chip.name}: found no length of a time step in its file, allowed is one; say how long a window is, "
+                f"window_seconds (--window-time), or a step, step_time"
             )
         check_step_time(seconds)
         placement = place(network, chip) if placement is None else placement

@@ -62,7 +62,8 @@ def stream(
         early: whether inferences end early, as the table says.
         profile: the learned dial, where the table is of its knobs.
         on: the chip of the table; default: that of a deployment, or the one that the table names.
-        window_seconds: from window to window; default: its steps times the chip's.
+        window_seconds: from window to window; default: its steps times the chip's, or where the chip has no time of a
+            step, the one that the table was made with.
         engine: ``fast``, ``reference``, ``c`` or ``lava``.
 
     Raises:
@@ -76,7 +77,8 @@ def stream(
             f"profile: found {'none' if profile is None else 'one'} for the table {table.key}, allowed is one where "
             f"its knobs are a learned dial's, and none elsewhere; pass aspen.load_profile(...), or leave it out"
         )
-    meter = Meter.of(program, _chip_for(table, program, on), table.steps, _step_time(window_seconds, table.steps))
+    chip = _chip_for(table, program, on)
+    meter = Meter.of(program, chip, table.steps, _step_time(window_seconds, table, chip))
     return Stream(
         program,
         meter,
@@ -98,5 +100,8 @@ def _chip_for(table: CalibrationTable, program: Network | Deployment, on: Chip |
     return found
 
 
-def _step_time(window_seconds: float | None, steps: int) -> float | None:
-    return None if window_seconds is None else as_quantity("window_seconds", window_seconds, 0, above=True) / steps
+def _step_time(window_seconds: float | None, table: CalibrationTable, chip: Chip) -> float | None:
+    """As given; of a chip without a step time of its own, that of the table."""
+    if window_seconds is None:
+        return None if chip.step_time is not None else table.step_time
+    return as_quantity("window_seconds", window_seconds, 0, above=True) / table.steps

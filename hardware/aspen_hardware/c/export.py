@@ -14,8 +14,10 @@ from aspen.storage.folders import write_folder
 from aspen_hardware.c.encoders import EncoderProgram
 from aspen_hardware.c.files import example, header, readme
 from aspen_hardware.c.fixing import sensor_encoder
+from aspen_hardware.c.memory import check_memory
 from aspen_hardware.c.program import Program
 from aspen_hardware.c.sensor import Sensor
+from aspen_hardware.chips.description import chip, chip_names
 from aspen_hardware.compiling.deployment import Deployment
 
 PARTS = ("encoder",)
@@ -65,11 +67,14 @@ def to_c(
     Raises:
         InputError: the network is in floating point; a prefix, profile, early end, encoder or sensor is not allowed; or
             the folder holds something else or cannot be written.
-        ChipError: a population has more than 65,535 neurons, or a threshold leaves 17 bits on the dial.
+        ChipError: a population has more than 65,535 neurons, or a threshold leaves 17 bits on the dial; or no part that
+            the chip's file knows has the memory.
     """
     if not isinstance(deployment, Deployment):
         raise InputError(f"to_c: found {shown(deployment)}, allowed is a deployment; compile the network first")
     program = Program(deployment.network, profile, prefix, early=early)
+    if deployment.chip in chip_names():
+        check_memory(program, chip(deployment.chip))
     made = files(program, _parts(program, encoder, sensor))
     write_folder(folder, {name: text.encode() for name, text in made.items()}, _is_ours)
     return program

@@ -68,8 +68,8 @@ def energy_of_layers(counts: LayerCounts, chip: Chip, *, step_time: float | None
         )
     if runs_programs(chip):
         raise ChipError(
-            f"{chip.name}: found counts by layer alone, allowed is a network, as a program's clock cycles depend on the "
-            f"rows of weights that spikes go through; export the model, or choose another chip"
+            f"{chip.name}: found counts by layer alone, allowed is a network, as a program's clock cycles depend on "
+            f"the rows of weights that spikes go through; export the model, or choose another chip"
         )
     seconds, timing = _lasting(counts, chip, step_time)
     entries = tuple(_entries(counts, chip))

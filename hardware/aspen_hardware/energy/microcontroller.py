@@ -1,9 +1,10 @@
 """What a run costs on a microcontroller, which runs the C program and sleeps in between.
 
 ``E = cycles * e_cycle + wake-ups * e_wake + P_sleep * t``. The cycles are those of
-:mod:`aspen_hardware.energy.program`, or were measured (in an emulator, or on a board). Where steps come in real time, the
-core wakes for each of them; where a run is as fast as its work allows, once for an inference. Waking takes the time in
-the part's file at the power of the running core. Power asleep is charged for the whole time.
+:mod:`aspen_hardware.energy.program`, or were measured (in an emulator, or on a board). Where steps come in real time,
+the core wakes for each of them. Waking takes the time in the chip's file, at the power of the running core. Power
+asleep is charged for the whole time. Where a run is as fast as its work allows, the core neither sleeps nor wakes in
+it, and what it draws between two runs is in no sum.
 
 Each scenario is a part, with energies, clock and power of its own.
 """
@@ -20,7 +21,7 @@ from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.parts import Part, parts_of
 from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range, in_each
 from aspen_hardware.energy.costs import run_seconds, static_power
-from aspen_hardware.energy.entries import NOT_COVERED, assumed_figures, assumed_time
+from aspen_hardware.energy.entries import assumed_figures, assumed_time
 from aspen_hardware.energy.program import Cycles, cycles_of, most_cycles
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.placement import Placement
@@ -51,7 +52,7 @@ def energy_of_program(
     counted = spread(chip).times(each.of(record)) if cycles is None else _as_range(cycles)
     busy = ByScenario({name: counted.times(1 / part.clock) for name, part in parts.items()}, chip.usual)
     seconds, timing = _lasting(record, chip, placement, step_time, time, busy)
-    wakings = record.batch * (1 if timing == "work" else record.steps)
+    wakings = 0 if timing == "work" else record.batch * record.steps
     entries = (
         *(_events(record, chip, each) if cycles is None else _whole(record, chip, counted)),
         Entry(PROGRAM, "wake_up", wakings, wake_up(chip).times(wakings), unpriced=_unknown_wake_ups(parts)),
@@ -68,8 +69,8 @@ def energy_of_program(
         synapses=record.network.n_synapses,
         entries=entries,
         static=in_each(lambda lasting, watts: lasting.times(watts), seconds, power),
-        missing=tuple(_missing(chip, parts)),
-        not_covered=(*_late(record, chip, busy, seconds), *NOT_COVERED, *chip.not_covered),
+        missing=tuple(_missing(chip, parts)) if wakings else (),
+        not_covered=(*_late(record, chip, busy, seconds), *chip.not_covered),
         timing=timing,
         first_layer=(*(c.name for c in record.network.input_connections), record.network.input.name),
         assumed=tuple(_assumed(record, chip, each, counted, told, timing, step_time, busy, seconds)),
@@ -198,8 +199,8 @@ def _assumed(
     )
     yield from assumed_time(chip, timing, step_time)
     if timing == "work":
-        yield f"asleep between inferences at {format_power(part.sleep.typical)}, which is not counted; give a step time"
-        yield "the core wakes once for each inference"
+        asleep = format_power(part.sleep.typical)
+        yield f"waking, and {asleep} asleep between inferences, are not counted; give the time of a step"
     else:
         share = busy.of[chip.usual].typical / seconds.typical
         yield (

@@ -20,6 +20,7 @@ from aspen.network.neurons import FixedLif
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.placing.cores import Core, thresholds_of
 from aspen_hardware.placing.hosting import carries, hosted
+from aspen_hardware.placing.memory import least_flash, least_ram, refused
 from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
 from aspen_hardware.placing.resets import DELAYED, reset_on, with_resets_of
 from aspen_hardware.placing.steady import biased_by_spikes
@@ -279,6 +280,13 @@ def cores_available(network: Network, chip: Chip, placement: Placement | None) -
         yield _error(where, f"{found}{why}; {remedy}")
 
 
+def memory_available(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """A part of a microcontroller's file has room for the weights and the state, as small as they can be stored."""
+    message, nowhere = refused(chip, least_ram(network), least_flash(network), "at least ")
+    if message:
+        yield (_error if nowhere else _warning)("network", message)
+
+
 def close_to_limit(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
     """Limits of which more than :data:`CLOSE` is used. Where a population fills several cores, that is no news: then
     only its input axons count, which every core needs anew. Nor is it one that a core stores all the thresholds that
@@ -329,6 +337,7 @@ RULES: list[Rule] = [
     bias_in_range,
     weight_in_range,
     cores_available,
+    memory_available,
     close_to_limit,
     threshold_configurations,
 ]

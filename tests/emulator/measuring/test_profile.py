@@ -122,7 +122,8 @@ def test_counts_and_energy_are_those_of_a_run_of_the_exported_network() -> None:
     record = run(network, inputs.numpy().astype(np.uint8), record="spikes")
     assert found.counts == layers_of(record)
     assert found.counts.operations == int(record.total_synaptic_operations.sum())
-    assert list(found.energy) == ["generic-45nm", "loihi1", "odin", "spinnaker2", "truenorth"]
+    priced = ["cortex-m0plus", "cortex-m33", "cortex-m4", "generic-45nm", "loihi1", "odin", "spinnaker2", "truenorth"]
+    assert list(found.energy) == priced
     assert {name: report.to_dict() for name, report in found.energy.items()} == {
         name: energy_model(record, chip(name)).to_dict() for name in found.energy
     }

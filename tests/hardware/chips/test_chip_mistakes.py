@@ -19,7 +19,7 @@ MISTAKES = [
     ('["everything else"]', '"everything"', r"not_covered: found 'everything', allowed is a list"),
     ('["everything else"]', "[1]", r"not_covered: found 1, allowed is a text"),
     ('roe = "R. Roe: That small chip again. 2021"', "roe = 1", r"sources\.roe: found 1, allowed is a text"),
-    ('rule = "whole"\n', "", r"power\.rule: found nothing, allowed is whole, core, gated; say which"),
+    ('rule = "whole"\n', "", r"power\.rule: found nothing, allowed is whole, core, gated, sleep; say which"),
     ('rule = "whole"', 'rule = "half"', r"power\.rule: found 'half', allowed is whole, core, gated"),
     (
         'rule = "whole"',
