@@ -119,6 +119,8 @@ class Profile(Rebuilt, Tabled):
                 (name for name, each in self.energy.items() if each.total is not None), next(iter(self.energy))
             )
             yield f"total is what a battery sees; print(report.energy[{known!r}]) has its parts"
+            if any(report.cycles is not None and report.timing == "work" for report in self.energy.values()):
+                yield "microcontrollers as fast as their work allows, without sleep, which step_time= counts"
             yield f"counts in floating point, priced {'as if placed' if self.exact else 'without a place'} on each chip"
         yield from (f"{name}: no neuron fired on this input" for name in self.dead)
         yield from (f"{name}: every neuron fired at every step" for name in self.saturated)

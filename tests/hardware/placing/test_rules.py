@@ -122,6 +122,21 @@ BROKEN: list[tuple[str, Callable[[], Network], Chip, str, str]] = [
         r"^network: found 10 cores needed, loihi1 has 9; use smaller populations$",
     ),
     (
+        "memory_available",
+        lambda: floats([300, 300]),
+        chip("cortex-m0plus").only("stm32l053"),
+        "error",
+        r"^network: found at least 900 bytes of RAM and 90,000 of flash needed, without code, cortex-m0plus allows "
+        r"8,192 and 65,536 \(stm32l053\); use a smaller network, prune its weights, or give the file of a larger part$",
+    ),
+    (
+        "memory_available",
+        lambda: floats([300, 300]),
+        chip("cortex-m0plus"),
+        "warning",
+        r"allows 8,192 and 65,536 \(stm32l053\); take another part, or a smaller network$",
+    ),
+    (
         "close_to_limit",
         lambda: floats([2, 9, 1]),
         with_figures(LOIHI1, cores=12, neurons_per_core=1),
