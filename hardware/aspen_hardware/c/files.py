@@ -1,9 +1,10 @@
-"""What lies beside the program: its header, an example that runs anywhere, and a page about it."""
+"""What lies beside the program: its header, and an example that runs anywhere."""
 
 from __future__ import annotations
 
 from aspen.network.readout import NO_ANSWER
 from aspen_hardware.c.dial import UNIT, scale_range
+from aspen_hardware.c.page import meaning
 from aspen_hardware.c.program import Program
 from aspen_hardware.c.text import filled
 
@@ -104,66 +105,44 @@ EXAMPLE = """/* Runs @p@.c on an input made up, to be compiled anywhere: cc -std
 
 #include <stdio.h>
 
-int main(void)
+static @type@ input[@p@_INPUTS];
+
+/* Input as a sensor's driver would leave it: here a pattern@moves@. */
+static void read_input(int step)
 {
-    static @type@ input[@p@_INPUTS];
+    for (int i = 0; i < @p@_INPUTS; i++) {
+        input[i] = (@type@)@made@;
+    }
+@unused@}
+
+/* One inference. */
+static void classify(void)
+{
     @p@_reset();
-    for (int step = 0; step < 20; step++) {
-        if (step == 10) {
-            @turn@; /* fewer spikes from here on */
-        }
-        for (int i = 0; i < @p@_INPUTS; i++) {
-            input[i] = (@type@)@made@;
-        }
+    for (int step = 0; step < @steps@; step++) {
+        read_input(step);
         @p@_step(input);
         printf("step %d:", step);
         for (int i = 0; i < @p@_OUTPUTS; i++) {
             printf(" %d", @p@_spikes()[i]);
         }
         printf("\\n");
-    }
+@ends@    }
     printf("answer %d, ahead by %ld\\n", @p@_winner(), (long)@p@_margin());
+}
+
+int main(void)
+{
+    classify();
+    @turn@; /* fewer spikes from here on */
+    classify();
     return 0;
 }
 """
-README = """# @p@
-
-A spiking network as portable C99, written by ASPEN: no allocation, no floating point, nothing but `<stdint.h>` and
-`<string.h>`. It gives the same spikes, to the bit, as ASPEN's other engines do.
-
-| | |
-|---|---|
-| RAM | @ram@ bytes |
-| flash, tables | @flash@ bytes; the code comes on top |
-| a step at worst, every neuron spikes | @operations@ synaptic operations, @neurons@ neuron updates |
-| a step without a spike | @neurons@ neuron updates |
-
-```
-@network@
-```
-
-## Use
-
-Add `@p@.c` and `@p@.h` to your project; `example.c` is a program that runs it. All state is static, so there is one
-network of this name in a program, for one thread; write another one with another prefix for a second.
-
-@calls@
-
-@counters@
+ENDS = """        if (@p@_done()) {
+            break; /* sure enough */
+        }
 """
-_CALLS = {
-    "reset": "begins a sample: currents, membranes, delays and scores are 0; the knob stays",
-    "set_knob": "turns the dial, from 0 to 65535, between any two steps; before the first call it is at 0",
-    "set_threshold_scale": "multiplies the hidden thresholds by a number in units of 1/4096, between any two steps",
-    "step": "one time step on a full array of input",
-    "step_events": "the same on a list of the inputs that spike; those out of range are ignored and counted",
-    "spikes": "the output's spikes in the last step",
-    "scores": "what the answer goes by",
-    "winner": "the answer; -1 while nothing has reached the outputs",
-    "margin": "by how much the answer is ahead",
-    "done": "1 where an inference may end: its answer is as sure as was calibrated, or it took all its steps",
-    "refused": "how much of the input was out of range",
-}
 
 
 def header(program: Program) -> str:
@@ -179,7 +158,7 @@ def header(program: Program) -> str:
         "order": ", ".join(f"{each.population.name} from {each.offset}" for each in program.populations),
         "low": "" if profile is None else f"{profile.low:g}", "high": "" if profile is None else f"{profile.high:g}",
         "refused": "events that were ignored" if program.spikes_in else "values that were cut",
-        "meaning": _meaning(program),
+        "meaning": meaning(program),
     }  # fmt: skip
     values["knob"] = filled(SCALE if profile is None else KNOB, values)
     values["step"] = filled(STEP_SPIKES if program.spikes_in else STEP_VALUES, values)
@@ -201,38 +180,18 @@ def _numbers(program: Program) -> str:
     return "\n".join([*(line.replace("@", ",") for line in others), last.replace("@", "")])
 
 
-def _meaning(program: Program) -> str:
-    given = program.network.input
-    if given.neuron is not None:
-        return "currents into its neurons, as bias mantissas"
-    if given.graded is None:
-        return "integers, which the weights multiply"
-    return f"the analog value times {given.graded.scale:.9g}, rounded to the nearest even"
-
-
 def example(program: Program) -> str:
     """The text of ``example.c``."""
-    most, p = program.largest_value, program.prefix
+    most, p, given = program.largest_value, program.prefix, program.network.input
+    place = "i * 7" if given.static else "i * 7 + step * 3"
     values = {
         "p": p,
         "type": "uint8_t" if program.spikes_in else "int16_t",
-        "made": "((i * 7 + step * 3) % 5 == 0)" if program.spikes_in else f"((i * 7 + step * 3) % {min(most, 100)})",
+        "made": f"(({place}) % 5 == 0)" if program.spikes_in else f"(({place}) % {min(most, 100)})",
+        "moves": "" if given.static else " that moves",
+        "unused": "    (void)step; /* the input is the same at every step */\n" if given.static else "",
+        "steps": 20 if program.early is None else f"{p}_STEPS",
+        "ends": "" if program.early is None else filled(ENDS, {"p": p}),
         "turn": f"{p}_set_threshold_scale(8192)" if program.profile is None else f"{p}_set_knob(65535)",
     }
     return filled(EXAMPLE, values)
-
-
-def readme(program: Program) -> str:
-    """The text of ``README.md``."""
-    p, network = program.prefix, program.network
-    left_out = {"set_knob" if program.profile is None else "set_threshold_scale"}
-    left_out |= set() if program.spikes_in else {"step_events"}
-    left_out |= {"done"} if program.early is None else set()
-    rows = [f"| `{p}_{name}` | {text} |" for name, text in _CALLS.items() if name not in left_out]
-    values = {
-        "p": p, "ram": f"{program.ram:,}", "flash": f"{program.flash:,}", "operations": f"{network.n_synapses:,}",
-        "neurons": f"{network.n_neurons:,}", "network": network, "calls": "\n".join(["| | |", "|---|---|", *rows]),
-        "counters": f"Compiled with `-D{p}_COUNTERS` it counts spikes and synaptic operations, with `-D{p}_TRACE` "
-                    f"every membrane can be read (`{p}.h`); without, neither costs anything.",
-    }  # fmt: skip
-    return filled(README, values)

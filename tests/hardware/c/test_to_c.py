@@ -46,8 +46,8 @@ def test_the_same_deployment_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_what_the_page_says_of_ram_and_flash_is_what_the_program_has(tmp_path: Path) -> None:
     program = to_c(DEPLOYED, tmp_path / "made")
     text = (tmp_path / "made" / "README.md").read_text()
-    assert f"| RAM | {program.ram:,} bytes |" in text
-    assert f"| flash, tables | {program.flash:,} bytes;" in text
+    assert f"| RAM | {program.ram:,} bytes, static;" in text
+    assert f"| flash, tables | {program.flash:,} bytes |" in text
     assert "80 synaptic operations, 12 neuron updates" in text
     assert program.flash == sum(table.size for table in program.tables) == 8 * 2 + 4 * 2 + 8 * 2 + 4 + 48 + 32
 

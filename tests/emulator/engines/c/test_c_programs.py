@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aspen.calibration.early import EarlyStop
 from aspen.dial import DialProfile
-from aspen_emulator import run
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_hardware.c import program as programs
 from aspen_hardware.c.dial import SETTINGS, UNIT, Dialled, dialled, knob_at, scale_range
@@ -86,42 +86,19 @@ def test_the_threshold_scale_has_the_engines_thresholds_and_stops_at_its_ends(tm
         np.testing.assert_array_equal(row, np.concatenate([wanted[name][0, 0] for name in ("layer1", "layer2")]))
 
 
-@pytest.mark.parametrize(("seed", "profile"), [(0, False), (4, False), (15, True)])
-def test_the_example_compiles_and_runs_with_and_without_counters(tmp_path: Path, seed: int, profile: bool) -> None:
-    network = NETWORK if profile else network_for(seed, True, True, INPUTS[seed % 3])
-    texts = files(Program(network, PROFILE if profile else None))
-    program = built(tmp_path, texts, *(["-Dnetwork_COUNTERS"] if seed == 4 else []))
-    done = subprocess.run([program], capture_output=True, text=True, timeout=60)
-    assert len(done.stdout.splitlines()) == 21
-    assert "answer " in done.stdout
-
-
-def test_two_networks_stand_in_one_program(tmp_path: Path) -> None:
-    both = {name: Program(fixed_network(seed), prefix=name) for name, seed in (("left", 15), ("right", 16))}
-    texts = {k: t for name, p in both.items() for k, t in files(p).items() if k.startswith(name)}
-    main = """
-#include "left.h"
-#include "right.h"
-#include <stdio.h>
-int main(void)
-{
-    static const uint8_t ones[6] = {1, 1, 1, 1, 1, 1};
-    for (int t = 0; t < 9; t++) {
-        left_step(ones);
-        right_step(ones);
-        for (int i = 0; i < 4; i++) {
-            printf("%d %d ", left_spikes()[i], right_spikes()[i]);
-        }
-        printf("\\n");
-    }
-    return 0;
-}
-"""
-
-    found = np.array(output(built(tmp_path, {**texts, "main.c": main})))
-    for i, program in enumerate(both.values()):
-        wanted = run(program.network, np.ones((9, 1, 6), np.uint8), engine="reference").output[:, 0]
-        np.testing.assert_array_equal(found[:, i::2], wanted)
+@pytest.mark.parametrize("seed", [0, 1, 2, 15])
+def test_the_example_compiles_and_runs_with_and_without_counters(tmp_path: Path, seed: int) -> None:
+    """On spikes, values and a current, which may be the same at every step; and with a dial and an early end."""
+    network = NETWORK if seed == 15 else network_for(seed, True, True, INPUTS[seed])
+    network = replace(
+        network, populations=tuple(replace(p, static=seed == 2 and p.is_input) for p in network.populations)
+    )
+    early = EarlyStop(0.5, 0.0, (0.0,), (0.9,), "spikes", 13, 0.005) if seed == 15 else None
+    texts = files(Program(network, PROFILE if seed == 15 else None, early=early))
+    program = built(tmp_path, texts, *(["-Dnetwork_COUNTERS"] if seed == 1 else []))
+    lines = subprocess.run([program], capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert [line.split()[0] for line in lines].count("answer") == 2
+    assert len(lines) == 42 or (early is not None and 3 < len(lines) < 28)
 
 
 def test_every_byte_of_ram_is_counted(tmp_path: Path) -> None:
