@@ -14,15 +14,13 @@ from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError, one_line
 from aspen.models.copying import copy_of
 from aspen.models.layers import check_weights, hidden_layers, spiking_layers
+from aspen.models.probing import OF_THE_MODEL
 from aspen.thresholds.learned_dial import dialled_layers
 from aspen.thresholds.perturbation import perturbed_layers
 from aspen.training.framed import form_for, framed
 from aspen.training.loss import scores_of
 from aspen.training.processes import rank_and_world
 from aspen.training.recipes import Recipe
-
-_OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
-"""What a model raises on an input that does not fit it."""
 
 
 def check_training(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
@@ -120,7 +118,7 @@ def _check_answer(model: nn.Module, data: Dataset) -> None:
     form = form_for(model, frames)
     try:
         answer = framed(twin, twin, form, frames)(frames)
-    except _OF_THE_MODEL as error:
+    except OF_THE_MODEL as error:
         if isinstance(error, AspenError):
             raise
         _check_inhibition(twin, error)

@@ -23,6 +23,7 @@ from aspen_emulator.cli.common import (
     json_option,
     network_argument,
     warn_unanswered,
+    written,
 )
 from aspen_emulator.cli.files import check_section, saving
 from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
@@ -89,7 +90,7 @@ def calibrate_command(
     asked = _asked(max_energy, min_accuracy, battery, hours, rate, gated=gated, dynamic=dynamic, sure=sure)
     trained = NetworkFile(network)
     if stored:
-        beside = [option for name, option in _MEASURING.items() if is_given(name)]
+        beside = [written(name) for name in _MEASURING if is_given(name)]
         if beside:
             raise click.UsageError(
                 f"found --stored beside {', '.join(beside)}, allowed is one: measure, or choose anew"
@@ -133,13 +134,11 @@ def _measured(trained: NetworkFile, measuring: Measuring, target: Chip | None) -
     return found, len(knobs)
 
 
-_MEASURING = {
-    "source": "--input", "values_path": "--values", "labels_path": "--labels", "data": "--data",
-    "data_path": "--data-path", "part": "--part",
-    "seeds": "--seeds", "window_time": "--window-time", "knobs": "--knobs", "scales": "--scales",
-    "max_loss": "--max-loss",
-}  # fmt: skip
-"""Parameters that say what is measured and how, and their options."""
+_MEASURING = (
+    "source", "values_path", "labels_path", "data", "data_path", "part", "seeds", "window_time", "knobs", "scales",
+    "max_loss",
+)  # fmt: skip
+"""Parameters that say what is measured and how."""
 
 
 def _asked(

@@ -163,6 +163,14 @@ def is_given(name: str) -> bool:
     return source is not None and source is not ParameterSource.DEFAULT
 
 
+def written(name: str) -> str:
+    """A parameter of the present command as it was written: its option, or that which switches it off."""
+    context = click.get_current_context()
+    option = next(param for param in context.command.params if param.name == name)
+    off = option.secondary_opts if context.params.get(name) is False else []
+    return [*off, *option.opts][0]
+
+
 def refuse_without(what: str, names: Iterable[str]) -> None:
     """Refuse options that would do nothing without another one.
 
@@ -175,7 +183,7 @@ def refuse_without(what: str, names: Iterable[str]) -> None:
     """
     for name in names:
         if is_given(name):
-            option = "--" + name.replace("_", "-")
+            option = written(name)
             raise click.UsageError(f"found {option} without {what}, allowed are both; leave it out, or add {what}")
 
 

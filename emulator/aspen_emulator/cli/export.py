@@ -49,6 +49,23 @@ class Argument(click.ParamType):
             return name, text
 
 
+time_axis_option = click.option(
+    "--time-axis",
+    type=TimeAxis(),
+    help="Which axis of the input is time, or 'none'.  [default: found out by running the model]",
+)
+arguments_option = click.option(
+    "--argument", "arguments", multiple=True, type=Argument(),
+    help="What forward() is given beside: NAME=VALUE, such as num_steps=25; may be repeated.",
+)  # fmt: skip
+
+
+def as_called(time_axis: int | str | None, arguments: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """How ``forward`` takes its input, of the options that say it, as :func:`aspen.export` is told."""
+    axis = "find" if time_axis is None else time_axis
+    return {"time_axis": None if axis == "none" else axis, "arguments": dict(arguments)}
+
+
 @click.command("export", cls=FileCommand)
 @click.argument("model")
 @click.option(
@@ -61,13 +78,8 @@ class Argument(click.ParamType):
 @click.option(
     "--state-dict", type=InputFile(), help="PyTorch weights to load into the model first: a state_dict, nothing else."
 )
-@click.option(
-    "--time-axis",
-    type=TimeAxis(),
-    help="Which axis of the sample is time, or 'none'.  [default: found out by running the model]",
-)
-@click.option("--argument", "arguments", multiple=True, type=Argument(),
-              help="What forward() is given beside: NAME=VALUE, such as num_steps=25; may be repeated.")  # fmt: skip
+@time_axis_option
+@arguments_option
 def export_command(
     model: str,
     sample: Path,
@@ -89,8 +101,7 @@ def export_command(
     made = load_model(model)
     if state_dict is not None:
         load_weights(made, state_dict)
-    given, axis = torch.from_numpy(load_spikes(sample)).float(), "find" if time_axis is None else time_axis
-    how: dict[str, Any] = {"time_axis": None if axis == "none" else axis, "arguments": dict(arguments)}
+    given, how = torch.from_numpy(load_spikes(sample)).float(), as_called(time_axis, arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExportWarning)  # the network that is printed says it
         network = export(made, given, **how)

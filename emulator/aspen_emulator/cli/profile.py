@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from aspen_emulator.cli.common import ChipParameter, json_option
-from aspen_emulator.cli.export import load_model, load_weights
+from aspen_emulator.cli.export import arguments_option, as_called, load_model, load_weights, time_axis_option
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, InputFile, saving
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.engines.inputs import load_spikes
@@ -22,6 +23,8 @@ from aspen_hardware.chips.description import Chip
               help="What the model is given, .npy; for a model that does one step (time, batch, *shape).")  # fmt: skip
 @click.option("--state-dict", type=InputFile(),
               help="PyTorch weights to load into the model first: a state_dict, nothing else.")  # fmt: skip
+@time_axis_option
+@arguments_option
 @click.option("--chip", "named", type=ChipParameter(), multiple=True,
               help="Chip name or file; may be repeated.  [default: all that price single operations]")  # fmt: skip
 @click.option("--step-time", type=Number(0, min_open=True), help="Seconds of a step, instead of the chips'.")
@@ -31,6 +34,8 @@ def profile_command(
     model: str,
     source: Path,
     state_dict: Path | None,
+    time_axis: int | str | None,
+    arguments: tuple[tuple[str, Any], ...],
     named: tuple[Chip, ...],
     step_time: float | None,
     plot: Path | None,
@@ -44,7 +49,8 @@ def profile_command(
     made = load_model(model)
     if state_dict is not None:
         load_weights(made, state_dict)
-    report = profile(made, load_spikes(source), named or None, step_time=step_time)
+    how = as_called(time_axis, arguments)
+    report = profile(made, load_spikes(source), named or None, step_time=step_time, **how)
     if plot is not None:
         with saving():
             report.plot(plot)

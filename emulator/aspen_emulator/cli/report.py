@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from aspen._base.arrays import Array
+from aspen.errors import ChipError
+from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen.units import parse_duration
 from aspen_emulator.cli.common import (
@@ -37,6 +39,7 @@ from aspen_emulator.cli.knobs import KnobCommand, Turning, turning_options
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.engines.run import run
 from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.compiling.deployment import Deployment
 from aspen_hardware.energy.baseline import DESIGN, RELU_DENSITY, ann_baseline, input_density
 from aspen_hardware.energy.break_even import BreakEven, Rivals, break_even
 from aspen_hardware.energy.costs import TIMES
@@ -108,8 +111,7 @@ def report_command(
     spikes = _samples(trained, source, values_path, data, data_path, part)
     if window_time is not None:
         step_time = parse_duration(window_time) / len(spikes)
-    runs_on = None if floating else next((one for one in chips if not one.energy_only), chip(DEFAULT_CHIP))
-    program, on = prepare(trained, runs_on, floating)
+    program, on = _program(trained, chips, floating)
     turned = turning.turn(trained, program, on)
     record = run(program, spikes, turned.scale, record="spikes")
     cores = placed(program)
@@ -139,6 +141,22 @@ def report_command(
     click.echo(f"{network.name}, {arithmetic}, {turned}: {hidden:.1f} hidden spikes per inference{silent}\n")
     beside = [Rivals(tuple(rivals))] if rivals else []
     click.echo("\n\n".join(str(part) for part in (*reports, *beside)))
+
+
+def _program(trained: NetworkFile, chips: tuple[Chip, ...], floating: bool) -> tuple[Network | Deployment, Chip | None]:
+    """What runs: the network on the first chip that it can be compiled to, or on none."""
+    runs_on = None if floating else next((one for one in chips if not one.energy_only), None)
+    if floating or runs_on is not None:
+        return prepare(trained, runs_on, floating)
+    try:
+        return prepare(trained, chip(DEFAULT_CHIP), floating)
+    except ChipError as error:
+        named = " and ".join(one.name for one in chips)
+        raise ChipError(
+            f"{named}: found chips for energies only, so that the network is run on {DEFAULT_CHIP}, which refuses it "
+            f"({error}), allowed is one that it fits; run it with --float, or name that first, as --chip loihi2 --chip "
+            f"{chips[0].name}"
+        ) from error
 
 
 def _has_clock(one: Chip) -> bool:

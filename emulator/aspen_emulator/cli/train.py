@@ -12,7 +12,7 @@ from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.by_name import MODEL_KINDS, Architecture, train_by_name
 from aspen.training.recipes import RECIPES
 from aspen_emulator.cli.common import OneOf, warn
-from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder, saving
+from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
 from aspen_emulator.cli.numbers import Number, Whole
 
@@ -69,6 +69,7 @@ class Sizes(click.ParamType):
 @click.option("--resume", is_flag=True, help="Go on from --checkpoint, if it is there.")
 @click.option("--log", type=OutputFolder(),
               help="Folder for epochs.csv, and for TensorBoard where that is installed.")  # fmt: skip
+@click.option("--plot", type=PICTURE_OUTPUT, help="Draw loss, accuracy and spikes over the epochs: .png, .pdf or .svg.")
 @click.option(
     "--state-dict",
     type=OutputFile(WEIGHTS),
@@ -93,6 +94,7 @@ def train_command(
     checkpoint: Path | None,
     resume: bool,
     log: Path | None,
+    plot: Path | None,
     state_dict: Path | None,
 ) -> None:
     """Train a network on a data set, and export it to an .aspen file, with its dial and its encoder."""
@@ -109,6 +111,9 @@ def train_command(
     trained = fitted.export()
     with saving() as outcome:
         trained.save(output)
+    if plot is not None:
+        with saving():
+            fitted.plot(plot)
     last = fitted.history[-1]
     for setting, accuracy, spikes in zip(last.settings, last.accuracy, last.spikes, strict=True):
         click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spikes:.0f} hidden spikes per inference")

@@ -201,6 +201,7 @@ def _play(
     import torch
 
     from aspen.models.layers import forget, spiking_layers
+    from aspen.models.probing import OF_THE_MODEL
     from aspen.models.spikes import count_spikes
 
     every = spiking_layers(model)
@@ -211,7 +212,7 @@ def _play(
         with torch.no_grad(), count_spikes(layers) as collected, _membranes(read) as shown:
             try:
                 form.call(model, form.given(inputs))
-            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            except OF_THE_MODEL as error:
                 problems.append(one_line(error))
         wanted = {name: [inputs.shape[1] * size] * len(inputs) for name, size in sizes.items()}
         if {name: [step.numel() for step in steps] for name, steps in collected.items()} == wanted:

@@ -186,10 +186,11 @@ def test_sweep_prints_writes_and_draws(aspen: Aspen, files: Path) -> None:
 def test_train_then_export_give_the_same_network(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = aspen(
         "train", "--recipe", "perturbed", "--output", tmp_path / "a.aspen", "--hidden", "10", "--epochs", "1",
-        "--state-dict", tmp_path / "w.pt",
+        "--state-dict", tmp_path / "w.pt", "--plot", tmp_path / "history.svg",
     )  # fmt: skip
     assert code == 0
     assert "saved:" in out
+    assert "digits, recipe perturbed" in (tmp_path / "history.svg").read_text()
     (tmp_path / "mymodels.py").write_text(
         "from aspen.models.ready import DenseNet\ndef make():\n    return DenseNet((64, 10, 10))\n"
     )

@@ -141,6 +141,7 @@ MISTAKES = [
     ("calibrate table.aspen --stored --min-accuracy 0.5 --labels y.npy --seeds 3", 2, "beside --labels, --seeds"),
     (f"calibrate net.aspen --min-accuracy 0.5 {OWN} --max-loss 2", 2, "found --max-loss without --early"),
     (f"stream table.aspen {DAY} --knob 1 --dynamic", 2, "found --dynamic without --budget"),
+    (f"stream table.aspen {DAY} --confidence 0.5 --total", 2, "found --total without --budget, allowed are both"),
     # chips, tables and states
     (f"run net.aspen --input x.npy {RUN} --chip loihi3", 2, "did you mean 'loihi1' or 'loihi2'?"),
     ("chips bad.toml", 2, "bad.toml: found no valid TOML"),

@@ -62,6 +62,21 @@ def test_a_model_is_profiled_by_its_name(aspen: Aspen, folder: Path) -> None:
     assert found["energy"]["loihi1"]["seconds"]["typical"] == pytest.approx(0.01)
 
 
+def test_how_forward_is_called_can_be_said(aspen: Aspen, folder: Path) -> None:
+    """The batch comes first, and one step is left out of account."""
+    text = OWN.replace("def forward(self, x):", "def forward(self, x, skip):").replace(
+        "in x:", "in x.unbind(1)[skip:]:"
+    )
+    (folder / "own_called.py").write_text(text)
+    np.save("batched.npy", np.ones((2, 5, 6), np.uint8))
+    command = ("profile", "own_called:Net", "--input", "batched.npy", "--chip", "loihi1", "--json")
+    code, out, _ = aspen(*command, "--time-axis", "1", "--argument", "skip=1")
+    assert code == 0
+    assert json.loads(out)["counts"]["synaptic_operations"] == 4 * 2 * 6 * 4
+    code, _, err = aspen(*command)
+    assert (code, err.count("\n")) == (1, 1)
+
+
 def test_what_is_wrong_is_said_in_a_line(aspen: Aspen, folder: Path) -> None:
     np.save("zeros.npy", np.zeros((5, 2, 6)))
     code, _, err = aspen("profile", "own_profiled:Net", "--input", "zeros.npy")

@@ -123,6 +123,24 @@ def test_what_does_not_go_together_is_refused(aspen: Aspen, files: tuple[Path, P
     assert (code, "whose file has no times of operations" in err) == (1, True)
 
 
+def test_a_network_that_the_default_chip_refuses_is_refused_in_the_name_of_the_chip_that_was_given(
+    aspen: Aspen, tmp_path: Path
+) -> None:
+    analog = Population("input", (2,), current=True), Population("output", (1,), Lif(1.0, 0.9))
+    path, values = tmp_path / "analog.aspen", tmp_path / "values.npy"
+    Network(analog, (Dense("input", "output", np.ones((1, 2))),)).with_input_peak(1.0).save(path)
+    np.save(values, np.random.default_rng(0).random((4, 2, 2)))
+    given = ("report", path, "--input", values, "--chip", "spinnaker2")
+    code, _, err = aspen(*given)
+    assert code == 1
+    assert err.startswith(
+        "aspen: spinnaker2: found chips for energies only, so that the network is run on loihi1, which"
+    )
+    assert "found an analog input" in err
+    assert err.endswith("run it with --float, or name that first, as --chip loihi2 --chip spinnaker2\n")
+    assert aspen(*given, "--float")[0] == aspen(*given[:3], values, "--chip", "loihi2", "--chip", "spinnaker2")[0] == 0
+
+
 def test_a_data_set_is_encoded_as_the_file_says(aspen: Aspen, tmp_path: Path) -> None:
     path = tmp_path / "net.aspen"
     parts = (Population("input", (64,)), Population("output", (10,), Lif(1.0, 0.9)))
