@@ -6,6 +6,7 @@ A :class:`Controller` is told after each window what it cost (:class:`Spent`) an
 
 from aspen.control.battery import Battery as Battery
 from aspen.control.budget import Budget as Budget
+from aspen.control.fixed import FixedBudget as FixedBudget
 from aspen.control.floor import AccuracyFloor as AccuracyFloor
 from aspen.control.floor import margin_for as margin_for
 from aspen.control.floor import margins as margins
@@ -28,6 +29,7 @@ __all__ = [
     "Budget",
     "Controller",
     "Decision",
+    "FixedBudget",
     "Ledger",
     "Manual",
     "Rate",

@@ -150,7 +150,7 @@ class Steering(Closed):
         self._log = table.dial == "scale"
         self.knob = float(table.best.knob)
         self.low, self.high = sorted((self.knob, self.sparsest))
-        self._most = most * (self._place(self.high) - self._place(self.low))
+        self.max_change = most
         self.log_factor = 0.0
 
     @property
@@ -169,15 +169,16 @@ class Steering(Closed):
             InputError: the energy is no number or below 0; nothing was learned from it.
         """
         ratio = log(max(as_quantity("joules", joules, 0.0) * 1e9, _LEAST_NJ) / self.table.dynamic_nj(knob))
-        ratio = min(max(ratio, -_LARGEST_LOG), _LARGEST_LOG)
+        ratio = min(max(ratio, -LARGEST_LOG), LARGEST_LOG)
         off = ratio - self.log_factor
-        self.log_factor += min(max(self.agility, abs(off) / _SUDDEN), 1.0) * off
+        self.log_factor += min(max(self.agility, abs(off) / SUDDEN), 1.0) * off
 
     def steer(self, joules: float) -> float:
         """Move the knob towards where a window costs ``joules``; returns it."""
         wanted = self.table.knob_for(joules * 1e9 / self.factor) if joules > 0 else self.sparsest
         place, now = self._place(wanted), self._place(self.knob)
-        place = min(max(place, now - self._most), now + self._most)
+        most = self.max_change * (self._place(self.high) - self._place(self.low))
+        place = min(max(place, now - most), now + most)
         self.knob = min(max(exp(place) if self._log else place, self.low), self.high)
         return self.knob
 
@@ -192,13 +193,13 @@ class Steering(Closed):
         """Go on exactly there; see :class:`Controller`."""
         check_keys(state, "knob", "log_factor")
         knob = number(state, "knob", self.low, self.high)
-        self.knob, self.log_factor = knob, number(state, "log_factor", -_LARGEST_LOG, _LARGEST_LOG)
+        self.knob, self.log_factor = knob, number(state, "log_factor", -LARGEST_LOG, LARGEST_LOG)
 
 
 _LEAST_NJ = 1e-6
-_SUDDEN = 1.5
+SUDDEN = 1.5
 """Logarithm of a factor by which a window may be off before it is believed outright: what moves so far has changed."""
-_LARGEST_LOG = 4.0
+LARGEST_LOG = 4.0
 """A window is not taken to cost more than e^4 times, or less than e^-4 of, what the table says: a limit on windup."""
 
 

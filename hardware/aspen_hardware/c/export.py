@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from aspen._base.checks import shown
 from aspen.calibration.early import EarlyStop
+from aspen.control.fixed import FixedBudget
 from aspen.data.encoders import StoredEncoder
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.storage.folders import write_folder
+from aspen_hardware.c.budget import BudgetProgram, Priced
 from aspen_hardware.c.encoders import EncoderProgram
 from aspen_hardware.c.files import example, header
 from aspen_hardware.c.fixing import sensor_encoder
@@ -21,8 +24,9 @@ from aspen_hardware.c.sensor import Sensor
 from aspen_hardware.chips.description import chip, chip_names
 from aspen_hardware.compiling.deployment import Deployment
 
-PARTS = ("encoder",)
+PARTS = ("encoder", "budget")
 """Of file names: what may be beside the network."""
+Part: TypeAlias = EncoderProgram | BudgetProgram
 
 
 def to_c(
@@ -34,6 +38,8 @@ def to_c(
     early: EarlyStop | None = None,
     encoder: StoredEncoder | None = None,
     sensor: Sensor | None = None,
+    budget: FixedBudget | None = None,
+    prices: Priced | None = None,
 ) -> Program:
     """Write a deployment as a portable C program with a knob that turns while it runs.
 
@@ -61,6 +67,9 @@ def to_c(
             <aspen.CalibrationTable>`): the program gets ``PREFIX_done``.
         encoder: what the network was trained with, as ``PREFIX_encoder.c`` in integers; needs ``sensor``.
         sensor: what the raw integers stand for that go into the encoder.
+        budget: a controller that holds it, as ``PREFIX_budget.c``.
+        prices: joules of the network's events, by which ``PREFIX_budget_spent`` tells the energy of a window: a meter,
+            or :func:`aspen_hardware.energy.prices.prices`; default: the board measures it.
 
     Returns:
         The program, with the bytes of RAM and flash that it takes.
@@ -76,13 +85,12 @@ def to_c(
     program = Program(deployment.network, profile, prefix, early=early)
     if deployment.chip in chip_names():
         check_memory(program, chip(deployment.chip))
-    made = files(program, _parts(program, encoder, sensor))
+    made = files(program, [*_encoder(program, encoder, sensor), *_budget(program, budget, prices)])
     write_folder(folder, {name: text.encode() for name, text in made.items()}, _is_ours)
     return program
 
 
-def _parts(program: Program, encoder: StoredEncoder | None, sensor: Sensor | None) -> list[EncoderProgram]:
-    """What comes along beside the network."""
+def _encoder(program: Program, encoder: StoredEncoder | None, sensor: Sensor | None) -> list[EncoderProgram]:
     if encoder is None and sensor is None:
         return []
     if encoder is None or sensor is None:
@@ -92,7 +100,21 @@ def _parts(program: Program, encoder: StoredEncoder | None, sensor: Sensor | Non
     return [EncoderProgram(program.prefix, fixed, sensor, program.early is not None)]
 
 
-def files(program: Program, parts: Sequence[EncoderProgram] = ()) -> dict[str, str]:
+def _budget(program: Program, budget: FixedBudget | None, prices: Priced | None) -> list[BudgetProgram]:
+    if budget is None:
+        if prices is not None:
+            raise InputError("to_c: found prices without a budget, allowed are they with one; leave them out")
+        return []
+    made = BudgetProgram(program.prefix, budget, program.network, prices)
+    if budget.numbers.scale != (program.profile is None):
+        raise InputError(
+            "budget: found one of another dial than the program's, allowed is a table of the dial in profile, or of "
+            "the threshold scale where there is none; calibrate for this one"
+        )
+    return [made]
+
+
+def files(program: Program, parts: Sequence[Part] = ()) -> dict[str, str]:
     """File name -> text; ``parts`` are beside the network."""
     prefix = program.prefix
     return {

@@ -1,0 +1,160 @@
+"""The budget's controller in C: the arithmetic of :class:`aspen.control.FixedBudget`, which turns the knob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from aspen._base.checks import shown
+from aspen._version import __version__
+from aspen.control.fixed import ONE, ROOTS, FixedBudget
+from aspen.errors import InputError
+from aspen.network.network import Network
+from aspen.units import format_energy
+from aspen_hardware.c.budget_text import COST, HEADER, PLACE, README, SOURCE, SPENT, SPENT_DECLARED
+from aspen_hardware.c.helpers import HELPERS
+from aspen_hardware.c.text import Table, filled, type_of
+
+MOST_PRICE = 2**32 - 1
+
+
+class Priced(Protocol):
+    """Joules of single events: a :class:`aspen_emulator.streaming.Meter`, or
+    :class:`aspen_hardware.energy.prices.Prices`."""
+
+    @property
+    def idle_step(self) -> float: ...
+    @property
+    def spike(self) -> Mapping[str, float]: ...
+    @property
+    def active(self) -> Mapping[str, float]: ...
+    @property
+    def awake(self) -> Mapping[str, float]: ...
+    @property
+    def operation(self) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True)
+class BudgetProgram:
+    """The controller as C, for the network's program of the same prefix.
+
+    Args:
+        prefix: of the network's program.
+        budget: in integers.
+        network: what is counted.
+        prices: of its events; None: the program is told what windows spent.
+
+    Raises:
+        InputError: an update costs more or less by what arrives, which the program does not count.
+    """
+
+    prefix: str
+    budget: FixedBudget
+    network: Network
+    prices: Priced | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.budget, FixedBudget):
+            raise InputError(f"budget: found {shown(self.budget)}, allowed is a FixedBudget, which counts in integers")
+        if self.prices is not None and any([*self.prices.active.values(), *self.prices.awake.values()]):
+            raise InputError(
+                "prices: found updates that cost more where something arrives, allowed are such that always cost the "
+                "same, as on a microcontroller; leave prices out, and tell the program what windows spent"
+            )
+
+    @property
+    def tables(self) -> list[Table]:
+        """In flash."""
+        numbers = self.budget.numbers
+        found = [
+            Table("uint32_t", "roots", np.array(ROOTS, np.uint32), "2**(1/2), 2**(1/4), ... times 2**31"),
+            Table(
+                "int32_t", "costs", np.array(numbers.costs), "of the calibration: logarithms of windows' units, * 65536"
+            ),
+            Table("int32_t", "places", np.array(numbers.places), f"the knob there: {self._places}"),
+        ]
+        if numbers.slopes:
+            found.append(Table("int32_t", "slopes", np.array(numbers.slopes), "of costs over places, times 65536"))
+            found.append(Table("int32_t", "ways", np.array(numbers.ways), "of places over costs, times 65536"))
+        return found
+
+    @property
+    def _places(self) -> str:
+        return "logarithms of settings, times 65536" if self.budget.numbers.scale else "settings"
+
+    @property
+    def ram(self) -> int:
+        """Bytes of the state."""
+        return -(-(2 * 8 + 4 * (self.budget.numbers.parts + 1) + 2 * 4 + 2 * 2 + 1) // 8) * 8
+
+    @property
+    def flash(self) -> int:
+        """Bytes of the tables; the code comes on top."""
+        return sum(table.size for table in self.tables)
+
+    def files(self) -> dict[str, str]:
+        """File name -> text."""
+        return {f"{self.prefix}_budget.c": self.source(), f"{self.prefix}_budget.h": self.header()}
+
+    def header(self) -> str:
+        """The text of ``PREFIX_budget.h``."""
+        declared = "" if self.prices is None else filled(SPENT_DECLARED, {"p": self.prefix})
+        numbers = self.budget.numbers
+        values = {
+            "p": self.prefix, "P": self.prefix.upper(), "unit": format_energy(numbers.unit), "hourly": numbers.hourly,
+            "earned": numbers.earned, "seconds": f"{self.budget.window_seconds:g}", "spent": declared,
+        }  # fmt: skip
+        return filled(HEADER, values)
+
+    def source(self) -> str:
+        """The text of ``PREFIX_budget.c``."""
+        numbers = self.budget.numbers
+        several = bool(numbers.slopes)
+        values = {
+            **vars(numbers), "p": self.prefix, "version": __version__, "points": len(numbers.costs), "one": ONE,
+            "tables": "".join(f"\n{table}\n" for table in self.tables), "halved": HELPERS["halved_wide"],
+            "turned": "threshold_scale" if numbers.scale else "knob",
+            "setting": "at_most(exp2_of(budget.place), 65535)" if numbers.scale else "budget.place",
+            "cost": filled(COST, {"within": "<=" if numbers.rising else ">="}) if several else "",
+            "place": PLACE if several else "",
+        }  # fmt: skip
+        return filled(SOURCE, values) + self._spent()
+
+    def _spent(self) -> str:
+        if self.prices is None:
+            return ""
+        names, connections = self.network.names, self.network.connections
+        tables = [
+            self._table("spike_price", [self.prices.spike[name] for name in names], "units of a spike, by population"),
+            self._table(
+                "operation_price", [self.prices.operation[c.name] for c in connections],
+                "units of a synaptic operation, by connection",
+            ),
+        ]  # fmt: skip
+        values = {
+            "p": self.prefix, "tables": "\n".join(map(str, tables)), "step": self._units(self.prices.idle_step),
+            "populations": len(names), "connections": len(connections),
+        }  # fmt: skip
+        return filled(SPENT, values)
+
+    def _table(self, name: str, joules: list[float], about: str) -> Table:
+        units = np.array([self._units(each) for each in joules])
+        return Table(type_of(units, True), name, units, about)
+
+    def _units(self, joules: float) -> int:
+        units = round(joules / self.budget.numbers.unit)
+        if units > MOST_PRICE:
+            raise InputError(f"prices: found an event of {units} units, allowed are {MOST_PRICE}; use a larger unit")
+        return units
+
+    def readme(self) -> str:
+        """What the program's page says of it."""
+        numbers = self.budget.numbers
+        values = {
+            "p": self.prefix, "ram": f"{self.ram:,}", "flash": f"{self.flash:,}", "unit": format_energy(numbers.unit),
+            "hourly_energy": format_energy(numbers.hourly * numbers.unit),
+        }  # fmt: skip
+        return filled(README, values)
