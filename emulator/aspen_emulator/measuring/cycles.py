@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.checks import as_integer
 from aspen._base.packages import needed_for
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
@@ -74,7 +75,9 @@ def cycles(
         raise InputError(f"optimisation: found {optimisation!r}, allowed are {', '.join(LEVELS)}; leave it out")
     on, written = core_named(core), Program(network_of(program), profile)
     setting = setting_of(written, threshold_scale, knob)
-    given = check_input(written.network, spikes)[:, :samples]
+    given = check_input(written.network, spikes)[
+        :, : None if samples is None else as_integer("samples", samples, low=1)
+    ]
     return _measured(written, on, given.reshape(*given.shape[:2], -1), setting, optimisation)
 
 
