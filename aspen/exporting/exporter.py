@@ -22,6 +22,7 @@ from aspen.exporting.gates import gate
 from aspen.exporting.layers import Doubles, check_layer, leaf_modules
 from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
 from aspen.exporting.nodes import Node
+from aspen.exporting.products import both
 from aspen.exporting.readout import (
     INPUT,
     ReadOut,
@@ -153,7 +154,7 @@ class _Builder:
     def build(self, form: InputForm) -> Network:
         """The network; ``form``: how the user's model takes its input."""
         last = self._check_expressions()
-        gates = self.traced.gates
+        gates = self.traced.gates.keys() | self.traced.products.keys()
         mapped = {name: self._mapped(name) for name in self.calls}
         static = self.traced.form.static
         populations = [Population(INPUT, self.shapes[""], current=self.current, static=static)]
@@ -179,6 +180,8 @@ class _Builder:
 
     def _mapped(self, name: str) -> Mapped:
         gates, stem = self.traced.gates, name.removesuffix(EACH)
+        if name in self.traced.products:
+            return both()
         if name in gates and name not in self.leaves:
             return gate()
         if name not in self.leaves:
@@ -186,11 +189,11 @@ class _Builder:
         mapped = map_neuron(name, self.leaves[name], self.shapes[name])
         if name in self.traced.forgetful:
             mapped = any_of_each(mapped) if name in gates else without_memory(mapped)
-        pooled = [made for made, (source, _) in self.traced.gates.items() if source == name]
-        if pooled and bool((mapped.factor != 1).any()):
+        pooled = {source for source, _ in self.traced.gates.values()}.union(*self.traced.products.values())
+        if name in pooled and bool((mapped.factor != 1).any()):
             raise ModelError(
-                f"{name}: found a graded_spikes_factor other than 1 in front of a maximum pool, allowed is 1; train "
-                f"without, or use AvgPool"
+                f"{name}: found a graded_spikes_factor other than 1 in front of a maximum pool or a product of spikes, "
+                f"allowed is 1; train without"
             )
         return mapped
 
@@ -198,7 +201,7 @@ class _Builder:
         last, population, shape = self.calls[name][-1], self.names[name], self.shapes[name]
         folder = self._folder(name, population, shape, last.call, mapped[name].scale, mapped)
         made = folder.fold(last.node)
-        is_gate = name in self.traced.gates
+        is_gate = name in self.traced.gates or name in self.traced.products
         scale = np.broadcast_to(mapped[name].scale, shape).reshape(-1)
         if name.removesuffix(EACH) in self.traced.forgetful and name not in self.leaves:
             (over,) = (over for source, over in self.traced.gates.values() if source == name)
@@ -208,7 +211,8 @@ class _Builder:
             return made
         if is_gate and name in self.leaves:
             return made
-        self.wired[name] = Wired(tuple(made), scale, "gate" if is_gate else "step")
+        above = float(mapped[name].lif.threshold.max())
+        self.wired[name] = Wired(tuple(made), scale, "gate" if is_gate else "step", above=above)
         if is_gate:
             return made
         return merge(made + recurrence(name, population, self.leaves[name], shape, mapped[name]))
@@ -235,7 +239,7 @@ class _Builder:
         Returns:
             the linear layer that is the model's answer, checked likewise, or None.
         """
-        used: dict[str, None] = {}
+        used = dict(self.traced.multiplied)
         for name, calls in self.calls.items():
             if len(calls[-1].node.shape) < 2 or calls[-1].node.shape[0] != self.batch:
                 raise ModelError(
@@ -294,6 +298,11 @@ class _Builder:
         if len(ends) != 1:
             raise ModelError(f"output: found {sorted(ends)}, allowed is one last layer; export one read-out at a time")
         module = next(name for name in mapped if self.names[name] == ends[0])
+        if module in self.traced.products:
+            raise ModelError(
+                "forward(): found a product of spikes as the answer, allowed are the spikes of a layer of neurons; let "
+                "one read it"
+            )
         readout = self.wanted or membrane_readout(self.traced, module, self.traced.form.kind == "step")
         if module in self.traced.gates:
             if module in self.leaves and readout != "spikes":

@@ -10,7 +10,7 @@ must agree: so an operation that is not linear, or that mixes the samples of a b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -162,35 +162,12 @@ class Folder:
                 f"{self.module}: its input from {source} makes a matrix of {n_target} x {n_source}, allowed are "
                 f"{MAX_ENTRIES} entries; use a plain Linear or convolution, or smaller layers"
             )
-        columns = vstack(list(self._columns(term, atom, n_source)), format="csr")  # (n_source, n_target)
+        sizes = {module: prod(shape) for module, shape in self.shapes.items()}
+        made = vstack(list(columns(term, atom, sizes, self.doubles)), format="csr")  # (n_source, n_target)
         factor = np.broadcast_to(np.ravel(self.factors[atom.module]), n_source).astype(np.float64)
         scale = np.broadcast_to(np.ravel(self.scale), n_target).astype(np.float64)
-        matrix = csr_array((columns.multiply(factor[:, None]).multiply(scale[None, :])).T)
+        matrix = csr_array((made.multiply(factor[:, None]).multiply(scale[None, :])).T)
         return from_matrix(source, self.target, matrix, bias, delay)
-
-    def _columns(self, term: Node, atom: Node, n_source: int) -> Any:
-        """The term's value on each basis vector of the atom, without constants: sparse (some, n_target) at a time."""
-        batch, sources = term.shape[0], atoms(term)
-        chunk = max(batch, min(n_source, 1024, _CHUNK_VALUES // (widest(term) + n_source) + 1))
-
-        def push(start: int, size: int) -> Tensor:
-            values = {k: torch.zeros(size, prod(self.shapes[a.module])).double() for k, a in sources.items()}
-            rest = compute(term, values, self.doubles, constants=False)
-            count = min(size, n_source - start)
-            basis = torch.zeros(size, n_source, dtype=torch.float64)
-            basis[torch.arange(count), torch.arange(start, start + count)] = 1
-            image = compute(term, values | {key(atom): basis}, self.doubles, constants=False)
-            if image.shape != (size, *term.shape[1:]):
-                raise ValueError("the batch is not free")
-            return (image - rest)[:count]
-
-        try:
-            push(0, chunk)
-        except (RuntimeError, ValueError, IndexError):
-            chunk = batch  # the model names the size of its batch, so keep to it
-        for start in range(0, n_source, chunk):
-            image = numpy(push(start, chunk)).reshape(-1, prod(term.shape[1:]))
-            yield csr_array(image)
 
     def _verify(self, node: Node, made: list[Connection]) -> None:
         """Raise unless the connections carry what the expression computes, on random numbers."""
@@ -212,6 +189,38 @@ class Folder:
                 f"{self.module}: its input is no linear function of spikes, or mixes the samples of a batch "
                 f"({', '.join(operations(node))}); feed it from linear layers only"
             )
+
+
+def columns(term: Node, atom: Node, sizes: Mapping[str, int], doubles: Doubles) -> Iterator[csr_array]:
+    """A term's value on each basis vector of an atom, without constants: sparse (some, values of the term) at a time.
+
+    Args:
+        term: the expression.
+        atom: one of those in it.
+        sizes: module -> values of a source.
+        doubles: the layers in float64.
+    """
+    batch, sources, n_source = term.shape[0], atoms(term), sizes[atom.module]
+    chunk = max(batch, min(n_source, 1024, _CHUNK_VALUES // (widest(term) + n_source) + 1))
+
+    def push(start: int, size: int) -> Tensor:
+        values = {k: torch.zeros(size, sizes[a.module]).double() for k, a in sources.items()}
+        rest = compute(term, values, doubles, constants=False)
+        count = min(size, n_source - start)
+        basis = torch.zeros(size, n_source, dtype=torch.float64)
+        basis[torch.arange(count), torch.arange(start, start + count)] = 1
+        image = compute(term, values | {key(atom): basis}, doubles, constants=False)
+        if image.shape != (size, *term.shape[1:]):
+            raise ValueError("the batch is not free")
+        return (image - rest)[:count]
+
+    try:
+        push(0, chunk)
+    except (RuntimeError, ValueError, IndexError):
+        chunk = batch  # the model names the size of its batch, so keep to it
+    for start in range(0, n_source, chunk):
+        image = numpy(push(start, chunk)).reshape(-1, prod(term.shape[1:]))
+        yield csr_array(image)
 
 
 def _tensor(values: Array) -> Tensor:

@@ -70,6 +70,9 @@ class Trace:
         form: how the model takes its input.
         gates: maximum pools over spikes: name -> the neurons that they pool, and their window.
         pools: layers that are such pools, or maxima over the currents of neurons without memory.
+        products: gates in the place of products of spikes: name -> the neurons that they multiply.
+        multiplied: names of the layers whose values are multiplied there.
+        spiking_input: whether the input is spikes.
         forgetful: neurons whose state begins anew at each step.
         encoder: the function by which the model makes spikes of its input, or nothing.
         encoded: the spikes that it made, step by step.
@@ -82,6 +85,9 @@ class Trace:
     form: InputForm = field(default_factory=InputForm)
     gates: dict[str, tuple[str, Window]] = field(default_factory=dict)
     pools: set[str] = field(default_factory=set)
+    products: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    multiplied: dict[str, None] = field(default_factory=dict)
+    spiking_input: bool = False
     forgetful: list[str] = field(default_factory=list)
     encoder: str = ""
     encoded: list[Tensor] = field(default_factory=list)
@@ -97,7 +103,6 @@ class _Watcher(TorchFunctionMode):
         self.inside = 0
         self.step_size = 0
         self.shape: tuple[int, ...] = ()
-        self.spiking_input = False
         self.records: dict[int, Record] = {}
 
     def mark(self, tensor: Tensor, node: Node) -> None:
@@ -220,13 +225,14 @@ class _Watcher(TorchFunctionMode):
             over = window(MAX_FUNCTIONS[name], *args[1:], **kwargs)
             return self.gate(args[0], over, shape) or Node("mixed", shape, operation=name, function=over, args=args)
         if name not in LINEAR or (name in PRODUCTS and (len(known) > 1 or not isinstance(_first(args), Node))):
-            return Node("mixed", shape, operation=name)
+            of_two = [part for part in args if isinstance(part, Node)] == list(args) and not kwargs
+            return Node("mixed", shape, operation=name, function=func, args=args if of_two else ())
         return Node("apply", shape, operation=name, function=func, args=args, kwargs=kwargs, item=item)
 
     def gate(self, given: Any, window: Window | None, shape: tuple[int, ...]) -> Node | None:
         """The spikes of a maximum pool over spikes, noted as a call of neurons; None for one over other values."""
         source = source_of(given)
-        if window is None or source is None or (source.kind == "input" and not self.spiking_input):
+        if window is None or source is None or (source.kind == "input" and not self.trace.spiking_input):
             return None
         stem = f"{source.module or 'input'}.pool"
         names = (stem, *(f"{stem}{number}" for number in range(2, len(self.trace.gates) + 3)))
@@ -275,7 +281,7 @@ def trace(
     watcher = _Watcher(traced)
     watcher.step_size = frames[0].numel()
     watcher.shape = tuple(frames.shape[1:])
-    watcher.spiking_input = bool(((frames == 0) | (frames == 1)).all())
+    traced.spiking_input = bool(((frames == 0) | (frames == 1)).all())
     if form.kind == "loop":
         (index,) = form.given(torch.arange(frames.numel()).reshape(frames.shape))
         watcher.mark(given[0], Node("whole", tuple(given[0].shape), index=index))

@@ -41,12 +41,14 @@ class Wired:
         scale: what a neuron's current is multiplied with before it is the network's, (n,).
         when: ``step`` where they are made at each step; ``sum`` or ``last`` where a read-out is made once, of all steps
             or of the last; ``gate`` for a maximum pool over spikes, which is no neuron of the model.
+        above: the threshold of a gate.
         pool: what takes the largest of these values before the neuron is given them, (batch, m) -> (batch, n); or None.
     """
 
     connections: tuple[Connection, ...]
     scale: Array
     when: str = "step"
+    above: float = 0.5
     pool: Callable[[Array], Array] | None = None
 
 
@@ -201,10 +203,13 @@ class _Run:
         fired = self.fired[module]
         wired = self.wiring.layers.get(module)
         if wired is not None and wired.when == "gate":
-            (connection,) = wired.connections
-            source = self._fired(self.modules[connection.source], step)
-            fired += [connection.drive(own) > 0.5 for own in source[len(fired) : step + 1]]
+            while len(fired) <= step and self._arrived(wired, len(fired)):
+                fired.append(self._network(module, len(fired))[0] > wired.above)
         return fired
+
+    def _arrived(self, wired: Wired, step: int) -> bool:
+        """Whether all has fired that drives a gate at a step."""
+        return all(len(self._fired(self.modules[c.source], step)) > step - c.delay for c in wired.connections)
 
     def _check_values(self, name: str) -> None:
         """Compare the values of a linear read-out: those of each step, or of all together."""

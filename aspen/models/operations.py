@@ -28,7 +28,7 @@ PRODUCTS = frozenset(
     }
 )  # fmt: skip
 """Operations that are linear as long as only their first tensor depends on spikes."""
-LINEAR = RESHAPES | PICKS | SUMS | JOINS | PRODUCTS
+LINEAR = RESHAPES | PICKS | REPEATS | SUMS | JOINS | PRODUCTS
 FRESH = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"})
 """Operations that take the shape of a tensor, not its values."""
 LOOKS = frozenset({"__bool__", "item", "tolist", "__int__", "__float__", "numpy", "__index__"})

@@ -28,12 +28,19 @@ def shown(network: Network) -> Iterator[str | Table]:
     yield from network.provenance.get("notes", ())
 
 
+def _gate(network: Network, population: Population) -> str:
+    """What a gate waits for: whether one synapse is enough for a spike."""
+    one = max(float(c.synapses().max()) * 2.0**c.exponent for c in network.incoming(population.name))
+    enough = population.neuron is not None and one > float(population.neuron.threshold.min())
+    return "gate: any spike" if enough else "gate: both spike"
+
+
 def _role(network: Network, population: Population) -> str:
     """What a population is given or does, in words."""
     role = "input" if population.neuron is None else f"{population.neuron.kind}, reset {population.neuron.reset}"
     if population.gate:
         alone = all(c.source == population.name for c in network.incoming(population.name))
-        role = "spikes at every step" if alone else "gate: any spike"
+        role = "spikes at every step" if alone else _gate(network, population)
     role += ", takes a current" if population.current else ""
     role += ", the same at every step" if population.static else ""
     role += f", which the host makes of {population.given_shape}" if population.host is not None else ""

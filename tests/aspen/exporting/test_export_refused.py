@@ -104,7 +104,7 @@ def drops_out_in_eval_mode(model: Any, x: Tensor) -> Any:
 def multiplies_spikes(model: Any, x: Tensor) -> Any:
     for step in x:
         spikes, _ = model.lif1(model.fc1(step))
-        model.lif2(model.fc2(spikes * spikes))
+        model.lif2(model.fc2(spikes * torch.sigmoid(model.fc1(step))))
 
 
 def normalises_by_the_batch(model: Any, x: Tensor) -> Any:
@@ -235,7 +235,7 @@ def image(*layers: nn.Module) -> nn.Sequential:
         (lambda: Scripted(skips_a_call), "lif2: called 9 times for 10 time steps"),
         (lambda: Scripted(adds_noise), "lif1: at step 0 its input is made otherwise"),
         (lambda: Scripted(drops_out_in_eval_mode), "fc2: its input comes from 'dropout'"),
-        (lambda: Scripted(multiplies_spikes), "fc2: its input comes from 'mul'"),
+        (lambda: Scripted(multiplies_spikes), "lif2: its input comes from 'sigmoid'"),
         (lambda: Scripted(normalises_by_the_batch), "lif1: its input is no linear function of spikes"),
         (lambda: Scripted(centres_over_the_batch), "lif1: its input is no linear function of spikes, or mixes"),
         (lambda: Scripted(weighs_by_the_step), "lif1: at step 0 its input is made otherwise"),

@@ -185,11 +185,11 @@ def test_a_model_that_fires_otherwise_than_its_network_is_counted_as_it_stands(m
 
 
 NOT_EXPORTED = (
-    "LeakySurrogate", "SConv2dLSTM", "SSA", "LSM_partition", "SquatNet",
+    "LeakySurrogate", "SConv2dLSTM", "LSM_partition", "SquatNet",
     "forward_forward", "tutorial_6 Sequential", "SantaFe v2",
 )  # fmt: skip
 """Public models that no network stands for: other neurons, products of spikes, weights or states that change."""
-STEPWISE = ("SConv2dLSTM", "SSA", "SquatNet", "forward_forward", "tutorial_6 Sequential")
+STEPWISE = ("SConv2dLSTM", "SquatNet", "forward_forward", "tutorial_6 Sequential")
 
 
 @pytest.mark.parametrize("name", NOT_EXPORTED)
