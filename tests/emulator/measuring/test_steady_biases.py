@@ -10,6 +10,7 @@ import pytest
 from aspen.network.connections import Dense
 from aspen.network.network import Lif, Network, Population
 from aspen_emulator import run
+from aspen_emulator.engines.cortex_m.engine import emulator_available
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
@@ -51,10 +52,12 @@ def test_the_same_network_in_floating_point_spikes_alike_at_every_knob(scale: fl
     assert biased_by_spikes(changed) is changed
 
 
-@pytest.mark.parametrize("engine", ["reference", "c", "lava"])
+@pytest.mark.parametrize("engine", ["reference", "c", "cortex-m", "lava"])
 def test_integers_spike_as_floats_do_in_every_engine(engine: str) -> None:
     if engine == "lava" and not lava_available():
         pytest.skip("needs Lava")
+    if engine == "cortex-m" and not emulator_available():
+        pytest.skip("needs the extra microcontroller")
     deployment = compile(network(), "loihi1")
     assert "spikes at every step" in str(deployment.network)
     fast = run(deployment, given(), record="spikes")

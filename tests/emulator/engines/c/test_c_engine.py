@@ -20,9 +20,13 @@ from aspen_hardware.c.dial import UNIT
 from aspen_hardware.c.program import Program
 from tests.c_networks import SANITIZED, check_knob, check_thresholds, drawn
 from tests.emulator.engines.c.programs import needs_compiler
+from tests.emulator.engines.cortex_m.needed import needs_emulator
 from tests.emulator.engines.test_fast import assert_same
 from tests.networks import fixed_network, float_network, random_spikes
 
+in_c = pytest.mark.parametrize(
+    "name", [pytest.param("c", marks=needs_compiler), pytest.param("cortex-m", marks=needs_emulator)]
+)
 NETWORK = fixed_network(15)
 SPIKES = random_spikes(15, 9, 2, 6)
 
@@ -35,47 +39,54 @@ def test_any_network_gives_the_record_of_the_definition(seed: int) -> None:
     check_knob(drawn(seed), seed)
 
 
+@needs_emulator
+@pytest.mark.parametrize(("core", "seed"), [("cortex-m4", 39), ("cortex-m0plus", 68), ("cortex-m33", 263)])
+def test_any_network_gives_it_on_emulated_cores(core: str, seed: int) -> None:
+    check_thresholds(drawn(seed), seed, engine=core)
+    check_knob(drawn(seed), seed, engine=core)
+
+
 @needs_compiler
 @pytest.mark.parametrize("seed", [263])
 def test_the_sanitizers_find_nothing(seed: int) -> None:
     check_knob(drawn(seed), seed, SANITIZED)
 
 
-@needs_compiler
+@in_c
 @pytest.mark.parametrize("reset", ["zero", "subtract-synapse", "subtract-guarded"])
-def test_states_at_the_edges_of_24_bits(reset: str) -> None:
+def test_states_at_the_edges_of_24_bits(reset: str, name: str) -> None:
     network = fixed_network(4, reset=reset, extreme=True)
-    found, wanted = (run(network, SPIKES, engine=name, record="membranes") for name in ("c", "reference"))
+    found, wanted = (run(network, SPIKES, engine=each, record="membranes") for each in (name, "reference"))
     assert_same(found, wanted)
     largest = max(int(np.abs(membranes).max()) for membranes in wanted.membranes.values())
     assert largest == 2**23 - 1
 
 
-@needs_compiler
+@in_c
 @pytest.mark.parametrize("geometry", [{}, {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}, {"groups": 2}])
-def test_a_kernel_reaches_no_further_than_the_edges(geometry: dict[str, Any]) -> None:
+def test_a_kernel_reaches_no_further_than_the_edges(geometry: dict[str, Any], name: str) -> None:
     weight = 2 * np.random.default_rng(3).integers(-20, 60, (4, 2 // geometry.get("groups", 1), 3, 3))
     conv = Conv("in", "out", weight, (2, 7, 6), **geometry)
     populations = Population("in", (2, 7, 6)), Population("out", conv.output_shape, FixedLif(150, 410))
     network, given = Network(populations, (conv,)), random_spikes(3, 8, 2, 84, 0.2).reshape(8, 2, 2, 7, 6)
-    found, wanted = (run(network, given, engine=name, record="membranes") for name in ("c", "reference"))
+    found, wanted = (run(network, given, engine=each, record="membranes") for each in (name, "reference"))
     assert_same(found, wanted)
 
 
-@needs_compiler
-def test_each_neuron_may_have_a_unit_of_its_own_for_the_current_that_it_is_given() -> None:
+@in_c
+def test_each_neuron_may_have_a_unit_of_its_own_for_the_current_that_it_is_given(name: str) -> None:
     neuron = FixedLif([900, 800, 700], 410, bias_exponent=[0, 3, 7])
     populations = Population("in", (3,), neuron, current=True), Population("out", (2,), FixedLif(40, 410))
     network = Network(populations, (Dense("in", "out", np.array([[90, 3, 2], [2, 90, 60]])),))
     given = np.random.default_rng(2).integers(-2000, 4096, (12, 2, 3))
-    found, wanted = (run(network, given, engine=name, record="membranes") for name in ("c", "reference"))
+    found, wanted = (run(network, given, engine=each, record="membranes") for each in (name, "reference"))
     assert_same(found, wanted)
     assert 0 < wanted.output.mean() < 1
 
 
-@needs_compiler
-def test_a_session_turns_the_knob_and_begins_anew() -> None:
-    with session(NETWORK, engine="c") as live, session(NETWORK, engine="reference") as wanted:
+@in_c
+def test_a_session_turns_the_knob_and_begins_anew(name: str) -> None:
+    with session(NETWORK, engine=name) as live, session(NETWORK, engine="reference") as wanted:
         for _ in range(2):
             for step, knob in zip(SPIKES[:, :1], np.arange(9) / 4 + 0.5, strict=True):
                 live.threshold_scale = wanted.threshold_scale = float(knob)

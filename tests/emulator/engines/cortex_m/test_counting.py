@@ -68,7 +68,7 @@ def test_every_instruction_is_counted_once(core: str, seed: int) -> None:
 
     program = Program(drawn(seed))
     image, rng = image_of(program, CORES[core]), np.random.default_rng(seed)
-    shape = 4, program.network.input.size
+    shape = 2, program.network.input.size
     values = rng.integers(0, 2 if program.spikes_in else program.largest_value + 1, shape)
     inputs = [each.astype(np.uint8 if program.spikes_in else "<i2").tobytes() for each in values]
     machine = Machine(image, CORES[core])
