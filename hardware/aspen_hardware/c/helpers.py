@@ -10,6 +10,12 @@ INLINE = """
 #define INLINE static inline
 #define RARE(condition) (condition)
 #endif
+#if defined(__GNUC__) && defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 2
+#define THUMB_2
+#define NEXT(pointer, n) do { (pointer) += (n); __asm__("" : "+r"(pointer)); } while (0) /* stays one */
+#else
+#define NEXT(pointer, n) (pointer) += (n)
+#endif
 """
 HELPERS = {
     "decayed": """
@@ -20,7 +26,7 @@ INLINE int32_t decayed(int32_t arrived, int32_t x, int32_t keep)
     const uint32_t low = (uint32_t)x & 4095u; /* no product of 64 bits on such a core */
     const uint32_t left = (low * (uint32_t)keep + (x < 0 ? 4095u : 0u)) >> 12;
     return arrived + (x >> 12) * keep + (int32_t)left;
-#elif defined(__ARM_ARCH_ISA_THUMB) && defined(__GNUC__)
+#elif defined(THUMB_2)
     uint32_t low = x < 0 ? 0xFFFFFFFFu : 0u; /* compilers do not find this instruction */
     __asm__("smlal %0, %1, %2, %3" : "+r"(low), "+r"(arrived) : "r"(x * 64), "r"(keep * 16384));
     return arrived;

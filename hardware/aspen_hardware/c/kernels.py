@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from aspen._base.arrays import Array
@@ -98,15 +100,13 @@ static inline int16_t second(uint32_t sums)
 }
 """
 PACKED_ROW = """
+#ifdef TWO_BYTES_AT_ONCE
 /* Adds what one spike brings to @targets@ targets. */
 INLINE void add_row_@width@(uint32_t *s, const uint32_t *row)
 {
-#ifdef TWO_BYTES_AT_ONCE
 @assembly@
-#else
-@plain@
-#endif
 }
+#endif
 """
 PACKED = """
 /* @what@ the sums of @targets@ targets at a time by what `events` bring. */
@@ -115,13 +115,25 @@ static void @name@(@sum@ *sum, const uint32_t *weights, uint32_t sources, uint32
 {
     const uint32_t start = sums_without(count);
     for (; blocks != 0; blocks--) {
+#ifdef TWO_BYTES_AT_ONCE
         uint32_t s[@sums@] = {@starts@};
         for (uint32_t k = 0; k < count; k++) {
             add_row_@width@(s, &weights[@width@u * events[k]]);
         }
 @stores@
-        weights += @width@u * sources;
         sum += @targets@;
+#else
+        for (uint32_t word = 0; word < @width@u; word++, sum += 4) {
+            uint32_t even = start, odd = start;
+            for (uint32_t k = 0; k < count; k++) {
+                const uint32_t bytes = weights[@width@u * events[k] + word];
+                even += bytes & 0x00FF00FFu;
+                odd += (bytes >> 8) & 0x00FF00FFu;
+            }
+@four@
+        }
+#endif
+        weights += @width@u * sources;
     }
 }
 """
@@ -183,12 +195,8 @@ def packed_row(width: int) -> str:
     assembly = ["uint32_t word;"] if width > 1 else []
     assembly += ["__asm__(", *(f'    "{line}\\n\\t"' for line in lines)]
     assembly += [f"    : {', '.join(outputs)});"]
-    plain = []
-    for i in range(width):
-        plain += [f"s[{2 * i}] += row[{i}] & 0x00FF00FFu;", f"s[{2 * i + 1}] += (row[{i}] >> 8) & 0x00FF00FFu;"]
-    text = {"assembly": assembly, "plain": plain}
-    body = {name: "\n".join(f"    {line}" for line in lines) for name, lines in text.items()}
-    return filled(PACKED_ROW, {"width": width, "targets": PER_WORD * width, **body})
+    values = {"width": width, "targets": PER_WORD * width, "assembly": "\n".join(f"    {line}" for line in assembly)}
+    return filled(PACKED_ROW, values)
 
 
 def _added(i: int, word: str) -> list[str]:
@@ -199,13 +207,18 @@ def _added(i: int, word: str) -> list[str]:
 
 def packed_kernel(name: str, width: int, add: bool, ctype: str) -> str:
     """A kernel that adds rows of so many words of all spikes to sums of type ``ctype``, or sets these."""
-    stores = []
-    for i in range(2 * width):
-        for place, half in ((2 * i, "first"), (2 * i + 1, "second")):
-            before = f"sum[{place}] + " if add else ""
-            stores.append(f"        sum[{place}] = ({ctype})({before}{half}(s[{i}]));")
+
+    def stored(words: Sequence[str], pad: int) -> str:
+        lines = []
+        for i, each in enumerate(words):
+            for place, half in ((2 * i, "first"), (2 * i + 1, "second")):
+                before = f"sum[{place}] + " if add else ""
+                lines.append(f"{' ' * pad}sum[{place}] = ({ctype})({before}{half}({each}));")
+        return "\n".join(lines)
+
     values = {
         "name": name, "sum": ctype, "what": "Raises" if add else "Sets", "width": width, "targets": PER_WORD * width,
-        "sums": 2 * width, "starts": ", ".join(["start"] * 2 * width), "stores": "\n".join(stores),
+        "sums": 2 * width, "starts": ", ".join(["start"] * 2 * width),
+        "stores": stored([f"s[{i}]" for i in range(2 * width)], 8), "four": stored(["even", "odd"], 12),
     }  # fmt: skip
     return filled(PACKED, values)

@@ -222,8 +222,8 @@ class Program:
         depth = self._depth(self.network.input.name)
         if self.spikes_in:
             return [
-                Field("uint8_t", f"spikes_{name}", (n,), "1 where the input spikes in this step"),
-                Field("uint16_t", f"events_{name}", (n,), "where that is"),
+                Field("uint8_t", f"listed_{name}", (n,), "1 where the input was listed already"),
+                Field("uint16_t", f"events_{name}", (n,), "where the input spikes in this step"),
                 Field("uint16_t", f"count_{name}", (), "how many these are"),
                 *history(name, depth, -(-n // 8), "uint8_t", "a bit for each input"),
             ]
@@ -237,7 +237,7 @@ class Program:
     @property
     def score_type(self) -> str:
         """Of the scores: membranes add up beyond 32 bits."""
-        return "int64_t" if self.network.readout == "membrane" else "int32_t"
+        return next(each.score_type for each in self.populations if each.is_output)
 
     @cached_property
     def tables(self) -> list[Table]:

@@ -49,48 +49,72 @@ BEGINS = """    if (state.begun == 0) {
     state.taken = (uint16_t)(state.taken + (state.taken < @p@_STEPS));
 """
 SPIKES_IN = """
-/* Takes the last step's input away. */
-static void clear_input(void)
+static void begin_input(void)
 {
-    for (uint32_t k = 0; k < state.count_@in@; k++) {
-        state.spikes_@in@[state.events_@in@[k]] = 0;
-    }
     state.count_@in@ = 0;
 @turn@}
 
-static void put_input(uint32_t index)
+/* Adds an input to the `count` spikes of this step, and returns how many these are now. */
+INLINE uint32_t put_input(uint32_t index, uint32_t count)
 {
-    if (index >= @p@_INPUTS) {
-        state.refused++;
-        return;
-    }
-    if (state.spikes_@in@[index] != 0) {
-        return;
-    }
-    state.spikes_@in@[index] = 1;
-    state.events_@in@[state.count_@in@++] = (uint16_t)index;
+    state.events_@in@[count] = (uint16_t)index;
 @past@#ifdef @p@_COUNTERS
     counters.spikes[@number@]++;
 @counts@#endif
+    return count + 1u;
+}
+
+/* Whether any of four bytes, at any address, is not 0. */
+INLINE int any_of_four(const uint8_t *bytes)
+{
+#if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB < 2
+    return (bytes[0] | bytes[1] | bytes[2] | bytes[3]) != 0;
+#elif defined(__GNUC__)
+    uint32_t word;
+    __builtin_memcpy(&word, bytes, sizeof word); /* a load, where the library's may be a call */
+    return word != 0;
+#else
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word != 0;
+#endif
 }
 
 void @p@_step(const uint8_t *input)
 {
-    clear_input();
-    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
-        if (input[i] != 0) {
-            put_input(i);
+    uint32_t count = 0, i = 0;
+    begin_input();
+    for (; i + 4u <= @p@_INPUTS; i += 4u) {
+        if (RARE(any_of_four(&input[i]))) {
+            for (uint32_t k = i; k < i + 4u; k++) {
+                count = input[k] != 0 ? put_input(k, count) : count;
+            }
         }
     }
+    for (; i < @p@_INPUTS; i++) {
+        count = input[i] != 0 ? put_input(i, count) : count;
+    }
+    state.count_@in@ = (uint16_t)count;
     advance();
 }
 
 void @p@_step_events(const uint16_t *indices, unsigned count)
 {
-    clear_input();
+    uint32_t found = 0;
+    begin_input();
     for (unsigned k = 0; k < count; k++) {
-        put_input(indices[k]);
+        const uint32_t index = indices[k];
+        if (index >= @p@_INPUTS) {
+            state.refused++;
+        } else if (state.listed_@in@[index] == 0) {
+            state.listed_@in@[index] = 1;
+            found = put_input(index, found);
+        }
     }
+    for (uint32_t k = 0; k < found; k++) {
+        state.listed_@in@[state.events_@in@[k]] = 0;
+    }
+    state.count_@in@ = (uint16_t)found;
     advance();
 }
 """
