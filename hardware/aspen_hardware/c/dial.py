@@ -39,12 +39,12 @@ POWERS = tuple(int(_EXACT.power(Decimal(2), -_EXACT.power(Decimal(2), -i)) * _ON
 
 def knob_at(profile: DialProfile, setting: int) -> float:
     """The knob that a setting of the program, 0 to 65535, stands for."""
-    return profile.low + (profile.high - profile.low) * setting / (SETTINGS - 1)
+    return min(profile.low + (profile.high - profile.low) * setting / (SETTINGS - 1), profile.high)
 
 
 def knobs_of(profile: DialProfile) -> Array:
     """(65536,) float64: :func:`knob_at` of every setting."""
-    return profile.low + (profile.high - profile.low) * np.arange(SETTINGS) / (SETTINGS - 1)
+    return np.minimum(profile.low + (profile.high - profile.low) * np.arange(SETTINGS) / (SETTINGS - 1), profile.high)
 
 
 def scale_range(network: Network) -> tuple[int, int]:

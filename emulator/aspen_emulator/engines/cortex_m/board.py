@@ -118,6 +118,10 @@ class Board:
             operations=counted[1 + populations :],
         )
 
+    def done(self) -> bool:
+        """Whether the inference may end; for a program that has an early end."""
+        return bool(self.machine.call("network_done"))
+
     def _array(self, address: int, size: int, kind: str) -> Array:
         return np.frombuffer(self.machine.read(address, size * np.dtype(kind).itemsize), kind)
 

@@ -17,7 +17,7 @@ from aspen_emulator.engines.c.process import Process
 from aspen_emulator.engines.c.settings import setting_for
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.measuring.bench import Bench
-from aspen_hardware.c.dial import SETTINGS, UNIT, knob_at
+from aspen_hardware.c.dial import SETTINGS, UNIT, knob_at, knobs_of
 from tests.emulator.engines.c.programs import needs_compiler
 from tests.emulator.engines.test_fast import assert_same
 from tests.networks import fixed_network, random_spikes
@@ -117,6 +117,10 @@ def test_a_scale_for_each_step_is_turned_at_each_and_told_where_it_is_rounded(tu
         assert found(network, None, 1.50013) is None
 
 
-def test_the_settings_are_all_there() -> None:
-    assert knob_at(PROFILE, 0) == PROFILE.low
-    assert knob_at(PROFILE, SETTINGS - 1) == PROFILE.high
+@pytest.mark.parametrize(("low", "high"), [(-0.25, 1.0), (-0.5923773941341347, 0.6180062186194657)])
+def test_the_last_setting_is_the_dials_high_end_and_not_a_rounding_beyond(low: float, high: float) -> None:
+    profile = DialProfile({"layer1": 0.5}, low=low, high=high)
+    assert knob_at(profile, 0) == low
+    assert profile.scale(knob_at(profile, SETTINGS - 1))
+    assert knobs_of(profile)[-1] <= high
+    np.testing.assert_array_equal(knobs_of(profile)[::97], [knob_at(profile, s) for s in range(0, SETTINGS, 97)])
