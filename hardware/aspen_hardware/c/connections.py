@@ -13,7 +13,7 @@ from aspen._base.arrays import Array
 from aspen.network.connection import Connection
 from aspen.network.connections import Conv
 from aspen_hardware.c.kernels import PER_WORD, ROWS, packed, packed_kernel, packed_row, padded, parts
-from aspen_hardware.c.text import SIZES, Table, filled, type_of
+from aspen_hardware.c.text import SIZES, Field, Table, filled, type_of
 
 EVENTS = """
 /* @what@ */
@@ -78,6 +78,18 @@ static void @function@(@sum@ *sum)
     }
 }
 """
+HELD = """
+/* @what@, the same at every step: added up in the first one since the reset */
+static void @function@(@sum@ *sum)
+{
+    if (state.begun == 0) {
+        @function@_once(state.held_@function@);
+    }
+    for (uint32_t j = 0; j < @m@u; j++) {
+        sum[j] = (@sum@)(sum[j] + state.held_@function@[j]);
+    }
+}
+"""
 
 
 MOST_EXTRA = 512
@@ -109,14 +121,15 @@ class Sums:
 
 @dataclass(frozen=True)
 class Source:
-    """What a connection reads: the population's name in C, its size, whether it is analog, its longest delay, and its
-    largest value."""
+    """What a connection reads: the population's name in C, its size, whether it is analog, its longest delay, its
+    largest value, and whether it is the same at every step."""
 
     name: str
     size: int
     analog: bool
     depth: int
     peak: int
+    static: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,18 @@ class Stored:
     def sum_type(self) -> str:
         """Of the target's sums."""
         return "int64_t" if self.wide else "int16_t" if self.short else "int32_t"
+
+    @property
+    def fields(self) -> list[Field]:
+        """What it keeps in RAM: of analog values that are the same at every step, what they add up to."""
+        if not self._held:
+            return []
+        about = f"what {self.connection.name} brings at each step"
+        return [Field(self.sum_type, f"held_{self.name}", (self._matrix.shape[0],), about)]
+
+    @property
+    def _held(self) -> bool:
+        return self.source.analog and self.source.static and not self.connection.delay
 
     @property
     def recalls(self) -> bool:
@@ -328,6 +353,9 @@ class Stored:
         pad = " " * (12 if delay and not source.analog else 8)
         values["body"] = f"{pad}{self._call('value' if source.analog else '1')}"
         values["values"] = past if delay else f"state.values_{source.name}"
+        if self._held:
+            once = filled(VALUES, {**values, "function": f"{self.name}_once"})
+            return once + filled(HELD, {**values, "m": self._matrix.shape[0]})
         if source.analog:
             return filled(VALUES, values)
         return filled(PAST_EVENTS if delay else EVENTS, values)

@@ -97,8 +97,10 @@ void @p@_step(const uint8_t *input);
 /* The same, where `indices` lists the inputs that spike. One out of range is ignored and counted. */
 void @p@_step_events(const uint16_t *indices, unsigned count);"""
 STEP_VALUES = """/* One time step. `input` has @p@_INPUTS values: @meaning@.
- * One beyond @most@ in magnitude is cut to that and counted. */
+ * One beyond @most@ in magnitude is cut to that and counted.@static@ */
 void @p@_step(const int16_t *input);"""
+STATIC = """
+ * It is the same at every step: what the first step since the reset is given counts, later ones do not read it."""
 EXAMPLE = """/* Runs @p@.c on an input made up, to be compiled anywhere: cc -std=c99 -o example example.c @p@.c */
 
 #include "@p@.h"
@@ -158,7 +160,7 @@ def header(program: Program) -> str:
         "order": ", ".join(f"{each.population.name} from {each.offset}" for each in program.populations),
         "low": "" if profile is None else f"{profile.low:g}", "high": "" if profile is None else f"{profile.high:g}",
         "refused": "events that were ignored" if program.spikes_in else "values that were cut",
-        "meaning": meaning(program),
+        "meaning": meaning(program), "static": STATIC if network.input.static else "",
     }  # fmt: skip
     values["knob"] = filled(SCALE if profile is None else KNOB, values)
     values["step"] = filled(STEP_SPIKES if program.spikes_in else STEP_VALUES, values)

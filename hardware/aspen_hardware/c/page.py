@@ -86,8 +86,10 @@ def _calls(program: Program) -> list[str]:
              "are listed, in any order; those out of range are ignored and counted, those listed twice spike once"),
         ]  # fmt: skip
     else:
-        rows.append(("void", "step(const int16_t *input)", f"one time step; {meaning(program)}. A value beyond "
-                     f"{program.largest_value} in magnitude is cut to that, and counted"))  # fmt: skip
+        held = "; what the first step since the reset is given counts for all, and later ones do not read it"
+        text = f"one time step; {meaning(program)}{held if program.network.input.static else ''}"
+        most = f"A value beyond {program.largest_value} in magnitude is cut to that, and counted"
+        rows.append(("void", "step(const int16_t *input)", f"{text}. {most}"))
     rows += [
         ("const uint8_t *", "spikes(void)", f"`{p}_OUTPUTS` bytes: 1 where an output spiked in the last step"),
         (f"const {score} *", "scores(void)", "what the answer goes by, one for each output"),

@@ -117,6 +117,7 @@ class Program:
                     network[connection.source].is_analog,
                     self._depth(connection.source),
                     network[connection.source].peak,
+                    network[connection.source].static,
                 ),
                 names[connection.target],
                 bounds(network, connection.target).wide,
@@ -186,6 +187,7 @@ class Program:
         outputs = (self.network[self.network.output].size,)
         found = [field for each in self.populations for field in each.fields]
         found += self._input_fields(name, given.size)
+        found += [field for stored in self.connections for field in stored.fields]
         found += self._sum_fields()
         found.append(Field(self.score_type, "scores", outputs, "what the read-out says of each output so far"))
         found += [Field("uint32_t", "refused", (), "input that was out of range"),

@@ -131,11 +131,25 @@ static int16_t in_range(int16_t value)
 
 void @p@_step(const int16_t *input)
 {
-@turn@    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
-        state.values_@in@[i] = in_range(input[i]);
-@counted@    }
-@past@    advance();
+@turn@@take@@counted@@past@    advance();
 }
+"""
+TAKE = """    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
+        state.values_@in@[i] = in_range(input[i]);
+    }
+"""
+TAKE_FIRST = """    if (state.begun == 0) {
+        for (uint32_t i = 0; i < @p@_INPUTS; i++) {
+            state.values_@in@[i] = in_range(input[i]);
+        }
+    }
+"""
+COUNT_VALUES = """#ifdef @p@_COUNTERS
+    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
+        if (state.values_@in@[i] != 0) {
+@lines@        }
+    }
+#endif
 """
 ANSWER = """
 const uint8_t *@p@_spikes(void)
@@ -245,8 +259,8 @@ def step_code(program: Program) -> str:
     outgoing = program.out_of(given) if own else ()
     values["counts"] = "".join(f"    {stored.count('index')}\n" for stored in outgoing)
     lines = "".join(f"            {stored.count('i')}\n" for stored in outgoing)
-    place = f"        if (state.values_{values['in']}[i] != 0) {{\n{lines}        }}\n"
-    values["counted"] = f"#ifdef {program.prefix}_COUNTERS\n{place}#endif\n" if outgoing else ""
+    values["counted"] = filled(COUNT_VALUES, {**values, "lines": lines}) if outgoing else ""
+    values["take"] = filled(TAKE_FIRST if program.network.input.static else TAKE, values)
     values["turn"] = _turn(str(values["in"]), depth) if depth and own else ""
     values["past"] = _past(program, str(values["in"])) if depth and own else ""
     return filled(RESET + (SPIKES_IN if program.spikes_in else VALUES_IN), values)
