@@ -17,6 +17,7 @@ from aspen.errors import FileFormatError, InputError, NetworkError
 from aspen.network.connections import Connection, Conv, Sparse
 from aspen.network.files import NETWORK
 from aspen.network.given import as_network
+from aspen.network.idle import kept_neurons
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
 from aspen.storage.file import AspenFile, Parts, Section
@@ -131,6 +132,18 @@ class DialProfile(Rebuilt):
                         f"profile: found {part} of shape {values.shape} for {name}, allowed is a scalar or "
                         f"{network[name].shape}; make a new one"
                     )
+
+    def kept(self, network: Network) -> DialProfile:
+        """The same profile for the neurons that ``network`` has kept, see :func:`aspen.network.idle.without_idle`."""
+
+        def left(parts: Mapping[str, Array]) -> dict[str, Array]:
+            masks = {name: kept_neurons(network, name) for name in parts if name in network}
+            return {
+                name: values if values.ndim == 0 or masks.get(name) is None else values[masks[name]]
+                for name, values in parts.items()
+            }
+
+        return replace(self, slopes=left(self.slopes), offsets=left(self.offsets))
 
     def folded(self, network: Network) -> tuple[Network, DialProfile]:
         """Network and profile without offsets: the network is what it was at knob 0.

@@ -1,10 +1,10 @@
 """From the expression of a neuron's input to its connections.
 
 A neuron's input is a sum of terms. A term that is a single ``Linear`` becomes a
-:class:`~aspen.network.connections.Dense`, a single convolution (with a ``BatchNorm`` after it) a
-:class:`~aspen.network.connections.Conv`. Any other term is computed on every basis vector of its sources, in float64
-and without the constants, which gives its exact matrix; and on zeros, which gives the constants. At the end the
-expression and the connections are computed on random numbers and
+:class:`~aspen.network.connections.Dense`, or where it is pruned far enough a ``Sparse``; a single convolution (with a
+``BatchNorm`` after it) a :class:`~aspen.network.connections.Conv`. Any other term is computed on every basis vector of
+its sources, in float64 and without the constants, which gives its exact matrix; and on zeros, which gives the
+constants. At the end the expression and the connections are computed on random numbers and
 must agree: so an operation that is not linear, or that mixes the samples of a batch, is found.
 """
 
@@ -30,8 +30,9 @@ from aspen.network.connections import MAX_DELAY, Connection, Conv, Dense, Sparse
 
 MAX_ENTRIES = 200_000_000
 """Largest matrix that is made, in entries, zeros included."""
-DENSE_FROM = 0.25
-"""Share of entries other than zero from which a matrix becomes Dense and not Sparse."""
+DENSE_FROM = 1 / 3
+"""Share of entries other than zero from which a matrix becomes Dense and not Sparse: a synapse of the latter takes a
+weight and two indices, all of 32 bit."""
 _CHUNK_VALUES = 2**22
 
 
@@ -117,9 +118,11 @@ class Folder:
             return self._conv(inner.function, norm, atom)
         return None
 
-    def _dense(self, layer: nn.Linear, atom: Node) -> Dense:
+    def _dense(self, layer: nn.Linear, atom: Node) -> Connection:
         bias = None if layer.bias is None else times(numpy(layer.bias), self.scale)
         weight = times(times(numpy(layer.weight), self.factors[atom.module]).T, self.scale).T
+        if np.count_nonzero(weight) < DENSE_FROM * weight.size:
+            return Sparse.from_matrix(self.names[atom.module], self.target, weight, bias, self.delay(atom))
         return Dense(self.names[atom.module], self.target, weight, bias, self.delay(atom))
 
     def _conv(self, layer: Any, norm: Any, atom: Node) -> Conv | None:

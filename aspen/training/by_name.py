@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import prod
@@ -80,7 +80,13 @@ class Architecture:
         return kind((prod(shape), *self.hidden, dataset.classes), **options)
 
 
-def adapted(how: str, readout: str, spike_price: float | None = None, learning_rate: float | None = None) -> Recipe:
+def adapted(
+    how: str,
+    readout: str,
+    spike_price: float | None = None,
+    learning_rate: float | None = None,
+    density: float | Mapping[str, float] | None = None,
+) -> Recipe:
     """The recipe called ``how`` for a read-out, with other numbers where they are given.
 
     Args:
@@ -88,6 +94,7 @@ def adapted(how: str, readout: str, spike_price: float | None = None, learning_r
         readout: of the model; the loss of one that does not spike is on its mean over time.
         spike_price: in all stages but those with a dial, whose prices are its own.
         learning_rate: in all stages.
+        density: that the first stage prunes to, and the others keep.
     """
     settings: dict[str, Any] = {} if readout == "spikes" else {"scores": "mean"}
     if learning_rate is not None:
@@ -97,7 +104,8 @@ def adapted(how: str, readout: str, spike_price: float | None = None, learning_r
         priced: dict[str, Any] = {} if spike_price is None or stage.dial is not None else {"spike_price": spike_price}
         return replace(stage, **settings, **priced)
 
-    return recipe(how).each(change)
+    changed = recipe(how).each(change)
+    return changed if density is None else replace(changed, density=density)
 
 
 @contextmanager
@@ -134,6 +142,7 @@ def train_by_name(
     epochs: int | None = None,
     spike_price: float | None = None,
     learning_rate: float | None = None,
+    density: float | Mapping[str, float] | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -145,7 +154,7 @@ def train_by_name(
         how: name of a recipe.
         data, data_path, encoder: as for :func:`aspen.data.load_dataset`.
         architecture: what to train; default: a dense network.
-        spike_price, learning_rate: instead of the recipe's, as in :func:`adapted`.
+        spike_price, learning_rate, density: instead of the recipe's, as in :func:`adapted`.
         epochs, seed, checkpoint, resume, log: as for :func:`aspen.fit`.
 
     Returns:
@@ -166,7 +175,7 @@ def train_by_name(
     if dataset.told:
         tell(str(dataset))
     torch.manual_seed(seed)
-    model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate)
+    model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate, density)
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
     total = len(method.stages) * epochs if epochs else sum(stage.epochs for stage in method.stages)
     with epoch_bar(total, f"train {how}, seed {seed}") as progress, _one_thread(), _remembered(checkpoint):
@@ -178,7 +187,7 @@ def train_by_name(
                 f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
                 f"for more epochs, or with a lower spike price"
             )
-    changed = {"spike_price": spike_price, "learning_rate": learning_rate}
+    changed = {"spike_price": spike_price, "learning_rate": learning_rate, "density": density}
     given = {name: value for name, value in changed.items() if value is not None}
     return replace(
         fitted,

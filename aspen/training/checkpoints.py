@@ -32,7 +32,7 @@ from aspen.training.history import Epoch
 from aspen.training.recipes import Recipe
 from aspen.training.stage import Stage, Task
 
-VERSION = 2
+VERSION = 3
 _KEYS = (
     "version",
     "settings",
@@ -44,6 +44,7 @@ _KEYS = (
     "optimizer",
     "schedule",
     "average",
+    "masks",
     "best",
     "before",
 )
@@ -260,7 +261,7 @@ def _check_dial_before(before: Any) -> None:
 def _check_stage(state: Mapping[str, Any], stage: Stage) -> None:
     like, epoch = stage.state(), as_integer("epoch", state["epoch"], 1, stage.recipe.epochs)
     weights = {name: like[name] for name in ("model", "dial")}
-    for name in ("model", "dial", "schedule"):
+    for name in ("model", "dial", "schedule", "masks"):
         _check_form(name, state[name], like[name])
     _check_optimizer(state["optimizer"], like["optimizer"], stage.parameters)
     last = state["schedule"]["last_epoch"]

@@ -20,6 +20,7 @@ from aspen.thresholds.perturbation import perturbed_layers
 from aspen.training.framed import form_for, framed
 from aspen.training.loss import scores_of
 from aspen.training.processes import rank_and_world
+from aspen.training.pruning import densities_of
 from aspen.training.recipes import Recipe
 
 
@@ -101,6 +102,7 @@ def _check_layers(stage: Recipe, model: nn.Module) -> None:
     for name in stage.prices:
         if name not in hidden:
             raise InputError(unknown_name(f"{stage.name}: prices", name, hidden, kind="layer"))
+    densities_of(stage, model)
     if stage.perturbation is not None:
         perturbed_layers(model, stage.perturbation)
     if stage.dial is not None:

@@ -70,6 +70,8 @@ _LARGEST = {
     "weight_decay": 1.0,
     "label_smoothing": _BELOW_1,
     "spike_price": LARGEST_PRICE,
+    "prune_from": 1.0,
+    "prune_until": 1.0,
 }
 """Numbers of a recipe that begin at 0, and the largest that each may be."""
 
@@ -108,7 +110,12 @@ class Recipe(Rebuilt):
         average: decay of the running average of the weights that is kept in the end; 0 keeps the last weights.
         average_from: the average begins after this fraction of the training.
         patience: stop after so many epochs without a better validation accuracy, and keep the best weights; ``None``
-            trains all epochs and keeps the last.
+            trains all epochs and keeps the last. Epochs before all is pruned do not count.
+        density: share of its weights that a layer keeps, above 0 to 1: a number for all layers but the last, whose few
+            weights make the answer, and but for recurrent weights; or layer -> number, recurrent ones as
+            ``lif1.recurrent``. The smallest are pruned, for good; biases and BatchNorm are left alone.
+        prune_from, prune_until: pruning begins and ends after these fractions of the training, fast at first; both
+            alike prune at once.
         then: the stages after this one, each of which goes on with the trained network.
 
     Raises:
@@ -135,6 +142,9 @@ class Recipe(Rebuilt):
     average: float = 0.0
     average_from: float = 0.4
     patience: int | None = None
+    density: float | Mapping[str, float] = 1.0
+    prune_from: float = 0.1
+    prune_until: float = 0.6
     then: Sequence[Recipe] = ()
 
     def __post_init__(self) -> None:
@@ -148,6 +158,7 @@ class Recipe(Rebuilt):
         for what in ("learning_rate", "clip"):
             object.__setattr__(self, what, as_number(what, getattr(self, what), 0, above=True))
         self._check_prices()
+        self._check_density()
         self._check_thresholds()
         self._check_then()
 
@@ -160,6 +171,31 @@ class Recipe(Rebuilt):
         prices = {layer: as_number(f"prices of {layer}", x, 0, LARGEST_PRICE) for layer, x in self.prices.items()}
         object.__setattr__(self, "prices", prices)
         self._close("prices")
+
+    def _check_density(self) -> None:
+        given = self.density
+        if isinstance(given, Mapping):
+            shares = {layer: as_number(f"density of {layer}", x, 0, 1, above=True) for layer, x in given.items()}
+            object.__setattr__(self, "density", shares)
+            self._close("density")
+        else:
+            object.__setattr__(self, "density", as_number("density", given, 0, 1, above=True))
+        if self.prune_from > self.prune_until:
+            raise InputError(
+                f"{self.name}: found pruning from {self.prune_from:g} until {self.prune_until:g} of the training, "
+                f"allowed is a beginning before the end; e.g. 0.1 and 0.6"
+            )
+        if self.prunes and isinstance(self.dial, DialTraining) and self.dial.frozen:
+            raise InputError(
+                f"{self.name}: found a density beside a frozen dial, allowed is one: what is frozen is not pruned; "
+                f"prune in the stage before"
+            )
+
+    @property
+    def prunes(self) -> bool:
+        """Whether any layer loses weights in this stage."""
+        shares = self.density.values() if isinstance(self.density, Mapping) else (self.density,)
+        return min(shares, default=1.0) < 1
 
     def _check_thresholds(self) -> None:
         kinds = (("perturbation", PerturbationSettings, "low=0.4, high=2.5"), ("dial", DialTraining, "high_price=10.0"))

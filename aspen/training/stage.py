@@ -35,6 +35,7 @@ from aspen.training.inputs import batch_of, training_inputs
 from aspen.training.loss import draw_knobs, price_of, scores_of
 from aspen.training.penalties import SpikePenalty, operation_costs
 from aspen.training.processes import rank_and_world, sum_gradients
+from aspen.training.pruning import Pruner, densities_of, pruning_progress
 from aspen.training.recipes import DialTraining, Recipe
 
 
@@ -66,10 +67,20 @@ class Stage:
         recipe: of this stage.
         index: number of the stage.
         before: the dial of the stage before, which a dial of this one goes on with.
+        pruner: what was pruned in the stages before, and is pruned in this one; ``None``: this is the only stage.
     """
 
-    def __init__(self, task: Task, recipe: Recipe, index: int = 0, before: DialProfile | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        recipe: Recipe,
+        index: int = 0,
+        before: DialProfile | None = None,
+        pruner: Pruner | None = None,
+    ) -> None:
         self.task, self.recipe, self.index, self.before = task, recipe, index, before
+        self.pruner = pruner or Pruner(task.model, (recipe,))
+        self.densities = densities_of(recipe, task.model)
         self.rank, self.world = rank_and_world()
         self.hidden = hidden_layers(task.model)
         costs = None
@@ -170,13 +181,21 @@ class Stage:
         self.optimizer.zero_grad()
         share.backward()
         mean = sum_gradients(self.parameters, share)
+        self.pruner.hold_gradients()
         _check_finite("loss", mean)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         _check_finite("gradient", float(norm))  # of membranes that are NaN, which neither spike nor show in the loss
         self.optimizer.step()
         self.schedule.step()
+        self.pruner.advance(self.densities, pruning_progress(self.recipe, (done + 1) / self.total))
         self.average.follow(done + 1)
+        if self.average.values is not None:
+            self.pruner.hold(self.parameters, self.average.values)
         return mean
+
+    def has_pruned(self, epochs: int) -> bool:
+        """Whether all that this stage prunes is pruned after so many of its epochs."""
+        return pruning_progress(self.recipe, epochs / self.recipe.epochs) == 1
 
     def _loss(self, inputs: Array, part: Array, price: Tensor) -> Tensor:
         """The mean loss of the samples ``part`` of the encoded ``inputs``, with a price on the spikes of each."""
@@ -246,6 +265,7 @@ class Stage:
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "schedule": self.schedule.state_dict(),
             "average": None if average is None else [values.clone() for values in average],
+            "masks": self.pruner.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -254,6 +274,7 @@ class Stage:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.average.values = state["average"]
+        self.pruner.load(state["masks"])
 
     def _now(self) -> dict[str, Any]:
         """The weights as they are, with BatchNorm's statistics."""

@@ -17,6 +17,7 @@ from aspen.data.stored import ENCODER
 from aspen.dial.profile import DIAL, DialProfile
 from aspen.exporting import export
 from aspen.network.files import NETWORK
+from aspen.network.idle import without_idle
 from aspen.network.network import Network
 from aspen.storage.file import AspenFile
 from aspen.training.framed import form_for
@@ -56,6 +57,8 @@ class Trained(Brief):
     ) -> Trained:
         """Export a model that learned ``data``, in a training loop of your own or by :func:`aspen.fit`.
 
+        Neurons that never matter, as pruning leaves some, are taken away, which the network's notes say.
+
         Args:
             model: the trained model; it stays as it is.
             data: what it was trained on: its encoder, the range of a current that it gives, and two validation samples,
@@ -75,7 +78,10 @@ class Trained(Brief):
         if network.input.is_analog:
             network = network.with_input_peak(data.input_peak)
         if profile is not None:
-            network, profile = profile.folded(network)
+            profile.check(network)
+        network = without_idle(network)
+        if profile is not None:
+            network, profile = profile.kept(network).folded(network)
         said = {**network.provenance, "training": {"data": data.name, **_samples(data), **(training or {})}}
         encoder = data.encoder if isinstance(data.encoder, StoredEncoder) else None
         return cls(replace(network, provenance=said), profile, encoder)

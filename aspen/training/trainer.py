@@ -24,6 +24,7 @@ from aspen.training.knob_range import find_knob_range
 from aspen.training.logs import Logs
 from aspen.training.measuring import measure, with_columns
 from aspen.training.processes import first_says
+from aspen.training.pruning import Pruner
 from aspen.training.recipes import Recipe
 from aspen.training.stage import Stage, Task
 
@@ -75,6 +76,7 @@ class Trainer:
         self._resumed: dict[str, Any] | None = None
         self._stage, self._epoch = 0, 0
         self._best: Best | None = None
+        self._pruner = Pruner(task.model, recipe.stages)
         if resume and self._checkpoint is not None and self._checkpoint.is_file():
             self._go_on_from(read_checkpoint(self._checkpoint, self._settings))
         self._logs = Logs(log)
@@ -112,7 +114,7 @@ class Trainer:
 
     def _run_stage(self) -> None:
         stages = self.recipe.stages
-        stage = Stage(self.task, stages[self._stage], self._stage, self.fitted.profile)
+        stage = Stage(self.task, stages[self._stage], self._stage, self.fitted.profile, self._pruner)
         try:
             if self._resumed is not None and self._checkpoint is not None:
                 check_stage(self._checkpoint, self._resumed, stage)
@@ -153,7 +155,9 @@ class Trainer:
 
     def _keep_best(self, stage: Stage, accuracy: float) -> None:
         """Remember the best weights where the recipe asks for it."""
-        if stage.recipe.patience is not None and (self._best is None or accuracy > self._best.accuracy):
+        if stage.recipe.patience is None or not stage.has_pruned(self._epoch):
+            return
+        if self._best is None or accuracy > self._best.accuracy:
             self._best = Best(accuracy, self._epoch, stage.weights())
 
     def _is_over(self, stage: Stage) -> bool:

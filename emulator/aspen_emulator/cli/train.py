@@ -39,6 +39,21 @@ class Sizes(click.ParamType):
         return sizes
 
 
+class Density(click.ParamType):
+    """A share above 0 to 1, alone or as LAYER=SHARE."""
+
+    name = "number|layer=number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | tuple[str, float]:
+        if not isinstance(value, str):
+            return value
+        layer, _, number = value.rpartition("=")
+        share: float = Number(min=0, max=1, min_open=True).convert(number, param, ctx)
+        return (layer, share) if layer else share
+
+
 @click.command("train", cls=FileCommand)
 @click.option("--output", required=True, type=OutputFile((".aspen",)), help="The .aspen file to write.")
 @click.option("--data", type=DATA, default="digits", show_default=True, help=f"What to learn: {OWN_DATA}.")
@@ -63,6 +78,9 @@ class Sizes(click.ParamType):
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip
 @click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
 @click.option("--learning-rate", type=Number(min=0, max=1e3, min_open=True), help="Instead of the recipe's.")
+@click.option("--density", type=Density(), multiple=True,
+              help="Share of its weights that a layer keeps: a number for all but the last, or LAYER=NUMBER, such as "
+                   "fc1=0.1; may be repeated.  [default: 1]")  # fmt: skip
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True,
               help="Of weights, order, encoding and perturbation.")  # fmt: skip
 @click.option("--checkpoint", type=OutputFile(CHECKPOINTS), help="Written after each epoch, .pt or .ckpt.")
@@ -90,6 +108,7 @@ def train_command(
     epochs: int | None,
     spike_price: float | None,
     learning_rate: float | None,
+    density: tuple[float | tuple[str, float], ...],
     seed: int,
     checkpoint: Path | None,
     resume: bool,
@@ -104,7 +123,8 @@ def train_command(
     chosen = recipe or ("aspen-norm" if readout == "linear" else "aspen")
     fitted = train_by_name(
         chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
-        spike_price=spike_price, learning_rate=learning_rate, seed=seed, checkpoint=checkpoint, resume=resume, log=log,
+        spike_price=spike_price, learning_rate=learning_rate, density=_density(density), seed=seed,
+        checkpoint=checkpoint, resume=resume, log=log,
     )  # fmt: skip
     if state_dict is not None:
         _save_weights(fitted.model, state_dict)
@@ -114,6 +134,8 @@ def train_command(
     if plot is not None:
         with saving():
             fitted.plot(plot)
+    if density:
+        click.echo(f"weights kept: {_kept(fitted.model)}")
     last = fitted.history[-1]
     for setting, accuracy, spikes in zip(last.settings, last.accuracy, last.spikes, strict=True):
         click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spikes:.0f} hidden spikes per inference")
@@ -124,6 +146,31 @@ def train_command(
     beside = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
     if not outcome.failed:
         click.echo(f"saved: {output}{beside and ', with '}{beside}")
+
+
+def _density(given: tuple[float | tuple[str, float], ...]) -> float | dict[str, float] | None:
+    """One number, or a number by layer."""
+    layers = [each for each in given if isinstance(each, tuple)]
+    if given and not layers and len(given) == 1:
+        return given[0]  # type: ignore[return-value]
+    if len(layers) != len(given) or len(dict(layers)) != len(layers):
+        raise click.UsageError(
+            f"--density: found {', '.join(_shown(each) for each in given)}, allowed is one number, or one for each of "
+            f"some layers; give it once for all, or name each layer once"
+        )
+    return dict(layers) if layers else None
+
+
+def _shown(density: float | tuple[str, float]) -> str:
+    return f"{density[0]}={density[1]:g}" if isinstance(density, tuple) else f"{density:g}"
+
+
+def _kept(model: nn.Module) -> str:
+    """The weights other than zero of each layer that has others, in words."""
+    from aspen.training.pruning import prunable
+
+    counts = {name: (int(weight.count_nonzero()), weight.numel()) for name, weight in prunable(model).items()}
+    return ", ".join(f"{name} {left:,} of {whole:,}" for name, (left, whole) in counts.items())
 
 
 def _save_weights(model: nn.Module, path: Path) -> None:

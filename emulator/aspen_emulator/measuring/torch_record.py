@@ -11,6 +11,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.dial.profile import DialProfile, folded_offsets
 from aspen.errors import ModelError, one_line
+from aspen.network.idle import kept_neurons
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
 from aspen.network.record import Record
@@ -38,10 +39,27 @@ def standing_scale(model: nn.Module, network: Network) -> Mapping[str, Array]:
     factors = {population_name(name): np.asarray(factor) for name, factor in get_threshold_scale(model).items()}
     offsets = folded_offsets(network)
     for name, factor in dial_scale(model).items():
+        factor = _kept(network, name, factor)
         folded = np.exp(offsets[name]).reshape(1, 1, -1) if name in offsets else 1.0
         factors[name] = factors[name] * factor / folded
     turned = {name: factor for name, factor in factors.items() if name in network and (factor != 1).any()}
     return {f"{name}{EACH}" if network[name].gate else name: factor for name, factor in turned.items()}
+
+
+def _kept(network: Network, name: str, values: Array) -> Array:
+    """(..., n) values of a layer's neurons, of those that the network has kept."""
+    kept = kept_neurons(network, name)
+    return values if kept is None or values.shape[-1] != kept.size else values[..., kept]
+
+
+def _whole(network: Network, name: str, values: Array) -> Array:
+    """Values of a population's neurons, and zeros for those that the network has not kept."""
+    kept = kept_neurons(network, name)
+    if kept is None or values.ndim == 0:
+        return values
+    whole = np.zeros(kept.shape, values.dtype)
+    whole[kept] = values
+    return whole
 
 
 @contextmanager
@@ -50,8 +68,9 @@ def _dialled(model: nn.Module, network: Network) -> Iterator[None]:
     from aspen.thresholds.learned_dial import attach_dial, dial_scale
 
     offsets = {} if dial_scale(model) else folded_offsets(network)
-    still = {name: np.zeros(network[name].shape) for name in offsets}
-    dial = attach_dial(model, DialProfile(still, offsets)) if offsets else None
+    whole = {name: _whole(network, name, values) for name, values in offsets.items()}
+    still = {name: np.zeros(values.shape) for name, values in whole.items()}
+    dial = attach_dial(model, DialProfile(still, whole)) if offsets else None
     try:
         yield
     finally:
@@ -99,13 +118,13 @@ def torch_record(
     was_training = model.training
     model.eval()
     try:
-        sizes = {name: network[population].size for population, name in by_population.items()}
+        sizes = {name: _whole(network, pop, np.zeros(network[pop].shape)).size for pop, name in by_population.items()}
         with _dialled(model, network):
             collected, shown = _play(model, inputs, _forms(network, inputs, arguments), sizes, read)
     finally:
         model.train(was_training)
     rasters = {
-        name: np.stack([step.cpu().numpy() != 0 for step in collected[module]]).astype(np.uint8)
+        name: _kept(network, name, np.stack([step.cpu().numpy() != 0 for step in collected[module]]).astype(np.uint8))
         for name, module in by_population.items()
     }
     rasters.setdefault(network.output, np.zeros((*values.shape[:2], network[network.output].size), np.uint8))
