@@ -35,15 +35,9 @@ def without_idle(network: Network) -> Network:
     Args:
         network: in floating point.
     """
-    fires, matters = _firing(network), _mattering(network)
-    kept, notes = {}, []
-    for name in _shrinkable(network):
-        useful = fires[name] & matters[name]
-        if not useful.any():
-            useful[0] = True
-        if useful.all():
-            continue
-        kept[name] = useful
+    fires = _firing(network)
+    kept, notes = _useful(network, fires), []
+    for name, useful in kept.items():
         mute = int((~fires[name] & ~useful).sum())
         notes.append(
             f"{name}: {int((~useful).sum())} of {len(useful)} neurons taken away, which change no answer: {mute} can "
@@ -73,6 +67,28 @@ def kept_neurons(network: Network, name: str) -> Array | None:
     return kept
 
 
+def _useful(network: Network, fires: Mapping[str, Array]) -> dict[str, Array]:
+    """Population -> (n,) bool: which neurons are kept, for those populations that do not keep all.
+
+    Where none is useful, one is kept that cannot fire, or else the first with all that drives it.
+    """
+    matters = {population.name: np.zeros(population.size, bool) for population in network.populations}
+    matters[network.output][:] = True
+    _spread(network, matters)
+    kept = {}
+    for name in reversed(_shrinkable(network)):
+        useful = fires[name] & matters[name]
+        if not useful.any():
+            only = int(fires[name].argmin())
+            useful[only] = True
+            if fires[name][only]:
+                matters[name][only] = True
+                _spread(network, matters)
+        kept[name] = useful
+    final = {name: useful | (fires[name] & matters[name]) for name, useful in kept.items()}
+    return {name: final[name] for name in reversed(final) if not final[name].all()}
+
+
 def _shrinkable(network: Network) -> list[str]:
     found = []
     for name in network.hidden:
@@ -85,12 +101,15 @@ def _shrinkable(network: Network) -> list[str]:
 
 
 def _firing(network: Network) -> dict[str, Array]:
-    """Population -> (n,) bool: whether each neuron can fire; True where that cannot be told."""
-    fires = {population.name: np.ones(population.size, bool) for population in network.populations}
+    """Population -> (n,) bool: whether each neuron can fire; True where that cannot be told.
+
+    The first to fire needs the input or a bias, each later one some that can fire: so the set grows from these.
+    """
+    fires = {population.name: np.full(population.size, population.is_input) for population in network.populations}
     while True:
         before = sum(int(able.sum()) for able in fires.values())
         for name in network.order:
-            fires[name] = fires[name] & _lifted(network, name, fires)
+            fires[name] = fires[name] | _lifted(network, name, fires)
         if sum(int(able.sum()) for able in fires.values()) == before:
             return fires
 
@@ -109,17 +128,15 @@ def _lifted(network: Network, name: str, fires: Mapping[str, Array]) -> Array:
     return lifted
 
 
-def _mattering(network: Network) -> dict[str, Array]:
-    """Population -> (n,) bool: whether a chain of synapses leads from each neuron to the output."""
-    matters = {population.name: np.zeros(population.size, bool) for population in network.populations}
-    matters[network.output][:] = True
+def _spread(network: Network, matters: dict[str, Array]) -> None:
+    """Add what leads to neurons that matter, population -> (n,) bool, until there is no more."""
     while True:
         before = sum(int(found.sum()) for found in matters.values())
         for connection in network.summed:
             reached = abs(connection.synapses()).T @ matters[connection.target].astype(np.float64)
             matters[connection.source] = matters[connection.source] | (np.asarray(reached).ravel() > 0)
         if sum(int(found.sum()) for found in matters.values()) == before:
-            return matters
+            return
 
 
 def _fewer(population: Population, kept: Array) -> Population:

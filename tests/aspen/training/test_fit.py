@@ -42,6 +42,7 @@ def halves(samples: int = 240) -> Dataset:
 DATA = halves()
 QUICK = Recipe("quick", spike_price=0.05, epochs=3, batch_size=16, average=0.9)
 DIALLED = replace(QUICK, then=(replace(QUICK, name="dial", dial=DialTraining(high_price=3.0)),))
+PRUNED = replace(DIALLED, name="pruned", density={"fc1": 0.3, "fc2": 0.6})
 LAST = replace(QUICK, epochs=2, dial=DialTraining(high_price=3.0, groups=2))
 GROUPED = replace(DIALLED, name="groups", epochs=2, then=(replace(DIALLED.stages[1], epochs=2), LAST))
 
@@ -60,7 +61,9 @@ def weights(net: DenseNet, fitted: Fitted) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
-    "recipe", [QUICK, DIALLED, GROUPED, replace(RECIPES["perturbed"], epochs=3, batch_size=16)], ids=lambda r: r.name
+    "recipe",
+    [QUICK, DIALLED, GROUPED, PRUNED, replace(RECIPES["perturbed"], epochs=3, batch_size=16)],
+    ids=lambda r: r.name,
 )
 def test_an_interrupted_training_resumes_to_the_bit(tmp_path: Path, recipe: Recipe, fused: bool) -> None:
     net = model()

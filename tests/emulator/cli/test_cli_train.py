@@ -84,6 +84,10 @@ def test_a_convolution_needs_something_to_convolve_over() -> None:
         (("--model", "conv", "--channels", ""), 1, "one convolution or more"),
         (("--learning-rate", "0"), 2, "found '0', allowed is a finite number above 0"),
         (("--spike-price", "nan"), 2, "found 'nan', allowed is a finite number from 0"),
+        (("--density", "fc1=0"), 2, "found '0', allowed is a finite number above 0 to 1"),
+        (("--density", "0.5", "--density", "fc1=0.1"), 2, "found 0.5, fc1=0.1, allowed is one number, or one for each"),
+        (("--density", "fc1=1", "--density", "fc1=0.1"), 2, "found fc1=1, fc1=0.1, allowed is one number"),
+        (("--density", "fc=0.1"), 1, "density: found layer 'fc', allowed are fc1, fc2, fc3"),
     ],
 )
 def test_impossible_settings_are_refused(
@@ -121,12 +125,24 @@ def test_a_network_that_ends_silent_is_not_saved(aspen: Aspen, tmp_path: Path) -
     assert not (tmp_path / "net.aspen").exists()
 
 
+def test_a_pruned_network_says_what_is_left(aspen: Aspen, tmp_path: Path) -> None:
+    path = tmp_path / "net.aspen"
+    options = ("--recipe", "l1", "--hidden", "12,8", "--epochs", "1")
+    code, out, _ = aspen("train", *options, "--density", "fc1=0.25", "--density", "fc2=0.5", "--output", path)
+    assert code == 0
+    assert "weights kept: fc1 192 of 768, fc2 48 of 96, fc3 80 of 80\n" in out
+    network = load_network(path)
+    assert network.n_synapses <= 192 + 48 + 80
+    assert network.provenance["training"]["density"] == {"fc1": 0.25, "fc2": 0.5}
+
+
 def test_numbers_of_a_recipe_are_replaced_where_they_count() -> None:
     changed = adapted("aspen", "linear", spike_price=0.3, learning_rate=0.01).stages
     assert [stage.spike_price for stage in changed] == [0.3, 0.0, 0.0]
     assert {stage.learning_rate for stage in changed} == {0.01}
     assert {stage.scores for stage in changed} == {"mean"}
     assert adapted("aspen", "spikes") == recipe("aspen")
+    assert [stage.density for stage in adapted("aspen", "spikes", density=0.2).stages] == [0.2, 1.0, 1.0]
 
 
 def one_class(series: str) -> str:
