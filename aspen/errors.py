@@ -70,6 +70,10 @@ class TrainingWarning(UserWarning):
     """A training ended with a network that can be used in part of its knob's range only, or not at all."""
 
 
+class ChipWarning(UserWarning):
+    """A model is trained for a chip that will not take it as it is."""
+
+
 class RoundedSettingWarning(UserWarning):
     """A threshold scale lies between two settings that a program on a microcontroller has."""
 

@@ -106,6 +106,18 @@ def test_imports_go_down(name: str) -> None:
     assert [(module, other) for module in inside for other in inside[module] if room(other) in above] == []
 
 
+def test_one_module_alone_calls_the_floors_above_by_name() -> None:
+    above = {"aspen": ("aspen_hardware", "aspen_emulator"), "aspen_hardware": ("aspen_emulator",)}
+    found = {
+        module
+        for module, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args
+        if ast.unparse(node.args[0]).strip("f'\"").startswith(above.get(module.split(".")[0], ()) or "no module")
+    }
+    assert found == {"aspen._base.above"}
+
+
 def test_every_room_is_there() -> None:
     assert {room(module) for module in MODULES} == set(ROOMS)
 

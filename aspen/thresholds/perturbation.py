@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
@@ -11,8 +12,9 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
+from aspen._base.above import chip_warning
 from aspen._base.checks import as_integer
-from aspen.errors import InputError, ModelError
+from aspen.errors import ChipWarning, InputError, ModelError
 from aspen.models.layers import check_positive, select_layers, show, spiking_layers
 from aspen.thresholds.attachment import Attachment, check_unattached
 from aspen.thresholds.draws import PassDraws
@@ -32,6 +34,7 @@ def perturb_thresholds(
     layers: str | Sequence[str] = "hidden",
     seed: int | None = None,
     generator: torch.Generator | None = None,
+    chip: Any = None,
 ) -> Perturbation:
     """Move the thresholds of a snnTorch model at random in every training forward pass.
 
@@ -75,15 +78,26 @@ def perturb_thresholds(
         seed: Seed of a generator of its own; the same seed gives the same draws on every device.
         generator: Generator to draw from; with neither, torch's global one. Draws are made on its device and moved.
 
+        chip: where the network is to run, the name of a chip or several: neurons that will not go there are said. What
+            else will not, :func:`aspen_hardware.check_model` says, of a sample.
+
     Returns:
         A handle: ``remove()``, ``sequence()``, ``redraw()``, ``factors``; also a context manager that removes at exit.
 
     Raises:
         InputError: A value that is not allowed, or parameters that do not go together.
         ModelError: No spiking layer to perturb, one that cannot be, or one perturbed already.
+        ChipError: There is no such chip.
+
+    Warns:
+        ChipWarning: The chip will not take the neurons as they are.
     """
     settings = PerturbationSettings(distribution, low, high, sigma, mode, per, layers)
-    return attach_perturbation(model, settings, _make_generator(seed, generator))
+    drawn_from, chosen = _make_generator(seed, generator), perturbed_layers(model, settings)
+    refused = "" if chip is None else chip_warning(model, chip)
+    if refused:
+        warnings.warn(refused, ChipWarning, stacklevel=2)
+    return Perturbation(model, chosen, settings, drawn_from)
 
 
 def attach_perturbation(

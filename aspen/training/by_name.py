@@ -147,6 +147,7 @@ def train_by_name(
     checkpoint: Path | None = None,
     resume: bool = False,
     log: Path | None = None,
+    chip: Any = None,
 ) -> Fitted:
     """Train a ready-made model with a recipe on one thread, and show a progress bar.
 
@@ -155,7 +156,7 @@ def train_by_name(
         data, data_path, encoder: as for :func:`aspen.data.load_dataset`.
         architecture: what to train; default: a dense network.
         spike_price, learning_rate, density: instead of the recipe's, as in :func:`adapted`.
-        epochs, seed, checkpoint, resume, log: as for :func:`aspen.fit`.
+        epochs, seed, checkpoint, resume, log, chip: as for :func:`aspen.fit`; what a chip refuses is told.
 
     Returns:
         what :func:`aspen.fit` gives; its exported network says of its training all that was chosen here.
@@ -168,6 +169,7 @@ def train_by_name(
     with needed_for("training"):
         import torch
 
+        from aspen.training.chips import warning_for
         from aspen.training.fit import fit
 
     chosen = architecture or Architecture()
@@ -177,6 +179,10 @@ def train_by_name(
     torch.manual_seed(seed)
     model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate, density)
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
+    if chip is not None:
+        refused = warning_for(model, dataset, chip)
+        if refused:
+            tell(f"warning: {refused}")
     total = len(method.stages) * epochs if epochs else sum(stage.epochs for stage in method.stages)
     with epoch_bar(total, f"train {how}, seed {seed}") as progress, _one_thread(), _remembered(checkpoint):
         with catch_warnings():

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from aspen.data import Dataset
 from aspen.data.own_arrays import as_dataset
-from aspen.errors import InputError, ModelError, TrainingWarning
+from aspen.errors import ChipWarning, InputError, ModelError, TrainingWarning
 from aspen.fused import fuse
 from aspen.models.ready import normalises_over_time
 from aspen.storage.outputs import check_output
 from aspen.training.checks import check_training
+from aspen.training.chips import warning_for
 from aspen.training.fitted import Fitted as Fitted
 from aspen.training.framed import form_for, framed, held_still
 from aspen.training.history import EachEpoch, Report
@@ -43,6 +44,7 @@ def fit(
     log: str | Path | None = None,
     progress: Report | bool | None = None,
     each_epoch: EachEpoch | None = None,
+    chip: Any = None,
 ) -> Fitted:
     """Train ``model`` on ``data.train``, or on your own arrays, (X, y); the test data is not touched.
 
@@ -88,12 +90,15 @@ def fit(
         each_epoch: called after each epoch with the model, in ``eval()`` mode, and the number of epochs before; the
             numbers that it returns, by name, go into the history (``also``) and the log: the energy of an inference,
             for example (``aspen_emulator.EnergyLog``).
+        chip: where the network is to run, the name of a chip or several: what of the model will not go there is said
+            before the training, as :func:`aspen_hardware.check_model` finds it.
 
     Returns:
         the model, what was measured, and the dial where one was learned; its ``export()`` makes a network of it that a
         file keeps.
 
     Warns:
+        ChipWarning: the chip will not take the model as it is; with the table of what each layer will meet.
         TrainingWarning: the network ended at chance, or its knob is at chance in part of its range; ``knob_range`` of
             what is returned has the figures.
 
@@ -101,6 +106,7 @@ def fit(
         InputError: the data or a setting is not allowed.
         ModelError: the model cannot be trained like this.
         TrainingError: no finite loss, or a network that says nothing. The last good weights remain.
+        ChipError: there is no such chip.
     """
     chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
     if epochs is not None:
@@ -114,6 +120,10 @@ def fit(
     given, data = data, as_dataset(data)
     data = data if data is given else held_still(model, data)
     check_training(model, data, chosen)
+    is_first = rank_and_world()[0] == 0
+    refused = "" if chip is None or not is_first else warning_for(model, data, chip)
+    if refused:
+        warnings.warn(refused, ChipWarning, stacklevel=2)
     begin_alike(model)
     if checkpoint is not None:
         check_output(checkpoint)
@@ -122,7 +132,6 @@ def fit(
     runner = framed(model, _runner(model, form.sample(sample), fused, batch_norm), form, sample)
     task = Task(model, runner, data, sample, seed, form)
     trainer = Trainer(task, chosen, checkpoint=checkpoint, resume=resume, log=log, each_epoch=each_epoch)
-    is_first = rank_and_world()[0] == 0
     shown = progress if callable(progress) or is_first else False
     done = len(trainer.fitted.history)
     bar = reporting(shown, trainer.epochs, f"train {chosen.name}", done, "" if data is given else str(data))

@@ -34,3 +34,15 @@ def training_inputs(data: Dataset, seed: int) -> Array:
 def batch_of(inputs: Array, samples: Array | slice, like: Tensor) -> Tensor:
     """Some of the encoded ``inputs``, (time, n, *shape), as a tensor of the type of ``like``, where that is."""
     return torch.from_numpy(np.ascontiguousarray(inputs[:, samples])).to(like.device, like.dtype)
+
+
+def telling(encoded: Array) -> Array:
+    """Two samples of (time, n, *shape): those with most values of a current, else those with most spikes.
+
+    Of zeros the export learns nothing, and zeros and ones alone do not tell a current from spikes.
+    """
+    values, spikes = np.zeros((2, encoded.shape[1]), np.int64)
+    for step in encoded.reshape(*encoded.shape[:2], -1):
+        spikes += np.count_nonzero(step, axis=1)
+        values += np.count_nonzero((step != 0) & (step != 1), axis=1)
+    return encoded[:, np.lexsort((-spikes, -values))[:2]]

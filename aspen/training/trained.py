@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from aspen._base.arrays import Array
 from aspen._base.brief import Brief
 from aspen.data import Dataset, StoredEncoder
 from aspen.data.stored import ENCODER
@@ -21,6 +19,7 @@ from aspen.network.idle import without_idle
 from aspen.network.network import Network
 from aspen.storage.file import AspenFile
 from aspen.training.framed import form_for
+from aspen.training.inputs import telling
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Trained(Brief):
             InputError: the profile is of another model, or the validation data hold zeros alone.
         """
         like = next(model.parameters())
-        sample = _telling(data.spikes("validation"))
+        sample = telling(data.spikes("validation"))
         frames = torch.from_numpy(sample).to(like.device, like.dtype)
         form = form_for(model, frames)
         network = export(model, form.sample(frames), time_axis=form.sample_axis, arguments=form.arguments)
@@ -108,15 +107,3 @@ class Trained(Brief):
 def _samples(data: Dataset) -> dict[str, object]:
     """What tells the samples from others, where the data set says it."""
     return {"samples": dict(data.provenance)} if data.provenance else {}
-
-
-def _telling(encoded: Array) -> Array:
-    """Two samples of (time, n, *shape): those with most values of a current, else those with most spikes.
-
-    Of zeros the export learns nothing, and zeros and ones alone do not tell a current from spikes.
-    """
-    values, spikes = np.zeros((2, encoded.shape[1]), np.int64)
-    for step in encoded.reshape(*encoded.shape[:2], -1):
-        spikes += np.count_nonzero(step, axis=1)
-        values += np.count_nonzero((step != 0) & (step != 1), axis=1)
-    return encoded[:, np.lexsort((-spikes, -values))[:2]]

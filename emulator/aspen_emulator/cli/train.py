@@ -11,10 +11,11 @@ from aspen.data.choosing import ENCODER_NAMES
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.by_name import MODEL_KINDS, Architecture, train_by_name
 from aspen.training.recipes import RECIPES
-from aspen_emulator.cli.common import OneOf, warn
+from aspen_emulator.cli.common import ChipParameter, OneOf, warn
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
 from aspen_emulator.cli.numbers import Number, Whole
+from aspen_hardware.chips.description import Chip
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,6 +82,9 @@ class Density(click.ParamType):
 @click.option("--density", type=Density(), multiple=True,
               help="Share of its weights that a layer keeps: a number for all but the last, or LAYER=NUMBER, such as "
                    "fc1=0.1; may be repeated.  [default: 1]")  # fmt: skip
+@click.option("--chip", "chips", type=ChipParameter(), multiple=True,
+              help="Where it is to run, name or file; may be repeated: says before the training what will not go there."
+              )  # fmt: skip
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True,
               help="Of weights, order, encoding and perturbation.")  # fmt: skip
 @click.option("--checkpoint", type=OutputFile(CHECKPOINTS), help="Written after each epoch, .pt or .ckpt.")
@@ -109,6 +113,7 @@ def train_command(
     spike_price: float | None,
     learning_rate: float | None,
     density: tuple[float | tuple[str, float], ...],
+    chips: tuple[Chip, ...],
     seed: int,
     checkpoint: Path | None,
     resume: bool,
@@ -124,7 +129,7 @@ def train_command(
     fitted = train_by_name(
         chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
         spike_price=spike_price, learning_rate=learning_rate, density=_density(density), seed=seed,
-        checkpoint=checkpoint, resume=resume, log=log,
+        checkpoint=checkpoint, resume=resume, log=log, chip=chips or None,
     )  # fmt: skip
     if state_dict is not None:
         _save_weights(fitted.model, state_dict)

@@ -148,8 +148,7 @@ def check_model(
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model: found {shown(model)}, allowed is a snnTorch model; pass that")
-    given = chip if isinstance(chip, Sequence) and not isinstance(chip, str) else (chip,)
-    chips = [_described(one) for one in given]
+    chips = _described(chip)
     network, refused = export_problems(model, sample, time_axis, arguments)
     problems = [*_perturbed(model), *_fused(model, sample, arguments)]
     for name, message in refused.items():
@@ -164,8 +163,44 @@ def check_model(
     return ModelReport(form, ways, _layers(model, network), problems, costs, network)
 
 
-def _described(one: Chip | str) -> Chip:
-    return one if isinstance(one, Chip) else chip(one)
+def chip_warning(
+    model: nn.Module,
+    chip: Chip | str | Sequence[Chip | str],
+    sample: Tensor | None = None,
+    *,
+    time_axis: int | str | None = FIND,
+    arguments: Mapping[str, Any] | None = None,
+) -> str:
+    """What keeps a model off a chip, or off several, to be said before it is trained; empty where nothing does.
+
+    Args:
+        model: a snnTorch model.
+        chip: a chip or its name, or several.
+        sample, time_axis, arguments: as for :func:`check_model`, whose table follows; without a sample neurons alone
+            are looked at.
+
+    Raises:
+        ChipError: there is no such chip.
+    """
+    chips = _described(chip)
+    if sample is None:
+        found = [(one, _resets(model, one)[0]) for one in chips]
+        named = ", ".join(one.name for one, problems in found if problems)
+        lines = [f"{problem.way}: {problem.message}" for _, problems in found for problem in problems]
+    else:
+        report = check_model(model, sample, chips, time_axis=time_axis, arguments=arguments)
+        ways = {problem.way for problem in report.problems}
+        named = ", ".join(one.name for one in chips if {one.name, "export"} & ways)
+        lines = [str(report)]
+    if not named:
+        return ""
+    head = f"{named}: found a model that will not go there as it is, allowed is one that does; mend it before training:"
+    return "\n".join([head, *lines])
+
+
+def _described(given: Chip | str | Sequence[Chip | str]) -> list[Chip]:
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+    return [one if isinstance(one, Chip) else chip(one) for one in several]
 
 
 def _form(model: nn.Module, sample: Tensor, time_axis: int | str | None, arguments: Mapping[str, Any] | None) -> str:

@@ -51,6 +51,19 @@ def test_every_model_is_trained_and_its_file_takes_raw_values(
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected.output)
 
 
+def test_what_a_chip_will_not_take_is_said_before_the_training(aspen: Aspen, tmp_path: Path) -> None:
+    signals = np.random.default_rng(0).normal(size=(40, 5, 6))
+    np.savez(tmp_path / "my.npz", X=signals * (1 + np.arange(40) % 2)[:, None, None], y=np.arange(40) % 2)
+    given = ("train", "--data", tmp_path / "my.npz", "--encoder", "current", "--recipe", "plain", "--hidden", "8",
+             "--epochs", "2")  # fmt: skip
+    code, _, err = aspen(*given, "--chip", "loihi1", "--output", tmp_path / "a.aspen")
+    assert (code, err.count("warning: loihi1: found a model that will not go there as it is")) == (0, 1)
+    assert err.index("layer  perturb  fuse  export  loihi1") < err.index("train plain, seed 0")
+    assert "loihi1: input: found an analog input" in err
+    code, _, err = aspen(*given, "--chip", "loihi2", "--output", tmp_path / "a.aspen")
+    assert (code, "warning: loihi2" in err) == (0, False)
+
+
 def test_signals_are_convolved_in_time(aspen: Aspen, tmp_path: Path) -> None:
     """Each of the windows of the last samples that the encoder gives is what a Conv1d sees."""
     root, path = write_folder(har_texts(6), tmp_path / "data"), tmp_path / "net.aspen"
