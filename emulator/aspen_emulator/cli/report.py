@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aspen._base.arrays import Array
-from aspen.errors import ChipError
+from aspen.errors import ChipError, MissingDependencyError
 from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen.units import parse_duration
@@ -23,6 +23,7 @@ from aspen_emulator.cli.common import (
     placed,
     prepare,
     refuse_without,
+    warn,
     warn_unanswered,
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, saving
@@ -35,9 +36,10 @@ from aspen_emulator.cli.given import (
     read_input,
     values_option,
 )
-from aspen_emulator.cli.knobs import KnobCommand, Turning, turning_options
+from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.engines.run import run
+from aspen_emulator.measuring.programs import Counted, core_of, counted_cycles
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
 from aspen_hardware.energy.baseline import DESIGN, RELU_DENSITY, ann_baseline, input_density
@@ -68,6 +70,14 @@ from aspen_hardware.energy.model import energy_model
 @click.option("--window-time", help="From inference to inference instead, such as 2.56s.")
 @click.option("--clock", type=Number(0, min_open=True), help="MHz, for chips whose power rises with it.")
 @click.option(
+    "--cycles",
+    "source_of_cycles",
+    type=OneOf(["measured", "model"]),
+    default="measured",
+    show_default=True,
+    help="On a microcontroller: from the emulator, where it is installed, or from the model in its file.",
+)
+@click.option(
     "--ann", is_flag=True, help="Beside it: an int8 ANN of the same shape, on generic-45nm, and the break-even."
 )
 @click.option("--plot", type=PICTURE_OUTPUT, help="Draw the first chip's energy: .png, .pdf or .svg.")
@@ -87,6 +97,7 @@ def report_command(
     step_time: float | None,
     window_time: str | None,
     clock: float | None,
+    source_of_cycles: str,
     ann: bool,
     plot: Path | None,
     as_json: bool,
@@ -123,6 +134,7 @@ def report_command(
             step_time=step_time,
             time=time,
             clock=clock if _has_clock(one) else None,
+            **(_counted(record, program, spikes, one, turned, trained) if source_of_cycles == "measured" else {}),
         )
         for one in chips
     ]
@@ -161,6 +173,22 @@ def _program(trained: NetworkFile, chips: tuple[Chip, ...], floating: bool) -> t
 
 def _has_clock(one: Chip) -> bool:
     return "per_megahertz" in one.power
+
+
+def _counted(
+    record: Record, program: Network | Deployment, spikes: Array, one: Chip, turned: Turned, trained: NetworkFile
+) -> Counted:
+    """The cycles of a microcontroller's program, where they can be measured; else those of the model are taken."""
+    if not core_of(one) or not isinstance(program, Deployment) or turned.knob is None:
+        return {}
+    dial = trained.dial if turned.dial else None
+    try:
+        if dial is None:
+            return counted_cycles(record, program, spikes, one, threshold_scale=turned.knob)
+        return counted_cycles(record, program, spikes, one, profile=dial, knob=turned.knob)
+    except MissingDependencyError as error:
+        warn(f"{one.name}: cycles by the model in its file, as none can be measured: {error}")
+        return {}
 
 
 def _rivals(record: Record) -> list[BreakEven]:

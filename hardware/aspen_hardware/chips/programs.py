@@ -21,13 +21,17 @@ PROGRAM: dict[str, Collection[str]] = {
     "population": ["cycles"],
     "neuron": ["cycles"],
     "active_neuron": ["cycles"],
+    "current": ["cycles"],
+    "owed": ["cycles"],
     "spike": ["cycles"],
     "output": ["cycles"],
     "past": ["cycles"],
     "row": ["cycles"],
-    "dense_weight": ["cycles"],
+    "packed_weight": ["cycles"],
+    "loose_weight": ["cycles"],
     "sparse_weight": ["cycles"],
     "convolution_weight": ["cycles"],
+    "value_weight": ["cycles"],
     "spread": ["x"],
 }
 """What ``[program]`` must say; see :mod:`aspen_hardware.energy.program`."""
@@ -40,7 +44,8 @@ PART_MAY_LACK = ("wake_up", "ram", "flash")
 
 
 def completed(table: Mapping[str, Any], file: str, known: Callable[[str], Mapping[str, Any] | None]) -> dict[str, Any]:
-    """A chip file with the limits and number formats of the chip that it is ``like``, where it is like one.
+    """A chip file with the limits and number formats of the chip that it is ``like``, where it is like one, and the
+    cycles of its program, where it has none of its own.
 
     Args:
         table: as read.
@@ -60,8 +65,10 @@ def completed(table: Mapping[str, Any], file: str, known: Callable[[str], Mappin
         expect(key not in table, file, key, f"a table beside like = {table['like']!r}", "one of both", "remove one")
     check_table(table.get("sources", {}), file, "sources")
     check_table(table.get("missing", {}), file, "missing")
+    base = completed(base, f"{table['like']}.toml", known)
     absent = {key: base.get("missing", {})[key] for key in ("limits", "formats") if key in base.get("missing", {})}
     return {
+        **({"program": base["program"]} if "program" in base else {}),
         **table,
         "limits": base["limits"],
         "formats": base["formats"],

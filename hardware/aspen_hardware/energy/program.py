@@ -4,10 +4,12 @@ The program (:func:`aspen_hardware.to_c`) takes, by the figures of the chip file
 
 - each step ``step``, and ``input`` for every input that it looks at; a spike among them ``input_spike``, a value other
   than zero (of an analog input, or a current) ``input_value``;
-- each step and population ``population``, for every neuron ``neuron``, for one whose net input is not zero
-  ``active_neuron`` more, for one that spikes ``spike`` more, for one of the output ``output`` more;
-- for a spike, and each connection that it goes through, ``row``, and for each of the row's weights ``dense_weight``
-  (zeros too), ``sparse_weight`` or ``convolution_weight`` (those that are there);
+- each step and population ``population``, for every neuron ``neuron``; more, ``active_neuron`` for one whose net input
+  is not zero, ``current`` for one whose synaptic current decays, ``owed`` for one that remembers a reset to be made,
+  ``spike`` for one that spikes, ``output`` for one of the output;
+- for a spike or a value, and each connection that it goes through, ``row``, and for each of the row's weights
+  ``packed_weight`` (of a full matrix, zeros too, four to a word), ``loose_weight`` (one by one), ``value_weight``
+  (where values are multiplied), ``sparse_weight`` or ``convolution_weight`` (those that are there);
 - each step and neuron whose past a connection with a delay looks through, ``past``.
 
 The figures are fitted to programs in an emulator (``benchmarks/cycles.py``). All costs are linear in the counts of a
@@ -26,9 +28,17 @@ from aspen._base.arrays import Rebuilt
 from aspen.network.connection import Connection
 from aspen.network.connections import Conv
 from aspen.network.network import Network
+from aspen.network.neurons import BY_SYNAPSE
 from aspen.network.record import Record
+from aspen_hardware.c.connections import MOST_EXTRA
+from aspen_hardware.c.kernels import padded
+from aspen_hardware.c.program import Program
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.programs import PROGRAM
+from aspen_hardware.placing.resets import remembers
+
+OWING = ("subtract-delayed", BY_SYNAPSE, "subtract-guarded")
+"""Resets of which a part is made in the next step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,71 +89,86 @@ def _known_cycles(network: Network, values: tuple[float, ...]) -> Cycles:
 
 def cycles_by(network: Network, figures: Mapping[str, float]) -> Cycles:
     """What the events of ``network`` take by these figures, :data:`aspen_hardware.chips.programs.PROGRAM`."""
-    given, summed = network.input, network.summed
+    given, forms = network.input, forms_of(network)
+    connections = {c.name: c for c in network.summed if c.name in forms}
     neurons = {
-        name: figures["population"]
-        + network[name].size * (figures["neuron"] + (figures["output"] if name == network.output else 0.0))
-        for name in network.order
+        name: figures["population"] + network[name].size * _neuron(network, name, figures) for name in network.order
     }
-    past = sum(network[c.source].size for c in summed if c.delay) * figures["past"]
+    past = sum(network[c.source].size for c in connections.values() if c.delay) * figures["past"]
     rows = {c.name: 0.0 for c in network.connections}
-    rows |= {c.name: _row(network, c, figures) for c in summed if not network[c.source].is_analog}
+    for name, connection in connections.items():
+        if not network[connection.source].is_analog:
+            rows[name] = _row(network, connection, forms[name], figures)
     spike = dict.fromkeys(network.order, figures["spike"])
-    spike[given.name] = 0.0 if given.is_analog else figures["input_spike"]
+    spike[given.name] = 0.0 if given.is_analog else spike.get(given.name, figures["input_spike"])
     for connection in network.connections:
         spike[connection.source] += rows[connection.name]
+    operation = {name: _operation(network, c, forms[name], figures) for name, c in connections.items()}
     return Cycles(
         step=figures["step"] + given.size * figures["input"] + past + sum(neurons.values()),
         neurons=neurons,
         spike=spike,
         rows=rows,
         active=dict.fromkeys(network.order, figures["active_neuron"]),
-        operation={
-            **dict.fromkeys(rows, 0.0),
-            **{c.name: _operation(network, c, figures) for c in summed},
-        },
+        operation={name: operation.get(name, 0.0) for name in rows},
     )
 
 
-def is_dense(network: Network, connection: Connection) -> bool:
-    """Whether the program keeps a connection as a full matrix, which takes less flash than its synapses one by one.
+def forms_of(network: Network) -> dict[str, str]:
+    """Connection that adds anything up -> how the program keeps it: ``packed``, ``dense``, ``sparse`` or ``conv``.
 
-    This is what :mod:`aspen_hardware.c.connections` does where weights have 8 bits, said of networks in floating point
-    too.
+    In integers that is what the program does. In floating point, what it does with the integers that compiling makes:
+    weights that fill 8 bits, with a sign where both are there.
     """
+    if network.is_integer:
+        return {stored.connection.name: stored.form for stored in Program(network).connections}
+    return {c.name: _form(network, c) for c in network.summed if c.n_synapses}
+
+
+def _form(network: Network, connection: Connection) -> str:
+    if isinstance(connection, Conv):
+        return "conv"
     targets, sources = network[connection.target].size, network[connection.source].size
-    synapses = connection.n_synapses
-    index, start = _bytes(targets - 1), _bytes(synapses)
-    return targets * sources <= synapses * (1 + index) + (sources + 1) * start
+    synapses, full = connection.n_synapses, targets * sources
+    if full > synapses * (1 + _bytes(targets - 1)) + (sources + 1) * _bytes(synapses):
+        return "sparse"
+    signs = [float(np.abs(connection.weight[side]).max(initial=0)) for side in
+             (connection.weight > 0, connection.weight < 0)]  # fmt: skip
+    fits = connection.largest_sum * 127 < 2**15 * max(signs)
+    extra = sources * (padded(targets) - targets)
+    packs = all(signs) and fits and targets > 2 and extra <= max(MOST_EXTRA, full // 16)
+    return "packed" if packs and not network[connection.source].is_analog else "dense"
 
 
 def _bytes(largest: int) -> int:
     return 1 if largest < 2**8 else 2 if largest < 2**16 else 4
 
 
-def _row(network: Network, connection: Connection, figures: Mapping[str, float]) -> float:
-    """What one spike takes there, but for what its synaptic operations take."""
-    if isinstance(connection, Conv) or not is_dense(network, connection):
+def _row(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
+    """What one spike or value takes there, but for what its synaptic operations take."""
+    if form in ("conv", "sparse"):
         return figures["row"]
-    return figures["row"] + network[connection.target].size * figures["dense_weight"]
+    values = network[connection.source].is_analog
+    each = "value_weight" if values else "packed_weight" if form == "packed" else "loose_weight"
+    return figures["row"] + network[connection.target].size * figures[each]
 
 
-def _operation(network: Network, connection: Connection, figures: Mapping[str, float]) -> float:
-    if network[connection.source].is_analog:
-        return _value(network, connection, figures)
-    if isinstance(connection, Conv):
-        return figures["convolution_weight"]
-    return 0.0 if is_dense(network, connection) else figures["sparse_weight"]
+def _operation(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
+    each = {"conv": figures["convolution_weight"], "sparse": figures["sparse_weight"]}.get(form, 0.0)
+    if not network[connection.source].is_analog:
+        return each
+    fan_out = connection.fan_out()  # a multiply-accumulate has its part of its value's row
+    shared = float(fan_out[fan_out > 0].mean()) if fan_out.any() else 1.0
+    return each + (figures["input_value"] + _row(network, connection, form, figures)) / shared
 
 
-def _value(network: Network, connection: Connection, figures: Mapping[str, float]) -> float:
-    """What a multiply-accumulate takes: its value's row, shared by the synapses that it has on average."""
-    fan_out = connection.fan_out()
-    each = float(fan_out[fan_out > 0].mean()) if fan_out.any() else 1.0
-    row = figures["input_value"] + _row(network, connection, figures)
-    if isinstance(connection, Conv):
-        return row / each + figures["convolution_weight"]
-    return row / each + (0.0 if is_dense(network, connection) else figures["sparse_weight"])
+def _neuron(network: Network, name: str, figures: Mapping[str, float]) -> float:
+    """What an update takes, of a neuron without input that does not spike."""
+    neuron = network[name].neuron
+    assert neuron is not None  # it is in the network's order
+    cycles = figures["neuron"] + (figures["current"] if remembers(neuron) and network.incoming(name) else 0.0)
+    cycles += figures["owed"] if neuron.reset in OWING else 0.0
+    return cycles + (figures["output"] if name == network.output else 0.0)
 
 
 def most_cycles(network: Network, cycles: Cycles) -> float:

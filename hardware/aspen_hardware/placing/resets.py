@@ -48,7 +48,7 @@ def compartments(neuron: Neuron, chip: Chip) -> int:
     several = chip.formats.reset_compartments
     if several is None or neuron.reset not in ("none", RECTIFIED, BY_SYNAPSE) or not _fires(neuron):
         return 1
-    return several + (neuron.reset == BY_SYNAPSE and _remembers(neuron))
+    return several + (neuron.reset == BY_SYNAPSE and remembers(neuron))
 
 
 def compartments_of(network: Network, chip: Chip) -> dict[str, int]:
@@ -86,7 +86,7 @@ def _fires(neuron: Neuron) -> bool:
     return isinstance(neuron, FixedLif) or neuron.fires
 
 
-def _remembers(neuron: Neuron) -> bool:
+def remembers(neuron: Neuron) -> bool:
     """Whether the synaptic current of a step is there in the next."""
     if isinstance(neuron, FixedLif):
         return bool((neuron.current_decay < 4095).any())

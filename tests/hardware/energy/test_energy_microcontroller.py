@@ -18,7 +18,7 @@ from aspen_hardware.chips.parts import parts_of
 from aspen_hardware.chips.programs import PROGRAM
 from aspen_hardware.chips.ranges import Range
 from aspen_hardware.energy.counted import energy_of_layers
-from aspen_hardware.energy.program import Cycles, cycles_by, cycles_of, is_dense, most_cycles
+from aspen_hardware.energy.program import Cycles, cycles_by, cycles_of, forms_of, most_cycles
 from tests.networks import float_network, random_spikes
 
 M4 = chip("cortex-m4")
@@ -34,8 +34,8 @@ def small(delay: int = 0) -> Network:
     """Three inputs, a dense layer of four, sparse synapses to two outputs."""
     populations = (
         Population("input", (3,)),
-        Population("hidden", (4,), Lif(1.0, 0.9)),
-        Population("out", (2,), Lif(0.5, 0.9)),
+        Population("hidden", (4,), Lif(1.0, 0.9, reset="subtract-delayed")),
+        Population("out", (2,), Lif(0.5, 0.9, alpha=0.5)),
     )
     weight = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
     synapse = Sparse("hidden", "out", [1.0], [0], [0], (2, 4), delay=delay)
@@ -63,8 +63,9 @@ def test_each_figure_counts_what_it_says() -> None:
     )  # fmt: skip
     wanted = {
         "step": 2, "input": 2 * 3, "input_spike": 4, "population": 2 * 2, "neuron": 2 * 6, "active_neuron": 6,
-        "spike": 4, "output": 2 * 2, "past": 2 * 4, "row": 4 + 3, "dense_weight": 4 * 4, "sparse_weight": 2,
-        "input_value": 0, "convolution_weight": 0, "spread": 0,
+        "spike": 4, "output": 2 * 2, "past": 2 * 4, "row": 4 + 3, "loose_weight": 4 * 4, "sparse_weight": 2,
+        "packed_weight": 0, "current": 2 * 2, "owed": 2 * 4, "input_value": 0, "convolution_weight": 0,
+        "value_weight": 0, "spread": 0,
     }  # fmt: skip
     assert set(wanted) == set(PROGRAM)
     for key, count in wanted.items():
@@ -75,7 +76,7 @@ def test_a_value_of_an_analog_input_takes_its_row() -> None:
     populations = Population("input", (2,), current=True), Population("out", (3,), Lif(1.0, 0.9))
     network = Network(populations, (Dense("input", "out", np.ones((3, 2))),))
     record = run(network, np.array([[[1.0, 0.0]], [[0.5, 2.0]]]))  # three values other than zero
-    each = cycles_by(network, figures(input_value=1.0, row=10.0, dense_weight=100.0))
+    each = cycles_by(network, figures(input_value=1.0, row=10.0, value_weight=100.0))
     assert each.of(record) == pytest.approx(3 * (1 + 10 + 3 * 100))
     assert each.spike["input"] == 0.0
 
@@ -84,7 +85,9 @@ def test_a_convolution_counts_its_synapses() -> None:
     populations = Population("input", (1, 4)), Population("out", (2, 2), Lif(1.0, 0.9))
     network = Network(populations, (Conv("input", "out", np.ones((2, 1, 3)), (1, 4)),))
     record = run(network, np.array([[[[1, 1, 0, 0]]]], np.uint8))  # reach 1 and 2 places, of 2 channels each
-    each = cycles_by(network, figures(row=1.0, convolution_weight=10.0, dense_weight=1e6, sparse_weight=1e6))
+    each = cycles_by(
+        network, figures(row=1.0, convolution_weight=10.0, packed_weight=1e6, loose_weight=1e6, sparse_weight=1e6)
+    )
     assert each.of(record) == 2 + 60
 
 
@@ -114,10 +117,10 @@ def test_matrices_are_stored_as_the_program_stores_them(seed: int) -> None:
         weight = rng.normal(size=there.shape) * there
         weight[0, 0] = 1.0
         connections.append(Dense(before.name, f"layer{index}", weight))
-    deployment = compile(Network(tuple(populations), tuple(connections)), "cortex-m4")
-    program = Program(deployment.network)
-    stored = {each.connection.name: each.form == "dense" for each in program.connections}
-    assert stored == {c.name: is_dense(deployment.network, c) for c in deployment.network.connections}
+    network = Network(tuple(populations), tuple(connections))
+    deployment = compile(network, "cortex-m4")
+    stored = {each.connection.name: each.form for each in Program(deployment.network).connections}
+    assert forms_of(deployment.network) == forms_of(network) == stored
 
 
 def test_the_account_adds_up_on_every_part() -> None:

@@ -1,0 +1,86 @@
+"""What a microcontroller takes from a battery over the knob: cycles in the emulator, sleep, wake-ups.
+
+    pip install "aspen-snn[microcontroller]"
+    python examples/knob_energy.py
+    python examples/knob_energy.py net.aspen --data har-levels --data-path "UCI HAR Dataset.zip" --window-time 2.56
+
+Without a network one is trained on handwritten digits. Without the extra the cycles are those of the chip file's model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+import aspen
+from aspen._base.tables import Table
+from aspen.data import load_dataset
+from aspen.errors import MissingDependencyError
+from aspen.models import DenseNet
+from aspen.units import format_energy
+from aspen_emulator import run, sweep
+from aspen_emulator.measuring.plots import plot_dial
+from aspen_emulator.measuring.programs import counted_cycles
+from aspen_emulator.measuring.sheets import points_to_rows, write_csv
+from aspen_hardware import chip, compile, energy_model
+
+HEAD = ("knob", "accuracy", "hidden spikes", "cycles", "running", "wake-ups", "asleep", "total", "a coin cell lasts")
+
+
+def trained(options: argparse.Namespace) -> Path:
+    """The network that was given, or one trained just now."""
+    if options.network is not None:
+        return Path(options.network)
+    torch.manual_seed(0)
+    fitted = aspen.fit(DenseNet((64, 128, 64, 10)), load_dataset("digits"), "aspen", epochs=options.epochs)
+    fitted.save(options.output / "network.aspen")
+    return options.output / "network.aspen"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network", nargs="?", help=".aspen, with a learned dial; default: train one")
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data-path")
+    parser.add_argument("--chip", default="cortex-m4", help="cortex-m4, cortex-m0plus, cortex-m33, or a file")
+    parser.add_argument("--window-time", type=float, default=1.0, help="seconds from inference to inference")
+    parser.add_argument("--knobs", type=float, nargs="*", default=[k / 10 for k in range(11)])
+    parser.add_argument("--epochs", type=int, default=30, help="of the training")
+    parser.add_argument("--output", type=Path, default=Path("runs/knob_energy"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+
+    path, data, on = trained(options), load_dataset(options.data, options.data_path), chip(options.chip)
+    network, profile = aspen.load_network(path), aspen.load_profile(path)
+    deployment = compile(network, on, profile=profile)
+    spikes, labels = data.spikes("test"), data.test.labels
+    points, rows = [], []
+    for point in sweep(deployment, spikes, labels, options.knobs, profile=profile, step_time=1.0):
+        record = run(deployment, spikes, profile.scale(point.knob))
+        try:
+            cycles = counted_cycles(record, deployment, spikes, on, profile=profile, knob=point.knob)
+        except MissingDependencyError:
+            cycles = {}  # those of the model
+        report = energy_model(record, on, step_time=options.window_time / record.steps, **cycles)
+        parts, waking = report.per_inference, next(e.joules for e in report.entries if e.event == "wake_up")
+        asleep, waking = parts.static.typical, waking.typical / record.batch
+        running = parts.dynamic.typical - waking
+        years = report.lasts("225mAh@3V").typical / (365.25 * 86400)
+        rows.append((f"{point.knob:.2g}", f"{point.accuracy:.1%}", f"{point.hidden_spikes:.1f}",
+                     f"{report.cycles.typical / record.batch:,.0f}",
+                     *map(format_energy, (running, waking, asleep, parts.total.typical)), f"{years:.2g} years"))  # fmt: skip
+        points.append(replace(point, dynamic_nj=1e9 * parts.dynamic.typical, static_nj=1e9 * asleep))
+    how = cycles.get("how", "the model")
+    print(
+        f"{data.name}, test data, {on.scenarios[on.usual].title}, {options.window_time:g} s a window, cycles by {how}"
+    )
+    print(Table(HEAD, rows))
+    write_csv(options.output / "knob_energy.csv", points_to_rows(points, chip=on.name))
+    plot_dial({on.name: [points]}, options.output / "knob_energy.png", f"{data.name} on {on.name}", dial=True)
+
+
+if __name__ == "__main__":
+    main()
