@@ -57,26 +57,24 @@ def main() -> None:
     network, profile = aspen.load_network(path), aspen.load_profile(path)
     deployment = compile(network, on, profile=profile)
     spikes, labels = data.spikes("test"), data.test.labels
-    points, rows = [], []
+    points, rows, how = [], [], ""
     for point in sweep(deployment, spikes, labels, options.knobs, profile=profile, step_time=1.0):
         record = run(deployment, spikes, profile.scale(point.knob))
         try:
-            cycles = counted_cycles(record, deployment, spikes, on, profile=profile, knob=point.knob)
+            counted = counted_cycles(record, deployment, spikes, on, profile=profile, knob=point.knob)
         except MissingDependencyError:
-            cycles = {}  # those of the model
-        report = energy_model(record, on, step_time=options.window_time / record.steps, **cycles)
-        parts, waking = report.per_inference, next(e.joules for e in report.entries if e.event == "wake_up")
-        asleep, waking = parts.static.typical, waking.typical / record.batch
-        running = parts.dynamic.typical - waking
-        years = report.lasts("225mAh@3V").typical / (365.25 * 86400)
-        rows.append((f"{point.knob:.2g}", f"{point.accuracy:.1%}", f"{point.hidden_spikes:.1f}",
-                     f"{report.cycles.typical / record.batch:,.0f}",
-                     *map(format_energy, (running, waking, asleep, parts.total.typical)), f"{years:.2g} years"))  # fmt: skip
-        points.append(replace(point, dynamic_nj=1e9 * parts.dynamic.typical, static_nj=1e9 * asleep))
-    how = cycles.get("how", "the model")
-    print(
-        f"{data.name}, test data, {on.scenarios[on.usual].title}, {options.window_time:g} s a window, cycles by {how}"
-    )
+            counted = {}  # those of the model
+        how = counted.get("how", "the model")
+        report = energy_model(record, on, step_time=options.window_time / record.steps, **counted)
+        dynamic, asleep = (getattr(report.per_inference, part).typical for part in ("dynamic", "static"))
+        waking = sum(e.joules.typical for e in report.entries if e.event == "wake_up") / record.batch
+        cycles, years = report.cycles.typical / record.batch, report.lasts("225mAh@3V").typical / (365.25 * 86400)
+        joules = [format_energy(part) for part in (dynamic - waking, waking, asleep, dynamic + asleep)]
+        first = (f"{point.knob:.2g}", f"{point.accuracy:.1%}", f"{point.hidden_spikes:.1f}", f"{cycles:,.0f}")
+        rows.append((*first, *joules, f"{years:.2g} years"))
+        points.append(replace(point, dynamic_nj=1e9 * dynamic, static_nj=1e9 * asleep))
+    part = on.scenarios[on.usual].title
+    print(f"{data.name}, test data, {part}; {options.window_time:g} s a window, cycles by {how}")
     print(Table(HEAD, rows))
     write_csv(options.output / "knob_energy.csv", points_to_rows(points, chip=on.name))
     plot_dial({on.name: [points]}, options.output / "knob_energy.png", f"{data.name} on {on.name}", dial=True)
