@@ -24,7 +24,8 @@ from aspen_hardware.compiling.deployment import Deployment
 if TYPE_CHECKING:
     from aspen_emulator.engines.cortex_m.counting import Count, Meter
 
-LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os", "-Oz")
+LEVELS = ("-O2", "-Os")
+"""That the cross-compiler tells apart, debugging left out."""
 
 
 def cycles(
@@ -61,7 +62,7 @@ def cycles(
         profile: the dial that was learned with the network, whose knob takes the place of the threshold scale.
         knob: where it stands, put at the nearest of the program's 65,536 settings; default: at its accurate end.
         samples: run the first so many only; default: all.
-        optimisation: of the compiler, ``-O2`` or e.g. ``-Os``.
+        optimisation: of the compiler, ``-O2`` for speed or ``-Os`` for size.
 
     Returns:
         The report.

@@ -82,17 +82,17 @@ def compiled(
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:
         raise EngineError(
-            f"engine c: cannot keep compiled programs ({error}); set NUMBA_CACHE_DIR to a folder that can be written to"
+            f"engines in C: cannot keep compiled programs ({error}); set NUMBA_CACHE_DIR to a folder that can be written to"
         ) from error
     for kept in folder.glob(f"{key}-*"):
         if kept.name == f"{key}-{_digest(kept)}":  # a damaged one is no program
             os.utime(kept)
             return kept
         kept.unlink(missing_ok=True)
-    return _compile(command, sources, folder, key)
+    return _compile(command, release or command[0], sources, folder, key)
 
 
-def _compile(command: Sequence[str], sources: Mapping[str, str], folder: Path, key: str) -> Path:
+def _compile(command: Sequence[str], name: str, sources: Mapping[str, str], folder: Path, key: str) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix="new-") as work:
         for name, text in sources.items():
             (Path(work) / name).write_text(text, "utf-8")
@@ -102,10 +102,10 @@ def _compile(command: Sequence[str], sources: Mapping[str, str], folder: Path, k
                 [*command, "-o", "program", *files], cwd=work, capture_output=True, text=True, timeout=_SECONDS
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise EngineError(f"engine c: the compiler does not run ({error}); check {command[0]}") from error
+            raise EngineError(f"engines in C: the compiler does not run ({error}); check {command[0]}") from error
         if done.returncode:
             told = " ".join(done.stderr.split())[:400]
-            raise EngineError(f"engine c: the compiler {command[0]} refuses the program ({told}); try another one")
+            raise EngineError(f"engines in C: the compiler {name} refuses the program ({told}); try another one")
         made = Path(work) / "program"
         place = folder / f"{key}-{_digest(made)}"
         os.replace(made, place)
