@@ -82,7 +82,7 @@ def compiled(
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:
         raise EngineError(
-            f"engines in C: cannot keep compiled programs ({error}); set NUMBA_CACHE_DIR to a folder that can be written to"
+            f"engines in C: cannot keep programs ({error}); set NUMBA_CACHE_DIR to a folder that can be written to"
         ) from error
     for kept in folder.glob(f"{key}-*"):
         if kept.name == f"{key}-{_digest(kept)}":  # a damaged one is no program
