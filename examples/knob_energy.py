@@ -36,7 +36,7 @@ def trained(options: argparse.Namespace) -> Path:
         return Path(options.network)
     torch.manual_seed(0)
     fitted = aspen.fit(DenseNet((64, 128, 64, 10)), load_dataset("digits"), "aspen", epochs=options.epochs)
-    fitted.save(options.output / "network.aspen")
+    fitted.export().save(options.output / "network.aspen")
     return options.output / "network.aspen"
 
 

@@ -109,7 +109,7 @@ def test_the_demo_refuses_a_folder_that_cannot_be(tmp_path: Path) -> None:
     [
         "energy_sweep.py --epochs 2",
         "own_training_loop.py --steps 60",
-        "knob_energy.py --epochs 1 --knobs 0 1",
+        "knob_energy.py --epochs 1 --knobs 0.5",
         "raw_values.py --epochs 1",
         "two_levers.py --epochs 4",
     ],
