@@ -42,9 +42,10 @@ from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.programs import Counted, core_of, counted_cycles
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
-from aspen_hardware.energy.baseline import DESIGN, RELU_DENSITY, ann_baseline, input_density
+from aspen_hardware.energy.baseline import DESIGN, RELU_DENSITY, ann_baseline
 from aspen_hardware.energy.break_even import BreakEven, Rivals, break_even
 from aspen_hardware.energy.costs import TIMES
+from aspen_hardware.energy.density import input_density
 from aspen_hardware.energy.model import energy_model
 
 
@@ -194,7 +195,9 @@ def _counted(
 def _rivals(record: Record) -> list[BreakEven]:
     """The run beside the ANN at its best, once more without zeros, with the spikes' own traffic, and at every step."""
     network = record.network
-    zeros = {network.input.name: input_density(record), **dict.fromkeys(network.hidden, RELU_DENSITY)}
+    zeros = dict.fromkeys(network.hidden, RELU_DENSITY)
+    if network.input.host is None:
+        zeros[network.input.name] = input_density(record)
     spent = energy_model(record, chip(DESIGN))
     return [
         break_even(network, spent, ann)

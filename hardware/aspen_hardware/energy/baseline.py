@@ -41,8 +41,8 @@ below about 6 %): Z. Yan et al., arXiv:2409.08290. The formulas are for this des
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
 from types import MappingProxyType
@@ -58,7 +58,6 @@ from aspen.network.connections import Connection
 from aspen.network.given import as_network
 from aspen.network.layered import LayerCounts
 from aspen.network.network import Network
-from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.description import chip as read_chip
 from aspen_hardware.chips.ranges import ByScenario
@@ -124,6 +123,8 @@ class AnnCost(Tabled):
         weights: bytes that the weights take in their SRAM, those of a convolution once.
         parts: the energy, by kind of work.
         synaptic_operation: joules of one synaptic operation of a spiking network on the same design.
+        host: synapses of a first layer that a host computes where the network spikes
+            (:class:`aspen.network.host.HostLayer`); among ``synapses``.
     """
 
     chip: str
@@ -135,6 +136,7 @@ class AnnCost(Tabled):
     weights: int
     parts: tuple[AnnPart, ...]
     synaptic_operation: ByScenario
+    host: int = 0
 
     @property
     def multiply_accumulates(self) -> int:
@@ -155,6 +157,8 @@ class AnnCost(Tabled):
     def _shown(self) -> Iterator[str | Table]:
         yield f"int8 ANN of the same shape on {self.chip}, {self.how}"
         yield from self.zeros
+        if self.host:
+            yield f"{self.host:,} synapses of its first layer are a host's where the network spikes, and are free there"
         yield self._fit()
         rows = [(*row(part.what, part.joules), f"{part.count:,}") for part in self.parts if part.count]
         each = [("sum by multiply-accumulate", 1 / n)] if (n := self.multiply_accumulates) else []
@@ -227,19 +231,22 @@ def ann_baseline(
     frames = as_integer("frames", frames, 1, remedy="give 1, or the number of steps")
     as_name("dataflow", dataflow, list(DATAFLOWS))
     shares = _shares(network, density)
-    if network.n_synapses == 0:
+    layers = _layers(network)
+    synapses = sum(connection.n_synapses for connection in layers)
+    if synapses == 0:
         raise InputError("network: found no weight other than zero, allowed is at least one; train the network first")
     design = read_chip(DESIGN) if chip is None else chip
-    counts = _counts(network, DATAFLOWS[dataflow], shares)
-    return _cost(
+    counts, host = _counts(network, DATAFLOWS[dataflow], shares), network.input.host
+    cost = _cost(
         design,
         counts,
         frames,
         dataflow=dataflow,
         density={name: share for name, share in shares.items() if share < 1},
-        synapses=network.n_synapses,
-        weights=sum(int(np.count_nonzero(connection.weight)) for connection in network.summed),
+        synapses=synapses,
+        weights=sum(int(np.count_nonzero(connection.weight)) for connection in layers),
     )
+    return cost if host is None else replace(cost, host=host.multiply_accumulates)
 
 
 def ann_of_layers(counts: LayerCounts) -> AnnCost:
@@ -288,44 +295,38 @@ def _cost(
     )
 
 
-def input_density(record: Record, frames: int = 1) -> float:
-    """The share of the input's neurons that are not zero in a frame, mean over frames and samples.
-
-    A frame is what the ANN sees at once: all that the input sent in ``steps / frames`` steps one after the other. An
-    input that did not spike in them is zero there.
-
-    Args:
-        record: of the spiking run, with rasters.
-        frames: as in :func:`ann_baseline`, at most the number of steps.
-
-    Raises:
-        InputError: the run kept no rasters, or has fewer steps.
-    """
-    frames = as_integer("frames", frames, 1, record.steps, remedy="give 1, or the number of steps")
-    name = record.network.input.name
-    if name not in record.rasters:
-        raise InputError("record: found no rasters, allowed is a run that kept them; run with record='spikes'")
-    busy = record.rasters[name].reshape(record.steps, -1) != 0
-    return float(np.mean([part.any(axis=0).mean() for part in np.array_split(busy, frames)]))
-
-
 def _shares(network: Network, density: Density) -> dict[str, float]:
-    """Population -> share of its activations other than zero."""
-    given = density if isinstance(density, Mapping) else dict.fromkeys(network.names, density)
+    """Population, or input of a host's layer -> share of its activations other than zero."""
+    names = list(dict.fromkeys([given_to(network), *network.names]))
+    given = density if isinstance(density, Mapping) else dict.fromkeys(names, density)
     for name in given:
-        if name not in network:
-            raise InputError(unknown_name("density", name, network.names))
+        if name not in names:
+            raise InputError(unknown_name("density", name, names))
     shares = {name: as_number(f"density of {name}", share, 0, 1) for name, share in given.items()}
-    return {name: shares.get(name, 1.0) for name in network.names}
+    return {name: shares.get(name, 1.0) for name in names}
+
+
+def given_to(network: Network) -> str:
+    """What the ANN is given: the network's input or, where a host computes the first layer, that layer's."""
+    host = network.input.host
+    return network.input.name if host is None else host.connection.source
+
+
+def _layers(network: Network) -> list[Connection]:
+    """All that an ANN computes: the connections, and a first layer that is a host's where the network spikes."""
+    host = network.input.host
+    return [*network.summed, *([] if host is None else [host.connection])]
 
 
 def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> dict[str, float]:
     """How often an evaluation does what, in means where zeros are skipped."""
-    each = [_of_connection(connection, flow, shares[connection.source]) for connection in network.summed]
-    computed = [name for name in network.order if network.incoming(name)]
-    neurons, given = sum(network[name].size for name in computed), network.input.name
+    layers, given = _layers(network), given_to(network)
+    each = [_of_connection(connection, flow, shares[connection.source]) for connection in layers]
+    targets = {connection.target for connection in layers}
+    computed = [name for name in network.order if name in targets]
+    neurons = sum(network[name].size for name in computed)
     return {
-        "inputs": 0 if given in computed else _read(network, given) * shares[given],
+        "inputs": 0 if given in computed else _read(layers, given) * shares[given],
         **{what: sum(counts[what] for counts in each) for what in ("macs", "weights", "activations")},
         "sums": sum(counts["sums"] for counts in each) + (0 if flow.sums else neurons),
         "neurons": neurons,
@@ -333,9 +334,9 @@ def _counts(network: Network, flow: Dataflow, shares: Mapping[str, float]) -> di
     }
 
 
-def _read(network: Network, population: str) -> int:
+def _read(layers: Sequence[Connection], population: str) -> int:
     """Neurons of a population that some connection reads."""
-    fan_out = sum(connection.fan_out() for connection in network.summed if connection.source == population)
+    fan_out = sum(connection.fan_out() for connection in layers if connection.source == population)
     return int(np.count_nonzero(fan_out))
 
 

@@ -166,7 +166,9 @@ def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> Br
         events=events,
         others=others,
         operations_per_synapse=report.operations_per_synapse,
-        rate=_like_with_like(lambda a, o, s: max(a - o, 0.0) / s, ann.energy, others, one.times(ann.synapses)),
+        rate=_like_with_like(
+            lambda a, o, s: max(a - o, 0.0) / s, ann.energy, others, one.times(ann.synapses - ann.host)
+        ),
         ratio=_like_with_like(lambda s, a: s / a, synapses + events + others, ann.energy),
         missing=tuple(text for text in report.missing if not text.startswith(("static energy: ", "time: "))),
     )
@@ -174,7 +176,7 @@ def break_even(network: Network, run: Record | EnergyReport, ann: AnnCost) -> Br
 
 def _check_alike(network: Network, report: EnergyReport, ann: AnnCost) -> None:
     updates = report.count("neuron_update_active") + report.count("neuron_update_inactive")
-    found = (report.synapses, updates, ann.synapses)
+    found = (report.synapses, updates, ann.synapses - ann.host)
     wanted = (network.n_synapses, network.n_neurons * report.steps * report.samples, network.n_synapses)
     if report.chip != ann.chip or found != wanted:
         raise InputError(

@@ -11,11 +11,14 @@ from aspen._base.arrays import Array
 from aspen.errors import ChipError, InputError
 from aspen.network.network import Conv, Dense, Lif, Network, Population
 from aspen.network.record import Record
+from aspen_emulator import run
 from aspen_emulator.engines.replay import record_from_rasters
+from aspen_hardware import compile
 from aspen_hardware.chips.description import chip
 from aspen_hardware.chips.ranges import ByScenario
-from aspen_hardware.energy.baseline import DATAFLOWS, RELU_DENSITY, ann_baseline, input_density
+from aspen_hardware.energy.baseline import DATAFLOWS, RELU_DENSITY, ann_baseline
 from aspen_hardware.energy.break_even import break_even
+from aspen_hardware.energy.density import input_density
 
 DESIGN = chip("generic-45nm")
 PJ = 1e-12
@@ -207,6 +210,25 @@ def test_where_all_is_zero_only_sums_are_brought_to_8_bits() -> None:
     assert pj(ann.energy) == pytest.approx((4 * 3.3,) * 3)
     assert ann.multiply_accumulates == 0
     assert "sum by multiply-accumulate" not in str(break_even(tiny(), silent, ann))
+
+
+def test_a_first_layer_that_a_host_computes_is_a_layer_of_the_ann() -> None:
+    """Two values into three neurons, whose biases the host writes; ten times the steps change nothing in the ANN."""
+    given = Population("input", (2,), current=True, static=True)
+    first = Dense("input", "hidden", np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]))
+    parts = (given, Population("hidden", (3,), NEURON), Population("output", (1,), NEURON))
+    network = Network(parts, (first, Dense("hidden", "output", np.ones((1, 3))))).with_input_peak(1.0)
+    hosted = compile(network, "loihi1").network
+    wanted, found = ann_baseline(network), ann_baseline(hosted)
+    assert [(part.what, part.count) for part in found.parts] == [(part.what, part.count) for part in wanted.parts]
+    assert (found.synapses, found.neurons, found.host, wanted.host) == (8, 4, 5, 0)
+    assert "5 synapses of its first layer are a host's where the network spikes, and are free there" in str(found)
+    half = {"input": 0.5, "hidden": 0.5}
+    counts = [[part.count for part in ann_baseline(each, density=half).parts] for each in (network, hosted)]
+    assert counts[0] == counts[1] != [part.count for part in found.parts]
+    run_there = run(hosted, np.ones((1, 2)), steps=6)
+    even = break_even(hosted, run_there, found)
+    assert even.operations_per_synapse == int(run_there.synaptic_operations["hidden->output"].sum()) / 3
 
 
 def test_one_density_holds_for_all() -> None:
