@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,26 @@ class Priced(Protocol):
     def awake(self) -> Mapping[str, float]: ...
     @property
     def operation(self) -> Mapping[str, float]: ...
+
+
+P = TypeVar("P", bound="Priced")
+
+
+def in_units(prices: P, unit: float) -> P:
+    """The same prices, each rounded to whole units, as the program in C has them: what a run costs is then one number
+    on the board and in Python.
+
+    Args:
+        prices: of events, in joules: a dataclass, such as a meter.
+        unit: joules, that of a :class:`aspen.control.FixedBudget`.
+    """
+    assert is_dataclass(prices)  # both that there are, are
+    parts = {name: {k: round(v / unit) * unit for k, v in getattr(prices, name).items()} for name in _PRICED}
+    whole: P = replace(prices, idle_step=round(prices.idle_step / unit) * unit, **parts)
+    return whole
+
+
+_PRICED = ("spike", "active", "awake", "operation")
 
 
 @dataclass(frozen=True)
