@@ -1,6 +1,6 @@
 """A wearable that holds an energy budget by itself: human activities from a stream of samples, all of it in C.
 
-    python examples/wearable/wearable.py [--hours 2] [--save 0.3] [--output runs/wearable]
+    python examples/wearable/wearable.py [--hours 2] [--save 0.1] [--output runs/wearable]
     python examples/wearable/wearable.py --har 'UCI HAR Dataset' --hapt RawData
 
 A network is trained and calibrated, and written as C with its encoder and with the controller of the budget
@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hapt", help="UCI HAPT's raw data, folder or zip as published")
     parser.add_argument("--hours", type=float, default=2.0, help="of made-up motion")
     parser.add_argument("--windows", type=int, default=1200, help="of it to train and test with")
-    parser.add_argument("--save", type=float, default=0.2,
+    parser.add_argument("--save", type=float, default=0.1,
                         help="of what windows cost where the knob is most accurate")  # fmt: skip
     parser.add_argument("--hidden", type=int, default=64, help="neurons of each of two hidden layers")
     parser.add_argument("--epochs", type=int, default=12, help="of each stage")
