@@ -57,6 +57,22 @@ def fixed_network(seed: int, sizes: tuple[int, ...] = (6, 8, 4), reset: str = "z
     return Network(tuple(populations), tuple(connections))
 
 
+def static_network(reset: str = "zero", recurrent: bool = False, seed: int = 3, beta: float = 0.9) -> Network:
+    """6 static values -> 5 neurons -> 3, in floating point, with biases everywhere that one can be."""
+    rng = np.random.default_rng(seed)
+    lif = Lif(threshold=1.0, beta=beta, bias=0.0625, reset=reset)
+    layers = (
+        Population("input", (6,), current=True, static=True),
+        Population("hidden", (5,), lif),
+        Population("output", (3,), lif),
+    )
+    weights = [np.round(rng.normal(0, 0.5, shape) * 64) / 64 for shape in ((5, 6), (3, 5), (5, 5))]
+    links = [Dense("input", "hidden", weights[0], np.linspace(-0.5, 0.5, 5))]
+    links += [Dense("hidden", "output", weights[1], [0.125, 0.0, -0.125])]
+    links += [Dense("hidden", "hidden", weights[2], np.full(5, 0.0625), delay=1)] if recurrent else []
+    return Network(layers, tuple(links))
+
+
 def random_spikes(seed: int, steps: int, batch: int, n: int, density: float = 0.4) -> Array:
     """Random spikes (steps, batch, n) uint8."""
     return (np.random.default_rng(seed).random((steps, batch, n)) < density).astype(np.uint8)

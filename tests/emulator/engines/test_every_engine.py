@@ -17,9 +17,10 @@ from aspen_emulator.engines.c.compiler import compiler_available
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.engines.run import ENGINES
+from aspen_hardware import compile
 from tests.emulator.engines.cortex_m.needed import needs_emulator
 from tests.emulator.engines.test_fast import assert_same
-from tests.networks import fixed_network
+from tests.networks import fixed_network, static_network
 
 ON_LAVA = [
     pytest.mark.lava,
@@ -36,6 +37,7 @@ every_engine = pytest.mark.parametrize(
     "engine", [pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES if name not in ON_A_CHIP | SAME]
 )
 NETWORK = fixed_network(15)
+STATIC = compile(static_network("subtract-delayed", recurrent=True).with_input_peak(1.0), "loihi1").network
 SPIKES = (np.random.default_rng(15).random((9, 2, *NETWORK.input.shape)) < 0.4).astype(np.uint8)
 KNOB = np.linspace(0.5, 1.5, 9)
 
@@ -46,6 +48,14 @@ def test_gives_the_record_of_the_definition_while_the_knob_turns(engine: str) ->
     assert_same(found, run(NETWORK, SPIKES, KNOB, engine="reference", record="membranes"))
     assert found.engine == engine
     assert all(0.2 < found.rasters[name].mean() < 0.6 for name in NETWORK.order)
+
+
+@every_engine
+def test_a_host_writes_a_static_input_once_for_an_inference(engine: str) -> None:
+    values = np.round(np.random.default_rng(3).random((2, *STATIC.input.given_shape)) * 16) / 16
+    found = run(STATIC, values, KNOB, engine=engine, record="membranes", steps=9)
+    assert_same(found, run(STATIC, values, KNOB, engine="reference", record="membranes", steps=9))
+    assert all(found.rasters[name].any() for name in STATIC.order)
 
 
 @every_engine

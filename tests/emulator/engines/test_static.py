@@ -12,29 +12,14 @@ from hypothesis import strategies as st
 
 from aspen._base.arrays import Array
 from aspen.errors import AspenError, ChipError, InputError, NetworkError
-from aspen.network import Connection, Conv, Dense, FixedLif, HostLayer, Lif, Network, Population, Sparse, load_network
+from aspen.network import Conv, Dense, FixedLif, HostLayer, Lif, Network, Population, Sparse, load_network
 from aspen_emulator import observe, run, session
 from aspen_hardware import Deployment, chip, compile, energy_model, place
 from aspen_hardware.placing.rules import check
-from tests.hardware.energy.recount import simulate
+from tests.hardware.energy.recount import simulate, written_by_host
+from tests.networks import static_network as static
 
 STEPS = 12
-
-
-def static(reset: str = "zero", recurrent: bool = False, seed: int = 3, beta: float = 0.9) -> Network:
-    """6 values -> 5 neurons -> 3, with biases everywhere that one can be."""
-    rng = np.random.default_rng(seed)
-    lif = Lif(threshold=1.0, beta=beta, bias=0.0625, reset=reset)
-    layers = (
-        Population("input", (6,), current=True, static=True),
-        Population("hidden", (5,), lif),
-        Population("output", (3,), lif),
-    )
-    weights = [np.round(rng.normal(0, 0.5, shape) * 64) / 64 for shape in ((5, 6), (3, 5), (5, 5))]
-    links: list[Connection] = [Dense("input", "hidden", weights[0], np.linspace(-0.5, 0.5, 5))]
-    links += [Dense("hidden", "output", weights[1], [0.125, 0.0, -0.125])]
-    links += [Dense("hidden", "hidden", weights[2], np.full(5, 0.0625), delay=1)] if recurrent else []
-    return Network(layers, tuple(links))
 
 
 def values(samples: int = 4, shape: tuple[int, ...] = (6,), seed: int = 0) -> Array:
@@ -106,7 +91,9 @@ def test_every_count_is_that_of_plain_loops(reset: str, recurrent: bool, seed: i
     host = deployment.network.input.host
     assert host is not None
     x = values(2, seed=seed)
-    counts = simulate(deployment.network, np.broadcast_to(host.encode(x), (5, 2, 5)))
+    written = written_by_host(deployment.network, x)
+    np.testing.assert_array_equal(host.encode(x), written)
+    counts = simulate(deployment.network, np.broadcast_to(written, (5, 2, 5)))
     for engine in ("fast", "reference"):
         record = run(deployment, x, steps=5, engine=engine)
         found = (record.spikes, record.synaptic_operations, record.active_updates, record.awake_updates)

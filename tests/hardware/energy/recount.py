@@ -137,6 +137,18 @@ def neurons_of(population: Population) -> list[Neuron]:
     ]
 
 
+def written_by_host(network: Network, values: Array) -> Array:
+    """(batch, n): the bias mantissas that a host writes for values (batch, *shape), weight by weight."""
+    host: Any = network.input.host
+    found = np.zeros((len(values), len(host.bias)), int)
+    for sample, given in enumerate(values.reshape(len(values), -1).tolist()):
+        totals = host.bias.tolist()
+        for source, target, weight in synapses_of(host.connection):
+            totals[target] += weight * given[source]
+        found[sample] = [max(-4096, min(4095, round(total * host.scale))) for total in totals]
+    return found
+
+
 @dataclass
 class Counts:
     """What a run did. Populations and connections by name; each array (steps, batch).
