@@ -10,11 +10,23 @@ INLINE = """
 #define INLINE static inline
 #define RARE(condition) (condition)
 #endif
+#if defined(__clang__)
+#define ROLLED _Pragma("clang loop unroll(disable)") /* unrolled, it needs more registers than small cores have */
+#else
+#define ROLLED
+#endif
+#if defined(__GNUC__) && defined(__ARM_ARCH_ISA_THUMB)
+#define HELD(value) __asm__("" : "+r"(value)) /* in a register, and not made anew */
+#else
+#define HELD(value) (void)0
+#endif
 #if defined(__GNUC__) && defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 2
 #define THUMB_2
-#define NEXT(pointer, n) do { (pointer) += (n); __asm__("" : "+r"(pointer)); } while (0) /* stays one */
+#define NEXT(pointer, n) do { (pointer) += (n); HELD(pointer); } while (0)
+#define TOGETHER(...) __asm__("" : __VA_ARGS__) /* loads next to each other overlap */
 #else
 #define NEXT(pointer, n) (pointer) += (n)
+#define TOGETHER(...) (void)0
 #endif
 """
 HELPERS = {

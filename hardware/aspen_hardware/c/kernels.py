@@ -101,10 +101,11 @@ static inline int16_t second(uint32_t sums)
 """
 PACKED_ROW = """
 #ifdef TWO_BYTES_AT_ONCE
-/* Adds what one spike brings to @targets@ targets. */
-INLINE void add_row_@width@(uint32_t *s, const uint32_t *row)
+/* Adds what one spike brings to @targets@ targets, and returns where the next is. */
+INLINE const uint16_t *add_row_@width@(uint32_t *s, const uint32_t *weights, const uint16_t *event)
 {
 @assembly@
+    return event;
 }
 #endif
 """
@@ -114,22 +115,31 @@ static void @name@(@sum@ *sum, const uint32_t *weights, uint32_t sources, uint32
     const uint16_t *events, uint32_t count)
 {
     const uint32_t start = sums_without(count);
+@none@#ifdef TWO_BYTES_AT_ONCE
+    const uint16_t *const end = events + count;
+#endif
     for (; blocks != 0; blocks--) {
 #ifdef TWO_BYTES_AT_ONCE
         uint32_t s[@sums@] = {@starts@};
-        for (uint32_t k = 0; k < count; k++) {
-            add_row_@width@(s, &weights[@width@u * events[k]]);
-        }
+        const uint16_t *event = events;
+        do {
+            event = add_row_@width@(s, weights, event);
+        } while (event != end);
 @stores@
         sum += @targets@;
 #else
+        ROLLED
         for (uint32_t word = 0; word < @width@u; word++, sum += 4) {
+            uint32_t mask = 0x00FF00FFu;
+            HELD(mask);
             uint32_t even = start, odd = start;
+            ROLLED
             for (uint32_t k = 0; k < count; k++) {
                 const uint32_t bytes = weights[@width@u * events[k] + word];
-                even += bytes & 0x00FF00FFu;
-                odd += (bytes >> 8) & 0x00FF00FFu;
+                even += bytes & mask;
+                odd += bytes >> 8; /* and so 256 times the byte that went to the second sum */
             }
+            odd -= ((uint32_t)second(even) + 128u * count) << 8;
 @four@
         }
 #endif
@@ -178,23 +188,17 @@ def packed(matrix: Array) -> Array:
 
 def packed_row(width: int) -> str:
     """The function that adds a row of so many words."""
-    sums, row, word = 2 * width, f"%{2 * width}", f"%{2 * width + 1}"
-    lines = []
-    for i in range(width):
-        last, lone = i == width - 1, i < width - 2
-        if not last:
-            lines += [f"ldr {word}, [{row}, #{4 * i}]"]
-        if lone:
-            lines += _added(i, word)
-    lines += [
-        f"ldr {row}, [{row}, #{4 * (width - 1)}]",
-        *(_added(width - 2, word) if width > 1 else []),
-        *_added(width - 1, row),
-    ]
-    outputs = [*(f'"+r"(s[{i}])' for i in range(sums)), '"+r"(row)', *(['"=&r"(word)'] if width > 1 else [])]
-    assembly = ["uint32_t word;"] if width > 1 else []
+    row, word = "%[row]", "%[word]"
+    lines = [f"ldrh {row}, [%[event]], #2", f"add {row}, %[weights], {row}, lsl #{width.bit_length() + 1}"]
+    for i in range(width - 1):
+        lines += [f"ldr {word}, [{row}, #{4 * i}]", *(_added(i, word) if i < width - 2 else [])]
+    lines += [f"ldr {row}, [{row}, #{4 * (width - 1)}]"]
+    lines += [*(_added(width - 2, word) if width > 1 else []), *_added(width - 1, row)]
+    outputs = [*(f'"+r"(s[{i}])' for i in range(2 * width)), '[event] "+r"(event)', '[row] "=&r"(row)']
+    outputs += ['[word] "=&r"(word)'] if width > 1 else []
+    assembly = ["uint32_t row, word;" if width > 1 else "uint32_t row;"]
     assembly += ["__asm__(", *(f'    "{line}\\n\\t"' for line in lines)]
-    assembly += [f"    : {', '.join(outputs)});"]
+    assembly += [f"    : {', '.join(outputs)}", '    : [weights] "r"(weights));']
     values = {"width": width, "targets": PER_WORD * width, "assembly": "\n".join(f"    {line}" for line in assembly)}
     return filled(PACKED_ROW, values)
 
@@ -216,7 +220,16 @@ def packed_kernel(name: str, width: int, add: bool, ctype: str) -> str:
                 lines.append(f"{' ' * pad}sum[{place}] = ({ctype})({before}{half}({each}));")
         return "\n".join(lines)
 
+    zeros = [f"sum[{place}] = 0;" for place in range(PER_WORD * width)]
+    zeros = [
+        "for (; blocks != 0; blocks--) {",
+        *(f"    {line}" for line in zeros),
+        f"    NEXT(sum, {PER_WORD * width});",
+        "}",
+    ]
+    none = ["if (count == 0) {", *(f"    {line}" for line in ([] if add else zeros)), "    return;", "}"]
     values = {
+        "none": "".join(f"    {line}\n" for line in none),
         "name": name, "sum": ctype, "what": "Raises" if add else "Sets", "width": width, "targets": PER_WORD * width,
         "sums": 2 * width, "starts": ", ".join(["start"] * 2 * width),
         "stores": stored([f"s[{i}]" for i in range(2 * width)], 8), "four": stored(["even", "odd"], 12),

@@ -16,8 +16,10 @@ from aspen_hardware.c.text import Field, Parameter, Table
 
 DECAY_UNIT = 4096
 """What keeps all of itself keeps so much."""
-UNROLLED = (4, 2, 1)
+UNROLLED = (8, 4, 2, 1)
 """How many neurons are updated in one pass of the loop: the first that divides their number."""
+MOST_LOADED = 5
+"""So many numbers are read at once; registers are few."""
 MANY = 16
 """Fewer neurons are updated one by one."""
 _OWING = ("subtract-delayed", BY_SYNAPSE, "subtract-guarded")
@@ -32,12 +34,14 @@ class Walked:
         ctype: what it points to.
         base: where it begins.
         value: what its number is called once it is read; empty where it is used in its place.
+        is_used: whether it is used in its place, too.
     """
 
     name: str
     ctype: str
     base: str
     value: str = ""
+    is_used: bool = True
 
 
 @dataclass(frozen=True)
@@ -172,12 +176,13 @@ class Neurons:
     def update(self, prefix: str) -> str:
         """The functions that advance a neuron, and all of them, by a step."""
         n, name = self.population.size, self.name
-        lines = [*self._loads(), *self._current(), *self._membrane(), *self._scores()]
+        lines = ["(void)i;", *self._current(), *self._membrane(), *self._scores()]
         lines += [*self._trace(prefix, "membranes", self._traced), *self._fire(prefix)]
         lines += [f"*membranes = {'(int16_t)v' if self.bounds.short else 'v'};"]
         body = "\n".join(line if line.startswith("#") else f"    {line}" for line in lines)
-        arguments = [f"{walked.ctype} *{walked.name}" for walked in self._walked]
-        arguments = ["uint32_t i", *(["int32_t threshold"] if self.scalar else []), *arguments]
+        arguments = ["uint32_t i", *(["int32_t threshold"] if self.scalar else [])]
+        arguments += [f"int32_t {walked.value}" for walked in self._loaded]
+        arguments += [f"{walked.ctype} *{walked.name}" for walked in self._walked if walked.is_used]
         return (
             f"\n/* {self.population.name}: {n} neuron{'' if n == 1 else 's'}, reset {self.neuron.reset} */\n"
             f"INLINE void step_{name}({', '.join(arguments)})\n{{\n{body}\n}}\n"
@@ -190,10 +195,16 @@ class Neurons:
         name, wide = self.name, self.bounds.wide
         state = "int16_t" if self.bounds.short else "int32_t"
         found = [Walked("membranes", state, f"state.membrane_{name}", "membrane")]
-        found += [] if self.scalar else [Walked("thresholds", "const int32_t", f"state.threshold_{name}", "threshold")]
+        found += (
+            []
+            if self.scalar
+            else [Walked("thresholds", "const int32_t", f"state.threshold_{name}", "threshold", False)]
+        )
         if self.exponent is not None:
             kind = f"{'const ' if self.sums.are_set else ''}{self.sums.ctype}"
-            found.append(Walked("sums", kind, f"state.{self.sums.name}", "" if wide else "sum"))
+            found.append(
+                Walked("sums", kind, f"state.{self.sums.name}", "" if wide else "sum", wide or not self.sums.are_set)
+            )
         if self._remembers:
             found.append(Walked("currents", "int64_t" if wide else state, f"state.current_{name}"))
         found += [Walked("owed", "int32_t", f"state.owed_{name}")] if self.neuron.reset in _OWING else []
@@ -206,7 +217,7 @@ class Neurons:
             table = self._parameters[key].table
             if table is not None:
                 value = key if key in ("keep", "bias") else ""
-                found.append(Walked(f"{key}_of", f"const {table.ctype}", table.name, value))
+                found.append(Walked(f"{key}_of", f"const {table.ctype}", table.name, value, not value))
         return found
 
     @property
@@ -221,29 +232,32 @@ class Neurons:
             return parameter.at("")
         return key if key in ("keep", "bias") else f"*{key}_of"
 
-    def _loads(self) -> list[str]:
-        """What is read first: loads next to each other take a cycle less."""
-        loaded = [walked for walked in self._walked if walked.value]
-        lines = ["(void)i;", *(f"int32_t {walked.value} = *{walked.name};" for walked in loaded)]
-        outputs = ", ".join(f'"+r"({walked.value})' for walked in loaded)
-        return [
-            *lines,
-            "#ifdef THUMB_2",
-            f'    __asm__("" : {outputs}); /* loads next to each other overlap */',
-            "#endif",
-        ]
+    @property
+    def _loaded(self) -> list[Walked]:
+        """What is read first."""
+        return [walked for walked in self._walked if walked.value]
+
+    def _loads(self, first: int, count: int) -> list[str]:
+        """Reads what so many neurons need: loads next to each other take a cycle less."""
+        places = [(each, k) for k in range(first, first + count) for each in self._loaded]
+        lines = [f"int32_t {each.value}_{k} = {each.name}[{k}];" for each, k in places]
+        outputs = ", ".join(f'"+r"({each.value}_{k})' for each, k in places)
+        return [*lines, f"TOGETHER({outputs});"]
 
     def _loop(self) -> str:
         """Over the neurons, several at a time where these are many."""
         n, name, walked = self.population.size, self.name, self._walked
         times = next(k for k in UNROLLED if n % k == 0) if n >= MANY else 1
+        at_once = min(times, max(MOST_LOADED // len(self._loaded), 1))
         lines = [f"const int32_t threshold = state.threshold_{name};"] if self.scalar else []
         lines += [f"state.count_{name} = 0;"] if self.listed else []
         lines += [f"{each.ctype} *{each.name} = {each.base};" for each in walked]
         lines += [f"for (uint32_t i = 0; i < {n}u; i += {times}u) {{"]
         for k in range(times):
+            lines += [f"    {line}" for line in self._loads(k, at_once)] if k % at_once == 0 else []
             arguments = [f"i + {k}u" if k else "i", *(["threshold"] if self.scalar else [])]
-            arguments += [f"{each.name} + {k}" if k else each.name for each in walked]
+            arguments += [f"{each.value}_{k}" for each in self._loaded]
+            arguments += [f"{each.name} + {k}" if k else each.name for each in walked if each.is_used]
             lines.append(f"    step_{name}({', '.join(arguments)});")
         lines += [f"    NEXT({each.name}, {times});" for each in walked]
         return "\n".join(f"    {line}" for line in [*lines, "}"]) + "\n"
