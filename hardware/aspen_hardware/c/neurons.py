@@ -165,7 +165,7 @@ class Neurons:
     def helpers(self) -> set[str]:
         """Those of :data:`HELPERS` that its update calls."""
         end = "_wide" if self.bounds.wide else ""
-        found = {"decayed"} if self._leak.value not in (0, DECAY_UNIT) else set()
+        found = {"decayed"} if self._leak.value != DECAY_UNIT else set()
         found |= {self._current_decay} if self._remembers else set()
         found |= {f"wrapped{end}"} if self.bounds.wraps and self.exponent is not None else set()
         found |= {f"clipped{end}"} if self.bounds.clips and not self._clips_late else set()
@@ -248,7 +248,7 @@ class Neurons:
         """Over the neurons, several at a time where these are many."""
         n, name, walked = self.population.size, self.name, self._walked
         times = next(k for k in UNROLLED if n % k == 0) if n >= MANY else 1
-        at_once = min(times, max(MOST_LOADED // len(self._loaded), 1))
+        at_once = next(k for k in UNROLLED if k <= times and k * len(self._loaded) <= MOST_LOADED or k == 1)
         lines = [f"const int32_t threshold = state.threshold_{name};"] if self.scalar else []
         lines += [f"state.count_{name} = 0;"] if self.listed else []
         lines += [f"{each.ctype} *{each.name} = {each.base};" for each in walked]
@@ -334,8 +334,6 @@ class Neurons:
     def _leaked(self, arrived: str) -> str:
         """What is left of the membrane, and what ``arrived``."""
         state, keep = "membrane", self._parameter("keep")
-        if self._leak.value == 0:
-            return arrived or "0"
         if self._leak.value == DECAY_UNIT:
             return f"{state} + {arrived}" if arrived else state
         if self.bounds.wide:
