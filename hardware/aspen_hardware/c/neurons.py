@@ -248,7 +248,7 @@ class Neurons:
         """Over the neurons, several at a time where these are many."""
         n, name, walked = self.population.size, self.name, self._walked
         times = next(k for k in UNROLLED if n % k == 0) if n >= MANY else 1
-        at_once = next(k for k in UNROLLED if k <= times and k * len(self._loaded) <= MOST_LOADED or k == 1)
+        at_once = next(k for k in UNROLLED if (k <= times and k * len(self._loaded) <= MOST_LOADED) or k == 1)
         lines = [f"const int32_t threshold = state.threshold_{name};"] if self.scalar else []
         lines += [f"state.count_{name} = 0;"] if self.listed else []
         lines += [f"{each.ctype} *{each.name} = {each.base};" for each in walked]
