@@ -1,6 +1,6 @@
 """A wearable that holds an energy budget by itself: human activities from a stream of samples, all of it in C.
 
-    python examples/wearable/wearable.py [--hours 2] [--save 0.1] [--output runs/wearable]
+    python examples/wearable/wearable.py [--hours 2] [--save 0.05] [--output runs/wearable]
     python examples/wearable/wearable.py --har 'UCI HAR Dataset' --hapt RawData
 
 A network is trained and calibrated, and written as C with its encoder and with the controller of the budget
@@ -137,16 +137,20 @@ def train(data: Dataset, hidden: int, epochs: int) -> Wearable:
     return Wearable(deployment, trained.profile, data.encoder, table)
 
 
-def account(wearable: Wearable, save: float) -> tuple[Meter, FixedBudget, float]:
-    """Prices in whole units, a controller, and what it holds: joules of a window beside those of sleep."""
+def account(wearable: Wearable) -> tuple[Meter, float]:
+    """What events cost, in whole units, and the unit: joules of a sixteenth of a clock cycle."""
     unit = cycle(chip(CHIP)).typical / 16
-    meter = in_units(Meter.of(wearable.deployment, chip(CHIP), STEPS, EVERY / RATE), unit)
+    meter = Meter.of(wearable.deployment, chip(CHIP), STEPS, EVERY / RATE)
     beside = BESIDE * cycle(chip(CHIP)).typical + (SAMPLES - STEPS) * wake_up(chip(CHIP)).typical  # at every sample
     meter = replace(meter, static_watts=meter.static_watts + beside / SECONDS)
-    allowed = (1 - save) * wearable.table.dynamic_nj(wearable.table.best.knob) * 1e-9
+    return in_units(meter, meter.network, unit), unit
+
+
+def controller(wearable: Wearable, meter: Meter, unit: float, allowed: float) -> FixedBudget:
+    """Holds ``allowed`` joules a window, beside what sleep, samples and encoder take."""
     watts = allowed / SECONDS + meter.static_watts
     held = Budget(wearable.table, watts, SECONDS, meter.worst_step, static_watts=meter.static_watts)
-    return meter, FixedBudget(held, unit, wearable.profile), allowed
+    return FixedBudget(held, unit, wearable.profile)
 
 
 def in_python(wearable: Wearable, meter: Meter, held: Controller, raw: Array) -> tuple[list[Window], Array]:
@@ -235,8 +239,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hapt", help="UCI HAPT's raw data, folder or zip as published")
     parser.add_argument("--hours", type=float, default=2.0, help="of made-up motion")
     parser.add_argument("--windows", type=int, default=1200, help="of it to train and test with")
-    parser.add_argument("--save", type=float, default=0.1,
-                        help="of what windows cost where the knob is most accurate")  # fmt: skip
+    parser.add_argument("--save", type=float, default=0.05,
+                        help="of the energy of windows, where the knob is most accurate")  # fmt: skip
     parser.add_argument("--hidden", type=int, default=64, help="neurons of each of two hidden layers")
     parser.add_argument("--epochs", type=int, default=12, help="of each stage")
     parser.add_argument("--emulate", type=int, default=40, help="windows to run on the emulated core")
@@ -251,13 +255,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wearable = train(data, options.hidden, options.epochs)
     print(wearable.table)
 
-    meter, budget, allowed = account(wearable, options.save)
+    meter, unit = account(wearable)
+    free, _ = in_python(wearable, meter, aspen.Manual(wearable.table.best.knob), raw)
+    allowed = (1 - options.save) * float(np.mean([window.dynamic for window in free]))
+    budget = controller(wearable, meter, unit, allowed)
     folder = options.output / PREFIX
     program = to_c(wearable.deployment, folder, PREFIX, profile=wearable.profile, encoder=wearable.encoder,
                    sensor=SENSOR, budget=budget, prices=meter)  # fmt: skip
     print(f"{folder}: the network takes {program.ram:,} bytes of RAM and {program.flash:,} of flash for tables")
 
-    free, _ = in_python(wearable, meter, aspen.Manual(wearable.table.best.knob), raw)
     told("without a budget", free, labels, meter)
     windows, python = in_python(wearable, meter, budget, raw)
     told(f"held to {format_energy(allowed)} a window", windows, labels, meter)

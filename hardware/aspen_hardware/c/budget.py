@@ -40,21 +40,32 @@ class Priced(Protocol):
 P = TypeVar("P", bound="Priced")
 
 
-def in_units(prices: P, unit: float) -> P:
+def in_units(prices: P, network: Network, unit: float) -> P:
     """The same prices, each rounded to whole units, as the program in C has them: what a run costs is then one number
     on the board and in Python.
 
+    The program does not count at how many neurons something arrives in a step. Where that costs more, it is taken to be
+    all of them.
+
     Args:
         prices: of events, in joules: a dataclass, such as a meter.
+        network: what they are of.
         unit: joules, that of a :class:`aspen.control.FixedBudget`.
     """
     assert is_dataclass(prices)  # both that there are, are
-    parts = {name: {k: round(v / unit) * unit for k, v in getattr(prices, name).items()} for name in _PRICED}
-    whole: P = replace(prices, idle_step=round(prices.idle_step / unit) * unit, **parts)
+    parts = {
+        name: {k: round(v / unit) * unit for k, v in getattr(prices, name).items()} for name in ("spike", "operation")
+    }
+    none = dict.fromkeys(network.order, 0.0)
+    step = round(_busy_step(prices, network) / unit) * unit
+    whole: P = replace(prices, idle_step=step, active=none, awake=none, **parts)
     return whole
 
 
-_PRICED = ("spike", "active", "awake", "operation")
+def _busy_step(prices: Priced, network: Network) -> float:
+    """Joules of a step in which something arrives at every neuron, and none spikes."""
+    more = (network[name].size * (prices.active[name] + prices.awake[name]) for name in network.order)
+    return prices.idle_step + sum(more)
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,11 @@ class BudgetProgram:
         prefix: of the network's program.
         budget: in integers.
         network: what is counted.
-        prices: of its events; None: the program is told what windows spent.
+        prices: of its events; something arrives at all neurons, as :func:`in_units` says. None: the program is told
+            what windows spent.
 
     Raises:
-        InputError: an update costs more or less by what arrives, which the program does not count.
+        InputError: it is no FixedBudget.
     """
 
     prefix: str
@@ -79,11 +91,6 @@ class BudgetProgram:
     def __post_init__(self) -> None:
         if not isinstance(self.budget, FixedBudget):
             raise InputError(f"budget: found {shown(self.budget)}, allowed is a FixedBudget, which counts in integers")
-        if self.prices is not None and any([*self.prices.active.values(), *self.prices.awake.values()]):
-            raise InputError(
-                "prices: found updates that cost more where something arrives, allowed are such that always cost the "
-                "same, as on a microcontroller; leave prices out, and tell the program what windows spent"
-            )
 
     @property
     def tables(self) -> list[Table]:
@@ -155,7 +162,8 @@ class BudgetProgram:
             ),
         ]  # fmt: skip
         values = {
-            "p": self.prefix, "tables": "\n".join(map(str, tables)), "step": self._units(self.prices.idle_step),
+            "p": self.prefix, "tables": "\n".join(map(str, tables)),
+            "step": self._units(_busy_step(self.prices, self.network)),
             "populations": len(names), "connections": len(connections),
         }  # fmt: skip
         return filled(SPENT, values)
