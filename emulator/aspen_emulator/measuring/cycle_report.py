@@ -34,16 +34,17 @@ class CycleReport(Rebuilt, Tabled):
     Args:
         core: what it ran on.
         timing: where the cycles of its instructions are from.
-        samples, steps: inferences, and time steps of each.
+        samples, steps: inferences, and time steps of each; with an encoder, samples of the sensor.
         setting: of the program's knob.
         cycles: (samples, steps, 3): low, typical and high cycles of each step.
-        calls: ``reset``, ``step`` and ``set_knob`` -> what all calls of it took.
+        calls: ``reset``, ``step`` (with an encoder ``sample``) and ``set_knob`` -> what all calls of it took.
         functions: function of the C source -> what of it ran in all inferences; all together are the calls of ``reset``
             and ``step``.
         code, constants: bytes of flash.
         ram: bytes of RAM; without the stack, and the input, which the caller has.
         stack: bytes that the stack has at most.
         optimisation: of the compiler.
+        unit: ``step``, or with an encoder ``sample``.
     """
 
     core: str
@@ -59,6 +60,7 @@ class CycleReport(Rebuilt, Tabled):
     ram: int
     stack: int
     optimisation: str = "-O2"
+    unit: str = "step"
 
     def __post_init__(self) -> None:
         self._close("cycles", "calls", "functions")
@@ -71,12 +73,12 @@ class CycleReport(Rebuilt, Tabled):
     @property
     def per_inference(self) -> Range:
         """Mean cycles of a reset and all steps."""
-        return (self.calls["reset"].cycles + self.calls["step"].cycles).times(1 / self.samples)
+        return (self.calls["reset"].cycles + self.calls[self.unit].cycles).times(1 / self.samples)
 
     @property
     def per_step(self) -> Range:
         """Mean cycles of a step."""
-        return self.calls["step"].cycles.times(1 / (self.samples * self.steps))
+        return self.calls[self.unit].cycles.times(1 / (self.samples * self.steps))
 
     @property
     def worst_step(self) -> Range:
@@ -87,19 +89,19 @@ class CycleReport(Rebuilt, Tabled):
     def instructions(self) -> Mapping[str, float]:
         """Kind -> mean number in an inference."""
         kinds: dict[str, float] = {}
-        for call in ("reset", "step"):
+        for call in ("reset", self.unit):
             for kind, number in self.calls[call].instructions.items():
                 kinds[kind] = kinds.get(kind, 0) + number / self.samples
         return dict(sorted(kinds.items()))
 
     def _shown(self) -> Iterator[str | Table]:
         samples = "1 inference" if self.samples == 1 else f"{self.samples} inferences"
-        yield f"Cycles on {self.core}: {samples} of {self.steps} steps, compiled with {self.optimisation}"
+        yield f"Cycles on {self.core}: {samples} of {self.steps} {self.unit}s, compiled with {self.optimisation}"
         knob = self.calls["set_knob"].cycles
         rows = [
             ("inference", *_cells(self.per_inference)),
-            ("step, mean", *_cells(self.per_step)),
-            ("step, most", *_cells(self.worst_step)),
+            (f"{self.unit}, mean", *_cells(self.per_step)),
+            (f"{self.unit}, most", *_cells(self.worst_step)),
             ("turning the knob", *_cells(knob)),
             *(("functions, per inference",),),
             *((name, *_cells(count.cycles.times(1 / self.samples))) for name, count in self._by_cycles()),
@@ -118,7 +120,7 @@ class CycleReport(Rebuilt, Tabled):
         whole, step = self.per_inference, self.per_step
         return (
             f"cycles on {self.core}: {whole.typical:,.0f} an inference ({whole.low:,.0f} to {whole.high:,.0f}), "
-            f"{step.typical:,.0f} a step"
+            f"{step.typical:,.0f} a {self.unit}"
         )
 
     @property
@@ -139,6 +141,7 @@ class CycleReport(Rebuilt, Tabled):
             "optimisation": self.optimisation,
             "samples": self.samples,
             "steps": self.steps,
+            "unit": self.unit,
             "setting": self.setting,
             "cycles_per_inference": asdict(self.per_inference),
             "cycles_per_step": asdict(self.per_step),

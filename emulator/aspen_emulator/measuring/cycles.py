@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.checks import as_integer
 from aspen._base.packages import needed_for
+from aspen.data.encoders import StoredEncoder
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -18,7 +19,9 @@ from aspen_emulator.engines.inputs import check_input
 from aspen_emulator.engines.run import network_of
 from aspen_emulator.measuring.cycle_report import CycleReport
 from aspen_hardware.c.dial import SETTINGS, UNIT, scale_range
+from aspen_hardware.c.export import Part, encoder_parts
 from aspen_hardware.c.program import Program
+from aspen_hardware.c.sensor import HIGHEST, LOWEST, Sensor
 from aspen_hardware.compiling.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ def cycles(
     knob: float | None = None,
     samples: int | None = None,
     optimisation: str = "-O2",
+    encoder: StoredEncoder | None = None,
+    sensor: Sensor | None = None,
 ) -> CycleReport:
     """What a network's C program takes on a microcontroller: cycles, instructions, flash, RAM and stack.
 
@@ -56,13 +61,16 @@ def cycles(
 
     Args:
         program: a deployment, or a network in a chip's integers.
-        spikes: (time, batch, *input_shape), 0 and 1; or the current, where the input takes one.
+        spikes: (time, batch, *input_shape), 0 and 1; or the current, where the input takes one. With an encoder: raw
+            samples of the sensor, int16, as it encodes them: (batch, time, channels), or (batch, channels).
         threshold_scale: factor on the hidden thresholds, put at the program's nearest setting, a multiple of 1/4096.
         core: ``cortex-m4``, ``cortex-m0plus`` or ``cortex-m33``.
         profile: the dial that was learned with the network, whose knob takes the place of the threshold scale.
         knob: where it stands, put at the nearest of the program's 65,536 settings; default: at its accurate end.
         samples: run the first so many only; default: all.
         optimisation: of the compiler, ``-O2`` for speed or ``-Os`` for size.
+        encoder: what makes the input of a sensor's samples, as a part of the program; needs ``sensor``.
+        sensor: what the samples stand for.
 
     Returns:
         The report.
@@ -76,10 +84,36 @@ def cycles(
         raise InputError(f"optimisation: found {optimisation!r}, allowed are {', '.join(LEVELS)}; leave it out")
     on, written = core_named(core), Program(network_of(program), profile)
     setting = setting_of(written, threshold_scale, knob)
-    given = check_input(written.network, spikes)[
-        :, : None if samples is None else as_integer("samples", samples, low=1)
-    ]
-    return _measured(written, on, given.reshape(*given.shape[:2], -1), setting, optimisation)
+    parts = encoder_parts(written, encoder, sensor)
+    given = as_raw(spikes, parts[0].fixed.channels) if parts else _as_input(written, spikes)
+    most = None if samples is None else as_integer("samples", samples, low=1)
+    return _measured(written, parts, on, given[:, :most], setting, optimisation)
+
+
+def _as_input(program: Program, spikes: Array) -> Array:
+    """(time, batch, inputs), as the program's step takes them."""
+    given = check_input(program.network, spikes)
+    return given.reshape(*given.shape[:2], -1).astype(np.uint8 if program.spikes_in else "<i2")
+
+
+def as_raw(raw: Array, channels: int) -> Array:
+    """(time, batch, channels): samples of a sensor, in the order in which a program is given them.
+
+    Raises:
+        InputError: they are no integers of 16 bits, or of another shape.
+    """
+    given = np.asarray(raw)
+    if given.ndim not in (2, 3) or given.shape[-1] != channels or not given.size:
+        raise InputError(
+            f"spikes: found shape {given.shape} beside an encoder, allowed is (batch, time, {channels}) or (batch, "
+            f"{channels}), raw samples of the sensor; leave the encoder out for spikes"
+        )
+    if given.dtype.kind not in "iu" or given.min() < LOWEST or given.max() > HIGHEST:
+        raise InputError(
+            f"spikes: found {given.dtype} from {given.min()} to {given.max()} beside an encoder, allowed are raw "
+            f"samples from {LOWEST} to {HIGHEST}; sensor.raw(values) makes these"
+        )
+    return (given[None] if given.ndim == 2 else given.transpose(1, 0, 2)).astype("<i2")
 
 
 def setting_of(program: Program, threshold_scale: float, knob: float | None) -> int:
@@ -106,23 +140,26 @@ def setting_of(program: Program, threshold_scale: float, knob: float | None) -> 
     return round((stands - profile.low) / (profile.high - profile.low) * (SETTINGS - 1))
 
 
-def _measured(program: Program, core: Core, given: Array, setting: int, optimisation: str) -> CycleReport:
+def _measured(
+    program: Program, parts: Sequence[Part], core: Core, given: Array, setting: int, optimisation: str
+) -> CycleReport:
     with needed_for("cycles on a Cortex-M"):
         from aspen_emulator.engines.cortex_m.board import image_of
         from aspen_emulator.engines.cortex_m.counting import Meter
         from aspen_emulator.engines.cortex_m.machine import EXCHANGE, Machine
-    kind = np.dtype(np.uint8 if program.spikes_in else "<i2")
-    image = image_of(program, core, [optimisation])
-    machine = Machine(image, core, given.shape[-1] * kind.itemsize)
-    run = _Run(Meter(machine))
+    image = image_of(program, core, [optimisation], parts)
+    machine = Machine(image, core, given[0, 0].nbytes)
+    run, unit = _Run(Meter(machine)), "sample" if parts else "step"
     turn = f"network_set_{'threshold_scale' if program.profile is None else 'knob'}"
     run.call("set_knob", turn, setting)
     each = np.empty((given.shape[1], given.shape[0], 3))
     for sample in range(given.shape[1]):
         run.call("reset", "network_reset")
-        for t, values in enumerate(given[:, sample].astype(kind)):
+        if parts:
+            run.call("reset", "network_encoder_reset")
+        for t, values in enumerate(given[:, sample]):
             machine.write(EXCHANGE, values.tobytes())
-            each[sample, t] = run.call("step", "network_step", EXCHANGE)
+            each[sample, t] = run.call(unit, f"network_{unit}", EXCHANGE)
     return CycleReport(
         core=core.name,
         timing=core.timing,
@@ -137,6 +174,7 @@ def _measured(program: Program, core: Core, given: Array, setting: int, optimisa
         ram=image.ram,
         stack=machine.stack,
         optimisation=optimisation,
+        unit=unit,
     )
 
 

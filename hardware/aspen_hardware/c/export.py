@@ -85,17 +85,22 @@ def to_c(
     program = Program(deployment.network, profile, prefix, early=early)
     if deployment.chip in chip_names():
         check_memory(program, chip(deployment.chip))
-    made = files(program, [*_encoder(program, encoder, sensor), *_budget(program, budget, prices)])
+    made = files(program, [*encoder_parts(program, encoder, sensor), *_budget(program, budget, prices)])
     write_folder(folder, {name: text.encode() for name, text in made.items()}, _is_ours)
     return program
 
 
-def _encoder(program: Program, encoder: StoredEncoder | None, sensor: Sensor | None) -> list[EncoderProgram]:
+def encoder_parts(program: Program, encoder: StoredEncoder | None, sensor: Sensor | None) -> list[EncoderProgram]:
+    """The encoder beside a network's program, if there is one.
+
+    Raises:
+        InputError: only one of the two was given, or the encoder does not go into C.
+    """
     if encoder is None and sensor is None:
         return []
     if encoder is None or sensor is None:
         missing = "a sensor without an encoder" if encoder is None else "an encoder without a sensor"
-        raise InputError(f"to_c: found {missing}, allowed are both or neither; say what the raw integers stand for")
+        raise InputError(f"encoder: found {missing}, allowed are both or neither; say what the raw integers stand for")
     fixed = sensor_encoder(encoder, sensor, program.network)
     return [EncoderProgram(program.prefix, fixed, sensor, program.early is not None)]
 

@@ -15,7 +15,7 @@ from aspen_emulator.engines.cortex_m.cores import Core
 from aspen_emulator.engines.cortex_m.image import Image
 from aspen_emulator.engines.cortex_m.machine import EXCHANGE, Machine
 from aspen_emulator.engines.cortex_m.toolchain import cross_compiled
-from aspen_hardware.c.export import files
+from aspen_hardware.c.export import Part, files
 from aspen_hardware.c.program import Program
 
 MOST_EVENTS = 2**16
@@ -27,21 +27,23 @@ def _image(path: Path) -> Image:
     return Image(path)
 
 
-def image_of(program: Program, core: Core, flags: Sequence[str] = ()) -> Image:
+def image_of(program: Program, core: Core, flags: Sequence[str] = (), parts: Sequence[Part] = ()) -> Image:
     """A network's program, prefix ``network``, linked for a core with all of its interface.
 
     Args:
         program: what is compiled.
         core: for what.
         flags: for the compiler, beside its own.
+        parts: what is beside the network.
 
     Raises:
         MissingDependencyError: there is no cross-compiler.
         EngineError: it refuses the program.
     """
-    texts = files(program)
+    texts = files(program, parts)
     sources = {name: text for name, text in texts.items() if name.endswith((".c", ".h")) and name != "example.c"}
-    names = set(re.findall(r"\b(network_\w+)\(", sources["network.h"]))
+    headers = "".join(text for name, text in sources.items() if name.endswith(".h"))
+    names = set(re.findall(r"\b(network_\w+)\(", headers))
     return _image(cross_compiled(sources, core, names, flags))
 
 
