@@ -3,7 +3,8 @@
 An inference ends where its doubt is below a level: where ``sum(exp(-gain * t**power * lead))`` over all outputs but the
 winner is below ``level / (1 - level)``. In powers of two: where ``sum(2**-(halvings(t, lead) - halvings(level)))`` is
 below 1. Halvings are counted in units of 2**-48 and shares in 63 bits, so the program decides as floating point does,
-but for doubts within about 1e-12 of the level; calibrated levels stand 1e-9 beside those that were seen.
+but for doubts within about 1e-12 of the level; calibrated levels stand 1e-9 beside those that were seen. Mostly two
+bounds in 32 bits decide: above and below, 2**-x is near a straight line.
 """
 
 from __future__ import annotations
@@ -29,17 +30,25 @@ MOST_STEPS = 2**16 - 1
 _EXACT = Context(prec=60)
 _LN2 = _EXACT.ln(Decimal(2))
 
-DONE = """
-/* By how many halvings the share of an output that is `lead` behind is below the winner's, in units of 2**-48. */
-static int64_t halvings(uint64_t lead)
+NARROW = """
+/* By how many halvings the share of an output that is `lead` spikes behind is below the winner's, times 2**48. */
+static int64_t halvings(int32_t lead)
+{
+    return (int64_t)(early_gain[@step@] * (uint32_t)lead);
+}
+"""
+WIDE = """
+/* By how many halvings the share of an output that is `lead` behind is below the winner's, times 2**48. */
+static int64_t halvings(int64_t lead)
 {
     const uint64_t gain = early_gain[@step@];
     const uint32_t shift = early_shift[@step@];
-    const uint64_t high = high_product(lead, gain);
-    const uint64_t value = high << (64u - shift) | (lead * gain) >> shift;
+    const uint64_t high = high_product((uint64_t)lead, gain);
+    const uint64_t value = high << (64u - shift) | ((uint64_t)lead * gain) >> shift;
     return high >> shift != 0 || value >> 62 != 0 ? (int64_t)1 << 62 : (int64_t)value;
 }
-
+"""
+DONE = """
 /* The same of what all others may have together, as the knob stood in the first step since the reset. */
 static int64_t allowed(void)
 {
@@ -50,35 +59,47 @@ static int64_t allowed(void)
     return early_level[k];
 }
 
+/* Whether all others together have less than they may, to the last bit. */
+static int below(int winner, int64_t level)
+{
+    uint64_t others = 0; /* in units of 2**-63 of what they may have */
+    for (int i = 0; i < @p@_OUTPUTS && others >> 63 == 0; i++) {
+        const int64_t over = halvings((@lead@)state.scores[winner] - state.scores[i]) - level;
+        if (i != winner && over >> 48 < 64) {
+            others += lowered((uint64_t)1 << 63, (uint64_t)over << 16) >> (over >> 48);
+        }
+    }
+    return others >> 63 == 0;
+}
+
 int @p@_done(void)
 {
     const int winner = @p@_winner() < 0 ? 0 : @p@_winner();
-    const int64_t level = allowed();
-    uint64_t others = 0; /* their shares, in units of 2**-63 of what they may have */
+    uint32_t least = 0, most = 0; /* what the others have, in units of 2**-30 of what they may have */
     if (state.taken == 0 || state.taken == @p@_STEPS) {
         return state.taken != 0;
     }
-@first@    for (int i = 0; i < @p@_OUTPUTS; i++) {
-        const int64_t over = halvings((uint64_t)((int64_t)state.scores[winner] - state.scores[i])) - level;
+    const int64_t level = allowed();
+    for (int i = 0; i < @p@_OUTPUTS; i++) {
+        const int64_t over = halvings((@lead@)state.scores[winner] - state.scores[i]) - level;
         if (i == winner) {
             continue;
         }
         if (over <= 0) {
             return 0;
         }
-        if (over >> 48 < 64) {
-            others += lowered((uint64_t)1 << 63, (uint64_t)over << 16) >> (over >> 48);
+        if (over >> 48 < 30) { /* 2**-x lies below a straight line from 1 to 1/2, and not by more than 0.0431 */
+            const uint32_t line = 0x40000000u - ((uint32_t)(over >> 32 & 0xFFFF) << 13);
+            least += (line - 46400000u) >> (over >> 48);
+            most += line >> (over >> 48);
         }
-        if (others >> 63 != 0) {
+        most++;
+        if (least >> 30 != 0) {
             return 0;
         }
     }
-    return @alone@;
+    return @alone@(most >> 30 == 0 || below(winner, level));
 }
-"""
-FIRST = """    if (halvings((uint64_t)@p@_margin()) <= level) {
-        return 0; /* the next one alone has too much */
-    }
 """
 
 
@@ -100,15 +121,30 @@ def check_early(early: object, network: Network) -> None:
 
 def early_tables(early: EarlyStop, network: Network, profile: DialProfile | None) -> list[Table]:
     """Gain of each step, and the level of each setting of the knob."""
-    gains = [_scaled(gain) for gain in _gains(early)]
     starts, levels = _levels(early, network, profile)
     return [
-        Table("uint64_t", "early_gain", np.array([g for g, _ in gains], np.uint64),
-              "halvings of a share for each unit of the scores, after each step, times 2**(48 + shift)"),
-        Table("uint8_t", "early_shift", np.array([shift for _, shift in gains]), "the shifts"),
+        *_gain_tables(early),
         Table("uint16_t", "early_from", starts, "settings of the knob from which on each of the levels below holds"),
         Table("int64_t", "early_level", levels, "halvings that all but the winner must be behind, times 2**48"),
     ]  # fmt: skip
+
+
+def _gain_tables(early: EarlyStop) -> list[Table]:
+    about = "halvings of a share for each unit of the scores, after each step, times 2**48"
+    if _narrow(early):
+        return [
+            Table("uint64_t", "early_gain", np.array([_rounded(g * 2**48) for g in _gains(early)], np.uint64), about)
+        ]
+    gains = [_scaled(gain) for gain in _gains(early)]
+    return [
+        Table("uint64_t", "early_gain", np.array([g for g, _ in gains], np.uint64), f"{about} and the shift"),
+        Table("uint8_t", "early_shift", np.array([shift for _, shift in gains]), "the shifts"),
+    ]
+
+
+def _narrow(early: EarlyStop) -> bool:
+    """Whether scores are so small, as counts of spikes are, that a product with a gain has 62 bits."""
+    return early.readout == "spikes" and early.steps * max(_gains(early)) < 2**14
 
 
 def early_code(early: EarlyStop, network: Network, profile: DialProfile | None, prefix: str) -> str:
@@ -118,10 +154,10 @@ def early_code(early: EarlyStop, network: Network, profile: DialProfile | None, 
         "p": prefix,
         "step": "0" if early.power == 0 else "state.taken - 1u",
         "levels": len(_levels(early, network, profile)[0]),
-        "first": filled(FIRST, {"p": prefix}) if outputs > 1 else "",
-        "alone": "1" if outputs > 1 else "level != INT64_MAX",
+        "lead": "int32_t" if _narrow(early) else "int64_t",
+        "alone": "" if outputs > 1 else "level != INT64_MAX && ",
     }
-    return filled(DONE, values)
+    return filled((NARROW if _narrow(early) else WIDE) + DONE, values)
 
 
 def _gains(early: EarlyStop) -> list[Decimal]:
@@ -136,7 +172,11 @@ def _scaled(gain: Decimal) -> tuple[int, int]:
     """A number as 64 bits, and by how much these are to be shifted to the right to give units of 2**-48."""
     power = int((_EXACT.ln(gain) / _LN2).to_integral_value("ROUND_FLOOR"))
     shift = min(max(63 - power - 48, 1), 63)
-    return min(int(gain * 2 ** (48 + shift) + Decimal("0.5")), 2**64 - 1), shift
+    return min(_rounded(gain * 2 ** (48 + shift)), 2**64 - 1), shift
+
+
+def _rounded(number: Decimal) -> int:
+    return int(number.to_integral_value("ROUND_HALF_UP"))
 
 
 def _levels(early: EarlyStop, network: Network, profile: DialProfile | None) -> tuple[Array, Array]:

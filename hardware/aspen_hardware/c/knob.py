@@ -40,9 +40,10 @@ static uint64_t lowered(uint64_t value, uint64_t y)
 {
     const uint64_t small = high_product(y & 0xFFFFFFFFFFu, @ln2@ull);
     for (uint32_t i = 0; i < @bits@u; i++) {
-        if (y >> (63u - i) & 1u) {
+        if (y >> 63 != 0) {
             value = high_product(value, halving[i]);
         }
+        y <<= 1;
     }
     return value - high_product(value, small) + high_product(value, high_product(small, small) >> 1);
 }
@@ -52,6 +53,7 @@ DIAL = """
  * setting away from it (its end of the range) halves it slope * 2**-74 times. */
 struct factor {
     uint64_t top, slope;
+    uint16_t end; /* of its neurons, in the order of factors */
     uint8_t shift, rising;
 };
 
@@ -69,14 +71,15 @@ static uint64_t factor_at(const struct factor *factor, uint32_t setting, uint32_
 /* A threshold times a factor, rounded to the nearest integer of the chip. */
 static int32_t dialled(uint32_t mantissa, uint64_t value, uint32_t shift)
 {
-    const uint64_t product = high_product((uint64_t)mantissa << 46, value);
+    const uint64_t low = (value & 0xFFFFFFFFu) * mantissa;
+    const uint64_t product = (((value >> 32) * mantissa) << 14) + (low >> 18); /* but for its last 18 bits */
     return (int32_t)((((product >> (shift - 1u)) + 1u) >> 1) * 64u);
 }
 """
 DIAL_POPULATION = """
 static void dial_@name@(uint32_t setting)
 {
-    for (uint32_t c = 0; c < @classes@u; c++) {
+@start@    for (uint32_t c = 0; c < @classes@u; c++) {
         uint32_t shift;
         const uint64_t value = factor_at(&factors_@name@[c], setting, &shift);
 @body@
@@ -151,8 +154,11 @@ def dial_tables(dials: Sequence[Dialled], names: dict[str, str]) -> list[Table]:
     for dial in dials:
         name = names[dial.name]
         if len(dial.factors) > 1:
-            about = f"{dial.name}: which factor of the dial moves each neuron"
-            found.append(Table(type_of(dial.classes, True), f"class_{name}", dial.classes, about))
+            order, about = (
+                np.argsort(dial.classes, kind="stable"),
+                f"{dial.name}: neurons in the order of their factors",
+            )
+            found.append(Table(type_of(order, True), f"order_{name}", order, about))
         if len(dial.corrections):
             settings, neurons, changes = dial.corrections.T
             about = f"{dial.name}: settings at which a threshold ends on a half, and is rounded as the engines do"
@@ -187,26 +193,30 @@ def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Diall
 
 def _population(neurons: Neurons, dial: Dialled) -> str:
     name, several = neurons.name, len(dial.factors) > 1
-    rows = ",\n".join(f"    {_factor(factor)}" for factor in dial.factors)
+    ends = np.cumsum(np.bincount(dial.classes, minlength=len(dial.factors)))
+    rows = ",\n".join(f"    {_factor(factor, end)}" for factor, end in zip(dial.factors, ends.tolist(), strict=True))
     about = f"{dial.name}: the different offsets and slopes of its dial"
     table = f"\n/* {about} */\nstatic const struct factor factors_{name}[{len(dial.factors)}] = {{\n{rows},\n}};\n"
     mantissa = neurons.mantissa.at("0" if neurons.scalar else "i")
     at = "" if neurons.scalar else "[i]"
     line = f"state.threshold_{name}{at} = dialled({mantissa}, value, shift);"
-    loop = f"        for (uint32_t i = 0; i < {neurons.population.size}u; i++) {{\n"
+    start = "" if neurons.scalar else "    uint32_t k = 0;\n"
+    index = f"order_{name}[k]" if several else "k"
     body = (
-        f"            if (class_{name}[i] == c) {{\n                {line}\n            }}"
-        if several
-        else f"            {line}"
+        f"        {line}"
+        if neurons.scalar
+        else f"        for (; k < factors_{name}[c].end; k++) {{\n            const uint32_t i = {index};\n"
+        f"            {line}\n        }}"
     )
-    body = f"        {line}" if neurons.scalar else f"{loop}{body}\n        }}"
     corrections = ""
     if len(dial.corrections):
         where = "" if neurons.scalar else f"[correction_neuron_{name}[k]]"
         corrections = filled(CORRECTIONS, {"name": name, "count": len(dial.corrections), "at": where})
-    values = {"name": name, "classes": len(dial.factors), "body": body, "corrections": corrections}
+    values = {
+        "name": name, "classes": len(dial.factors), "start": start, "body": body, "corrections": corrections,
+    }  # fmt: skip
     return table + filled(DIAL_POPULATION, values)
 
 
-def _factor(factor: Factor) -> str:
-    return f"{{{factor.top}ull, {factor.slope}ull, {factor.shift}, {int(factor.rising)}}}"
+def _factor(factor: Factor, end: int) -> str:
+    return f"{{{factor.top}ull, {factor.slope}ull, {end}, {factor.shift}, {int(factor.rising)}}}"

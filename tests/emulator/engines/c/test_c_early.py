@@ -117,7 +117,7 @@ def test_the_level_is_that_of_the_knob_in_the_first_step_and_a_reset_begins_anot
 @pytest.mark.parametrize("profile", [PROFILE, None])
 def test_every_setting_has_the_level_of_its_knob(profile: DialProfile | None) -> None:
     low, high = scale_range(network())
-    _, _, starts, levels = (table.values for table in early_tables(STOP, network(), profile))
+    *_, starts, levels = (table.values for table in early_tables(STOP, network(), profile))
     of_doubt = {}
     for setting in [*range(0, SETTINGS, 37), *(s + i for s in starts.tolist() for i in (-1, 0, 1))]:
         at = min(max(setting, 0), SETTINGS - 1)
