@@ -114,6 +114,8 @@ def check_without_extras(environment: Environment) -> None:
     do("aspen", "run", "tiny.aspen", "--input", "tiny.npy", "--output", "out.npy")
     do("aspen", "compile", "tiny.aspen", "--chip", "loihi1")
     do("aspen", "sweep", "tiny.aspen", "--input", "tiny.npy", "--labels", "labels.npy")
+    on_a_core = ("aspen", "run", "tiny.aspen", "--input", "tiny.npy", "--output", "out.npy", "--engine", "cortex-m")
+    do(*on_a_core, code=1, says='needed for the engine cortex-m; run pip install ".[microcontroller]"')
     install = 'not installed, needed for training; run pip install ".[train]" in your clone of ASPEN'
     do("aspen", "train", "--output", "net.aspen", code=1, says=install)
 
@@ -126,6 +128,8 @@ def check_with_extras(environment: Environment) -> None:
     do("aspen", "train", "--output", "net.aspen", "--epochs", "2", says=COMPILING)
     do("aspen", "compile", "net.aspen", "--chip", "loihi1")
     do("aspen", "run", "net.aspen", "--input", "spikes.npy", "--output", "out.npy")
+    on_a_core = ("aspen", "run", "net.aspen", "--input", "spikes.npy", "--output", "out.npy", "--engine", "cortex-m")
+    do(*on_a_core, says="cycles on cortex-m4: ")
     do("aspen", "sweep", "net.aspen", "--data", "digits", "--plot", "dial.png")
     do("python", "-I", "-c", LAVA_IN_A_PROGRAM)
 
