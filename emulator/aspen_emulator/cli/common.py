@@ -23,6 +23,7 @@ from aspen.storage.file import AspenFile
 from aspen.storage.outputs import NETWORKS, form_of
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.files import InputFile
+from aspen_emulator.cli.warned import warn as warn
 from aspen_emulator.engines.run import ENGINES
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compile import compile
@@ -185,11 +186,6 @@ def refuse_without(what: str, names: Iterable[str]) -> None:
         if is_given(name):
             option = written(name)
             raise click.UsageError(f"found {option} without {what}, allowed are both; leave it out, or add {what}")
-
-
-def warn(message: str) -> None:
-    """Say something on standard error that the user should know, where the work goes on."""
-    click.echo(f"warning: {message}", err=True)
 
 
 def warn_unanswered(share: float, what: str = "samples", where: str = "") -> None:

@@ -15,6 +15,7 @@ from aspen._base.packages import needed_for
 from aspen._base.progress import telling
 from aspen._version import __version__
 from aspen.errors import AspenError
+from aspen_emulator.cli.warned import plain_warnings
 
 COMMANDS = {
     "demo": "demo",
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        with needed_for("this command"), telling():
+        with needed_for("this command"), telling(), plain_warnings():
             result = aspen.main([a for a in arguments if a != "--debug"], prog_name="aspen", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from aspen.calibration.early import EarlyStop
-from aspen.calibration.storage import list_tables
+from aspen.calibration.storage import CalibrationTable, list_tables
 from aspen.data.encoders import StoredEncoder
 from aspen_emulator.cli.common import NetworkFile, refuse_without, warn
 from aspen_emulator.cli.groups import group_of
 from aspen_emulator.cli.numbers import Several
+from aspen_hardware.c.dial import SETTINGS, UNIT
 from aspen_hardware.c.export import to_c
 from aspen_hardware.c.memory import check_memory
 from aspen_hardware.c.program import Program
@@ -65,11 +65,13 @@ class Written:
         program: itself.
         encoder: what is beside it; None where no encoder is.
         without: what it is without -> why.
+        chosen: the knob that was chosen in the calibration for this chip and dial, if any.
     """
 
     program: Program
     encoder: StoredEncoder | None
     without: dict[str, str]
+    chosen: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -80,7 +82,15 @@ class Written:
             "knob": self._knob,
             "early_end": program.early is not None,
             "encoder": None if self.encoder is None else self.encoder.kind,
+            "chosen_setting": None if self.chosen is None else self._setting(self.chosen),
         }
+
+    def _setting(self, knob: float) -> int:
+        """The setting nearest to a knob."""
+        profile = self.program.profile
+        if profile is None:
+            return round(knob * UNIT)
+        return round((knob - profile.low) / (profile.high - profile.low) * (SETTINGS - 1))
 
     @property
     def _knob(self) -> str:
@@ -97,6 +107,8 @@ class Written:
         if profile is not None:
             what = f"learned dial, 0 to 65535 for {profile.low:g} to {profile.high:g}"
         yield "knob", f"{self._knob}: {what}"
+        if self.chosen is not None:
+            yield "chosen", f"{self._knob}({self._setting(self.chosen)}), the knob {self.chosen:g} of the calibration"
         if program.early is not None:
             yield "early end", f"{program.prefix}_done: as calibrated, in {program.early.steps} steps"
         if self.encoder is not None:
@@ -115,8 +127,11 @@ def write_program(deployment: Deployment, source: NetworkFile, folder: Path, ask
         asked: what the options say.
     """
     sensor, encoder = asked.sensor, source.encoder
-    early, reason = _early(source, deployment.chip)
-    without = {} if early else {"early end": reason}
+    tables = list_tables(source.sections) if source.has_sections else []
+    key = f"{'scale' if source.dial is None else 'profile'}@{deployment.chip}"
+    table = next((table for table in tables if table.key == key), None)
+    early = None if table is None else table.early
+    without = {} if early else {"early end": _no_early(source, key, tables)}
     if encoder is None and sensor is not None:
         raise click.UsageError(
             f"{source.path}: found --sensor-scale and no encoder, allowed is it for a file with one; leave it out"
@@ -125,7 +140,7 @@ def write_program(deployment: Deployment, source: NetworkFile, folder: Path, ask
         without["encoder"] = "there is none in the file" if encoder is None else _no_sensor(encoder)
         encoder = None
     program = to_c(deployment, folder, asked.prefix, profile=source.dial, early=early, encoder=encoder, sensor=sensor)
-    return Written(program, encoder, without)
+    return Written(program, encoder, without, None if table is None else table.chosen)
 
 
 def _no_sensor(encoder: StoredEncoder) -> str:
@@ -143,16 +158,11 @@ def check_parts(deployment: Deployment, source: NetworkFile, target: Chip) -> No
             warn(note)
 
 
-def _early(source: NetworkFile, chip: str) -> tuple[EarlyStop | None, str]:
-    """When inferences may end early, as calibrated on this chip with the dial that is written; else why not."""
-    tables = list_tables(source.sections) if source.has_sections else []
-    dial = "scale" if source.dial is None else "profile"
-    key = f"{dial}@{chip}"
-    for table in tables:
-        if table.key == key and table.early is not None:
-            return table.early, ""
-    remedy = f"aspen calibrate {source.path} --chip {chip}{' --dial' if dial == 'profile' else ''} --early"
+def _no_early(source: NetworkFile, key: str, tables: Sequence[CalibrationTable]) -> str:
+    """Why a program for the dial and chip in ``key`` has no early end."""
+    chip, dial = key.partition("@")[2], " --dial" if key.startswith("profile") else ""
+    remedy = f"aspen calibrate {source.path} --chip {chip}{dial} --early"
     other = [table.key for table in tables if table.early is not None]
     if other:
-        return None, f"the file has one for {', '.join(other)}, a program for {chip} takes {key}; {remedy}"
-    return None, f"none was calibrated; {remedy}"
+        return f"the file has one for {', '.join(other)}, a program for {chip} takes {key}; {remedy}"
+    return f"none was calibrated; {remedy}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from aspen.calibration import CalibrationTable, EarlyStop, save_table
 from aspen.calibration.points import EarlyPoint, OperatingPoint
 from aspen.data import DeltaEncoder, save_encoder
 from aspen.dial import DialProfile, save_profile
+from aspen.errors import RoundedSettingWarning
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.emulator.engines.c.programs import needs_compiler
 from tests.networks import float_network, random_spikes
@@ -57,10 +59,10 @@ def table(chip: str, readout: str = "spikes") -> CalibrationTable:
     early = EarlyStop(0.5, 0.0, (0.0, 1.0), (0.1, 0.05), readout, 9, 0.005)
     points = tuple(
         OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, None, None, 900)
-        for k, a, n in ((1.0, 0.9, 50), (0.0, 0.95, 90))
+        for k, a, n in ((1.0, 0.9, 50), (0.25, 0.95, 90))
     )
     ended = tuple(EarlyPoint(point, 5.0) for point in points)
-    return CalibrationTable(chip, "profile", 9, None, "mine", 1, points, None, early, ended)
+    return CalibrationTable(chip, "profile", 9, None, "mine", 1, points, 0.25, early, ended)
 
 
 def test_what_is_beside_the_network_comes_along_or_it_is_said_why_not(aspen: Aspen, network: Path) -> None:
@@ -78,7 +80,9 @@ def test_what_is_beside_the_network_comes_along_or_it_is_said_why_not(aspen: Asp
     )
     assert "network_done" not in (folder / "network.h").read_text()
     save_table(table("cortex-m"), network)
-    assert "network_done: as calibrated, in 9 steps" in aspen(*arguments)[1]
+    out = aspen(*arguments)[1]
+    assert "network_done: as calibrated, in 9 steps" in out
+    assert "network_set_knob(16384), the knob 0.25 of the calibration" in out
     assert "int network_done(void);" in (folder / "network.h").read_text()
     assert json.loads(aspen(*arguments, "--json")[1])["early_end"] is True
 
@@ -154,6 +158,19 @@ def test_run_in_c_gives_what_the_fast_engine_gives(aspen: Aspen, network: Path) 
         outputs[engine] = {**json.loads(out), "engine": ""}
     assert outputs["c"] == outputs["fast"]
     np.testing.assert_array_equal(np.load(folder / "c.npy"), np.load(folder / "fast.npy"))
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_of_the_library_is_a_line_of_the_command(
+    aspen: Aspen, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warned(path: object) -> None:
+        warnings.warn("knob: found one in between", RoundedSettingWarning, stacklevel=1)
+        warnings.warn("of somebody else", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr("aspen_emulator.cli.deploy.check_section", warned)
+    with pytest.warns(UserWarning, match="of somebody else"):
+        assert "\nwarning: knob: found one in between\n" in "\n" + aspen("compile", network)[2]
 
 
 @needs_compiler
