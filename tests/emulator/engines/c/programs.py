@@ -10,8 +10,13 @@ import pytest
 
 from aspen_emulator.engines.c.compiler import compiler_available, find_compiler
 from tests.c_networks import STRICT
+from tests.emulator.engines.cortex_m.needed import needs_emulator
 
 needs_compiler = pytest.mark.skipif(not compiler_available(), reason="there is no C compiler")
+in_c = pytest.mark.parametrize(
+    "name", [pytest.param("c", marks=needs_compiler), pytest.param("cortex-m", marks=needs_emulator)]
+)
+"""``name`` of an engine that runs the program in C: here, or on an emulated core."""
 
 
 def built(folder: Path, texts: Mapping[str, str], *flags: str) -> Path:

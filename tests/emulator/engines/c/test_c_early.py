@@ -14,12 +14,12 @@ from aspen.dial import DialProfile
 from aspen.errors import InputError
 from aspen.network import Network
 from aspen_emulator import run
-from aspen_emulator.engines.c.process import Process
 from aspen_hardware.c.dial import SETTINGS, UNIT, knob_at, scale_range
 from aspen_hardware.c.early import early_tables
 from aspen_hardware.c.export import files
 from aspen_hardware.c.program import Program
-from tests.emulator.engines.c.programs import built, needs_compiler, output
+from tests.c_networks import STRICT, started
+from tests.emulator.engines.c.programs import built, in_c, needs_compiler, output
 from tests.networks import fixed_network, random_spikes
 
 STEPS = 24
@@ -89,12 +89,12 @@ def test_any_scores_at_any_setting(
     assert 0 < sum(wanted) < 2000
 
 
-@needs_compiler
-def test_the_level_is_that_of_the_knob_in_the_first_step_and_a_reset_begins_another_inference() -> None:
+@in_c
+def test_the_level_is_that_of_the_knob_in_the_first_step_and_a_reset_begins_another_inference(name: str) -> None:
     given = random_spikes(3, STEPS, 1, 6)
     stop = replace(STOP, gain=2.0, knobs=(0.75, 1.0), doubts=(0.3, 0.02))
     taken = set()
-    process = Process(Program(network(), early=stop))
+    process = started(Program(network(), early=stop), STRICT, name)
     try:
         for scale, later in ((1.0, 0.75), (0.75, 1.0), (1.0, 0.75)):
             process.reset()

@@ -19,14 +19,11 @@ from aspen_emulator.engines.c.process import Process
 from aspen_hardware.c.dial import UNIT
 from aspen_hardware.c.program import Program
 from tests.c_networks import SANITIZED, check_knob, check_thresholds, drawn
-from tests.emulator.engines.c.programs import needs_compiler
+from tests.emulator.engines.c.programs import in_c, needs_compiler
 from tests.emulator.engines.cortex_m.needed import needs_emulator
 from tests.emulator.engines.test_fast import assert_same
 from tests.networks import fixed_network, float_network, random_spikes
 
-in_c = pytest.mark.parametrize(
-    "name", [pytest.param("c", marks=needs_compiler), pytest.param("cortex-m", marks=needs_emulator)]
-)
 NETWORK = fixed_network(15)
 SPIKES = random_spikes(15, 9, 2, 6)
 

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 
 from aspen_emulator import run
-from aspen_emulator.engines.c.process import Process
 from aspen_hardware import compile
 from aspen_hardware.c.export import files
 from aspen_hardware.c.program import Program
-from tests.emulator.engines.c.programs import needs_compiler
+from tests.c_networks import STRICT, started
+from tests.emulator.engines.c.programs import in_c
 from tests.emulator.engines.test_fast import assert_same
 from tests.emulator.engines.test_static import STEPS, static, values
 
 
-@needs_compiler
+@in_c
 @pytest.mark.parametrize("recurrent", [False, True])
 @pytest.mark.parametrize("chip", ["cortex-m", "loihi1"])
-def test_runs_and_programs_agree_with_the_definition(chip: str, recurrent: bool) -> None:
+def test_runs_and_programs_agree_with_the_definition(chip: str, recurrent: bool, name: str) -> None:
     deployment = compile(static(recurrent=recurrent).with_input_peak(1.0), chip)
-    found, wanted = (run(deployment, values(), steps=STEPS, record="membranes", engine=e) for e in ("c", "reference"))
+    found, wanted = (run(deployment, values(), steps=STEPS, record="membranes", engine=e) for e in (name, "reference"))
     assert_same(found, wanted)
     assert wanted.output.any()
-    process = Process(Program(deployment.network))
+    process = started(Program(deployment.network), STRICT, name)
     given = deployment.network.input
     made = values() if given.host is None else given.host.encode(values())
     made = made if given.graded is None else given.graded.encode(values())
