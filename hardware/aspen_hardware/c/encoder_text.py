@@ -75,14 +75,14 @@ static void encode(const int16_t *raw)
 LEVELS = """
 unsigned @p@_sample(const int16_t *raw)
 {
-    for (uint32_t c = 0; c < @p@_CHANNELS; c++) {
-        encoder.sum[c] += raw[c];
+@take@    for (uint32_t c = 0; c < @rows@u; c++) {
+        encoder.sum[c] += @read@;
     }
     if (++encoder.samples < @every@u) {
         return 0;
     }
     encoder.samples = 0;
-    for (uint32_t c = 0; c < @p@_CHANNELS; c++) {
+    for (uint32_t c = 0; c < @rows@u; c++) {
         const @edge@ *edge = &edges[c * @bounds@u];
         uint32_t level = 0;
         while (level < @bounds@u && encoder.sum[c] > edge[level]) {
@@ -91,13 +91,13 @@ unsigned @p@_sample(const int16_t *raw)
         encoder.events[c] = (uint16_t)(c * @levels@u + level);
         encoder.sum[c] = 0;
     }
-    @p@_step_events(encoder.events, @p@_CHANNELS);
+    @p@_step_events(encoder.events, @rows@u);
     return 1;
 }
 """
 ON_LINE = """
 /* (raw * factor + addend) / 2**@shift@, rounded down, from @low@ to @high@. */
-static @type@ on_line(uint32_t c, int16_t raw)
+static @type@ on_line(uint32_t c, int32_t raw)
 {
     const int64_t found = halved_wide((int64_t)raw * @factor@ + @addend@, @shift@u);@unused@
     return (@type@)(found < @low@ ? @low@ : found > @high@ ? @high@ : found);
@@ -106,8 +106,8 @@ static @type@ on_line(uint32_t c, int16_t raw)
 CURRENT = """
 static void encode(const int16_t *raw)
 {
-    for (uint32_t c = 0; c < @p@_CHANNELS; c++) {
-        encoder.values[c] = on_line(c, raw[c]);
+@take@    for (uint32_t c = 0; c < @rows@u; c++) {
+        encoder.values[c] = on_line(c, @read@);
     }
 }
 """

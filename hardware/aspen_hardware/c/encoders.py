@@ -26,6 +26,7 @@ from aspen_hardware.c.encoder_text import (
     STATIC,
     WINDOW,
 )
+from aspen_hardware.c.features import FixedFeatures, features_code
 from aspen_hardware.c.fixed import (
     SEED,
     UNIT,
@@ -193,17 +194,32 @@ def _levels_parts(fixed: FixedLevels, p: str) -> Parts:
         f"for each channel, of the sum of {fixed.every} samples: it lies in the level after",
     )
     edges = Table(type_of(fixed.edges), "edges", fixed.edges, about + " all that it is above")
-    values = {"p": p, "every": fixed.every, "bounds": bounds, "levels": fixed.levels, "edge": edges.ctype}
+    code, tables, own = _taken(fixed.inner)
+    rows = len(fixed.edges)
+    values = {"p": p, "every": fixed.every, "bounds": bounds, "levels": fixed.levels, "edge": edges.ctype,
+              **_reading(fixed.inner, rows)}  # fmt: skip
     fields = [
-        Field("int32_t", "sum", (fixed.channels,), "of the samples of a step so far"),
-        _events(fixed.channels),
+        *own,
+        Field("int32_t", "sum", (rows,), "of the samples of a step so far"),
+        _events(rows),
         Field("uint16_t", "samples", (), "how many these are"),
     ]
     what = (
         f"Levels: every {fixed.every} samples each channel spikes once, on the line of the level that their mean is at."
     )
     due = "1" if fixed.every == 1 else f"1 with every sample number {fixed.every}, else 0"
-    return Parts(what, [edges], fields, filled(LEVELS, values), fixed.every, due)
+    return Parts(what, [*tables, edges], fields, code + filled(LEVELS, values), fixed.every, due)
+
+
+def _taken(inner: FixedFeatures | None) -> tuple[str, list[Table], list[Field]]:
+    """What makes the channels of the raw integers, where these are not the channels."""
+    return ("", [], []) if inner is None else (features_code(), inner.tables, inner.fields)
+
+
+def _reading(inner: FixedFeatures | None, rows: int) -> dict[str, object]:
+    if inner is None:
+        return {"take": "", "read": "raw[c]", "rows": rows}
+    return {"take": "    take_features(raw);\n", "read": "encoder.features[c]", "rows": rows}
 
 
 def _on_line(line: Line, low: int, high: int, ctype: str) -> tuple[str, list[Table]]:
@@ -215,17 +231,16 @@ def _on_line(line: Line, low: int, high: int, ctype: str) -> tuple[str, list[Tab
     return HELPERS["halved_wide"] + filled(ON_LINE, values), tables
 
 
-def _current_encode(fixed: FixedCurrent, p: str) -> tuple[str, list[Table]]:
+def _current_encode(fixed: FixedCurrent, p: str) -> tuple[str, list[Table], list[Field]]:
     text, tables = _on_line(fixed.line, -fixed.largest, fixed.largest, "int16_t")
-    return text + filled(CURRENT, {"p": p}), tables
-
-
-_ENCODED = "what they become"
+    code, before, own = _taken(fixed.inner)
+    values = {"p": p, **_reading(fixed.inner, fixed.outputs)}
+    fields = [*own, Field("int16_t", "values", (fixed.outputs,), "what they become")]
+    return code + text + filled(CURRENT, values), [*before, *tables], fields
 
 
 def _current_parts(fixed: FixedCurrent, p: str) -> Parts:
-    encode, tables = _current_encode(fixed, p)
-    fields = [Field("int16_t", "values", (fixed.channels,), _ENCODED)]
+    encode, tables, fields = _current_encode(fixed, p)
     code = encode + filled(EACH.replace("@step@", "@p@_step(encoder.values)"), {"p": p})
     return Parts(
         "Values: raw integers shifted and scaled to what the network's weights multiply.", tables, fields, code
@@ -233,8 +248,7 @@ def _current_parts(fixed: FixedCurrent, p: str) -> Parts:
 
 
 def _static_parts(fixed: FixedStatic, p: str) -> Parts:
-    encode, tables = _current_encode(fixed.inner, p)
-    fields = [Field("int16_t", "values", (fixed.channels,), _ENCODED)]
+    encode, tables, fields = _current_encode(fixed.inner, p)
     code = encode + filled(STATIC, {"p": p, "steps": fixed.steps, "ending": ENDING})
     about = f"Values, scaled to what the network's weights multiply, the same at each of {fixed.steps} time steps."
     return Parts(about, tables, fields, code, due=_whole(fixed.steps), steps=fixed.steps)
@@ -248,9 +262,8 @@ def _window_parts(fixed: FixedWindow, p: str) -> Parts:
         fields.append(Field("uint16_t", "shown", (fixed.channels * fixed.size,), "inputs that spike in a step"))
         fields.append(Field("uint16_t", "n_shown", (), "how many these are"))
     else:
-        encode, tables = _current_encode(inner, p)
-        fields = [Field("int16_t", "values", (fixed.channels,), _ENCODED),
-                  Field("int16_t", "shown", (fixed.outputs,), "the window")]  # fmt: skip
+        encode, tables, fields = _current_encode(inner, p)
+        fields.append(Field("int16_t", "shown", (fixed.outputs,), "the window"))
     fields += [
         Field(recent, "recent", (fixed.size, inner.outputs), "the last samples, encoded"),
         Field("uint16_t", "slot", (), "where the next goes"),

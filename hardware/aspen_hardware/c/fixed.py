@@ -9,6 +9,8 @@ Where they can differ from the encoder that the network was trained with:
   (n + 1) / 32768 raw units after a channel spiked n times more one way than the other;
 - current and static: by one, where the value lies within 2**(14 - shift) of a half between two integers (see
   :class:`aspen_hardware.c.sensor.Line`), some 1e-5, and where float32 rounds there;
+- features of motion: they are off by some 2e-5 (:mod:`aspen_hardware.c.features`); levels of them where a mean lies as
+  near to an edge;
 - rate: chances are rounded to 1/65536, and the random numbers are those of xorshift32.
 """
 
@@ -24,6 +26,7 @@ import numpy as np
 from aspen._base.arrays import Array, as_array
 from aspen.data.encoders import EncoderStream
 from aspen.errors import InputError
+from aspen_hardware.c.features import FEATURES, FixedFeatures
 from aspen_hardware.c.sensor import HIGHEST, LOWEST, Line
 
 UNIT = 2**14
@@ -109,6 +112,19 @@ def _as_raw(sample: Array, channels: int) -> Array:
     return found
 
 
+def _taking(inner: FixedFeatures | None) -> Advance:
+    """What is encoded of each sample: its raw integers, or features of them."""
+    last: list[Array | None] = [None]
+
+    def taken(raw: Array) -> Array:
+        if inner is None:
+            return raw
+        found, last[0] = inner(raw, last[0])
+        return found
+
+    return taken
+
+
 @dataclass(frozen=True)
 class FixedDelta(FixedEncoder):
     """See :class:`aspen.data.DeltaEncoder`.
@@ -146,11 +162,13 @@ class FixedLevels(FixedEncoder):
     Args:
         edges: (channels, levels - 1) integers: the sum of ``every`` samples lies above so many of its channel's.
         every: samples in a step.
+        inner: makes the channels of the raw integers; default: they are these.
     """
 
     kind: ClassVar[str] = "levels"
     edges: Array
     every: int
+    inner: FixedFeatures | None = None
 
     @property
     def levels(self) -> int:
@@ -159,13 +177,13 @@ class FixedLevels(FixedEncoder):
 
     @property
     def outputs(self) -> int:
-        return self.channels * self.levels
+        return len(self.edges) * self.levels
 
     def start(self) -> Advance:
-        recent = list[Array]()
+        recent, taken = list[Array](), _taking(self.inner)
 
         def advance(raw: Array) -> Array:
-            recent.append(raw)
+            recent.append(taken(raw))
             if len(recent) < self.every:
                 return np.zeros((0, len(raw), self.outputs), np.uint8)
             level = (np.sum(recent, axis=0)[..., None] > self.edges).sum(axis=-1)
@@ -182,19 +200,22 @@ class FixedCurrent(FixedEncoder):
     Args:
         line: from raw integers to these.
         largest: magnitude beyond which they are cut.
+        inner: makes the channels of the raw integers; default: they are these.
     """
 
     kind: ClassVar[str] = "current"
     gives: ClassVar[str] = "values"
     line: Line
     largest: int
+    inner: FixedFeatures | None = None
 
     @property
     def outputs(self) -> int:
-        return self.channels
+        return self.channels if self.inner is None else FEATURES
 
     def start(self) -> Advance:
-        return lambda raw: np.clip(self.line(raw), -self.largest, self.largest)[None]
+        taken = _taking(self.inner)
+        return lambda raw: np.clip(self.line(taken(raw)), -self.largest, self.largest)[None]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ import numpy as np
 
 from aspen._base.checks import shown
 from aspen.data.encoders import LatencyEncoder, RateEncoder, ScaledEncoder, StoredEncoder
+from aspen.data.har_features import SIGNALS, HarFeatures
 from aspen.data.levels import LevelEncoder
 from aspen.data.static import StaticEncoder
 from aspen.data.temporal import CurrentEncoder, DeltaEncoder, WindowEncoder
 from aspen.errors import InputError
 from aspen.network.network import Network
+from aspen_hardware.c.features import FEATURES, FixedFeatures
 from aspen_hardware.c.fixed import (
     UNIT,
     FixedCurrent,
@@ -32,6 +34,8 @@ from aspen_hardware.c.sensor import HIGHEST, LOWEST, Line, Sensor
 
 _FARTHEST = 2**16
 """Raw units of a delta encoder: no value of a sensor moves as far, and no reference may start farther out."""
+_MOST_OF_FEATURES = 256
+"""Samples of a step: sums of so many have 32 bits."""
 _MOST_STEPS = 2**16 - 1
 
 
@@ -79,7 +83,6 @@ def sensor_encoder(encoder: StoredEncoder, sensor: Sensor, network: Network) -> 
 
 
 _REMEDIES = {
-    "har-features": "logarithms are no work for integers: train on levels, or compute them and call the step function",
     "spikes": "spikes need none: give them to the step function",
 }
 _OTHERS = "encode the values yourself, and give them to the step function"
@@ -124,21 +127,38 @@ def _delta(encoder: DeltaEncoder, sensor: Sensor, network: Network) -> FixedDelt
 
 def _levels(encoder: LevelEncoder, sensor: Sensor, network: Network) -> FixedLevels:
     inner, bounds = encoder.inner, encoder.levels - 1
-    if not isinstance(inner, CurrentEncoder):
-        raise InputError(
-            f"encoder: found levels of {inner.kind}, allowed in C are levels of current; train with "
-            f"LevelEncoder(CurrentEncoder())"
-        )
     if not encoder.edges:
         raise InputError("edges: found none, allowed are those of each channel; call fit(training values) first")
-    scales = sensor.of_channels(len(encoder.edges) // bounds)
-    of_inner = _inner_lines(inner, len(scales))
-    edges = np.empty((len(scales), bounds), np.int64)
+    rows = len(encoder.edges) // bounds
+    if isinstance(inner, HarFeatures):
+        return _levels_of_features(encoder, FixedFeatures.of(inner, sensor), rows)
+    if not isinstance(inner, CurrentEncoder):
+        raise InputError(
+            f"encoder: found levels of {inner.kind}, allowed in C are levels of current and of har-features; train "
+            f"with LevelEncoder(CurrentEncoder())"
+        )
+    scales, of_inner = sensor.of_channels(rows), _inner_lines(inner, rows)
+    edges = np.empty((rows, bounds), np.int64)
     for place, edge in enumerate(encoder.edges):
         highest = _highest(_exact(edge), encoder.every, *scales[place // bounds], *of_inner[place // bounds])
         least, most = encoder.every * LOWEST, encoder.every * HIGHEST
         edges[place // bounds, place % bounds] = min(max(highest, least - 1), most)  # beyond, none or all lie above
-    return FixedLevels(len(scales), edges, encoder.every)
+    return FixedLevels(rows, edges, encoder.every)
+
+
+def _levels_of_features(encoder: LevelEncoder, features: FixedFeatures, rows: int) -> FixedLevels:
+    if rows != FEATURES or encoder.every > _MOST_OF_FEATURES:
+        raise InputError(
+            f"encoder: found levels of {rows} features, of {encoder.every} samples each, allowed in C are {FEATURES} "
+            f"of up to {_MOST_OF_FEATURES}; fit it again"
+        )
+    bounds, most = encoder.levels - 1, 2**31 - 1
+    edges = np.empty((rows, bounds), np.int64)
+    for place, edge in enumerate(encoder.edges):
+        slope, start = features.lines[place // bounds]
+        highest = floor(encoder.every * (_exact(edge) - start) / slope)
+        edges[place // bounds, place % bounds] = min(max(highest, -most), most)  # no sum is as large
+    return FixedLevels(SIGNALS, edges, encoder.every, features)
 
 
 def _highest(edge: Fraction, every: int, scale: Fraction, offset: Fraction, zero: Fraction, deviation: Fraction) -> int:
@@ -172,6 +192,14 @@ def _values(channels: int, inner: CurrentEncoder, sensor: Sensor, network: Netwo
     return FixedCurrent(channels, Line.nearest(slopes, starts), graded.largest)
 
 
+def _features(encoder: HarFeatures, sensor: Sensor, network: Network) -> FixedCurrent:
+    graded, features = network.input.graded, FixedFeatures.of(encoder, sensor)
+    assert graded is not None  # _check_input says so
+    unit = Fraction(graded.scale)
+    line = Line.nearest([slope * unit for slope, _ in features.lines], [start * unit for _, start in features.lines])
+    return FixedCurrent(SIGNALS, line, graded.largest, features)
+
+
 def _current(encoder: CurrentEncoder, sensor: Sensor, network: Network) -> FixedCurrent:
     return _values(len(encoder.offset) or network.input.size, encoder, sensor, network)
 
@@ -187,9 +215,12 @@ def _window(encoder: WindowEncoder, sensor: Sensor, network: Network) -> FixedWi
         fixed: FixedDelta | FixedCurrent = _delta(inner, sensor, network)
     elif isinstance(inner, CurrentEncoder):
         fixed = _values(len(inner.offset) or max(network.input.size // size, 1), inner, sensor, network)
+    elif isinstance(inner, HarFeatures):
+        fixed = _features(inner, sensor, network)
     else:
         raise InputError(
-            f"encoder: found a window of {inner.kind}, allowed in C are windows of delta and current; train with one"
+            f"encoder: found a window of {inner.kind}, allowed in C are windows of delta, current and har-features; "
+            f"train with one"
         )
     return FixedWindow(fixed.channels, fixed, size, encoder.every)
 
@@ -229,6 +260,7 @@ _FIXING: dict[str, Callable[[Any, Sensor, Network], FixedEncoder]] = {
     "levels": _levels,
     "delta": _delta,
     "current": _current,
+    "har-features": _features,
     "window": _window,
     "latency": _latency,
     "rate": _rate,

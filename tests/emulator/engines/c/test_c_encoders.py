@@ -11,6 +11,7 @@ import pytest
 from aspen.data import (
     CurrentEncoder,
     DeltaEncoder,
+    HarFeatures,
     LatencyEncoder,
     LevelEncoder,
     RateEncoder,
@@ -30,6 +31,8 @@ from tests.networks import fixed_network
 UNLIKE = Sensor((0.001, 0.002, 0.0005), (0.5, -0.25, 0.0))
 LEVELS = LevelEncoder(CurrentEncoder(), 3, 2, (-9.0, 0.1, 0.0, 0.0, -0.3, 20.0))
 SCALED = CurrentEncoder((0.1, 0.0, -0.2), (0.5, 0.25, 1.0))
+NINE = Sensor((1 / 8192,) * 3 + (0.001,) * 3 + (1 / 4096,) * 3, (0.0, 0.01, -0.02, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0))
+EDGES = tuple(np.linspace(-1.5, 2.5, 42).reshape(2, 21).T.reshape(-1).tolist())
 CASES = [
     (fixed(DeltaEncoder((0.05, 0.1, 0.02)), 6), Sensor(1 / 16384)),
     (fixed(DeltaEncoder((0.05, 0.05, 0.05), from_first=True), 6, UNLIKE), UNLIKE),
@@ -44,6 +47,9 @@ CASES = [
     (fixed(RateEncoder(steps=6, low=-2.0, high=1.0), 3), Sensor(1 / 16384)),
     (fixed(RateEncoder(steps=6, low=-2.0, high=1.0), 3, UNLIKE), UNLIKE),
     (fixed(StaticEncoder(steps=3), 3), Sensor(1 / 16384)),
+    (fixed(LevelEncoder(HarFeatures(), 3, 2, EDGES), 63, NINE), NINE),
+    (fixed(HarFeatures(), 21, NINE), NINE),
+    (fixed(WindowEncoder(HarFeatures(), 4, 2), 84), Sensor(1 / 16384)),
 ]
 ENDING = [(fixed(StaticEncoder(steps=5), 3), Sensor(1 / 16384)), (fixed(RateEncoder(steps=5), 3), Sensor(1 / 16384))]
 """Beside networks that end an inference after two steps."""
@@ -92,8 +98,9 @@ static int ended(void)
 int main(int count, char **arguments)
 {{
     const int which = count > 1 ? atoi(arguments[1]) : -1;
-    int16_t raw[3];
-    for (int sample = 0; sample == 0 || fread(raw, sizeof raw, 1, stdin) == 1; sample++) {{
+    const size_t channels = count > 2 ? (size_t)atoi(arguments[2]) : 0;
+    int16_t raw[9] = {{0}};
+    for (int sample = 0; sample == 0 || fread(raw, 2 * channels, 1, stdin) == 1; sample++) {{
         unsigned made = 0;
         steps = 0;
         switch (which) {{{cases}        default:
@@ -124,19 +131,19 @@ def sources() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    return compiled(sources(), (*SANITIZED, "-Wtype-limits"))
+    return compiled(sources(), (*SANITIZED, "-Wtype-limits", "-O0"))
 
 
-def samples() -> np.ndarray:
+def samples(channels: int = 3) -> np.ndarray:
     rng = np.random.default_rng(5)
-    walk = np.clip(np.cumsum(rng.normal(0, 900, (150, 3)), axis=0), -(2**15), 2**15 - 1)
-    wild = rng.choice([-(2**15), -1, 0, 1, 2**15 - 1, 16384], (60, 3))
-    return np.concatenate([walk, wild, rng.integers(-(2**15), 2**15, (90, 3))]).astype(np.int16)
+    walk = np.clip(np.cumsum(rng.normal(0, 900, (150, channels)), axis=0), -(2**15), 2**15 - 1)
+    wild = rng.choice([-(2**15), -1, 0, 1, 2**15 - 1, 16384], (60, channels))
+    return np.concatenate([walk, wild, rng.integers(-(2**15), 2**15, (90, channels))]).astype(np.int16)
 
 
 def encoded(program: Path, case: int, raw: np.ndarray, outputs: int) -> np.ndarray:
     """(steps, outputs): what the program gives to its network."""
-    done = subprocess.run([program, str(case)], input=raw.tobytes(), capture_output=True, timeout=60)
+    done = subprocess.run([program, str(case), str(raw.shape[1])], input=raw.tobytes(), capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     return np.frombuffer(done.stdout, np.int16).reshape(-1, outputs)
 
@@ -145,7 +152,7 @@ def encoded(program: Path, case: int, raw: np.ndarray, outputs: int) -> np.ndarr
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[each.kind for each, _ in CASES])
 def test_the_program_encodes_as_its_definition(case: int, program: Path) -> None:
     each: FixedEncoder = CASES[case][0]
-    raw, stream = samples(), each.stream()
+    raw, stream = samples(each.channels), each.stream()
     wanted = np.concatenate([stream.step(sample) for sample in raw])
     np.testing.assert_array_equal(encoded(program, case, raw, each.outputs), wanted)
     assert wanted.any()
