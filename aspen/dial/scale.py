@@ -38,9 +38,10 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
 
     Args:
         network: whose populations are dialled.
-        scale: a number for all hidden populations but gates, or a mapping from population to number (others stay at 1).
-            Instead of a number: an array over time (steps,), over time and samples (steps or 1, batch or 1), or over
-            neurons too, (steps or 1, batch or 1, n or 1), as :meth:`aspen.DialProfile.scale` gives it.
+        scale: a number for all hidden populations but gates and held ones, or a mapping from population to number
+            (others stay at 1). Instead of a number: an array over time (steps,), over time and samples (steps or 1,
+            batch or 1), or over neurons too, (steps or 1, batch or 1, n or 1), as
+            :meth:`aspen.DialProfile.scale` gives it.
         steps: length of the run in time steps.
         batch: number of samples.
 
@@ -52,7 +53,12 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
     """
     if isinstance(scale, Mapping):
         for name in scale:
-            allowed = [population for population in network.order if not network[population].gate]
+            if name in network and network[name].held:
+                raise InputError(
+                    f"threshold_scale: found {name!r}, whose thresholds lie in other weights too, allowed are "
+                    f"{', '.join(network.dialled) or 'none'}; leave it as trained"
+                )
+            allowed = [population for population in network.order if network[population].is_dialled]
             if name not in allowed:
                 raise InputError(unknown_name("threshold_scale", name, allowed, kind="population"))
         wanted: Mapping[str, object] = scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -20,6 +21,7 @@ from aspen.exporting.folding import Folder, merge
 from aspen.exporting.forgetting import EACH, any_of_each, note, one_for_each, warn, without_memory
 from aspen.exporting.gates import gate
 from aspen.exporting.layers import Doubles, check_layer, leaf_modules
+from aspen.exporting.membranes import charged, held, without_constant
 from aspen.exporting.neurons import NEURONS, Mapped, check_neuron, map_neuron, recurrence
 from aspen.exporting.nodes import Node
 from aspen.exporting.products import both
@@ -34,7 +36,7 @@ from aspen.exporting.readout import (
     membrane_readout,
 )
 from aspen.exporting.recording import record
-from aspen.exporting.tracing import Call, Trace
+from aspen.exporting.traces import Call, Trace
 from aspen.exporting.verifying import Wired, Wiring, verify
 from aspen.fused.module import plain_of
 from aspen.models.at_once import step_by_step
@@ -162,6 +164,12 @@ class _Builder:
         for name, neuron in mapped.items():
             populations.append(Population(self.names[name], self.shapes[name], neuron.lif, gate=name in gates))
             connections += self._incoming(name, mapped)
+        sources = {how.source: self.names[how.source] for how in self.traced.charged.values()}
+        fed = {connection.source for connection in connections}
+        unread = {name for name in sources.values() if name not in fed}  # nothing but membranes, which others now have
+        connections = [c for c in connections if c.target not in unread]
+        mapped = {name: neuron for name, neuron in mapped.items() if self.names[name] not in unread}
+        populations = [replace(p, held=p.name in sources.values()) for p in populations if p.name not in unread]
         output, readout = self._output(connections, mapped, last)
         if readout != "spikes":
             populations = [as_integrator(p, connections) if p.name == output else p for p in populations]
@@ -174,9 +182,14 @@ class _Builder:
             "snntorch": snntorch.__version__,
             "form": form.to_dict(),
         }
-        if self.traced.forgetful:
-            provenance["notes"] = [note([self.names[name] for name in self.traced.forgetful])]
+        notes = [note([self.names[name] for name in self.traced.forgetful])] if self.traced.forgetful else []
+        notes += [held(p.name, self._readers(p.name)) for p in populations if p.held]
+        if notes:
+            provenance["notes"] = notes
         return Network(tuple(populations), tuple(connections), output, provenance, readout)
+
+    def _readers(self, population: str) -> list[str]:
+        return [self.names[name] for name, how in self.traced.charged.items() if self.names[how.source] == population]
 
     def _mapped(self, name: str) -> Mapped:
         gates, stem = self.traced.gates, name.removesuffix(EACH)
@@ -187,6 +200,8 @@ class _Builder:
         if name not in self.leaves:
             return one_for_each(stem, map_neuron(stem, self.leaves[stem], self.shapes[stem]))
         mapped = map_neuron(name, self.leaves[name], self.shapes[name])
+        if name in self.traced.charged:
+            mapped = charged(mapped, self.traced.charged[name], self.shapes[name])
         if name in self.traced.forgetful:
             mapped = any_of_each(mapped) if name in gates else without_memory(mapped)
         pooled = {source for source, _ in self.traced.gates.values()}.union(*self.traced.products.values())
@@ -211,8 +226,11 @@ class _Builder:
             return made
         if is_gate and name in self.leaves:
             return made
+        how = self.traced.charged.get(name)
+        if how is not None:
+            made = without_constant(made, how)
         above = float(mapped[name].lif.threshold.max())
-        self.wired[name] = Wired(tuple(made), scale, "gate" if is_gate else "step", above=above)
+        self.wired[name] = Wired(tuple(made), scale, "gate" if is_gate else "step", above=above, charged=how)
         if is_gate:
             return made
         return merge(made + recurrence(name, population, self.leaves[name], shape, mapped[name]))

@@ -102,7 +102,9 @@ def check_expression(node: Node, consumer: str, parameters: set[int], used: dict
         )
     if node.kind == "state":
         raise ModelError(
-            f"{consumer}: reads {node.operation!r} of {node.module}, allowed are spikes; feed it with these"
+            f"{consumer}: reads {node.operation!r} of {node.module}, allowed are spikes, or by a layer of Leaky, and "
+            f"alone, the membranes of Leaky with one beta and the reset 'subtract' (delayed) or 'none'; feed it with "
+            f"spikes"
         )
     if node.kind == "mixed" and node.operation in MAX_FUNCTIONS:
         raise ModelError(f"{consumer}: its input comes from {node.operation!r} over currents; {MAX_REMEDY}")

@@ -17,7 +17,7 @@ from aspen.errors import ExportWarning, ModelError
 from aspen.exporting.gates import MAX_FUNCTIONS, Window, gate, window_of
 from aspen.exporting.neurons import Mapped
 from aspen.exporting.nodes import Node
-from aspen.exporting.tracing import Call, Trace
+from aspen.exporting.traces import Call, Trace
 
 MEMORYLESS = (snntorch.Leaky, snntorch.Synaptic, snntorch.Lapicque)
 """Neurons of which nothing but the input is left where their states are zero: no recurrence."""

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aspen.models.operations import parts as parts_of
+
 STATES: dict[str, tuple[str, ...]] = {
     "Leaky": ("mem",),
     "Rectified": ("mem",),
@@ -102,3 +104,15 @@ def element(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any], item:
     fits = picked is not None and picked[0] % len(args[0].shape) == dim and isinstance(picked[1], int)
     found = items[picked[1]] if picked is not None and fits and -len(items) <= picked[1] < len(items) else None
     return found if isinstance(found, Node) else None
+
+
+def inside(nodes: list[Node]) -> list[Node]:
+    """The nodes, and all that they are made of."""
+    found: dict[int, Node] = {}
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in found:
+            found[id(node)] = node
+            waiting += parts_of((node.args, node.kwargs), Node)
+    return list(found.values())

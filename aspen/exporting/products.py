@@ -23,7 +23,7 @@ from aspen.exporting.folding import columns
 from aspen.exporting.layers import Doubles
 from aspen.exporting.neurons import Mapped
 from aspen.exporting.nodes import EVERY_STEP, Node
-from aspen.exporting.tracing import Call, Trace
+from aspen.exporting.traces import Call, Trace
 from aspen.models.operations import convert
 from aspen.network.neurons import Lif
 

@@ -21,9 +21,9 @@ from aspen.exporting.expressions import Values, atoms, compute, key
 from aspen.exporting.folding import Folder
 from aspen.exporting.layers import IDENTITIES, LAYERS, RESHAPING
 from aspen.exporting.neurons import NEURONS, numpy
-from aspen.exporting.nodes import Node, stacked
-from aspen.exporting.tracing import Trace
-from aspen.models.operations import PICKS, parts
+from aspen.exporting.nodes import Node, inside, stacked
+from aspen.exporting.traces import Trace
+from aspen.models.operations import PICKS
 from aspen.network.connections import Connection
 from aspen.network.neurons import Lif
 from aspen.network.population import Population
@@ -100,9 +100,9 @@ def _is_last_only(traced: Trace, calls: tuple[Node, ...], steps: int) -> bool:
         return {atom.call for atom in atoms(calls[0]).values()} == {steps - 1}
     made = traced.layers[calls[-1].module]
     if len(made) == 1:  # all steps at once
-        return any(_picks_last(node, made[0], steps) for node in _inside(traced.returned))
+        return any(_picks_last(node, made[0], steps) for node in inside(traced.returned))
     places = {id(node): k for k, node in enumerate(calls)}
-    return {places[id(node)] for node in _inside(traced.returned) if id(node) in places} == {len(calls) - 1}
+    return {places[id(node)] for node in inside(traced.returned) if id(node) in places} == {len(calls) - 1}
 
 
 def _by_step(made: list[Node], layer: nn.Module) -> tuple[Node, ...]:
@@ -133,21 +133,9 @@ def _weighs(layer: nn.Module) -> bool:
     return isinstance(layer, LAYERS) and not isinstance(layer, (*RESHAPING, *IDENTITIES, *NEURONS))
 
 
-def _inside(nodes: list[Node]) -> list[Node]:
-    """The nodes, and all that they are made of."""
-    found: dict[int, Node] = {}
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if id(node) not in found:
-            found[id(node)] = node
-            waiting += parts((node.args, node.kwargs), Node)
-    return list(found.values())
-
-
 def check_answer(traced: Trace) -> None:
     """Refuse weights without a name after the last layer: what they do to the answer would be lost."""
-    for node in _inside(traced.returned):
+    for node in inside(traced.returned):
         if node.kind == "apply" and not node.module and node.operation in _WEIGHING:
             raise ModelError(
                 f"forward(): found {node.operation!r} after the last layer, allowed is nn.Linear; use a layer, or "
@@ -163,7 +151,7 @@ def membrane_readout(traced: Trace, module: str, stepped_outside: bool) -> str:
         module: the output layer.
         stepped_outside: the model does one step, so that what it returns is the answer of a step.
     """
-    ends = [node for node in _inside(traced.returned) if node.module == module and node.kind in ("spikes", "state")]
+    ends = [node for node in inside(traced.returned) if node.module == module and node.kind in ("spikes", "state")]
     if not ends or any(node.kind == "spikes" or node.operation != "mem" for node in ends):
         return "spikes"
     last = max(call.call for call in traced.calls if call.module == module)

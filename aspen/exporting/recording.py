@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from aspen.errors import ModelError, one_line
 from aspen.exporting.forgetting import MEMORYLESS, split_maximum
+from aspen.exporting.membranes import follow_membranes
 from aspen.exporting.products import split_products
-from aspen.exporting.tracing import Trace, trace
+from aspen.exporting.traces import Trace
+from aspen.exporting.tracing import trace
 from aspen.models.forms import InputForm
 from aspen.models.layers import forget
 
@@ -50,6 +52,7 @@ def record(
     for name in traced.forgetful:
         split_maximum(traced, name)
     shapes = {made.module: made.node.shape[1:] for made in traced.calls}
+    follow_membranes(traced, spiking)
     sizes = {"": frames[0, 0].numel()} | {name: prod(shape) for name, shape in shapes.items()}
     split_products(traced, sizes, {id(tensor) for tensor in (*model.parameters(), *model.buffers())})
     return traced

@@ -12,7 +12,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -25,6 +25,7 @@ from aspen.exporting.gates import MAX_FUNCTIONS, Window, source_of, window, wind
 from aspen.exporting.layers import IDENTITIES
 from aspen.exporting.nodes import EVERY_STEP, STATES, Node, element, stack
 from aspen.exporting.records import Record
+from aspen.exporting.traces import Call, Trace
 from aspen.models.forms import ENCODERS, InputForm
 from aspen.models.operations import (
     DROPOUTS,
@@ -42,55 +43,6 @@ from aspen.models.operations import (
 )
 
 _FILLS = ("__iadd__", "add_", "__setitem__")
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a neuron: its name, which call it was, its input, and what is wrong with its state (or nothing).
-
-    ``anew``: every state that it began with was zero, and made of nothing.
-    """
-
-    module: str
-    call: int
-    node: Node
-    problem: str
-    anew: bool = False
-
-
-@dataclass
-class Trace:
-    """What happened while a model ran.
-
-    Args:
-        calls: the calls of all neurons.
-        ran: the leaves that ran, in order.
-        layers: what each other leaf made, call by call.
-        returned: what the model returned, as far as it depends on the input.
-        form: how the model takes its input.
-        gates: maximum pools over spikes: name -> the neurons that they pool, and their window.
-        pools: layers that are such pools, or maxima over the currents of neurons without memory.
-        products: gates in the place of products of spikes: name -> the neurons that they multiply.
-        multiplied: names of the layers whose values are multiplied there.
-        spiking_input: whether the input is spikes.
-        forgetful: neurons whose state begins anew at each step.
-        encoder: the function by which the model makes spikes of its input, or nothing.
-        encoded: the spikes that it made, step by step.
-    """
-
-    calls: list[Call] = field(default_factory=list)
-    ran: dict[str, None] = field(default_factory=dict)
-    layers: dict[str, list[Node]] = field(default_factory=dict)
-    returned: list[Node] = field(default_factory=list)
-    form: InputForm = field(default_factory=InputForm)
-    gates: dict[str, tuple[str, Window]] = field(default_factory=dict)
-    pools: set[str] = field(default_factory=set)
-    products: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    multiplied: dict[str, None] = field(default_factory=dict)
-    spiking_input: bool = False
-    forgetful: list[str] = field(default_factory=list)
-    encoder: str = ""
-    encoded: list[Tensor] = field(default_factory=list)
 
 
 class _Watcher(TorchFunctionMode):

@@ -22,6 +22,7 @@ from aspen.errors import ModelError, one_line
 from aspen.exporting.neurons import numpy
 from aspen.exporting.nodes import STATES
 from aspen.exporting.recording import title
+from aspen.exporting.traces import Charged
 from aspen.models.copying import copy_of
 from aspen.models.forms import InputForm
 from aspen.models.layers import forget, spiking_layers
@@ -42,6 +43,7 @@ class Wired:
         when: ``step`` where they are made at each step; ``sum`` or ``last`` where a read-out is made once, of all steps
             or of the last; ``gate`` for a maximum pool over spikes, which is no neuron of the model.
         above: the threshold of a gate.
+        charged: how a layer is driven that reads membranes: what it is given is a current that keeps a part of itself.
         pool: what takes the largest of these values before the neuron is given them, (batch, m) -> (batch, n); or None.
     """
 
@@ -49,6 +51,7 @@ class Wired:
     scale: Array
     when: str = "step"
     above: float = 0.5
+    charged: Charged | None = None
     pool: Callable[[Array], Array] | None = None
 
 
@@ -114,6 +117,7 @@ class _Run:
         self.types: dict[str, torch.dtype] = {}
         self.tolerance = 0.0
         self.shown: list[Array] = []
+        self.charges: dict[str, tuple[Any, float]] = {}
         self.returned: Any = None
 
     def run(self, model: nn.Module, random: Mapping[str, torch.dtype]) -> None:
@@ -125,8 +129,10 @@ class _Run:
         spiking = spiking_layers(model)
         generator = torch.Generator().manual_seed(1)
         forget(spiking.values())
+        read = {wired.charged.source for wired in self.wiring.layers.values() if wired.charged is not None}
         for name, dtype in random.items():
-            vars(spiking[name])["forward"] = _answering(spiking[name], dtype, generator)
+            answering = _answering(spiking[name], dtype, generator)
+            vars(spiking[name])["forward"] = _true_membranes(spiking[name], answering) if name in read else answering
         with torch.no_grad(), self._listening(dict(model.named_modules()), spiking):
             self.returned = self._call(model)
         if self.wiring.output not in spiking and self.wiring.layers[self.wiring.output].when != "gate":
@@ -167,7 +173,7 @@ class _Run:
             found = numpy(current).astype(np.float64).reshape(len(current), -1) * self.wiring.layers[name].scale
             step = len(self.fired[name])
             self.tolerance = _tolerance(current)
-            self._compare(name, step, found, *self._network(name, step))
+            self._compare(name, step, found, *self._current(name, step))
 
         return hook
 
@@ -183,6 +189,17 @@ class _Run:
 
     def _shows(self, module: nn.Module, args: Any, output: Tensor) -> None:
         self.shown.append(numpy(output))
+
+    def _current(self, name: str, step: int) -> tuple[Array, float]:
+        """:meth:`_network`, or where the layer reads membranes, the current that these amount to."""
+        total, size = self._network(name, step)
+        how = self.wiring.layers[name].charged
+        if how is None:
+            return total, size
+        before, largest = self.charges.get(name, (0.0, 0.0))
+        self.charges[name] = how.beta * before + total, how.beta * largest + size
+        constant = numpy(how.constant).reshape(len(how.constant), -1)
+        return self.charges[name][0] + constant, self.charges[name][1] + float(np.abs(constant).max())
 
     def _network(self, name: str, step: int) -> tuple[Array, float]:
         """What the network gives a layer at a step, (batch, n), and how large the parts of that are."""
@@ -262,6 +279,21 @@ def _answering(layer: Any, dtype: torch.dtype, generator: torch.Generator) -> An
         made |= {state: torch.randn(input_.shape, generator=generator).to(input_) for state in states}
         layer._buffers.update({state: value for state, value in made.items() if state in layer._buffers})
         return made["spk"] if layer.init_hidden and not layer.output else tuple(made.values())
+
+    return forward
+
+
+def _true_membranes(layer: Any, answering: Any) -> Any:
+    """A neuron's ``forward`` that answers with random spikes, and with the membranes that go with them."""
+    kept: dict[str, Any] = {"mem": 0.0, "spk": 0.0}
+
+    def forward(input_: Tensor, *args: Any, **kwargs: Any) -> Any:
+        made = answering(input_, *args, **kwargs)
+        lost = kept["spk"] * layer.threshold if layer.reset_mechanism == "subtract" else 0.0
+        kept["mem"] = layer.beta.clamp(0, 1) * kept["mem"] + input_ - lost
+        kept["spk"] = made if isinstance(made, Tensor) else made[0]
+        layer.mem = kept["mem"]
+        return made if isinstance(made, Tensor) else (kept["spk"], kept["mem"])
 
     return forward
 

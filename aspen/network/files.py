@@ -38,6 +38,7 @@ def network_to_section(network: Network) -> tuple[dict[str, Any], dict[str, Arra
             "current": population.current,
             "static": population.static,
             "gate": population.gate,
+            "held": population.held,
             "graded": None if population.graded is None else asdict(population.graded),
             "neuron": None
             if population.neuron is None
@@ -76,6 +77,7 @@ def network_from_section(header: Mapping[str, Any], tensors: Mapping[str, Array]
                 entry.get("static", False),
                 entry.get("gate", False),
                 None if entry.get("host") is None else _host(entry["host"], tensors, f"host/{entry['name']}"),
+                entry.get("held", False),
             )
             for entry in header["populations"]
         ]

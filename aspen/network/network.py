@@ -168,8 +168,8 @@ class Network(Tabled, Rebuilt):
 
     @property
     def dialled(self) -> list[str]:
-        """Names of the populations whose thresholds the knob moves: the hidden ones, but for gates."""
-        return [name for name in self.hidden if not self[name].gate]
+        """Names of the populations whose thresholds the knob moves: the hidden ones, but for gates and held ones."""
+        return [name for name in self.hidden if self[name].is_dialled]
 
     @property
     def is_integer(self) -> bool:

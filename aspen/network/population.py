@@ -41,6 +41,8 @@ class Population(Brief):
         static: this population is the input and is given the same values at every time step.
         gate: these neurons say whether any of what they are connected to has spiked in this step, as a maximum over
             spikes does. The knob leaves their thresholds alone.
+        held: the knob leaves these neurons' thresholds alone: they lie in other weights too, as where a layer's
+            membranes were read.
         host: of a static input with neurons: the layer that makes their current of analog values, on the host. Callers
             give these values; the neurons, the current.
     """
@@ -53,6 +55,7 @@ class Population(Brief):
     static: bool = False
     gate: bool = False
     host: HostLayer | None = None
+    held: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -65,15 +68,16 @@ class Population(Brief):
             raise NetworkError(f"{self.name}.shape: found (), allowed are sizes of 1 and more; give e.g. (n,)")
         check_neurons(f"{self.name}.shape", shape)
         object.__setattr__(self, "shape", shape)
-        for flag in ("current", "static", "gate"):
+        for flag in ("current", "static", "gate", "held"):
             object.__setattr__(self, flag, as_flag(f"{self.name}.{flag}", getattr(self, flag), NetworkError))
         self._check_kinds()
         if self.static and not self.is_input:
             raise NetworkError(
                 f"{self.name}: found a static population with neurons, allowed is the input; leave it out"
             )
-        if self.gate and self.neuron is None:
-            raise NetworkError(f"{self.name}: found a gate without neurons, allowed are neurons; give them")
+        if (self.gate or self.held) and self.neuron is None:
+            what = "a gate" if self.gate else "held thresholds"
+            raise NetworkError(f"{self.name}: found {what} without neurons, allowed are neurons; give them")
         if self.neuron is not None:
             self.neuron.check(self.name, shape)
         if self.host is not None:
@@ -110,6 +114,11 @@ class Population(Brief):
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)
+
+    @property
+    def is_dialled(self) -> bool:
+        """Whether the knob may move the thresholds."""
+        return self.neuron is not None and not (self.gate or self.held)
 
     @property
     def is_analog(self) -> bool:

@@ -41,6 +41,7 @@ def _role(network: Network, population: Population) -> str:
     if population.gate:
         alone = all(c.source == population.name for c in network.incoming(population.name))
         role = "spikes at every step" if alone else _gate(network, population)
+    role += ", which the knob leaves alone" if population.held else ""
     role += ", takes a current" if population.current else ""
     role += ", the same at every step" if population.static else ""
     role += f", which the host makes of {population.given_shape}" if population.host is not None else ""

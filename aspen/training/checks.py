@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +38,7 @@ def check_training(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
     for stage in recipe.stages:
         _check_batches(stage, data)
     _check_model(model, recipe)
-    _check_answer(model, data)
+    _check_answer(model, data, recipe)
 
 
 def _check_types(model: object, data: object) -> None:
@@ -109,7 +111,7 @@ def _check_layers(stage: Recipe, model: nn.Module) -> None:
         dialled_layers(model)
 
 
-def _check_answer(model: nn.Module, data: Dataset) -> None:
+def _check_answer(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
     """Run a copy of the model on a few samples, in ``eval()`` mode, and see that it answers for every class."""
     values = data.train.values
     inputs = torch.from_numpy(data.encode(values[:1], seed=0))
@@ -118,6 +120,7 @@ def _check_answer(model: nn.Module, data: Dataset) -> None:
     twin = copy_of(model).eval()
     frames = inputs.to(next(twin.parameters()))
     form = form_for(model, frames)
+    read = _reading_membranes(twin)
     try:
         answer = framed(twin, twin, form, frames)(frames)
     except OF_THE_MODEL as error:
@@ -131,8 +134,40 @@ def _check_answer(model: nn.Module, data: Dataset) -> None:
             f"{tuple(inputs.shape)}: {reason}; let it take {tuple(inputs.shape[2:])} values at each step, or encode "
             f"the data otherwise{otherwise}"
         ) from error
+    _check_moved(model, recipe, read)
     scores = scores_of(answer, batch=inputs.shape[1])
     _check_scores(scores, data.classes, any(parameter.requires_grad for parameter in model.parameters()))
+
+
+def _reading_membranes(model: nn.Module) -> dict[str, str]:
+    """Neurons whose membranes another layer is given while the model runs -> that layer; filled as it runs."""
+    neurons, read = spiking_layers(model), dict[str, str]()
+
+    def noting(name: str) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+            for source, layer in neurons.items():
+                if any(value is getattr(layer, "mem", None) for value in args if isinstance(value, Tensor)):
+                    read.setdefault(source, name)
+
+        return hook
+
+    for name, module in model.named_modules():
+        if name not in neurons and not list(module.children()):
+            module.register_forward_pre_hook(noting(name))
+    return read
+
+
+def _check_moved(model: nn.Module, recipe: Recipe, read: Mapping[str, str]) -> None:
+    """Refuse to move thresholds that lie in the weights by which another layer follows the membranes."""
+    for stage in recipe.stages:
+        moved = set() if stage.perturbation is None else set(perturbed_layers(model, stage.perturbation))
+        moved |= set() if stage.dial is None else set(dialled_layers(model))
+        for name in sorted(moved & read.keys()):
+            raise ModelError(
+                f"{name}: found its membranes read by {read[name]}, whose weights hold its threshold once exported, "
+                f"and its threshold moved in training, allowed is one that stays; feed {read[name]} with spikes, or "
+                f"take recipe='plain' with a perturbation of other layers, and no dial"
+            )
 
 
 def _check_inhibition(model: nn.Module, error: Exception) -> None:

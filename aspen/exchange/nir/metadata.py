@@ -43,7 +43,7 @@ def describe(network: Network, dt: float, native: set[str], sources: Mapping[str
         neuron = population.neuron
         entry = {"name": population.name, "shape": list(population.shape), "current": population.current}
         entry["graded"] = None if population.graded is None else asdict(population.graded)
-        entry |= {"static": population.static, "gate": population.gate}
+        entry |= {"static": population.static, "gate": population.gate, "held": population.held}
         entry |= {"input": sources.get(population.name), "reset": neuron.reset if neuron else None}
         populations.append(entry)
         arrays |= {f"p{i}.{name}": getattr(neuron, name) for name in Lif.array_fields if neuron is not None}
@@ -150,13 +150,14 @@ def _restore_population(population: Population, entry: Mapping[str, Any], arrays
     shape = tuple(int(n) for n in entry["shape"])
     if Population(population.name, shape).size != population.size:
         return population
-    current, static, gate = (bool(entry.get(flag, False)) for flag in ("current", "static", "gate"))
+    current, static, gate, held = (bool(entry.get(flag, False)) for flag in ("current", "static", "gate", "held"))
     neuron = population.neuron
     if not isinstance(neuron, Lif):
         graded = None if entry.get("graded") is None else GradedInput(**entry["graded"])
         return Population(population.name, shape, None, current, graded, static)
     exact = {name: _closest(getattr(neuron, name), arrays.get(f"p{i}.{name}"), shape) for name in Lif.array_fields}
-    return Population(population.name, shape, Lif(**exact, reset=entry["reset"]), population.current, gate=gate)
+    lif = Lif(**exact, reset=entry["reset"])
+    return Population(population.name, shape, lif, population.current, gate=gate, held=held)
 
 
 def _closest(said: Array, exact: Array | None, shape: tuple[int, ...]) -> Array:

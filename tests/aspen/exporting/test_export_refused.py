@@ -79,11 +79,6 @@ def swaps_membranes(model: Any, x: Tensor) -> Any:
         model.lif2(model.fc2(spikes))
 
 
-def reads_a_membrane(model: Any, x: Tensor) -> Any:
-    for step in x:
-        model.lif2(model.fc2(model.lif1(model.fc1(step))[1]))
-
-
 def skips_a_call(model: Any, x: Tensor) -> Any:
     for t, step in enumerate(x):
         spikes, _ = model.lif1(model.fc1(step))
@@ -231,7 +226,6 @@ def image(*layers: nn.Module) -> nn.Sequential:
         (lambda: Scripted(resets_now_and_then), "lif1: at step 4 it has 'mem' changed between two steps"),
         (lambda: Scripted(starts_elsewhere), "lif1: at step 0 it starts with 'mem' other than zero"),
         (lambda: Scripted(swaps_membranes), "lif1: at step 1 it is given as 'mem' not what it made a step before"),
-        (lambda: Scripted(reads_a_membrane), "fc2: reads 'mem' of lif1, allowed are spikes"),
         (lambda: Scripted(skips_a_call), "lif2: called 9 times for 10 time steps"),
         (lambda: Scripted(adds_noise), "lif1: at step 0 its input is made otherwise"),
         (lambda: Scripted(drops_out_in_eval_mode), "fc2: its input comes from 'dropout'"),

@@ -186,7 +186,7 @@ def test_a_model_that_fires_otherwise_than_its_network_is_counted_as_it_stands(m
 
 NOT_EXPORTED = (
     "LeakySurrogate", "SConv2dLSTM", "LSM_partition", "SquatNet",
-    "forward_forward", "tutorial_6 Sequential", "SantaFe v2",
+    "forward_forward", "tutorial_6 Sequential",
 )  # fmt: skip
 """Public models that no network stands for: other neurons, products of spikes, weights or states that change."""
 STEPWISE = ("SConv2dLSTM", "SquatNet", "forward_forward", "tutorial_6 Sequential")
@@ -319,8 +319,8 @@ def test_mistakes_are_refused() -> None:
         profile(model, inputs, [3])  # type: ignore[list-item]
     with pytest.raises(InputError, match="exported: found 'yes', allowed is true or false"):
         profile(model, inputs, exported="yes")  # type: ignore[arg-type]
-    entry = next(each for each in MODELS if each.name == "SSA")
-    with pytest.raises(ModelError, match="cannot be exported"):
+    entry = next(each for each in MODELS if each.name == "SquatNet")
+    with pytest.raises(ModelError, match="state_quant"):
         profile(entry.model(), entry.inputs(), exported=True)
     with pytest.raises(InputError, match="step_time"):
         profile(model, inputs, step_time=0)
