@@ -16,7 +16,7 @@ from aspen._base.progress import tell
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.errors import InputError, TrainingError, TrainingWarning
 from aspen.training.progress import epoch_bar
-from aspen.training.recipes import Recipe, recipe
+from aspen.training.recipes import Joules, Recipe, recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,6 +86,8 @@ def adapted(
     spike_price: float | None = None,
     learning_rate: float | None = None,
     density: float | Mapping[str, float] | None = None,
+    cost: str | None = None,
+    joules: Joules | None = None,
 ) -> Recipe:
     """The recipe called ``how`` for a read-out, with other numbers where they are given.
 
@@ -95,10 +97,13 @@ def adapted(
         spike_price: in all stages but those with a dial, whose prices are its own.
         learning_rate: in all stages.
         density: that the first stage prunes to, and the others keep.
+        cost, joules: in all stages.
     """
     settings: dict[str, Any] = {} if readout == "spikes" else {"scores": "mean"}
     if learning_rate is not None:
         settings["learning_rate"] = learning_rate
+    if cost is not None:
+        settings |= {"cost": cost, "joules": joules}
 
     def change(stage: Recipe) -> Recipe:
         priced: dict[str, Any] = {} if spike_price is None or stage.dial is not None else {"spike_price": spike_price}
@@ -143,6 +148,8 @@ def train_by_name(
     spike_price: float | None = None,
     learning_rate: float | None = None,
     density: float | Mapping[str, float] | None = None,
+    cost: str | None = None,
+    joules: Joules | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -155,7 +162,7 @@ def train_by_name(
         how: name of a recipe.
         data, data_path, encoder: as for :func:`aspen.data.load_dataset`.
         architecture: what to train; default: a dense network.
-        spike_price, learning_rate, density: instead of the recipe's, as in :func:`adapted`.
+        spike_price, learning_rate, density, cost, joules: instead of the recipe's, as in :func:`adapted`.
         epochs, seed, checkpoint, resume, log, chip: as for :func:`aspen.fit`; what a chip refuses is told.
 
     Returns:
@@ -177,7 +184,10 @@ def train_by_name(
     if dataset.told:
         tell(str(dataset))
     torch.manual_seed(seed)
-    model, method = chosen.build(dataset), adapted(how, chosen.readout, spike_price, learning_rate, density)
+    model, method = (
+        chosen.build(dataset),
+        adapted(how, chosen.readout, spike_price, learning_rate, density, cost, joules),
+    )
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
     if chip is not None:
         refused = warning_for(model, dataset, chip)
@@ -193,8 +203,10 @@ def train_by_name(
                 f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
                 f"for more epochs, or with a lower spike price"
             )
-    changed = {"spike_price": spike_price, "learning_rate": learning_rate, "density": density}
-    given = {name: value for name, value in changed.items() if value is not None}
+    changed = {"spike_price": spike_price, "learning_rate": learning_rate, "density": density, "cost": cost}
+    given: dict[str, Any] = {name: value for name, value in changed.items() if value is not None}
+    if joules is not None:
+        given["joules"] = asdict(joules)
     return replace(
         fitted,
         training={

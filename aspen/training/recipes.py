@@ -12,7 +12,7 @@ from aspen.errors import InputError
 from aspen.thresholds.settings import PerturbationSettings
 
 PENALTIES = ("l1", "l2")
-COSTS = ("spikes", "operations")
+COSTS = ("spikes", "operations", "energy")
 SCORES = ("sum", "mean")
 LARGEST_PRICE = 1e38
 """Of spikes: float32, in which models are trained, holds no larger ones."""
@@ -60,12 +60,37 @@ class DialTraining:
             )
 
 
+@dataclass(frozen=True)
+class Joules:
+    """What single events cost, for the price of a training: those of a chip by
+    :func:`aspen_hardware.energy.prices.training_prices`.
+
+    Args:
+        spike: a spike, fired and sent.
+        operation: a synaptic operation, or a multiply-accumulate of an analog input.
+        update: of a neuron at a time step.
+    """
+
+    spike: float
+    operation: float
+    update: float
+
+    def __post_init__(self) -> None:
+        for what in ("spike", "operation", "update"):
+            object.__setattr__(self, what, as_number(f"joules: {what}", getattr(self, what), 0, 1))
+        if self.spike == self.operation == 0:
+            raise InputError(
+                "joules: found no cost of spikes and of synaptic operations, allowed is above 0 for one: nothing else "
+                "can be trained for; take cost='spikes'"
+            )
+
+
 _BELOW_1 = 1.0 - 1e-9
 _LARGEST = {
     "warm_up": 1.0,
     "average_from": 1.0,
     "average": _BELOW_1,
-    "target": 100.0,
+    "target": LARGEST_PRICE,
     "rise": 1.0,
     "weight_decay": 1.0,
     "label_smoothing": _BELOW_1,
@@ -91,9 +116,12 @@ class Recipe(Rebuilt):
         penalty: ``l1``: 100 x the mean number of spikes per hidden neuron and time step; ``l2``: the square of that
             number for each neuron, averaged over the neurons.
         cost: what a spike counts: 1 (``spikes``), or the synaptic operations that it causes, in units of their mean
-            over the hidden neurons (``operations``).
+            over the hidden neurons (``operations``), or the joules of both (``energy``), in units of their mean too.
+            Joules are those of the whole network, synaptic operations of the input and updates of all neurons included:
+            spikes do not move these, but a ``target`` counts them.
+        joules: of single events, where the cost is ``energy``.
         prices: layer -> factor on the price of its spikes; layers left out have 1.
-        target: spikes per 100 neurons and steps below which there is no price.
+        target: spikes per 100 neurons and steps (or what costs as much) below which there is no price.
         warm_up: the price rises from 0 over this fraction of the training, so that it does not silence the network
             before there is anything to keep.
         perturbation: how the thresholds are moved at random; ``None`` leaves them alone.
@@ -126,6 +154,7 @@ class Recipe(Rebuilt):
     spike_price: float = 0.0
     penalty: str = "l1"
     cost: str = "spikes"
+    joules: Joules | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
     target: float = 0.0
     warm_up: float = 0.25
@@ -158,6 +187,7 @@ class Recipe(Rebuilt):
         for what in ("learning_rate", "clip"):
             object.__setattr__(self, what, as_number(what, getattr(self, what), 0, above=True))
         self._check_prices()
+        self._check_joules()
         self._check_density()
         self._check_thresholds()
         self._check_then()
@@ -171,6 +201,19 @@ class Recipe(Rebuilt):
         prices = {layer: as_number(f"prices of {layer}", x, 0, LARGEST_PRICE) for layer, x in self.prices.items()}
         object.__setattr__(self, "prices", prices)
         self._close("prices")
+
+    def _check_joules(self) -> None:
+        given = isinstance(self.joules, Joules)
+        if given != (self.cost == "energy") or not (given or self.joules is None):
+            raise InputError(
+                f"{self.name}: joules: found {shown(self.joules)} with the cost {self.cost!r}, allowed are Joules with "
+                f"'energy' and None otherwise; write cost='energy', joules=Joules(spike=0, operation=2e-11, "
+                f"update=8e-11)"
+            )
+        if given and self.penalty == "l2":
+            raise InputError(
+                f"{self.name}: found the penalty 'l2' with joules, which add up, allowed is 'l1'; use that"
+            )
 
     def _check_density(self) -> None:
         given = self.density

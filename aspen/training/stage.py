@@ -33,7 +33,7 @@ from aspen.training.averaging import RunningAverage, fresh_statistics
 from aspen.training.framed import Runner
 from aspen.training.inputs import batch_of, training_inputs
 from aspen.training.loss import draw_knobs, price_of, scores_of
-from aspen.training.penalties import SpikePenalty, operation_costs
+from aspen.training.penalties import SpikePenalty, costs_of
 from aspen.training.processes import rank_and_world, sum_gradients
 from aspen.training.pruning import Pruner, densities_of, pruning_progress
 from aspen.training.recipes import DialTraining, Recipe
@@ -83,11 +83,7 @@ class Stage:
         self.densities = densities_of(recipe, task.model)
         self.rank, self.world = rank_and_world()
         self.hidden = hidden_layers(task.model)
-        costs = None
-        if recipe.cost == "operations":
-            few = task.sample if task.form.steps else task.sample[:2]
-            costs = operation_costs(task.model, torch.ones_like(few), task.form)
-        self.penalty = SpikePenalty(recipe, costs)
+        self.penalty = self._penalty()
         self.dial = None if recipe.dial is None else self._attach(recipe.dial)
         self.frozen = recipe.dial is not None and recipe.dial.frozen
         groups = self._parameter_groups()
@@ -97,6 +93,14 @@ class Stage:
         self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.average = RunningAverage(self.parameters, recipe.average, recipe.average_from * self.total)
+
+    def _penalty(self) -> SpikePenalty:
+        """The penalty, by the synapses that there are now."""
+        task, recipe = self.task, self.recipe
+        if recipe.cost == "spikes":
+            return SpikePenalty(recipe)
+        few = task.sample if task.form.steps else task.sample[:2]
+        return SpikePenalty(recipe, costs_of(task.model, torch.ones_like(few), task.form, recipe.joules))
 
     def _attach(self, dial: DialTraining) -> LearnedDial:
         return learn_dial(
@@ -138,6 +142,8 @@ class Stage:
         order = rng.permutation(len(self.task.data.train))
         torch.manual_seed(int(rng.integers(2**31)) + self.rank)
         losses: list[float] = []
+        if self.recipe.prunes:
+            self.penalty = self._penalty()
         self._begin()
         with self._perturbed(int(rng.integers(2**31)) + self.rank):
             for number, part in enumerate(np.array_split(order, self.batches)):
@@ -207,7 +213,7 @@ class Stage:
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=smoothing)
         if bool(price.any()):
-            loss = loss + price * self.penalty(spikes, len(labels))
+            loss = loss + price * self.penalty(spikes, len(labels), batch)
         if self.dial is not None:
             loss = loss / (1 + price).sqrt()
         return loss.mean()

@@ -10,12 +10,13 @@ import click
 from aspen.data.choosing import ENCODER_NAMES
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.by_name import MODEL_KINDS, Architecture, train_by_name
-from aspen.training.recipes import RECIPES
+from aspen.training.recipes import COSTS, RECIPES, Joules
 from aspen_emulator.cli.common import ChipParameter, OneOf, warn
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_hardware.chips.description import Chip
+from aspen_hardware.energy.prices import training_prices
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,9 +83,12 @@ class Density(click.ParamType):
 @click.option("--density", type=Density(), multiple=True,
               help="Share of its weights that a layer keeps: a number for all but the last, or LAYER=NUMBER, such as "
                    "fc1=0.1; may be repeated.  [default: 1]")  # fmt: skip
+@click.option("--cost", type=OneOf(COSTS),
+              help="What the price is on: spikes, the synaptic operations that they cause, or the energy on --chip.  "
+                   "[default: the recipe's]")  # fmt: skip
 @click.option("--chip", "chips", type=ChipParameter(), multiple=True,
-              help="Where it is to run, name or file; may be repeated: says before the training what will not go there."
-              )  # fmt: skip
+              help="Where it is to run, name or file; may be repeated: says before the training what will not go there. "
+                   "With --cost energy one, whose joules count.")  # fmt: skip
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True,
               help="Of weights, order, encoding and perturbation.")  # fmt: skip
 @click.option("--checkpoint", type=OutputFile(CHECKPOINTS), help="Written after each epoch, .pt or .ckpt.")
@@ -113,6 +117,7 @@ def train_command(
     spike_price: float | None,
     learning_rate: float | None,
     density: tuple[float | tuple[str, float], ...],
+    cost: str | None,
     chips: tuple[Chip, ...],
     seed: int,
     checkpoint: Path | None,
@@ -128,8 +133,8 @@ def train_command(
     chosen = recipe or ("aspen-norm" if readout == "linear" else "aspen")
     fitted = train_by_name(
         chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
-        spike_price=spike_price, learning_rate=learning_rate, density=_density(density), seed=seed,
-        checkpoint=checkpoint, resume=resume, log=log, chip=chips or None,
+        spike_price=spike_price, learning_rate=learning_rate, density=_density(density), cost=cost,
+        joules=_joules(cost, chips), seed=seed, checkpoint=checkpoint, resume=resume, log=log, chip=chips or None,
     )  # fmt: skip
     if state_dict is not None:
         _save_weights(fitted.model, state_dict)
@@ -151,6 +156,18 @@ def train_command(
     beside = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
     if not outcome.failed:
         click.echo(f"saved: {output}{beside and ', with '}{beside}")
+
+
+def _joules(cost: str | None, chips: tuple[Chip, ...]) -> Joules | None:
+    """The chip's joules, where they are the cost."""
+    if cost != "energy":
+        return None
+    if len(chips) != 1:
+        raise click.UsageError(
+            f"--cost energy: found the chips {', '.join(chip.name for chip in chips) or 'none'}, allowed is one, whose "
+            f"joules count; give one --chip, e.g. loihi1"
+        )
+    return training_prices(chips[0])
 
 
 def _density(given: tuple[float | tuple[str, float], ...]) -> float | dict[str, float] | None:

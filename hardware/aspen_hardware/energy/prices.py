@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aspen._base.arrays import Array, Rebuilt
 from aspen.errors import InputError
 from aspen.network.network import Network
+from aspen.training.recipes import Joules
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.parts import runs_programs
 from aspen_hardware.chips.ranges import ByScenario
@@ -105,6 +106,31 @@ def _prices_of_program(network: Network, chip: Chip) -> Prices:
         awake=dict.fromkeys(network.order, 0.0),
         operation=priced(each.operation),
     )
+
+
+def training_prices(chip: Chip) -> Joules:
+    """What events cost on ``chip`` wherever they happen, as a training takes them.
+
+    >>> from aspen.training.recipes import Recipe
+    >>> from aspen_hardware import chip
+    >>> Recipe("frugal", spike_price=0.1, cost="energy", joules=training_prices(chip("loihi1"))).joules.operation
+    2.36e-11
+
+    Typical figures: a spike as it is fired and sent to one core, an active update at every step. Where cores lie, what
+    is static, and that updates without input cost less, a training does not know.
+
+    Raises:
+        InputError: the chip's file has no energy of a synaptic operation or of a neuron's update.
+    """
+    needed = ("synaptic_operation", "neuron_update_active")
+    lacking = [event for event in needed if price_in_run(chip, event) is None]
+    if lacking:
+        raise InputError(
+            f"{chip.name}: found no energy of {' and of '.join(WORDS[event] for event in lacking)}, allowed is a chip "
+            f"whose file has both; use e.g. loihi1, or aspen.training.recipes.Joules with figures of your own"
+        )
+    spike = _typical(chip, "spike") + _typical(chip, "spike_packet")
+    return Joules(spike, _typical(chip, "synaptic_operation"), _typical(chip, "neuron_update_active"))
 
 
 def price_in_run(chip: Chip, event: str, connection: str = "dense") -> ByScenario | None:

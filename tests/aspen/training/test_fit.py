@@ -23,7 +23,7 @@ from aspen.models.ready import DenseNet
 from aspen.thresholds.settings import PerturbationSettings
 from aspen.training.fit import Fitted, fit
 from aspen.training.loss import draw_knobs
-from aspen.training.penalties import operation_costs
+from aspen.training.penalties import costs_of
 from aspen.training.recipes import RECIPES, DialTraining, Recipe
 from aspen_emulator import run
 from tests import ROOT
@@ -217,7 +217,7 @@ def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"penalty": "l3"}, "penalty: found 'l3', allowed are l1, l2"),
-        ({"cost": "joules"}, "cost: found 'joules', allowed are spikes, operations"),
+        ({"cost": "joules"}, "cost: found 'joules', allowed are spikes, operations, energy"),
         ({"average": 1.0}, "average: found 1.0"),
         ({"learning_rate": 0.0}, "learning_rate: found 0.0"),
         ({"dial": DialTraining(), "perturbation": PerturbationSettings()}, "found a perturbation beside a dial"),
@@ -232,10 +232,10 @@ def test_bad_recipes_are_refused(settings: Any, message: str) -> None:
 
 def test_synaptic_operations_can_be_the_cost() -> None:
     """A neuron of the first hidden layer feeds ten, one of the second two: its spike costs five times as much."""
-    costs = operation_costs(model(), torch.ones(2, 1, 8))
+    costs = costs_of(model(), torch.ones(2, 1, 8)).spikes
     mean = (12 * 10 + 10 * 2) / 22
-    torch.testing.assert_close(costs["lif1"], torch.full((12,), 10 / mean))
-    torch.testing.assert_close(costs["lif2"], torch.full((10,), 2 / mean))
+    torch.testing.assert_close(costs["lif1"], torch.full((12,), 10 / mean).double())
+    torch.testing.assert_close(costs["lif2"], torch.full((10,), 2 / mean).double())
     spikes = []
     for prices in ({"lif1": 0.0, "lif2": 1.0}, {"lif1": 1.0, "lif2": 0.0}):
         net = model()

@@ -100,6 +100,8 @@ def test_a_convolution_needs_something_to_convolve_over() -> None:
         (("--density", "fc1=0"), 2, "found '0', allowed is a finite number above 0 to 1"),
         (("--density", "0.5", "--density", "fc1=0.1"), 2, "found 0.5, fc1=0.1, allowed is one number, or one for each"),
         (("--density", "fc1=1", "--density", "fc1=0.1"), 2, "found fc1=1, fc1=0.1, allowed is one number"),
+        (("--cost", "energy"), 2, "--cost energy: found the chips none, allowed is one, whose joules"),
+        (("--cost", "energy", "--chip", "loihi2"), 1, "loihi2: found no energy of synaptic operations and of active"),
         (("--density", "fc=0.1"), 1, "density: found layer 'fc', allowed are fc1, fc2, fc3"),
     ],
 )
@@ -138,15 +140,17 @@ def test_a_network_that_ends_silent_is_not_saved(aspen: Aspen, tmp_path: Path) -
     assert not (tmp_path / "net.aspen").exists()
 
 
-def test_a_pruned_network_says_what_is_left(aspen: Aspen, tmp_path: Path) -> None:
+def test_a_pruned_network_says_what_is_left_and_what_it_was_priced_by(aspen: Aspen, tmp_path: Path) -> None:
     path = tmp_path / "net.aspen"
     options = ("--recipe", "l1", "--hidden", "12,8", "--epochs", "1")
-    code, out, _ = aspen("train", *options, "--density", "fc1=0.25", "--density", "fc2=0.5", "--output", path)
+    cost = ("--cost", "energy", "--chip", "loihi1")
+    code, out, _ = aspen("train", *options, *cost, "--density", "fc1=0.25", "--density", "fc2=0.5", "--output", path)
     assert code == 0
     assert "weights kept: fc1 192 of 768, fc2 48 of 96, fc3 80 of 80\n" in out
     network = load_network(path)
     assert network.n_synapses <= 192 + 48 + 80
     assert network.provenance["training"]["density"] == {"fc1": 0.25, "fc2": 0.5}
+    assert network.provenance["training"]["joules"] == {"spike": 1.7e-12, "operation": 2.36e-11, "update": 8.1e-11}
 
 
 def test_numbers_of_a_recipe_are_replaced_where_they_count() -> None:
