@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from aspen.network.network import Conv, load_network
 from aspen.training.by_name import Architecture, adapted
 from aspen.training.recipes import recipe
 from aspen_emulator import run
+from aspen_hardware import chip
+from aspen_hardware.energy.prices import training_prices
 from tests.aspen.data.har_files import har_texts, write_folder
 from tests.aspen.data.ts_texts import ts_texts
 from tests.emulator.cli.test_cli import Aspen, aspen
@@ -150,7 +153,7 @@ def test_a_pruned_network_says_what_is_left_and_what_it_was_priced_by(aspen: Asp
     network = load_network(path)
     assert network.n_synapses <= 192 + 48 + 80
     assert network.provenance["training"]["density"] == {"fc1": 0.25, "fc2": 0.5}
-    assert network.provenance["training"]["joules"] == {"spike": 1.7e-12, "operation": 2.36e-11, "update": 8.1e-11}
+    assert network.provenance["training"]["joules"] == asdict(training_prices(chip("loihi1")))
 
 
 def test_numbers_of_a_recipe_are_replaced_where_they_count() -> None:
