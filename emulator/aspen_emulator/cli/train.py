@@ -87,8 +87,8 @@ class Density(click.ParamType):
               help="What the price is on: spikes, the synaptic operations that they cause, or the energy on --chip.  "
                    "[default: the recipe's]")  # fmt: skip
 @click.option("--chip", "chips", type=ChipParameter(), multiple=True,
-              help="Where it is to run, name or file; may be repeated: says before the training what will not go there. "
-                   "With --cost energy one, whose joules count.")  # fmt: skip
+              help="Where it is to run, name or file; may be repeated: says before the training what will not go "
+                   "there. With --cost energy one, whose joules count.")  # fmt: skip
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True,
               help="Of weights, order, encoding and perturbation.")  # fmt: skip
 @click.option("--checkpoint", type=OutputFile(CHECKPOINTS), help="Written after each epoch, .pt or .ckpt.")
