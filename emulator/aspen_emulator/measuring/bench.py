@@ -158,7 +158,9 @@ def measure(
                 )
                 for c in bench.chips
             }
-            runs[k].append({name: _point(record, found, labels, knobs[k], e) for name, e in energies.items()})
+            runs[k].append(
+                {name: _point(record, found, labels, knobs[k], e, bench.steps) for name, e in energies.items()}
+            )
             if progress is not None:
                 progress(runs[k][-1])
     points = {
@@ -254,8 +256,11 @@ def _records(
         yield from run_dials(network, checked, group)
 
 
-def _point(record: Record, found: Array, labels: Array, knob: float, energy: EnergyReport | None) -> OperatingPoint:
-    """One run as a point; the answers ``found`` and ``labels`` (samples,) say how many inferences there were."""
+def _point(
+    record: Record, found: Array, labels: Array, knob: float, energy: EnergyReport | None, steps: int
+) -> OperatingPoint:
+    """One run as a point; the answers ``found`` and ``labels`` (samples,) say how many inferences there were, ``steps``
+    how many an inference has that does not end early."""
     network, samples, correct = record.network, len(labels), found == labels
     low, high = wilson(int(correct.sum()), samples)
     first = [c.name for c in network.input_connections]
@@ -271,10 +276,17 @@ def _point(record: Record, found: Array, labels: Array, knob: float, energy: Ene
         synaptic_operations=sum(operations.values()) / samples,
         hidden_synaptic_operations=sum(n for name, n in operations.items() if name not in first) / samples,
         dynamic_nj=None if dynamic is None else dynamic.typical / samples * 1e9,
-        static_nj=None if static is None else static.typical / samples * 1e9,
+        static_nj=None if static is None else static.typical * _asleep(record, energy, samples * steps) / samples * 1e9,
         samples=samples,
         unanswered=float((found == NO_ANSWER).mean()),
     )
+
+
+def _asleep(record: Record, energy: EnergyReport | None, steps: int) -> float:
+    """A microcontroller sleeps until its next window where an inference ended early: ``steps`` over those taken."""
+    if energy is None or energy.cycles is None or energy.timing == "work":
+        return 1.0
+    return steps / (record.steps * record.batch)
 
 
 def _mean(runs: Sequence[OperatingPoint], correct: Array, subjects: Array | None) -> OperatingPoint:

@@ -192,3 +192,13 @@ part.clock = { value = 48, unit = "MHz", source = "me", trust = "P" }
     assert mine.section("program") == base.section("program")
     assert (mine.formats, mine.like) == (base.formats, "cortex-m4")
     assert (core_of(mine), core_of(base), core_of(chip("cortex-m"))) == ("cortex-m4", "cortex-m4", "")
+
+
+def test_after_an_early_end_the_core_sleeps_on(aspen: Aspen, files: Path) -> None:
+    measured = ("--input", "in.npy", "--labels", "labels.npy", "--chip", "cortex-m4", "--knobs", "1", "--early")
+    code, out, err = aspen("sweep", "net.aspen", *measured, "--max-loss", "50", "--window-time", "0.4s", "--json")
+    assert code == 0, err
+    whole, ended = json.loads(out)
+    assert ended["steps"] < whole["steps"]
+    assert ended["static_nj"] == pytest.approx(whole["static_nj"])
+    assert ended["dynamic_nj"] < whole["dynamic_nj"]
