@@ -1,4 +1,4 @@
-"""Xylo, TrueNorth and ODIN."""
+"""Xylo, TrueNorth, ODIN, and microcontrollers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aspen_hardware.energy.cycles import Shape, step_cycles
 from tests.published.table import Case
 
 XYLO, TRUENORTH, ODIN = chip("xylo"), chip("truenorth"), chip("odin")
+STM32L476 = chip("cortex-m4").only("stm32l476")
 
 CYCLES = {key: figure.value for key, figure in XYLO.section("cycles").items()}
 NOTEBOOK = Shape(inputs=15, hidden=8, outputs=2, input_targets=4, synapses=32, output_sources=4, aliases=4)
@@ -38,10 +39,11 @@ def truenorth_lines() -> tuple[Array, Array]:
 
 
 def cases() -> Iterator[Case]:
-    """Of all three."""
+    """Of all of them."""
     yield from _xylo()
     yield from _truenorth()
     yield from _odin()
+    yield from _microcontrollers()
 
 
 def _xylo() -> Iterator[Case]:
@@ -71,6 +73,14 @@ def _odin() -> Iterator[Case]:
         assert second is not None
         name = f"ODIN at {clock:g} MHz, {operations:,.0f} operations a second"
         yield Case(name, power, "µW", second.times(1e6), "yes", "frenkel2019")
+
+
+def _microcontrollers() -> Iterator[Case]:
+    """ULPBench: each second 20,000 clock cycles of work, then sleep; its score is 1000 over the microjoules of a second."""
+    second = energy_of_counts({"clock_cycle": 20_000}, STM32L476, 1.0).total
+    assert second is not None
+    name = "STM32L476 (cortex-m4), ULPBench, a second of 20,000 cycles"
+    yield Case(name, 1000 / 176.7, "µJ", second.times(1e6).range, "no", "st-an4621")
 
 
 def _exactly(value: float) -> Range:

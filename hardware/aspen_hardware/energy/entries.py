@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.ranges import ByScenario
 from aspen_hardware.chips.schema import POWER_RULES
@@ -87,3 +88,13 @@ def assumed_figures(chip: Chip) -> Iterator[str]:
     for name, scenario in chip.scenarios.items():
         part = "typical" if name == chip.usual else "as the other end of the range"
         yield f"energies {part}: {name}, {scenario.title}"
+
+
+def hosts(record: Record) -> Iterator[str]:
+    """What the host does for a static input, of which no chip's file has a figure."""
+    host = record.network.input.host
+    if host is not None:
+        yield (
+            f"the first layer, on the host: {record.batch * host.multiply_accumulates:,} multiply-accumulates, and "
+            f"{record.batch * host.bias_writes:,} biases written to the chip"
+        )

@@ -21,7 +21,7 @@ from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.parts import Part, parts_of
 from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range, in_each
 from aspen_hardware.energy.costs import run_seconds, static_power
-from aspen_hardware.energy.entries import assumed_figures, assumed_time
+from aspen_hardware.energy.entries import assumed_figures, assumed_time, hosts
 from aspen_hardware.energy.program import Cycles, cycles_of, most_cycles
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.placement import Placement
@@ -70,7 +70,7 @@ def energy_of_program(
         entries=entries,
         static=in_each(lambda lasting, watts: lasting.times(watts), seconds, power),
         missing=tuple(_missing(chip, parts)) if wakings else (),
-        not_covered=(*_late(record, chip, busy, seconds), *chip.not_covered),
+        not_covered=(*_late(record, chip, busy, seconds), *hosts(record), *chip.not_covered),
         timing=timing,
         first_layer=(*(c.name for c in record.network.input_connections), record.network.input.name),
         assumed=tuple(_assumed(record, chip, each, counted, told, timing, step_time, busy, seconds)),

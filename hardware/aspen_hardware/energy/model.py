@@ -50,6 +50,7 @@ from aspen_hardware.energy.entries import (
     assumed_time,
     elsewhere,
     entry,
+    hosts,
     unpriced,
 )
 from aspen_hardware.energy.hops import HOPS, Ways, has_mesh, sent, ways_on
@@ -269,19 +270,9 @@ def _assumed(chip: Chip, timing: str, step_time: float | None, placement: Placem
         yield "packets of the input come the longest way that the mesh has to their cores: where they enter is unknown"
 
 
-def _hosts(record: Record) -> Iterator[str]:
-    """What the host does for a static input, of which no chip's file has a figure."""
-    host = record.network.input.host
-    if host is not None:
-        yield (
-            f"the first layer, on the host: {record.batch * host.multiply_accumulates:,} multiply-accumulates, and "
-            f"{record.batch * host.bias_writes:,} biases written to the chip"
-        )
-
-
 def _not_covered(record: Record, chip: Chip, ways: Ways) -> Iterator[str]:
     yield from NOT_COVERED
-    yield from _hosts(record)
+    yield from hosts(record)
     unknown = {name: events for name, events in ways.items() if name not in record.rasters}
     uneven = [name for name, events in unknown.items() if any(np.ptp(each) > 0 for each in events.values())]
     if uneven:

@@ -156,6 +156,7 @@ def test_as_fast_as_the_work_allows_nothing_sleeps_or_wakes() -> None:
     assert report.seconds.high == pytest.approx(report.cycles.high / 48e6)  # the slowest part
     assert "not counted; give the time of a step" in str(report)
     assert "coin cell" not in str(report)
+    assert "coin cell" not in str(energy_model(counted(), chip("loihi1"), step_time=0.1))
     assert "a coin cell (CR2032, 225mAh@3V) would last" in str(report_at(0.1))
 
 
