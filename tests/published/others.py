@@ -76,7 +76,7 @@ def _odin() -> Iterator[Case]:
 
 
 def _microcontrollers() -> Iterator[Case]:
-    """ULPBench: each second 20,000 clock cycles of work, then sleep; its score is 1000 over the microjoules of a second."""
+    """ULPBench: each second 20,000 clock cycles of work, then sleep; its score is 1000 over a second's microjoules."""
     second = energy_of_counts({"clock_cycle": 20_000}, STM32L476, 1.0).total
     assert second is not None
     name = "STM32L476 (cortex-m4), ULPBench, a second of 20,000 cycles"
