@@ -18,8 +18,8 @@ SOURCES = {
     "akopyan2015": "F. Akopyan et al.: TrueNorth. IEEE TCAD 34(10), 2015, Fig. 17",
     "merolla2014": "P. A. Merolla et al.: A million spiking-neuron integrated circuit. Science 345, 2014, abstract",
     "frenkel2019": "C. Frenkel et al.: ODIN. IEEE TBioCAS 13(1), 2019, Fig. 8b",
-    "st-an4621": "STMicroelectronics, AN4621 Rev 4 (2018), introduction: ULPBench 176.7 for parts of the series without "
-    "a switched regulator; the benchmark as archive.eetindia.co.in, ART_8800717358, describes it",
+    "st-an4621": "STMicroelectronics, AN4621 Rev 4 (2018), introduction: ULPBench 176.7 for parts of the series "
+    "without a switched regulator; the benchmark as archive.eetindia.co.in, ART_8800717358, describes it",
 }
 """Key -> where the measurement is published."""
 
