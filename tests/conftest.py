@@ -10,10 +10,16 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from tests.machine_code import make
+
+MANY = 500
+"""Tests, from which on it pays to compile all that any of them needs."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,6 +35,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("lava" if item.get_closest_marker("lava") else item.path.stem))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Processes of a long run share the compiling, before any test's time is taken."""
+    worker, folder = getattr(session.config, "workerinput", None), session.config.option.basetemp
+    if worker is not None and folder is not None and len(session.items) > MANY:
+        make(int(worker["workerid"].removeprefix("gw")), worker["workercount"], Path(folder).parent)
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each start as many threads as there are cores wait

@@ -227,7 +227,7 @@ GOOD = random_spikes(0, 5, 2, 6)
         (GOOD, np.ones(4), {}, r"found shape \(4,\), allowed is a number, \(5,\) for each step"),
         (GOOD, 1000.0, {}, "17-bit thresholds allow about"),
         (GOOD, 1e-6, {}, "17-bit thresholds allow about"),
-        (GOOD, 1.0, {"engine": "slow"}, "engine: found 'slow', allowed are reference, fast, c, lava"),
+        (GOOD, 1.0, {"engine": "slow"}, "engine: found 'slow', allowed are reference, fast, c, "),
         (GOOD, 1.0, {"record": "all"}, "record: found 'all', allowed are counts, spikes"),
     ],
 )

@@ -1,0 +1,75 @@
+"""What the tests need of compiled code, made before the first of them: where several processes run them, each compiles
+a part, instead of each the same. What is on disk already is only loaded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from tests.networks import fixed_network, float_network, random_spikes, static_network
+
+LONGEST_WAIT = 300.0
+"""Seconds for the parts of others; a process that waited in vain compiles them itself."""
+
+
+def _runs_of_floats() -> None:
+    from aspen_emulator import run
+
+    run(float_network(0), random_spikes(0, 2, 1, 6))
+
+
+def _runs_of_integers() -> None:
+    from aspen_emulator import run
+
+    run(fixed_network(0), random_spikes(0, 2, 1, 6))
+
+
+def _runs_of_currents_in_integers() -> None:
+    from aspen_emulator import run
+    from aspen_hardware import compile
+
+    network = compile(static_network().with_input_peak(1.0), "loihi1").network
+    run(network, np.ones((1, 6)), steps=2)
+
+
+def _training(double: bool) -> None:
+    import torch
+
+    from aspen.fused import fuse
+    from aspen.models.ready import DenseNet
+
+    dtype = torch.float64 if double else torch.float32
+    model, spikes = DenseNet((6, 5, 3)).to(dtype), torch.ones(3, 2, 6, dtype=dtype)
+    fuse(model, spikes)(spikes).sum().backward()
+
+
+PARTS: tuple[tuple[str, Callable[[], None]], ...] = (
+    ("currents", _runs_of_currents_in_integers),
+    ("integers", _runs_of_integers),
+    ("single", lambda: _training(double=False)),
+    ("floats", _runs_of_floats),
+    ("double", lambda: _training(double=True)),
+)
+"""17, 17, 6, 16 and 6 seconds: process i of n makes every n-th from the i-th on, so that two have as much to do."""
+
+
+def make(number: int, processes: int, folder: Path) -> None:
+    """Make the parts of process ``number``, and wait for those of the others.
+
+    Args:
+        number: from 0.
+        processes: how many share the work.
+        folder: where they tell one another what is done.
+    """
+    for name, part in PARTS[number::processes]:
+        with suppress(Exception):  # what is broken is for the tests to say
+            part()
+        (folder / f"compiled-{name}").touch()
+    end = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < end and not all((folder / f"compiled-{name}").exists() for name, _ in PARTS):
+        time.sleep(0.1)
