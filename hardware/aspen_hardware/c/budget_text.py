@@ -235,8 +235,9 @@ uint32_t @p@_budget_spent(void)
 README = """
 ## A budget
 
-`@p@_budget.c` and `@p@_budget.h` hold @hourly_energy@ in any hour, without floating point: after each window they turn
-the knob to where the next one costs what it may, skip it where nothing is left, and say when a window must stop.
+`@p@_budget.c` and `@p@_budget.h` hold @hourly_energy@ in any hour, beside static power, without floating point: after
+each window they turn the knob to where the next one costs what it may, skip it where nothing is left, and say when a
+window must stop.
 They take @ram@ bytes of RAM and @flash@ bytes of flash for tables. Energy is counted in units of @unit@.
 
 ```c

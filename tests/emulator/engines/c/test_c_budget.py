@@ -197,7 +197,7 @@ def test_a_budget_is_written_beside_the_network(tmp_path: Path) -> None:
     names = ["README.md", "example.c", "wrist.c", "wrist.h", "wrist_budget.c", "wrist_budget.h"]
     assert sorted(path.name for path in folder.iterdir()) == names
     page, head = (folder / "README.md").read_text(), (folder / "wrist_budget.h").read_text()
-    assert "hold 900 uJ in any hour" in page
+    assert "hold 900 uJ in any hour, beside static power" in page
     assert "They take 512 bytes of RAM" in page
     assert "units of 10 pJ: the budget is 90000000 units in any hour" in head
     assert "wrist_budget_spent" not in head

@@ -17,10 +17,12 @@ from aspen.data import (
     RateEncoder,
     StaticEncoder,
     WindowEncoder,
+    digits,
 )
+from aspen.network import Dense, Lif, Network, Population
 from aspen_emulator import run
 from aspen_emulator.engines.c.compiler import compiled
-from aspen_hardware import Deployment, Sensor, sensor_encoder, to_c
+from aspen_hardware import Deployment, Sensor, compile, sensor_encoder, to_c
 from aspen_hardware.c.encoders import EncoderProgram
 from aspen_hardware.c.fixed import FixedEncoder
 from tests.c_networks import SANITIZED, STRICT
@@ -191,18 +193,41 @@ int main(void)
 """
 
 
+def answers(folder: Path, window: int, raw: np.ndarray) -> np.ndarray:
+    """(samples, 1 + outputs): the answer and the scores of each, by the files as they were written."""
+    texts = {path.name: path.read_text() for path in folder.iterdir() if path.name != "example.c"}
+    path = compiled({**texts, "main.c": f"#define WINDOW {window}\n{ANSWERS}"}, STRICT)
+    done = subprocess.run([path], input=raw.tobytes(), capture_output=True, timeout=60, check=True)
+    return np.frombuffer(done.stdout, np.int32).reshape(len(raw), -1)
+
+
+@needs_compiler
+@pytest.mark.parametrize("encoder", [RateEncoder(steps=12), LatencyEncoder(steps=12)])
+def test_digits_are_answered_as_the_engines_do(encoder: RateEncoder | LatencyEncoder, tmp_path: Path) -> None:
+    """Real data: pixels of 0 to 16 as raw integers, each image a whole inference."""
+    data, rng, sensor = digits(steps=2), np.random.default_rng(0), Sensor(1 / 16)
+    lif = Lif(threshold=1.0, beta=0.9)
+    layers = Population("input", (64,)), Population("hidden", (24,), lif), Population("output", (10,), lif)
+    weights = rng.normal(0.05, 0.2, (24, 64)), rng.normal(0.1, 0.5, (10, 24))
+    network = Network(layers, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
+    deployed, raw = compile(network, "cortex-m"), sensor.raw(data.test.values)
+    to_c(deployed, tmp_path / "made", "wrist", encoder=encoder, sensor=sensor)
+    wanted = run(deployed, sensor_encoder(encoder, sensor, deployed.network).encode(raw))
+    found = answers(tmp_path / "made", 1, raw)
+    np.testing.assert_array_equal(found[:, 0], wanted.predictions)
+    np.testing.assert_array_equal(found[:, 1:], wanted.scores)
+    assert len(set(found[:, 0])) > 3
+
+
 @needs_compiler
 def test_raw_samples_give_the_answers_of_the_engines(tmp_path: Path) -> None:
     """The files as they are written, encoder and network together, from the sensor's integers to the answer."""
     network, sensor, rng = fixed_network(15), Sensor(0.001), np.random.default_rng(2)
     encoder = DeltaEncoder((0.3, 0.2, 0.1))
     to_c(Deployment(network, "cortex-m", {}), tmp_path / "made", "wrist", encoder=encoder, sensor=sensor)
-    texts = {path.name: path.read_text() for path in (tmp_path / "made").iterdir() if path.name != "example.c"}
-    path = compiled({**texts, "main.c": f"#define WINDOW 40\n{ANSWERS}"}, STRICT)
     raw = np.cumsum(rng.integers(-300, 301, (30, 40, 3)), axis=1).astype(np.int16)
     wanted = run(network, sensor_encoder(encoder, sensor, network).encode(raw), engine="reference")
-    done = subprocess.run([path], input=raw.tobytes(), capture_output=True, timeout=60)
-    found = np.frombuffer(done.stdout, np.int32).reshape(30, -1)
+    found = answers(tmp_path / "made", 40, raw)
     np.testing.assert_array_equal(found[:, 0], wanted.predictions)
     np.testing.assert_array_equal(found[:, 1:], wanted.scores)
     assert len(np.unique(found, axis=0)) > 5
