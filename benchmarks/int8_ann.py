@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen_emulator.engines.cortex_m.counting import Meter, added
 from aspen_emulator.engines.cortex_m.cores import Core
+from aspen_emulator.engines.cortex_m.counting import Meter, added
 from aspen_emulator.engines.cortex_m.image import Image
 from aspen_emulator.engines.cortex_m.machine import EXCHANGE, Machine
 from aspen_emulator.engines.cortex_m.toolchain import cross_compiled

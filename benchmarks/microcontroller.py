@@ -3,16 +3,16 @@
     python benchmarks/microcontroller.py
     python benchmarks/microcontroller.py net.aspen --data har-levels --data-path "UCI HAR Dataset.zip"
 
-Programs are cross-compiled and run in the emulator, which counts every instruction; cycles are from the core's published
-timing table, typical with low and high in brackets, without wait states of the flash.
+Programs are cross-compiled and run in the emulator, which counts every instruction; cycles are from the core's
+published timing table, typical with low and high in brackets, without wait states of the flash.
 
 A synaptic operation is what a step of a dense layer of 128 on 128 with a spike from every input takes more than one
-without, over all operations: input, event list and rows are in it. An update is what a silent step takes more for each of
-128 neurons more. So these are shares of whole steps, not of inner loops.
+without, over all operations: input, event list and rows are in it. An update is what a silent step takes more for each
+of 128 neurons more. So these are shares of whole steps, not of inner loops.
 
-The ANN (``int8_ann.py``) has the spiking network's layers, weights and zeros, and rectified linear units. It runs once per
-inference, on how often each input spiked: compiled by the same compiler, in the same emulator. How inputs are encoded, or
-counted, is in neither.
+The ANN (``int8_ann.py``) has the spiking network's layers, weights and zeros, and rectified linear units. It runs once
+per inference, on how often each input spiked: compiled by the same compiler, in the same emulator. How inputs are
+encoded, or counted, is in neither.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import aspen
 from aspen._base.arrays import Array
 from aspen._base.tables import Table
 from aspen.data import load_dataset
-from aspen.dial import DialProfile
+from aspen.dial.profile import DialProfile, find_profile
 from aspen.network import Dense, FixedLif, Network, Population
 from aspen.storage.writing import write_atomically
 from aspen_emulator import cycles, run
@@ -42,10 +42,13 @@ from aspen_hardware.c.program import Program
 from aspen_hardware.chips.ranges import Range
 
 LAYER = 128
-DENSITIES = (1.0, 0.2)
+DENSITIES = (1.0, 0.1)
 """Shares of the weights that the networks without a file keep."""
+SPARSE = 0.2
+"""Share of the weights of the sparse layer."""
 MEASURED = ("cortex-m4", "cortex-m0plus")
 Row = dict[str, Any]
+Given = tuple[str, Deployment, DialProfile | None, Array]
 
 
 def layer(neurons: int, own: bool, density: float = 1.0) -> Network:
@@ -91,36 +94,37 @@ def kernels(core: Core, optimisation: str) -> Iterator[Row]:
         larger, _ = steps(layer(2 * LAYER, own), core, optimisation)
         yield {"what": "operation, dense", "own": own, "cycles": difference(busy, silent, LAYER * LAYER)}
         yield {"what": "update", "own": own, "cycles": difference(larger, silent, LAYER)}
-    pruned = layer(LAYER, False, 0.2)
+    pruned = layer(LAYER, False, SPARSE)
     silent, busy = steps(pruned, core, optimisation)
-    yield {"what": "operation, 20 % of the weights", "own": False,
+    yield {"what": f"operation, {SPARSE:.0%} of the weights", "own": False,
            "cycles": difference(busy, silent, pruned.connections[0].n_synapses)}  # fmt: skip
 
 
-def made_up(density: float) -> tuple[str, Deployment, None, Array]:
+def made_up(density: float) -> Given:
     """A network with random weights and its input, and so much of it kept."""
     setting = Setting((64, 128, 64, 10), batch=4, steps=25)
     network, kept = setting.network(), []
     for connection in network.connections:
         least = np.quantile(np.abs(connection.weight), 1 - density)
         scale = density**-0.5 if density < 1 else 1.0
-        kept.append(replace(connection, weight=np.where(np.abs(connection.weight) >= least, connection.weight, 0) * scale))
+        kept.append(
+            replace(connection, weight=np.where(np.abs(connection.weight) >= least, connection.weight, 0) * scale)
+        )
     network = replace(network, connections=tuple(kept))
     return f"random {setting.sizes}, {density:.0%} kept", compile(network, "cortex-m"), None, setting.spikes()
 
 
-def from_file(path: Path, data: str, data_path: str | None, count: int) -> tuple[str, Deployment, Any, Array]:
+def from_file(path: Path, data: str, data_path: str | None, count: int) -> Given:
     """A network in a file, with its dial, and test data."""
     network = aspen.load_network(path)
-    profile: DialProfile | None = None
-    if aspen.load_aspen(path).has("dial"):
-        profile = aspen.load_profile(path)
+    profile = find_profile(path)
     spikes = load_dataset(data, data_path).spikes("test")[:, :count]
     return path.stem, compile(network, "cortex-m", profile=profile), profile, spikes
 
 
-def inference(name: str, deployment: Deployment, profile: Any, spikes: Array, core: Core, optimisation: str) -> Row:
+def inference(given: Given, core: Core, optimisation: str) -> Row:
     """A spiking network's inference and the ANN's."""
+    name, deployment, profile, spikes = given
     report = cycles(deployment, spikes, core=core.name, profile=profile, optimisation=optimisation)
     scale = 1.0 if profile is None else profile.scale(profile.low)
     record = run(deployment, spikes, scale)
@@ -154,7 +158,8 @@ def print_results(core: Core, small: Sequence[Row], whole: Sequence[Row]) -> Non
     head = ("inference", "operations", "updates", "cycles", "flash", "ANN: products", "cycles", "flash", "SNN / ANN")
     cells = [
         (
-            row["network"], f"{row['operations']:,.0f}", f"{row['updates']:,}", shown(row["cycles"]), f"{row['flash']:,}",
+            row["network"], f"{row['operations']:,.0f}", f"{row['updates']:,}", shown(row["cycles"]),
+            f"{row['flash']:,}",
             f"{row['ann_operations']:,}", shown(row["ann_cycles"]), f"{row['ann_flash']:,}", f"{row['ratio']:.2f}",
         )
         for row in whole
@@ -179,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.core or MEASURED:
         core = CORES[name]
         small = list(kernels(core, options.optimisation))
-        whole = [inference(*each, core, options.optimisation) for each in given]
+        whole = [inference(each, core, options.optimisation) for each in given]
         print_results(core, small, whole)
         results[name] = {"kernels": small, "inferences": whole}
     if options.output is not None:

@@ -12,85 +12,23 @@ from scipy.sparse import csr_array
 from aspen._base.arrays import Array
 from aspen.network.connection import Connection
 from aspen.network.connections import Conv
-from aspen_hardware.c.kernels import PER_WORD, ROWS, packed, packed_kernel, packed_row, padded, parts
+from aspen_hardware.c.kernels import (
+    EVENTS,
+    HELD,
+    PACKED_EVENTS,
+    PAIRED_ROW,
+    PAST_EVENTS,
+    PER_WORD,
+    ROWS,
+    VALUES,
+    packed,
+    packed_kernel,
+    packed_row,
+    padded,
+    paired,
+    parts,
+)
 from aspen_hardware.c.text import SIZES, Field, Table, filled, type_of
-
-EVENTS = """
-/* @what@ */
-static void @function@(@sum@ *sum)
-{
-    for (uint32_t k = 0; k < state.count_@source@; k++) {
-        const uint32_t source = state.events_@source@[k];
-@body@
-    }
-}
-"""
-PAST_EVENTS = """
-/* @what@, of @delay@ step@s@ ago */
-static void @function@(@sum@ *sum)
-{
-    const uint8_t *past = state.history_@source@[(state.slot_@source@ + @back@u) % @slots@u];
-    for (uint32_t byte = 0; byte < @bytes@u; byte++) {
-        uint32_t source = 8u * byte;
-        for (uint32_t bits = past[byte]; bits != 0; bits >>= 1, source++) {
-            if ((bits & 1u) == 0) {
-                continue;
-            }
-@body@
-        }
-    }
-}
-"""
-PACKED_EVENTS = """
-/* @what@@ago@ */
-static void @function@(@sum@ *sum)
-{
-@recall@@body@
-}
-"""
-RECALL = """
-/* Lists the spikes of a past step, of which `bits` has one for each neuron; returns how many these are. */
-static uint32_t recall(const uint8_t *bits, uint32_t bytes)
-{
-    uint32_t count = 0;
-    for (uint32_t byte = 0; byte < bytes; byte++) {
-        uint32_t source = 8u * byte;
-        for (uint32_t left = bits[byte]; left != 0; left >>= 1, source++) {
-            if ((left & 1u) != 0) {
-                state.recalled[count++] = (uint16_t)source;
-            }
-        }
-    }
-    return count;
-}
-"""
-VALUES = """
-/* @what@@ago@ */
-static void @function@(@sum@ *sum)
-{
-    const int16_t *values = @values@;
-    for (uint32_t source = 0; source < @n@u; source++) {
-        const int16_t value = values[source];
-        if (value == 0) {
-            continue;
-        }
-@body@
-    }
-}
-"""
-HELD = """
-/* @what@, the same at every step: added up in the first one since the reset */
-static void @function@(@sum@ *sum)
-{
-    if (state.begun == 0) {
-        @function@_once(state.held_@function@);
-    }
-    for (uint32_t j = 0; j < @m@u; j++) {
-        sum[j] = (@sum@)(sum[j] + state.held_@function@[j]);
-    }
-}
-"""
-
 
 MOST_EXTRA = 512
 """Bytes that filling up the last words of packed rows may cost, where this is not a sixteenth of all."""
@@ -98,6 +36,11 @@ MOST_EXTRA = 512
 
 SUMS = {"int16_t": "short_sum", "int32_t": "sum", "int64_t": "wide_sum"}
 """Type of sums -> the array that holds those of the population that is being updated."""
+
+PACKED_GAIN = 2
+"""Packed rows may take so many times the flash of sparse ones: a weight takes a fifth to a seventh of the cycles."""
+MOST_PAIRED = 256
+"""Targets that a byte can name."""
 
 
 @dataclass(frozen=True)
@@ -212,22 +155,30 @@ class Stored:
 
     @cached_property
     def form(self) -> str:
-        """``dense``, ``sparse`` or ``conv``: whichever takes less flash; a dense one is ``packed`` where it can be."""
+        """``dense``, ``sparse`` or ``conv``: sparse where that takes less flash; where a dense one can be ``packed``,
+        which is faster, less than half of it."""
         if isinstance(self.connection, Conv):
             return "conv"
         n_target, n_source = self._matrix.shape
         weights = type_of(self._rows[2])
-        full = n_source * n_target * SIZES[weights]
-        if full > sum(table.size for table in self._sparse_tables()):
-            return "sparse"
+        full, sparse = n_source * n_target * SIZES[weights], sum(table.size for table in self._sparse_tables())
         extra = n_source * padded(n_target) - full
         fits = weights == "int8_t" and self.reach < 2**15 and not self.source.analog
-        return "packed" if fits and n_target > 2 and extra <= max(MOST_EXTRA, full // 16) else "dense"
+        if fits and n_target > 2 and extra <= max(MOST_EXTRA, full // 16) and full <= PACKED_GAIN * sparse:
+            return "packed"
+        return "dense" if full <= sparse else "sparse"
+
+    @property
+    def pairs(self) -> bool:
+        """Whether two synapses of a sparse row stand in a word: those of spikes, onto few enough targets, of 8 bits."""
+        few = 1 < self._matrix.shape[0] <= MOST_PAIRED
+        return self.form == "sparse" and few and not self.source.analog and type_of(self._rows[2]) == "int8_t"
 
     @cached_property
     def tables(self) -> list[Table]:
         """What it keeps in flash."""
-        made = {"packed": self._packed_tables, "dense": self._dense_tables, "sparse": self._sparse_tables}
+        sparse = self._paired_tables if self.pairs else self._sparse_tables
+        made = {"packed": self._packed_tables, "dense": self._dense_tables, "sparse": sparse}
         return self._conv_tables() if self.form == "conv" else made[self.form]()
 
     @property
@@ -259,6 +210,15 @@ class Stored:
             Table(type_of(weights), f"weights_{self.name}", weights, self._about("their weights")),
         ]
 
+    def _paired_tables(self) -> list[Table]:
+        starts, words = paired(*self._rows)
+        begin = f"{self.connection.name}: where the synapses of each source begin in the table below"
+        about = self._about("two weights in a word, each below its target")
+        return [
+            Table(type_of(starts, True), f"starts_{self.name}", starts, begin),
+            Table("uint32_t", f"weights_{self.name}", words, about),
+        ]
+
     def _conv_tables(self) -> list[Table]:
         conv = self.connection
         assert isinstance(conv, Conv)  # its form says so
@@ -288,6 +248,9 @@ class Stored:
             rows = {f"add_row_{width}": packed_row(width) for width in widths}
             names = {width: self._packed_name(width) for width in widths}
             return rows | {n: packed_kernel(n, width, not self.sets, self.sum_type) for width, n in names.items()}
+        if self.pairs:
+            name = f"add_paired{self._suffix}"
+            return {name: filled(PAIRED_ROW, {"name": name, "sum": self.sum_type})}
         weights = self.tables[-1].ctype
         kinds = [f"add_{self.form}", weights.removesuffix("_t")]
         values = {"sum": self.sum_type, "weight": weights, "value": "int64_t" if self.wide else "int32_t"}
@@ -317,6 +280,9 @@ class Stored:
         if self.form == "dense":
             n = self.tables[0].values.shape[1]
             return f"{name}(sum, &{weights}[source * {n}u], {n}u, {value});"
+        if self.pairs:
+            begin, end = (f"&{weights}[starts_{self.name}[source{more}]]" for more in ("", " + 1u"))
+            return f"{name}(sum, {begin}, {end});"
         starts, targets = self.tables[0].name, self.tables[1].name
         first, count = f"{starts}[source]", f"{starts}[source + 1u] - {starts}[source]"
         return f"{name}(sum, &{targets}[{first}], &{weights}[{first}], (uint32_t)({count}), {value});"

@@ -28,6 +28,22 @@ static void @name@(@sum@ *sum, const @index@ *targets, const @weight@ *weights, 
     }
 }
 """
+PAIRED_ROW = """
+/* Adds the weights of one source to the sums of their targets: a word has two weights, each below its target. */
+INLINE void @name@(@sum@ *sum, const uint32_t *pair, const uint32_t *end)
+{
+    HELD(sum);
+    while (pair != end) {
+        const uint32_t both = *pair++;
+        uint32_t one = both >> 8 & 0xFFu, other = both >> 24; /* these are different targets */
+        TOGETHER("+r"(one), "+r"(other));
+        @sum@ first_sum = sum[one], second_sum = sum[other];
+        TOGETHER("+r"(first_sum), "+r"(second_sum));
+        sum[one] = (@sum@)(first_sum + (int8_t)both);
+        sum[other] = (@sum@)(second_sum + (int8_t)(both >> 16));
+    }
+}
+"""
 CONV_SHAPE = """
 /* A convolution's shape; `inputs` and `outputs` are the channels of one group. */
 struct convolution {
@@ -62,6 +78,81 @@ static void @name@(@sum@ *sum, const struct convolution *shape, const @weight@ *
                 reached += places;
             }
         }
+    }
+}
+"""
+EVENTS = """
+/* @what@ */
+static void @function@(@sum@ *sum)
+{
+    for (uint32_t k = 0; k < state.count_@source@; k++) {
+        const uint32_t source = state.events_@source@[k];
+@body@
+    }
+}
+"""
+PAST_EVENTS = """
+/* @what@, of @delay@ step@s@ ago */
+static void @function@(@sum@ *sum)
+{
+    const uint8_t *past = state.history_@source@[(state.slot_@source@ + @back@u) % @slots@u];
+    for (uint32_t byte = 0; byte < @bytes@u; byte++) {
+        uint32_t source = 8u * byte;
+        for (uint32_t bits = past[byte]; bits != 0; bits >>= 1, source++) {
+            if ((bits & 1u) == 0) {
+                continue;
+            }
+@body@
+        }
+    }
+}
+"""
+PACKED_EVENTS = """
+/* @what@@ago@ */
+static void @function@(@sum@ *sum)
+{
+@recall@@body@
+}
+"""
+RECALL = """
+/* Lists the spikes of a past step, of which `bits` has one for each neuron; returns how many these are. */
+static uint32_t recall(const uint8_t *bits, uint32_t bytes)
+{
+    uint32_t count = 0;
+    for (uint32_t byte = 0; byte < bytes; byte++) {
+        uint32_t source = 8u * byte;
+        for (uint32_t left = bits[byte]; left != 0; left >>= 1, source++) {
+            if ((left & 1u) != 0) {
+                state.recalled[count++] = (uint16_t)source;
+            }
+        }
+    }
+    return count;
+}
+"""
+VALUES = """
+/* @what@@ago@ */
+static void @function@(@sum@ *sum)
+{
+    const int16_t *values = @values@;
+    for (uint32_t source = 0; source < @n@u; source++) {
+        const int16_t value = values[source];
+        if (value == 0) {
+            continue;
+        }
+@body@
+    }
+}
+"""
+HELD = """
+/* @what@, the same at every step: added up in the first one since the reset */
+static void @function@(@sum@ *sum)
+{
+    if (state.begun == 0) {
+        @function@_once(state.held_@function@);
+    }
+    for (uint32_t j = 0; j < @m@u; j++) {
+        sum[j] = (@sum@)(sum[j] + state.held_@function@[j]);
     }
 }
 """
@@ -184,6 +275,19 @@ def packed(matrix: Array) -> Array:
         for width, begin, blocks in parts(n)
     ]
     return np.concatenate(blocks)
+
+
+def paired(starts: Array, targets: Array, weights: Array) -> tuple[Array, Array]:
+    """Sparse rows, int8, with at most 256 targets, two synapses in a word: where the words of each source begin, and
+    the words, int64. A row of an odd number ends with a weight of zero, of another target than the one beside it."""
+    counts = np.diff(starts)
+    begins = np.concatenate([[0], np.cumsum(-(-counts // 2))])
+    halves = np.zeros((begins[-1], 2), np.int64)
+    place = 2 * np.repeat(begins[:-1], counts) + np.arange(len(targets)) - np.repeat(starts[:-1], counts)
+    halves.reshape(-1)[place] = targets.astype(np.int64) << 8 | (weights.astype(np.int64) & 0xFF)
+    alone = begins[1:][counts % 2 == 1] - 1
+    halves[alone, 1] = (halves[alone, 0] ^ 0x100) & 0xFF00
+    return begins, halves[:, 0] | halves[:, 1] << 16
 
 
 def packed_row(width: int) -> str:

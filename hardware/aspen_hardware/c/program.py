@@ -15,11 +15,11 @@ from aspen.network.connection import Connection
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen.network.reset import ResetSynapse
-from aspen_hardware.c.connections import RECALL, SUMS, Source, Stored, Sums, with_sums
+from aspen_hardware.c.connections import SUMS, Source, Stored, Sums, with_sums
 from aspen_hardware.c.dial import Dialled, dialled, scale_range
 from aspen_hardware.c.early import check_early, early_code, early_tables
 from aspen_hardware.c.helpers import HELPERS, INLINE
-from aspen_hardware.c.kernels import CONV_SHAPE, PACKED_SUMS, padded
+from aspen_hardware.c.kernels import CONV_SHAPE, PACKED_SUMS, RECALL, padded
 from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, halving_code, halving_table, scale_code
 from aspen_hardware.c.neurons import Neurons, history
 from aspen_hardware.c.ranges import bounds, largest_value

@@ -30,7 +30,7 @@ from aspen.network.connections import Conv
 from aspen.network.network import Network
 from aspen.network.neurons import BY_SYNAPSE
 from aspen.network.record import Record
-from aspen_hardware.c.connections import MOST_EXTRA
+from aspen_hardware.c.connections import MOST_EXTRA, PACKED_GAIN
 from aspen_hardware.c.kernels import padded
 from aspen_hardware.c.program import Program
 from aspen_hardware.chips.description import Chip
@@ -130,14 +130,15 @@ def _form(network: Network, connection: Connection) -> str:
         return "conv"
     targets, sources = network[connection.target].size, network[connection.source].size
     synapses, full = connection.n_synapses, targets * sources
-    if full > synapses * (1 + _bytes(targets - 1)) + (sources + 1) * _bytes(synapses):
-        return "sparse"
+    sparse = synapses * (1 + _bytes(targets - 1)) + (sources + 1) * _bytes(synapses)
     signs = [float(np.abs(connection.weight[side]).max(initial=0)) for side in
              (connection.weight > 0, connection.weight < 0)]  # fmt: skip
-    fits = connection.largest_sum * 127 < 2**15 * max(signs)
+    fits = connection.largest_sum * 127 < 2**15 * max(signs) and not network[connection.source].is_analog
     extra = sources * (padded(targets) - targets)
     packs = all(signs) and fits and targets > 2 and extra <= max(MOST_EXTRA, full // 16)
-    return "packed" if packs and not network[connection.source].is_analog else "dense"
+    if packs and full <= PACKED_GAIN * sparse:
+        return "packed"
+    return "dense" if full <= sparse else "sparse"
 
 
 def _bytes(largest: int) -> int:

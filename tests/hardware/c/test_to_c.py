@@ -140,7 +140,7 @@ def test_rows_are_sparse_where_that_is_smaller() -> None:
     matrix[3, 5] = 7
     sparse, dense = (Program(chain(m.tolist(), FixedLif(10, 410))).connections[0] for m in (matrix, matrix + 1))
     assert (sparse.form, dense.form) == ("sparse", "packed")
-    assert [table.size for table in sparse.tables] == [41, 1, 1]
+    assert [table.size for table in sparse.tables] == [41, 4]
 
 
 def test_states_are_short_where_no_input_can_fill_more() -> None:
