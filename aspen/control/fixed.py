@@ -24,6 +24,8 @@ ROOTS = tuple(round(2 ** (31 + 2.0**-i)) for i in range(1, 17))
 """2**(1/2), 2**(1/4), ... times 2**31."""
 MOST_SPENT = 2**32 - 1
 _MOST_HOURLY = 2**36
+_FINE = 16
+"""Times the finest unit that there can be is the usual one."""
 _LEAST_EARNED, _MOST_EARNED = 64, 2**31
 _SPARE = 0.995
 """Part of what an hour may take that is earned in it, beside what rounding hours to parts takes."""
@@ -135,7 +137,7 @@ class FixedBudget(Closed):
 
     Args:
         budget: what is to be held, before its first window.
-        unit: joules in which energy is counted.
+        unit: joules in which energy is counted; default: some 2**32 of them are an hour's budget.
         profile: the learned dial, where the table is of its knobs.
         parts: of an hour in which spending is remembered, at most: 4 bytes of RAM each.
 
@@ -143,7 +145,9 @@ class FixedBudget(Closed):
         InputError: the unit is too coarse or too fine for the budget, or the table is of another dial.
     """
 
-    def __init__(self, budget: Budget, unit: float, profile: DialProfile | None = None, parts: int = 120) -> None:
+    def __init__(
+        self, budget: Budget, unit: float | None = None, profile: DialProfile | None = None, parts: int = 120
+    ) -> None:
         if not isinstance(budget, Budget):
             raise InputError(f"budget: found {shown(budget)}, allowed is a Budget; make one of the table first")
         self.window_seconds = budget.window_seconds
@@ -280,9 +284,9 @@ class FixedBudget(Closed):
         self._past, self._run = sum(spent) - spent[now], run
 
 
-def _numbers(budget: Budget, unit: float, profile: DialProfile | None, parts: int) -> BudgetNumbers:
-    unit = as_quantity("unit", unit, 0, above=True)
+def _numbers(budget: Budget, unit: float | None, profile: DialProfile | None, parts: int) -> BudgetNumbers:
     ledger, steering = budget.ledger, budget.steering
+    unit = _usual(budget) if unit is None else as_quantity("unit", unit, 0, above=True)
     _check_dial(steering.table, profile)
     an_hour = HOUR / budget.window_seconds
     windows = max(ceil(an_hour / parts), 1)
@@ -313,6 +317,13 @@ def _numbers(budget: Budget, unit: float, profile: DialProfile | None, parts: in
         sudden=round(ONE / (SUDDEN * LOG2_E)), largest=round(LARGEST_LOG * LOG2_E * ONE),
         scale=steering.table.dial == "scale",
     )  # fmt: skip
+
+
+def _usual(budget: Budget) -> float:
+    """A unit of which an hour's budget has some 2**32; a finer one where windows would have fewer than 2**13."""
+    ledger, table = budget.ledger, budget.steering.table
+    finest = max(ledger.hourly / _MOST_HOURLY, ledger.watts * budget.window_seconds / _MOST_EARNED) * 1.1
+    return float(f"{max(finest, min(finest * _FINE, table.dynamic_nj(table.cheapest.knob) * 1e-9 / 2**13)):.2e}")
 
 
 def _check_dial(table: CalibrationTable, profile: DialProfile | None) -> None:

@@ -100,7 +100,7 @@ def compile_command(
     if form == PROGRAM and not is_given("target"):
         target = chip(MICROCONTROLLER)
     elif form != PROGRAM:
-        refuse_without("--to c", ["prefix", "sensor_scale", "sensor_offset"])
+        refuse_without("--to c", ["prefix", "sensor_scale", "sensor_offset", "budget"])
     read = source.network
     if output is None and (form in ("netx", PROGRAM) or network.suffix != ".aspen"):
         raise click.UsageError("found no --output, allowed is to leave it out with .aspen files; say where to write")
@@ -121,7 +121,7 @@ def compile_command(
     check_parts(deployment, source, target)
     written = None
     if form == PROGRAM and output is not None:
-        written = write_program(deployment, source, output, asked)
+        written = write_program(deployment, target, source, output, asked)
         stored = output
     else:
         stored = _store(trained, deployment, source, output, form)

@@ -10,10 +10,14 @@ from typing import Any
 import click
 
 from aspen.calibration.storage import CalibrationTable, list_tables
+from aspen.control import FixedBudget, ended_early
 from aspen.data.encoders import StoredEncoder
+from aspen.units import format_energy
 from aspen_emulator.cli.common import NetworkFile, refuse_without, warn
 from aspen_emulator.cli.groups import group_of
 from aspen_emulator.cli.numbers import Several
+from aspen_emulator.streaming.goals import Goal
+from aspen_emulator.streaming.meter import Meter
 from aspen_hardware.c.dial import SETTINGS, UNIT
 from aspen_hardware.c.export import to_c
 from aspen_hardware.c.memory import check_memory
@@ -31,11 +35,13 @@ class Asked:
     Args:
         prefix: of the names in it.
         sensor_scale, sensor_offset: value of one raw unit of the sensor, and at 0.
+        budget: energy that may be spent, as people write it.
     """
 
     prefix: str
     sensor_scale: float | tuple[float, ...] | None
     sensor_offset: float | tuple[float, ...]
+    budget: str | None
 
     @property
     def sensor(self) -> Sensor | None:
@@ -54,6 +60,9 @@ program_options = group_of(
                  help="With --to c: value of one raw unit of the sensor, so that the encoder in NETWORK comes along; "
                       "with commas one for each channel."),
     click.option("--sensor-offset", type=Several(), default=0.0, help="Value at the raw integer 0.  [default: 0]"),
+    click.option("--budget", metavar="ENERGY/window|ENERGY/h",
+                 help="With --to c: a controller that holds it on the board comes along, static power included; needs "
+                      "a calibration for the chip."),
 )  # fmt: skip
 
 
@@ -66,12 +75,14 @@ class Written:
         encoder: what is beside it; None where no encoder is.
         without: what it is without -> why.
         chosen: the knob that was chosen in the calibration for this chip and dial, if any.
+        held: the budget's controller beside it, if any.
     """
 
     program: Program
     encoder: StoredEncoder | None
     without: dict[str, str]
     chosen: float | None = None
+    held: FixedBudget | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -83,6 +94,7 @@ class Written:
             "early_end": program.early is not None,
             "encoder": None if self.encoder is None else self.encoder.kind,
             "chosen_setting": None if self.chosen is None else self._setting(self.chosen),
+            "budget_unit": None if self.held is None else self.held.numbers.unit,
         }
 
     def _setting(self, knob: float) -> int:
@@ -113,15 +125,21 @@ class Written:
             yield "early end", f"{program.prefix}_done: as calibrated, in {program.early.steps} steps"
         if self.encoder is not None:
             yield "encoder", f"{program.prefix}_sample: {self.encoder.kind}, of the sensor's raw integers"
+        if self.held is not None:
+            hourly, unit = (format_energy(self.held.numbers.unit * n) for n in (self.held.numbers.hourly, 1))
+            yield "budget", f"{program.prefix}_budget_update: {hourly} an hour beside static power, in units of {unit}"
         for name, reason in self.without.items():
             yield name, f"none: {reason}"
 
 
-def write_program(deployment: Deployment, source: NetworkFile, folder: Path, asked: Asked) -> Written:
+def write_program(
+    deployment: Deployment, target: Chip, source: NetworkFile, folder: Path, asked: Asked
+) -> Written:  # fmt: skip
     """Write a deployment as a C program, with all that lies beside the network in its file.
 
     Args:
         deployment: of the network in ``source``.
+        target: its chip.
         source: its file.
         folder: where to.
         asked: what the options say.
@@ -139,8 +157,21 @@ def write_program(deployment: Deployment, source: NetworkFile, folder: Path, ask
     if sensor is None:
         without["encoder"] = "there is none in the file" if encoder is None else _no_sensor(encoder)
         encoder = None
-    program = to_c(deployment, folder, asked.prefix, profile=source.dial, early=early, encoder=encoder, sensor=sensor)
-    return Written(program, encoder, without, None if table is None else table.chosen)
+    held, prices = None, None
+    if asked.budget is not None:
+        if table is None:
+            raise click.UsageError(
+                f"{source.path}: found --budget and no calibration for {key}, allowed is it with one; "
+                f"{_calibrating(source, key)}"
+            )
+        prices = Meter.of(deployment, target, table.steps, table.step_time)
+        known = table if early is None else ended_early(table)
+        held = FixedBudget(Goal(budget=asked.budget).held(known, prices), profile=source.dial)
+    program = to_c(
+        deployment, folder, asked.prefix, profile=source.dial, early=early, encoder=encoder, sensor=sensor, budget=held,
+        prices=prices,
+    )  # fmt: skip
+    return Written(program, encoder, without, None if table is None else table.chosen, held)
 
 
 def _no_sensor(encoder: StoredEncoder) -> str:
@@ -158,10 +189,15 @@ def check_parts(deployment: Deployment, source: NetworkFile, target: Chip) -> No
             warn(note)
 
 
+def _calibrating(source: NetworkFile, key: str) -> str:
+    """The command that makes the table of this key."""
+    chip, dial = key.partition("@")[2], " --dial" if key.startswith("profile") else ""
+    return f"aspen calibrate {source.path} --chip {chip}{dial}"
+
+
 def _no_early(source: NetworkFile, key: str, tables: Sequence[CalibrationTable]) -> str:
     """Why a program for the dial and chip in ``key`` has no early end."""
-    chip, dial = key.partition("@")[2], " --dial" if key.startswith("profile") else ""
-    remedy = f"aspen calibrate {source.path} --chip {chip}{dial} --early"
+    chip, remedy = key.partition("@")[2], f"{_calibrating(source, key)} --early"
     other = [table.key for table in tables if table.early is not None]
     if other:
         return f"the file has one for {', '.join(other)}, a program for {chip} takes {key}; {remedy}"

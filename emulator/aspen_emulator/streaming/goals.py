@@ -59,8 +59,14 @@ class Goal:
         if self.battery is not None:
             lasting = as_quantity("hours", self.hours, 0, above=True) * 3600
             return Battery(table, parse_battery(self.battery), lasting, seconds, meter.worst_step, static_watts=static)
-        watts = self.watts(meter)
-        return Budget(table, watts, seconds, meter.worst_step, static_watts=static, count_static=not self.dynamic)
+        return self.held(table, meter)
+
+    def held(self, table: CalibrationTable, meter: Meter) -> Budget:
+        """The controller of a budget."""
+        return Budget(
+            table, self.watts(meter), meter.window_seconds, meter.worst_step, static_watts=meter.static_watts,
+            count_static=not self.dynamic,
+        )  # fmt: skip
 
     def watts(self, meter: Meter) -> float:
         """The mean power that is allowed; 0 where none is set."""

@@ -145,6 +145,13 @@ def test_a_table_of_one_point_has_no_place_to_go() -> None:
     assert fixed.decision == Decision(0.0, True, fixed.decision.limit)
 
 
+@pytest.mark.parametrize(("watts", "seconds"), [(0.25e-6, WINDOW), (30e-6, 0.02), (0.03e-6, 100.0), (2e-3, WINDOW)])
+def test_the_usual_unit_is_fine_enough_and_not_too_fine(watts: float, seconds: float) -> None:
+    fixed = FixedBudget(Budget(made_table("scale"), watts, seconds, worst_step=1e-9))
+    assert 2**20 < fixed.numbers.hourly < 2**36
+    assert 1000e-9 / fixed.numbers.unit > 2**12  # a window
+
+
 def test_what_does_not_fit_is_refused() -> None:
     one, _ = both()
     with pytest.raises(InputError, match="profile: found None beside a table of the dial 'profile'"):

@@ -189,3 +189,23 @@ def test_the_doctor_names_a_compiler_that_is_missing_and_that_is_no_failure(
     code, out, _ = aspen("doctor")
     assert code == 0
     assert "c             engine c: found no C compiler" in out
+
+
+def test_a_budget_comes_along_where_it_was_calibrated(aspen: Aspen, network: Path) -> None:
+    folder = network.parent / "made"
+    arguments = ("compile", network, "--chip", "cortex-m4", "--to", "c", "--output", folder, "--budget", "20uJ/window")
+    code, _, err = aspen(*arguments)
+    assert code == 2
+    assert "found --budget and no calibration for scale@cortex-m4" in err
+    assert f"aspen calibrate {network} --chip cortex-m4" in err
+    rows = (2.0, 0.80, 5e3), (1.0, 0.90, 9e3)
+    points = tuple(OperatingPoint(k, a, a - 0.1, a + 0.1, 9, 90, 50, nj, 1e3, 50) for k, a, nj in rows)
+    save_table(CalibrationTable("cortex-m4", "scale", 9, 0.2, "a validation", 1, points), network)
+    code, out, err = aspen(*arguments)
+    assert (code, err) == (0, "")
+    assert "budget     network_budget_update: " in out
+    assert " an hour beside static power, in units of " in out
+    assert {"network_budget.c", "network_budget.h"} <= set(names(folder))
+    assert "uint32_t network_budget_spent(void);" in (folder / "network_budget.h").read_text()
+    assert json.loads(aspen(*arguments, "--json")[1])["budget_unit"] > 0
+    assert aspen(*arguments[:-1], "1nJ/window")[0] == 1  # below static power
