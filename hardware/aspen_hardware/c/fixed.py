@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -47,6 +47,7 @@ class FixedEncoder(ABC):
 
     Args:
         channels: raw integers in a sample.
+        shape: of the network's input; empty: ``(outputs,)``.
     """
 
     kind: ClassVar[str] = ""
@@ -54,6 +55,7 @@ class FixedEncoder(ABC):
     temporal: ClassVar[bool] = True
 
     channels: int
+    shape: tuple[int, ...] = field(default=(), kw_only=True)
 
     @property
     @abstractmethod
@@ -83,21 +85,22 @@ class FixedEncoder(ABC):
         return EncoderStream(advance, restart)
 
     def encode(self, raw: Array) -> Array:
-        """(steps, batch, outputs) of ``raw`` (batch, time, channels); (batch, channels) unless the encoder is temporal.
+        """(steps, batch, *shape) of ``raw`` (batch, time, channels); (batch, channels) unless temporal. The
+        channels may have several axes.
 
         Raises:
             InputError: another shape, no integers of 16 bits, or too few for a step.
         """
         array, axes = as_array("raw", raw), 3 if self.temporal else 2
-        if array.ndim != axes or 0 in array.shape:
+        if array.ndim < axes or 0 in array.shape:
             wanted = "(batch, time, channels)" if self.temporal else "(batch, channels)"
             raise InputError(f"raw: found shape {array.shape}, allowed is {wanted}; reshape it")
-        stream = self.stream()
+        array, stream = array.reshape(*array.shape[: axes - 1], -1), self.stream()
         samples = np.moveaxis(array, 1, 0) if self.temporal else array[None]
         steps = np.concatenate([stream.step(sample) for sample in samples])
         if not len(steps):
             raise InputError(f"raw: found {array.shape[1]} samples, too few for one time step; give longer signals")
-        return steps
+        return steps.reshape(*steps.shape[:2], *(self.shape or (self.outputs,)))
 
 
 def _as_raw(sample: Array, channels: int) -> Array:

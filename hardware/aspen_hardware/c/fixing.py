@@ -79,7 +79,7 @@ def sensor_encoder(encoder: StoredEncoder, sensor: Sensor, network: Network) -> 
             f"encoder: found {fixed.outputs} outputs, the network has {network.input.size} inputs; use the encoder "
             f"that it was trained with"
         )
-    return fixed
+    return replace(fixed, shape=network.input.shape)
 
 
 _REMEDIES = {

@@ -240,6 +240,18 @@ def test_raw_samples_that_are_none_are_refused(raw: np.ndarray, message: str) ->
         fixed(encoder, 6).encode(raw)
 
 
+def test_inputs_of_several_axes_keep_them() -> None:
+    layers = Population("in", (1, 2, 3)), Population("out", (2,), FixedLif(100, 400))
+    image = Network(layers, (Dense("in", "out", np.ones((2, 6), int)),))
+    raw = RNG.integers(0, 17, (4, 1, 2, 3))
+    found = sensor_encoder(LatencyEncoder(steps=5), Sensor(1 / 16), image).encode(raw)
+    np.testing.assert_array_equal(found, as_measured(LatencyEncoder(steps=5), Sensor(1 / 16), raw))
+    window = WindowEncoder(DeltaEncoder((0.05,)), 3, 2, flat=False)
+    layers = Population("in", (2, 3)), layers[1]
+    shown = sensor_encoder(window, ACCELEROMETER, Network(layers, image.connections)).encode(RAW[..., :1])
+    np.testing.assert_array_equal(shown, as_measured(window, raw=RAW[..., :1]))
+
+
 def test_one_sample_of_a_stream_needs_no_batch() -> None:
     made = fixed(DeltaEncoder((0.05, 0.1, 0.02)), 6)
     stream = made.stream()
