@@ -61,7 +61,7 @@ def crowded(seed: int) -> Network:
     return Network(tuple(populations), (first, Dense("layer1", "layer2", rng.normal(0.2, 0.5, (5, 5)))))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seeds)
 def test_on_its_sample_it_never_overflows_and_never_loses_spikes(seed: int) -> None:
     network, spikes = crowded(seed), random_spikes(seed, 20, 3, 80, 0.9)
@@ -73,14 +73,9 @@ def test_on_its_sample_it_never_overflows_and_never_loses_spikes(seed: int) -> N
 
 
 def test_overflows_that_the_bounds_let_pass_are_mended() -> None:
-    found = [
-        seed
-        for seed in range(40)
-        if overflows(compile(crowded(seed), "loihi1").network, random_spikes(seed, 20, 3, 80, 0.9))
-    ]
-    assert found
-    for seed in found:
+    for seed in (4, 7, 33):  # of the first 40
         network, spikes = crowded(seed), random_spikes(seed, 20, 3, 80, 0.9)
+        assert overflows(compile(network, "loihi1").network, spikes)
         assert overflows(compile(network, "loihi1", calibration=observe(network, spikes)).network, spikes) == 0
 
 
