@@ -41,8 +41,9 @@ BROKEN: list[tuple[str, Callable[[], Network], Chip, str, str]] = [
         lambda: floats([4, 3], reset="subtract"),
         LOIHI1,
         "error",
-        r"^output: found reset 'subtract', loihi1 allows zero, zero-delayed, subtract-synapse, none, none-rectified; train "
-        r"with the reset that you deploy, in snnTorch reset_mechanism='zero' or 'subtract' and the default reset_delay$",
+        r"^output: found reset 'subtract', loihi1 allows zero, zero-delayed, subtract-synapse, none, none-rectified; "
+        r"train with the reset that you deploy, in snnTorch reset_mechanism='zero' or 'subtract' and the default "
+        r"reset_delay$",
     ),
     (
         "delay_supported",
