@@ -36,11 +36,16 @@ INLINE void @name@(@sum@ *sum, const uint32_t *pair, const uint32_t *end)
     while (pair != end) {
         const uint32_t both = *pair++;
         uint32_t one = both >> 8 & 0xFFu, other = both >> 24; /* these are different targets */
+#ifdef THUMB_2
         TOGETHER("+r"(one), "+r"(other));
         @sum@ first_sum = sum[one], second_sum = sum[other];
         TOGETHER("+r"(first_sum), "+r"(second_sum));
         sum[one] = (@sum@)(first_sum + (int8_t)both);
         sum[other] = (@sum@)(second_sum + (int8_t)(both >> 16));
+#else
+        sum[one] = (@sum@)(sum[one] + (int8_t)both);
+        sum[other] = (@sum@)(sum[other] + (int8_t)(both >> 16));
+#endif
     }
 }
 """
