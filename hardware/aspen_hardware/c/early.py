@@ -74,7 +74,8 @@ static int below(int winner, int64_t level)
 
 int @p@_done(void)
 {
-    const int winner = @p@_winner() < 0 ? 0 : @p@_winner();
+    const int answer = @p@_winner();
+    const int winner = answer < 0 ? 0 : answer;
     uint32_t least = 0, most = 0; /* what the others have, in units of 2**-30 of what they may have */
     if (state.taken == 0 || state.taken == @p@_STEPS) {
         return state.taken != 0;
@@ -98,7 +99,7 @@ int @p@_done(void)
             return 0;
         }
     }
-    return @alone@(most >> 30 == 0 || below(winner, level));
+    return @alone@;
 }
 """
 
@@ -149,13 +150,13 @@ def _narrow(early: EarlyStop) -> bool:
 
 def early_code(early: EarlyStop, network: Network, profile: DialProfile | None, prefix: str) -> str:
     """The function that says whether an inference may end."""
-    outputs = network[network.output].size
+    outputs, decided = network[network.output].size, "most >> 30 == 0 || below(winner, level)"
     values = {
         "p": prefix,
         "step": "0" if early.power == 0 else "state.taken - 1u",
         "levels": len(_levels(early, network, profile)[0]),
         "lead": "int32_t" if _narrow(early) else "int64_t",
-        "alone": "" if outputs > 1 else "level != INT64_MAX && ",
+        "alone": decided if outputs > 1 else f"level != INT64_MAX && ({decided})",
     }
     return filled((NARROW if _narrow(early) else WIDE) + DONE, values)
 
