@@ -21,7 +21,7 @@ from aspen.data import (
     WindowEncoder,
 )
 from aspen.data.encoders import StoredEncoder
-from aspen.errors import InputError
+from aspen.errors import ChipError, InputError
 from aspen.network import Dense, FixedLif, GradedInput, Network, Population
 from aspen_hardware import Deployment, Sensor, sensor_encoder, to_c
 from aspen_hardware.c.fixed import FixedDelta, FixedEncoder, FixedLatency, FixedLevels, xorshift32
@@ -287,3 +287,12 @@ def test_latency_needs_no_more_than_a_table() -> None:
     made = fixed(LatencyEncoder(steps=4), 3, Sensor(1 / 16))
     assert isinstance(made, FixedLatency)
     assert len(made.least) == 4
+
+
+def test_memory_is_asked_for_with_what_the_encoder_takes(tmp_path: Path) -> None:
+    """Windows of a signal take more RAM than any part has, though the network would fit."""
+    encoder, network = WindowEncoder(CurrentEncoder(), 4000, 1), network_for(12000, current=True)
+    deployed = Deployment(network, "cortex-m0plus", {})
+    assert to_c(deployed, tmp_path / "alone").ram < 32_000
+    with pytest.raises(ChipError, match=r"network: .* of RAM"):
+        to_c(deployed, tmp_path / "made", encoder=encoder, sensor=ACCELEROMETER)
