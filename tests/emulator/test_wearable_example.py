@@ -13,7 +13,7 @@ from tests import ROOT
 from tests.emulator.engines.c.programs import needs_compiler
 
 EXAMPLE = ROOT / "examples" / "wearable" / "wearable.py"
-SMALL = "--hours 0.08 --windows 160 --epochs 1 --hidden 8 --emulate 3 --save 0.5 --output out"
+SMALL = "--hours 0.04 --windows 100 --epochs 1 --hidden 8 --emulate 3 --save 0.5 --output out"
 
 
 @needs_compiler
@@ -25,7 +25,7 @@ def test_the_wearable_decides_in_c_as_in_python(
         warnings.simplefilter("ignore")  # so little training leaves a dial that is worth nothing
         runpy.run_path(str(EXAMPLE))["main"](SMALL.split())
     out = capsys.readouterr().out
-    assert "C on this machine: 112 windows, every decision, answer and unit of energy as in Python" in out
+    assert "C on this machine: 56 windows, every decision, answer and unit of energy as in Python" in out
     assert ("C on an emulated Cortex-M4: 3 windows" in out) == emulator_available()
     assert "the budget is held" in out
     assert (tmp_path / "out" / "stream.png").stat().st_size > 10_000

@@ -83,7 +83,7 @@ def to_c(
     if not isinstance(deployment, Deployment):
         raise InputError(f"to_c: found {shown(deployment)}, allowed is a deployment; compile the network first")
     program = Program(deployment.network, profile, prefix, early=early)
-    parts = [*encoder_parts(program, encoder, sensor), *_budget(program, budget, prices)]
+    parts: list[Part] = [*encoder_parts(program, encoder, sensor), *_budget(program, budget, prices)]
     if deployment.chip in chip_names():
         beside = sum(part.ram for part in parts), sum(part.flash for part in parts)
         check_memory(program, chip(deployment.chip), *beside)
