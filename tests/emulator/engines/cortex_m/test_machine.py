@@ -14,8 +14,8 @@ SOURCE = r"""
 #include <string.h>
 static uint32_t begun = 41;
 static uint32_t zero[3];
-static const uint8_t constant[] = {1, 2, 3, 4, 5, 6, 7};
-static volatile uint8_t bytes[16];
+static const uint8_t constant[] __attribute__((aligned(4))) = {1, 2, 3, 4, 5, 6, 7};
+static volatile uint8_t bytes[16] __attribute__((aligned(4)));
 uint32_t sum(uint32_t a, uint32_t b, uint32_t c, uint32_t d) { return a + 10 * b + 100 * c + 1000 * d; }
 uint32_t next(void) { return ++begun + zero[begun % 3]; }
 int64_t divided(uint32_t low, uint32_t high, int32_t by) { return (int64_t)((uint64_t)high << 32 | low) / by; }

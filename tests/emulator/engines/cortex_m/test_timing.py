@@ -16,6 +16,7 @@ M4 = {
     "nops": ("nop; nop; bx lr", (4, 5, 6)),
     "loop": ("movs r0, #5; 1: subs r0, #1; bne 1b; bx lr", (6 + 4 * 2 + 1 + 2, 6 + 4 * 2 + 1 + 3, 6 + 4 * 4 + 1 + 4)),
     "wide_target": ("b 1f; nop; nop; 1: add.w r1, r1, r2; bx lr", (2 + 1 + 2, 3 + 1 + 3, 4 + 1 + 4)),
+    "aligned_target": ("b 1f; nop; 1: add.w r1, r1, r2; bx lr", (2 + 1 + 2, 2 + 1 + 3, 4 + 1 + 4)),
     "narrow_target": ("b 1f; nop; nop; 1: adds r1, r1, r2; bx lr", (2 + 1 + 2, 2 + 1 + 3, 4 + 1 + 4)),
     # three examples of the manual, "normally" 3, 3 and 4 cycles
     "two_loads": ("ldr r1, [r0]; ldr r2, [r3]; bx lr", (3 + 2, 3 + 3, 4 + 4)),
