@@ -43,9 +43,11 @@ from aspen.models.at_once import step_by_step
 from aspen.models.copying import copy_of
 from aspen.models.forms import InputForm
 from aspen.models.layers import STEP, check_weights, population_name, spiking_layers
+from aspen.models.own_neurons import Adopted, adopted, told
 from aspen.models.probing import FIND, read_sample
 from aspen.network.connections import Connection
 from aspen.network.network import READOUTS, Network, Population
+from aspen.network.steady import carried_by_spikes
 
 
 def export(
@@ -114,6 +116,8 @@ def export(
     check_weights(model)
     for name, layer in spiking_layers(model).items():
         check_neuron(name, layer)
+    kinds = {name: type(module).__name__ for name, module in model.named_modules()}
+    model, own = adopted(model)
     asked, frames = read_sample(model, sample, time_axis, arguments)
     model, form = step_by_step(model, asked, frames)
     twin = copy_of(model).eval()
@@ -130,7 +134,9 @@ def export(
     output = next(module for module, population in builder.names.items() if population == network.output)
     verify(model, frames, Wiring(builder.wired, builder.names, traced.form, output))
     warn(network.provenance.get("notes", ()))
-    return network
+    notes = [told(population_name(name), kinds[name], does) for name, does in own.items() if name in builder.calls]
+    said = [*network.provenance.get("notes", ()), *notes]
+    return replace(network, provenance={**network.provenance, "notes": said}) if notes else network
 
 
 class _Builder:
@@ -151,6 +157,7 @@ class _Builder:
         self.doubles = Doubles()
         self.steps = max(len(own) for own in self.calls.values())
         self.wired: dict[str, Wired] = {}
+        self.added: list[Population] = []
         self.parameters = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
     def build(self, form: InputForm) -> Network:
@@ -173,6 +180,7 @@ class _Builder:
         output, readout = self._output(connections, mapped, last)
         if readout != "spikes":
             populations = [as_integrator(p, connections) if p.name == output else p for p in populations]
+        populations += self.added
         if last is not None:
             populations.append(Population(output, last.shape, last.neuron))
             connections += self._fold_readout(last, output, mapped)
@@ -233,7 +241,26 @@ class _Builder:
         self.wired[name] = Wired(tuple(made), scale, "gate" if is_gate else "step", above=above, charged=how)
         if is_gate:
             return made
+        layer = self.leaves[name]
+        if isinstance(layer, Adopted) and layer.does.late:
+            return self._later(name, made)
         return merge(made + recurrence(name, population, self.leaves[name], shape, mapped[name]))
+
+    def _later(self, name: str, made: list[Connection]) -> list[Connection]:
+        """What drives neurons that spike by the membrane of the step before: all of it a step later."""
+        population = self.names[name]
+        if self.traced.form.static:
+            raise ModelError(
+                f"{name}: spikes by the membrane of the step before, and its input is the same at every step, allowed "
+                f"is input that changes; use snntorch.Leaky"
+            )
+        biases = sum((c.bias_currents().astype(np.float64) for c in made), np.zeros(prod(self.shapes[name])))
+        later = [replace(c, bias=None, delay=c.delay + 1) for c in made]  # type: ignore[type-var]
+        if not biases.any():
+            return later
+        steady, weights = carried_by_spikes(population, biases, delay=1)
+        self.added.append(steady)
+        return [*later, *weights]
 
     def _folder(
         self, name: str, population: str, shape: tuple[int, ...], call: int, scale: Array, mapped: dict[str, Mapped]
@@ -329,10 +356,10 @@ class _Builder:
                     f"spikes; return these, or use AvgPool"
                 )
             readout = "spikes"
-        if readout != "spikes" and module.endswith(f".{STEP}"):
+        if readout != "spikes" and (module.endswith(f".{STEP}") or isinstance(self.leaves[module], Adopted)):
             raise ModelError(
-                f"{self.names[module]}: its membranes are read out, allowed are the spikes of neurons that are given "
-                f"all steps at once; return these, or use Leaky(reset_mechanism='none') in a loop over time"
+                f"{self.names[module]}: its membranes are read out, allowed are those of snnTorch's neurons that step, "
+                f"and the spikes of others; return these, or use Leaky(reset_mechanism='none') in a loop over time"
             )
         if readout != "spikes":
             check_membranes(module, self.leaves[module], mapped[module].lif)

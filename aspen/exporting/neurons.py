@@ -14,11 +14,20 @@ from aspen._base.arrays import Array
 from aspen.errors import ModelError
 from aspen.models.at_once import Rectified
 from aspen.models.layers import AT_ONCE
+from aspen.models.own_neurons import Adopted, read_own
 from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.neurons import RECTIFIED, Lif
 from aspen.thresholds.guards import has_own_forward
 
-NEURONS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynaptic, snntorch.Lapicque, Rectified)
+NEURONS = (
+    snntorch.Leaky,
+    snntorch.Synaptic,
+    snntorch.RLeaky,
+    snntorch.RSynaptic,
+    snntorch.Lapicque,
+    Rectified,
+    Adopted,
+)
 _RESET_FUNCTIONS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
@@ -43,9 +52,11 @@ class Mapped:
 
 def check_neuron(name: str, layer: Any) -> None:
     """Refuse what a LIF population cannot hold."""
+    if read_own(layer) is not None:
+        return
     kind = f"{name}: {type(layer).__name__}"
     if type(layer) not in (*NEURONS, *AT_ONCE):
-        allowed = ", ".join(neuron.__name__ for neuron in NEURONS if neuron is not Rectified)
+        allowed = ", ".join(neuron.__name__ for neuron in NEURONS if neuron not in (Rectified, Adopted))
         remedy = _REPLACEMENTS.get(type(layer).__name__, "use one of these")
         raise ModelError(f"{kind} cannot be exported, allowed are {allowed}; {remedy}")
     if has_own_forward(layer):
@@ -120,6 +131,9 @@ def _mechanism(kind: str, layer: Any) -> str:
 
 def reset_of(name: str, layer: Any) -> str:
     """How the LIF population of a layer that :func:`check_neuron` lets pass resets: one of ``RESETS``."""
+    own = layer.does if isinstance(layer, Adopted) else read_own(layer)
+    if own is not None:
+        return own.reset
     if isinstance(layer, (Rectified, *AT_ONCE)):
         return "none" if isinstance(layer, snntorch.StateLeaky) else RECTIFIED
     mechanism, delayed = _mechanism(name, layer), getattr(layer, "reset_delay", True)

@@ -13,6 +13,7 @@ from aspen.models.operations import parts as parts_of
 STATES: dict[str, tuple[str, ...]] = {
     "Leaky": ("mem",),
     "Rectified": ("mem",),
+    "Adopted": ("mem",),
     "Lapicque": ("mem",),
     "Synaptic": ("syn", "mem"),
     "RLeaky": ("spk", "mem"),

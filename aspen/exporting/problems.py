@@ -17,6 +17,7 @@ from aspen.models.at_once import step_by_step
 from aspen.models.copying import copy_of
 from aspen.models.layers import spiking_layers
 from aspen.models.operations import parts
+from aspen.models.own_neurons import adopted
 from aspen.models.probing import FIND, read_sample
 from aspen.network.network import Network
 
@@ -63,6 +64,7 @@ def _between(
 ) -> dict[str, nn.Module]:
     """The layers that ran, but for neurons and for maxima over spikes; none where the model cannot be followed."""
     try:
+        twin, _ = adopted(twin)
         form, frames = read_sample(twin, sample, time_axis, arguments)
         twin, form = step_by_step(twin, form, frames)
         leaves = leaf_modules(twin)

@@ -16,6 +16,7 @@ from aspen.exporting.traces import Trace
 from aspen.exporting.tracing import trace
 from aspen.models.forms import InputForm
 from aspen.models.layers import forget
+from aspen.models.own_neurons import Adopted
 
 
 def record(
@@ -61,7 +62,8 @@ def record(
 def _forgets(traced: Trace, name: str, layer: nn.Module) -> bool:
     """Whether a neuron begins each step at zero, and not only by chance."""
     calls = [made for made in traced.calls if made.module == name]
-    return isinstance(layer, MEMORYLESS) and all(made.anew for made in calls) and any(made.problem for made in calls)
+    stepping = isinstance(layer, MEMORYLESS) and not isinstance(layer, Adopted)
+    return stepping and all(made.anew for made in calls) and any(made.problem for made in calls)
 
 
 def _trace(model: nn.Module, frames: Tensor, form: InputForm, leaves: dict[str, nn.Module]) -> Trace:

@@ -26,6 +26,7 @@ from aspen.models.effective import (
 )
 from aspen.models.layers import is_spiking
 from aspen.models.operations import operation_name, parts
+from aspen.models.own_neurons import read_own
 from aspen.models.tallies import NeuronTally, SynapseTally
 
 
@@ -55,7 +56,7 @@ class Counter(TorchFunctionMode):
             if any(name.startswith(f"{outer}.") for outer in inside):
                 continue
             if is_spiking(module):
-                self.neurons[name] = NeuronTally(module, not hasattr(module, "state_function"), False)
+                self.neurons[name] = NeuronTally(module, _at_once(module), False)
                 inside.append(name)
                 self.dynamics.add(name)
                 if hasattr(module, "recurrent"):
@@ -259,6 +260,11 @@ class Counter(TorchFunctionMode):
             if layer.rough:
                 yield f"{name}: active updates hold those by a bias alone, as the model does not run on silence"
         yield from self.notes
+
+
+def _at_once(module: nn.Module) -> bool:
+    """Whether neurons are given all time steps at once."""
+    return not hasattr(module, "state_function") and read_own(module) is None
 
 
 def _may_be_a_neuron(module: nn.Module) -> bool:

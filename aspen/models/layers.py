@@ -11,6 +11,7 @@ from snntorch._neurons.leakyparallel import LeakyParallel
 from torch import nn
 
 from aspen.errors import InputError, ModelError
+from aspen.models.own_neurons import read_own
 
 STATES = frozenset({"mem", "syn", "spk"})
 """Buffers of neurons that hold their state."""
@@ -41,7 +42,8 @@ def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
     if not layers:
         raise ModelError(
             f"{type(model).__name__}: found no spiking layer, allowed: a model with snnTorch neurons such as "
-            "snntorch.Leaky; add one, or put it in the place of a neuron class of your own"
+            "snntorch.Leaky, or neurons of your own that do as these (forward(input, mem) gives spikes and mem, by "
+            "self.threshold); add one, or put it in the place of a neuron class of your own"
         )
     for name, module in layers.items():
         _check_steps(name, module)
@@ -49,9 +51,10 @@ def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def is_spiking(module: nn.Module) -> bool:
-    """Whether a module is a layer of snnTorch's neurons, of whatever kind."""
+    """Whether a module is a layer of snnTorch's neurons, of whatever kind, or of a class of one's own that does as
+    ``Leaky`` does."""
     from_snntorch = any(cls.__module__.startswith("snntorch._neurons") for cls in type(module).__mro__)
-    return from_snntorch and hasattr(module, "threshold")
+    return hasattr(module, "threshold") and (from_snntorch or read_own(module) is not None)
 
 
 def at_once_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -71,7 +74,8 @@ def _check_steps(name: str, module: nn.Module) -> None:
     what = f"{show(name)}: {type(module).__name__}"
     if isinstance(module, snntorch.DeltaLeaky):
         raise ModelError(f"{what} fires on changes, not on its threshold; allowed: neurons such as Leaky; use Leaky")
-    if not hasattr(module, "state_function") and type(module) not in AT_ONCE:
+    steps = hasattr(module, "state_function") or type(module) in AT_ONCE or read_own(module) is not None
+    if not steps:
         raise ModelError(
             f"{what} computes all time steps at once; allowed: neurons that step, such as Leaky, StateLeaky and "
             f"LeakyParallel; use one of these"

@@ -106,8 +106,8 @@ class NeuronControl(ForwardGuard):
             return self.inner(*args, **kwargs)
         state = state_shape(self.module, signal)
         current = self.setting(state, signal)
-        at_once = type(self.module) in AT_ONCE  # no state is carried from call to call
-        previous = current if at_once else self._carried(args, kwargs) or current
+        alone = not isinstance(self.module, snntorch.SpikingNeuron) or type(self.module) in AT_ONCE
+        previous = current if alone else self._carried(args, kwargs) or current  # others compare and reset in one go
         if not previous.fits(state, signal):
             previous = current
         if current.plain and previous.plain:
@@ -163,7 +163,7 @@ class NeuronControl(ForwardGuard):
 def _threshold_of_step(control: NeuronControl, before: Setting, after: Setting) -> Iterator[None]:
     """Shadow the neuron's threshold during one step: ``before`` until it fires, ``after`` from then on."""
     module: Any = control.module
-    base: Tensor = module.threshold
+    base: Tensor = torch.as_tensor(module.threshold)
     shadow: dict[str, Any] = {"threshold": after.threshold(base)}
     if not before.same(after):
         shadow = _switch_at_fire(module, before.threshold(base), shadow["threshold"])

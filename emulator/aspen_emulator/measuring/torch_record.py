@@ -149,8 +149,10 @@ def _gated(network: Network, name: str, rasters: Mapping[str, Array]) -> Array:
     """(steps, samples, n): the spikes of such a population, from those of its sources."""
     neuron = network[name].neuron
     assert isinstance(neuron, Lif)  # a model is compared with its network in floating point
-    total: Array = np.zeros(())
+    total: Array = np.zeros((*rasters[network.input.name].shape[:2], network[name].size)) + neuron.bias
     for connection in network.incoming(name):
+        if connection.source == name:  # of a neuron that its bias lets spike at every step
+            continue
         source = rasters[connection.source]
         drive = connection.drive(source.reshape(-1, network[connection.source].size)).reshape(*source.shape[:2], -1)
         late = np.zeros_like(drive)

@@ -7,12 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from aspen.network.connections import Connection, Dense, Sparse
+from aspen.network.connections import Connection
 from aspen.network.network import Network, Population
 from aspen.network.neurons import Lif
-
-SUFFIX = ".bias"
-"""What is added to a population's name for the neuron that carries its biases."""
+from aspen.network.steady import carried_by_spikes
 
 
 def biased_by_spikes(network: Network) -> Network:
@@ -28,7 +26,9 @@ def biased_by_spikes(network: Network) -> Network:
     connections: list[Connection] = [_bare(c) if c.target in names else c for c in network.summed]
     for population in network.populations:
         if population.name in names:
-            steady, weights = _carrying(network, population)
+            biases = [c.bias_currents().astype(np.float64) for c in network.incoming(population.name)]
+            currents = np.asarray(sum(biases))
+            steady, weights = carried_by_spikes(population.name, currents)
             populations.append(steady)
             connections += weights
         populations.append(population)
@@ -40,16 +40,6 @@ def _is_biased(network: Network, population: Population) -> bool:
     lif = population.neuron
     biased = any(c.bias is not None and np.any(c.bias) for c in network.incoming(population.name))
     return biased and isinstance(lif, Lif) and bool(lif.alpha.any())
-
-
-def _carrying(network: Network, population: Population) -> tuple[Population, list[Connection]]:
-    """A neuron whose own bias lets it fire at every step; its synapse onto itself makes it as other neurons are."""
-    name = f"{population.name}{SUFFIX}"
-    currents = sum(c.bias_currents().astype(np.float64) for c in network.incoming(population.name))
-    neuron = Lif(threshold=0.5, beta=0.0, bias=1.0, reset="zero")
-    itself = Sparse(name, name, np.ones(1), np.zeros(1, int), np.zeros(1, int), (1, 1), delay=1)
-    weights = Dense(name, population.name, np.reshape(currents, (-1, 1)))
-    return Population(name, (1,), neuron, gate=True), [itself, weights]
 
 
 def _bare(connection: Connection) -> Connection:
