@@ -16,6 +16,7 @@ from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
 from aspen._version import __version__
 from aspen.errors import InputError, ModelError
+from aspen.exporting.changes import driven_by_changes
 from aspen.exporting.expressions import atoms, check_expression, same_expression, same_values
 from aspen.exporting.folding import Folder, merge
 from aspen.exporting.forgetting import EACH, any_of_each, note, one_for_each, warn, without_memory
@@ -38,9 +39,9 @@ from aspen.exporting.readout import (
 from aspen.exporting.recording import record
 from aspen.exporting.traces import Call, Trace
 from aspen.exporting.verifying import Wired, Wiring, verify
-from aspen.fused.module import plain_of
 from aspen.models.at_once import step_by_step
-from aspen.models.copying import copy_of
+from aspen.models.copying import copy_of, plain_of
+from aspen.models.delta import Changes, of_changes
 from aspen.models.forms import InputForm
 from aspen.models.layers import STEP, check_weights, population_name, spiking_layers
 from aspen.models.own_neurons import Adopted, adopted, told
@@ -117,7 +118,7 @@ def export(
     for name, layer in spiking_layers(model).items():
         check_neuron(name, layer)
     kinds = {name: type(module).__name__ for name, module in model.named_modules()}
-    model, own = adopted(model)
+    model, own = adopted(of_changes(model))
     asked, frames = read_sample(model, sample, time_axis, arguments)
     model, form = step_by_step(model, asked, frames)
     twin = copy_of(model).eval()
@@ -164,6 +165,7 @@ class _Builder:
         """The network; ``form``: how the user's model takes its input."""
         last = self._check_expressions()
         gates = self.traced.gates.keys() | self.traced.products.keys()
+        gates |= {name for name in self.calls if isinstance(self.leaves.get(name), Changes)}
         mapped = {name: self._mapped(name) for name in self.calls}
         static = self.traced.form.static
         populations = [Population(INPUT, self.shapes[""], current=self.current, static=static)]
@@ -203,7 +205,7 @@ class _Builder:
         gates, stem = self.traced.gates, name.removesuffix(EACH)
         if name in self.traced.products:
             return both()
-        if name in gates and name not in self.leaves:
+        if (name in gates and name not in self.leaves) or isinstance(self.leaves.get(name), Changes):
             return gate()
         if name not in self.leaves:
             return one_for_each(stem, map_neuron(stem, self.leaves[stem], self.shapes[stem]))
@@ -242,6 +244,11 @@ class _Builder:
         if is_gate:
             return made
         layer = self.leaves[name]
+        if isinstance(layer, Changes):
+            spiking = {self.names[other] for other in self.names if other or not self.current}
+            added, connections = driven_by_changes(population, shape, layer, made, spiking)
+            self.added += added
+            return connections
         if isinstance(layer, Adopted) and layer.does.late:
             return self._later(name, made)
         return merge(made + recurrence(name, population, self.leaves[name], shape, mapped[name]))
@@ -356,7 +363,7 @@ class _Builder:
                     f"spikes; return these, or use AvgPool"
                 )
             readout = "spikes"
-        if readout != "spikes" and (module.endswith(f".{STEP}") or isinstance(self.leaves[module], Adopted)):
+        if readout != "spikes" and (module.endswith(f".{STEP}") or isinstance(self.leaves[module], (Adopted, Changes))):
             raise ModelError(
                 f"{self.names[module]}: its membranes are read out, allowed are those of snnTorch's neurons that step, "
                 f"and the spikes of others; return these, or use Leaky(reset_mechanism='none') in a loop over time"

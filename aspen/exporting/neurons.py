@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from aspen._base.arrays import Array
 from aspen.errors import ModelError
 from aspen.models.at_once import Rectified
-from aspen.models.layers import AT_ONCE
+from aspen.models.delta import Changes
+from aspen.models.layers import AT_ONCE, threshold_of
 from aspen.models.own_neurons import Adopted, read_own
 from aspen.network.connections import Connection, Conv, Dense, Sparse
 from aspen.network.neurons import RECTIFIED, Lif
@@ -27,6 +28,7 @@ NEURONS = (
     snntorch.Lapicque,
     Rectified,
     Adopted,
+    Changes,
 )
 _RESET_FUNCTIONS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
@@ -55,12 +57,14 @@ def check_neuron(name: str, layer: Any) -> None:
     if read_own(layer) is not None:
         return
     kind = f"{name}: {type(layer).__name__}"
-    if type(layer) not in (*NEURONS, *AT_ONCE):
-        allowed = ", ".join(neuron.__name__ for neuron in NEURONS if neuron not in (Rectified, Adopted))
+    if type(layer) not in (*NEURONS, *AT_ONCE, snntorch.DeltaLeaky):
+        allowed = ", ".join(neuron.__name__ for neuron in NEURONS if neuron not in (Rectified, Adopted, Changes))
         remedy = _REPLACEMENTS.get(type(layer).__name__, "use one of these")
         raise ModelError(f"{kind} cannot be exported, allowed are {allowed}; {remedy}")
     if has_own_forward(layer):
         raise ModelError(f"{kind} has a forward() of its own, allowed is snnTorch's; remove what was put around it")
+    if isinstance(layer, snntorch.DeltaLeaky) and not layer.init_hidden:
+        raise ModelError(f"{kind} has init_hidden=False, allowed is True: it takes two states; let it keep them itself")
     if isinstance(layer, AT_ONCE):
         _check_at_once(kind, layer)
     elif layer.inhibition:
@@ -71,14 +75,14 @@ def check_neuron(name: str, layer: Any) -> None:
         raise ModelError(
             f"{kind} has reset_delay=False, which snnTorch 1.0 fails to do; use reset_delay=True, which spikes alike"
         )
-    lowest = float(torch.as_tensor(layer.threshold).detach().min())
+    lowest = float(threshold_of(layer).detach().min())
     if not lowest > 0:
         raise ModelError(f"{kind} has a threshold of {lowest:g}, allowed is above 0; train with positive thresholds")
     factor = torch.as_tensor(layer.graded_spikes_factor).detach()
     if not bool(((factor != 0) & factor.isfinite()).all()):
         raise ModelError(f"{kind} has a graded_spikes_factor of 0 or not finite; allowed is any other number")
     _check_spikes(kind, layer)
-    if not isinstance(layer, AT_ONCE):
+    if not isinstance(layer, (snntorch.DeltaLeaky, *AT_ONCE)):
         _mechanism(kind, layer)
 
 
@@ -134,6 +138,8 @@ def reset_of(name: str, layer: Any) -> str:
     own = layer.does if isinstance(layer, Adopted) else read_own(layer)
     if own is not None:
         return own.reset
+    if isinstance(layer, (Changes, snntorch.DeltaLeaky)):
+        return "none"
     if isinstance(layer, (Rectified, *AT_ONCE)):
         return "none" if isinstance(layer, snntorch.StateLeaky) else RECTIFIED
     mechanism, delayed = _mechanism(name, layer), getattr(layer, "reset_delay", True)

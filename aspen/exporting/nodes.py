@@ -14,6 +14,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "Leaky": ("mem",),
     "Rectified": ("mem",),
     "Adopted": ("mem",),
+    "Changes": ("mem",),
     "Lapicque": ("mem",),
     "Synaptic": ("syn", "mem"),
     "RLeaky": ("spk", "mem"),

@@ -15,6 +15,7 @@ from aspen.exporting.nodes import Node
 from aspen.exporting.recording import record
 from aspen.models.at_once import step_by_step
 from aspen.models.copying import copy_of
+from aspen.models.delta import of_changes
 from aspen.models.layers import spiking_layers
 from aspen.models.operations import parts
 from aspen.models.own_neurons import adopted
@@ -64,7 +65,7 @@ def _between(
 ) -> dict[str, nn.Module]:
     """The layers that ran, but for neurons and for maxima over spikes; none where the model cannot be followed."""
     try:
-        twin, _ = adopted(twin)
+        twin = of_changes(adopted(twin)[0])
         form, frames = read_sample(twin, sample, time_axis, arguments)
         twin, form = step_by_step(twin, form, frames)
         leaves = leaf_modules(twin)

@@ -14,6 +14,7 @@ from aspen.exporting.membranes import follow_membranes
 from aspen.exporting.products import split_products
 from aspen.exporting.traces import Trace
 from aspen.exporting.tracing import trace
+from aspen.models.delta import Changes
 from aspen.models.forms import InputForm
 from aspen.models.layers import forget
 from aspen.models.own_neurons import Adopted
@@ -62,7 +63,7 @@ def record(
 def _forgets(traced: Trace, name: str, layer: nn.Module) -> bool:
     """Whether a neuron begins each step at zero, and not only by chance."""
     calls = [made for made in traced.calls if made.module == name]
-    stepping = isinstance(layer, MEMORYLESS) and not isinstance(layer, Adopted)
+    stepping = isinstance(layer, MEMORYLESS) and not isinstance(layer, (Adopted, Changes))
     return stepping and all(made.anew for made in calls) and any(made.problem for made in calls)
 
 

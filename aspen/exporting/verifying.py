@@ -24,6 +24,7 @@ from aspen.exporting.nodes import STATES
 from aspen.exporting.recording import title
 from aspen.exporting.traces import Charged
 from aspen.models.copying import copy_of
+from aspen.models.delta import Changes
 from aspen.models.forms import InputForm
 from aspen.models.layers import forget, spiking_layers
 from aspen.models.operations import parts
@@ -278,6 +279,8 @@ def _answering(layer: Any, dtype: torch.dtype, generator: torch.Generator) -> An
         made = {"spk": (fired * layer.graded_spikes_factor).to(dtype)}
         made |= {state: torch.randn(input_.shape, generator=generator).to(input_) for state in states}
         layer._buffers.update({state: value for state, value in made.items() if state in layer._buffers})
+        if isinstance(layer, Changes):
+            return made["spk"], (made["mem"], made["mem"])
         return made["spk"] if layer.init_hidden and not layer.output else tuple(made.values())
 
     return forward

@@ -16,6 +16,7 @@ from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
 from aspen.fused.rehearsal import Form, rehearse, rehearse_repeating, twin_of
 from aspen.fused.repeating import Replay
+from aspen.models.copying import StandIn
 from aspen.models.forms import InputForm
 from aspen.models.layers import show, spiking_layers
 from aspen.models.probing import FIND, find_form
@@ -104,7 +105,7 @@ def unfuse(fused: nn.Module) -> nn.Module:
     return fused.plain
 
 
-class Fused(nn.Module):
+class Fused(StandIn):
     """What :func:`fuse` returns; made by it alone."""
 
     def __init__(self, model: nn.Module, batch_norm: str, arguments: Mapping[str, Any] | None = None) -> None:
@@ -260,8 +261,3 @@ class Fused(nn.Module):
     def extra_repr(self) -> str:
         """Names the model."""
         return f"{type(self.plain).__name__}, fused over time"
-
-
-def plain_of(model: nn.Module) -> nn.Module:
-    """The user's own model behind a fused one; any other model as it is."""
-    return model.plain if isinstance(model, Fused) else model

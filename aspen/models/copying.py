@@ -13,6 +13,20 @@ from torch import Tensor, nn
 from aspen.models.operations import parts
 
 
+class StandIn(nn.Module):
+    """A module that stands in for a user's own model, ``plain``."""
+
+    @property
+    def plain(self) -> nn.Module:
+        """The user's own model."""
+        raise NotImplementedError
+
+
+def plain_of(model: nn.Module) -> nn.Module:
+    """The user's own model behind a fused one; any other model as it is."""
+    return model.plain if isinstance(model, StandIn) else model
+
+
 def copy_of(model: nn.Module) -> nn.Module:
     """A copy of the model, its hooks included.
 

@@ -193,9 +193,15 @@ def required_arguments(model: nn.Module, arguments: Mapping[str, Any]) -> list[s
     """
     parameters = inspect.signature(model.forward).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    allowed, given = list(parameters)[1:], next(iter(parameters), "")
     for name in arguments:
-        if name not in parameters and not takes_any:
-            raise InputError(unknown_name("arguments", name, list(parameters)[1:] or ["none"]))
+        if not allowed and not takes_any:
+            raise InputError(
+                f"arguments: found {name!r}, allowed are none, as {type(model).__name__}.forward({given}) takes its "
+                f"input alone; leave them out"
+            )
+        if name == given or (name not in allowed and not takes_any):
+            raise InputError(unknown_name("arguments", name, allowed))
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     asked = [n for n, p in parameters.items() if p.kind in positional and p.default is inspect.Parameter.empty]
     return [name for name in asked[1:] if name not in arguments]

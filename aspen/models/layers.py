@@ -72,8 +72,6 @@ def forget(layers: Iterable[Any]) -> None:
 def _check_steps(name: str, module: nn.Module) -> None:
     """Refuse neurons that do not reset, integrate and fire at each step, and thresholds that cannot be shadowed."""
     what = f"{show(name)}: {type(module).__name__}"
-    if isinstance(module, snntorch.DeltaLeaky):
-        raise ModelError(f"{what} fires on changes, not on its threshold; allowed: neurons such as Leaky; use Leaky")
     steps = hasattr(module, "state_function") or type(module) in AT_ONCE or read_own(module) is not None
     if not steps:
         raise ModelError(
@@ -87,9 +85,19 @@ def _check_steps(name: str, module: nn.Module) -> None:
         )
 
 
+def threshold_name(module: nn.Module) -> str:
+    """The attribute of a spiking layer that is its threshold."""
+    return "delta_threshold" if isinstance(module, snntorch.DeltaLeaky) else "threshold"
+
+
+def threshold_of(module: nn.Module) -> torch.Tensor:
+    """A spiking layer's threshold."""
+    return torch.as_tensor(getattr(module, threshold_name(module)))
+
+
 def check_positive(name: str, module: nn.Module) -> None:
     """Raise ``ModelError`` unless every threshold of a spiking layer is above 0, as scaling it supposes."""
-    lowest = float(torch.as_tensor(module.threshold).detach().min())
+    lowest = float(threshold_of(module).detach().min())
     if not lowest > 0:
         raise ModelError(f"{show(name)}: found a threshold of {lowest:g}, allowed: above 0; raise it")
 

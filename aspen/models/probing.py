@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aspen._base.checks import shown
 from aspen.errors import AspenError, InputError, ModelError, one_line
-from aspen.models.copying import copy_of, known_to_snntorch
+from aspen.models.copying import copy_of, known_to_snntorch, plain_of
 from aspen.models.forms import InputForm, required_arguments
 from aspen.models.layers import at_once_layers, forget, spiking_layers
 from aspen.models.seen import Seen, changed, noting
@@ -59,6 +59,9 @@ def read_sample(
     model: nn.Module, sample: Tensor, time_axis: int | str | None = FIND, arguments: Mapping[str, Any] | None = None
 ) -> tuple[InputForm, Tensor]:
     """The form as in :func:`find_form`, and the sample as frames (time, batch, *shape)."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: found {shown(model)}, allowed is a snnTorch model; pass that")
+    model = plain_of(model)
     check_sample(sample)
     if time_axis not in (FIND, None) and not (isinstance(time_axis, int) and -sample.ndim <= time_axis < sample.ndim):
         raise InputError(

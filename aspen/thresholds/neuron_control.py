@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from aspen.errors import ModelError
-from aspen.models.layers import AT_ONCE, show
+from aspen.models.layers import AT_ONCE, show, threshold_name, threshold_of
 from aspen.thresholds.distributions import MIN_FACTOR
 from aspen.thresholds.guards import ForwardGuard, find_guard
+
+_ALONE = (snntorch.DeltaLeaky, *AT_ONCE)
+"""Neurons that owe no reset from one call to the next."""
 
 
 class Setting(NamedTuple):
@@ -106,7 +109,7 @@ class NeuronControl(ForwardGuard):
             return self.inner(*args, **kwargs)
         state = state_shape(self.module, signal)
         current = self.setting(state, signal)
-        alone = not isinstance(self.module, snntorch.SpikingNeuron) or type(self.module) in AT_ONCE
+        alone = not isinstance(self.module, snntorch.SpikingNeuron) or type(self.module) in _ALONE
         previous = current if alone else self._carried(args, kwargs) or current  # others compare and reset in one go
         if not previous.fits(state, signal):
             previous = current
@@ -163,16 +166,16 @@ class NeuronControl(ForwardGuard):
 def _threshold_of_step(control: NeuronControl, before: Setting, after: Setting) -> Iterator[None]:
     """Shadow the neuron's threshold during one step: ``before`` until it fires, ``after`` from then on."""
     module: Any = control.module
-    base: Tensor = torch.as_tensor(module.threshold)
-    shadow: dict[str, Any] = {"threshold": after.threshold(base)}
+    base, own = threshold_of(module), threshold_name(module)
+    shadow: dict[str, Any] = {own: after.threshold(base)}
     if not before.same(after):
-        shadow = _switch_at_fire(module, before.threshold(base), shadow["threshold"])
-    space, at_start = vars(module), shadow["threshold"]
+        shadow = _switch_at_fire(module, before.threshold(base), shadow[own])
+    space, at_start = vars(module), shadow[own]
     kept = {name: space[name] for name in shadow if name in space}
     space.update(shadow)
     try:
         yield
-        if "fire" in shadow and space["threshold"] is at_start:
+        if "fire" in shadow and space[own] is at_start:
             raise ModelError(
                 f"{show(control.name)}: {type(module).__name__}.forward spiked without calling fire(), found while the "
                 "threshold changed between two steps; allowed: neurons that call fire(); change it between sequences"

@@ -83,7 +83,7 @@ def profile(
             f"model: found {type(model).__name__}, allowed is a snnTorch model; a network's counts and energy: "
             f"energy_model(run(network, spikes), chip)"
         )
-    from aspen.fused.module import plain_of
+    from aspen.models.copying import plain_of
     from aspen.models.counting import count_model
 
     if exported is not None:

@@ -30,7 +30,7 @@ def standing_scale(model: nn.Module, network: Network) -> Mapping[str, Array]:
     already (:func:`aspen.dial.profile.folded_offsets`).
     """
     from aspen.exporting.forgetting import EACH
-    from aspen.fused.module import plain_of
+    from aspen.models.copying import plain_of
     from aspen.models.layers import population_name
     from aspen.thresholds.knob import get_threshold_scale
     from aspen.thresholds.learned_dial import dial_scale
@@ -96,7 +96,7 @@ def torch_record(
     """
     import torch
 
-    from aspen.fused.module import plain_of
+    from aspen.models.copying import plain_of
     from aspen.models.layers import population_name, spiking_layers
 
     model = plain_of(model)
@@ -128,8 +128,9 @@ def torch_record(
         for name, module in by_population.items()
     }
     rasters.setdefault(network.output, np.zeros((*values.shape[:2], network[network.output].size), np.uint8))
+    scales = standing_scale(model, network)
     for name in gates:
-        rasters[name] = _gated(network, name, rasters | {network.input.name: values})
+        rasters[name] = _gated(network, name, rasters | {network.input.name: values}, scales.get(name, np.ones(())))
     shaped = {name: raster.reshape(*values.shape[:2], *network[name].shape) for name, raster in rasters.items()}
     if network.input.neuron is None:
         shaped[network.input.name] = values
@@ -138,14 +139,14 @@ def torch_record(
 
 
 def _is_unnoted(network: Network, name: str) -> bool:
-    """Whether a model makes the spikes of a population without noting them: those of a maximum over spikes, and of
-    neurons without memory in front of one."""
+    """Whether a model makes the spikes of a population without noting them: those of a maximum over spikes, of neurons
+    without memory in front of one, and of the two for which ``DeltaLeaky`` spikes."""
     neuron, outgoing = network[name].neuron, network.outgoing(name)
-    forgets = isinstance(neuron, Lif) and not (neuron.beta.any() or neuron.alpha.any())
-    return network[name].gate or (forgets and bool(outgoing) and all(network[c.target].gate for c in outgoing))
+    alone = isinstance(neuron, Lif) and (neuron.reset == "none" or not (neuron.beta.any() or neuron.alpha.any()))
+    return network[name].gate or (alone and bool(outgoing) and all(network[c.target].gate for c in outgoing))
 
 
-def _gated(network: Network, name: str, rasters: Mapping[str, Array]) -> Array:
+def _gated(network: Network, name: str, rasters: Mapping[str, Array], scale: Array) -> Array:
     """(steps, samples, n): the spikes of such a population, from those of its sources."""
     neuron = network[name].neuron
     assert isinstance(neuron, Lif)  # a model is compared with its network in floating point
@@ -158,7 +159,12 @@ def _gated(network: Network, name: str, rasters: Mapping[str, Array]) -> Array:
         late = np.zeros_like(drive)
         late[connection.delay :] = drive[: len(drive) - connection.delay]
         total = total + late + connection.bias_currents()
-    return (total > neuron.threshold).astype(np.uint8)
+    keep, threshold = (
+        np.broadcast_to(each, network[name].shape).reshape(-1) for each in (neuron.beta, neuron.threshold)
+    )
+    for step in range(1, len(total) if keep.any() else 0):
+        total[step] += keep * total[step - 1]
+    return (total > threshold * scale).astype(np.uint8)
 
 
 @contextmanager

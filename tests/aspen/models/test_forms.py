@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from aspen.errors import InputError, ModelError
 from aspen.exporting import export
+from aspen.fused import fuse
+from aspen.models import DenseNet
 from aspen.models.forms import InputForm
 from aspen.models.probing import find_form
 from aspen.network.network import Network, load_network
@@ -172,3 +174,28 @@ def test_what_each_form_is_given() -> None:
     assert [x.shape for x in InputForm("static", None, 0).given(frames)] == [(3, 4)]
     assert [x.shape for x in InputForm("step", None, 1).given(frames)] == [(4, 3), (4, 3)]
     assert "time is axis 2, the batch is axis 0" in str(InputForm("loop", 2, 0))
+
+
+def test_the_form_of_a_fused_model_is_that_of_the_model() -> None:
+    model, sample = DenseNet((6, 4, 2)), torch.ones(5, 3, 6)
+    assert find_form(fuse(model, sample), sample) == find_form(model, sample)
+    with pytest.raises(InputError, match="model: found 3, allowed is a snnTorch model; pass that"):
+        find_form(3, sample)  # type: ignore[arg-type]
+
+
+class Flagged(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = DenseNet((6, 4, 2))
+
+    def forward(self, x: Tensor, num_steps: int = 3) -> Tensor:
+        return self.net(x)  # type: ignore[no-any-return]
+
+
+def test_an_argument_that_forward_does_not_take_is_refused_with_those_that_it_does() -> None:
+    sample = torch.ones(5, 3, 6)
+    with pytest.raises(InputError, match=r"arguments: found 'n', allowed are none, as DenseNet.forward\(inputs"):
+        find_form(DenseNet((6, 4, 2)), sample, arguments={"n": 3})
+    for name in ("num_step", "x"):
+        with pytest.raises(InputError, match=rf"arguments: found '{name}', allowed are num_steps; "):
+            find_form(Flagged(), sample, arguments={name: 3})

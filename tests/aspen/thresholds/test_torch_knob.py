@@ -257,8 +257,6 @@ def test_neurons_that_do_not_step_are_named():
     for neuron in whole_sequence:
         with pytest.raises(ModelError, match=f"lif: {type(neuron).__name__} computes all time steps at once"):
             get_threshold_scale(as_hidden(neuron))
-    with pytest.raises(ModelError, match="lif: DeltaLeaky fires on changes"):
-        get_threshold_scale(as_hidden(snn.DeltaLeaky(beta=0.9)))
 
 
 def test_which_layers_are_hidden():
