@@ -71,11 +71,13 @@ def export(
     on samples that differ (:func:`aspen.find_form`), and kept in the network's ``provenance``. Where the model draws
     spikes of its input (``spikegen.rate``), the network begins behind that, and takes spikes.
 
-    Neurons are ``Leaky``, ``Synaptic``, ``RLeaky``, ``RSynaptic`` and ``Lapicque``; between them lie linear layers,
-    sums and concatenations, of spikes of this step or of earlier ones. A maximum pool over spikes becomes neurons that
-    spike where any in their window does (``Population.gate``). Neurons that are never called are left out. Thresholds
-    are exported as trained; the run-time knob of the model
-    (:func:`aspen.set_threshold_scale`) is not part of them.
+    Neurons are ``Leaky``, ``Synaptic``, ``RLeaky``, ``RSynaptic`` and ``Lapicque``, and in other forms that spike alike
+    ``StateLeaky``, ``LeakyParallel``, ``DeltaLeaky`` and classes of your own that do as ``Leaky`` does. Between them
+    lie linear layers, sums and concatenations, of spikes of this step or of earlier ones. A maximum pool over spikes
+    becomes neurons that spike where any in their window does, a product of spikes such that spike where both do
+    (``Population.gate``). A layer may read another's membranes (``Population.held``). Neurons that are never called are
+    left out. Thresholds are exported as trained; the run-time knob of the model (:func:`aspen.set_threshold_scale`) is
+    not part of them.
 
     >>> import torch
     >>> from aspen.models import DenseNet

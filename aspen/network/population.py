@@ -39,8 +39,8 @@ class Population(Brief):
         graded: of analog values: their range, which a chip needs. Networks in integers take the values as they are
             and make graded spikes of them; in floating point it changes nothing.
         static: this population is the input and is given the same values at every time step.
-        gate: these neurons say whether any of what they are connected to has spiked in this step, as a maximum over
-            spikes does. The knob leaves their thresholds alone.
+        gate: these neurons say whether any of what they are connected to has spiked, as a maximum over spikes does, or
+            both, as a product of spikes. The knob leaves their thresholds alone.
         held: the knob leaves these neurons' thresholds alone: they lie in other weights too, as where a layer's
             membranes were read.
         host: of a static input with neurons: the layer that makes their current of analog values, on the host. Callers

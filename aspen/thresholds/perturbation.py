@@ -63,7 +63,8 @@ def perturb_thresholds(
 
     Args:
         model: A model with snnTorch neurons (Leaky, Synaptic, RLeaky, RSynaptic, Lapicque, Alpha, SLSTM, SConv2dLSTM or
-            subclasses). Under DistributedDataParallel give each rank a seed of its own; DataParallel is not supported.
+            subclasses; StateLeaky, LeakyParallel, DeltaLeaky), or classes of your own that do as Leaky does. Under
+            DistributedDataParallel give each rank a seed of its own; DataParallel is not supported.
         distribution: ``"log-uniform"`` (default, 0.5 to 2), ``"uniform"``, ``"gaussian"`` (factor ``1 + sigma * N``, at
             least 0.05) or ``"log-normal"`` (``exp(sigma * N)``).
         low, high: Bounds of the uniform kinds: factors > 0, or offsets in units of the threshold (additive).
