@@ -22,6 +22,8 @@ from aspen.network.network import Network
 from aspen.network.neurons import Lif
 from aspen.storage.file import AspenFile, Parts, Section
 
+PARTS = ("slopes", "offsets", "on_until")
+"""What a profile has for each population."""
 _LARGEST_LOG = 20.0
 _FOLDED = "dial_offsets"
 """Of a network's provenance: population -> offsets that are folded into it."""
@@ -35,14 +37,21 @@ class DialProfile(Rebuilt):
     accurate end and 1 the sparse one where the profile was trained (:func:`aspen.fit` with the recipe ``aspen``);
     values outside ``[low, high]`` are refused.
 
+    A neuron may be on up to a knob alone: beyond, it is off and does not fire. In a chip's integers its threshold is
+    then the largest that the chip stores.
+
     >>> profile = DialProfile({"hidden": 0.7})  # at knob 1 the thresholds are twice as high
     >>> print(f"{profile.scale(1.0)['hidden'].item():.2f}")
     2.01
+    >>> nested = DialProfile({"hidden": [0.7, 0.7]}, on_until={"hidden": [0.5, np.inf]})
+    >>> nested.scale(1.0)["hidden"].round(2)  # the first of the two neurons is off
+    array([[[ inf, 2.01]]])
 
     Args:
         slopes: population -> change of the threshold's logarithm per unit of the knob; a scalar or the population's
             shape. Populations left out are not dialled.
         offsets: population -> the same at knob 0; default: 0.
+        on_until: population -> the highest knob at which each neuron is on, from ``low``; default: infinity, always.
         low, high: range of the knob.
     """
 
@@ -50,6 +59,7 @@ class DialProfile(Rebuilt):
     offsets: Mapping[str, Array] = field(default_factory=dict)
     low: float = 0.0
     high: float = 1.0
+    on_until: Mapping[str, Array] = field(default_factory=dict)
 
     if TYPE_CHECKING:
 
@@ -59,24 +69,34 @@ class DialProfile(Rebuilt):
             offsets: Mapping[str, ArrayLike] = ...,
             low: float = 0.0,
             high: float = 1.0,
+            on_until: Mapping[str, ArrayLike] = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        for part in ("slopes", "offsets"):
+        for part in PARTS:
             given: Mapping[str, Any] = getattr(self, part)
             if not isinstance(given, Mapping):
                 raise InputError(f"{part}: found {shown(given)}, allowed is a mapping from population to numbers")
-            made = {name: frozen(f"{part} of {name}", values, "float") for name, values in given.items()}
+            may = part == "on_until"
+            made = {name: frozen(f"{part} of {name}", values, "float", infinite=may) for name, values in given.items()}
             object.__setattr__(self, part, MappingProxyType(made))
-        if not self.slopes or set(self.offsets) - set(self.slopes):
-            raise InputError(
-                f"profile: found slopes of {sorted(self.slopes)} and offsets of {sorted(self.offsets)}, allowed are "
-                f"slopes of one population and more, and offsets of the same; give slopes, zeros where need be"
-            )
+        for part in PARTS[1:]:
+            if not self.slopes or set(getattr(self, part)) - set(self.slopes):
+                raise InputError(
+                    f"profile: found slopes of {sorted(self.slopes)} and {part} of {sorted(getattr(self, part))}, "
+                    f"allowed are slopes of one population and more, and {part} of the same; give slopes, zeros where "
+                    f"need be"
+                )
         for end in ("low", "high"):
             object.__setattr__(self, end, as_number(f"profile: {end}", getattr(self, end)))
         if not self.low < self.high:
             raise InputError(f"profile: found the range {self.low} to {self.high}, allowed is low < high, both finite")
+        for name, until in self.on_until.items():
+            if until.size and until.min() < self.low:
+                raise InputError(
+                    f"profile: found neurons of {name} that are on until {until.min():g}, below the knob's range, "
+                    f"allowed is {self.low:g} and more, or infinity; leave out neurons that are never on"
+                )
         for knob in (self.low, self.high):
             for name in self.slopes:
                 if np.abs(self._logarithm(name, knob)).max() > _LARGEST_LOG:
@@ -105,23 +125,36 @@ class DialProfile(Rebuilt):
             knob: a number from :attr:`low` to :attr:`high`.
 
         Returns:
-            population -> (1, 1, n or 1) factors, above 0.
+            population -> (1, 1, n or 1) factors, above 0; infinity for neurons that are off.
 
         Raises:
             InputError: the knob is out of range.
         """
         place = as_number("knob", knob, self.low, self.high, remedy="turn it less")
-        factors = {name: np.exp(self._logarithm(name, place)).reshape(1, 1, -1) for name in self.slopes}
-        return DialScale(factors, self)
+        return DialScale({name: self._factor(name, place).reshape(1, 1, -1) for name in self.slopes}, self)
+
+    def _factor(self, name: str, knob: float) -> Array:
+        factor = np.exp(self._logarithm(name, knob))
+        return np.where(knob > self.on_until[name], np.inf, factor) if name in self.on_until else factor
 
     @property
     def largest_factor(self) -> float:
-        """The largest factor that any threshold gets, at either end of the knob."""
-        return float(max(np.exp(self._logarithm(n, k)).max() for n in self.slopes for k in (self.low, self.high)))
+        """The largest factor that any threshold gets, at either end of the knob, of a neuron that is on."""
+        return float(max(self._largest(name) for name in self.slopes))
+
+    def _largest(self, name: str) -> float:
+        last = np.minimum(self.on_until.get(name, np.full((), np.inf)).astype(np.float64), self.high)
+        offset, slope = (part.astype(np.float64) for part in (self.offsets.get(name, np.zeros(())), self.slopes[name]))
+        return float(np.exp(np.maximum(offset + self.low * slope, offset + last * slope)).max())
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether any neuron is off anywhere in the knob's range."""
+        return any(bool((until < self.high).any()) for until in self.on_until.values())
 
     def check(self, network: Network) -> None:
         """Raise InputError unless the profile fits the populations of ``network``."""
-        for part in ("slopes", "offsets"):
+        for part in PARTS:
             for name, values in getattr(self, part).items():
                 if name not in network.order:
                     raise InputError(
@@ -143,7 +176,7 @@ class DialProfile(Rebuilt):
                 for name, values in parts.items()
             }
 
-        return replace(self, slopes=left(self.slopes), offsets=left(self.offsets))
+        return replace(self, slopes=left(self.slopes), offsets=left(self.offsets), on_until=left(self.on_until))
 
     def folded(self, network: Network) -> tuple[Network, DialProfile]:
         """Network and profile without offsets: the network is what it was at knob 0.
@@ -171,7 +204,7 @@ class DialProfile(Rebuilt):
             populations.append(replace(population, neuron=neuron))
         provenance = _noted(network, self.offsets)
         folded = replace(network, populations=tuple(populations), connections=tuple(connections), provenance=provenance)
-        return folded, DialProfile(self.slopes, {}, self.low, self.high)
+        return folded, replace(self, offsets={})
 
 
 def folded_offsets(network: Network) -> dict[str, Array]:
@@ -224,13 +257,13 @@ def _divided(connection: Connection, factor: Array) -> Connection:
 
 
 def _decode(file: AspenFile) -> DialProfile:
-    parts: dict[str, dict[str, Array]] = {"slopes": {}, "offsets": {}}
+    parts: dict[str, dict[str, Array]] = {part: {} for part in PARTS}
     header, tensors = file.parts("dial")
     try:
         for key, array in tensors.items():
             part, _, name = key.partition("/")
             parts[part][name] = array
-        profile = DialProfile(parts["slopes"], parts["offsets"], header["low"], header["high"])
+        profile = DialProfile(parts["slopes"], parts["offsets"], header["low"], header["high"], parts["on_until"])
         profile.check(file.read(NETWORK))
     except (InputError, NetworkError, LookupError, TypeError, ValueError) as error:
         raise FileFormatError(f"{file.path}: the dial profile is malformed ({error}); save it again") from error
@@ -239,9 +272,7 @@ def _decode(file: AspenFile) -> DialProfile:
 
 def _encode(profile: DialProfile, file: AspenFile) -> Parts:
     profile.check(file.read(NETWORK))
-    tensors = {
-        f"{part}/{name}": array for part in ("slopes", "offsets") for name, array in getattr(profile, part).items()
-    }
+    tensors = {f"{part}/{name}": array for part in PARTS for name, array in getattr(profile, part).items()}
     return {"low": profile.low, "high": profile.high}, tensors
 
 

@@ -16,8 +16,13 @@ ScaleValue: TypeAlias = "float | Array | list[float]"
 ThresholdScale: TypeAlias = "ScaleValue | Mapping[str, ScaleValue]"
 
 
-def check_scale(what: str, value: object) -> Array:
+def check_scale(what: str, value: object, off: bool = False) -> Array:
     """``value`` as float64 array.
+
+    Args:
+        what: its name.
+        value: what was given.
+        off: whether infinity is allowed too, which switches neurons off.
 
     Raises:
         InputError: it is not a number above 0 and finite.
@@ -26,7 +31,7 @@ def check_scale(what: str, value: object) -> Array:
         scale = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: found {value!r}, allowed are numbers above 0; give a number such as 1.5") from error
-    if scale.size == 0 or not np.isfinite(scale).all() or scale.min() <= 0:
+    if scale.size == 0 or np.isnan(scale).any() or scale.min() <= 0 or not (off or np.isfinite(scale).all()):
         raise InputError(
             f"{what}: found {value}, allowed are finite numbers above 0; 1 leaves the thresholds as trained"
         )
@@ -41,7 +46,7 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
         scale: a number for all hidden populations but gates and held ones, or a mapping from population to number
             (others stay at 1). Instead of a number: an array over time (steps,), over time and samples (steps or 1,
             batch or 1), or over neurons too, (steps or 1, batch or 1, n or 1), as
-            :meth:`aspen.DialProfile.scale` gives it.
+            :meth:`aspen.DialProfile.scale` gives it. Infinity switches a neuron off: it does not fire.
         steps: length of the run in time steps.
         batch: number of samples.
 
@@ -49,7 +54,7 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
         name -> float64 array (steps or 1, batch or 1, n or 1), for every population except the input.
 
     Raises:
-        InputError: a factor is not above 0 and finite, a name is unknown, or an array has another shape.
+        InputError: a factor is not above 0, a name is unknown, or an array has another shape.
     """
     if isinstance(scale, Mapping):
         for name in scale:
@@ -66,7 +71,7 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
         wanted = dict.fromkeys(network.dialled, scale)
     factors = {name: np.ones((1, 1, 1)) for name in network.order}
     for name, value in wanted.items():
-        checked = check_scale(f"threshold_scale of {name}", value)
+        checked = check_scale(f"threshold_scale of {name}", value, off=True)
         factors[name] = _spread(f"threshold_scale of {name}", checked, (steps, batch, network[name].size))
     return factors
 

@@ -2,7 +2,8 @@
 
 While it is attached, neuron i of a layer fires above ``threshold_i * exp(offset_i + knob * slope_i)``, in training and
 evaluation alike. Offsets and slopes are parameters with gradients; the knob is a number, or one for each sample of a
-batch. After training :meth:`LearnedDial.profile` is the :class:`aspen.DialProfile` for the exported network.
+batch. After training :meth:`LearnedDial.profile` is the :class:`aspen.DialProfile` for the exported network. Neurons
+that are off at a knob (``DialProfile.on_until``) have a threshold there that no membrane of a training reaches.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from aspen.thresholds.attachment import Attachment, check_unattached
 from aspen.thresholds.guards import ForwardGuard, find_guard
 from aspen.thresholds.neuron_control import NeuronControl
 
+OFF = 1e8
+"""Factor on the threshold of a neuron that is off in PyTorch: of infinity, gradients would be NaN."""
+
 
 def learn_dial(
     model: nn.Module,
@@ -34,6 +38,7 @@ def learn_dial(
     jitter: float = 0.1,
     groups: int | None = None,
     begin: DialProfile | None = None,
+    on_until: Mapping[str, Array] | None = None,
     seed: int | None = None,
 ) -> LearnedDial:
     """Attach a dial to the thresholds of a snnTorch model, to be trained with it.
@@ -56,6 +61,8 @@ def learn_dial(
         groups: most different slopes in a layer, as a chip's core stores few thresholds (Loihi 8): neurons with similar
             slopes in ``begin`` share one from then on. ``None``: each neuron has its own.
         begin: a dial of the same model that was learned before, to go on with, instead of ``slope`` and ``offset``.
+        on_until: layer -> the highest knob at which each neuron is on, in the layer's shape, see
+            :class:`aspen.DialProfile`; default: those of ``begin``.
         seed: of the jitter; default: torch's global generator.
 
     Returns:
@@ -74,7 +81,8 @@ def learn_dial(
     for name, shape in shapes.items():
         first = np.full(shape, offset if name in hidden else 0.0), np.full(shape, slope if name in hidden else 0.0)
         start[name] = first if begin is None else _begun(begin, name, shape)
-    return LearnedDial(model, start, jitter, groups, seed)
+    given = _on_until(begin, shapes) if on_until is None else on_until
+    return LearnedDial(model, start, jitter, groups, seed, given)
 
 
 def attach_dial(model: nn.Module, profile: DialProfile) -> LearnedDial:
@@ -95,7 +103,8 @@ def attach_dial(model: nn.Module, profile: DialProfile) -> LearnedDial:
         name: (np.broadcast_to(profile.offsets.get(population_name(name), nothing), slope.shape), slope)
         for name, slope in layers.items()
     }
-    return LearnedDial(model, start, 0.0, None, None)
+    shapes = {name: slope.shape for name, slope in layers.items()}
+    return LearnedDial(model, start, 0.0, None, None, _on_until(profile, shapes))
 
 
 def dialled_layers(model: nn.Module, layers: str | Iterable[str] = "all") -> dict[str, nn.Module]:
@@ -122,6 +131,32 @@ def _begun(begin: DialProfile, name: str, shape: tuple[int, ...]) -> tuple[Array
     if parts[1] is None or any(part.shape not in ((), shape) for part in parts if part is not None):
         raise InputError(f"begin: found no dial for {show(name)} of shape {shape}; pass the one of this model")
     return np.broadcast_to(parts[0], shape), np.broadcast_to(parts[1], shape)
+
+
+def _on_until(profile: DialProfile | None, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """The knobs up to which neurons are on, by layer, of those layers that have some which go off."""
+    known = {} if profile is None else profile.on_until
+    chosen = {name: known[population_name(name)] for name in shapes if population_name(name) in known}
+    return {name: np.broadcast_to(until, shapes[name]) for name, until in chosen.items()}
+
+
+def _until_of(layer: str) -> str:
+    """The name of the buffer that says up to which knob the neurons of a layer are on."""
+    return f"on_until/{layer.replace('.', '/')}"
+
+
+def _grouped(slopes: Array, groups: int, until: Array | None) -> tuple[Array, Array]:
+    """As :func:`group_slopes`; of neurons that go off at different knobs, those that do so together share a slope."""
+    if until is None:
+        return group_slopes(slopes, groups)
+    index = np.unique(until, return_inverse=True)[1].reshape(until.shape)
+    if int(index.max()) >= groups:
+        raise InputError(
+            f"groups: found {groups} for neurons that go off at {int(index.max()) + 1} different knobs, allowed are as "
+            f"many or more; give more groups"
+        )
+    sums = np.bincount(index.reshape(-1), slopes.astype(np.float64).reshape(-1))
+    return sums / np.bincount(index.reshape(-1)), index
 
 
 def group_slopes(slopes: Array, groups: int) -> tuple[Array, Array]:
@@ -191,6 +226,7 @@ class LearnedDial(Attachment, nn.Module):
         jitter: float,
         groups: int | None,
         seed: int | None,
+        on_until: Mapping[str, Array],
     ) -> None:
         super().__init__()
         self.layers = tuple(start)
@@ -198,10 +234,12 @@ class LearnedDial(Attachment, nn.Module):
         like = next(model.parameters())
         self.offsets, self.slopes = nn.ParameterDict(), nn.ParameterDict()
         self._groups: dict[str, Tensor] = {}
+        for name, until in on_until.items():
+            self.register_buffer(_until_of(name), torch.tensor(until, dtype=like.dtype, device=like.device))
         for name, (offset, slope) in start.items():
             key = name.replace(".", "/")
             if groups is not None:
-                slope, index = group_slopes(slope, groups)
+                slope, index = _grouped(slope, groups, on_until.get(name))
                 self._groups[key] = torch.from_numpy(index).to(like.device)
             self.offsets[key] = nn.Parameter(torch.tensor(offset, dtype=like.dtype, device=like.device))
             self.slopes[key] = nn.Parameter(torch.tensor(slope, dtype=like.dtype, device=like.device))
@@ -245,7 +283,8 @@ class LearnedDial(Attachment, nn.Module):
         if self.jitter > 0 and self._controls[layer].module.training:
             noise = torch.randn(tuple(state), generator=self._generator, dtype=torch.float32)
             logarithm = logarithm + self.jitter * noise.to(signal.device, signal.dtype)
-        return logarithm.exp()
+        until = self._buffers.get(_until_of(layer))
+        return logarithm.exp() if until is None else torch.where(spread > until, OFF, logarithm.exp())
 
     def _slope(self, key: str) -> Tensor:
         """The slope of each neuron."""
@@ -257,6 +296,9 @@ class LearnedDial(Attachment, nn.Module):
         knob = torch.as_tensor(self.knob, dtype=torch.float64).detach().cpu().reshape(-1, 1)
         offset, slope = (part.detach().cpu().double().reshape(1, -1) for part in (self.offsets[key], self._slope(key)))
         made: Array = (offset + knob * slope).exp().numpy()
+        until = self._buffers.get(_until_of(layer))
+        if until is not None:
+            made = np.where(knob.numpy() > until.cpu().numpy().reshape(1, -1), np.inf, made)
         return made[None]
 
     def profile(self, low: float = 0.0, high: float = 1.0) -> DialProfile:
@@ -265,7 +307,9 @@ class LearnedDial(Attachment, nn.Module):
         keys = {population_name(name): name.replace(".", "/") for name in self.layers}
         slopes = {name: self._slope(key).detach().cpu().numpy() for name, key in keys.items()}
         offsets = {name: self.offsets[key].detach().cpu().numpy() for name, key in keys.items()}
-        return DialProfile(slopes, offsets, low, high)
+        found = {name: self._buffers.get(_until_of(name)) for name in self.layers}
+        until = {population_name(name): knobs.cpu().numpy() for name, knobs in found.items() if knobs is not None}
+        return DialProfile(slopes, offsets, low, high, until)
 
     def __getstate__(self) -> dict[str, Any]:
         return self._stored(_factors={})

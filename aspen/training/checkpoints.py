@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from aspen._base.checks import as_integer, as_number, as_numbers, shown
 from aspen.data import Dataset
-from aspen.dial.profile import DialProfile
+from aspen.dial.profile import PARTS, DialProfile
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.storage.container import MALFORMED
 from aspen.storage.writing import write_atomically
@@ -118,7 +118,7 @@ def dial_state(profile: DialProfile | None) -> dict[str, dict[str, Tensor]] | No
     """The dial of the stage before, for a checkpoint."""
     if profile is None:
         return None
-    parts = {"slopes": profile.slopes, "offsets": profile.offsets}
+    parts = {part: getattr(profile, part) for part in PARTS}
     return {part: {name: torch.tensor(array) for name, array in arrays.items()} for part, arrays in parts.items()}
 
 
@@ -127,7 +127,7 @@ def dial_from(state: dict[str, dict[str, Tensor]] | None) -> DialProfile | None:
     if state is None:
         return None
     arrays = {part: {name: values.numpy() for name, values in found.items()} for part, found in state.items()}
-    return DialProfile(arrays["slopes"], arrays["offsets"])
+    return DialProfile(arrays["slopes"], arrays["offsets"], on_until=arrays["on_until"])
 
 
 def read_checkpoint(path: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -250,12 +250,12 @@ def _check_epoch(entry: Any) -> None:
 def _check_dial_before(before: Any) -> None:
     if before is None:
         return
-    parts = isinstance(before, dict) and set(before) == {"slopes", "offsets"}
+    parts = isinstance(before, dict) and set(before) == set(PARTS)
     arrays = parts and all(
         isinstance(part, dict) and all(isinstance(v, Tensor) and v.is_floating_point() for v in part.values())
         for part in before.values()
     )
-    _expect("before", arrays, before, "slopes and offsets of a dial")
+    _expect("before", arrays, before, ", ".join(PARTS) + " of a dial")
 
 
 def _check_stage(state: Mapping[str, Any], stage: Stage) -> None:

@@ -12,9 +12,9 @@ from aspen.errors import ModelError
 from aspen.training.recipes import DialTraining
 
 
-def draw_knobs(rng: np.random.Generator, batch: int) -> Array:
-    """Knobs for the samples of a batch, (batch,): one in each equal part of -0.1 to 1.1, then clipped to 0 to 1."""
-    return np.clip((rng.permutation(batch) + rng.random(batch)) / batch * 1.2 - 0.1, 0.0, 1.0)
+def draw_knobs(rng: np.random.Generator, batch: int, beyond: float = 0.1) -> Array:
+    """Knobs of a batch, (batch,): one in each equal part of -beyond to 1 + beyond, then clipped to 0 to 1."""
+    return np.clip((rng.permutation(batch) + rng.random(batch)) / batch * (1 + 2 * beyond) - beyond, 0.0, 1.0)
 
 
 def price_of(dial: DialTraining, knobs: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ LARGEST_PRICE = 1e38
 class DialTraining:
     """A dial that is learned with the network (:func:`aspen.learn_dial`).
 
-    Every sample of a batch gets a knob of its own, spread evenly over -0.1 to 1.1 and clipped to 0 to 1, and the loss
+    Every sample of a batch gets a knob of its own, spread evenly (see ``beyond``) and clipped to 0 to 1, and the loss
     ``(cross-entropy + price * penalty) / (1 + price)^0.5`` with the price of its knob: ``low_price`` at 0 and
     ``high_price`` at 1, even in the logarithm. So one network learns to be accurate at one end and frugal at the other.
 
@@ -32,6 +32,11 @@ class DialTraining:
         rate: learning rate of slopes and offsets, in units of the recipe's.
         groups: most different slopes in a layer, found among those of the stage before; ``None`` for one per neuron. A
             chip's core stores few different thresholds: 8 on Loihi.
+        left: share of each hidden layer's neurons that are on at knob 1. The others go off one group after the other
+            while the knob rises, in equal ratios of what is left, those with the smallest outgoing weights first; 1:
+            all stay on. A neuron that is off does not fire.
+        beyond: how far beyond 0 and 1 knobs are drawn, before they are clipped: with 0.5 a quarter of the samples is at
+            each end.
         frozen: leave the network's weights, decays and BatchNorm alone and learn the dial only: quick, good at the
             accurate end, and no match for a network that learned with its dial at the sparse one.
     """
@@ -43,13 +48,16 @@ class DialTraining:
     jitter: float = 0.1
     rate: float = 3.0
     groups: int | None = None
+    left: float = 1.0
+    beyond: float = 0.1
     frozen: bool = False
 
     def __post_init__(self) -> None:
         for what in ("low_price", "high_price", "slope", "offset"):
             object.__setattr__(self, what, as_number(f"dial: {what}", getattr(self, what)))
-        for what in ("jitter", "rate"):
+        for what in ("jitter", "rate", "beyond"):
             object.__setattr__(self, what, as_number(f"dial: {what}", getattr(self, what), 0))
+        object.__setattr__(self, "left", as_number("dial: left", self.left, 0, 1, above=True))
         if self.groups is not None:
             object.__setattr__(self, "groups", as_integer("dial: groups", self.groups, 1))
         object.__setattr__(self, "frozen", as_flag("dial: frozen", self.frozen))

@@ -25,7 +25,7 @@ from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
 from aspen.errors import TrainingError
 from aspen.models.forms import InputForm
-from aspen.models.layers import hidden_layers
+from aspen.models.layers import hidden_layers, population_name
 from aspen.models.spikes import count_spikes
 from aspen.thresholds.learned_dial import LearnedDial, learn_dial
 from aspen.thresholds.perturbation import attach_perturbation
@@ -33,6 +33,7 @@ from aspen.training.averaging import RunningAverage, fresh_statistics
 from aspen.training.framed import Runner
 from aspen.training.inputs import batch_of, training_inputs
 from aspen.training.loss import draw_knobs, price_of, scores_of
+from aspen.training.nesting import importance_of, nested
 from aspen.training.penalties import SpikePenalty, costs_of
 from aspen.training.processes import rank_and_world, sum_gradients
 from aspen.training.pruning import Pruner, densities_of, pruning_progress
@@ -111,8 +112,17 @@ class Stage:
             jitter=dial.jitter,
             groups=dial.groups,
             begin=self.before,
+            on_until=self._on_until(dial),
             seed=0,
         )
+
+    def _on_until(self, dial: DialTraining) -> dict[str, Array] | None:
+        """Up to which knob neurons are on, by layer; ``None`` where a dial goes on as before."""
+        if dial.left == 1 or (self.before is not None and self.before.on_until):
+            return None
+        few = self.task.sample if self.task.form.steps else self.task.sample[:2]
+        found = importance_of(self.task.model, torch.ones_like(few), self.task.form)
+        return {name: nested(found[population_name(name)], dial.left) for name in self.hidden}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """What the optimizer changes: the weights, unless they are frozen, and the dial at a rate of its own."""
@@ -224,7 +234,7 @@ class Stage:
             ramp = self.recipe.warm_up * self.total
             price = self.recipe.spike_price * (min(done / ramp, 1.0) if ramp else 1.0)
             return torch.full((len(range(batch)[mine]),), price)
-        knobs = torch.from_numpy(draw_knobs(rng, batch)[mine].copy())
+        knobs = torch.from_numpy(draw_knobs(rng, batch, self.recipe.dial.beyond)[mine].copy())
         self.dial.turn(knobs.to(self.parameters[0].dtype))
         return price_of(self.recipe.dial, knobs)
 
@@ -249,8 +259,9 @@ class Stage:
         inputs = self.task.data.spikes("train")
         with fresh_statistics(norms), torch.no_grad(), self._perturbed(int(rng.integers(2**31))):
             for part in np.array_split(rng.permutation(len(self.task.data.train)), self.batches):
-                if self.dial is not None:
-                    self.dial.turn(torch.from_numpy(draw_knobs(rng, len(part))).to(self.parameters[0].dtype))
+                if self.dial is not None and self.recipe.dial is not None:
+                    knobs = torch.from_numpy(draw_knobs(rng, len(part), self.recipe.dial.beyond))
+                    self.dial.turn(knobs.to(self.parameters[0].dtype))
                 self.task.runner(self._batch(inputs, part))
 
     def close(self) -> None:

@@ -235,11 +235,12 @@ def _check_mantissas(name: str, mantissas: Array, neuron: FixedLif, factors: Arr
 
 
 def _check_floats(name: str, scaled: Array, neuron: Lif, factors: Array) -> None:
-    """Thresholds stay positive and within float32's largest, but for those that were infinite before."""
+    """Thresholds stay positive and within float32's largest, but for those that were infinite before, or are switched
+    off."""
     finite = neuron.threshold[np.isfinite(neuron.threshold)].astype(np.float64)
     if not finite.size:
         return
-    kept = scaled if finite.size == neuron.threshold.size else np.where(np.isinf(neuron.threshold.ravel()), 1, scaled)
+    kept = np.where(np.isinf(neuron.threshold.ravel()) | np.isinf(factors), 1, scaled)
     if kept.min() >= SMALLEST and kept.max() <= LARGEST:
         return
     low, high = SMALLEST / float(finite.min()), LARGEST / float(finite.max())

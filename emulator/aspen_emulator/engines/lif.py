@@ -225,7 +225,8 @@ def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
     """The threshold that ``scale`` asks for, in units of the membrane.
 
     In integers the chip stores a mantissa, so the scaled mantissa is rounded (:meth:`FixedLif.rounded`). What is out
-    of range comes out beyond the largest mantissa, or as 0 or infinity, for the caller to refuse.
+    of range comes out beyond the largest mantissa, or as 0 or infinity, for the caller to refuse. A scale of infinity
+    switches a neuron off: its threshold is infinite or, in integers, the largest that the chip stores.
 
     Args:
         neuron: parameters of the population.
@@ -238,4 +239,5 @@ def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
         scaled: Array = _flat(neuron.threshold).astype(np.float64) * scale
     if isinstance(neuron, Lif):
         return scaled
-    return FixedLif.rounded(scaled) << FixedLif.SHIFT
+    mantissa: Array = np.where(np.isinf(scale), neuron.largest_threshold, FixedLif.rounded(scaled))
+    return mantissa << FixedLif.SHIFT

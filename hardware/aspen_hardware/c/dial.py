@@ -146,9 +146,15 @@ def dialled(network: Network, profile: DialProfile) -> list[Dialled]:
 
     Raises:
         InputError: the profile does not fit the network.
-        ChipError: a threshold leaves 17 bits somewhere between the dial's ends, or is 0 there.
+        ChipError: a threshold leaves 17 bits somewhere between the dial's ends, or is 0 there; or neurons are switched
+            off, which the program cannot do.
     """
     profile.check(network)
+    if profile.is_nested:
+        raise ChipError(
+            "profile: found a dial that switches neurons off (on_until), allowed in C is one that moves thresholds; "
+            "run it on another engine, or leave on_until out"
+        )
     return [_dialled(network, profile, name) for name in network.order if name in profile.slopes]
 
 

@@ -17,6 +17,7 @@ from aspen.network.network import Network, Population
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compensation import Compensator
 from aspen_hardware.compiling.deployment import Deployment, Rounding
+from aspen_hardware.compiling.off import within_reach
 from aspen_hardware.compiling.populations import Options, Quantized, Scheme, quantize_population
 from aspen_hardware.compiling.search import MARGIN, Fit, Sample, Searched, search_schemes
 from aspen_hardware.placing.dials import dial_classes
@@ -82,7 +83,8 @@ def compile(
         threshold_groups: most different thresholds in a population, as cores store few. What thresholds differ by is
             moved into the weights, where a neuron has its own and is no output; else it is lost, and reported.
         profile: the dial that will turn the thresholds. Neurons that it moves alike are then scaled alike, so that a
-            core stores no more different thresholds than the dial needs anyway.
+            core stores no more different thresholds than the dial needs anyway. Where it switches neurons off, the
+            warnings say of how many it is not proven that they cannot fire then.
 
     Raises:
         ChipError: the network does not fit, or its analog input has no range (:meth:`Network.with_input_peak`); the
@@ -116,7 +118,9 @@ def compile(
     resets = {p.name: reset_on(p.neuron.reset, description) for p in network.populations if p.neuron is not None}
     peak = _host_peak(trained, network.input, calibration, netx)
     options = Options(max_threshold_scale, netx, threshold_groups, classes, resets, peak)
-    return _compile(_graded(network), description, options, calibration, warnings)
+    made = _compile(_graded(network), description, options, calibration, warnings)
+    unproven = () if profile is None else tuple(within_reach(made.network, profile))
+    return replace(made, warnings=(*made.warnings, *unproven)) if unproven else made
 
 
 def no_integers(chip: Chip) -> str:

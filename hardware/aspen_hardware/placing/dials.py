@@ -22,6 +22,7 @@ def dial_classes(network: Network, profile: DialProfile, name: str) -> Array:
     zero = np.zeros(())
     parts = [zero if neuron is None else neuron.threshold]
     parts += [profile.slopes.get(name, zero), profile.offsets.get(name, zero)]
+    parts += [np.minimum(profile.on_until.get(name, np.full((), np.inf)), profile.high)]
     columns = np.stack([np.broadcast_to(part, shape).astype(np.float64).reshape(-1) for part in parts], axis=1)
     return np.asarray(np.unique(columns, axis=0, return_inverse=True)[1]).reshape(-1)
 

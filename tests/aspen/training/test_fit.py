@@ -43,6 +43,8 @@ DATA = halves()
 QUICK = Recipe("quick", spike_price=0.05, epochs=3, batch_size=16, average=0.9)
 DIALLED = replace(QUICK, then=(replace(QUICK, name="dial", dial=DialTraining(high_price=3.0)),))
 PRUNED = replace(DIALLED, name="pruned", density={"fc1": 0.3, "fc2": 0.6})
+OFF = replace(QUICK, epochs=2, dial=DialTraining(high_price=0.3, left=0.25, beyond=0.5))
+NESTED = replace(QUICK, name="nested", epochs=2, then=(OFF, replace(OFF, dial=replace(OFF.dial, groups=8))))
 LAST = replace(QUICK, epochs=2, dial=DialTraining(high_price=3.0, groups=2))
 GROUPED = replace(DIALLED, name="groups", epochs=2, then=(replace(DIALLED.stages[1], epochs=2), LAST))
 
@@ -62,7 +64,7 @@ def weights(net: DenseNet, fitted: Fitted) -> list[np.ndarray]:
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
     "recipe",
-    [QUICK, DIALLED, GROUPED, PRUNED, replace(RECIPES["perturbed"], epochs=3, batch_size=16)],
+    [QUICK, DIALLED, GROUPED, PRUNED, NESTED, replace(RECIPES["perturbed"], epochs=3, batch_size=16)],
     ids=lambda r: r.name,
 )
 def test_an_interrupted_training_resumes_to_the_bit(tmp_path: Path, recipe: Recipe, fused: bool) -> None:

@@ -1,0 +1,79 @@
+"""Training a dial that switches neurons off: which ones, and that model, network and file go together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aspen.dial.profile import load_profile
+from aspen.errors import InputError
+from aspen.models.ready import DenseNet
+from aspen.network.network import load_network
+from aspen.training.fit import fit
+from aspen.training.loss import draw_knobs
+from aspen.training.nesting import importance_of, nested
+from aspen.training.recipes import DialTraining
+from aspen_emulator import parity, run
+from aspen_hardware import chip
+from aspen_hardware.placing.dials import dial_classes, dial_findings
+from tests.aspen.training.test_fit import DATA, QUICK, model
+
+FREE = replace(QUICK, name="free", dial=DialTraining(high_price=0.3, left=0.25, beyond=0.5))
+NESTED = replace(QUICK, then=(FREE, replace(FREE, name="few", dial=replace(FREE.dial, groups=8))))
+
+
+def test_the_most_important_stay_on_longest() -> None:
+    until = nested(np.arange(128.0).reshape(2, 64), left=0.125)
+    counts = [int((until >= knob).sum()) for knob in (0.0, 1 / 7, 3 / 7, 6 / 7, 1.0)]
+    assert counts == [128, *(int(128 * 0.125**knob + 1e-9) for knob in (1 / 7, 3 / 7, 6 / 7)), 16]
+    assert np.all(np.diff(until.reshape(-1)) >= 0)
+    assert len(np.unique(until)) == 8
+    assert np.isinf(nested(np.ones(3), left=1e-9)).tolist() == [True, False, False]  # one is always on
+
+
+def test_importance_is_what_a_neuron_sends_out() -> None:
+    net = model()
+    found = importance_of(net, torch.ones(2, 2, 8))
+    np.testing.assert_allclose(found["lif1"], net.fc2.weight.detach().abs().sum(0), rtol=1e-6)
+    np.testing.assert_allclose(found["lif2"], net.fc3.weight.detach().abs().sum(0), rtol=1e-6)
+
+
+def test_a_quarter_of_the_knobs_is_at_each_end() -> None:
+    knobs = draw_knobs(np.random.default_rng(0), 120, beyond=0.5)
+    assert [int((knobs == end).sum()) for end in (0.0, 1.0)] == [30, 30]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_what_is_off_is_off_in_model_network_and_file(tmp_path: Path, fused: bool) -> None:
+    torch.manual_seed(0)
+    net = DenseNet((8, 16, 12, 2))
+    fitted = fit(net, DATA, NESTED, fused=fused, progress=False)
+    trained = fitted.export()
+    assert trained.profile is not None
+    assert trained.profile.is_nested
+    trained.save(tmp_path / "net.aspen")
+    network, profile = load_network(tmp_path / "net.aspen"), load_profile(tmp_path / "net.aspen")
+    spikes = DATA.spikes("test")
+    for knob in (0.0, 0.3, 1.0):
+        record = run(network, spikes, profile.scale(knob), record="spikes")
+        off = np.isinf(profile.scale(knob)["lif1"].reshape(-1))
+        assert not record.rasters["lif1"][..., off].any()
+        with fitted.at(knob) as turned:
+            report = parity(turned, network, None, spikes)
+        assert all(d.agreement > 0.99 for d in report.differences)
+    assert int(off.sum()) == round(0.75 * off.size)
+    assert len(np.unique(profile.slopes["lif1"])) <= 8
+    assert int(dial_classes(network, profile, "lif1").max()) < 8
+    assert list(dial_findings(network, profile, chip("loihi1"))) == []
+
+
+def test_too_few_groups_and_shares_that_are_none_are_refused() -> None:
+    net, few = DenseNet((8, 64, 64, 2)), replace(FREE, dial=replace(FREE.dial, groups=2))
+    with pytest.raises(InputError, match="groups: found 2 for neurons that go off at 8 different knobs"):
+        fit(net, DATA, few, progress=False)
+    with pytest.raises(InputError, match=r"dial: left: found 0\.0, allowed is a number above 0 to 1"):
+        DialTraining(left=0.0)
