@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,10 @@ def weights(net: DenseNet, fitted: Fitted) -> list[np.ndarray]:
     return arrays
 
 
+class Interrupted(Exception):
+    """As a user does it, or a machine."""
+
+
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(
     "recipe",
@@ -68,26 +73,26 @@ def weights(net: DenseNet, fitted: Fitted) -> list[np.ndarray]:
     ids=lambda r: r.name,
 )
 def test_an_interrupted_training_resumes_to_the_bit(tmp_path: Path, recipe: Recipe, fused: bool) -> None:
-    net = model()
-    whole = weights(net, fit(net, DATA, recipe, seed=5, fused=fused))
-    rng = np.random.default_rng(1)
-    for attempt in range(6):
-        path, steps = tmp_path / f"{attempt}.pt", int(rng.integers(1, 22))
+    """Within the first epoch, the second and the last, by how often a layer was called."""
+    net, calls, ends = model(), [0], [0]
 
-        class Interrupted(Exception):
-            pass
+    def count(*_: Any) -> None:
+        calls[0] += 1
 
-        net = model()
-        calls = iter(range(10**6))
+    net.fc2.register_forward_hook(count)
+    whole = weights(net, fit(net, DATA, recipe, seed=5, fused=fused, progress=lambda *_: ends.append(calls[0])))
+    for number, moment in enumerate((ends[1] - 2, (ends[1] + ends[2]) // 2, (ends[-2] + ends[-1]) // 2)):
+        net, path, left = model(), tmp_path / f"{number}.pt", iter(range(moment))
 
-        def interrupt(*_: Any, stop: int = steps, error: type = Interrupted, count: Any = calls) -> None:
-            if next(count) == stop:
-                raise error
+        def interrupt(*_: Any, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise Interrupted
 
         handle = net.fc2.register_forward_hook(interrupt)
         with pytest.raises(Interrupted):
             fit(net, DATA, recipe, seed=5, fused=fused, checkpoint=path)
         handle.remove()
+        assert path.is_file() == (number > 0)  # which is written after each epoch
         net = model()
         again = weights(net, fit(net, DATA, recipe, seed=5, fused=fused, checkpoint=path, resume=True))
         for one, two in zip(whole, again, strict=True):
