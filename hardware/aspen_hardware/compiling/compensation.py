@@ -34,15 +34,31 @@ class Compensator:
 
     def __init__(self, moments: Moments) -> None:
         self._moments = moments
-        self._solved: dict[str, tuple[Array, Array]] = {}
+        self._solved: dict[str, tuple[Array, Array, Array]] = {}
 
     def quantize(self, connection: Connection, scale: float) -> Array:
         """Integers near ``connection.weight * scale`` that Loihi can store; weights of zero stay zero."""
         if not isinstance(connection, Dense) or connection.weight.shape[1] > LARGEST:
             return quantize.quantize_weight(connection.weight, scale)
         if connection.name not in self._solved:
-            self._solved[connection.name] = _solve(self._moments(connection))
-        return compensated(connection.weight, scale, *self._solved[connection.name])
+            moments = self._moments(connection)
+            self._solved[connection.name] = (moments, *_solve(moments))
+        moments, *solved = self._solved[connection.name]
+        weight = connection.weight
+        return _nearer(
+            compensated(weight, scale, *solved), quantize.quantize_weight(weight, scale), weight * scale, moments
+        )
+
+
+def _nearer(made: Array, nearest: Array, exact: Array, moments: Array) -> Array:
+    """Of each target, the weights that change its membranes less: one that is cut off can leave too much to the rest."""
+    worse = _membrane_errors(made - exact, moments) > _membrane_errors(nearest - exact, moments)
+    return np.where(worse[:, None], nearest, made)
+
+
+def _membrane_errors(errors: Array, moments: Array) -> Array:
+    """Mean square of what errors of the weights, (n_target, n_source), change in each target's membrane."""
+    return np.einsum("ij,ij->i", errors @ moments, errors)
 
 
 def _solve(moments: Array) -> tuple[Array, Array]:
