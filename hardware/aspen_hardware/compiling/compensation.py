@@ -51,7 +51,7 @@ class Compensator:
 
 
 def _nearer(made: Array, nearest: Array, exact: Array, moments: Array) -> Array:
-    """Of each target, the weights that change its membranes less: one that is cut off can leave too much to the rest."""
+    """Of each target the weights that change its membranes less: what is cut off can leave too much to the rest."""
     worse = _membrane_errors(made - exact, moments) > _membrane_errors(nearest - exact, moments)
     return np.where(worse[:, None], nearest, made)
 
