@@ -155,8 +155,10 @@ def as_flag(what: str, value: object, error: type[AspenError] = InputError) -> b
 
 def as_path(value: object) -> Path:
     """``value`` as the path of a file or a folder: text, or what the system takes for a path."""
-    if isinstance(value, (str, PathLike)) and isinstance(fspath(value), str):
-        return Path(value)
+    if isinstance(value, (str, PathLike)):
+        path = fspath(value)
+        if isinstance(path, str) and "\0" not in path:
+            return Path(path)
     raise InputError(f"path: found {shown(value)}, allowed is text or a pathlib.Path; name the file or the folder")
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from aspen._base.arrays import Array, as_array
 from aspen._base.brief import Brief
+from aspen._base.checks import as_name
 from aspen._base.labels import as_labels
-from aspen._base.names import unknown_name
 from aspen.data.encoders import Encoder, StoredEncoder
 from aspen.errors import InputError
 
@@ -108,15 +108,14 @@ class Dataset(Brief):
 
     def part(self, name: str) -> Samples:
         """The samples called ``train``, ``validation`` or ``test``."""
-        if name not in _SEEDS:
-            raise InputError(unknown_name("part", name, _SEEDS))
-        samples: Samples = getattr(self, name)
+        samples: Samples = getattr(self, as_name("part", name, _SEEDS))
         return samples
 
     def spikes(self, part: str) -> Array:
         """(time, n, *shape): a part encoded once, always with the same seed; uint8 spikes, or a float32 current."""
+        samples = self.part(part)
         if part not in self._encoded:
-            self._encoded[part] = self.encode(self.part(part).values, _SEEDS[part])
+            self._encoded[part] = self.encode(samples.values, _SEEDS[part])
         return self._encoded[part]
 
     def encode(self, values: Array, seed: int) -> Array:

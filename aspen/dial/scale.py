@@ -22,7 +22,7 @@ def check_scale(what: str, value: object, off: bool = False) -> Array:
     Args:
         what: its name.
         value: what was given.
-        off: whether infinity is allowed too, which switches neurons off.
+        off: whether infinity is allowed too where there is a factor for each neuron: it switches neurons off.
 
     Raises:
         InputError: it is not a number above 0 and finite.
@@ -31,6 +31,7 @@ def check_scale(what: str, value: object, off: bool = False) -> Array:
         scale = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: found {value!r}, allowed are numbers above 0; give a number such as 1.5") from error
+    off = off and scale.ndim == 3
     if scale.size == 0 or np.isnan(scale).any() or scale.min() <= 0 or not (off or np.isfinite(scale).all()):
         raise InputError(
             f"{what}: found {value}, allowed are finite numbers above 0; 1 leaves the thresholds as trained"
@@ -46,7 +47,7 @@ def resolve_scale(network: Network, scale: ThresholdScale, steps: int, batch: in
         scale: a number for all hidden populations but gates and held ones, or a mapping from population to number
             (others stay at 1). Instead of a number: an array over time (steps,), over time and samples (steps or 1,
             batch or 1), or over neurons too, (steps or 1, batch or 1, n or 1), as
-            :meth:`aspen.DialProfile.scale` gives it. Infinity switches a neuron off: it does not fire.
+            :meth:`aspen.DialProfile.scale` gives it; there infinity switches a neuron off: it does not fire.
         steps: length of the run in time steps.
         batch: number of samples.
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from aspen._base.names import unknown_name
+from aspen._base.checks import as_name
 from aspen.errors import AspenError, InputError, ModelError
 from aspen.fused.hooks import changing_hooks
 from aspen.fused.neurons import Neuron
@@ -78,8 +78,7 @@ def fuse(
     """
     if isinstance(model, Fused):
         raise InputError("model: found a fused model, allowed is a plain one; use it as it is, or unfuse() it")
-    if batch_norm not in _BATCH_NORMS:
-        raise InputError(unknown_name("batch_norm", batch_norm, _BATCH_NORMS))
+    as_name("batch_norm", batch_norm, _BATCH_NORMS)
     fused = Fused(model, batch_norm, arguments)
     if sample is not None:
         fused.check(sample)

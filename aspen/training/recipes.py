@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from aspen._base.arrays import Rebuilt
 from aspen._base.checks import as_flag, as_integer, as_name, as_number, shown
-from aspen._base.names import unknown_name
 from aspen.errors import InputError
 from aspen.thresholds.settings import PerturbationSettings
 
@@ -341,6 +340,4 @@ def recipe(name: str) -> Recipe:
     Raises:
         InputError: there is none.
     """
-    if name not in RECIPES:
-        raise InputError(unknown_name("recipe", name, RECIPES))
-    return RECIPES[name]
+    return RECIPES[as_name("recipe", name, RECIPES)]

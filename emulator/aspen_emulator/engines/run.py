@@ -7,10 +7,9 @@ from functools import partial
 from typing import Protocol
 
 from aspen._base.arrays import Array
-from aspen._base.names import unknown_name
+from aspen._base.checks import as_name
 from aspen.dial.profile import DialProfile, DialScale
 from aspen.dial.scale import ThresholdScale
-from aspen.errors import InputError
 from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import RECORDS, Record
@@ -66,8 +65,7 @@ ENGINES: dict[str, Engine] = {
 
 def check_engine(engine: str) -> None:
     """Raise InputError unless ``engine`` is known."""
-    if engine not in ENGINES:
-        raise InputError(unknown_name("engine", engine, ENGINES))
+    as_name("engine", engine, ENGINES)
 
 
 def network_of(program: Network | Deployment) -> Network:
@@ -133,8 +131,7 @@ def run(
         MissingDependencyError: the engine is not installed.
     """
     check_engine(engine)
-    if record not in RECORDS:
-        raise InputError(unknown_name("record", record, RECORDS))
+    as_name("record", record, RECORDS)
     network = network_of(program)
     checked = check_input(network, spikes if steps is None else repeated(spikes, steps))
     length, batch = checked.shape[:2]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen._base.checks import as_integer
+from aspen._base.checks import as_integer, as_name, as_number
 from aspen._base.packages import needed_for
 from aspen.data.encoders import StoredEncoder
 from aspen.dial.profile import DialProfile
@@ -80,8 +80,7 @@ def cycles(
         MissingDependencyError: the cross-compiler or the emulator is not installed.
         EngineError: the program failed.
     """
-    if optimisation not in LEVELS:
-        raise InputError(f"optimisation: found {optimisation!r}, allowed are {', '.join(LEVELS)}; leave it out")
+    as_name("optimisation", optimisation, LEVELS)
     on, written = core_named(core), Program(network_of(program), profile)
     setting = setting_of(written, threshold_scale, knob)
     parts = encoder_parts(written, encoder, sensor)
@@ -127,16 +126,15 @@ def setting_of(program: Program, threshold_scale: float, knob: float | None) -> 
         if knob is not None:
             raise InputError("knob: found one without a profile, allowed is with one; give threshold_scale, or profile")
         low, high = (end / UNIT for end in scale_range(program.network))
-        if not low <= threshold_scale <= high:
+        scale = as_number("threshold_scale", threshold_scale)
+        if not low <= scale <= high:
             raise InputError(
-                f"threshold_scale: found {threshold_scale}, allowed in C is from {low:.4g} to {high:.4g}; stay in there"
+                f"threshold_scale: found {scale}, allowed in C is from {low:.4g} to {high:.4g}; stay in there"
             )
-        return round(threshold_scale * UNIT)
-    if threshold_scale != 1:
+        return round(scale * UNIT)
+    if as_number("threshold_scale", threshold_scale) != 1:
         raise InputError("threshold_scale: found one beside a profile, allowed is one of them; give knob")
-    stands = profile.low if knob is None else knob
-    if not profile.low <= stands <= profile.high:
-        raise InputError(f"knob: found {stands}, allowed is from {profile.low:g} to {profile.high:g}; stay in there")
+    stands = profile.low if knob is None else as_number("knob", knob, profile.low, profile.high, remedy="turn it less")
     return round((stands - profile.low) / (profile.high - profile.low) * (SETTINGS - 1))
 
 

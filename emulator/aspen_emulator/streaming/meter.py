@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from aspen._base.arrays import Rebuilt
-from aspen._base.checks import as_integer
+from aspen._base.checks import as_integer, shown
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_emulator.engines.run import network_of
@@ -78,6 +78,8 @@ class Meter(Rebuilt):
             InputError: the chip has no published energies, or is gated, so that its static energy depends on
                 what it does, or a length is not allowed.
         """
+        if not isinstance(chip, Chip):
+            raise InputError(f"chip: found {shown(chip)}, allowed is a Chip; look it up: aspen_hardware.chip(name)")
         if chip.powered.get("rule") == "gated":
             raise InputError(
                 f"{chip.name}: found a gated chip, allowed for a stream is one that is powered as a whole or by core, "

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from aspen._base.checks import shown
+from aspen._base.checks import as_number, shown
 from aspen._version import __version__
 from aspen.control.fixed import ONE, ROOTS, FixedBudget
 from aspen.errors import InputError
@@ -19,6 +19,7 @@ from aspen_hardware.c.helpers import HELPERS
 from aspen_hardware.c.text import Table, filled, type_of
 
 MOST_PRICE = 2**32 - 1
+_PRICED = ("spike", "active", "awake", "operation")
 
 
 class Priced(Protocol):
@@ -51,8 +52,14 @@ def in_units(prices: P, network: Network, unit: float) -> P:
         prices: of events, in joules: a dataclass, such as a meter.
         network: what they are of.
         unit: joules, that of a :class:`aspen.control.FixedBudget`.
+
+    Raises:
+        InputError: they are none, or of another network; or the unit is no number above 0.
     """
-    assert is_dataclass(prices)  # both that there are, are
+    as_number("unit", unit, 0, above=True, unit=" J")
+    _check_prices(prices, network)
+    if not is_dataclass(prices):
+        raise InputError(f"prices: found {shown(prices)}, allowed is a dataclass of prices, such as a meter; make one")
     parts = {
         name: {k: round(v / unit) * unit for k, v in getattr(prices, name).items()} for name in ("spike", "operation")
     }
@@ -60,6 +67,18 @@ def in_units(prices: P, network: Network, unit: float) -> P:
     step = round(_busy_step(prices, network) / unit) * unit
     whole: P = replace(prices, idle_step=step, active=none, awake=none, **parts)
     return whole
+
+
+def _check_prices(prices: object, network: Network) -> None:
+    wanted = {"spike": set(network.names), "operation": {c.name for c in network.connections}}
+    if not hasattr(prices, "idle_step") or any(not isinstance(getattr(prices, k, None), Mapping) for k in _PRICED):
+        raise InputError(f"prices: found {shown(prices)}, allowed are a meter's or those of prices(); make a meter")
+    for kind, names in wanted.items():
+        if missing := sorted(names - set(getattr(prices, kind))):
+            raise InputError(
+                f"prices: found none of {kind} for {', '.join(missing[:3])}, allowed are prices of the network that is "
+                f"written; make them of this deployment"
+            )
 
 
 def _busy_step(prices: Priced, network: Network) -> float:
@@ -80,7 +99,7 @@ class BudgetProgram:
             what windows spent.
 
     Raises:
-        InputError: it is no FixedBudget.
+        InputError: it is no FixedBudget, or the prices are of another network.
     """
 
     prefix: str
@@ -91,6 +110,8 @@ class BudgetProgram:
     def __post_init__(self) -> None:
         if not isinstance(self.budget, FixedBudget):
             raise InputError(f"budget: found {shown(self.budget)}, allowed is a FixedBudget, which counts in integers")
+        if self.prices is not None:
+            _check_prices(self.prices, self.network)
 
     @property
     def tables(self) -> list[Table]:

@@ -17,6 +17,7 @@ from aspen.data.levels import LevelEncoder
 from aspen.data.static import StaticEncoder
 from aspen.data.temporal import CurrentEncoder, DeltaEncoder, WindowEncoder
 from aspen.errors import InputError
+from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen_hardware.c.features import FEATURES, FixedFeatures
 from aspen_hardware.c.fixed import (
@@ -72,7 +73,7 @@ def sensor_encoder(encoder: StoredEncoder, sensor: Sensor, network: Network) -> 
             f"encoder: found {encoder.kind}, allowed in C are {', '.join(_FIXING)}; "
             f"{_REMEDIES.get(encoder.kind, _OTHERS)}"
         )
-    _check_input(encoder, network)
+    _check_input(encoder, as_network(network))
     fixed = _FIXING[encoder.kind](encoder, sensor, network)
     if fixed.outputs != network.input.size:
         raise InputError(

@@ -9,13 +9,17 @@ import pytest
 
 from aspen._base.names import close_names, did_you_mean, unknown_name
 from aspen.data import digits, load_dataset, tonic_events
-from aspen.errors import AspenError
+from aspen.errors import AspenError, InputError
+from aspen.fused import fuse
+from aspen.models import DenseNet
 from aspen.network.neurons import FixedLif
 from aspen.training.by_name import Architecture
 from aspen.training.recipes import Recipe, recipe
-from aspen_emulator import run
+from aspen_emulator import cycles, run
 from aspen_emulator.cli import main
 from aspen_emulator.cli.doctor import tiny_network
+from aspen_emulator.engines.cortex_m.cores import core_named
+from aspen_emulator.streaming import Meter
 from aspen_hardware import chip
 
 
@@ -68,6 +72,25 @@ def test_the_whole_message():
 def test_names_in_python_that_are_nearly_right(call, meant):
     with pytest.raises(AspenError, match=meant):
         call()
+
+
+@pytest.mark.parametrize("value", [[], {}, np.zeros(2)], ids=["list", "dict", "array"])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (recipe, "recipe: found .*, allowed are plain, "),
+        (core_named, "core: found .*, allowed are cortex-m4, "),
+        (lambda value: digits().spikes(value), "part: found .*, allowed are train, validation, test"),
+        (lambda value: tiny_run(engine=value), "engine: found .*, allowed are reference, "),
+        (lambda value: tiny_run(record=value), "record: found .*, allowed are counts, "),
+        (lambda value: fuse(DenseNet((2, 2)), batch_norm=value), "batch_norm: found .*, allowed are refuse, "),
+        (lambda value: Meter.of(tiny_network(), value, 5), "chip: found .*, allowed is a Chip; look it up"),
+        (lambda value: cycles(None, None, optimisation=value), "optimisation: found .*, allowed are -O2, -Os"),
+    ],
+)
+def test_what_is_no_name_is_refused_as_one_that_is_unknown(call, message, value):
+    with pytest.raises(InputError, match=message):
+        call(value)
 
 
 def tiny_run(threshold_scale=1.0, **options):

@@ -128,7 +128,16 @@ def test_the_report_is_shown_as_tables_and_kept_as_plain_numbers() -> None:
         (lambda: cycles(NETWORK, SPIKES, knob=0.5), r"knob: found one without a profile"),
         (lambda: cycles(NETWORK, SPIKES, 0.001), r"threshold_scale: found 0.001, allowed in C is from 0.005615 to "),
         (lambda: cycles(NETWORK, SPIKES, 1.5, profile=PROFILE), r"threshold_scale: found one beside a profile"),
-        (lambda: cycles(NETWORK, SPIKES, profile=PROFILE, knob=2), r"knob: found 2, allowed is from -0.25 to 1.5"),
+        (
+            lambda: cycles(NETWORK, SPIKES, profile=PROFILE, knob=2),
+            r"knob: found 2, allowed is a number from -0.25 to 1.5",
+        ),
+        (
+            lambda: cycles(NETWORK, SPIKES, profile=PROFILE, knob="1"),
+            r"knob: found '1', allowed is a number from -0.25",
+        ),  # type: ignore[arg-type]
+        (lambda: cycles(NETWORK, SPIKES, profile=PROFILE, knob=True), r"knob: found True, allowed is a number"),
+        (lambda: cycles(NETWORK, SPIKES, "1"), r"threshold_scale: found '1', allowed is a finite number"),  # type: ignore[arg-type]
         (lambda: cycles(float_network(1), SPIKES), r"found a network in floating point"),
         (lambda: cycles(7, SPIKES), r"network: found int"),  # type: ignore[arg-type]
         (lambda: cycles(NETWORK, SPIKES, samples=0), r"samples: found 0, allowed is an integer from 1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,6 +208,12 @@ def test_what_integers_cannot_do_is_refused(encoder: StoredEncoder, sensor: Sens
     current = getattr(encoder, "gives", "spikes") == "current"
     with pytest.raises(InputError, match=message):
         sensor_encoder(encoder, sensor, network_for(inputs, current))
+
+
+@pytest.mark.parametrize("given", [None, "net.aspen", 7])
+def test_an_encoder_for_what_is_no_network_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match=r"network: found \w+, allowed is aspen.Network"):
+        sensor_encoder(FITTED, ACCELEROMETER, given)
 
 
 def test_an_encoder_for_another_kind_of_input_is_refused() -> None:

@@ -99,6 +99,11 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "made").read_text() == "mine"
 
 
+def test_a_folder_with_a_name_that_no_system_takes_is_refused() -> None:
+    with pytest.raises(InputError, match=r"path: found .*, allowed is text or a pathlib.Path"):
+        to_c(DEPLOYED, "a\0b")
+
+
 def test_what_c_cannot_run_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"to_c: found a network in floating point, .*compile it"):
         Program(float_network(1))

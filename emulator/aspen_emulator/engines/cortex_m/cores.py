@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aspen._base.names import unknown_name
-from aspen.errors import InputError
+from aspen._base.checks import as_name
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,4 @@ def core_named(name: str) -> Core:
     Raises:
         InputError: there is none.
     """
-    if name not in CORES:
-        raise InputError(unknown_name("core", name, CORES))
-    return CORES[name]
+    return CORES[as_name("core", name, CORES)]

@@ -18,7 +18,7 @@ from aspen.network import Network
 from aspen_emulator import run
 from aspen_emulator.engines.c.compiler import compiled
 from aspen_hardware import Deployment, to_c
-from aspen_hardware.c.budget import BudgetProgram
+from aspen_hardware.c.budget import BudgetProgram, in_units
 from tests.c_networks import SANITIZED, STRICT
 from tests.control_tables import WINDOW, made_table
 from tests.emulator.engines.c.programs import needs_compiler
@@ -213,4 +213,21 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         to_c(deployed, folder, budget=budget("scale"), prices=prices(NETWORK, scale=1e9))
     with pytest.raises(InputError, match="allowed is a FixedBudget"):
         to_c(deployed, folder, budget=Budget(made_table("scale"), 1e-6, WINDOW, 1e-9))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="prices: found 'dear', allowed are a meter's"):
+        to_c(deployed, folder, budget=budget("scale"), prices="dear")  # type: ignore[arg-type]
+    other = prices(NETWORK)
+    other.operation = {}
+    with pytest.raises(InputError, match=r"prices: found none of operation for .*, allowed are prices of the network"):
+        to_c(deployed, folder, budget=budget("scale"), prices=other)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("unit", [0, -1.0, float("nan"), "pJ"])
+def test_prices_are_rounded_to_a_unit_above_0(unit: float) -> None:
+    with pytest.raises(InputError, match=r"unit: found .* J, allowed is a finite number above 0 J"):
+        in_units(prices(NETWORK), NETWORK, unit)
+
+
+def test_only_prices_are_rounded() -> None:
+    with pytest.raises(InputError, match="prices: found 7, allowed are a meter's"):
+        in_units(7, NETWORK, UNIT)  # type: ignore[type-var]
