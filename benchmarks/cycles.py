@@ -6,15 +6,18 @@
 
 Random networks become programs, which run in the emulator on random input; the cycles of their steps are fitted, by
 least squares of the relative errors with no figure below 0, to the counts that :mod:`aspen_hardware.energy.program`
-prices. The figures are then tried on networks that were not fitted. ``--write`` puts them into the chip files.
+prices. What the functions of one part of the program take (its input, rows, updates) is fitted too, to the figures of
+that part alone, as a share of the whole. The figures are then tried on networks that were not fitted. ``--write`` puts
+them into the chip files.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
 from itertools import pairwise
@@ -36,6 +39,17 @@ from aspen_hardware.energy.program import cycles_by
 
 CORES = ("cortex-m4", "cortex-m0plus", "cortex-m33")
 FIGURES = tuple(key for key in PROGRAM if key != "spread")
+PARTS = {
+    "input": ("step", "input", "input_spike", "analog_input"),
+    "packed": ("packed_sums", "packed_row", "packed_word"),
+    "update": (
+        "population", "turn", "neuron", "own", "active_neuron", "current", "owed", "cleared", "wrapped", "clipped",
+        
+        "output", "spike",
+    ),
+}  # fmt: skip
+"""Part of a program -> its figures; all others are of the rows of connections that are not packed."""
+ROWS = "rows"
 CHIPS = Path(__file__).parents[1] / "hardware" / "aspen_hardware" / "chips"
 STEPS, SAMPLES = 8, 2
 
@@ -48,11 +62,24 @@ class Run:
         name: what it was.
         counts: (figures,) of each figure in :data:`FIGURES`, how often it is due in all steps.
         cycles: of all steps.
+        parts: part of the program, of :data:`PARTS` or :data:`ROWS` -> typical cycles of its functions.
     """
 
     name: str
     counts: Array
     cycles: Range
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[tuple[Array, float]]:
+        """What is fitted, as shares of the whole: counts of the figures, and cycles."""
+        whole = self.cycles.typical
+        yield self.counts / whole, 1.0
+        for part, taken in self.parts.items():
+            yield np.where([_part_of(key) == part for key in FIGURES], self.counts, 0.0) / whole, taken / whole
+
+
+def _part_of(key: str) -> str:
+    return next((part for part, keys in PARTS.items() if key in keys), ROWS)
 
 
 @dataclass(frozen=True)
@@ -86,19 +113,21 @@ def drawn(seed: int) -> tuple[Network, Array]:
     readout = str(rng.choice(["spikes", "spikes", "membrane"]))
     if kind == "convolution":
         return _convolution(rng, readout)
-    sizes = [int(n) for n in rng.integers(8, 161, int(rng.integers(2, 4)))] + [int(rng.integers(2, 13))]
+    sizes = [*_sizes(rng), int(rng.integers(2, 13))]
     populations = [Population("input", (sizes[0],), current=kind == "analog")]
+    if seed % 16 == 1:
+        sizes[1] = int(rng.integers(257, 400))  # more targets than a byte can name
     connections = []
     for index, (before, size) in enumerate(pairwise(sizes)):
-        populations.append(Population(f"layer{index}", (size,), _neuron(rng)))
+        populations.append(Population(f"layer{index}", (size,), _neuron(rng, (size,))))
         there = rng.random((size, before)) < (rng.uniform(0.03, 0.3) if kind == "sparse" else 1.0)
         there[0] = True
-        scale = 1.5 / np.sqrt(max(there.mean() * before * 0.2, 1.0))
+        scale = rng.choice([0.7, 1.5]) / np.sqrt(max(there.mean() * before * 0.2, 1.0))
         delay = int(rng.integers(0, 3)) if index and rng.random() < 0.3 else 0
         weight = rng.normal(0.1, 1.0, there.shape) * there * scale
         connections.append(Dense(populations[index].name, f"layer{index}", weight, delay=delay))
     network = Network(tuple(populations), tuple(connections), readout=readout)
-    spikes = (rng.random((STEPS, SAMPLES, sizes[0])) < rng.choice([0.02, 0.1, 0.3, 0.6])).astype(np.uint8)
+    spikes = (rng.random((STEPS, SAMPLES, sizes[0])) < rng.choice([0.02, 0.05, 0.1, 0.2, 0.3, 0.6])).astype(np.uint8)
     if kind == "analog":
         return network.with_input_peak(3.0), spikes * rng.normal(size=spikes.shape).clip(-3, 3)
     return network, spikes
@@ -109,8 +138,8 @@ def _convolution(rng: np.random.Generator, readout: str) -> tuple[Network, Array
     conv = Conv("input", "layer0", rng.normal(0.1, 0.6, (kernels, channels, 3, 3)), (channels, side, side))
     populations = (
         Population("input", (channels, side, side)),
-        Population("layer0", conv.output_shape, _neuron(rng)),
-        Population("layer1", (out,), _neuron(rng)),
+        Population("layer0", conv.output_shape, _neuron(rng, conv.output_shape)),
+        Population("layer1", (out,), _neuron(rng, (out,))),
     )
     size = int(np.prod(conv.output_shape))
     last = Dense("layer0", "layer1", rng.normal(0.1, 1.5 / np.sqrt(size * 0.2), (out, size)))
@@ -118,17 +147,49 @@ def _convolution(rng: np.random.Generator, readout: str) -> tuple[Network, Array
     return Network(populations, (conv, last), readout=readout), spikes
 
 
-def _neuron(rng: np.random.Generator) -> Lif:
+def _sizes(rng: np.random.Generator) -> list[int]:
+    """Of the input and one or two hidden layers: any, or as people choose them."""
+    count = int(rng.integers(2, 4))
+    if rng.random() < 0.5:
+        return [int(n) for n in rng.integers(8, 161, count)]
+    return [int(n) for n in rng.choice([64, 96, 128, 192, 256], count)]
+
+
+def _neuron(rng: np.random.Generator, shape: tuple[int, ...]) -> Lif:
+    """The neurons of a layer; in one of four, each has a threshold of its own, and so for decays and biases."""
     alpha = float(rng.choice([0.0, 0.0, 0.6]))
     reset = str(rng.choice(["zero", "subtract", "subtract-delayed"]))
-    return Lif(1.0, float(rng.uniform(0.5, 0.97)), alpha=alpha, reset=reset)
+    threshold, beta = rng.uniform(0.7, 1.3, shape), rng.uniform(0.5, 0.97, shape)
+    own = rng.random(3) < 0.25
+    return Lif(
+        threshold if own[0] else 1.0,
+        beta if own[1] else float(beta.flat[0]),
+        alpha=alpha,
+        bias=rng.normal(0, 0.05, shape) if own[2] else 0.0,
+        reset=reset,
+    )
 
 
 def measured(name: str, deployment: Deployment, given: Array, core: str) -> Run:
     """Emulate a program, and count what it did."""
     report = cycles(deployment, given, core=core)
     record = run(deployment, given)
-    return Run(name, counts_of(record), report.calls["step"].cycles)
+    parts: Counter[str] = Counter()
+    for function, count in report.functions.items():
+        parts[_part_of_function(function)] += count.cycles.typical
+    del parts[""]
+    return Run(name, counts_of(record), report.calls["step"].cycles, dict(parts))
+
+
+def _part_of_function(name: str) -> str:
+    """Empty for what a reset between samples shares; what is inlined counts as the function that it is written in."""
+    if name in ("network_reset", "memset"):
+        return ""
+    if name in ("network_step", "begin_input", "any_of_four", "put_input", "in_range"):
+        return "input"
+    if "_packed_" in name or name.startswith("add_row_") or name == "sums_without":
+        return "packed"
+    return ROWS if name.startswith("add_") or "_to_" in name or name == "recall" else "update"
 
 
 def counts_of(record: Record) -> Array:
@@ -148,9 +209,9 @@ def random_runs(core: str, seeds: Sequence[int]) -> Iterator[Run]:
 
 
 def fitted(runs: Sequence[Run]) -> Fit:
-    """The figures with the least sum of squared relative errors."""
-    taken = np.array([each.cycles.typical for each in runs])
-    values, _ = nnls(np.array([each.counts for each in runs]) / taken[:, None], np.ones(len(runs)), maxiter=10_000)
+    """The figures with the least sum of squared errors, each relative to the cycles of its program."""
+    counts, taken = zip(*(row for each in runs for row in each.rows()), strict=True)
+    values, _ = nnls(np.array(counts), np.array(taken), maxiter=10_000)
     low = np.mean([each.cycles.low / each.cycles.typical for each in runs])
     high = np.mean([each.cycles.high / each.cycles.typical for each in runs])
     figures = dict(zip(FIGURES, (float(f"{value:.3g}") for value in values), strict=True))

@@ -16,7 +16,7 @@ from tests.scripts import load_benchmark
 
 GIVEN = {
     "step": 50.0, "input": 5.0, "input_spike": 20.0, "population": 60.0, "neuron": 12.0, "active_neuron": 7.0,
-    "current": 10.0, "owed": 8.0, "row": 15.0, "packed_weight": 1.25, "sparse_weight": 9.0,
+    "current": 10.0, "owed": 8.0, "row": 15.0, "packed_word": 4.5, "sparse_weight": 9.0,
 }  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_the_fit_finds_figures_that_explain_all_cycles(monkeypatch: pytest.Monke
     fit = module.fitted(runs[:40])
     assert max(abs(fit.error(each)) for each in runs[40:]) < 0.005
     assert (fit.spread.low, fit.spread.high) == pytest.approx((0.9, 1.2))
-    assert fit.figures["packed_weight"] == pytest.approx(1.25, abs=0.02)
+    assert fit.figures["packed_word"] == pytest.approx(4.5, abs=0.05)
     assert fit.widened(runs[40:]).spread.high == pytest.approx(1.2, rel=0.01)
     doubled = [module.Run(each.name, each.counts / 2, each.cycles) for each in runs[40:]]  # the model is half of it
     assert fit.widened(doubled).spread.low == pytest.approx(0.45, rel=0.02)

@@ -195,11 +195,8 @@ class Neurons:
         name, wide = self.name, self.bounds.wide
         state = "int16_t" if self.bounds.short else "int32_t"
         found = [Walked("membranes", state, f"state.membrane_{name}", "membrane")]
-        found += (
-            []
-            if self.scalar
-            else [Walked("thresholds", "const int32_t", f"state.threshold_{name}", "threshold", False)]
-        )
+        if not self.scalar:
+            found.append(Walked("thresholds", "const int32_t", f"state.threshold_{name}", "threshold", False))
         if self.exponent is not None:
             kind = f"{'const ' if self.sums.are_set else ''}{self.sums.ctype}"
             found.append(
@@ -247,14 +244,14 @@ class Neurons:
     def _loop(self) -> str:
         """Over the neurons, several at a time where these are many."""
         n, name, walked = self.population.size, self.name, self._walked
-        times = next(k for k in UNROLLED if n % k == 0) if n >= MANY else 1
-        at_once = next(k for k in UNROLLED if (k <= times and k * len(self._loaded) <= MOST_LOADED) or k == 1)
+        times = at_once(n)
+        loaded = next(k for k in UNROLLED if (k <= times and k * len(self._loaded) <= MOST_LOADED) or k == 1)
         lines = [f"const int32_t threshold = state.threshold_{name};"] if self.scalar else []
         lines += [f"state.count_{name} = 0;"] if self.listed else []
         lines += [f"{each.ctype} *{each.name} = {each.base};" for each in walked]
         lines += [f"for (uint32_t i = 0; i < {n}u; i += {times}u) {{"]
         for k in range(times):
-            lines += [f"    {line}" for line in self._loads(k, at_once)] if k % at_once == 0 else []
+            lines += [f"    {line}" for line in self._loads(k, loaded)] if k % loaded == 0 else []
             arguments = [f"i + {k}u" if k else "i", *(["threshold"] if self.scalar else [])]
             arguments += [f"{each.value}_{k}" for each in self._loaded]
             arguments += [f"{each.name} + {k}" if k else each.name for each in walked if each.is_used]
@@ -385,6 +382,11 @@ class Neurons:
         """What the counters add for a spike."""
         own = [] if self.own is None else [f"counters.operations[{self.own}]++;"]
         return [f"counters.spikes[{self.number}]++;", *(stored.count("i") for stored in self.outgoing), *own]
+
+
+def at_once(n: int) -> int:
+    """How many of ``n`` neurons are updated in one pass of the loop."""
+    return next(k for k in UNROLLED if n % k == 0) if n >= MANY else 1
 
 
 def history(name: str, depth: int, width: int, ctype: str, what: str) -> list[Field]:

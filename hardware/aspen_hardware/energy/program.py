@@ -2,14 +2,22 @@
 
 The program (:func:`aspen_hardware.to_c`) takes, by the figures of the chip file's ``[program]``:
 
-- each step ``step``, and ``input`` for every input that it looks at; a spike among them ``input_spike``, a value other
-  than zero (of an analog input, or a current) ``input_value``;
-- each step and population ``population``, for every neuron ``neuron``; more, ``active_neuron`` for one whose net input
-  is not zero, ``current`` for one whose synaptic current decays, ``owed`` for one that remembers a reset to be made,
-  ``spike`` for one that spikes, ``output`` for one of the output;
-- for a spike or a value, and each connection that it goes through, ``row``, and for each of the row's weights
-  ``packed_weight`` (of a full matrix, zeros too, four to a word), ``loose_weight`` (one by one), ``value_weight``
-  (where values are multiplied), ``sparse_weight`` or ``convolution_weight`` (those that are there);
+- each step ``step``, and ``input`` for every input that it looks at (``analog_input`` for one that is a value); a spike
+  among them ``input_spike``, a value other than zero ``input_value``;
+- each step and population ``population``, for every pass of the loop over its neurons ``turn``, for every neuron
+  ``neuron``; more, ``own`` for each parameter of which a neuron has one of its own, ``current`` for one whose synaptic
+  current decays, ``owed`` for one that remembers a reset to be made, ``cleared`` for one whose sum is cleared,
+  ``wrapped`` for one whose current and ``clipped`` for one whose membrane may leave 24 bits (not if it is reset to
+  zero: what spikes needs no clipping then), ``output`` for one of the output;
+- for a neuron that spikes ``spike``;
+- each step and connection with packed rows, ``packed_sums`` for every word of its rows: the sums of a block of targets
+  stay in registers over all spikes, and are stored once;
+- for a spike there, ``packed_row`` for every block and ``packed_word`` for every word of four weights;
+- for a spike or a value elsewhere, and each connection that it goes through, ``row`` (also where packed rows list it
+  again after a delay), and for each of the row's weights ``loose_weight`` (of a full matrix, zeros too),
+  ``value_weight`` (where values are multiplied), ``sparse_weight``, ``paired_weight`` (two to a word) or
+  ``convolution_weight`` (those that are there); ``convolution_place`` for every place of a kernel;
+- each step and connection ``analog_source`` for every value that it looks at, zeros too;
 - each step and neuron whose past a connection with a delay looks through, ``past``.
 
 The figures are fitted to programs in an emulator (``benchmarks/cycles.py``). All costs are linear in the counts of a
@@ -24,15 +32,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from aspen._base.arrays import Rebuilt
+from aspen._base.arrays import Array, Rebuilt
 from aspen.network.connection import Connection
 from aspen.network.connections import Conv
 from aspen.network.network import Network
-from aspen.network.neurons import BY_SYNAPSE
+from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, Neuron
 from aspen.network.record import Record
-from aspen_hardware.c.connections import MOST_EXTRA, PACKED_GAIN
-from aspen_hardware.c.kernels import padded
+from aspen_hardware.c.connections import MOST_EXTRA, MOST_PAIRED, PACKED_GAIN
+from aspen_hardware.c.kernels import PER_WORD, padded, parts
+from aspen_hardware.c.neurons import at_once
 from aspen_hardware.c.program import Program
+from aspen_hardware.c.ranges import SIMPLE_RESETS, bounds
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.programs import PROGRAM
 from aspen_hardware.placing.resets import remembers
@@ -91,9 +101,8 @@ def cycles_by(network: Network, figures: Mapping[str, float]) -> Cycles:
     """What the events of ``network`` take by these figures, :data:`aspen_hardware.chips.programs.PROGRAM`."""
     given, forms = network.input, forms_of(network)
     connections = {c.name: c for c in network.summed if c.name in forms}
-    neurons = {
-        name: figures["population"] + network[name].size * _neuron(network, name, figures) for name in network.order
-    }
+    neurons = {name: _population(network, name, forms, figures) for name in network.order}
+    values = sum(network[c.source].size for c in connections.values() if network[c.source].is_analog)
     past = sum(network[c.source].size for c in connections.values() if c.delay) * figures["past"]
     rows = {c.name: 0.0 for c in network.connections}
     for name, connection in connections.items():
@@ -104,8 +113,9 @@ def cycles_by(network: Network, figures: Mapping[str, float]) -> Cycles:
     for connection in network.connections:
         spike[connection.source] += rows[connection.name]
     operation = {name: _operation(network, c, forms[name], figures) for name, c in connections.items()}
+    looked_at = given.size * figures["analog_input" if given.current else "input"]
     return Cycles(
-        step=figures["step"] + given.size * figures["input"] + past + sum(neurons.values()),
+        step=figures["step"] + looked_at + values * figures["analog_source"] + past + sum(neurons.values()),
         neurons=neurons,
         spike=spike,
         rows=rows,
@@ -147,29 +157,74 @@ def _bytes(largest: int) -> int:
 
 def _row(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
     """What one spike or value takes there, but for what its synaptic operations take."""
-    if form in ("conv", "sparse"):
-        return figures["row"]
-    values = network[connection.source].is_analog
-    each = "value_weight" if values else "packed_weight" if form == "packed" else "loose_weight"
-    return figures["row"] + network[connection.target].size * figures[each]
+    targets, row = network[connection.target].size, figures["row"]
+    if form == "packed":
+        blocks = sum(count for _, _, count in parts(targets))
+        words = padded(targets) // PER_WORD
+        return blocks * figures["packed_row"] + words * figures["packed_word"] + (row if connection.delay else 0.0)
+    if isinstance(connection, Conv):
+        return row + float(np.prod(connection.weight.shape[2:])) * figures["convolution_place"]
+    if form == "sparse":
+        return row
+    return row + targets * figures["value_weight" if network[connection.source].is_analog else "loose_weight"]
 
 
 def _operation(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
-    each = {"conv": figures["convolution_weight"], "sparse": figures["sparse_weight"]}.get(form, 0.0)
-    if not network[connection.source].is_analog:
+    analog, targets = network[connection.source].is_analog, network[connection.target].size
+    sparse = "paired_weight" if not analog and 1 < targets <= MOST_PAIRED else "sparse_weight"
+    each = {"conv": figures["convolution_weight"], "sparse": figures[sparse]}.get(form, 0.0)
+    if not analog:
         return each
     fan_out = connection.fan_out()  # a multiply-accumulate has its part of its value's row
     shared = float(fan_out[fan_out > 0].mean()) if fan_out.any() else 1.0
     return each + (figures["input_value"] + _row(network, connection, form, figures)) / shared
 
 
+def _population(network: Network, name: str, forms: Mapping[str, str], figures: Mapping[str, float]) -> float:
+    """What a step takes for a population: its update where no neuron spikes, and the sums that packed rows set."""
+    size, incoming = network[name].size, [c for c in network.incoming(name) if c.name in forms]
+    cycles = figures["population"] + size / at_once(size) * figures["turn"] + size * _neuron(network, name, figures)
+    packed = [connection for connection in incoming if forms[connection.name] == "packed"]
+    cycles += len(packed) * padded(size) // PER_WORD * figures["packed_sums"]
+    return cycles + (size * figures["cleared"] if incoming and not packed else 0.0)
+
+
 def _neuron(network: Network, name: str, figures: Mapping[str, float]) -> float:
-    """What an update takes, of a neuron without input that does not spike."""
+    """What an update takes, of a neuron that does not spike."""
     neuron = network[name].neuron
     assert neuron is not None  # it is in the network's order
-    cycles = figures["neuron"] + (figures["current"] if remembers(neuron) and network.incoming(name) else 0.0)
+    remembering = remembers(neuron) and bool(network.incoming(name))
+    read = [neuron.threshold, neuron.bias, *_kept(neuron, remembering)]
+    own = sum(bool((values != values.flat[0]).any()) for values in read)
+    cycles = figures["neuron"] + own * figures["own"] + (figures["current"] if remembering else 0.0)
     cycles += figures["owed"] if neuron.reset in OWING else 0.0
+    wraps, clips = _limits(network, name, neuron)
+    late = neuron.reset == "zero" and (name != network.output or network.readout == "spikes")
+    cycles += figures["wrapped"] if wraps else 0.0
+    cycles += figures["clipped"] if clips and not late else 0.0
     return cycles + (figures["output"] if name == network.output else 0.0)
+
+
+def _limits(network: Network, name: str, neuron: Neuron) -> tuple[bool, bool]:
+    """Whether the program looks if a current, and if a membrane, has left 24 bits. In floating point, whether it would
+    with weights of 8 bits, and values of 16."""
+    if not isinstance(neuron, Lif):
+        found = bounds(network, name)
+        return found.wraps, found.clips
+    incoming = network.incoming(name)
+    largest = max((float(np.abs(c.weight).max(initial=0)) for c in incoming), default=0.0)
+    drive = sum(c.largest_sum * (2**15 if network[c.source].is_analog else 1) for c in incoming)
+    drive *= 127 * 2**FixedLif.SHIFT / largest if largest else 0.0
+    current = drive / max(1 - float(neuron.alpha.max()), 1e-9)
+    membrane = current / max(1 - float(neuron.beta.max()), 1e-9)
+    clips = neuron.reset not in SIMPLE_RESETS or membrane >= FixedLif.STATE_LIMIT
+    return current >= FixedLif.STATE_LIMIT, clips
+
+
+def _kept(neuron: Neuron, remembering: bool) -> list[Array]:
+    if isinstance(neuron, Lif):
+        return [neuron.beta, *([neuron.alpha] if remembering else [])]
+    return [neuron.voltage_decay, *([neuron.current_decay] if remembering else [])]
 
 
 def most_cycles(network: Network, cycles: Cycles) -> float:

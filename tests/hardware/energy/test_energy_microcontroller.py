@@ -61,23 +61,35 @@ def test_each_figure_counts_what_it_says() -> None:
         active_updates={"hidden": np.array([[4], [1]]), "out": np.array([[0], [1]])},
         awake_updates={"hidden": np.array([[4], [4]]), "out": np.array([[0], [1]])},
     )  # fmt: skip
-    wanted = {
-        "step": 2, "input": 2 * 3, "input_spike": 4, "population": 2 * 2, "neuron": 2 * 6, "active_neuron": 6,
-        "spike": 4, "output": 2 * 2, "past": 2 * 4, "row": 4 + 3, "loose_weight": 4 * 4, "sparse_weight": 2,
-        "packed_weight": 0, "current": 2 * 2, "owed": 2 * 4, "input_value": 0, "convolution_weight": 0,
-        "value_weight": 0, "spread": 0,
+    wanted = dict.fromkeys(PROGRAM, 0) | {
+        "step": 2, "input": 2 * 3, "input_spike": 4, "population": 2 * 2, "turn": 2 * 6, "neuron": 2 * 6,
+        "active_neuron": 6, "spike": 4, "output": 2 * 2, "past": 2 * 4, "row": 4 + 3, "loose_weight": 4 * 4,
+        "paired_weight": 2, "current": 2 * 2, "owed": 2 * 4, "cleared": 2 * 6, "clipped": 2 * 4,
     }  # fmt: skip
     assert set(wanted) == set(PROGRAM)
     for key, count in wanted.items():
         assert cycles_by(network, figures(**{key: 1.0})).of(record) == count, key
 
 
+def test_packed_rows_are_counted_by_words_and_blocks() -> None:
+    """Twenty targets are five words, four in a block and one alone; in a pass four are
+    updated. Two steps with 3 spikes of the input, which come a step later."""
+    weight = np.random.default_rng(0).normal(size=(20, 3))
+    populations = Population("input", (3,)), Population("out", (20,), Lif(np.linspace(90, 99, 20), 0.9))
+    packed_figures = ("packed_sums", "packed_row", "packed_word", "row", "turn", "own", "cleared")
+    for delay, rows in ((0, 0), (1, 3)):
+        network = Network(populations, (Dense("input", "out", weight, delay=delay),))
+        record = run(network, np.array([[[1, 1, 0]], [[1, 0, 0]]], np.uint8))
+        counts = [cycles_by(network, figures(**{key: 1.0})).of(record) for key in packed_figures]
+        assert counts == [2 * 5, 3 * 2, 3 * 5, rows, 2 * 5, 2 * 20, 0]
+
+
 def test_a_value_of_an_analog_input_takes_its_row() -> None:
     populations = Population("input", (2,), current=True), Population("out", (3,), Lif(1.0, 0.9))
     network = Network(populations, (Dense("input", "out", np.ones((3, 2))),))
     record = run(network, np.array([[[1.0, 0.0]], [[0.5, 2.0]]]))  # three values other than zero
-    each = cycles_by(network, figures(input_value=1.0, row=10.0, value_weight=100.0))
-    assert each.of(record) == pytest.approx(3 * (1 + 10 + 3 * 100))
+    each = cycles_by(network, figures(input_value=1.0, row=10.0, value_weight=100.0, analog_input=1e4))
+    assert each.of(record) == pytest.approx(3 * (1 + 10 + 3 * 100) + 2 * 2 * 1e4)
     assert each.spike["input"] == 0.0
 
 
@@ -86,9 +98,9 @@ def test_a_convolution_counts_its_synapses() -> None:
     network = Network(populations, (Conv("input", "out", np.ones((2, 1, 3)), (1, 4)),))
     record = run(network, np.array([[[[1, 1, 0, 0]]]], np.uint8))  # reach 1 and 2 places, of 2 channels each
     each = cycles_by(
-        network, figures(row=1.0, convolution_weight=10.0, packed_weight=1e6, loose_weight=1e6, sparse_weight=1e6)
+        network, figures(row=1.0, convolution_weight=10.0, convolution_place=100.0, packed_word=1e6, sparse_weight=1e6)
     )
-    assert each.of(record) == 2 + 60
+    assert each.of(record) == 2 + 60 + 2 * 3 * 100
 
 
 def test_no_step_takes_more_than_the_most() -> None:

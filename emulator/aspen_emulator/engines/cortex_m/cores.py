@@ -38,7 +38,7 @@ CORES = {
             "Cortex-M0+ Technical Reference Manual (DDI 0484C), table 3.1",
         ),
         Core(
-            "cortex-m33", "cortex_m33", "CORTEX_M33", "Arm Cortex-M33",
+            "cortex-m33", "cortex_m33+dsp", "CORTEX_M33", "Arm Cortex-M33",
             "no table is published: rules measured on an RP2350 by others (github.com/jnk0le/random), at most the "
             "Cortex-M4's table",
         ),
