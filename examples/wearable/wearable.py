@@ -49,7 +49,7 @@ STEPS, SECONDS = SAMPLES // EVERY, SAMPLES / RATE
 KNOBS = tuple(k / 10 for k in range(11))
 SENSOR = Sensor(scale=1 / 8192)
 """An accelerometer of 4 g, 16 bits."""
-BESIDE = 20_000
+BESIDE = 28_000
 """Clock cycles of a window beside the network's: encoder, knob, controller and firmware, as counted in the emulator."""
 REPORT = np.dtype([("left", "<i8"), ("spent", "<u4"), ("answer", "<i4"),
                    *((name, "<u2") for name in ("setting", "steps", "ran", "cut"))])  # fmt: skip

@@ -36,7 +36,7 @@ from aspen._base.arrays import Array, Rebuilt
 from aspen.network.connection import Connection
 from aspen.network.connections import Conv
 from aspen.network.network import Network
-from aspen.network.neurons import BY_SYNAPSE, FixedLif, Lif, Neuron
+from aspen.network.neurons import BY_SYNAPSE, Lif, Neuron
 from aspen.network.record import Record
 from aspen_hardware.c.connections import MOST_EXTRA, MOST_PAIRED, PACKED_GAIN
 from aspen_hardware.c.kernels import PER_WORD, padded, parts
@@ -49,6 +49,8 @@ from aspen_hardware.placing.resets import remembers
 
 OWING = ("subtract-delayed", BY_SYNAPSE, "subtract-guarded")
 """Resets of which a part is made in the next step."""
+MOST_FORGETFUL = 0.5
+"""Membranes that keep no more of themselves stay below twice what arrives in a step: that fits, most likely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,8 +196,9 @@ def _neuron(network: Network, name: str, figures: Mapping[str, float]) -> float:
     neuron = network[name].neuron
     assert neuron is not None  # it is in the network's order
     remembering = remembers(neuron) and bool(network.incoming(name))
-    read = [neuron.threshold, neuron.bias, *_kept(neuron, remembering)]
-    own = sum(bool((values != values.flat[0]).any()) for values in read)
+    biases = [neuron.bias, *(c.bias for c in network.incoming(name) if c.bias is not None)]
+    own = sum(_differ(values) for values in [neuron.threshold, *_kept(neuron, remembering)])
+    own += any(_differ(values) for values in biases)
     cycles = figures["neuron"] + own * figures["own"] + (figures["current"] if remembering else 0.0)
     cycles += figures["owed"] if neuron.reset in OWING else 0.0
     wraps, clips = _limits(network, name, neuron)
@@ -206,19 +209,17 @@ def _neuron(network: Network, name: str, figures: Mapping[str, float]) -> float:
 
 
 def _limits(network: Network, name: str, neuron: Neuron) -> tuple[bool, bool]:
-    """Whether the program looks if a current, and if a membrane, has left 24 bits. In floating point, whether it would
-    with weights of 8 bits, and values of 16."""
+    """Whether the program looks if a current, and if a membrane, has left 24 bits. In floating point, whether it most
+    likely will: compiling takes weights so large that what spikes bring just fits, and values bring more."""
     if not isinstance(neuron, Lif):
         found = bounds(network, name)
         return found.wraps, found.clips
-    incoming = network.incoming(name)
-    largest = max((float(np.abs(c.weight).max(initial=0)) for c in incoming), default=0.0)
-    drive = sum(c.largest_sum * (2**15 if network[c.source].is_analog else 1) for c in incoming)
-    drive *= 127 * 2**FixedLif.SHIFT / largest if largest else 0.0
-    current = drive / max(1 - float(neuron.alpha.max()), 1e-9)
-    membrane = current / max(1 - float(neuron.beta.max()), 1e-9)
-    clips = neuron.reset not in SIMPLE_RESETS or membrane >= FixedLif.STATE_LIMIT
-    return current >= FixedLif.STATE_LIMIT, clips
+    wraps = any(network[connection.source].is_analog for connection in network.incoming(name))
+    return wraps, wraps or neuron.reset not in SIMPLE_RESETS or float(neuron.beta.max()) > MOST_FORGETFUL
+
+
+def _differ(values: Array) -> bool:
+    return bool((values != values.flat[0]).any())
 
 
 def _kept(neuron: Neuron, remembering: bool) -> list[Array]:

@@ -12,8 +12,10 @@ import pytest
 
 from aspen.dial import DialProfile, save_profile
 from aspen.errors import InputError
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import CycleReport, cycles
 from aspen_emulator.measuring.cycles import setting_of
+from aspen_hardware import compile
 from aspen_hardware.c.dial import UNIT
 from aspen_hardware.c.program import Program
 from aspen_hardware.chips.ranges import Range
@@ -54,6 +56,16 @@ def test_steps_functions_and_calls_add_up_to_the_same(core: str) -> None:
     assert 0 < report.stack < 300
     assert report.ram <= Program(NETWORK).ram
     assert report.flash == report.code + report.constants > Program(NETWORK).flash
+
+
+@needs_emulator
+@pytest.mark.parametrize(("core", "adds_two"), [("cortex-m4", True), ("cortex-m0plus", False), ("cortex-m33", True)])
+def test_cores_with_the_extension_for_signal_processing_use_it(core: str, adds_two: bool) -> None:
+    weight = np.random.default_rng(0).normal(size=(16, 6))
+    populations = Population("input", (6,)), Population("out", (16,), Lif(1.0, 0.9))
+    network = Network(populations, (Dense("input", "out", weight),))
+    functions = cycles(compile(network, "cortex-m"), SPIKES, core=core, samples=1).functions
+    assert ("add_row_4" in functions) == adds_two
 
 
 @needs_emulator

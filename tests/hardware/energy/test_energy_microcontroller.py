@@ -73,7 +73,7 @@ def test_each_figure_counts_what_it_says() -> None:
 
 def test_packed_rows_are_counted_by_words_and_blocks() -> None:
     """Twenty targets are five words, four in a block and one alone; in a pass four are
-    updated. Two steps with 3 spikes of the input, which come a step later."""
+    updated. Two steps with 3 spikes of the input, at once or a step later."""
     weight = np.random.default_rng(0).normal(size=(20, 3))
     populations = Population("input", (3,)), Population("out", (20,), Lif(np.linspace(90, 99, 20), 0.9))
     packed_figures = ("packed_sums", "packed_row", "packed_word", "row", "turn", "own", "cleared")
@@ -82,6 +82,22 @@ def test_packed_rows_are_counted_by_words_and_blocks() -> None:
         record = run(network, np.array([[[1, 1, 0]], [[1, 0, 0]]], np.uint8))
         counts = [cycles_by(network, figures(**{key: 1.0})).of(record) for key in packed_figures]
         assert counts == [2 * 5, 3 * 2, 3 * 5, rows, 2 * 5, 2 * 20, 0]
+
+
+def test_biases_and_decays_of_their_own_cost_before_compiling_what_they_cost_after() -> None:
+    rng = np.random.default_rng(0)
+    populations = (
+        Population("input", (9,)),
+        Population("hidden", (20,), Lif(1.0, rng.uniform(0.8, 0.95, 20), reset="subtract")),
+        Population("out", (3,), Lif(1.0, 0.9)),
+    )
+    first = Dense("input", "hidden", rng.normal(size=(20, 9)), bias=rng.normal(size=20))
+    network = Network(populations, (first, Dense("hidden", "out", rng.normal(size=(3, 20)))))
+    compiled = compile(network, "cortex-m4").network
+    for key in ("own", "clipped", "wrapped"):
+        one = figures(**{key: 1.0})
+        assert cycles_by(network, one).neurons == cycles_by(compiled, one).neurons, key
+    assert cycles_by(network, figures(own=1.0)).neurons == {"hidden": 40, "out": 0}
 
 
 def test_a_value_of_an_analog_input_takes_its_row() -> None:
