@@ -88,7 +88,7 @@ def test_biases_and_decays_of_their_own_cost_before_compiling_what_they_cost_aft
     rng = np.random.default_rng(0)
     populations = (
         Population("input", (9,)),
-        Population("hidden", (20,), Lif(1.0, rng.uniform(0.8, 0.95, 20), reset="subtract")),
+        Population("hidden", (20,), Lif(1.0, rng.uniform(0.8, 0.95, 20), reset="subtract-delayed")),
         Population("out", (3,), Lif(1.0, 0.9)),
     )
     first = Dense("input", "hidden", rng.normal(size=(20, 9)), bias=rng.normal(size=20))
