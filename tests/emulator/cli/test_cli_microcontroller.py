@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen import load_table
+from aspen import DialProfile, load_table, save_profile
 from aspen.errors import MissingDependencyError
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import cycles, run
@@ -81,6 +81,16 @@ def test_without_the_emulator_the_model_is_taken_and_said(
     assert code == 0
     assert json.loads(out)[0] == reported(aspen, "--chip", "cortex-m4", "--cycles", "model")
     assert "cortex-m4: cycles by the model in its file, as none can be measured: no emulator here" in err
+
+
+def test_a_dial_that_has_no_program_is_reckoned_by_the_model_and_said(aspen: Aspen, files: Path) -> None:
+    until = np.where(np.arange(30) < 9, 0.5, np.inf)
+    save_profile(DialProfile({"layer1": 0.3}, on_until={"layer1": until}), "net.aspen")
+    given = "--dial", "--knob", "0.7", "--chip", "cortex-m4"
+    code, out, err = aspen("report", "net.aspen", "--input", "in.npy", "--json", *given)
+    assert code == 0, err
+    assert json.loads(out)[0] == reported(aspen, *given, "--cycles", "model")
+    assert "cortex-m4: cycles by the model in its file, as none can be measured: profile: found a dial that" in err
 
 
 def test_calibrate_and_stream_reckon_with_the_total(aspen: Aspen, files: Path) -> None:
