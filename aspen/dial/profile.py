@@ -160,6 +160,12 @@ class DialProfile(Rebuilt):
                     raise InputError(
                         f"profile: found population {name!r}, allowed are {list(network.order)}; make a new one"
                     )
+                if not network[name].is_dialled:
+                    movable = ", ".join(each for each in network.order if network[each].is_dialled)
+                    raise InputError(
+                        f"profile: found population {name!r}, whose thresholds no dial moves, allowed are "
+                        f"{movable or 'none'}; make a new one"
+                    )
                 if values.shape not in ((), network[name].shape):
                     raise InputError(
                         f"profile: found {part} of shape {values.shape} for {name}, allowed is a scalar or "

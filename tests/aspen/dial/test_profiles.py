@@ -187,6 +187,17 @@ def test_a_profile_is_saved_with_the_network(tmp_path: Path) -> None:
         load_deployment(path, "loihi1")
 
 
+@pytest.mark.parametrize("kept", ["held", "gate"])
+def test_a_dial_of_thresholds_that_none_may_move_is_refused_before_anything_is_compiled(kept: str) -> None:
+    first, hidden, *others = NETWORK.populations
+    network = replace(NETWORK, populations=(first, replace(hidden, **{kept: True}), *others))
+    message = (
+        rf"profile: found population '{hidden.name}', whose thresholds no dial moves, allowed are {others[0].name}"
+    )
+    with pytest.raises(InputError, match=message):
+        compile(network, "cortex-m", profile=DialProfile({hidden.name: 0.5}))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
