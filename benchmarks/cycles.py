@@ -31,6 +31,7 @@ from aspen._base.arrays import Array
 from aspen._base.tables import Table
 from aspen.network.network import Conv, Dense, Lif, Network, Population
 from aspen.network.record import Record
+from aspen.storage.writing import write_atomically
 from aspen_emulator import cycles, run
 from aspen_hardware import Deployment, compile
 from aspen_hardware.chips.programs import PROGRAM
@@ -267,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{path.name}: off by {fit.error(from_file(path, core)):+.1%}")
         if options.write:
             file = CHIPS / f"{core}.toml"
-            file.write_text(written(file.read_text(encoding="utf-8"), fit), encoding="utf-8")
+            write_atomically(file, written(file.read_text(encoding="utf-8"), fit).encode())
 
 
 if __name__ == "__main__":

@@ -23,11 +23,14 @@ from aspen.training.fitted import Fitted
 from aspen.training.history import Epoch
 from aspen.training.knob_range import KnobRange
 from aspen_emulator import run, sweep
+from aspen_emulator.engines.cortex_m.counting import Count
 from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator.measuring.cycle_report import CycleReport
 from aspen_emulator.measuring.parity import parity
 from aspen_emulator.streaming import Window
 from aspen_emulator.streaming.plot import plot_stream, unit_of
 from aspen_hardware import ann_baseline, break_even, chip, compile, energy_model
+from aspen_hardware.chips.ranges import Range
 from aspen_hardware.compiling.models import check_model
 from aspen_hardware.energy.break_even import Rivals
 from tests.aspen.base.test_tables import Cells
@@ -81,8 +84,16 @@ def values() -> dict[str, Any]:
         "samples": data.train,
         "trained": Trained(network, profile),
         "fitted": Fitted(object(), data, {"data": "digits"}, history, profile),  # type: ignore[arg-type]
+        "cycles": cycle_report(),
         "knob_range": KnobRange("dial", tuple(np.linspace(0, 1, 50)), (0.5,) * 50, (0.1,) * 50, 360, 0.1, 0.13),
     }
+
+
+def cycle_report() -> CycleReport:
+    calls = {name: Count({"alu": 9_000_000, "load": 7}, Range(1, 2e7, 3e7)) for name in ("reset", "step", "set_knob")}
+    functions = {f"network_function_{i}": calls["step"] for i in range(30)}
+    taken = np.ones((40, 200, 3)) * (1, 2, 3)
+    return CycleReport("cortex-m4", "a table of the core", 40, 200, 4096, taken, calls, functions, 9000, 9000, 99, 60)
 
 
 def epoch(stage: int, settings: tuple[float, ...], number: int) -> Epoch:

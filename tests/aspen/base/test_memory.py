@@ -183,7 +183,7 @@ def test_a_long_input_and_many_encodings_are_counted_too(
     monkeypatch.setattr(_memory, "available_memory", lambda: 10**9)
     asked = Measuring(
         source=None, values_path=None, labels_path=None, data="digits", data_path=None, part="validation", seeds=10**6,
-        knobs=None, scales=None, dial=False, early=False, max_loss=0.5, engine="fast", floating=False,
+        window_time=None, knobs=None, scales=None, dial=False, early=False, max_loss=0.5, engine="fast", floating=False,
     )  # fmt: skip
     with pytest.raises(InputError, match="--seeds 1000000: as many encodings: needs"):
         asked.samples(NetworkFile(tmp_path / "net.nir"))

@@ -15,7 +15,7 @@ from aspen.models.ready import DenseNet
 from aspen.models.spikes import count_spikes
 from aspen.thresholds.perturbation import get_perturbation
 from aspen.training.fit import evaluate, fit
-from aspen.training.penalties import SpikePenalty
+from aspen.training.penalties import Costs, SpikePenalty
 from aspen.training.recipes import RECIPES, Recipe
 
 
@@ -114,7 +114,9 @@ def test_the_penalty_is_the_percentage_of_places_with_a_spike() -> None:
         squared = SpikePenalty(Recipe("l2", penalty="l2", prices={"lif1": 0.5}))(given, 3)
         torch.testing.assert_close(squared, 0.5 * rates.square().mean(dim=1))
     costs = torch.arange(12.0)
-    torch.testing.assert_close(SpikePenalty(Recipe("x"), {"lif1": costs})(spikes, 3), (rates * costs).mean(dim=1))
+    torch.testing.assert_close(
+        SpikePenalty(Recipe("x"), Costs({"lif1": costs}))(spikes, 3), (rates * costs).mean(dim=1)
+    )
     above = SpikePenalty(Recipe("x", target=5.0))(spikes, 3)
     torch.testing.assert_close(above, (rates.mean(dim=1) - 5).clamp(min=0))
     assert not net.lif1._forward_hooks
