@@ -86,7 +86,7 @@ def parse_energy(text: str) -> float:
     return _quantity("energy", text, JOULES, "5uJ")
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, name: str = "duration") -> float:
     """``72h`` in seconds.
 
     >>> parse_duration("72h")
@@ -94,11 +94,12 @@ def parse_duration(text: str) -> float:
 
     Args:
         text: a number and one of :data:`SECONDS`.
+        name: what an error calls it, such as an option.
 
     Raises:
         InputError: the unit is missing or unknown, or it is not above 0.
     """
-    return _quantity("duration", text, SECONDS, "72h")
+    return _quantity(name, text, SECONDS, "72h")
 
 
 def parse_battery(text: str) -> float:

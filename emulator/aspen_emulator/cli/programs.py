@@ -160,9 +160,10 @@ def write_program(
     held, prices = None, None
     if asked.budget is not None:
         if table is None:
+            kind = "threshold scale" if source.dial is None else "dial"
             raise click.UsageError(
-                f"{source.path}: found --budget and no calibration for {key}, allowed is it with one; "
-                f"{_calibrating(source, key)}"
+                f"{source.path}: found --budget and no calibration of its {kind} for {target.name}, allowed is it with "
+                f"one; {_calibrating(source, key)}"
             )
         prices = Meter.of(deployment, target, table.steps, table.step_time)
         known = table if early is None else ended_early(table)

@@ -122,7 +122,7 @@ def report_command(
     turning.check(trained)
     spikes = _samples(trained, source, values_path, data, data_path, part)
     if window_time is not None:
-        step_time = parse_duration(window_time) / len(spikes)
+        step_time = parse_duration(window_time, "--window-time") / len(spikes)
     program, on = _program(trained, chips, floating)
     turned = turning.turn(trained, program, on)
     record = run(program, spikes, turned.scale, record="spikes")

@@ -158,7 +158,7 @@ class Measuring:
             thresholds_for(network_of(program), knob if profile is None else profile.scale(knob), 1, 1)
         chips: list[Chip | None] = [*targets] or [on]
         steps = len(samples.encodings[0])
-        step_time = None if self.window_time is None else parse_duration(self.window_time) / steps
+        step_time = None if self.window_time is None else parse_duration(self.window_time, "--window-time") / steps
         return Bench(
             program, samples.encodings, samples.labels, chips, self.engine, profile, samples.subjects, step_time
         )

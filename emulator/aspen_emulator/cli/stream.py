@@ -173,7 +173,7 @@ def stream_command(
         given, names = from_dataset(dataset, part, table.steps), dataset.class_names
     if labels_path is not None:
         given = given.labelled(load_spikes(labels_path), _outputs(program))
-    seconds = given.window_seconds if window_time is None else parse_duration(window_time)
+    seconds = given.window_seconds if window_time is None else parse_duration(window_time, "--window-time")
     running = stream(
         program, table, **asdict(goal), early=early, on=on, window_seconds=seconds, engine=engine,
         profile=load_profile(trained.sections) if table.dial == "profile" else None,

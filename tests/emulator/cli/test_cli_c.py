@@ -196,7 +196,7 @@ def test_a_budget_comes_along_where_it_was_calibrated(aspen: Aspen, network: Pat
     arguments = ("compile", network, "--chip", "cortex-m4", "--to", "c", "--output", folder, "--budget", "20uJ/window")
     code, _, err = aspen(*arguments)
     assert code == 2
-    assert "found --budget and no calibration for scale@cortex-m4" in err
+    assert "found --budget and no calibration of its threshold scale for cortex-m4" in err
     assert f"aspen calibrate {network} --chip cortex-m4" in err
     rows = (2.0, 0.80, 5e3), (1.0, 0.90, 9e3)
     points = tuple(OperatingPoint(k, a, a - 0.1, a + 0.1, 9, 90, 50, nj, 1e3, 50) for k, a, nj in rows)
