@@ -56,7 +56,8 @@ def test_a_window_has_its_sleep_and_its_wake_ups(aspen: Aspen, files: Path) -> N
     assert code == 2
     assert "found --step-time beside --window-time, allowed is one" in err
     code, _, err = aspen("report", "net.aspen", "--input", "in.npy", *model, "--window-time", "1")
-    assert code == 1 and "--window-time: found no unit in '1'" in err
+    assert code == 1
+    assert "--window-time: found no unit in '1'" in err
 
 
 def test_cycles_are_measured_where_they_can_be(aspen: Aspen, files: Path) -> None:
