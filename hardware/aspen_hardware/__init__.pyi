@@ -1,8 +1,8 @@
 """What the package offers: read by type checkers, and by its ``__init__`` when a name is used."""
 
 from .c.export import to_c as to_c
-from .c.fixing import sensor_encoder as sensor_encoder
-from .c.sensor import Sensor as Sensor
+from .c.sensing.fixing import sensor_encoder as sensor_encoder
+from .c.sensing.sensor import Sensor as Sensor
 from .chips.description import Chip as Chip
 from .chips.description import chip as chip
 from .chips.description import chip_names as chip_names

@@ -22,7 +22,7 @@ from aspen_hardware.c.dial import SETTINGS, UNIT
 from aspen_hardware.c.export import to_c
 from aspen_hardware.c.memory import check_memory
 from aspen_hardware.c.program import Program
-from aspen_hardware.c.sensor import Sensor
+from aspen_hardware.c.sensing.sensor import Sensor
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.parts import runs_programs
 from aspen_hardware.compiling.deployment import Deployment

@@ -21,7 +21,7 @@ from aspen_emulator.measuring.cycle_report import CycleReport
 from aspen_hardware.c.dial import SETTINGS, UNIT, scale_range
 from aspen_hardware.c.export import Part, encoder_parts
 from aspen_hardware.c.program import Program
-from aspen_hardware.c.sensor import HIGHEST, LOWEST, Sensor
+from aspen_hardware.c.sensing.sensor import HIGHEST, LOWEST, Sensor
 from aspen_hardware.compiling.deployment import Deployment
 
 if TYPE_CHECKING:

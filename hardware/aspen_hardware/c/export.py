@@ -14,13 +14,13 @@ from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.storage.folders import write_folder
 from aspen_hardware.c.budget import BudgetProgram, Priced
-from aspen_hardware.c.encoders import EncoderProgram
 from aspen_hardware.c.files import example, header
-from aspen_hardware.c.fixing import sensor_encoder
 from aspen_hardware.c.memory import check_memory
 from aspen_hardware.c.page import readme
 from aspen_hardware.c.program import Program
-from aspen_hardware.c.sensor import Sensor
+from aspen_hardware.c.sensing.encoders import EncoderProgram
+from aspen_hardware.c.sensing.fixing import sensor_encoder
+from aspen_hardware.c.sensing.sensor import Sensor
 from aspen_hardware.chips.description import chip, chip_names
 from aspen_hardware.compiling.deployment import Deployment
 

@@ -23,11 +23,11 @@ from aspen.network import Dense, Lif, Network, Population
 from aspen_emulator import run
 from aspen_emulator.engines.c.compiler import compiled
 from aspen_hardware import Deployment, Sensor, compile, sensor_encoder, to_c
-from aspen_hardware.c.encoders import EncoderProgram
-from aspen_hardware.c.fixed import FixedEncoder
+from aspen_hardware.c.sensing.encoders import EncoderProgram
+from aspen_hardware.c.sensing.fixed import FixedEncoder
 from tests.c_networks import SANITIZED, STRICT
 from tests.emulator.engines.c.programs import needs_compiler
-from tests.hardware.c.test_c_encoders import fixed
+from tests.hardware.c.sensing.test_c_encoders import fixed
 from tests.networks import fixed_network
 
 UNLIKE = Sensor((0.001, 0.002, 0.0005), (0.5, -0.25, 0.0))

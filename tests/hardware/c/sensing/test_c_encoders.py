@@ -25,8 +25,8 @@ from aspen.data.encoders import StoredEncoder
 from aspen.errors import ChipError, InputError
 from aspen.network import Dense, FixedLif, GradedInput, Network, Population
 from aspen_hardware import Deployment, Sensor, sensor_encoder, to_c
-from aspen_hardware.c.fixed import FixedDelta, FixedEncoder, FixedLatency, FixedLevels, xorshift32
-from aspen_hardware.c.sensor import HIGHEST, LOWEST, Line
+from aspen_hardware.c.sensing.fixed import FixedDelta, FixedEncoder, FixedLatency, FixedLevels, xorshift32
+from aspen_hardware.c.sensing.sensor import HIGHEST, LOWEST, Line
 
 RNG = np.random.default_rng(3)
 ACCELEROMETER = Sensor(scale=1 / 16384)

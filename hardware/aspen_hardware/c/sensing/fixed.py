@@ -8,9 +8,9 @@ Where they can differ from the encoder that the network was trained with:
 - delta: thresholds, and where the references start, are rounded to 1/16384 of a raw unit: a reference is off by at most
   (n + 1) / 32768 raw units after a channel spiked n times more one way than the other;
 - current and static: by one, where the value lies within 2**(14 - shift) of a half between two integers (see
-  :class:`aspen_hardware.c.sensor.Line`), some 1e-5, and where float32 rounds there;
-- features of motion: they are off by some 2e-5 (:mod:`aspen_hardware.c.features`); levels of them where a mean lies as
-  near to an edge;
+  :class:`aspen_hardware.c.sensing.sensor.Line`), some 1e-5, and where float32 rounds there;
+- features of motion: they are off by some 2e-5 (:mod:`aspen_hardware.c.sensing.features`); levels of them where a mean
+  lies as near to an edge;
 - rate: chances are rounded to 1/65536, and the random numbers are those of xorshift32.
 """
 
@@ -26,8 +26,8 @@ import numpy as np
 from aspen._base.arrays import Array, as_array
 from aspen.data.encoders import EncoderStream
 from aspen.errors import InputError
-from aspen_hardware.c.features import FEATURES, FixedFeatures
-from aspen_hardware.c.sensor import HIGHEST, LOWEST, Line
+from aspen_hardware.c.sensing.features import FEATURES, FixedFeatures
+from aspen_hardware.c.sensing.sensor import HIGHEST, LOWEST, Line
 
 UNIT = 2**14
 """Of a delta encoder's references and thresholds in a raw unit."""

@@ -19,8 +19,8 @@ from aspen.data.temporal import CurrentEncoder, DeltaEncoder, WindowEncoder
 from aspen.errors import InputError
 from aspen.network.given import as_network
 from aspen.network.network import Network
-from aspen_hardware.c.features import FEATURES, FixedFeatures
-from aspen_hardware.c.fixed import (
+from aspen_hardware.c.sensing.features import FEATURES, FixedFeatures
+from aspen_hardware.c.sensing.fixed import (
     UNIT,
     FixedCurrent,
     FixedDelta,
@@ -31,7 +31,7 @@ from aspen_hardware.c.fixed import (
     FixedStatic,
     FixedWindow,
 )
-from aspen_hardware.c.sensor import HIGHEST, LOWEST, Line, Sensor
+from aspen_hardware.c.sensing.sensor import HIGHEST, LOWEST, Line, Sensor
 
 _FARTHEST = 2**16
 """Raw units of a delta encoder: no value of a sensor moves as far, and no reference may start farther out."""

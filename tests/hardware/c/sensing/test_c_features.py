@@ -7,9 +7,9 @@ import pytest
 
 from aspen.data import HarFeatures, LevelEncoder, WindowEncoder
 from aspen_hardware import Sensor
-from aspen_hardware.c.features import FixedFeatures, exp2_by_table, log2_by_table
-from aspen_hardware.c.sensor import HIGHEST, LOWEST
-from tests.hardware.c.test_c_encoders import as_measured, fixed, network_for
+from aspen_hardware.c.sensing.features import FixedFeatures, exp2_by_table, log2_by_table
+from aspen_hardware.c.sensing.sensor import HIGHEST, LOWEST
+from tests.hardware.c.sensing.test_c_encoders import as_measured, fixed, network_for
 
 SENSOR = Sensor((1 / 8192,) * 3 + (0.001,) * 3 + (1 / 4096,) * 3, (0.0, 0.01, -0.02, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0))
 RNG = np.random.default_rng(8)

@@ -11,7 +11,8 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen._version import __version__
-from aspen_hardware.c.encoder_text import (
+from aspen_hardware.c.helpers import HELPERS
+from aspen_hardware.c.sensing.encoder_text import (
     BEGIN,
     CURRENT,
     DELTA,
@@ -26,8 +27,8 @@ from aspen_hardware.c.encoder_text import (
     STATIC,
     WINDOW,
 )
-from aspen_hardware.c.features import FixedFeatures, features_code
-from aspen_hardware.c.fixed import (
+from aspen_hardware.c.sensing.features import FixedFeatures, features_code
+from aspen_hardware.c.sensing.fixed import (
     SEED,
     UNIT,
     FixedCurrent,
@@ -39,8 +40,7 @@ from aspen_hardware.c.fixed import (
     FixedStatic,
     FixedWindow,
 )
-from aspen_hardware.c.helpers import HELPERS
-from aspen_hardware.c.sensor import Line, Sensor
+from aspen_hardware.c.sensing.sensor import Line, Sensor
 from aspen_hardware.c.text import Field, Table, filled, type_of, widest_first
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.data.har_features import SIGNALS, HarFeatures
 from aspen.errors import InputError
-from aspen_hardware.c.sensor import Sensor
+from aspen_hardware.c.sensing.sensor import Sensor
 from aspen_hardware.c.text import Field, Table, filled
 
 FINE, COARSE = 2**10, 2**6
