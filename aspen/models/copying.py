@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from aspen.models.operations import parts
 
+OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
+"""What a model or one of its modules raises on an input that does not fit it."""
+
 
 class StandIn(nn.Module):
     """A module that stands in for a user's own model, ``plain``."""

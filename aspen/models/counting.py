@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import AspenError, ModelError, one_line
-from aspen.models.copying import copy_of
+from aspen.models.copying import OF_THE_MODEL, copy_of
 from aspen.models.counter import Counter
 from aspen.models.forms import InputForm, required_arguments
-from aspen.models.probing import FIND, OF_THE_MODEL, check_sample, read_sample
+from aspen.models.probing import FIND, check_sample, read_sample
 from aspen.network.layered import LayerCounts
 
 

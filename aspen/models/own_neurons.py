@@ -17,11 +17,10 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from aspen.models.copying import copy_of
+from aspen.models.copying import OF_THE_MODEL, copy_of
 
 _TRIES, _SIZE = 96, 8
 _TOLERANCE = 1e-5
-_OF_A_MODULE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _run(twin: nn.Module, x: Tensor, mem: Tensor) -> tuple[Tensor, Tensor] | Non
     try:
         with torch.no_grad():
             made = twin(x.clone(), mem.clone())
-    except _OF_A_MODULE:
+    except OF_THE_MODEL:
         return None
     fits = isinstance(made, tuple) and len(made) == 2 and all(isinstance(value, Tensor) for value in made)
     return made if fits and made[0].shape == made[1].shape == x.shape else None

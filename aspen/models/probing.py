@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aspen._base.checks import shown
 from aspen.errors import AspenError, InputError, ModelError, one_line
-from aspen.models.copying import copy_of, known_to_snntorch, plain_of
+from aspen.models.copying import OF_THE_MODEL, copy_of, known_to_snntorch, plain_of
 from aspen.models.forms import InputForm, required_arguments
 from aspen.models.layers import at_once_layers, forget, spiking_layers
 from aspen.models.seen import Seen, changed, noting
@@ -26,8 +26,6 @@ FIND = "find"
 """``time_axis`` is to be found out."""
 REPEATS = 4
 """Steps for which one step's input is repeated where the sample has no time."""
-OF_THE_MODEL = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
-"""What a model raises on an input that does not fit it."""
 
 
 def find_form(

@@ -14,9 +14,8 @@ from aspen._base.labels import as_labels
 from aspen._base.names import unknown_name
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError, one_line
-from aspen.models.copying import copy_of
+from aspen.models.copying import OF_THE_MODEL, copy_of
 from aspen.models.layers import check_weights, hidden_layers, spiking_layers
-from aspen.models.probing import OF_THE_MODEL
 from aspen.thresholds.learned_dial import dialled_layers
 from aspen.thresholds.perturbation import perturbed_layers
 from aspen.training.framed import form_for, framed

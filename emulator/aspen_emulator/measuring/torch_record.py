@@ -227,8 +227,8 @@ def _play(
     """
     import torch
 
+    from aspen.models.copying import OF_THE_MODEL
     from aspen.models.layers import forget, spiking_layers
-    from aspen.models.probing import OF_THE_MODEL
     from aspen.models.spikes import count_spikes
 
     every = spiking_layers(model)
