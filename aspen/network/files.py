@@ -107,7 +107,8 @@ def _build(kinds: Mapping[str, Any], entry: Mapping[str, Any], tensors: Mapping[
         )
     part = kinds[entry["kind"]]
     arrays = {name: tensors[f"{prefix}/{name}"] for name in part.array_fields if f"{prefix}/{name}" in tensors}
-    return part(**{name: entry[name] for name in part.value_fields}, **arrays)
+    later = {"gated": False} if "gated" in part.value_fields else {}  # files from before have none
+    return part(**{name: {**later, **entry}[name] for name in part.value_fields}, **arrays)
 
 
 NETWORK = Section[Network](

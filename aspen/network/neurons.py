@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aspen._base.arrays import Array, Rebuilt, check_range, check_shape, frozen
-from aspen._base.checks import as_name
+from aspen._base.checks import as_flag, as_name
 from aspen.errors import NetworkError
 
 BY_SYNAPSE = "subtract-synapse"
@@ -142,6 +142,8 @@ class FixedLif(_Parameters):
         bias_mantissa: -4096 to 4095 (13 bit), added to the membrane as ``bias_mantissa << bias_exponent``.
         bias_exponent: 0 to 7 (3 bit).
         reset: one of :data:`RESETS`.
+        gated: whether the chip leaves out a neuron that is switched off, so that it never fires. Else such a neuron has
+            the largest threshold that the chip stores, and fires beyond that.
 
     Every array is a scalar or has the population's shape.
     """
@@ -154,13 +156,16 @@ class FixedLif(_Parameters):
         "bias_mantissa",
         "bias_exponent",
     )
+    value_fields: ClassVar[tuple[str, ...]] = ("reset", "gated")
     MAX_THRESHOLD: ClassVar[int] = 2**17 - 1
     MAX_SYNAPSE_THRESHOLD: ClassVar[int] = ((2 << SYNAPSE_BITS) - 1 << SYNAPSE_EXPONENT - 1) - 1
     """Largest threshold that a synapse of the neuron onto itself can subtract, rounded to 255 << 7."""
     SHIFT: ClassVar[int] = 6
     """Bits by which thresholds and synaptic input are shifted left against the 24-bit state."""
     STATE_LIMIT: ClassVar[int] = 2**23
-    """Currents and membranes are numbers of 24 bits: magnitudes up to this."""
+    """Currents and membranes are numbers of 24 bits: magnitudes up to this, membranes one less."""
+    NEVER: ClassVar[int] = STATE_LIMIT >> SHIFT
+    """The mantissa above the largest, 131072: no membrane is above that threshold."""
 
     threshold: Array
     voltage_decay: Array
@@ -168,6 +173,7 @@ class FixedLif(_Parameters):
     bias_mantissa: Array = _ZERO
     bias_exponent: Array = _ZERO
     reset: str = "zero"
+    gated: bool = False
 
     if TYPE_CHECKING:
 
@@ -179,10 +185,12 @@ class FixedLif(_Parameters):
             bias_mantissa: ArrayLike = 0,
             bias_exponent: ArrayLike = 0,
             reset: str = "zero",
+            gated: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:
         self._freeze("int")
+        object.__setattr__(self, "gated", as_flag("gated", self.gated, NetworkError))
         check_range("threshold mantissa", self.threshold, 1, self.largest_threshold)
         check_range("current_decay", self.current_decay, 0, 4095)
         check_range("voltage_decay", self.voltage_decay, 0, 4095)
@@ -193,6 +201,11 @@ class FixedLif(_Parameters):
     def largest_threshold(self) -> int:
         """The largest mantissa that the threshold may have, also where a knob scales it."""
         return largest_threshold(self.reset)
+
+    @property
+    def off_threshold(self) -> int:
+        """The mantissa of a neuron that a knob switches off."""
+        return self.NEVER if self.gated else self.largest_threshold
 
     @property
     def bias(self) -> Array:

@@ -224,7 +224,7 @@ def thresholds_for(network: Network, scale: ThresholdScale, steps: int, batch: i
 
 def _check_mantissas(name: str, mantissas: Array, neuron: FixedLif, factors: Array) -> None:
     largest = neuron.largest_threshold
-    if mantissas.min() >= 1 and mantissas.max() <= largest:
+    if mantissas.min() >= 1 and mantissas.max(where=~np.isinf(factors), initial=1) <= largest:
         return
     low, high = 0.5 / int(neuron.threshold.min()), largest / int(neuron.threshold.max())
     what = "8-bit synapses that subtract thresholds" if neuron.reset == BY_SYNAPSE else "17-bit thresholds"

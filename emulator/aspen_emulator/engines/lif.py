@@ -226,7 +226,7 @@ def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
 
     In integers the chip stores a mantissa, so the scaled mantissa is rounded (:meth:`FixedLif.rounded`). What is out
     of range comes out beyond the largest mantissa, or as 0 or infinity, for the caller to refuse. A scale of infinity
-    switches a neuron off: its threshold is infinite or, in integers, the largest that the chip stores.
+    switches a neuron off: its threshold is infinite or, in integers, :attr:`FixedLif.off_threshold`.
 
     Args:
         neuron: parameters of the population.
@@ -239,5 +239,5 @@ def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
         scaled: Array = _flat(neuron.threshold).astype(np.float64) * scale
     if isinstance(neuron, Lif):
         return scaled
-    mantissa: Array = np.where(np.isinf(scale), neuron.largest_threshold, FixedLif.rounded(scaled))
+    mantissa: Array = np.where(np.isinf(scale), neuron.off_threshold, FixedLif.rounded(scaled))
     return mantissa << FixedLif.SHIFT

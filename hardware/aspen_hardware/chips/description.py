@@ -19,6 +19,7 @@ from aspen._base.arrays import Rebuilt
 from aspen._base.checks import shown
 from aspen._base.names import unknown_name
 from aspen.errors import ChipError, InputError
+from aspen_hardware.chips.formats import Formats
 from aspen_hardware.chips.programs import completed
 from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range
 from aspen_hardware.chips.schema import FACTORS, check_chip_table, iter_figures
@@ -89,29 +90,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Formats:
-    """Widths in bits; ``None`` where there is no limit, or none is known.
-
-    ``weight_bits`` is what is stored per weight: with ``b`` bits, magnitudes to 2^b - 1 in a matrix of one sign, even
-    values from -2^b to 2^b - 2 in a matrix of both. ``synapse_overhead_bits`` come on top for each synapse.
-    ``spike_bits`` is what a spike carries: 1 where it is there or not, more where it has a value (a graded spike).
-    ``resets`` are names of :data:`aspen.network.neurons.RESETS`. ``reset_compartments`` are those that a neuron takes
-    which fires and is not set to zero; see :func:`aspen_hardware.placing.resets.compartments`.
-    """
-
-    resets: tuple[str, ...]
-    weight_bits: int | None = None
-    synapse_overhead_bits: int | None = None
-    threshold_bits: int | None = None
-    state_bits: int | None = None
-    decay_bits: int | None = None
-    bias_mantissa_bits: int | None = None
-    bias_exponent_bits: int | None = None
-    spike_bits: int | None = None
-    reset_compartments: int | None = None
-
-
-@dataclass(frozen=True)
 class Scenario:
     """One coherent set of energies and times of operations: one source, one state of the chip.
 
@@ -148,6 +126,9 @@ class Chip(Rebuilt):
         powered: the file's entry on how the chip is powered: ``rule`` (a key of
             :data:`aspen_hardware.chips.schema.POWER_RULES`), ``source``, ``trust``, perhaps ``note``; empty where that
             is unknown.
+        gating: the file's entry on what a knob can switch off: ``unit`` (a key of
+            :data:`aspen_hardware.chips.schema.GATING`), ``source``, ``trust``, perhaps ``note``; empty where that is
+            unknown.
     """
 
     name: str
@@ -163,9 +144,10 @@ class Chip(Rebuilt):
     usual: str = ""
     powered: Mapping[str, str] = field(default_factory=dict)
     contained: Mapping[str, str] = field(default_factory=dict)
+    gating: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._close("figures", "resets", "missing", "sources", "scenarios", "powered", "contained")
+        self._close("figures", "resets", "missing", "sources", "scenarios", "powered", "contained", "gating")
 
     def section(self, name: str) -> dict[str, Figure]:
         """Figures of one section of the file, by key; e.g. ``power``, or ``scenarios.davies2018.energies``."""
@@ -253,6 +235,12 @@ class Chip(Rebuilt):
         )
 
     @property
+    def gates(self) -> str:
+        """What a knob can switch off: a key of :data:`aspen_hardware.chips.schema.GATING`; ``none`` where the file does
+        not know."""
+        return self.gating.get("unit", "none")
+
+    @property
     def power(self) -> dict[str, Figure]:
         """Power that is drawn whatever the network does: of a ``core``, the ``chip``, ...; those that the file has."""
         return self.section("power")
@@ -289,6 +277,7 @@ class Chip(Rebuilt):
             "title": self.title,
             "step_time_s": self.step_time,
             "power": dict(self.powered),
+            "gating": dict(self.gating),
             "typical": self.usual,
             "scenarios": {name: asdict(scenario) for name, scenario in self.scenarios.items()},
             "limits": asdict(self.limits),
@@ -374,6 +363,7 @@ def _parse(data: bytes, file: str) -> Chip:
         scenarios={name: Scenario(entry["title"], entry["active"]) for name, entry in scenarios.items()},
         usual=table.get("typical", ""),
         powered={key: text for key, text in table.get("power", {}).items() if isinstance(text, str)},
+        gating=dict(table.get("gating", {})),
     )
 
 

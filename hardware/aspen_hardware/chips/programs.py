@@ -55,8 +55,8 @@ PART_MAY_LACK = ("wake_up", "ram", "flash")
 
 
 def completed(table: Mapping[str, Any], file: str, known: Callable[[str], Mapping[str, Any] | None]) -> dict[str, Any]:
-    """A chip file with the limits and number formats of the chip that it is ``like``, where it is like one, and the
-    cycles of its program, where it has none of its own.
+    """A chip file with the limits and number formats of the chip that it is ``like``, where it is like one, and what
+    can be gated and the cycles of its program, where it says neither itself.
 
     Args:
         table: as read.
@@ -77,13 +77,16 @@ def completed(table: Mapping[str, Any], file: str, known: Callable[[str], Mappin
     check_table(table.get("sources", {}), file, "sources")
     check_table(table.get("missing", {}), file, "missing")
     base = completed(base, f"{table['like']}.toml", known)
-    absent = {key: base.get("missing", {})[key] for key in ("limits", "formats") if key in base.get("missing", {})}
+    missing = table.get("missing", {})
+    taken = ["limits", "formats"] if "gating" in table or "gating" in missing else ["limits", "formats", "gating"]
+    absent = {key: base.get("missing", {})[key] for key in taken if key in base.get("missing", {})}
+    own = {key: base[key] for key in ("program", *taken[2:]) if key in base}
     return {
-        **({"program": base["program"]} if "program" in base else {}),
+        **own,
         **table,
         "limits": base["limits"],
         "formats": base["formats"],
-        "missing": {**table.get("missing", {}), **absent},
+        "missing": {**missing, **absent},
         "sources": {**base["sources"], **table.get("sources", {})},
     }
 

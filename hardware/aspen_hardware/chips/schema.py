@@ -11,6 +11,11 @@ A chip file is TOML::
     [sources]                                           # key -> full citation
     doe2020 = "J. Doe: A chip. Journal 1(2), 2020"
 
+    [gating]                                            # what a knob can switch off, beside silencing it
+    unit = "none"                                       # one of GATING
+    source = "doe2020: p. 5"
+    trust = "P"
+
     [step_time]                                         # a figure, as in all sections below: the tick of real time
     value = 1.0
     unit = "ms"
@@ -39,15 +44,16 @@ A figure may have ``low`` and ``high`` where the values that a source gives, or 
 ``low_source``, ``low_trust``, ``high_source``, ``high_trust`` for other publications) and a ``note``, which then says
 why ``value`` is the one taken. Where publications disagree on energies, each is a scenario of its own.
 
-``step_time``, ``power``, ``scenarios`` and each key of :data:`KEYS` is either given or explained under ``[missing]`` or
-``[missing.<section>]``; an energy that a scenario lacks is explained under ``[scenarios.<name>.missing]``, and one that
-the figure of another event has in it, under ``[scenarios.<name>.contained]``. Nothing is filled in silently.
-``[formats.resets]`` lists the reset modes as its ``value``. ``[measured_step]`` is the length of a step as measured
-somewhere. A chip whose power rises with its clock gives ``[power.per_megahertz]``, and its usual ``[clock]`` in MHz;
-one whose cores are crossbars, ``[crossbar]``; one that works a network off neuron by neuron, ``[cycles]`` and the
-largest ``[shape]``; a microcontroller ``[program]``, with parts as its scenarios
-(:mod:`aspen_hardware.chips.programs`). ``energy_only = "why"`` marks a chip that prices counts but that networks are
-not compiled to; ``like = "cortex-m"`` takes limits and number formats from a chip that comes with ASPEN.
+``gating``, ``step_time``, ``power``, ``scenarios`` and each key of :data:`KEYS` is either given or explained under
+``[missing]`` or ``[missing.<section>]`` (what of gating is not known is taken not to be possible); an energy that a
+scenario lacks is explained under ``[scenarios.<name>.missing]``, and one that the figure of another event has in it,
+under ``[scenarios.<name>.contained]``. Nothing is filled in silently. ``[formats.resets]`` lists the reset modes as its
+``value``. ``[measured_step]`` is the length of a step as measured somewhere. A chip whose power rises with its clock
+gives ``[power.per_megahertz]``, and its usual ``[clock]`` in MHz; one whose cores are crossbars, ``[crossbar]``; one
+that works a network off neuron by neuron, ``[cycles]`` and the largest ``[shape]``; a microcontroller ``[program]``,
+with parts as its scenarios (:mod:`aspen_hardware.chips.programs`). ``energy_only = "why"`` marks a chip that prices
+counts but that networks are not compiled to; ``like = "cortex-m"`` takes limits, number formats and gating from a chip
+that comes with ASPEN.
 """
 
 from __future__ import annotations
@@ -93,6 +99,13 @@ _POWER_KEYS: dict[str, Collection[str]] = {
     "io": POWER,
     "per_megahertz": POWER_PER_CLOCK,
 }
+
+GATING = {
+    "none": "a neuron that is off never fires, and costs what others cost: its spikes arrive, its state is updated",
+    "core": "a core whose neurons are all off is off: spikes are not sent to it, and nothing in it is updated",
+    "neuron": "a neuron that is off costs nothing: nothing arrives there, and it is not updated",
+}
+"""What of a chip a knob can switch off that puts thresholds out of reach."""
 
 ACTIVE = {
     "input": "a neuron whose net synaptic input in the step is not zero",
@@ -208,9 +221,9 @@ energy of a cycle holds, the time to wake up, its memories."""
 
 _TOP_NEEDED = ("format", "name", "title", "sources", *KEYS)
 _SINGLE: dict[str, Collection[str]] = {"step_time": TIME, "measured_step": TIME, "clock": ["MHz"]}
-_TABLES = ("power", "scenarios", "crossbar", "cycles", "shape", "program", "missing", *OPEN_SECTIONS)
+_TABLES = ("gating", "power", "scenarios", "crossbar", "cycles", "shape", "program", "missing", *OPEN_SECTIONS)
 _TOP_EXTRA = ("not_covered", "energy_only", "like", "typical", *_SINGLE, *_TABLES)
-_EXPLAINED = ("step_time", "power", "scenarios")
+_EXPLAINED = ("gating", "step_time", "power", "scenarios")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -241,6 +254,9 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     if "energy_only" in table:
         check_text(table["energy_only"], file, "energy_only")
     _check_sections(table, file)
+    if "gating" in table:
+        check_choice(table["gating"], file, "gating", "unit", GATING, table["sources"])
+        check_keys(table["gating"], file, "gating", ("unit", "source", "trust"), ("note",))
     if "power" in table:
         _check_power(table, file)
     _check_scenarios(table, file)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from aspen_hardware.chips.description import Chip, Figure
 from aspen_hardware.chips.figures import TRUST
-from aspen_hardware.chips.schema import ACTIVE, POWER_RULES
+from aspen_hardware.chips.schema import ACTIVE, GATING, POWER_RULES
 
 
 def describe(chip: Chip) -> str:
@@ -20,6 +20,7 @@ def describe(chip: Chip) -> str:
         lines += _figure_lines(name, figure)
     resets = chip.resets
     lines += ["", "reset modes", f"  {', '.join(resets['value'])}  {resets['trust']}  {resets['source']}"]
+    lines += ["", *_gating(chip)] if chip.gating else []
     lines += ["", f"for energies only: {chip.energy_only}"] if chip.energy_only else []
     lists = {
         "in another figure": chip.contained,
@@ -33,6 +34,13 @@ def describe(chip: Chip) -> str:
         ["", "not covered by the energies", *(f"  {text}" for text in chip.not_covered)] if chip.not_covered else []
     )
     return "\n".join(lines)
+
+
+def _gating(chip: Chip) -> list[str]:
+    """What a knob can switch off."""
+    given = chip.gating
+    lines = [f"gating: {chip.gates}: {GATING[chip.gates]}  {given['trust']}  {given['source']}"]
+    return [*lines, f"{'':<10}{given['note']}"] if "note" in given else lines
 
 
 def _heading(chip: Chip, head: str) -> list[str]:

@@ -17,7 +17,7 @@ from aspen.network.network import Network, Population
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compensation import Compensator
 from aspen_hardware.compiling.deployment import Deployment, Rounding
-from aspen_hardware.compiling.off import within_reach
+from aspen_hardware.compiling.off import gated, within_reach
 from aspen_hardware.compiling.populations import Options, Quantized, Scheme, quantize_population
 from aspen_hardware.compiling.search import MARGIN, Fit, Sample, Searched, search_schemes
 from aspen_hardware.placing.dials import dial_classes
@@ -83,8 +83,8 @@ def compile(
         threshold_groups: most different thresholds in a population, as cores store few. What thresholds differ by is
             moved into the weights, where a neuron has its own and is no output; else it is lost, and reported.
         profile: the dial that will turn the thresholds. Neurons that it moves alike are then scaled alike, so that a
-            core stores no more different thresholds than the dial needs anyway. Where it switches neurons off, the
-            warnings say of how many it is not proven that they cannot fire then.
+            core stores no more different thresholds than the dial needs anyway. Where it switches neurons off that the
+            chip cannot leave out, the warnings say of how many it is not proven that they cannot fire then.
 
     Raises:
         ChipError: the network does not fit, or its analog input has no range (:meth:`Network.with_input_peak`); the
@@ -99,7 +99,7 @@ def compile(
     description = target if isinstance(target, Chip) else chip(target)
     if description.energy_only:
         raise ChipError(no_integers(description))
-    trained, network = network, biased_by_spikes(hosted(network, description))
+    trained, network = network, gated(biased_by_spikes(hosted(network, description)), description)
     warnings = enforce_design(network, description)
     if network.is_integer:
         if calibration is not None or threshold_groups is not None:
@@ -195,7 +195,7 @@ def _compile(
         return quantize_population(network, network[name], options, scheme, compensator)
 
     def build(schemes: Mapping[str, Scheme]) -> Network:
-        return _assemble(network, {name: quantized(name, scheme) for name, scheme in schemes.items()})
+        return gated(_assemble(network, {n: quantized(n, scheme) for n, scheme in schemes.items()}), description)
 
     schemes: Mapping[str, Scheme] = dict.fromkeys(network.order, Scheme())
     integers, found = build(schemes), None

@@ -1,8 +1,12 @@
-"""Whether neurons that a dial switches off are out of reach on a chip, whose largest threshold they then have."""
+"""Neurons that a dial switches off, on a chip: left out where it can do so, else given the largest threshold.
+
+Then it is to be shown that they are out of reach.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,10 +14,24 @@ from aspen._base.arrays import Array
 from aspen.dial.profile import DialProfile
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
+from aspen_hardware.chips.description import Chip
+
+
+def gated(network: Network, chip: Chip) -> Network:
+    """A network in integers whose neurons, switched off, are what they are on ``chip``."""
+    wanted = chip.gates == "neuron"
+    populations = tuple(
+        replace(p, neuron=replace(p.neuron, gated=wanted))
+        if isinstance(p.neuron, FixedLif) and p.neuron.gated != wanted
+        else p
+        for p in network.populations
+    )
+    same = all(new is old for new, old in zip(populations, network.populations, strict=True))
+    return network if same else replace(network, populations=populations)
 
 
 def within_reach(network: Network, profile: DialProfile) -> Iterator[str]:
-    """What is not proven of neurons that are off, one message for each population.
+    """What is not proven of neurons that are off, one message for each population. Nothing where they are left out.
 
     Args:
         network: in integers.
@@ -23,7 +41,10 @@ def within_reach(network: Network, profile: DialProfile) -> Iterator[str]:
         neuron = network[name].neuron
         assert isinstance(neuron, FixedLif)  # of a network in integers
         goes_off = np.broadcast_to(until < profile.high, network[name].shape).reshape(-1)
-        reached = _highest(network, name, neuron) > neuron.largest_threshold << FixedLif.SHIFT
+        reached = (
+            np.minimum(_highest(network, name, neuron), FixedLif.STATE_LIMIT - 1)
+            > neuron.off_threshold << FixedLif.SHIFT
+        )
         count = int((goes_off & reached).sum())
         if count:
             yield (

@@ -13,6 +13,10 @@ not_covered = ["everything else"]
 [sources]
 doe = "J. Doe: A small chip. 2020"
 roe = "R. Roe: That small chip again. 2021"
+[gating]
+unit = "none"
+source = "doe: p. 5"
+trust = "P"
 [step_time]
 value = 2
 unit = "ms"

@@ -19,6 +19,19 @@ MISTAKES = [
     ('["everything else"]', '"everything"', r"not_covered: found 'everything', allowed is a list"),
     ('["everything else"]', "[1]", r"not_covered: found 1, allowed is a text"),
     ('roe = "R. Roe: That small chip again. 2021"', "roe = 1", r"sources\.roe: found 1, allowed is a text"),
+    (
+        '[gating]\nunit = "none"\n',
+        "[gating]\n",
+        r"gating\.unit: found nothing, allowed is none, core, neuron; say which",
+    ),
+    ('unit = "none"', 'unit = "chip"', r"gating\.unit: found 'chip', allowed is none, core, neuron; correct it"),
+    ('unit = "none"', 'unit = "none"\nvalue = 3', r"gating\.value: found an unknown key, allowed is unit, source"),
+    ('source = "doe: p. 5"\n', "", r"gating\.source: found nothing"),
+    (
+        '[gating]\nunit = "none"\nsource = "doe: p. 5"\ntrust = "P"\n',
+        "",
+        r"gating: found nothing, .* or say under missing\.gating why there is none",
+    ),
     ('rule = "whole"\n', "", r"power\.rule: found nothing, allowed is whole, core, gated, sleep; say which"),
     ('rule = "whole"', 'rule = "half"', r"power\.rule: found 'half', allowed is whole, core, gated"),
     (
