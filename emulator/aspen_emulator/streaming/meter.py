@@ -20,6 +20,7 @@ from aspen_hardware.energy.costs import check_step_time, static_power
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.prices import prices
 from aspen_hardware.energy.report import EnergyReport
+from aspen_hardware.placing.memory import kept_ram
 from aspen_hardware.placing.placement import Placement, place
 
 
@@ -94,7 +95,8 @@ class Meter(Rebuilt):
             )
         check_step_time(seconds)
         placement = place(network, chip) if placement is None else placement
-        found, power = prices(network, chip, placement), static_power(chip, placement.cores_used, placement.chips_used)
+        found = prices(network, chip, placement)
+        power = static_power(chip, placement.cores_used, placement.chips_used, ram=kept_ram(network))
         if power is None:
             raise InputError(
                 f"{chip.name}: found no static power in its file ({chip.missing['power']}), allowed is a chip with "

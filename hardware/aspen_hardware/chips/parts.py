@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.programs import CYCLE
-from aspen_hardware.chips.ranges import Range
+from aspen_hardware.chips.ranges import NOTHING, Range
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,9 @@ class Part:
 
     Args:
         cycle: joules of a clock cycle while the core runs.
-        sleep: watts asleep, its memory kept.
+        sleep: watts asleep, its memory kept; none of it where it has sections.
+        section: bytes of RAM that are kept or switched off together; None where all RAM is kept.
+        kept: watts that each section takes more that is kept.
         clock: in Hz, at which the energy of a cycle holds.
         wake_up: seconds; None where the file has no figure.
         ram, flash: in bytes; None where the file has no figure.
@@ -23,10 +25,26 @@ class Part:
 
     cycle: Range
     sleep: Range
+    section: int | None
+    kept: Range
     clock: float
     wake_up: Range | None
     ram: int | None
     flash: int | None
+
+    def asleep(self, ram: int | None = None) -> Range:
+        """Watts asleep.
+
+        Args:
+            ram: bytes that stay powered; None: all.
+        """
+        return self.sleep + self.kept.times(self.sections(ram))
+
+    def sections(self, ram: int | None = None) -> int:
+        """How many sections so many bytes take; 0 where RAM has none."""
+        if self.section is None or self.ram is None:
+            return 0
+        return -(-(self.ram if ram is None else min(ram, self.ram)) // self.section)
 
 
 def parts_of(chip: Chip) -> dict[str, Part]:
@@ -41,6 +59,12 @@ def runs_programs(chip: Chip) -> bool:
 
 def _part(chip: Chip, name: str) -> Part:
     figures, cycle = chip.section(f"scenarios.{name}.part"), chip.figures[f"scenarios.{name}.energies.{CYCLE}"]
-    ram, flash = (int(figures[key].value) if key in figures else None for key in ("ram", "flash"))
-    wake_up = figures["wake_up"].si if "wake_up" in figures else None
-    return Part(cycle.si, figures["sleep"].si, figures["clock"].value * 1e6, wake_up, ram, flash)
+    sizes = {key: int(figures[key].value) if key in figures else None for key in ("section", "ram", "flash")}
+    return Part(
+        cycle=cycle.si,
+        sleep=figures["sleep"].si,
+        kept=figures["kept"].si if "kept" in figures else NOTHING,
+        clock=figures["clock"].value * 1e6,
+        wake_up=figures["wake_up"].si if "wake_up" in figures else None,
+        **sizes,
+    )

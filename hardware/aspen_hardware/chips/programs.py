@@ -52,6 +52,8 @@ _POWERED_BY_PART = "sleep"
 PART_NEEDED = ("sleep", "clock")
 PART_MAY_LACK = ("wake_up", "ram", "flash")
 """Either given, or explained in the scenario's ``missing``."""
+PART_IN_SECTIONS = ("section", "kept")
+"""Of a part whose RAM is kept or switched off section by section; both or none."""
 
 
 def completed(table: Mapping[str, Any], file: str, known: Callable[[str], Mapping[str, Any] | None]) -> dict[str, Any]:
@@ -115,7 +117,18 @@ def check_program(table: Mapping[str, Any], file: str) -> None:
 def _check_part(scenario: Mapping[str, Any], file: str, place: str) -> None:
     part, missing = scenario.get("part", {}), scenario.get("missing", {})
     check_table(part, file, f"{place}.part")
-    check_keys(part, file, f"{place}.part", PART_NEEDED, PART_MAY_LACK)
+    check_keys(part, file, f"{place}.part", PART_NEEDED, (*PART_MAY_LACK, *PART_IN_SECTIONS))
+    _check_sections(part, file, place)
     given = {key: figure for key, figure in part.items() if key in PART_MAY_LACK}
     check_present(given, missing, PART_MAY_LACK, file, f"{place}.part.", f"{place}.missing.")
     expect("contained" not in scenario, file, f"{place}.contained", "a table", "none of a part", "remove it")
+
+
+def _check_sections(part: Mapping[str, Any], file: str, place: str) -> None:
+    """Its RAM is known where it is kept by section, and each section has some."""
+    if not any(key in part for key in PART_IN_SECTIONS):
+        return
+    for key in (*PART_IN_SECTIONS, "ram"):
+        expect(key in part, file, f"{place}.part.{key}", "nothing", "a figure, as RAM is kept by section", "add it")
+    size = part["section"].get("value") if isinstance(part["section"], Mapping) else part["section"]
+    expect(size != 0, file, f"{place}.part.section", "0", "bytes above 0", "correct it")

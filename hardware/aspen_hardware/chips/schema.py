@@ -88,7 +88,7 @@ POWER_RULES = {
     "whole": "the whole chip is powered while any of it is",
     "core": "cores in use are powered, and the others draw what a core that is off draws",
     "gated": "the chip is powered while it works, and draws what it draws when off while it waits",
-    "sleep": "the core sleeps whenever it has no work, its memory kept, and wakes for the next",
+    "sleep": "the core sleeps whenever it has no work, its program's memory kept, and wakes for the next",
 }
 """How a chip is powered; each with the figures of ``[power]`` that it needs in :data:`_RULE_NEEDS`."""
 _RULE_NEEDS = {"whole": ["chip"], "core": ["core", "off"], "gated": ["chip", "off"], "sleep": []}
@@ -211,13 +211,16 @@ SHAPE: dict[str, Collection[str]] = {
 
 PART: dict[str, Collection[str]] = {
     "sleep": POWER,
+    "section": ["bytes"],
+    "kept": POWER,
     "clock": ["MHz"],
     "wake_up": TIME,
     "ram": ["bytes"],
     "flash": ["bytes"],
 }
-"""What ``[scenarios.NAME.part]`` says of a microcontroller: power asleep with its memory kept, the clock at which the
-energy of a cycle holds, the time to wake up, its memories."""
+"""What ``[scenarios.NAME.part]`` says of a microcontroller: power asleep with its memory kept (where RAM is kept in
+sections, with none of it: each ``section`` that is kept takes ``kept`` more), the clock at which the energy of a cycle
+holds, the time to wake up, its memories."""
 
 _TOP_NEEDED = ("format", "name", "title", "sources", *KEYS)
 _SINGLE: dict[str, Collection[str]] = {"step_time": TIME, "measured_step": TIME, "clock": ["MHz"]}

@@ -131,7 +131,9 @@ def megahertz(chip: Chip, clock: float | None = None) -> float | None:
     return chip.clock if clock is None else clock
 
 
-def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None = None) -> Range | ByScenario | None:
+def static_power(
+    chip: Chip, cores: int = 1, chips: int = 1, clock: float | None = None, ram: int | None = None
+) -> Range | ByScenario | None:
     """Watts that are drawn whatever the network does, while the chip is on; ``None`` where the file has no figure.
 
     A chip that is powered as a whole, or gated, draws its whole power however few cores are in use; one that is powered
@@ -142,6 +144,7 @@ def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None
         chip: where the figures come from.
         cores, chips: in use.
         clock: in MHz; default: the file's.
+        ram: bytes that stay powered in a part that sleeps; default: all.
 
     Raises:
         InputError: the clock is not above 0, or the chip's power does not depend on one.
@@ -150,7 +153,7 @@ def static_power(chip: Chip, cores: int = 1, chips: int = 1, clock: float | None
     if not chip.powered:
         return None
     if chip.powered["rule"] == "sleep":
-        return ByScenario({name: part.sleep for name, part in parts_of(chip).items()}, chip.usual)
+        return ByScenario({name: part.asleep(ram) for name, part in parts_of(chip).items()}, chip.usual)
     if chip.powered["rule"] == "core":
         others = max((chip.limits.cores or 0) * chips - cores, 0)
         power = figures["core"].si.times(cores) + figures["off"].si.times(others)

@@ -3,8 +3,8 @@
 ``E = cycles * e_cycle + wake-ups * e_wake + P_sleep * t``. The cycles are those of
 :mod:`aspen_hardware.energy.program`, or were measured (in an emulator, or on a board). Where steps come in real time,
 the core wakes for each of them. Waking takes the time in the chip's file, at the power of the running core. Power
-asleep is charged for the whole time. Where a run is as fast as its work allows, the core neither sleeps nor wakes in
-it, and what it draws between two runs is in no sum.
+asleep, with as much RAM kept as the program needs, is charged for the whole time. Where a run is as fast as its work
+allows, the core neither sleeps nor wakes in it, and what it draws between two runs is in no sum.
 
 Each scenario is a part, with energies, clock and power of its own.
 """
@@ -24,6 +24,7 @@ from aspen_hardware.energy.costs import run_seconds, static_power
 from aspen_hardware.energy.entries import assumed_figures, assumed_time, hosts
 from aspen_hardware.energy.program import Cycles, cycles_of, most_cycles
 from aspen_hardware.energy.report import EnergyReport, Entry
+from aspen_hardware.placing.memory import kept_ram
 from aspen_hardware.placing.placement import Placement
 
 PROGRAM = "program"
@@ -57,7 +58,7 @@ def energy_of_program(
         *(_events(record, chip, each) if cycles is None else _whole(record, chip, counted)),
         Entry(PROGRAM, "wake_up", wakings, wake_up(chip).times(wakings), unpriced=_unknown_wake_ups(parts)),
     )
-    power = static_power(chip)
+    power = static_power(chip, ram=kept_ram(record.network))
     assert power is not None  # the file's rule says so
     told = COUNTED if cycles is None else how
     return EnergyReport(
@@ -190,7 +191,8 @@ def _assumed(
     busy: ByScenario,
     seconds: Range | ByScenario,
 ) -> Iterator[str]:
-    part, per = parts_of(chip)[chip.usual], 1 / record.batch
+    part, per, kept = parts_of(chip)[chip.usual], 1 / record.batch, kept_ram(record.network)
+    asleep = format_power(part.asleep(kept).typical)
     ends = "" if cycles.low == cycles.high else f" ({cycles.low * per:,.0f} to {cycles.high * per:,.0f})"
     most = most_cycles(record.network, each)
     yield (
@@ -199,13 +201,19 @@ def _assumed(
     )
     yield from assumed_time(chip, timing, step_time)
     if timing == "work":
-        asleep = format_power(part.sleep.typical)
         yield f"waking, and {asleep} asleep between inferences, are not counted; give the time of a step"
     else:
         share = busy.of[chip.usual].typical / seconds.typical
         yield (
-            f"awake for {share:.2%} of the time at {part.clock / 1e6:g} MHz, and {format_power(part.sleep.typical)} "
-            f"asleep, charged for all of it"
+            f"awake for {share:.2%} of the time at {part.clock / 1e6:g} MHz, and {asleep} asleep"
+            f"{_kept(part, kept)}, charged for all of it"
         )
         yield "the core wakes for each step"
     yield from assumed_figures(chip)
+
+
+def _kept(part: Part, ram: int) -> str:
+    """How much of the RAM that is; empty where it is all."""
+    if part.section is None or part.ram is None:
+        return ""
+    return f" with {part.sections(ram) * part.section:,} of {part.ram:,} bytes of RAM kept"

@@ -11,6 +11,12 @@ from aspen_hardware.chips.parts import Part, parts_of
 
 NEURON = 2
 """Bytes of RAM that a neuron takes at least: its membrane."""
+OF_NEURON = 16
+"""Bytes of its membrane, current, threshold and sum."""
+OF_INPUT = 4
+"""Bytes of an input: its value, or whether it is listed and where."""
+BESIDE = 2048
+"""Bytes beside the program: stack, encoder, and what the firmware keeps."""
 
 
 def least_flash(network: Network) -> int:
@@ -26,6 +32,15 @@ def least_flash(network: Network) -> int:
 def least_ram(network: Network) -> int:
     """Bytes that the state takes at least."""
     return NEURON * network.n_neurons + network.input.size
+
+
+def kept_ram(network: Network) -> int:
+    """Bytes of RAM that are kept asleep: what a program of this network takes, rather more than less, and
+    :data:`BESIDE`."""
+    neurons = OF_NEURON * network.n_neurons + OF_INPUT * network.input.size
+    past = sum((connection.delay + 2) * 2 * network[connection.source].size for connection in network.connections
+               if connection.delay)  # fmt: skip
+    return neurons + past + BESIDE
 
 
 def too_small(chip: Chip, ram: int, flash: int) -> Iterator[tuple[str, Part]]:

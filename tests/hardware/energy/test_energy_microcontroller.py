@@ -19,6 +19,8 @@ from aspen_hardware.chips.programs import PROGRAM
 from aspen_hardware.chips.ranges import Range
 from aspen_hardware.energy.counted import energy_of_layers
 from aspen_hardware.energy.program import Cycles, cycles_by, cycles_of, forms_of, most_cycles
+from aspen_hardware.placing.memory import BESIDE, kept_ram
+from tests.c_networks import drawn, profile_for
 from tests.networks import float_network, random_spikes
 
 M4 = chip("cortex-m4")
@@ -153,15 +155,15 @@ def test_matrices_are_stored_as_the_program_stores_them(seed: int) -> None:
 
 def test_the_account_adds_up_on_every_part() -> None:
     record, report = counted(), report_at(0.1)
-    cycles = cycles_of(record.network, M4).of(record)
+    cycles, kept = cycles_of(record.network, M4).of(record), kept_ram(record.network)
     seconds, wakings, low = STEPS * SAMPLES * 0.1, STEPS * SAMPLES, M4.figures["program.spread"].low
     for name, part in parts_of(M4).items():
         wake = 0.0 if part.wake_up is None else part.wake_up.typical * part.clock * part.cycle.typical
-        total = cycles * part.cycle.typical + wakings * wake + part.sleep.typical * seconds
+        total = cycles * part.cycle.typical + wakings * wake + part.asleep(kept).typical * seconds
         assert report.total is not None
         assert report.total.of[name].typical == pytest.approx(total)
         wake = 0.0 if part.wake_up is None else part.wake_up.low * part.clock * part.cycle.low
-        least = cycles * low * part.cycle.low + wakings * wake + part.sleep.low * seconds
+        least = cycles * low * part.cycle.low + wakings * wake + part.asleep(kept).low * seconds
         assert report.total.of[name].low == pytest.approx(least)
     assert report.cycles is not None
     assert report.cycles.typical == pytest.approx(cycles)
@@ -173,6 +175,25 @@ def test_the_account_adds_up_on_every_part() -> None:
     assert lasts.typical == pytest.approx(2430 / report.power.typical)
     assert lasts.low <= lasts.typical <= lasts.high
     assert report.to_dict()["cycles"]["typical"] == pytest.approx(cycles)
+
+
+def test_asleep_only_the_ram_that_the_program_needs_is_paid_for() -> None:
+    """12 neurons need one section of 4 kB, 512 need three."""
+    for sizes, sections in (((6, 8, 4), 1), ((6, 508, 4), 3)):
+        network = float_network(1, sizes)
+        report = energy_model(run(network, random_spikes(2, STEPS, SAMPLES, 6), 0.5), M4, step_time=0.1)
+        assert PART.sections(kept_ram(network)) == sections
+        assert report.static is not None
+        watts = PART.sleep.typical + sections * PART.kept.typical
+        assert report.static.typical == pytest.approx(watts * STEPS * SAMPLES * 0.1)
+        assert f"asleep with {4096 * sections:,} of 262,144 bytes of RAM kept, charged for all of it" in str(report)
+
+
+def test_the_ram_that_is_kept_has_room_for_the_program() -> None:
+    for seed in range(8):
+        network = drawn(seed)
+        assert Program(network, profile_for(network, seed)).ram <= kept_ram(network)
+    assert kept_ram(float_network(1, (6, 8, 4))) == BESIDE + 4 * 6 + 16 * 12
 
 
 def test_as_fast_as_the_work_allows_nothing_sleeps_or_wakes() -> None:
@@ -238,7 +259,9 @@ def test_cycles_of_anywhere_are_priced() -> None:
     parts = energy_of_counts({"clock_cycle": 1e6}, M4, 2.0)
     assert parts.dynamic is not None
     assert parts.static is not None
-    assert (parts.dynamic.low, parts.static.typical) == pytest.approx((41.3e-6, 19e-6))
+    assert (parts.dynamic.low, parts.static.typical) == pytest.approx(
+        (41.3e-6, 2 * PART.asleep().typical)
+    )  # all RAM is kept
 
 
 def large(n: int) -> Network:
