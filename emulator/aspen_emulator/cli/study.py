@@ -15,6 +15,10 @@ from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder
 from aspen_emulator.cli.numbers import Whole
 from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.figures import plot
+from aspen_emulator.study.joules.figures import plot_joules
+from aspen_emulator.study.joules.measuring import measure_joules, neurons_on
+from aspen_emulator.study.joules.problems import JOULES, JoulesProblem
+from aspen_emulator.study.joules.report import document_in_joules, in_joules
 from aspen_emulator.study.measuring import (
     measure_networks,
     measure_spent,
@@ -38,6 +42,9 @@ from aspen_emulator.study.report import document, markdown
 @click.option("--scheduler", metavar="ADDRESS",
               help="Train on the workers of this Dask scheduler, which must see --data-path and --folder.")  # fmt: skip
 @click.option("--final", is_flag=True, help="Measure the test data, once: after all choices are made.")
+@click.option("--energy", is_flag=True,
+              help="The study in joules: a dial that switches neurons off, against networks that were pruned, narrowed "
+                   "and shortened for one energy each.")  # fmt: skip
 @click.option("--report", type=OutputFile(REPORTS),
               help="Write all tables into one Markdown file; plots go into images/ beside it.")  # fmt: skip
 def study_command(
@@ -48,40 +55,71 @@ def study_command(
     processes: int,
     scheduler: str | None,
     final: bool,
+    energy: bool,
     report: Path | None,
 ) -> None:
     """Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.
 
-    May be broken off at any time and started again. Without --final everything is measured on validation data.
+    They are compared at equal spikes, or, with --energy, at equal joules. May be broken off at any time and started
+    again. Without --final everything is measured on validation data.
     """
     chosen = list(dict.fromkeys(names))
     paths = {name: None if DATASETS[name].ships else data_path for name in chosen}
     for name, path in paths.items():
         DATASETS[name].check_path(path)
-    texts = [_one(PROBLEMS[name], paths[name], folder / name, seeds, scheduler or processes, final) for name in chosen]
+    workers = scheduler or processes
+    texts = [
+        _joules(JOULES[name], paths[name], folder / name, seeds, workers, final)
+        if energy
+        else _one(PROBLEMS[name], paths[name], folder / name, seeds, workers, final)
+        for name in chosen
+    ]
     click.echo("\n".join(texts))
     if report is None:
         return
-    part = "test" if final else "validation"
+    part, drawn, shown = "test" if final else "validation", *(("joules",) * 2 if energy else ("dial", "study"))
     make_folder(report.parent / "images")
     for name in chosen:
-        image = (folder / name / f"dial-{part}.png").read_bytes()
-        write_atomically(report.parent / "images" / f"study-{name}.png", image)
-    write_atomically(report, document(chosen, texts, seeds, final).encode())
+        image = (folder / name / f"{drawn}-{part}.png").read_bytes()
+        write_atomically(report.parent / "images" / f"{shown}-{name}.png", image)
+    write_atomically(report, (document_in_joules if energy else document)(chosen, texts, seeds, final).encode())
 
 
-def _one(problem: Problem, path: str | None, folder: Path, seeds: int, workers: int | str, final: bool) -> str:
+def _train(problem: Problem | JoulesProblem, path: str | None, folder: Path, seeds: int, workers: int | str) -> None:
     total = seeds * len(problem.cells)
     with tqdm(total=total, desc=f"train {problem.name}", unit="network", dynamic_ncols=True) as bar:
         names = [stem(cell, seed) for cell in problem.cells for seed in range(seeds)]
         bar.update(sum((folder / f"{name}.json").exists() for name in names))
         train_all(problem, path, folder, seeds, workers, lambda name: bar.update(1))
+
+
+def _joules(problem: JoulesProblem, path: str | None, folder: Path, seeds: int, workers: int | str, final: bool) -> str:
+    _train(problem, path, folder, seeds, workers)
+    parts = ("validation", "test") if final else ("validation",)
+    for part in parts:
+        file = folder / f"joules-{part}.json"
+        known = read_points(file) if part == "test" and file.exists() else {}  # measured before: once is enough
+        total = seeds * len(problem.measured)
+        with tqdm(total=total, desc=f"measure {problem.name}, {part}", unit="network", leave=False) as bar:
+            done = measure_joules(problem, path, folder, seeds, part, lambda name: bar.update(1), known)
+        write_points(done, file)
+    validation, found = (read_points(folder / f"joules-{part}.json") for part in (parts[0], parts[-1]))
+    text = in_joules(problem, validation, found, neurons_on(folder, seeds), seeds, parts[-1])
+    write_atomically(folder / f"joules-{parts[-1]}.md", text.encode())
+    plot_joules(problem, found, seeds, folder / f"joules-{parts[-1]}.png")
+    return text
+
+
+def _one(problem: Problem, path: str | None, folder: Path, seeds: int, workers: int | str, final: bool) -> str:
+    _train(problem, path, folder, seeds, workers)
     parts = ("validation", "test") if final else ("validation",)
     for part in parts:
         file = folder / f"points-{part}.json"
         if part == "test" and file.exists():
             continue  # measured before: once is enough
-        with tqdm(total=total - seeds, desc=f"measure {problem.name}, {part}", unit="network", leave=False) as bar:
+        with tqdm(
+            total=seeds * (len(problem.cells) - 1), desc=f"measure {problem.name}, {part}", unit="network", leave=False
+        ) as bar:
             write_spent(measure_spent(problem, path, folder, seeds, part), folder / f"spent-{part}.json")
             write_points(measure_networks(problem, path, folder, seeds, part, lambda name: bar.update(1)), file)
     validation, found = read_points(folder / "points-validation.json"), read_points(folder / f"points-{parts[-1]}.json")

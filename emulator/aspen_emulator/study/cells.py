@@ -9,16 +9,41 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from aspen._base.packages import needed_for
-from aspen.data import load_dataset
 from aspen.errors import InputError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
-from aspen_emulator.study.problems import Problem
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from aspen.data import Dataset
+    from aspen.training.recipes import Recipe
 
 PATIENCE = 10
 """Seconds to wait for a scheduler."""
+
+
+class Trainings(Protocol):
+    """The networks of one seed: :class:`aspen_emulator.study.problems.Problem`, or the study in joules."""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Their names, in the order in which they are trained."""
+
+    def data(self, cell: str, path: str | None) -> Dataset:
+        """What a network learns."""
+
+    def network(self, cell: str) -> nn.Module:
+        """Its model, with weights drawn by torch's generator."""
+
+    def recipe(self, cell: str) -> Recipe:
+        """How it is trained."""
+
+    def begins_with(self, cell: str) -> str | None:
+        """The network whose weights it begins with."""
 
 
 def stem(cell: str, seed: int) -> str:
@@ -26,7 +51,7 @@ def stem(cell: str, seed: int) -> str:
     return f"{cell}-seed{seed}"
 
 
-def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed: int) -> None:
+def train_cell(chosen: Trainings, path: str | None, folder: Path, cell: str, seed: int) -> None:
     """Train one network on one thread, and write ``.pt`` (weights), ``.aspen`` (network and dial) and ``.json``."""
     import torch
 
@@ -37,9 +62,9 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
     if done.exists():
         return
     torch.set_num_threads(1)
-    data = load_dataset(chosen.name, path)
+    data = chosen.data(cell, path)
     torch.manual_seed(seed)
-    model = chosen.network()
+    model = chosen.network(cell)
     before = chosen.begins_with(cell)
     if before is not None:
         model.load_state_dict(load_tensors(folder / f"{stem(before, seed)}.pt"))
@@ -52,7 +77,7 @@ def train_cell(chosen: Problem, path: str | None, folder: Path, cell: str, seed:
 
 
 def train_all(
-    chosen: Problem,
+    chosen: Trainings,
     path: str | None,
     folder: Path,
     seeds: int,
@@ -75,7 +100,7 @@ def train_all(
         MissingDependencyError: Dask's scheduler was asked for, and it is not installed.
     """
     make_folder(folder)
-    jobs = [(cell, seed) for seed in range(seeds) for cell in chosen.cells]
+    jobs = [(cell, seed) for cell in chosen.cells for seed in range(seeds)]
     first = [job for job in jobs if chosen.begins_with(job[0]) is None]
     for group in (first, [job for job in jobs if job not in first]):
         missing = [job for job in group if not (folder / f"{stem(*job)}.json").exists()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aspen.data import Dataset
     from aspen.models.ready import DenseNet
     from aspen.training.recipes import Recipe
 
@@ -52,8 +53,14 @@ class Problem:
     model: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
 
-    def network(self) -> DenseNet:
-        """The model, with weights drawn by torch's generator."""
+    def data(self, cell: str, path: str | None) -> Dataset:
+        """What a network is trained and measured on: the same for all."""
+        from aspen.data import load_dataset
+
+        return load_dataset(self.name, path)
+
+    def network(self, cell: str) -> DenseNet:
+        """The model of a network, with weights drawn by torch's generator: the same for all."""
         from aspen.models.ready import DenseNet
 
         return DenseNet(self.sizes, **self.model)  # type: ignore[arg-type]
@@ -64,13 +71,18 @@ class Problem:
         last = ("plain", "perturbed") if self.perturbed else ("plain",)
         return (WARM, DIAL, *(f"l1-{price:g}" for price in self.prices), *last)
 
-    def recipe(self, cell: str) -> Recipe:
-        """How a network is trained; all but ``plain`` and ``perturbed`` go on from ``warm``."""
-        from aspen.thresholds.settings import PerturbationSettings
+    def stage(self, cell: str) -> Recipe:
+        """What all recipes have in common, one stage long."""
         from aspen.training.recipes import Recipe
 
         common: dict[str, object] = {"learning_rate": self.learning_rate, "average": 0.99, **self.settings}
-        base = Recipe(cell, epochs=self.epochs, batch_size=self.batch_size, **common)  # type: ignore[arg-type]
+        return Recipe(cell, epochs=self.epochs, batch_size=self.batch_size, **common)  # type: ignore[arg-type]
+
+    def recipe(self, cell: str) -> Recipe:
+        """How a network is trained; all but ``plain`` and ``perturbed`` go on from ``warm``."""
+        from aspen.thresholds.settings import PerturbationSettings
+
+        base = self.stage(cell)
         if cell == WARM:
             return replace(base, spike_price=self.warm_price)
         if cell == DIAL:

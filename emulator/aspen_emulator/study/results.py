@@ -12,10 +12,23 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from aspen.calibration.storage import OperatingPoint
+from aspen.calibration.points import OperatingPoint, spikes_of
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.measuring import Points
 from aspen_emulator.study.problems import DIAL, WARM, Problem
+
+Cost = Callable[[OperatingPoint], float]
+"""What a point costs: :func:`spikes_of`, or joules of some kind."""
+
+
+def total_of(point: OperatingPoint) -> float:
+    """Total energy per inference, nJ; 0 where it is not known."""
+    return point.total_nj or 0.0
+
+
+def dynamic_of(point: OperatingPoint) -> float:
+    """Dynamic energy per inference, nJ; 0 where it is not known."""
+    return point.dynamic_nj or 0.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,12 @@ class Spread:
         return cls(mean(values), deviation, wide * deviation / len(values) ** 0.5)
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f} ± {self.half:.1f}"
+        return f"{self:.1f}"
+
+    def __format__(self, how: str) -> str:
+        """Mean and half width by a number's format, as ``.1f``; the sign that it may ask for is the mean's."""
+        how = how or ".1f"
+        return f"{self.mean:{how}} ± {self.half:{how.lstrip('+')}}"
 
 
 @dataclass(frozen=True)
@@ -56,13 +74,15 @@ def at(points: Sequence[OperatingPoint], setting: float) -> OperatingPoint:
     return next(point for point in points if point.knob == setting)
 
 
-def best_within(points: Sequence[tuple[str, OperatingPoint]], budget: float) -> tuple[str, OperatingPoint] | None:
-    """The most accurate of named points with at most ``budget`` hidden spikes; the cheapest of equals."""
-    allowed = [entry for entry in points if entry[1].hidden_spikes <= budget]
-    return max(allowed, key=lambda entry: (entry[1].accuracy, -entry[1].hidden_spikes), default=None)
+def best_within(
+    points: Sequence[tuple[str, OperatingPoint]], budget: float, cost: Cost = spikes_of
+) -> tuple[str, OperatingPoint] | None:
+    """The most accurate of named points that cost at most ``budget``; the cheapest of equals."""
+    allowed = [entry for entry in points if cost(entry[1]) <= budget]
+    return max(allowed, key=lambda entry: (entry[1].accuracy, -cost(entry[1])), default=None)
 
 
-def setting_within(points: Sequence[OperatingPoint], budget: float) -> OperatingPoint | None:
+def setting_within(points: Sequence[OperatingPoint], budget: float, cost: Cost = spikes_of) -> OperatingPoint | None:
     """The setting of a dial for a budget: the costliest within it, unless accuracy speaks for a cheaper one.
 
     Neighbouring settings are nearly the same network, so each one's accuracy is averaged with its neighbours'; the
@@ -70,16 +90,17 @@ def setting_within(points: Sequence[OperatingPoint], budget: float) -> Operating
 
     Args:
         points: of one dial, in the order of the knob.
-        budget: most hidden spikes per inference.
+        budget: most that an inference may cost.
+        cost: of a point.
     """
     rates = np.array([point.accuracy for point in points])
     padded = np.concatenate([rates[:1], rates, rates[-1:]])
     means = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    allowed = [i for i, point in enumerate(points) if point.hidden_spikes <= budget]
+    allowed = [i for i, point in enumerate(points) if cost(point) <= budget]
     if not allowed:
         return None
     best = max(means[allowed])
-    return points[max((i for i in allowed if means[i] >= best - 0.005), key=lambda i: points[i].hidden_spikes)]
+    return points[max((i for i in allowed if means[i] >= best - 0.005), key=lambda i: cost(points[i]))]
 
 
 def budget_row(
@@ -149,22 +170,18 @@ def dial_facts(kept: Sequence[OperatingPoint], test: Sequence[OperatingPoint]) -
         span(test, 0.03),
         span(found, 0.03),
         span(test, 0.02),
-        span(test, 0.03, lambda point: point.total_nj or 0.0),
+        span(test, 0.03, total_of),
         100 * drop,
     )
 
 
-def span(
-    points: Sequence[OperatingPoint],
-    within: float,
-    cost: Callable[[OperatingPoint], float] = lambda point: point.hidden_spikes,
-) -> float:
+def span(points: Sequence[OperatingPoint], within: float, cost: Cost = spikes_of) -> float:
     """Highest over lowest cost of the settings around the most accurate one that are ``within`` of its accuracy.
 
-    The settings are in the order of their spikes, and the range ends where accuracy first leaves it: a dip inside
+    The settings are in the order of their cost, and the range ends where accuracy first leaves it: a dip inside
     breaks the dial there. Settings without a hidden spike do not count.
     """
-    ordered = sorted((p for p in points if p.hidden_spikes > 0), key=lambda point: point.hidden_spikes)
+    ordered = sorted((p for p in points if p.hidden_spikes > 0), key=cost)
     if not ordered:
         return 1.0
     best = max(range(len(ordered)), key=lambda i: ordered[i].accuracy)

@@ -1,0 +1,160 @@
+"""The study in joules: what it trains, how it compares, and a small one from training to tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aspen.calibration.points import OperatingPoint
+from aspen.data.encoders import RateEncoder
+from aspen.data.levels import LevelEncoder
+from aspen.data.temporal import CurrentEncoder, DeltaEncoder
+from aspen.errors import InputError
+from aspen_emulator.study.cells import train_cell
+from aspen_emulator.study.joules import problems
+from aspen_emulator.study.joules.problems import JOULES, JoulesProblem, Member, shortened
+from aspen_emulator.study.joules.results import (
+    Account,
+    accurate_end,
+    budgets,
+    least_at,
+    over_range,
+    range_within,
+    row,
+    settings,
+    steady_until,
+)
+from aspen_emulator.study.measuring import KNOBS, Points, kept_key
+from tests.emulator.cli.test_cli import Aspen, aspen
+
+__all__ = ["aspen"]
+SMALL = replace(
+    JOULES["digits"],
+    base=replace(JOULES["digits"].base, sizes=(64, 16, 16, 10), epochs=1),
+    members=(Member(0.1, density=0.5), Member(0.1, 0.5), Member(0.1, 0.5, steps=0.4)),
+    epochs=2,
+    goal=5.0,
+)
+TOTAL = Account("cortex-m4", "total")
+
+
+def test_each_rival_begins_with_a_first_stage_of_its_own_width_and_steps() -> None:
+    assert SMALL.cells == ("warm", "warm-w0.5", "warm-w0.5-s0.4", "nested", "d0.5-p0.1", "w0.5-p0.1",
+                           "w0.5-s0.4-p0.1", "plain")  # fmt: skip
+    before = {cell: SMALL.begins_with(cell) for cell in SMALL.measured}
+    assert before == {"nested": "warm", "d0.5-p0.1": "warm", "w0.5-p0.1": "warm-w0.5",
+                      "w0.5-s0.4-p0.1": "warm-w0.5-s0.4", "plain": None}  # fmt: skip
+    for cell, first in before.items():
+        if first is not None:
+            assert SMALL.network(cell).fc1.weight.shape == SMALL.network(first).fc1.weight.shape
+            assert SMALL.data(cell, None).spikes("test").shape == SMALL.data(first, None).spikes("test").shape
+    assert SMALL.network("w0.5-p0.1").fc1.weight.shape == (8, 64)
+    assert SMALL.data("w0.5-s0.4-p0.1", None).spikes("test").shape == (10, 360, 64)
+
+
+@pytest.mark.parametrize("problem", JOULES.values(), ids=list(JOULES))
+def test_the_dial_and_its_rivals_get_the_same_training(problem: JoulesProblem) -> None:
+    def alike(cell: str) -> tuple[object, ...]:
+        stages = problem.recipe(cell).stages
+        first = stages[0]
+        return sum(stage.epochs for stage in stages), first.batch_size, first.learning_rate, first.average, first.scores
+
+    dial = problem.recipe("nested").stages
+    assert all(stage.dial is not None for stage in dial)
+    assert {alike(cell) for cell in problem.envelope} == {alike("nested")}
+    assert {problem.recipe(cell).stages[0].density for cell in problem.envelope} >= {dial[0].density}
+    assert len({member.price for member in problem.members if member.width == member.steps == 1}) >= 5
+    assert len({member.width for member in problem.members}) >= 3
+    assert problem.recipe("plain") == problem.base.recipe("plain")
+
+
+def test_an_encoder_gives_fewer_steps_in_the_same_time() -> None:
+    values = np.zeros((2, 16, 3), np.float32)
+    levels = LevelEncoder(CurrentEncoder(), levels=2, every=2).fit(values)
+    assert shortened(levels, 0.5).fit(values).encode(values).shape == (4, 2, 6)
+    assert shortened(RateEncoder(25), 0.4) == RateEncoder(10)
+    with pytest.raises(InputError, match=r"steps: found 0\.5 with the encoder DeltaEncoder"):
+        shortened(DeltaEncoder(), 0.5)
+
+
+def point(knob: float, microjoules: float, accuracy: float) -> OperatingPoint:
+    return OperatingPoint(knob, accuracy, 0.0, 1.0, 1.0, 0.0, 0.0, 1e3 * microjoules - 100, 100.0, 100)
+
+
+def drawn(falls: float, rivals: dict[str, tuple[float, float]], seeds: int = 2) -> Points:
+    """A dial from 80 down to 20 µJ that loses up to ``falls``, a point more with each seed, and rivals."""
+    points: dict[str, list[OperatingPoint]] = {}
+    for seed in range(seeds):
+        dial = [point(k, 80 * 4.0**-k, 0.95 - falls * k - 0.01 * seed) for k in KNOBS]
+        name = f"nested-seed{seed}/cortex-m4"
+        points |= {name: dial, kept_key(name): [dial[-1], dial[0]]}
+        points |= {f"{cell}-seed{seed}/cortex-m4": [point(1.0, *found)] for cell, found in rivals.items()}
+    return points
+
+
+def test_dial_and_envelope_are_compared_at_equal_joules() -> None:
+    rivals = {"plain": (90.0, 0.97), "d0.5-p0.1": (40.0, 0.94), "w0.5-p0.1": (39.0, 0.92), "w0.5-s0.4-p0.1": (15, 0.5)}
+    validation = drawn(0.1, rivals)
+    test = drawn(0.2, {name: (joules, accuracy - 0.1) for name, (joules, accuracy) in rivals.items()})
+    assert budgets(validation, 2, TOTAL, 3) == pytest.approx([20e3, 40e3, 80e3])
+    cheap, middle, dear = (
+        row(SMALL, validation, test, 2, TOTAL, each + 1) for each in budgets(validation, 2, TOTAL, 3)
+    )
+    assert (cheap.chosen, middle.chosen, dear.chosen) == (("w0.5-s0.4-p0.1",), ("d0.5-p0.1",), ("d0.5-p0.1",))
+    assert middle.envelope_nj == pytest.approx(40e3)  # the plain one would be better and costs 90
+    assert middle.dial is not None
+    assert middle.dial.mean == pytest.approx(84.5)  # knob 0.5, of 85 and 84 %
+    assert middle.gains == pytest.approx((1.0, 0.0))
+    whole = over_range([cheap, middle, dear])
+    assert whole is not None
+    assert whole.mean == pytest.approx(np.mean([cheap.gains, middle.gains, dear.gains]))
+    assert row(SMALL, validation, test, 2, TOTAL, 10e3).gain is None
+    assert over_range([row(SMALL, validation, test, 2, TOTAL, 10e3)]) is None
+
+
+def test_facts_of_a_dial_in_joules() -> None:
+    test = drawn(0.2, {})
+    assert range_within(test, 2, TOTAL).mean == pytest.approx(4**0.1)  # two points are lost at knob 0.1
+    assert range_within(test, 2, TOTAL, 21).mean == pytest.approx(4.0)
+    assert steady_until(test, 2, "cortex-m4") == [0.05, 0.05]
+    assert steady_until(test, 2, "cortex-m4", 30) == [1.0, 1.0]
+    found = settings(test, 2, "cortex-m4")
+    assert [found[0].accuracy.mean, found[0].accuracy.std] == pytest.approx([94.5, 0.5**0.5])
+    least = least_at(found, 90.4)
+    assert least is not None
+    assert least.knob == 0.2
+    assert least_at(found, 99.0) is None
+    assert [best.knob for best in accurate_end(test, test, 2, "cortex-m4")] == [0.0, 0.0]
+
+
+def test_a_study_in_joules_from_training_to_tables(
+    aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least = replace(SMALL, base=replace(SMALL.base, batch_size=512), members=SMALL.members[2:])
+    monkeypatch.setitem(problems.JOULES, "digits", least)
+    folder = tmp_path / "study" / "digits"
+    folder.mkdir(parents=True)
+    for cell in least.cells:
+        train_cell(least, None, folder, cell, 0)
+    report = tmp_path / "joules.md"
+    asked = ["study", "digits", "--energy", "--folder", tmp_path / "study", "--seeds", "1", "--final"]
+    code, out, _ = aspen(*asked, "--report", report)
+    assert code == 0
+    assert "At equal total energy on cortex-m4" in out
+    assert "At equal dynamic energy on loihi1" in out
+    assert "- xylo: 522 µJ a window" in out  # a second of its idle power
+    assert "| w0.5-s0.4-p0.1 | 64-8-8-10 |" in out
+    assert "5 % and more (mean over seeds)" in out
+    assert "--energy" in report.read_text()
+    assert (tmp_path / "images" / "joules-digits.png").stat().st_size > 10_000
+    lines = [line.split(" | ") for line in out.splitlines() if line.startswith(("| 0 |", "| 1 |"))]
+    first, last = ([float(line[column]) for column in (1, 5)] for line in lines)
+    assert first[0] > 16  # neurons on
+    assert last[0] <= 4
+    assert last[1] < first[1]  # microjoules
+    before = (folder / "joules-test.json").read_text()
+    assert aspen(*asked)[0] == 0
+    assert (folder / "joules-test.json").read_text() == before  # test data are not measured again
