@@ -15,6 +15,7 @@ from aspen._base.packages import needed_for
 from aspen._base.progress import tell
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.errors import InputError, TrainingError, TrainingWarning
+from aspen.training.few_samples import enough_steps, told_of_few
 from aspen.training.progress import epoch_bar
 from aspen.training.recipes import Joules, Recipe, recipe
 
@@ -188,16 +189,18 @@ def train_by_name(
         chosen.build(dataset),
         adapted(how, chosen.readout, spike_price, learning_rate, density, cost, joules),
     )
+    suited = method if epochs else enough_steps(method, len(dataset.train))
+    title = ", ".join(filter(None, (f"train {how}, seed {seed}", told_of_few(method, suited, len(dataset.train)))))
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
     if chip is not None:
         refused = warning_for(model, dataset, chip)
         if refused:
             tell(f"warning: {refused}")
-    total = len(method.stages) * epochs if epochs else sum(stage.epochs for stage in method.stages)
-    with epoch_bar(total, f"train {how}, seed {seed}") as progress, _one_thread(), _remembered(checkpoint):
+    total = len(suited.stages) * epochs if epochs else sum(stage.epochs for stage in suited.stages)
+    with epoch_bar(total, title) as progress, _one_thread(), _remembered(checkpoint):
         with catch_warnings():
             simplefilter("ignore", TrainingWarning)  # whoever called says it in words of its own
-            fitted = fit(model, dataset, method, seed=seed, epochs=epochs, progress=progress, **options)
+            fitted = fit(model, dataset, suited, seed=seed, epochs=epochs, progress=progress, **options)
         if not any(fitted.history[-1].spikes):
             raise TrainingError(
                 f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "

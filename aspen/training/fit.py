@@ -18,6 +18,7 @@ from aspen.models.ready import normalises_over_time
 from aspen.storage.outputs import check_output
 from aspen.training.checks import check_training
 from aspen.training.chips import warning_for
+from aspen.training.few_samples import enough_steps
 from aspen.training.fitted import Fitted as Fitted
 from aspen.training.framed import form_for, framed, held_still
 from aspen.training.history import EachEpoch, Report
@@ -72,10 +73,12 @@ def fit(
             PyTorch data set or a ``DataLoader``. That is always split alike, whatever the ``seed``; the progress bar
             and ``str(fitted.data)`` say how, and which encoder was chosen. Another split or encoder, and samples that
             are apart already: ``aspen.data.arrays(X, y, ...)``.
-        recipe: how to train, or the name of one of :data:`aspen.training.recipes.RECIPES`.
+        recipe: how to train, or the name of one of :data:`aspen.training.recipes.RECIPES`. By name, and
+            without ``epochs``, it takes smaller batches and more epochs where samples are few (less than 16 batches),
+            so that no fewer steps are made.
         seed: of the order of samples, the encoding, the perturbation, jitter and dropout. The weights are the caller's:
             seed torch before the model is made.
-        epochs: instead of the recipe's, in each of its stages.
+        epochs: instead of the recipe's, in each of its stages, in its batches.
         fused: whether the model runs all time steps at once (:func:`aspen.fuse`), which is several times faster and
             computes the same; ``None``: where it can be, which a rehearsal finds out before the training.
         batch_norm: as in :func:`aspen.fuse`; ``None``: as the model's own loop takes the statistics, which is over
@@ -119,6 +122,8 @@ def fit(
         )
     given, data = data, as_dataset(data)
     data = data if data is given else held_still(model, data)
+    if epochs is None and not isinstance(recipe, Recipe):
+        chosen = enough_steps(chosen, len(data.train))
     check_training(model, data, chosen)
     is_first = rank_and_world()[0] == 0
     refused = "" if chip is None or not is_first else warning_for(model, data, chip)
