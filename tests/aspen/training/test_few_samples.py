@@ -1,4 +1,4 @@
-"""Recipes by name make as many steps on few samples as on many; recipes and epochs of one's own are taken as they are."""
+"""Recipes by name make as many steps on few samples as on many; those of one's own are taken as they are."""
 
 from __future__ import annotations
 
