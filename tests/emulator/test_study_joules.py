@@ -31,10 +31,12 @@ from aspen_emulator.study.measuring import KNOBS, Points, kept_key
 from tests.emulator.cli.test_cli import Aspen, aspen
 
 __all__ = ["aspen"]
+_16, _8 = (16, 16), (8, 8)
 SMALL = replace(
     JOULES["digits"],
     base=replace(JOULES["digits"].base, sizes=(64, 16, 16, 10), epochs=1),
-    members=(Member(0.1, density=0.5), Member(0.1, 0.5), Member(0.1, 0.5, steps=0.4)),
+    nested=Member(_16, density=0.5),
+    members=(Member(_16, 0.1, density=0.5), Member(_8, 0.1), Member(_8, 0.1, steps=0.4)),
     epochs=2,
     goal=5.0,
 )
@@ -42,17 +44,17 @@ TOTAL = Account("cortex-m4", "total")
 
 
 def test_each_rival_begins_with_a_first_stage_of_its_own_width_and_steps() -> None:
-    assert SMALL.cells == ("warm", "warm-w0.5", "warm-w0.5-s0.4", "nested", "d0.5-p0.1", "w0.5-p0.1",
-                           "w0.5-s0.4-p0.1", "plain")  # fmt: skip
+    assert SMALL.cells == ("first-16-16", "first-8-8", "first-8-8-s0.4", "nested", "16-16-d0.5-p0.1", "8-8-p0.1",
+                           "8-8-s0.4-p0.1", "plain")  # fmt: skip
     before = {cell: SMALL.begins_with(cell) for cell in SMALL.measured}
-    assert before == {"nested": "warm", "d0.5-p0.1": "warm", "w0.5-p0.1": "warm-w0.5",
-                      "w0.5-s0.4-p0.1": "warm-w0.5-s0.4", "plain": None}  # fmt: skip
+    assert before == {"nested": "first-16-16", "16-16-d0.5-p0.1": "first-16-16", "8-8-p0.1": "first-8-8",
+                      "8-8-s0.4-p0.1": "first-8-8-s0.4", "plain": None}  # fmt: skip
     for cell, first in before.items():
         if first is not None:
             assert SMALL.network(cell).fc1.weight.shape == SMALL.network(first).fc1.weight.shape
             assert SMALL.data(cell, None).spikes("test").shape == SMALL.data(first, None).spikes("test").shape
-    assert SMALL.network("w0.5-p0.1").fc1.weight.shape == (8, 64)
-    assert SMALL.data("w0.5-s0.4-p0.1", None).spikes("test").shape == (10, 360, 64)
+    assert SMALL.network("8-8-p0.1").fc1.weight.shape == (8, 64)
+    assert SMALL.data("8-8-s0.4-p0.1", None).spikes("test").shape == (10, 360, 64)
 
 
 @pytest.mark.parametrize("problem", JOULES.values(), ids=list(JOULES))
@@ -66,8 +68,8 @@ def test_the_dial_and_its_rivals_get_the_same_training(problem: JoulesProblem) -
     assert all(stage.dial is not None for stage in dial)
     assert {alike(cell) for cell in problem.envelope} == {alike("nested")}
     assert {problem.recipe(cell).stages[0].density for cell in problem.envelope} >= {dial[0].density}
-    assert len({member.price for member in problem.members if member.width == member.steps == 1}) >= 5
-    assert len({member.width for member in problem.members}) >= 3
+    assert len({member.price for member in problem.members if member.body == problem.nested.body}) >= 5
+    assert len({member.hidden for member in problem.members}) >= 4
     assert problem.recipe("plain") == problem.base.recipe("plain")
 
 
@@ -96,14 +98,23 @@ def drawn(falls: float, rivals: dict[str, tuple[float, float]], seeds: int = 2) 
 
 
 def test_dial_and_envelope_are_compared_at_equal_joules() -> None:
-    rivals = {"plain": (90.0, 0.97), "d0.5-p0.1": (40.0, 0.94), "w0.5-p0.1": (39.0, 0.92), "w0.5-s0.4-p0.1": (15, 0.5)}
+    rivals = {
+        "plain": (90.0, 0.97),
+        "16-16-d0.5-p0.1": (40.0, 0.94),
+        "8-8-p0.1": (39.0, 0.92),
+        "8-8-s0.4-p0.1": (15, 0.5),
+    }
     validation = drawn(0.1, rivals)
     test = drawn(0.2, {name: (joules, accuracy - 0.1) for name, (joules, accuracy) in rivals.items()})
     assert budgets(validation, 2, TOTAL, 3) == pytest.approx([20e3, 40e3, 80e3])
     cheap, middle, dear = (
         row(SMALL, validation, test, 2, TOTAL, each + 1) for each in budgets(validation, 2, TOTAL, 3)
     )
-    assert (cheap.chosen, middle.chosen, dear.chosen) == (("w0.5-s0.4-p0.1",), ("d0.5-p0.1",), ("d0.5-p0.1",))
+    assert (cheap.chosen, middle.chosen, dear.chosen) == (
+        ("8-8-s0.4-p0.1",),
+        ("16-16-d0.5-p0.1",),
+        ("16-16-d0.5-p0.1",),
+    )
     assert middle.envelope_nj == pytest.approx(40e3)  # the plain one would be better and costs 90
     assert middle.dial is not None
     assert middle.dial.mean == pytest.approx(84.5)  # knob 0.5, of 85 and 84 %
@@ -146,7 +157,7 @@ def test_a_study_in_joules_from_training_to_tables(
     assert "At equal total energy on cortex-m4" in out
     assert "At equal dynamic energy on loihi1" in out
     assert "- xylo: 522 µJ a window" in out  # a second of its idle power
-    assert "| w0.5-s0.4-p0.1 | 64-8-8-10 |" in out
+    assert "| 8-8-s0.4-p0.1 |" in out
     assert "5 % and more (mean over seeds)" in out
     assert "--energy" in report.read_text()
     assert (tmp_path / "images" / "joules-digits.png").stat().st_size > 10_000

@@ -81,7 +81,7 @@ def _kind(problem: JoulesProblem, cell: str) -> int:
     if cell == PLAIN:
         return 0
     levers = problem.levers(cell)
-    return 3 if levers.steps != 1 else 2 if levers.width != 1 else 1
+    return 3 if levers.steps != 1 else 2 if levers.hidden != problem.nested.hidden else 1
 
 
 def _over_knob(panel: Axes, test: Points, seeds: int, chip: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import InputError
-from aspen_emulator.study.problems import PROBLEMS, WARM, Problem
+from aspen_emulator.study.problems import PROBLEMS, Problem
 
 if TYPE_CHECKING:
     from aspen.data import Dataset
@@ -28,28 +28,32 @@ class Member:
     """A network of the envelope, by the levers that it was made cheap with.
 
     Args:
+        hidden: neurons of its hidden layers.
         price: on spikes, in its second stage.
-        width: of its hidden layers, as a share of the dial's.
         density: share of its weights that each layer but the last keeps.
         steps: time steps, as a share of the dial's.
     """
 
+    hidden: tuple[int, ...]
     price: float = 0.0
-    width: float = 1.0
     density: float = 1.0
     steps: float = 1.0
 
     @property
+    def body(self) -> str:
+        """Its size, and its steps where they are fewer, as in ``64-64-s0.5``."""
+        sizes = "-".join(map(str, self.hidden))
+        return sizes if self.steps == 1 else f"{sizes}-s{self.steps:g}"
+
+    @property
     def first(self) -> str:
-        """Name of the first stage whose weights it begins with: there is one for each width and number of steps."""
-        body = "".join(f"-{letter}{n:g}" for letter, n in (("w", self.width), ("s", self.steps)) if n != 1)
-        return f"{WARM}{body}"
+        """Name of the first stage whose weights it begins with: there is one for each body."""
+        return f"first-{self.body}"
 
     @property
     def name(self) -> str:
-        """Its levers, as in ``w0.5-d0.25-p0.3``."""
-        levers = (("w", self.width), ("s", self.steps), ("d", self.density))
-        return "-".join([*(f"{letter}{n:g}" for letter, n in levers if n != 1), f"p{self.price:g}"])
+        """Its levers, as in ``64-64-d0.25-p0.3``."""
+        return "-".join([self.body, *([] if self.density == 1 else [f"d{self.density:g}"]), f"p{self.price:g}"])
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,11 @@ class JoulesProblem:
     """A data set with one nested dial and its rivals.
 
     Args:
-        base: data, network and first stage, as in the study in spikes.
+        base: data, network and how a stage is trained, as in the study in spikes.
         window: seconds from one inference to the next, on chips that sleep in between.
-        members: of the envelope, beside the plain network; the most telling first.
-        density: share of its weights that the dialled network keeps in each layer but the last.
+        nested: the dialled network's size and density.
         dial: keyword arguments of :class:`aspen.training.recipes.DialTraining`.
+        members: of the envelope, beside the plain network; the most telling first.
         epochs: of the second stage, the dial's and every member's.
         second: what all second stages have beside what the first has.
         chips: whose integers and energies.
@@ -70,9 +74,9 @@ class JoulesProblem:
 
     base: Problem
     window: float
-    members: Sequence[Member]
-    density: float
+    nested: Member
     dial: Mapping[str, float]
+    members: Sequence[Member]
     epochs: int
     second: Mapping[str, object] = field(default_factory=dict)
     chips: tuple[str, ...] = ("cortex-m4", "loihi1", "xylo")
@@ -90,12 +94,17 @@ class JoulesProblem:
 
     @cached_property
     def _firsts(self) -> dict[str, Member]:
-        return {WARM: Member(), **{member.first: member for member in self.members}}
+        """First stage -> a network that begins with it."""
+        return {member.first: member for member in (self.nested, *self.members)}
+
+    @cached_property
+    def _levers(self) -> dict[str, Member]:
+        return {**self._firsts, NESTED: self.nested, **self.envelope, PLAIN: Member(self.base.sizes[1:-1])}
 
     @property
     def cells(self) -> tuple[str, ...]:
         """Names of the networks of one seed, in the order in which they are trained."""
-        return (*self._firsts, NESTED, *self.envelope, PLAIN)
+        return tuple(self._levers)
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -108,21 +117,21 @@ class JoulesProblem:
         return (*self.envelope, PLAIN)
 
     def levers(self, cell: str) -> Member:
-        """Width, steps and density of a network."""
-        if cell in self._firsts:
-            return replace(self._firsts[cell], density=1.0)
-        return self.envelope.get(cell, Member(density=self.density if cell == NESTED else 1.0))
+        """Size, density, price and steps of a network."""
+        return self._levers[cell]
 
     def data(self, cell: str, path: str | None) -> Dataset:
         """What a network is trained and measured on: the same samples, in fewer steps where it has these."""
         data, share = self.base.data(cell, path), self.levers(cell).steps
         return data if share == 1 else data.with_encoder(shortened(data.encoder, share))
 
+    def sizes(self, cell: str) -> tuple[int, ...]:
+        """Neurons of each layer."""
+        return (self.base.sizes[0], *self.levers(cell).hidden, self.base.sizes[-1])
+
     def network(self, cell: str) -> DenseNet:
         """The model of a network, with weights drawn by torch's generator."""
-        width = self.levers(cell).width
-        first, *hidden, last = self.base.sizes
-        return replace(self.base, sizes=(first, *(max(1, round(width * n)) for n in hidden), last)).network(cell)
+        return replace(self.base, sizes=self.sizes(cell)).network(cell)
 
     def begins_with(self, cell: str) -> str | None:
         """The first stage whose weights a network goes on with."""
@@ -130,23 +139,19 @@ class JoulesProblem:
 
     def recipe(self, cell: str) -> Recipe:
         """How a network is trained; the plain one as in the study in spikes."""
-        if cell == PLAIN or cell in self._firsts:
-            return replace(self.base.recipe(PLAIN if cell == PLAIN else WARM), name=cell)
-        levers = self.levers(cell)
-        stage = replace(self.base.stage(cell), epochs=self.epochs, density=levers.density, **self.second)  # type: ignore[arg-type]
-        return self._dialled(stage) if cell == NESTED else replace(stage, spike_price=levers.price, warm_up=0.0)
+        if cell == PLAIN:
+            return self.base.recipe(PLAIN)
+        stage, levers = self.base.stage(cell), self.levers(cell)
+        if cell in self._firsts:
+            return stage
+        second = replace(stage, epochs=self.epochs, density=levers.density, **self.second)  # type: ignore[arg-type]
+        return self._dialled(second) if cell == NESTED else replace(second, spike_price=levers.price, warm_up=0.0)
 
     def _dialled(self, stage: Recipe) -> Recipe:
         from aspen.training.recipes import DialTraining, dial_stages
 
-        free, few = dial_stages(stage, DialTraining(**self.dial), GROUPS)  # type: ignore[arg-type]
-        return replace(free, then=(few,))
-
-    def sizes(self, cell: str) -> str:
-        """Neurons of each layer, in words."""
-        width = self.levers(cell).width
-        first, *hidden, last = self.base.sizes
-        return "-".join(str(n) for n in (first, *(max(1, round(width * n)) for n in hidden), last))
+        first, *then = dial_stages(stage, DialTraining(**self.dial), GROUPS)  # type: ignore[arg-type]
+        return replace(first, then=tuple(then))
 
 
 def shortened(encoder: Encoder, share: float) -> StoredEncoder:
@@ -164,22 +169,38 @@ def shortened(encoder: Encoder, share: float) -> StoredEncoder:
     )
 
 
-_PRICES = (0.003, 0.03, 0.1, 0.3, 1.0)
-_NARROW = tuple(Member(price, width, density=0.25) for width in (0.5, 0.25, 0.125) for price in (0.03, 0.3))
-_SHORT = tuple(Member(0.03, width, 0.25, steps=0.5) for width in (1.0, 0.5, 0.25))
-_MEMBERS = (*(Member(price, density=0.25) for price in _PRICES), *_NARROW, *_SHORT)
-_DIAL = {"low_price": 0.002, "high_price": 0.3, "slope": 1.2, "left": 0.125, "beyond": 0.5}
+_PRICES = (0.1, 0.01, 1.0, 0.03, 0.3)
+_LIGHT = 0.01
+_PRUNED = {"prune_from": 0.0, "prune_until": 0.3}
+_DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 1.2, "left": 0.125, "beyond": 0.5}
+
+
+def _members(hidden: tuple[int, ...], share: float | None = 0.5) -> tuple[Member, ...]:
+    """An envelope: five prices, a half, a quarter and an eighth of the neurons, dense and pruned, and fewer steps."""
+    half, quarter, eighth = (tuple(n // by for n in hidden) for by in (2, 4, 8))
+    narrow = [Member(each, _LIGHT, density) for each in (half, quarter) for density in (1.0, 0.25)]
+    short = [] if share is None else [Member(each, _LIGHT, 0.25, share) for each in (hidden, half)]
+    last = [] if share is None else [Member(quarter, _LIGHT, steps=share)]
+    priced = [Member(hidden, price, 0.25) for price in _PRICES]
+    return (*narrow, Member(eighth, _LIGHT), *short, *last, *priced)
+
 
 JOULES = {
     problem.name: problem
     for problem in (
-        JoulesProblem(PROBLEMS["digits"], 1.0, _MEMBERS, 0.25, _DIAL, epochs=60),
         JoulesProblem(
-            PROBLEMS["har"], 2.56, tuple(m for m in _MEMBERS if m.steps == 1), 0.25, _DIAL, epochs=32,
+            PROBLEMS["digits"], 1.0, Member((128, 64), density=0.5), _DIAL, _members((128, 64), 0.4), 60, _PRUNED
         ),
-        JoulesProblem(PROBLEMS["har-levels"], 2.56, _MEMBERS, 0.25, _DIAL, epochs=40, goal=94.5),
         JoulesProblem(
-            PROBLEMS["har-current"], 2.56, _MEMBERS, 0.25, _DIAL, epochs=40, chips=("cortex-m4",),
+            PROBLEMS["har"], 2.56, Member((128, 128), density=0.25), _DIAL, _members((128, 128), None), 32, _PRUNED
+        ),
+        JoulesProblem(
+            PROBLEMS["har-levels"], 2.56, Member((128, 128), density=0.25), _DIAL, _members((128, 128)), 20, _PRUNED,
+            goal=94.5,
+        ),
+        JoulesProblem(
+            PROBLEMS["har-current"], 2.56, Member((128, 128), density=0.25), _DIAL, _members((128, 128)), 20, _PRUNED,
+            chips=("cortex-m4",),
         ),
     )
 }  # fmt: skip

@@ -63,7 +63,7 @@ def in_joules(
         seeds: networks of each kind.
         part: what data ``test`` are of.
     """
-    size = problem.sizes(NESTED)
+    size = "-".join(map(str, problem.sizes(NESTED)))
     lines = [f"## {problem.name} in joules, {size}, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
     compared = accounts(problem)
     for account in compared:
@@ -136,13 +136,13 @@ def _dial_table(
 
 def _envelope_table(problem: JoulesProblem, test: Points, seeds: int, compared: Sequence[Account]) -> Iterator[str]:
     heads = [f"% on {account.chip} | {account.kind} µJ" for account in compared]
-    yield f"| network | neurons | hidden spikes | {' | '.join(heads)} |"
-    yield f"|{'---|' * (3 + 2 * len(compared))}"
+    yield f"| network | hidden spikes | {' | '.join(heads)} |"
+    yield f"|{'---|' * (2 + 2 * len(compared))}"
     for cell in problem.rivals:
         found = [settings(test, seeds, account.chip, cell)[0] for account in compared]
         joules = _columns(found, compared)
         cells = [f"{one.accuracy} | {energy}" for one, energy in zip(found, joules, strict=True)]
-        yield f"| {cell} | {problem.sizes(cell)} | {found[0].spikes:.0f} | {' | '.join(cells)} |"
+        yield f"| {cell} | {found[0].spikes:.0f} | {' | '.join(cells)} |"
 
 
 def _facts(
