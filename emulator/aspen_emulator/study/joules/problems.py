@@ -175,32 +175,26 @@ _PRUNED = {"prune_from": 0.0, "prune_until": 0.3}
 _DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 1.2, "left": 0.125, "beyond": 0.5}
 
 
-def _members(hidden: tuple[int, ...], share: float | None = 0.5) -> tuple[Member, ...]:
-    """An envelope: five prices, a half, a quarter and an eighth of the neurons, dense and pruned, and fewer steps."""
+def _members(nested: Member, share: float | None = 0.5) -> tuple[Member, ...]:
+    """An envelope: down to an eighth of the dial's neurons, dense and pruned, fewer steps, five prices."""
+    hidden, kept = nested.hidden, nested.density
     half, quarter, eighth = (tuple(n // by for n in hidden) for by in (2, 4, 8))
-    narrow = [Member(each, _LIGHT, density) for each in (half, quarter) for density in (1.0, 0.25)]
-    short = [] if share is None else [Member(each, _LIGHT, 0.25, share) for each in (hidden, half)]
+    narrow = [Member(each, _LIGHT, density) for each in (half, quarter) for density in (1.0, kept)]
+    short = [] if share is None else [Member(each, _LIGHT, kept, share) for each in (hidden, half)]
     last = [] if share is None else [Member(quarter, _LIGHT, steps=share)]
-    priced = [Member(hidden, price, 0.25) for price in _PRICES]
+    priced = [Member(hidden, price, kept) for price in _PRICES]
     return (*narrow, Member(eighth, _LIGHT), *short, *last, *priced)
 
 
+_DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
 JOULES = {
     problem.name: problem
     for problem in (
+        JoulesProblem(PROBLEMS["digits"], 1.0, _DIGITS, _DIAL, _members(_DIGITS, 0.4), 60, _PRUNED),
+        JoulesProblem(PROBLEMS["har"], 2.56, _HAR, _DIAL, _members(_HAR, None), 32, _PRUNED),
+        JoulesProblem(PROBLEMS["har-levels"], 2.56, _HAR, _DIAL, _members(_HAR), 20, _PRUNED, goal=94.5),
         JoulesProblem(
-            PROBLEMS["digits"], 1.0, Member((128, 64), density=0.5), _DIAL, _members((128, 64), 0.4), 60, _PRUNED
-        ),
-        JoulesProblem(
-            PROBLEMS["har"], 2.56, Member((128, 128), density=0.25), _DIAL, _members((128, 128), None), 32, _PRUNED
-        ),
-        JoulesProblem(
-            PROBLEMS["har-levels"], 2.56, Member((128, 128), density=0.25), _DIAL, _members((128, 128)), 20, _PRUNED,
-            goal=94.5,
-        ),
-        JoulesProblem(
-            PROBLEMS["har-current"], 2.56, Member((128, 128), density=0.25), _DIAL, _members((128, 128)), 20, _PRUNED,
-            chips=("cortex-m4",),
+            PROBLEMS["har-current"], 2.56, _HAR, _DIAL, _members(_HAR), 20, _PRUNED, chips=("cortex-m4",)
         ),
     )
 }  # fmt: skip
