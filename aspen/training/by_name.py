@@ -94,13 +94,13 @@ def adapted(
 
     Args:
         how: its name.
-        readout: of the model; the loss of one that does not spike is on its mean over time.
+        readout: of the model; the loss is on the sum of its spikes, or on the mean over time if it does not spike.
         spike_price: in all stages but those with a dial, whose prices are its own.
         learning_rate: in all stages.
-        density: that the first stage prunes to, and the others keep.
+        density: that the stages which prune prune to, or the first where none does.
         cost, joules: in all stages.
     """
-    settings: dict[str, Any] = {} if readout == "spikes" else {"scores": "mean"}
+    settings: dict[str, Any] = {"scores": "sum" if readout == "spikes" else "mean"}
     if learning_rate is not None:
         settings["learning_rate"] = learning_rate
     if cost is not None:
@@ -111,7 +111,11 @@ def adapted(
         return replace(stage, **settings, **priced)
 
     changed = recipe(how).each(change)
-    return changed if density is None else replace(changed, density=density)
+    if density is None:
+        return changed
+    if any(stage.prunes for stage in changed.stages):
+        return changed.each(lambda stage: replace(stage, density=density) if stage.prunes else stage)
+    return replace(changed, density=density)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from aspen._base.arrays import Rebuilt
 from aspen._base.checks import as_flag, as_integer, as_name, as_number, shown
@@ -293,15 +294,18 @@ def _priced(name: str, **settings: object) -> Recipe:
     return replace(first, then=(replace(first, warm_up=0.0),))
 
 
-def dial_stages(base: Recipe, dial: DialTraining, groups: int) -> tuple[Recipe, Recipe]:
+def dial_stages(base: Recipe, dial: DialTraining, groups: int) -> tuple[Recipe, ...]:
     """How a dial is learned in the epochs of ``base``: freely, then with few slopes in each layer.
 
     Args:
         base: all other settings; each of the two has one epoch at least.
-        dial: as it begins.
+        dial: as it begins. One that switches neurons off takes one stage: those that go off together share a slope from
+            the start.
         groups: most different slopes in a layer; they are brought together during the last three eighths, at half the
             learning rate.
     """
+    if dial.left < 1:
+        return (replace(base, dial=replace(dial, groups=groups)),)
     last = max(1, 3 * base.epochs // 8)
     free = replace(base, dial=dial, epochs=max(1, base.epochs - last))
     few = replace(base, dial=replace(dial, groups=groups), epochs=last)
@@ -314,6 +318,19 @@ def _dialled(name: str, price: float, dial: DialTraining, epochs: int, **setting
     return _gentle(name, spike_price=price, epochs=epochs, then=(free, replace(few, name="dial in groups")), **settings)
 
 
+def _for_joules(name: str, dial: DialTraining, density: float, epochs: int, **settings: object) -> Recipe:
+    """Nothing but accuracy first, then a dial that switches neurons off, as long again; pruned as that begins, so that
+    the weights that are kept are those that matter with few neurons on."""
+    first = _gentle(name, epochs=epochs, **settings)
+    pruned = replace(first, name="nested dial", density=density, prune_from=0.0, prune_until=0.3)
+    return replace(first, then=dial_stages(pruned, dial, groups=8))
+
+
+_FOR_READOUTS: dict[str, Any] = {
+    "batch_size": 128, "scores": "mean", "label_smoothing": 0.1, "weight_decay": 0.01, "rise": 0.1
+}  # fmt: skip
+"""Of networks with BatchNorm and a linear read-out."""
+_NESTED = DialTraining(low_price=0.002, high_price=0.05, slope=1.2, left=0.125, beyond=0.5)
 RECIPES = {
     "plain": Recipe("plain"),
     "l1": _priced("l1"),
@@ -321,14 +338,15 @@ RECIPES = {
     "perturbed": Recipe("perturbed", spike_price=0.2, perturbation=PerturbationSettings(low=0.4, high=2.5)),
     "aspen": _dialled("aspen", 0.1, DialTraining(), 32),
     "aspen-norm": _dialled(
-        "aspen-norm", 0.03, DialTraining(low_price=0.002, high_price=3.0, slope=1.2), 20,
-        batch_size=128, scores="mean", label_smoothing=0.1, weight_decay=0.01, rise=0.1,
+        "aspen-norm", 0.03, DialTraining(low_price=0.002, high_price=3.0, slope=1.2), 20, **_FOR_READOUTS
     ),
+    "aspen-joules": _for_joules("aspen-joules", _NESTED, 0.25, 20, **_FOR_READOUTS),
 }  # fmt: skip
 """``plain``: nothing but accuracy. ``l1``, ``l2``: a price on spikes, in two stages. ``perturbed``: thresholds moved at
 random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron, whose slopes are at last
 brought together into eight for each layer, as many thresholds as a core of Loihi stores. ``aspen-norm``: the same for
-networks with BatchNorm and a linear read-out."""
+networks with BatchNorm and a linear read-out. ``aspen-joules``: for these too, a dial that switches neurons off, on a
+network that is pruned to a quarter of its weights."""
 
 
 def recipe(name: str) -> Recipe:

@@ -64,8 +64,9 @@ class Density(click.ParamType):
               help="What makes spikes, or with current or none a current, of the values.  [default: the data set's; of "
                    "your own: spikes as they are, delta for signals, rate for the rest]")  # fmt: skip
 @click.option("--recipe", type=OneOf(list(RECIPES)),
-              help="aspen: a dial for every neuron; aspen-norm: the same with prices for a linear read-out; perturbed: "
-                   "thresholds moved at random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  "
+              help="aspen: a dial for every neuron; aspen-norm: the same with prices for a linear read-out; "
+                   "aspen-joules: a dial that switches neurons off, and a pruned network; perturbed: thresholds moved "
+                   "at random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  "
                    "[default: aspen, or aspen-norm with --readout linear]")  # fmt: skip
 @click.option("--model", type=OneOf(MODEL_KINDS), default="dense", show_default=True,
               help="conv: strided convolutions over an image, or over the last samples of a signal.")  # fmt: skip

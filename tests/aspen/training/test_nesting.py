@@ -16,7 +16,7 @@ from aspen.network.network import load_network
 from aspen.training.fit import fit
 from aspen.training.loss import draw_knobs
 from aspen.training.nesting import importance_of, nested
-from aspen.training.recipes import DialTraining
+from aspen.training.recipes import DialTraining, Recipe, dial_stages
 from aspen_emulator import parity, run
 from aspen_hardware import chip
 from aspen_hardware.placing.dials import dial_classes, dial_findings
@@ -69,6 +69,13 @@ def test_what_is_off_is_off_in_model_network_and_file(tmp_path: Path, fused: boo
     assert len(np.unique(profile.slopes["lif1"])) <= 8
     assert int(dial_classes(network, profile, "lif1").max()) < 8
     assert list(dial_findings(network, profile, chip("loihi1"))) == []
+
+
+def test_a_dial_that_switches_off_has_its_groups_from_the_start() -> None:
+    base, dial = Recipe("dial", epochs=8), DialTraining(left=0.25)
+    assert dial_stages(base, dial, groups=8) == (replace(base, dial=replace(dial, groups=8)),)
+    free, few = dial_stages(base, replace(dial, left=1.0), groups=8)
+    assert [(stage.dial and stage.dial.groups, stage.epochs) for stage in (free, few)] == [(None, 5), (8, 3)]
 
 
 def test_too_few_groups_and_shares_that_are_none_are_refused() -> None:

@@ -31,6 +31,7 @@ def test_stages_follow_one_another_however_they_were_put_together() -> None:
     assert ONE.stages == (ONE,)
     assert [stage.epochs for stage in flat.each(lambda stage: replace(stage, epochs=9)).stages] == [9, 9, 9]
     assert [stage.name for stage in RECIPES["aspen"].stages] == ["aspen", "dial", "dial in groups"]
+    assert [stage.name for stage in RECIPES["aspen-joules"].stages] == ["aspen-joules", "nested dial"]
 
 
 def test_a_recipe_cannot_change() -> None:

@@ -163,6 +163,9 @@ def test_numbers_of_a_recipe_are_replaced_where_they_count() -> None:
     assert {stage.scores for stage in changed} == {"mean"}
     assert adapted("aspen", "spikes") == recipe("aspen")
     assert [stage.density for stage in adapted("aspen", "spikes", density=0.2).stages] == [0.2, 1.0, 1.0]
+    assert [stage.density for stage in adapted("aspen-joules", "spikes", density=0.1).stages] == [1.0, 0.1]
+    assert {stage.scores for stage in adapted("aspen-joules", "spikes").stages} == {"sum"}
+    assert adapted("aspen-joules", "linear") == recipe("aspen-joules")
 
 
 def one_class(series: str) -> str:
