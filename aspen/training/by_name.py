@@ -17,7 +17,7 @@ from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.errors import InputError, TrainingError, TrainingWarning
 from aspen.training.few_samples import enough_steps, told_of_few
 from aspen.training.progress import epoch_bar
-from aspen.training.recipes import Joules, Recipe, recipe
+from aspen.training.recipes import RECIPES, DialTraining, Joules, Recipe, recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,6 +81,27 @@ class Architecture:
         return kind((prod(shape), *self.hidden, dataset.classes), **options)
 
 
+NESTED: Mapping[str, float] = {"high_price": 0.3, "beyond": 0.5}
+"""Of a dial that switches neurons off: their spikes go with them, and a high price on the others' ruins its end; a
+quarter of the samples is trained at each end."""
+
+
+def _nested(dial: DialTraining, left: float | None, price: float | None) -> DialTraining:
+    """The dial with another share ``left`` and another ``price`` at its end, where they are given."""
+    changed = dict(NESTED) if left is not None and left < 1 == dial.left else {}
+    changed |= {name: value for name, value in (("left", left), ("high_price", price)) if value is not None}
+    return replace(dial, low_price=min(dial.low_price, changed.get("high_price", dial.high_price)), **changed)
+
+
+def _check_dial(how: str) -> None:
+    if not any(stage.dial for stage in recipe(how).stages):
+        dialled = ", ".join(name for name, each in RECIPES.items() if any(stage.dial for stage in each.stages))
+        raise InputError(
+            f"recipe {how}: found settings of a dial, which it does not learn, allowed are recipes that do: "
+            f"{dialled}; take one of these"
+        )
+
+
 def adapted(
     how: str,
     readout: str,
@@ -89,6 +110,8 @@ def adapted(
     density: float | Mapping[str, float] | None = None,
     cost: str | None = None,
     joules: Joules | None = None,
+    left: float | None = None,
+    dial_price: float | None = None,
 ) -> Recipe:
     """The recipe called ``how`` for a read-out, with other numbers where they are given.
 
@@ -99,7 +122,15 @@ def adapted(
         learning_rate: in all stages.
         density: that the stages which prune prune to, or the first where none does.
         cost, joules: in all stages.
+        left: share of the neurons that the dial leaves on at its end. A recipe whose dial switches nothing off then
+            also gets the prices and the knobs that suit one that does (:data:`NESTED`).
+        dial_price: on spikes at the end of the dial.
+
+    Raises:
+        InputError: something is given for the dial of a recipe that learns none.
     """
+    if left is not None or dial_price is not None:
+        _check_dial(how)
     settings: dict[str, Any] = {"scores": "sum" if readout == "spikes" else "mean"}
     if learning_rate is not None:
         settings["learning_rate"] = learning_rate
@@ -108,7 +139,8 @@ def adapted(
 
     def change(stage: Recipe) -> Recipe:
         priced: dict[str, Any] = {} if spike_price is None or stage.dial is not None else {"spike_price": spike_price}
-        return replace(stage, **settings, **priced)
+        dial = None if stage.dial is None else _nested(stage.dial, left, dial_price)
+        return replace(stage, **settings, **priced, dial=dial)
 
     changed = recipe(how).each(change)
     if density is None:
@@ -155,6 +187,8 @@ def train_by_name(
     density: float | Mapping[str, float] | None = None,
     cost: str | None = None,
     joules: Joules | None = None,
+    left: float | None = None,
+    dial_price: float | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -167,7 +201,8 @@ def train_by_name(
         how: name of a recipe.
         data, data_path, encoder: as for :func:`aspen.data.load_dataset`.
         architecture: what to train; default: a dense network.
-        spike_price, learning_rate, density, cost, joules: instead of the recipe's, as in :func:`adapted`.
+        spike_price, learning_rate, density, cost, joules, left, dial_price: instead of the recipe's, as in
+            :func:`adapted`.
         epochs, seed, checkpoint, resume, log, chip: as for :func:`aspen.fit`; what a chip refuses is told.
 
     Returns:
@@ -188,10 +223,14 @@ def train_by_name(
     dataset = chosen.fitting(load_dataset(data, data_path, encoder=encoder))
     if dataset.told:
         tell(str(dataset))
+    changed: dict[str, Any] = {
+        "spike_price": spike_price, "learning_rate": learning_rate, "density": density, "cost": cost, "left": left,
+        "dial_price": dial_price,
+    }  # fmt: skip
     torch.manual_seed(seed)
     model, method = (
         chosen.build(dataset),
-        adapted(how, chosen.readout, spike_price, learning_rate, density, cost, joules),
+        adapted(how, chosen.readout, **changed, joules=joules),
     )
     suited = method if epochs else enough_steps(method, len(dataset.train))
     title = ", ".join(filter(None, (f"train {how}, seed {seed}", told_of_few(method, suited, len(dataset.train)))))
@@ -210,7 +249,6 @@ def train_by_name(
                 f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "
                 f"for more epochs, or with a lower spike price"
             )
-    changed = {"spike_price": spike_price, "learning_rate": learning_rate, "density": density, "cost": cost}
     given: dict[str, Any] = {name: value for name, value in changed.items() if value is not None}
     if joules is not None:
         given["joules"] = asdict(joules)

@@ -103,7 +103,15 @@ class Fitted(Brief):
         """
         from aspen.training.plots import plot_history
 
-        return plot_history(self.history, path, f"{self.training.get('data')}, recipe {self.training.get('recipe')}")
+        title = f"{self.training.get('data')}, recipe {self.training.get('recipe')}"
+        return plot_history(self.history, path, title, self.neurons_on)
+
+    def neurons_on(self, knob: float) -> tuple[int, int] | None:
+        """How many hidden neurons are on at ``knob``, and how many there are; None where the dial leaves all on."""
+        if self.profile is None or not self.profile.is_nested:
+            return None
+        until = self.profile.on_until.values()
+        return sum(int((each >= knob).sum()) for each in until), sum(each.size for each in until)
 
     @property
     def warning(self) -> str:

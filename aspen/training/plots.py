@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_history(history: Sequence[Epoch], path: str | Path | None = None, title: str = "") -> Figure:
+def plot_history(
+    history: Sequence[Epoch],
+    path: str | Path | None = None,
+    title: str = "",
+    neurons_on: Callable[[float], tuple[int, int] | None] = lambda knob: None,
+) -> Figure:
     """Draw loss, validation accuracy and hidden spikes over the epochs of all stages.
 
     Args:
         history: one entry for each epoch.
         path: a ``.png``, ``.pdf`` or ``.svg`` file to write as well.
         title: what is shown.
+        neurons_on: knob of the dial -> how many neurons are on there, and how many there are, where that is to be said.
 
     Returns:
         the figure.
@@ -34,7 +40,8 @@ def plot_history(history: Sequence[Epoch], path: str | Path | None = None, title
     panels[0].plot(epochs, [entry.loss for entry in history], "-o", markersize=4, color=COLOURS[0])
     for dial, look in ((False, "--"), (True, "-")):
         for index, setting in enumerate(_settings(history, dial)):
-            _measured(list(panels[1:]), history, dial, setting, look + MARKERS[index], COLOURS[index])
+            label = _label(setting, neurons_on(setting)) if dial else f"threshold scale {setting:g}"
+            _measured(list(panels[1:]), history, dial, setting, look + MARKERS[index], COLOURS[index], label)
     finish(panels[0], "Loss", "epoch", "mean training loss")
     finish(panels[1], "Accuracy", "epoch", "validation accuracy (%)")
     finish(panels[2], "Spikes", "epoch", "hidden spikes per inference", ylim=(0, None))
@@ -54,8 +61,12 @@ def _settings(history: Sequence[Epoch], dial: bool) -> list[float]:
     return list(dict.fromkeys(each for entry in history if _on_dial(entry) == dial for each in entry.settings))
 
 
+def _label(knob: float, on: tuple[int, int] | None) -> str:
+    return f"knob at {knob:g}" + ("" if on is None else f", {on[0]} of {on[1]} neurons on")
+
+
 def _measured(
-    panels: Sequence[Axes], history: Sequence[Epoch], dial: bool, setting: float, look: str, colour: str
+    panels: Sequence[Axes], history: Sequence[Epoch], dial: bool, setting: float, look: str, colour: str, label: str
 ) -> None:
     """Accuracy and spikes at one setting, in the epochs in which it was tried."""
     tried = [(n, entry) for n, entry in enumerate(history, 1) if setting in entry.settings]
@@ -63,7 +74,6 @@ def _measured(
     at = [entry.settings.index(setting) for _, entry in entries]
     accuracy = [100 * entry.accuracy[k] for (_, entry), k in zip(entries, at, strict=True)]
     spikes = [entry.spikes[k] for (_, entry), k in zip(entries, at, strict=True)]
-    label = f"knob at {setting:g}" if dial else f"threshold scale {setting:g}"
     for panel, values in zip(panels, (accuracy, spikes), strict=True):
         panel.plot([n for n, _ in entries], values, look, markersize=4, color=colour, label=label)
 

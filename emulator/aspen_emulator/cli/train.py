@@ -87,6 +87,12 @@ class Density(click.ParamType):
 @click.option("--cost", type=OneOf(COSTS),
               help="What the price is on: spikes, the synaptic operations that they cause, or the energy on --chip.  "
                    "[default: the recipe's]")  # fmt: skip
+@click.option("--left", type=Number(min=0, max=1, min_open=True),
+              help="Share of the hidden neurons that are on at the end of the dial; the others go off on the way, the "
+                   "least important first. 1: none goes off.  [default: the recipe's]")  # fmt: skip
+@click.option("--dial-price", type=Number(min=0, max=1e6, min_open=True),
+              help="Price on spikes at the end of the dial.  [default: the recipe's, or 0.3 where --left switches "
+                   "neurons off that the recipe leaves on]")  # fmt: skip
 @click.option("--chip", "chips", type=ChipParameter(), multiple=True,
               help="Where it is to run, name or file; may be repeated: says before the training what will not go "
                    "there. With --cost energy one, whose joules count.")  # fmt: skip
@@ -119,6 +125,8 @@ def train_command(
     learning_rate: float | None,
     density: tuple[float | tuple[str, float], ...],
     cost: str | None,
+    left: float | None,
+    dial_price: float | None,
     chips: tuple[Chip, ...],
     seed: int,
     checkpoint: Path | None,
@@ -135,7 +143,8 @@ def train_command(
     fitted = train_by_name(
         chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
         spike_price=spike_price, learning_rate=learning_rate, density=_density(density), cost=cost,
-        joules=_joules(cost, chips), seed=seed, checkpoint=checkpoint, resume=resume, log=log, chip=chips or None,
+        joules=_joules(cost, chips), left=left, dial_price=dial_price, seed=seed, checkpoint=checkpoint,
+        resume=resume, log=log, chip=chips or None,
     )  # fmt: skip
     if state_dict is not None:
         _save_weights(fitted.model, state_dict)
@@ -149,7 +158,10 @@ def train_command(
         click.echo(f"weights kept: {_kept(fitted.model)}")
     last = fitted.history[-1]
     for setting, accuracy, spikes in zip(last.settings, last.accuracy, last.spikes, strict=True):
-        click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spikes:.0f} hidden spikes per inference")
+        on = fitted.neurons_on(setting)
+        left_on = "" if on is None else f", {on[0]} of {on[1]} hidden neurons on"
+        spent = f"{spikes:.0f} hidden spikes per inference{left_on}"
+        click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spent}")
     click.echo(f"{last.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
     if fitted.warning:
         warn(fitted.warning)

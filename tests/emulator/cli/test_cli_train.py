@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from aspen import load_profile
 from aspen.data import DeltaEncoder, RateEncoder, WindowEncoder, digits, har, load_encoder
 from aspen.errors import InputError
 from aspen.network.network import Conv, load_network
@@ -166,6 +167,31 @@ def test_numbers_of_a_recipe_are_replaced_where_they_count() -> None:
     assert [stage.density for stage in adapted("aspen-joules", "spikes", density=0.1).stages] == [1.0, 0.1]
     assert {stage.scores for stage in adapted("aspen-joules", "spikes").stages} == {"sum"}
     assert adapted("aspen-joules", "linear") == recipe("aspen-joules")
+
+
+def test_a_dial_that_switches_neurons_off_says_how_many_are_on(aspen: Aspen, tmp_path: Path) -> None:
+    options = ("--left", "0.25", "--hidden", "12,8", "--epochs", "1", "--plot", tmp_path / "plot.svg")
+    code, out, _ = aspen("train", *options, "--output", tmp_path / "net.aspen")
+    assert code == 0
+    ends = [line.rpartition(", ")[2] for line in out.splitlines()[:3]]
+    assert ends == ["20 of 20 hidden neurons on", "8 of 20 hidden neurons on", "5 of 20 hidden neurons on"]
+    assert load_profile(tmp_path / "net.aspen").is_nested
+    assert load_network(tmp_path / "net.aspen").provenance["training"]["left"] == 0.25
+    assert "knob at 0.5, 8 of 20 neurons on" in (tmp_path / "plot.svg").read_text()
+
+
+def test_a_dial_that_switches_neurons_off_gets_the_prices_for_it() -> None:
+    dials = [stage.dial for stage in adapted("aspen", "spikes", left=0.125).stages if stage.dial]
+    assert [(dial.left, dial.high_price, dial.beyond, dial.groups) for dial in dials] == [
+        (0.125, 0.3, 0.5, None),
+        (0.125, 0.3, 0.5, 8),
+    ]
+    (dial, _) = [stage.dial for stage in adapted("aspen", "spikes", left=1, dial_price=2.0).stages if stage.dial]
+    assert (dial.left, dial.high_price, dial.beyond) == (1.0, 2.0, 0.1)
+    (dial, _) = [stage.dial for stage in adapted("aspen", "spikes", dial_price=1e-4).stages if stage.dial]
+    assert dial.low_price == dial.high_price == 1e-4
+    with pytest.raises(InputError, match=r"recipe l1: found settings of a dial, .* allowed are recipes that do: aspen"):
+        adapted("l1", "spikes", left=0.5)
 
 
 def one_class(series: str) -> str:
