@@ -81,7 +81,7 @@ class Architecture:
         return kind((prod(shape), *self.hidden, dataset.classes), **options)
 
 
-NESTED: Mapping[str, float] = {"high_price": 0.3, "beyond": 0.5}
+NESTED: Mapping[str, float] = {"high_price": 0.05, "beyond": 0.5}
 """Of a dial that switches neurons off: their spikes go with them, and a high price on the others' ruins its end; a
 quarter of the samples is trained at each end."""
 

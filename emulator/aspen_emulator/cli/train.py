@@ -91,7 +91,7 @@ class Density(click.ParamType):
               help="Share of the hidden neurons that are on at the end of the dial; the others go off on the way, the "
                    "least important first. 1: none goes off.  [default: the recipe's]")  # fmt: skip
 @click.option("--dial-price", type=Number(min=0, max=1e6, min_open=True),
-              help="Price on spikes at the end of the dial.  [default: the recipe's, or 0.3 where --left switches "
+              help="Price on spikes at the end of the dial.  [default: the recipe's, or 0.05 where --left switches "
                    "neurons off that the recipe leaves on]")  # fmt: skip
 @click.option("--chip", "chips", type=ChipParameter(), multiple=True,
               help="Where it is to run, name or file; may be repeated: says before the training what will not go "

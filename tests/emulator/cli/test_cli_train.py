@@ -183,8 +183,8 @@ def test_a_dial_that_switches_neurons_off_says_how_many_are_on(aspen: Aspen, tmp
 def test_a_dial_that_switches_neurons_off_gets_the_prices_for_it() -> None:
     dials = [stage.dial for stage in adapted("aspen", "spikes", left=0.125).stages if stage.dial]
     assert [(dial.left, dial.high_price, dial.beyond, dial.groups) for dial in dials] == [
-        (0.125, 0.3, 0.5, None),
-        (0.125, 0.3, 0.5, 8),
+        (0.125, 0.05, 0.5, None),
+        (0.125, 0.05, 0.5, 8),
     ]
     (dial, _) = [stage.dial for stage in adapted("aspen", "spikes", left=1, dial_price=2.0).stages if stage.dial]
     assert (dial.left, dial.high_price, dial.beyond) == (1.0, 2.0, 0.1)
