@@ -88,7 +88,7 @@ quarter of the samples is trained at each end."""
 
 def _nested(dial: DialTraining, left: float | None, price: float | None) -> DialTraining:
     """The dial with another share ``left`` and another ``price`` at its end, where they are given."""
-    changed = dict(NESTED) if left is not None and left < 1 == dial.left else {}
+    changed: dict[str, Any] = dict(NESTED) if left is not None and left < 1 == dial.left else {}
     changed |= {name: value for name, value in (("left", left), ("high_price", price)) if value is not None}
     return replace(dial, low_price=min(dial.low_price, changed.get("high_price", dial.high_price)), **changed)
 
