@@ -27,11 +27,11 @@ from aspen.dial.scale import ThresholdScale
 from aspen.errors import RoundedSettingWarning
 from aspen.network.network import READOUTS, FixedLif, Network
 from aspen.network.record import Record
-from aspen_emulator import run
 from aspen_emulator.engines.c.engine import program_of, run_program
 from aspen_emulator.engines.c.process import Process, Running
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.cortex_m.engine import board
+from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.reference import run_reference
 from aspen_hardware.c.dial import SETTINGS, UNIT, knob_at, scale_range
 from aspen_hardware.c.program import Program
@@ -73,7 +73,8 @@ def profile_for(network: Network, seed: int) -> DialProfile | None:
     neurons = {name: neuron for name in network.dialled if isinstance(neuron := network[name].neuron, FixedLif)}
     if rng.random() < 0.5 or not 0 < sum(np.unique(n.threshold).size for n in neurons.values()) < MOST_THRESHOLDS:
         return None
-    offsets, slopes, (low, high) = {}, {}, np.sort(rng.uniform(-1, 2, 2)).tolist()
+    nested = rng.random() < 0.6
+    offsets, slopes, until, (low, high) = {}, {}, {}, np.sort(rng.uniform(-1, 2, 2)).tolist()
     for name, neuron in neurons.items():
         least = np.log(0.51 / int(neuron.threshold.min()))
         most = np.log(neuron.largest_threshold / int(neuron.threshold.max()))
@@ -82,7 +83,32 @@ def profile_for(network: Network, seed: int) -> DialProfile | None:
         first, last = ends[:, rng.integers(ends.shape[1], size=shape)] * 0.999
         slopes[name] = ((last - first) / (high - low)).astype(np.float32)
         offsets[name] = (first - low * slopes[name]).astype(np.float32)
-    return DialProfile(slopes, offsets, low, high)
+        if nested and rng.random() < 0.7:
+            until[name] = _until(rng, network[name].shape, low, high)
+    return DialProfile(slopes, offsets, low, high, until)
+
+
+def _until(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Array:
+    """The knobs until which neurons are on: of all together, of channels or of each, at few knobs or at many."""
+    size = (shape[0], *(1,) * (len(shape) - 1)) if rng.random() < 0.5 else shape
+    knobs = [low, high, np.inf, *rng.uniform(low, high, rng.choice([1, 6]))]
+    drawn = rng.uniform(low, 1.2 * high - 0.2 * low, size) if rng.random() < 0.3 else rng.choice(knobs, size)
+    return np.full((), drawn.flat[0]) if rng.random() < 0.1 else np.broadcast_to(drawn, shape)
+
+
+def _kept_off(scales: ThresholdScale) -> ThresholdScale:
+    """Threshold scales of each step, where neurons come on again with the next inference alone."""
+    if not isinstance(scales, dict):
+        return scales
+    off = {name: np.logical_or.accumulate(np.isinf(values), axis=0) for name, values in scales.items()}
+    return {name: np.where(off[name], np.inf, values) for name, values in scales.items()}
+
+
+def _thresholds(network: Network, scales: ThresholdScale) -> dict[str, Array]:
+    """Of each step; neurons that are off are out of reach of any membrane."""
+    found = thresholds_for(network, scales, STEPS, 1)
+    off = {name: np.isinf(values) for name, values in scales.items()} if isinstance(scales, dict) else {}
+    return {name: np.where(off.get(name, False), FixedLif.STATE_LIMIT, values) for name, values in found.items()}
 
 
 def early_for(wanted: Record, knobs: list[float], seed: int) -> EarlyStop:
@@ -121,7 +147,8 @@ def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT, eng
     """The program's own knob, turned between the steps: spikes, counts, answer and early end are the definition's."""
     rng, profile, given = np.random.default_rng(seed), profile_for(network, seed), given_to(network, seed, 1)
     settings, knobs, scales = _turns(network, profile, rng)
-    wanted = run(network, given, scales, engine="reference", record="spikes")
+    scales = _kept_off(scales)
+    wanted = run_reference(network, given, _thresholds(network, scales), "spikes")
     early, length = early_for(wanted, knobs, seed), int(rng.integers(1, STEPS))
     process = started(Program(network, profile, early=early), flags, engine)
     try:
@@ -134,7 +161,7 @@ def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT, eng
                 np.testing.assert_array_equal(fired[:, each.offset : each.offset + each.population.size], raster)
             inference = early.start(knobs[0])
             assert ends == [inference.update(each) for each in wanted.readings[:steps, 0]]
-        _check_answer(process, wanted, refused)
+        _check_answer(process, wanted, refused, _operations(wanted, given, scales))
     finally:
         process.close()
 
@@ -172,15 +199,25 @@ def _stepped(
     return np.stack(fired), ends, refused
 
 
-def _check_answer(process: Running, wanted: Record, refused: int) -> None:
+def _operations(record: Record, given: Array, scales: ThresholdScale) -> list[int]:
+    """Of each connection: synapses that spikes and values have reached, but for those onto neurons that were off."""
+    found = []
+    for c in record.network.connections:
+        source = record.rasters.get(c.source, given).reshape(STEPS, -1) != 0
+        is_off = np.isinf(scales.get(c.target, np.zeros((1, 1, 1)))[:, 0]) if isinstance(scales, dict) else np.zeros((1, 1))
+        reached = source.astype(np.int64) @ (c.synapses().toarray() != 0).T.astype(np.int64)
+        found.append(int(np.where(np.broadcast_to(is_off, reached.shape), 0, reached).sum()))
+    return found
+
+
+def _check_answer(process: Running, wanted: Record, refused: int, operations: list[int]) -> None:
     answer, network = process.answer(), wanted.network
     assert (answer.steps, answer.refused, answer.winner) == (STEPS, refused, int(wanted.predictions[0]))
     np.testing.assert_array_equal(answer.scores, wanted.scores[0])
     best = np.sort(answer.scores)[::-1]
     assert answer.margin == (best[0] - best[1] if answer.winner >= 0 and best.size > 1 else 0)
     assert answer.spikes.tolist() == [wanted.spikes[name].sum() for name in network.names]
-    operations = {**wanted.synaptic_operations, **wanted.multiply_accumulates}
-    assert answer.operations.tolist() == [operations[connection.name].sum() for connection in network.connections]
+    assert answer.operations.tolist() == operations
 
 
 def main(count: int, first: int = 0, engine: str = "c") -> None:

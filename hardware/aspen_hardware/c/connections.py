@@ -15,6 +15,7 @@ from aspen.network.connections import Conv
 from aspen_hardware.c.kernels import (
     EVENTS,
     HELD,
+    NESTED_PAIRED_ROW,
     PACKED_EVENTS,
     PAIRED_ROW,
     PAST_EVENTS,
@@ -26,8 +27,10 @@ from aspen_hardware.c.kernels import (
     packed_row,
     padded,
     paired,
+    paired_up_to,
     parts,
 )
+from aspen_hardware.c.nesting import Nest
 from aspen_hardware.c.text import SIZES, Field, Table, filled, type_of
 
 MOST_EXTRA = 512
@@ -65,7 +68,7 @@ class Sums:
 @dataclass(frozen=True)
 class Source:
     """What a connection reads: the population's name in C, its size, whether it is analog, its longest delay, its
-    largest value, and whether it is the same at every step."""
+    largest value, whether it is the same at every step, and whether a dial switches neurons of it off."""
 
     name: str
     size: int
@@ -73,6 +76,12 @@ class Source:
     depth: int
     peak: int
     static: bool = False
+    nested: bool = False
+
+    @property
+    def past_bytes(self) -> str:
+        """C expression: bytes of its history that may hold spikes."""
+        return f"(state.most_{self.name} + 7u) / 8u" if self.nested else f"{-(-self.size // 8)}u"
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,7 @@ class Stored:
         source: what it reads.
         target: name of the target in C.
         wide: whether the target's sums have 64 bits.
+        nest: which neurons of the target are on; None where all always are.
         short: whether they have 16.
         sets: whether it is the first to bring anything to the sums of its target, and sets them.
     """
@@ -94,6 +104,7 @@ class Stored:
     source: Source
     target: str
     wide: bool
+    nest: Nest | None = None
     short: bool = False
     sets: bool = False
 
@@ -142,6 +153,10 @@ class Stored:
         """Of the weights as they are stored."""
         return self.connection.exponent + self.halvings
 
+    def _on(self, n: int) -> str:
+        """C expression: how many of the target's ``n`` neurons are on."""
+        return f"{n}u" if self.nest is None else f"state.on_{self.target}"
+
     @cached_property
     def _matrix(self) -> csr_array:
         return self.connection.synapses()
@@ -184,8 +199,11 @@ class Stored:
     @property
     def fan_out(self) -> Table:
         """Synapses of each source, which the counters count by."""
-        counts = self.connection.fan_out()
-        return Table(type_of(counts, True), f"fan_out_{self.name}", counts, f"synapses of each source of {self.name}")
+        counts, about = self.connection.fan_out(), f"synapses of each source of {self.name}"
+        if self.nest is not None:
+            before = np.vstack([np.zeros_like(counts), np.cumsum(self._matrix.toarray() != 0, axis=0)])
+            counts, about = before[self.nest.counts], f"{about} onto neurons that are on, by level"
+        return Table(type_of(counts, True), f"fan_out_{self.name}", counts, about)
 
     def _about(self, what: str) -> str:
         divided = "" if not self.halvings else f", divided by {2**self.halvings}"
@@ -211,7 +229,7 @@ class Stored:
         ]
 
     def _paired_tables(self) -> list[Table]:
-        starts, words = paired(*self._rows)
+        starts, words = (paired if self.nest is None else paired_up_to)(*self._rows)
         begin = f"{self.connection.name}: where the synapses of each source begin in the table below"
         about = self._about("two weights in a word, each below its target")
         return [
@@ -249,11 +267,15 @@ class Stored:
             names = {width: self._packed_name(width) for width in widths}
             return rows | {n: packed_kernel(n, width, not self.sets, self.sum_type) for width, n in names.items()}
         if self.pairs:
-            name = f"add_paired{self._suffix}"
-            return {name: filled(PAIRED_ROW, {"name": name, "sum": self.sum_type})}
+            name, text = f"add_paired{self._suffix}", PAIRED_ROW if self.nest is None else NESTED_PAIRED_ROW
+            return {name: filled(text, {"name": name, "sum": self.sum_type})}
         weights = self.tables[-1].ctype
         kinds = [f"add_{self.form}", weights.removesuffix("_t")]
         values = {"sum": self.sum_type, "weight": weights, "value": "int64_t" if self.wide else "int32_t"}
+        values |= {"given": "", "while": "", "outputs": "shape->outputs"}
+        if self.nest is not None and self.form != "dense":
+            values |= {"given": ", int32_t outputs", "outputs": "outputs"} if self.form == "conv" else {
+                "given": ", uint32_t on", "while": " && targets[k] < on"}
         if self.form == "sparse":
             values["index"] = self.tables[1].ctype
             kinds.append(values["index"].removesuffix("_t"))
@@ -263,7 +285,8 @@ class Stored:
     @property
     def _suffix(self) -> str:
         """Of the names of functions, by the type of the sums."""
-        return "_wide" if self.wide else "_short" if self.short else ""
+        nested = "" if self.nest is None or self.form in ("dense", "packed") else "_on"
+        return f"{nested}{'_wide' if self.wide else '_short' if self.short else ''}"
 
     @property
     def _parts(self) -> list[tuple[int, int, int]]:
@@ -276,28 +299,37 @@ class Stored:
         (name,) = self.functions
         weights = self.tables[-1].name
         if self.form == "conv":
-            return f"{name}(sum, &shape_{self.name}, {weights}, (int32_t)source, {value});"
+            places = self._matrix.shape[0] // self.connection.weight.shape[0]
+            on = "" if self.nest is None else f", (int32_t)(state.on_{self.target} / {places}u)"
+            return f"{name}(sum, &shape_{self.name}, {weights}, (int32_t)source, {value}{on});"
         if self.form == "dense":
             n = self.tables[0].values.shape[1]
-            return f"{name}(sum, &{weights}[source * {n}u], {n}u, {value});"
+            return f"{name}(sum, &{weights}[source * {n}u], {self._on(n)}, {value});"
+        if self.pairs and self.nest is not None:
+            return f"{name}(sum, &{weights}[starts_{self.name}[source]], state.on_{self.target});"
         if self.pairs:
             begin, end = (f"&{weights}[starts_{self.name}[source{more}]]" for more in ("", " + 1u"))
             return f"{name}(sum, {begin}, {end});"
         starts, targets = self.tables[0].name, self.tables[1].name
         first, count = f"{starts}[source]", f"{starts}[source + 1u] - {starts}[source]"
-        return f"{name}(sum, &{targets}[{first}], &{weights}[{first}], (uint32_t)({count}), {value});"
+        on = "" if self.nest is None else f", state.on_{self.target}"
+        return f"{name}(sum, &{targets}[{first}], &{weights}[{first}], (uint32_t)({count}), {value}{on});"
 
     def _packed_calls(self, events: str, count: str) -> str:
         lines, sources = [], self.source.size
         for width, begin, blocks in self._parts:
             name = self._packed_name(width)
             to, weights = f"&sum[{PER_WORD * begin}u]", f"&weights_{self.name}[{begin * sources}u]"
-            lines.append(f"    {name}({to}, {weights}, {sources}u, {blocks}u, {events}, {count});")
+            due = f"{blocks}u"
+            if self.nest is not None:
+                due = f"blocks_on(state.on_{self.target}, {PER_WORD * begin}u, {PER_WORD * width}u, {due})"
+            lines.append(f"    {name}({to}, {weights}, {sources}u, {due}, {events}, {count});")
         return "\n".join(lines)
 
     def count(self, index: str) -> str:
         """What the counters add when the source ``index`` spikes."""
-        return f"counters.operations[{self.number}] += fan_out_{self.name}[{index}];"
+        level = "" if self.nest is None else f"{self.source.size}u * state.level_{self.target} + "
+        return f"counters.operations[{self.number}] += fan_out_{self.name}[{level}{index}];"
 
     def loop(self) -> str:
         """The function that adds what the connection brings in this step."""
@@ -306,12 +338,12 @@ class Stored:
         values = {
             "what": self.connection.name, "function": self.name, "sum": self.sum_type, "source": source.name,
             "n": source.size, "delay": delay, "s": "" if delay == 1 else "s", "slots": slots,
-            "back": slots - delay, "bytes": -(-source.size // 8),
+            "back": slots - delay, "bytes": source.past_bytes,
             "ago": f", of {delay} step{'' if delay == 1 else 's'} ago" if delay else "",
         }  # fmt: skip
         past = f"state.history_{source.name}[(state.slot_{source.name} + {slots - delay}u) % {slots}u]"
         if self.form == "packed":
-            values["recall"] = f"    const uint32_t count = recall({past}, {values['bytes']}u);\n" if delay else ""
+            values["recall"] = f"    const uint32_t count = recall({past}, {values['bytes']});\n" if delay else ""
             given = (
                 ("state.recalled", "count") if delay else (f"state.events_{source.name}", f"state.count_{source.name}")
             )
@@ -321,7 +353,7 @@ class Stored:
         values["values"] = past if delay else f"state.values_{source.name}"
         if self._held:
             once = filled(VALUES, {**values, "function": f"{self.name}_once"})
-            return once + filled(HELD, {**values, "m": self._matrix.shape[0]})
+            return once + filled(HELD, {**values, "m": self._on(self._matrix.shape[0])})
         if source.analog:
             return filled(VALUES, values)
         return filled(PAST_EVENTS if delay else EVENTS, values)

@@ -12,7 +12,7 @@ ends within about 1e-10 of a half), the difference goes into a table of correcti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
@@ -141,25 +141,28 @@ class Dialled:
     corrections: Array
 
 
-def dialled(network: Network, profile: DialProfile) -> list[Dialled]:
+def dialled(network: Network, profile: DialProfile, last_on: Mapping[str, Array]) -> list[Dialled]:
     """Every population that a dial moves.
 
+    Args:
+        network: in integers.
+        profile: its dial.
+        last_on: population -> (n,) the last setting at which each neuron is on; left out where all always are.
+
     Raises:
-        InputError: the profile does not fit the network.
-        ChipError: a threshold leaves 17 bits somewhere between the dial's ends, or is 0 there; or neurons are switched
-            off, which the program cannot do.
+        ChipError: the threshold of a neuron that is on leaves 17 bits somewhere between the dial's ends, or is 0 there.
     """
-    profile.check(network)
-    if profile.is_nested:
-        raise ChipError(
-            "profile: found a dial that switches neurons off (on_until), allowed in C is one that moves thresholds; "
-            "run it on another engine, or leave on_until out"
-        )
-    return [_dialled(network, profile, name) for name in network.order if name in profile.slopes]
+    return [_dialled(network, profile, name, last_on.get(name)) for name in network.order if name in profile.slopes]
 
 
-def _dialled(network: Network, profile: DialProfile, name: str) -> Dialled:
+def last_settings(profile: DialProfile, until: Array) -> Array:
+    """The last setting at which neurons are on whose ``on_until`` is this, as the profile compares knobs with it."""
+    return np.searchsorted(knobs_of(profile).astype(until.dtype), until, "right") - 1
+
+
+def _dialled(network: Network, profile: DialProfile, name: str, last_on: Array | None) -> Dialled:
     n = network[name].size
+    last = np.full(n, SETTINGS - 1) if last_on is None else last_on
     given = [part.get(name, np.zeros(())).astype(np.float64) for part in (profile.offsets, profile.slopes)]
     pairs = np.stack([np.broadcast_to(values.reshape(-1), n) for values in given], axis=1)
     found, classes = np.unique(pairs, axis=0, return_inverse=True)
@@ -168,28 +171,32 @@ def _dialled(network: Network, profile: DialProfile, name: str) -> Dialled:
     corrections = [
         correction
         for number, (factor, pair) in enumerate(zip(factors, found, strict=True))
-        for correction in _corrections(network, profile, name, factor, pair, np.where(classes == number, mantissas, 0))
+        for correction in _corrections(
+            network, profile, name, factor, pair, np.where(classes == number, mantissas, 0), last
+        )
     ]
     table = np.array(sorted(corrections), np.int64).reshape(-1, 3)
     return Dialled(name, factors, classes, table)
 
 
 def _corrections(
-    network: Network, profile: DialProfile, name: str, factor: Factor, pair: Array, mantissas: Array
+    network: Network, profile: DialProfile, name: str, factor: Factor, pair: Array, mantissas: Array, last: Array
 ) -> Iterator[tuple[int, int, int]]:
-    """Where the program's arithmetic and the engines' differ, for the neurons of one factor (others have 0)."""
+    """Where the program's arithmetic and the engines' differ, for the neurons of one factor (others have 0 as their
+    mantissa), each up to the last setting at which it is on."""
     neuron = _neuron(network, name)
     exact, (fractions, shifts) = np.exp(pair[0] + knobs_of(profile) * pair[1]), factor.fractions()
     for mantissa in np.unique(mantissas[mantissas > 0]):
-        wanted = neuron.rounded(mantissa * exact)
+        settings = int(last[mantissas == mantissa].max()) + 1
+        wanted = neuron.rounded(mantissa * exact[:settings])
         if wanted.min() < 1 or wanted.max() > neuron.largest_threshold:
             raise ChipError(
                 f"{name}: found thresholds of {wanted.min()} to {wanted.max()} between the dial's ends, allowed are 1 "
                 f"to {neuron.largest_threshold}; compile with the dial (profile=), or save one with a smaller range"
             )
-        differs = wanted - mantissas_at(fractions, shifts, int(mantissa))
+        differs = wanted - mantissas_at(fractions, shifts, int(mantissa))[:settings]
         for setting in np.flatnonzero(differs):
-            for index in np.flatnonzero(mantissas == mantissa):
+            for index in np.flatnonzero((mantissas == mantissa) & (last >= setting)):
                 yield int(setting), int(index), int(differs[setting])
 
 

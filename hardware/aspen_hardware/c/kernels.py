@@ -21,9 +21,9 @@ static void @name@(@sum@ *sum, const @weight@ *row, uint32_t n, @value@ value)
 SPARSE_ROW = """
 /* Adds `value` times the `n` weights of one source to the sums of its targets. */
 static void @name@(@sum@ *sum, const @index@ *targets, const @weight@ *weights, uint32_t n,
-    @value@ value)
+    @value@ value@given@)
 {
-    for (uint32_t k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < n@while@; k++) {
         sum[targets[k]] = (@sum@)(sum[targets[k]] + value * weights[k]);
     }
 }
@@ -49,6 +49,36 @@ INLINE void @name@(@sum@ *sum, const uint32_t *pair, const uint32_t *end)
     }
 }
 """
+NESTED_PAIRED_ROW = """
+/* The same, up to the last of `on` targets. Targets of a row ascend, and the last word names a target of 255. */
+INLINE void @name@(@sum@ *sum, const uint32_t *pair, uint32_t on)
+{
+    const uint32_t most = on < 255u ? on : 255u;
+    uint32_t both = *pair++;
+    HELD(sum);
+    while (both >> 24 < most) {
+        uint32_t one = both >> 8 & 0xFFu, other = both >> 24;
+#ifdef THUMB_2
+        TOGETHER("+r"(one), "+r"(other));
+        @sum@ first_sum = sum[one], second_sum = sum[other];
+        TOGETHER("+r"(first_sum), "+r"(second_sum));
+        sum[one] = (@sum@)(first_sum + (int8_t)both);
+        sum[other] = (@sum@)(second_sum + (int8_t)(both >> 16));
+#else
+        sum[one] = (@sum@)(sum[one] + (int8_t)both);
+        sum[other] = (@sum@)(sum[other] + (int8_t)(both >> 16));
+#endif
+        both = *pair++;
+    }
+    const uint32_t one = both >> 8 & 0xFFu;
+    if (one < on) {
+        sum[one] = (@sum@)(sum[one] + (int8_t)both);
+        if (both >> 24 < on) {
+            sum[both >> 24] = (@sum@)(sum[both >> 24] + (int8_t)(both >> 16));
+        }
+    }
+}
+"""
 CONV_SHAPE = """
 /* A convolution's shape; `inputs` and `outputs` are the channels of one group. */
 struct convolution {
@@ -59,7 +89,7 @@ struct convolution {
 CONV_ROW = """
 /* Adds `value` times the kernels over one source to the sums of all places that it reaches. */
 static void @name@(@sum@ *sum, const struct convolution *shape, const @weight@ *kernels,
-    int32_t source, @value@ value)
+    int32_t source, @value@ value@given@)
 {
     const int32_t place = source % (shape->height * shape->width);
     const int32_t channel = source / (shape->height * shape->width);
@@ -78,7 +108,7 @@ static void @name@(@sum@ *sum, const struct convolution *shape, const @weight@ *
                 continue;
             }
             @sum@ *reached = &map[y / shape->stride_y * shape->out_width + x / shape->stride_x];
-            for (int32_t o = 0; o < shape->outputs; o++) {
+            for (int32_t o = 0; o < @outputs@; o++) {
                 *reached = (@sum@)(*reached + value * weights[o]);
                 reached += places;
             }
@@ -101,7 +131,7 @@ PAST_EVENTS = """
 static void @function@(@sum@ *sum)
 {
     const uint8_t *past = state.history_@source@[(state.slot_@source@ + @back@u) % @slots@u];
-    for (uint32_t byte = 0; byte < @bytes@u; byte++) {
+    for (uint32_t byte = 0; byte < @bytes@; byte++) {
         uint32_t source = 8u * byte;
         for (uint32_t bits = past[byte]; bits != 0; bits >>= 1, source++) {
             if ((bits & 1u) == 0) {
@@ -117,6 +147,21 @@ PACKED_EVENTS = """
 static void @function@(@sum@ *sum)
 {
 @recall@@body@
+}
+"""
+BLOCKS_ON = """
+/* How many blocks of targets, the first of which is `begin`, have any that is on; `most` are there. */
+INLINE uint32_t blocks_on(uint32_t on, uint32_t begin, uint32_t targets, uint32_t most)
+{
+    const uint32_t blocks = on > begin ? (on - begin + targets - 1u) / targets : 0u;
+    return blocks < most ? blocks : most;
+}
+
+/* How many sums that are: whole blocks, up to `most`. */
+INLINE uint32_t in_blocks(uint32_t on, uint32_t targets, uint32_t most)
+{
+    const uint32_t sums = targets * blocks_on(on, 0u, targets, 65535u);
+    return sums < most ? sums : most;
 }
 """
 RECALL = """
@@ -156,7 +201,7 @@ static void @function@(@sum@ *sum)
     if (state.begun == 0) {
         @function@_once(state.held_@function@);
     }
-    for (uint32_t j = 0; j < @m@u; j++) {
+    for (uint32_t j = 0; j < @m@; j++) {
         sum[j] = (@sum@)(sum[j] + state.held_@function@[j]);
     }
 }
@@ -250,6 +295,7 @@ PER_WORD = 4
 _BYTES = (0, 2, 1, 3)
 """Which of a word's four targets each of its bytes is for: bytes 0 and 2 go to the first two sums."""
 _OFFSET = 128
+_LAST = 255
 
 
 def padded(n: int) -> int:
@@ -293,6 +339,24 @@ def paired(starts: Array, targets: Array, weights: Array) -> tuple[Array, Array]
     alone = begins[1:][counts % 2 == 1] - 1
     halves[alone, 1] = (halves[alone, 0] ^ 0x100) & 0xFF00
     return begins, halves[:, 0] | halves[:, 1] << 16
+
+
+def paired_up_to(starts: Array, targets: Array, weights: Array) -> tuple[Array, Array]:
+    """As :func:`paired`, for rows that end before targets that are off: targets ascend, and the last word of each row
+    names the target 255, with a weight of zero where it is not the row's."""
+    counts = np.diff(starts)
+    full = (counts % 2 == 0) & ~np.isin(np.arange(len(counts)), _rows_to_the_end(starts, targets))
+    begins = np.concatenate([[0], np.cumsum(-(-counts // 2) + full)])
+    halves = np.full((begins[-1], 2), _LAST << 8, np.int64)
+    place = 2 * np.repeat(begins[:-1], counts) + np.arange(len(targets)) - np.repeat(starts[:-1], counts)
+    halves.reshape(-1)[place] = targets.astype(np.int64) << 8 | (weights.astype(np.int64) & 0xFF)
+    return begins[:-1], halves[:, 0] | halves[:, 1] << 16
+
+
+def _rows_to_the_end(starts: Array, targets: Array) -> Array:
+    """Rows whose last target is the last that a byte can name."""
+    rows = np.flatnonzero(np.diff(starts))
+    return rows[targets[starts[rows + 1] - 1] == _LAST]
 
 
 def packed_row(width: int) -> str:

@@ -76,11 +76,27 @@ static int32_t dialled(uint32_t mantissa, uint64_t value, uint32_t shift)
     return (int32_t)((((product >> (shift - 1u)) + 1u) >> 1) * 64u);
 }
 """
+NESTED = """
+/* Switches neurons off at this setting, and on with the next reset; at once before the first step since one. */
+static void nest_@name@(uint32_t setting)
+{
+    uint32_t level = 0;
+    while (level + 1u < @levels@u && from_@name@[level + 1u] <= setting) {
+        level++;
+    }
+    state.next_level_@name@ = (uint16_t)level;
+    if (state.begun == 0) {
+@begins@    } else if (level > state.level_@name@) {
+        state.level_@name@ = (uint16_t)level;
+        state.on_@name@ = counts_@name@[level];
+    }
+}
+"""
 DIAL_POPULATION = """
 static void dial_@name@(uint32_t setting)
 {
 @start@    for (uint32_t c = 0; c < @classes@u; c++) {
-        uint32_t shift;
+@skipped@        uint32_t shift;
         const uint64_t value = factor_at(&factors_@name@[c], setting, &shift);
 @body@
     }
@@ -182,7 +198,8 @@ def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Diall
     parts += [
         _population(each, by_name[each.population.name]) for each in populations if each.population.name in by_name
     ]
-    lines = [
+    lines = [f"    nest_{each.name}(setting);" for each in populations if each.nest is not None]
+    lines += [
         f"    dial_{each.name}(setting);"
         if each.population.name in by_name
         else _as_trained(each, "(int32_t)(MANTISSA * 64u)")
@@ -200,22 +217,50 @@ def _population(neurons: Neurons, dial: Dialled) -> str:
     mantissa = neurons.mantissa.at("0" if neurons.scalar else "i")
     at = "" if neurons.scalar else "[i]"
     line = f"state.threshold_{name}{at} = dialled({mantissa}, value, shift);"
-    start = "" if neurons.scalar else "    uint32_t k = 0;\n"
     index = f"order_{name}[k]" if several else "k"
-    body = (
-        f"        {line}"
-        if neurons.scalar
-        else f"        for (; k < factors_{name}[c].end; k++) {{\n            const uint32_t i = {index};\n"
-        f"            {line}\n        }}"
-    )
+    start, body, skipped = "", f"        {line}", ""
+    if not neurons.scalar:
+        start, until, skipped = _up_to_those_on(neurons, index)
+        body = (
+            f"        for (; k < factors_{name}[c].end{until}; k++) {{\n            const uint32_t i = {index};\n"
+            f"            {line}\n        }}"
+        )
     corrections = ""
     if len(dial.corrections):
         where = "" if neurons.scalar else f"[correction_neuron_{name}[k]]"
         corrections = filled(CORRECTIONS, {"name": name, "count": len(dial.corrections), "at": where})
     values = {
         "name": name, "classes": len(dial.factors), "start": start, "body": body, "corrections": corrections,
+        "skipped": skipped,
     }  # fmt: skip
-    return table + filled(DIAL_POPULATION, values)
+    return table + _nested(neurons) + filled(DIAL_POPULATION, values)
+
+
+def _up_to_those_on(neurons: Neurons, index: str) -> tuple[str, str, str]:
+    """C of the loops over neurons that get thresholds: what stands before them, until when each goes on, and what skips
+    factors of which all neurons are off. Those of a factor ascend."""
+    start, name = "    uint32_t k = 0;\n", neurons.name
+    if neurons.nest is None:
+        return start, "", ""
+    on = f"    const uint32_t on = counts_{name}[state.next_level_{name}];\n"
+    first = f"c == 0 ? 0u : factors_{name}[c - 1u].end"
+    skip = f"        k = {first};\n        if ({index} >= on) {{\n            continue;\n        }}\n"
+    return start + on, f" && {index} < on", skip
+
+
+def _nested(neurons: Neurons) -> str:
+    if neurons.nest is None:
+        return ""
+    begins = begins_nested(neurons, "        ")
+    return filled(NESTED, {"name": neurons.name, "levels": len(neurons.nest.starts), "begins": begins})
+
+
+def begins_nested(neurons: Neurons, pad: str = "    ") -> str:
+    """Has as many neurons on as at the setting of the knob."""
+    name = neurons.name
+    lines = [f"state.level_{name} = state.next_level_{name};", f"state.on_{name} = counts_{name}[state.level_{name}];"]
+    lines += [f"state.most_{name} = state.on_{name};"] if neurons.depth else []
+    return "".join(f"{pad}{line}\n" for line in lines)
 
 
 def _factor(factor: Factor, end: int) -> str:

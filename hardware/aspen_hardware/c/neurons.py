@@ -11,6 +11,7 @@ from aspen._base.arrays import Array
 from aspen.network.network import Network, Population
 from aspen.network.neurons import BY_SYNAPSE, RECTIFIED, FixedLif
 from aspen_hardware.c.connections import Stored, Sums
+from aspen_hardware.c.nesting import Nest
 from aspen_hardware.c.ranges import Bounds, bounds
 from aspen_hardware.c.text import Field, Parameter, Table
 
@@ -61,6 +62,7 @@ class Neurons:
         scalar: whether all its thresholds are one number in RAM.
         outgoing: connections that read it.
         own: number of the synapses by which its neurons reset themselves, among the connections; None without.
+        nest: which of its neurons are on; None where all always are.
     """
 
     network: Network
@@ -75,6 +77,7 @@ class Neurons:
     scalar: bool
     outgoing: tuple[Stored, ...]
     own: int | None
+    nest: Nest | None = None
 
     @property
     def neuron(self) -> FixedLif:
@@ -130,7 +133,28 @@ class Neurons:
     @property
     def tables(self) -> list[Table]:
         """What it keeps in flash."""
-        return [table for key in ("mantissa", *self._used) for table in self._parameters[key].tables]
+        found = [table for key in ("mantissa", *self._used) for table in self._parameters[key].tables]
+        if self.nest is None:
+            return found
+        about = f"{self.population.name}: settings of the knob from which on fewer neurons are on"
+        return [
+            *found,
+            Table("uint16_t", f"from_{self.name}", self.nest.starts, about),
+            Table("uint16_t", f"counts_{self.name}", self.nest.counts, "how many are"),
+            *([self.places] if self.reads_places else []),
+        ]
+
+    @property
+    def places(self) -> Table:
+        """Where in the network each neuron of the program stands."""
+        assert self.nest is not None  # others are not sorted
+        about = f"{self.population.name}: where in the network each neuron stands that stands here"
+        return Table("uint16_t", f"place_{self.name}", self.nest.place, about)
+
+    @property
+    def reads_places(self) -> bool:
+        """Whether the program needs :attr:`places` for its input."""
+        return self.nest is not None and self.population.current
 
     @property
     def _used(self) -> list[str]:
@@ -159,7 +183,19 @@ class Neurons:
         if self.listed:
             found.append(Field("uint16_t", f"events_{name}", n, "the neurons that spiked in this step"))
             found.append(Field("uint16_t", f"count_{name}", (), "how many these are"))
+        found += [] if self.nest is None else self._nest_fields
         return found + history(name, self.depth, -(-n[0] // 8), "uint8_t", "a bit for each neuron")
+
+    @property
+    def _nest_fields(self) -> list[Field]:
+        name = self.name
+        found = [
+            Field("uint16_t", f"on_{name}", (), "how many neurons are on"),
+            Field("uint16_t", f"level_{name}", (), "of these, in the tables"),
+            Field("uint16_t", f"next_level_{name}", (), "that from the next reset on"),
+        ]
+        most = Field("uint16_t", f"most_{name}", (), "how many were on in this inference")
+        return [*found, *([most] if self.depth else [])]
 
     @property
     def helpers(self) -> set[str]:
@@ -186,7 +222,7 @@ class Neurons:
         return (
             f"\n/* {self.population.name}: {n} neuron{'' if n == 1 else 's'}, reset {self.neuron.reset} */\n"
             f"INLINE void step_{name}({', '.join(arguments)})\n{{\n{body}\n}}\n"
-            f"\nstatic void update_{name}(void)\n{{\n{self._loop()}}}\n"
+            f"\nstatic void update_{name}(void)\n{{\n{self._loop(prefix)}}}\n"
         )
 
     @cached_property
@@ -241,28 +277,45 @@ class Neurons:
         outputs = ", ".join(f'"+r"({each.value}_{k})' for each, k in places)
         return [*lines, f"TOGETHER({outputs});"]
 
-    def _loop(self) -> str:
+    def _loop(self, prefix: str) -> str:
         """Over the neurons, several at a time where these are many."""
         n, name, walked = self.population.size, self.name, self._walked
         times = at_once(n)
         loaded = next(k for k in UNROLLED if (k <= times and k * len(self._loaded) <= MOST_LOADED) or k == 1)
         lines = [f"const int32_t threshold = state.threshold_{name};"] if self.scalar else []
+        lines += [] if self.nest is None else [f"const uint32_t on = state.on_{name};", "uint32_t i = 0;"]
         lines += [f"state.count_{name} = 0;"] if self.listed else []
         lines += [f"{each.ctype} *{each.name} = {each.base};" for each in walked]
-        lines += [f"for (uint32_t i = 0; i < {n}u; i += {times}u) {{"]
+        if self.nest is None:
+            lines += [f"for (uint32_t i = 0; i < {n}u; i += {times}u) {{", *self._pass(times, loaded)]
+        else:
+            lines += [f"for (; i + {times}u <= on; i += {times}u) {{", *self._pass(times, loaded)]
+            lines += ["for (; i < on; i++) {", *self._pass(1, 1)] if times > 1 else []
+            lines += self._untraced(prefix)
+        return "\n".join(line if line.startswith("#") else f"    {line}" for line in lines) + "\n"
+
+    def _pass(self, times: int, loaded: int) -> list[str]:
+        """The body of the loop: so many neurons, of which ``loaded`` are read at once."""
+        lines = []
         for k in range(times):
-            lines += [f"    {line}" for line in self._loads(k, loaded)] if k % loaded == 0 else []
+            lines += self._loads(k, loaded) if k % loaded == 0 else []
             arguments = [f"i + {k}u" if k else "i", *(["threshold"] if self.scalar else [])]
             arguments += [f"{each.value}_{k}" for each in self._loaded]
-            arguments += [f"{each.name} + {k}" if k else each.name for each in walked if each.is_used]
-            lines.append(f"    step_{name}({', '.join(arguments)});")
-        lines += [f"    NEXT({each.name}, {times});" for each in walked]
-        return "\n".join(f"    {line}" for line in [*lines, "}"]) + "\n"
+            arguments += [f"{each.name} + {k}" if k else each.name for each in self._walked if each.is_used]
+            lines.append(f"step_{self.name}({', '.join(arguments)});")
+        lines += [f"NEXT({each.name}, {times});" for each in self._walked]
+        return [*(f"    {line}" for line in lines), "}"]
+
+    def _untraced(self, prefix: str) -> list[str]:
+        """A trace has zeros of neurons that are off."""
+        zeros = [f"    trace.{what}[{self._place}] = 0;" for what in ("spikes", "membranes")]
+        return [f"#ifdef {prefix}_TRACE", f"for (; i < {self.population.size}u; i++) {{", *zeros, "}", "#endif"]
 
     @property
     def _place(self) -> str:
         """Of neuron ``i`` among all neurons."""
-        return f"{self.offset}u + i" if self.offset else "i"
+        place = "i" if self.nest is None else f"place_{self.name}[i]"
+        return f"{self.offset}u + {place}" if self.offset else place
 
     @property
     def _type(self) -> tuple[str, str]:

@@ -19,8 +19,9 @@ from aspen_hardware.c.connections import SUMS, Source, Stored, Sums, with_sums
 from aspen_hardware.c.dial import Dialled, dialled, scale_range
 from aspen_hardware.c.early import check_early, early_code, early_tables
 from aspen_hardware.c.helpers import HELPERS, INLINE
-from aspen_hardware.c.kernels import CONV_SHAPE, PACKED_SUMS, RECALL, padded
+from aspen_hardware.c.kernels import BLOCKS_ON, CONV_SHAPE, PACKED_SUMS, RECALL, padded
 from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, halving_code, halving_table, scale_code
+from aspen_hardware.c.nesting import Nest, nests_of, sorted_network, sorted_profile
 from aspen_hardware.c.neurons import Neurons, history
 from aspen_hardware.c.ranges import bounds, largest_value
 from aspen_hardware.c.steps import answer_code, gather_code, step_code
@@ -64,6 +65,8 @@ class Program:
                 f"profile: found {shown(self.profile)}, allowed is a DialProfile; from a file give "
                 f"aspen.load_profile(path)"
             )
+        if self.profile is not None:
+            self.profile.check(self.network)
         check_early(self.early, self.network)
         for population in self.network.populations:
             if population.size > MOST_NEURONS:
@@ -79,9 +82,22 @@ class Program:
         return identifiers(self.network.names)
 
     @cached_property
+    def nests(self) -> dict[str, Nest]:
+        """Of each population of which the dial switches neurons off."""
+        return nests_of(self.network, self.profile)
+
+    @cached_property
+    def sorted(self) -> Network:
+        """The network with its neurons in the program's order."""
+        return sorted_network(self.network, self.nests)
+
+    @cached_property
     def dials(self) -> list[Dialled]:
         """What the learned dial moves."""
-        found = [] if self.profile is None else dialled(self.network, self.profile)
+        if self.profile is None:
+            return []
+        last_on = {name: nest.last[nest.place] for name, nest in self.nests.items()}
+        found = dialled(self.sorted, sorted_profile(self.profile, self.nests), last_on)
         return [self._of_one(dial) if self._scalar(dial.name, found) else dial for dial in found]
 
     @staticmethod
@@ -101,12 +117,12 @@ class Program:
     @cached_property
     def _busy(self) -> list[Connection]:
         """Connections with a weight other than zero."""
-        return [connection for connection in self.network.summed if connection.n_synapses]
+        return [connection for connection in self.sorted.summed if connection.n_synapses]
 
     @cached_property
     def connections(self) -> list[Stored]:
         """Those that add anything up, in the network's order."""
-        network, names = self.network, self.names
+        network, names = self.sorted, self.names
         found = [
             Stored(
                 connection,
@@ -118,9 +134,11 @@ class Program:
                     self._depth(connection.source),
                     network[connection.source].peak,
                     network[connection.source].static,
+                    connection.source in self.nests,
                 ),
                 names[connection.target],
                 bounds(network, connection.target).wide,
+                self.nests.get(connection.target),
             )
             for connection in self._busy
         ]
@@ -142,7 +160,7 @@ class Program:
 
     def _own(self, name: str) -> int | None:
         """The number of the synapses by which neurons reset themselves, if they do."""
-        connections = enumerate(self.network.connections)
+        connections = enumerate(self.sorted.connections)
         return next((i for i, c in connections if isinstance(c, ResetSynapse) and c.source == name), None)
 
     @cached_property
@@ -155,9 +173,9 @@ class Program:
             listed = any(c.delay == 0 for c in self._busy if c.source == name)
             found.append(
                 Neurons(
-                    self.network, self.network[name], self.names[name], self.network.names.index(name), offset,
+                    self.sorted, self.sorted[name], self.names[name], self.network.names.index(name), offset,
                     exponent, self._sums(name), self._depth(name), listed, self._scalar(name, self.dials),
-                    self.out_of(name), self._own(name),
+                    self.out_of(name), self._own(name), self.nests.get(name),
                 )
             )  # fmt: skip
             offset += self.network[name].size
@@ -280,7 +298,8 @@ class Program:
         yield f"\n#ifdef {prefix}_COUNTERS\n"
         yield "\n".join(str(stored.fan_out) for stored in self.connections)
         yield f"\nstatic {prefix}_counts counters;\n#endif\n"
-        yield f"#ifdef {prefix}_TRACE\nstatic {prefix}_trace trace;\n#endif\n"
+        traced = "".join(f"{each.places}\n" for each in self.populations if each.nest and not each.reads_places)
+        yield f"#ifdef {prefix}_TRACE\n{traced}static {prefix}_trace trace;\n#endif\n"
         fields = "\n".join(str(field) for field in self.fields)
         yield f"\nstatic struct {{\n{fields}\n}} state;\n"
         yield from self._functions()
@@ -301,6 +320,8 @@ class Program:
         yield from {name: text for stored in self.connections for name, text in stored.functions.items()}.values()
         if any(stored.recalls for stored in self.connections):
             yield RECALL
+        if any(stored.form == "packed" and stored.nest for stored in self.connections):
+            yield BLOCKS_ON
         yield from (stored.loop() for stored in self.connections)
         yield gathered
         yield from (each.update(self.prefix) for each in self.populations)

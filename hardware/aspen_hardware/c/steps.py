@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aspen_hardware.c.kernels import PER_WORD, WIDTHS, padded
+from aspen_hardware.c.knob import begins_nested
 from aspen_hardware.c.text import filled
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ void @p@_reset(void)
 #ifdef @p@_COUNTERS
     memset(&counters, 0, sizeof counters);
 #endif
-}
+@nested@}
 
 /* One time step, when the input is there. */
 static void advance(void)
@@ -135,12 +137,12 @@ void @p@_step(const int16_t *input)
 }
 """
 TAKE = """    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
-        state.values_@in@[i] = in_range(input[i]);
+        state.values_@in@[i] = in_range(input[@place@]);
     }
 """
 TAKE_FIRST = """    if (state.begun == 0) {
         for (uint32_t i = 0; i < @p@_INPUTS; i++) {
-            state.values_@in@[i] = in_range(input[i]);
+            state.values_@in@[i] = in_range(input[@place@]);
         }
     }
 """
@@ -249,6 +251,8 @@ def step_code(program: Program) -> str:
         "most": program.largest_value,
         "beyond": _beyond(program.largest_value),
         "lines": _kept_over_reset(program),
+        "nested": "".join(begins_nested(each) for each in program.populations if each.nest is not None),
+        "place": _given_at(program),
         "turns": "".join(_turn(each.name, each.depth) for each in program.populations if each.depth),
         "calls": "\n".join(line for each in program.populations for line in _calls(program, each)),
         "begins": "" if program.early is None else filled(BEGINS, {"p": program.prefix}),
@@ -264,6 +268,11 @@ def step_code(program: Program) -> str:
     values["turn"] = _turn(str(values["in"]), depth) if depth and own else ""
     values["past"] = _past(program, str(values["in"])) if depth and own else ""
     return filled(RESET + (SPIKES_IN if program.spikes_in else VALUES_IN), values)
+
+
+def _given_at(program: Program) -> str:
+    """Where in the input the value of the program's neuron ``i`` is."""
+    return next((f"{each.places.name}[i]" for each in program.populations if each.reads_places), "i")
 
 
 def _beyond(most: int) -> str:
@@ -289,7 +298,9 @@ def _turn(name: str, depth: int) -> str:
 
 def _kept_over_reset(program: Program) -> str:
     """Everything is cleared but the thresholds, whether they were set, and the setting that they are of."""
-    kept = [f.name for f in program.fields if f.name.startswith("threshold_") or f.name in ("dialled", "setting")]
+    kept = ["dialled", "setting"]
+    for each in program.populations:
+        kept += [f"threshold_{each.name}", *(f"{what}_{each.name}" for what in ("on", "most", "level", "next_level"))]
     lines = []
     for field in program.fields:
         if field.name not in kept:
@@ -309,20 +320,45 @@ def _calls(program: Program, neurons: Neurons) -> list[str]:
         for group in groups:
             lines += [f"    {stored.name}({total}_part);" for stored in group]
             lines.append(_shift_in(neurons, group, total))
-    return [*lines, f"    update_{neurons.name}();"]
+    lines.append(f"    update_{neurons.name}();")
+    if neurons.nest is None or neurons.sums.are_set or not any(map(_packs, groups)):
+        return lines
+    on, n = f"state.on_{neurons.name}", _in_blocks(neurons)
+    return [*lines, f"    memset(&{total}[{on}], 0, ({n} - {on}) * sizeof *{total}); /* packed rows end later */"]
 
 
 def _shift_in(neurons: Neurons, group: list[Stored], total: str) -> str:
-    end = "_wide" if neurons.bounds.wide else ""
-    return f"    shift_in{end}({total}, {total}_part, {neurons.population.size}u, {group[0].exponent});"
+    end, n = "_wide" if neurons.bounds.wide else "", f"{neurons.population.size}u"
+    if neurons.nest is not None:
+        n = _in_blocks(neurons) if _packs(group) else f"state.on_{neurons.name}"
+    return f"    shift_in{end}({total}, {total}_part, {n}, {group[0].exponent});"
+
+
+def _packs(group: list[Stored]) -> bool:
+    return any(stored.form == "packed" for stored in group)
+
+
+def _in_blocks(neurons: Neurons) -> str:
+    """How many sums packed rows raise at most: whole blocks of those of neurons that are on."""
+    return f"in_blocks(state.on_{neurons.name}, {PER_WORD * max(WIDTHS)}u, {padded(neurons.population.size)}u)"
 
 
 def answer_code(program: Program) -> str:
     """Spikes, scores, winner and margin, and what is compiled in on request."""
-    set_lines = []
-    for each in program.populations:
-        value = f"state.threshold_{each.name}"
-        target = f"&{value}" if each.scalar else value
-        set_lines.append(f"    memcpy({target}, &thresholds[{each.offset}], sizeof {value});")
-    values = {"p": program.prefix, "out": program.names[program.network.output], "set": "\n".join(set_lines)}
+    set_lines = "\n".join(_set(each) for each in program.populations)
+    values = {"p": program.prefix, "out": program.names[program.network.output], "set": set_lines}
     return filled(ANSWER, values)
+
+
+def _set(neurons: Neurons) -> str:
+    """Sets the thresholds of a population that was given in the network's order, and switches all of it on."""
+    value = f"state.threshold_{neurons.name}"
+    if neurons.nest is None:
+        target = f"&{value}" if neurons.scalar else value
+        return f"    memcpy({target}, &thresholds[{neurons.offset}], sizeof {value});"
+    first = f"thresholds[{neurons.offset}u + place_{neurons.name}"
+    return f"    state.next_level_{neurons.name} = 0;\n{begins_nested(neurons)}" + (
+        f"    {value} = {first}[0]];"
+        if neurons.scalar
+        else f"    for (uint32_t i = 0; i < {neurons.population.size}u; i++) {{\n        {value}[i] = {first}[i]];\n    }}"
+    )

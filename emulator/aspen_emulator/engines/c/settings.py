@@ -28,7 +28,7 @@ def setting_for(program: Program, wanted: Array) -> int | None:
     Returns:
         The setting; None where none gives these thresholds.
     """
-    trained = _flat(program, {p.population.name: p.neuron.threshold for p in program.populations})
+    trained = _flat(program, {name: _neuron(program, name).threshold for name in program.network.order})
     find = _of_scale if program.profile is None else _of_dial
     return find(program, trained.astype(np.int64), wanted >> FixedLif.SHIFT)
 
@@ -61,10 +61,10 @@ def _of_dial(program: Program, trained: Array, wanted: Array) -> int | None:
         _flat(program, {p.population.name: part.get(p.population.name, none) for p in program.populations})
         for part in (profile.offsets, profile.slopes)
     )
-    moved = slopes != 0
+    low, high, is_off = _nested(program, profile, wanted)
+    moved = (slopes != 0) & ~is_off
     ends = [(np.log((wanted + half) / trained) - offsets)[moved] / slopes[moved] for half in (-0.5, 0.5)]
-    lowest = float(np.minimum(*ends).max(initial=profile.low))
-    beyond = float(np.maximum(*ends).min(initial=profile.high))
+    lowest, beyond = float(np.minimum(*ends).max(initial=low)), float(np.maximum(*ends).min(initial=high))
     if lowest > beyond:
         return None  # of no knob
     near = int((lowest - profile.low) / (profile.high - profile.low) * (SETTINGS - 1))
@@ -79,9 +79,26 @@ def _of_dial(program: Program, trained: Array, wanted: Array) -> int | None:
     return None
 
 
+def _nested(program: Program, profile: DialProfile, wanted: Array) -> tuple[float, float, Array]:
+    """Between which knobs those neurons are on that have other thresholds ``wanted`` than neurons that are off; and
+    (n_neurons,) which these are."""
+    always = np.full((), np.inf)
+    until = _flat(program, {name: profile.on_until.get(name, always) for name in program.network.order})
+    off = _flat(program, thresholds_for(program.network, profile.scale(profile.high), 1, 1)) >> FixedLif.SHIFT
+    is_off = (until < profile.high) & (wanted == off)
+    lowest = until[is_off].max(initial=profile.low)
+    return float(lowest), float(until[~is_off].min(initial=profile.high)), is_off
+
+
 def _dialled(program: Program, profile: DialProfile, knob: float) -> Array:
     """(n_neurons,) mantissas at a knob; the program has the same where a setting stands for that knob."""
     return _flat(program, thresholds_for(program.network, profile.scale(knob), 1, 1)) >> FixedLif.SHIFT
+
+
+def _neuron(program: Program, name: str) -> FixedLif:
+    neuron = program.network[name].neuron
+    assert isinstance(neuron, FixedLif)  # a program is of integers
+    return neuron
 
 
 def _flat(program: Program, values: Mapping[str, Array]) -> Array:
