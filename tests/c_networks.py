@@ -201,12 +201,12 @@ def _stepped(
 
 def _operations(record: Record, given: Array, scales: ThresholdScale) -> list[int]:
     """Of each connection: synapses that spikes and values have reached, but for those onto neurons that were off."""
+    factors = scales if isinstance(scales, dict) else {}
     found = []
     for c in record.network.connections:
         source = record.rasters.get(c.source, given).reshape(STEPS, -1) != 0
-        is_off = np.isinf(scales.get(c.target, np.zeros((1, 1, 1)))[:, 0]) if isinstance(scales, dict) else np.zeros((1, 1))
         reached = source.astype(np.int64) @ (c.synapses().toarray() != 0).T.astype(np.int64)
-        found.append(int(np.where(np.broadcast_to(is_off, reached.shape), 0, reached).sum()))
+        found.append(int(np.where(np.isinf(factors.get(c.target, np.zeros((1, 1, 1)))[:, 0]), 0, reached).sum()))
     return found
 
 

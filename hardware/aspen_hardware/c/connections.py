@@ -274,8 +274,11 @@ class Stored:
         values = {"sum": self.sum_type, "weight": weights, "value": "int64_t" if self.wide else "int32_t"}
         values |= {"given": "", "while": "", "outputs": "shape->outputs"}
         if self.nest is not None and self.form != "dense":
-            values |= {"given": ", int32_t outputs", "outputs": "outputs"} if self.form == "conv" else {
-                "given": ", uint32_t on", "while": " && targets[k] < on"}
+            values |= (
+                {"given": ", int32_t outputs", "outputs": "outputs"}
+                if self.form == "conv"
+                else {"given": ", uint32_t on", "while": " && targets[k] < on"}
+            )
         if self.form == "sparse":
             values["index"] = self.tables[1].ctype
             kinds.append(values["index"].removesuffix("_t"))

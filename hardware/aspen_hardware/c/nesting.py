@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.dial.profile import DialProfile
+from aspen.errors import ChipError
 from aspen.network.connection import Connection
 from aspen.network.connections import Conv, Dense, Sparse
 from aspen.network.network import Network
@@ -51,6 +53,15 @@ class Nest:
     def sorted(self, values: Array) -> Array:
         """Numbers of the network's neurons, one for all or in the population's shape, in the program's order."""
         return values.reshape(-1)[self.place].reshape(values.shape) if values.ndim else values
+
+
+def check_nested(network: Network, profile: DialProfile) -> None:
+    """Raise ChipError if the dial switches outputs off: their scores stand in the network's order."""
+    if (profile.on_until.get(network.output, np.full((), np.inf)) < profile.high).any():
+        raise ChipError(
+            f"profile: found a dial that switches neurons of the output {network.output} off (on_until), allowed in C "
+            f"is one that switches hidden ones; leave on_until of the output out"
+        )
 
 
 def nests_of(network: Network, profile: DialProfile | None) -> dict[str, Nest]:
@@ -93,7 +104,7 @@ def sorted_profile(profile: DialProfile, nests: Mapping[str, Nest]) -> DialProfi
 def _sorted_population(population: Population, nest: Nest) -> Population:
     neuron = population.neuron
     assert neuron is not None  # a dial moves it
-    arrays = {field: nest.sorted(getattr(neuron, field)) for field in neuron.array_fields}
+    arrays: dict[str, Any] = {field: nest.sorted(getattr(neuron, field)) for field in neuron.array_fields}
     return replace(population, neuron=replace(neuron, **arrays))
 
 

@@ -21,7 +21,7 @@ from aspen_hardware.c.early import check_early, early_code, early_tables
 from aspen_hardware.c.helpers import HELPERS, INLINE
 from aspen_hardware.c.kernels import BLOCKS_ON, CONV_SHAPE, PACKED_SUMS, RECALL, padded
 from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, halving_code, halving_table, scale_code
-from aspen_hardware.c.nesting import Nest, nests_of, sorted_network, sorted_profile
+from aspen_hardware.c.nesting import Nest, check_nested, nests_of, sorted_network, sorted_profile
 from aspen_hardware.c.neurons import Neurons, history
 from aspen_hardware.c.ranges import bounds, largest_value
 from aspen_hardware.c.steps import answer_code, gather_code, step_code
@@ -67,6 +67,7 @@ class Program:
             )
         if self.profile is not None:
             self.profile.check(self.network)
+            check_nested(self.network, self.profile)
         check_early(self.early, self.network)
         for population in self.network.populations:
             if population.size > MOST_NEURONS:

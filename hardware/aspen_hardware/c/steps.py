@@ -356,9 +356,9 @@ def _set(neurons: Neurons) -> str:
     if neurons.nest is None:
         target = f"&{value}" if neurons.scalar else value
         return f"    memcpy({target}, &thresholds[{neurons.offset}], sizeof {value});"
-    first = f"thresholds[{neurons.offset}u + place_{neurons.name}"
-    return f"    state.next_level_{neurons.name} = 0;\n{begins_nested(neurons)}" + (
-        f"    {value} = {first}[0]];"
-        if neurons.scalar
-        else f"    for (uint32_t i = 0; i < {neurons.population.size}u; i++) {{\n        {value}[i] = {first}[i]];\n    }}"
-    )
+    start = f"    state.next_level_{neurons.name} = 0;\n{begins_nested(neurons)}"
+    index = "0" if neurons.scalar else "i"
+    line = f"{value}{'' if neurons.scalar else '[i]'} = thresholds[{neurons.offset}u + place_{neurons.name}[{index}]];"
+    if neurons.scalar:
+        return f"{start}    {line}"
+    return f"{start}    for (uint32_t i = 0; i < {neurons.population.size}u; i++) {{\n        {line}\n    }}"

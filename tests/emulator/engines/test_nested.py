@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 
 from aspen.dial.profile import DialProfile
-from aspen.errors import ChipError
 from aspen.network.files import network_from_section, network_to_section
 from aspen.network.network import Dense, Network, Population
 from aspen.network.neurons import FixedLif
 from aspen_emulator import run, session, sweep
-from aspen_hardware import compile, load_deployment, store_deployment, to_c
+from aspen_hardware import compile, load_deployment, store_deployment
 from tests.networks import fixed_network, float_network, random_spikes, resets, seeds
 
 UNTIL = np.array([np.inf, 0.5, 0.5, 0.25, 0.0, 1.0, 2.0, np.inf])
@@ -146,12 +144,8 @@ def test_compiling_says_who_is_not_proven_to_be_out_of_reach() -> None:
     assert not [w for w in compile(keeping, "cortex-m4", profile=NESTED).warnings if "proven" in w]
 
 
-def test_a_sweep_turns_them_off_and_c_refuses_them_by_name() -> None:
+def test_a_sweep_turns_them_off() -> None:
     deployment = compile(float_network(1), "loihi1", profile=NESTED)
     spikes = random_spikes(1, 20, 6, 6, 0.8)
     accurate, frugal = sweep(deployment, spikes, np.zeros(6, np.int64), [0.0, 1.0], profile=NESTED)
     assert accurate.hidden_spikes > frugal.hidden_spikes
-    with pytest.raises(
-        ChipError, match=r"a dial that switches neurons off \(on_until\), allowed in C is one that moves"
-    ):
-        to_c(deployment, "/nonexistent", profile=NESTED)

@@ -45,7 +45,7 @@ def test_every_threshold_scale_gives_the_engines_thresholds(reset: str) -> None:
 @pytest.mark.parametrize("profile", [PROFILE, FALLING])
 def test_every_setting_of_a_dial_gives_the_engines_thresholds(profile: DialProfile) -> None:
     network = network_of(np.minimum(MANTISSAS, 20000)[2:]) if profile is FALLING else NETWORK
-    for dial in dialled(network, profile):
+    for dial in dialled(network, profile, {}):
         neuron = network[dial.name].neuron
         assert isinstance(neuron, FixedLif)
         settings = np.random.default_rng(1).integers(0, SETTINGS, 150)

@@ -14,7 +14,7 @@ from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.record import Record, kept_membranes
 from aspen_emulator.engines.c.process import Process, Running
-from aspen_emulator.engines.c.settings import setting_for
+from aspen_emulator.engines.c.settings import setting_for, thresholds_off
 from aspen_emulator.engines.replay import record_from_rasters
 from aspen_hardware.c.program import Program
 
@@ -40,16 +40,27 @@ class Thresholds:
 
     Others, different for each population or neuron, are written into its tables. Those of a knob that is no setting are
     written too, so that the run is what was asked for, and a warning names the nearest settings.
+
+    A program whose dial switches neurons off leaves these alone, and has them on again with the next sample only.
     """
 
     def __init__(self, process: Running) -> None:
         self._process = process
         self._set: Array | None = None
+        self._off = thresholds_off(process.program)
+        self._may_switch_on = True
+
+    def begin(self) -> None:
+        """A sample begins."""
+        self._may_switch_on = True
 
     def set(self, thresholds: Mapping[str, Array]) -> None:
         """Set them: population -> (n or 1,), in units of the membrane."""
         populations = self._process.program.populations
         flat = np.concatenate([np.broadcast_to(thresholds[p.population.name], p.population.size) for p in populations])
+        if self._set is not None and not self._may_switch_on:
+            self._check(flat)
+        self._may_switch_on = False
         if self._set is not None and np.array_equal(flat, self._set):
             return
         self._set = flat
@@ -58,6 +69,18 @@ class Thresholds:
             self._process.set_thresholds(flat)
         else:
             self._process.turn(setting)
+
+    def _check(self, flat: Array) -> None:
+        """Raise InputError if neurons are to come on that are off."""
+        on_again = (self._set == self._off) & (flat != self._off)
+        if on_again.any():
+            parts = self._process.program.populations
+            where = ", ".join(p.population.name for p in parts if on_again[p.offset :][: p.population.size].any())
+            raise InputError(
+                f"threshold_scale: found one that switches {int(on_again.sum())} neurons of {where} on within a "
+                f"sample, allowed in C, which does not touch neurons that are off, is that with the next sample; use "
+                f"engine='fast', or turn the knob back with the next sample"
+            )
 
 
 def run_c(
@@ -110,6 +133,7 @@ def run_program(
         turning = Thresholds(process)
         for sample in range(batch):
             process.reset()
+            turning.begin()
             given = spikes[:, sample].reshape(steps, -1)
             for start, stop in _even_parts(thresholds, steps, sample):
                 turning.set({name: _at(array, start, sample) for name, array in thresholds.items()})
@@ -180,6 +204,7 @@ class CStepper:
         """Back to the state at the start of a sample."""
         self.membranes = {}
         self._process.reset()
+        self._thresholds.begin()
 
     def step(self, spikes: Array, thresholds: Mapping[str, Array]) -> dict[str, Array]:
         """One time step; see :meth:`aspen_emulator.engines.reference.Stepper.step`."""

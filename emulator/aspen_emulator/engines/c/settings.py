@@ -84,8 +84,7 @@ def _nested(program: Program, profile: DialProfile, wanted: Array) -> tuple[floa
     (n_neurons,) which these are."""
     always = np.full((), np.inf)
     until = _flat(program, {name: profile.on_until.get(name, always) for name in program.network.order})
-    off = _flat(program, thresholds_for(program.network, profile.scale(profile.high), 1, 1)) >> FixedLif.SHIFT
-    is_off = (until < profile.high) & (wanted == off)
+    is_off = wanted << FixedLif.SHIFT == thresholds_off(program)
     lowest = until[is_off].max(initial=profile.low)
     return float(lowest), float(until[~is_off].min(initial=profile.high)), is_off
 
@@ -93,6 +92,16 @@ def _nested(program: Program, profile: DialProfile, wanted: Array) -> tuple[floa
 def _dialled(program: Program, profile: DialProfile, knob: float) -> Array:
     """(n_neurons,) mantissas at a knob; the program has the same where a setting stands for that knob."""
     return _flat(program, thresholds_for(program.network, profile.scale(knob), 1, 1)) >> FixedLif.SHIFT
+
+
+def thresholds_off(program: Program) -> Array:
+    """(n_neurons,): the threshold of each neuron while the dial has it off; 0 where it never has."""
+    profile = program.profile
+    if profile is None or not profile.is_nested:
+        return np.zeros(program.n_neurons, np.int64)
+    highest = profile.scale(profile.high)
+    goes = {name: np.isinf(highest[name]) if name in highest else np.zeros((), bool) for name in program.network.order}
+    return _flat(program, thresholds_for(program.network, highest, 1, 1)) * _flat(program, goes)
 
 
 def _neuron(program: Program, name: str) -> FixedLif:
