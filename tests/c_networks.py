@@ -27,14 +27,16 @@ from aspen.dial.scale import ThresholdScale
 from aspen.errors import RoundedSettingWarning
 from aspen.network.network import READOUTS, FixedLif, Network
 from aspen.network.record import Record
+from aspen_emulator import run
 from aspen_emulator.engines.c.engine import program_of, run_program
 from aspen_emulator.engines.c.process import Process, Running
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.cortex_m.engine import board
-from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.reference import run_reference
+from aspen_hardware import chip
 from aspen_hardware.c.dial import SETTINGS, UNIT, knob_at, scale_range
 from aspen_hardware.c.program import Program
+from aspen_hardware.compiling.off import gated
 from tests.emulator.engines.fast_networks import INPUTS, Array, dial_for, input_for, network_for
 from tests.emulator.engines.test_fast import assert_same
 
@@ -58,7 +60,7 @@ def drawn(seed: int) -> Network:
         replace(p, static=static and p.is_input and p.current, gate=p.name == gate and not p.is_input)
         for p in network.populations
     )
-    return replace(network, populations=populations, readout=str(rng.choice(READOUTS)))
+    return gated(replace(network, populations=populations, readout=str(rng.choice(READOUTS))), chip("cortex-m"))
 
 
 def given_to(network: Network, seed: int, samples: int) -> Array:
@@ -104,13 +106,6 @@ def _kept_off(scales: ThresholdScale) -> ThresholdScale:
     return {name: np.where(off[name], np.inf, values) for name, values in scales.items()}
 
 
-def _thresholds(network: Network, scales: ThresholdScale) -> dict[str, Array]:
-    """Of each step; neurons that are off are out of reach of any membrane."""
-    found = thresholds_for(network, scales, STEPS, 1)
-    off = {name: np.isinf(values) for name, values in scales.items()} if isinstance(scales, dict) else {}
-    return {name: np.where(off.get(name, False), FixedLif.STATE_LIMIT, values) for name, values in found.items()}
-
-
 def early_for(wanted: Record, knobs: list[float], seed: int) -> EarlyStop:
     """An early end at doubts beside those that occur, at some knobs, on either side of where they are calibrated."""
     rng, scores = np.random.default_rng(seed + 2), scores_over_time(wanted)
@@ -148,7 +143,7 @@ def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT, eng
     rng, profile, given = np.random.default_rng(seed), profile_for(network, seed), given_to(network, seed, 1)
     settings, knobs, scales = _turns(network, profile, rng)
     scales = _kept_off(scales)
-    wanted = run_reference(network, given, _thresholds(network, scales), "spikes")
+    wanted = run(network, given, scales, engine="reference", record="spikes")
     early, length = early_for(wanted, knobs, seed), int(rng.integers(1, STEPS))
     process = started(Program(network, profile, early=early), flags, engine)
     try:

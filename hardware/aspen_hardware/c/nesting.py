@@ -23,6 +23,7 @@ from aspen.network.connections import Conv, Dense, Sparse
 from aspen.network.network import Network
 from aspen.network.population import Population
 from aspen_hardware.c.dial import SETTINGS, last_settings
+from aspen_hardware.compiling.off import within_reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,10 @@ class Nest:
 
 
 def check_nested(network: Network, profile: DialProfile) -> None:
-    """Raise ChipError if the dial switches outputs off: their scores stand in the network's order."""
+    """Raise ChipError if neurons that the dial switches off could fire on the chip that the network is for, or if they
+    are outputs: their scores stand in the network's order."""
+    for reason in within_reach(network, profile):
+        raise ChipError(f"{reason}; in C they would not: compile for cortex-m, which leaves out neurons that are off")
     if (profile.on_until.get(network.output, np.full((), np.inf)) < profile.high).any():
         raise ChipError(
             f"profile: found a dial that switches neurons of the output {network.output} off (on_until), allowed in C "
