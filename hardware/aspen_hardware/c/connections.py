@@ -19,18 +19,13 @@ from aspen_hardware.c.kernels import (
     PACKED_EVENTS,
     PAIRED_ROW,
     PAST_EVENTS,
-    PER_WORD,
     ROWS,
     VALUES,
-    packed,
-    packed_kernel,
-    packed_row,
-    padded,
     paired,
     paired_up_to,
-    parts,
 )
 from aspen_hardware.c.nesting import Nest
+from aspen_hardware.c.packing import PER_WORD, packed, packed_kernel, packed_row, padded, parts
 from aspen_hardware.c.text import SIZES, Field, Table, filled, type_of
 
 MOST_EXTRA = 512

@@ -77,8 +77,9 @@ def to_c(
     Raises:
         InputError: the network is in floating point; a prefix, profile, early end, encoder or sensor is not allowed; or
             the folder holds something else or cannot be written.
-        ChipError: a population has more than 65,535 neurons, or a threshold leaves 17 bits on the dial; or no part that
-            the chip's file knows has the memory.
+        ChipError: a population has more than 65,535 neurons, or a threshold leaves 17 bits on the dial; the dial
+            switches outputs off, or neurons that could still fire on the deployment's chip; or no part that the chip's
+            file knows has the memory.
     """
     if not isinstance(deployment, Deployment):
         raise InputError(f"to_c: found {shown(deployment)}, allowed is a deployment; compile the network first")

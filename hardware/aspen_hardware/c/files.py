@@ -57,7 +57,7 @@ uint32_t @p@_refused(void);
 typedef struct {
     uint32_t steps;
     uint32_t spikes[@populations@]; /* @names@ */
-    uint32_t operations[@connections@]; /* synaptic operations: @routes@ */
+    uint32_t operations[@connections@]; /* synaptic operations@done_for@: @routes@ */
 } @p@_counts;
 const @p@_counts *@p@_counted(void);
 #endif
@@ -66,10 +66,10 @@ const @p@_counts *@p@_counted(void);
 #ifdef @p@_TRACE
 typedef struct {
     uint8_t spikes[@p@_NEURONS];
-    int32_t membranes[@p@_NEURONS]; /* as they were compared with the thresholds */
+    int32_t membranes[@p@_NEURONS]; /* as they were compared with the thresholds@untouched@ */
 } @p@_trace;
 const @p@_trace *@p@_traced(void);
-/* Sets every threshold, in units of the membrane; one for a population that keeps one only: that of its first. */
+@all_on@/* Sets every threshold, in units of the membrane; one for a population that keeps one only: that of its first. */
 void @p@_set_thresholds(const int32_t *thresholds);
 #endif
 
@@ -79,13 +79,15 @@ void @p@_set_thresholds(const int32_t *thresholds);
 
 #endif
 """
-KNOB = """/* Turns the learned dial, between any two steps: 0 is a knob of @low@, 65535 one of @high@. */
+KNOB = """/* Turns the learned dial, between any two steps: 0 is a knob of @low@, 65535 one of @high@.@nested@ */
 void @p@_set_knob(uint16_t setting);
 """
 SCALE = """/* Multiplies all hidden thresholds by q12/4096, between any two steps: 4096 leaves them as trained.
  * Below @p@_SCALE_LOW and above @p@_SCALE_HIGH a threshold would leave its range: a setting there counts as these. */
 void @p@_set_threshold_scale(uint16_t q12);
 """
+NESTED = """
+ * It switches neurons off at once, and on again with the next @p@_reset; what is off is not touched."""
 DONE = """
 /* 1 where an inference may end: its answer is as sure as was calibrated for the knob of its first step, or it took all
  * @p@_STEPS steps. */
@@ -157,11 +159,15 @@ def header(program: Program) -> str:
         "readout": _READOUTS[network.readout], "none": NO_ANSWER, "most": program.largest_value,
         "populations": len(network.names), "names": ", ".join(network.names),
         "connections": len(network.connections), "routes": ", ".join(c.name for c in network.connections),
+        "all_on": "/* From here on all neurons are on. */\n" if program.nests else "",
+        "untouched": "; 0 of neurons that are off" if program.nests else "",
+        "done_for": ", onto neurons that are on" if program.nests else "",
         "order": ", ".join(f"{each.population.name} from {each.offset}" for each in program.populations),
         "low": "" if profile is None else f"{profile.low:g}", "high": "" if profile is None else f"{profile.high:g}",
         "refused": "events that were ignored" if program.spikes_in else "values that were cut",
         "meaning": meaning(program), "static": STATIC if network.input.static else "",
     }  # fmt: skip
+    values["nested"] = filled(NESTED, values) if program.nests else ""
     values["knob"] = filled(SCALE if profile is None else KNOB, values)
     values["step"] = filled(STEP_SPIKES if program.spikes_in else STEP_VALUES, values)
     return filled(HEADER, values)

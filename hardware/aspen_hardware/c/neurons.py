@@ -14,35 +14,11 @@ from aspen_hardware.c.connections import Stored, Sums
 from aspen_hardware.c.nesting import Nest
 from aspen_hardware.c.ranges import Bounds, bounds
 from aspen_hardware.c.text import Field, Parameter, Table
+from aspen_hardware.c.walking import Walk, Walked
 
 DECAY_UNIT = 4096
 """What keeps all of itself keeps so much."""
-UNROLLED = (8, 4, 2, 1)
-"""How many neurons are updated in one pass of the loop: the first that divides their number."""
-MOST_LOADED = 5
-"""So many numbers are read at once; registers are few."""
-MANY = 16
-"""Fewer neurons are updated one by one."""
 _OWING = ("subtract-delayed", BY_SYNAPSE, "subtract-guarded")
-
-
-@dataclass(frozen=True)
-class Walked:
-    """An array with a number for each neuron, along which an update goes.
-
-    Args:
-        name: of the pointer that goes along.
-        ctype: what it points to.
-        base: where it begins.
-        value: what its number is called once it is read; empty where it is used in its place.
-        is_used: whether it is used in its place, too.
-    """
-
-    name: str
-    ctype: str
-    base: str
-    value: str = ""
-    is_used: bool = True
 
 
 @dataclass(frozen=True)
@@ -217,7 +193,7 @@ class Neurons:
         lines += [f"*membranes = {'(int16_t)v' if self.bounds.short else 'v'};"]
         body = "\n".join(line if line.startswith("#") else f"    {line}" for line in lines)
         arguments = ["uint32_t i", *(["int32_t threshold"] if self.scalar else [])]
-        arguments += [f"int32_t {walked.value}" for walked in self._loaded]
+        arguments += [f"int32_t {walked.value}" for walked in self._walked if walked.value]
         arguments += [f"{walked.ctype} *{walked.name}" for walked in self._walked if walked.is_used]
         return (
             f"\n/* {self.population.name}: {n} neuron{'' if n == 1 else 's'}, reset {self.neuron.reset} */\n"
@@ -265,46 +241,14 @@ class Neurons:
             return parameter.at("")
         return key if key in ("keep", "bias") else f"*{key}_of"
 
-    @property
-    def _loaded(self) -> list[Walked]:
-        """What is read first."""
-        return [walked for walked in self._walked if walked.value]
-
-    def _loads(self, first: int, count: int) -> list[str]:
-        """Reads what so many neurons need: loads next to each other take a cycle less."""
-        places = [(each, k) for k in range(first, first + count) for each in self._loaded]
-        lines = [f"int32_t {each.value}_{k} = {each.name}[{k}];" for each, k in places]
-        outputs = ", ".join(f'"+r"({each.value}_{k})' for each, k in places)
-        return [*lines, f"TOGETHER({outputs});"]
-
     def _loop(self, prefix: str) -> str:
-        """Over the neurons, several at a time where these are many."""
-        n, name, walked = self.population.size, self.name, self._walked
-        times = at_once(n)
-        loaded = next(k for k in UNROLLED if (k <= times and k * len(self._loaded) <= MOST_LOADED) or k == 1)
+        """Over the neurons that are on."""
+        name, on = self.name, None if self.nest is None else f"state.on_{self.name}"
+        walk = Walk(name, self.population.size, tuple(self._walked), self.scalar, on)
         lines = [f"const int32_t threshold = state.threshold_{name};"] if self.scalar else []
-        lines += [] if self.nest is None else [f"const uint32_t on = state.on_{name};", "uint32_t i = 0;"]
         lines += [f"state.count_{name} = 0;"] if self.listed else []
-        lines += [f"{each.ctype} *{each.name} = {each.base};" for each in walked]
-        if self.nest is None:
-            lines += [f"for (uint32_t i = 0; i < {n}u; i += {times}u) {{", *self._pass(times, loaded)]
-        else:
-            lines += [f"for (; i + {times}u <= on; i += {times}u) {{", *self._pass(times, loaded)]
-            lines += ["for (; i < on; i++) {", *self._pass(1, 1)] if times > 1 else []
-            lines += self._untraced(prefix)
+        lines += [*walk.lines(), *(self._untraced(prefix) if on else [])]
         return "\n".join(line if line.startswith("#") else f"    {line}" for line in lines) + "\n"
-
-    def _pass(self, times: int, loaded: int) -> list[str]:
-        """The body of the loop: so many neurons, of which ``loaded`` are read at once."""
-        lines = []
-        for k in range(times):
-            lines += self._loads(k, loaded) if k % loaded == 0 else []
-            arguments = [f"i + {k}u" if k else "i", *(["threshold"] if self.scalar else [])]
-            arguments += [f"{each.value}_{k}" for each in self._loaded]
-            arguments += [f"{each.name} + {k}" if k else each.name for each in self._walked if each.is_used]
-            lines.append(f"step_{self.name}({', '.join(arguments)});")
-        lines += [f"NEXT({each.name}, {times});" for each in self._walked]
-        return [*(f"    {line}" for line in lines), "}"]
 
     def _untraced(self, prefix: str) -> list[str]:
         """A trace has zeros of neurons that are off."""
@@ -435,11 +379,6 @@ class Neurons:
         """What the counters add for a spike."""
         own = [] if self.own is None else [f"counters.operations[{self.own}]++;"]
         return [f"counters.spikes[{self.number}]++;", *(stored.count("i") for stored in self.outgoing), *own]
-
-
-def at_once(n: int) -> int:
-    """How many of ``n`` neurons are updated in one pass of the loop."""
-    return next(k for k in UNROLLED if n % k == 0) if n >= MANY else 1
 
 
 def history(name: str, depth: int, width: int, ctype: str, what: str) -> list[Field]:

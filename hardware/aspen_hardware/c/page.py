@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aspen_hardware.c.dial import UNIT, scale_range
 from aspen_hardware.c.program import Program
 from aspen_hardware.c.text import filled
@@ -107,10 +109,19 @@ def _knob(program: Program) -> tuple[str, str, str]:
     profile = program.profile
     if profile is not None:
         text = f"between any two steps: 0 is a knob of {profile.low:g}, 65535 one of {profile.high:g}; at 0 at first"
+        text += "".join(f". {line}" for line in _nested(program))
         return "void", "set_knob(uint16_t setting)", text
     low, high = scale_range(program.network)
     text = f"between any two steps: all hidden thresholds times `q12` / {UNIT}; at {UNIT} at first"
     return "void", "set_threshold_scale(uint16_t q12)", f"{text}. Below {low} and above {high} it counts as these"
+
+
+def _nested(program: Program) -> Iterator[str]:
+    """What the knob does to neurons that it switches off."""
+    if program.nests:
+        yield f"It switches neurons off at once, and on again with the next `{program.prefix}_reset`"
+        parts = (f"{int(nest.counts[-1])} of {len(nest.last)} of {name}" for name, nest in program.nests.items())
+        yield f"What is off is not touched and takes no time; at 65535 {', '.join(parts)} are on"
 
 
 def meaning(program: Program) -> str:

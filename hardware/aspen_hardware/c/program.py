@@ -19,10 +19,11 @@ from aspen_hardware.c.connections import SUMS, Source, Stored, Sums, with_sums
 from aspen_hardware.c.dial import Dialled, dialled, scale_range
 from aspen_hardware.c.early import check_early, early_code, early_tables
 from aspen_hardware.c.helpers import HELPERS, INLINE
-from aspen_hardware.c.kernels import BLOCKS_ON, CONV_SHAPE, PACKED_SUMS, RECALL, padded
+from aspen_hardware.c.kernels import CONV_SHAPE, RECALL
 from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, halving_code, halving_table, scale_code
 from aspen_hardware.c.nesting import Nest, check_nested, nests_of, sorted_network, sorted_profile
 from aspen_hardware.c.neurons import Neurons, history
+from aspen_hardware.c.packing import BLOCKS_ON, PACKED_SUMS, padded
 from aspen_hardware.c.ranges import bounds, largest_value
 from aspen_hardware.c.steps import answer_code, gather_code, step_code
 from aspen_hardware.c.text import Field, Table, check_prefix, identifiers, widest_first
@@ -44,7 +45,8 @@ class Program:
 
     Raises:
         InputError: the network is in floating point, or the prefix, the profile or the early end is not allowed.
-        ChipError: a population is too large, or a threshold leaves 17 bits on the dial.
+        ChipError: a population is too large, a threshold leaves 17 bits on the dial, or the dial switches outputs off,
+            or neurons that could still fire on the chip that the network is for.
     """
 
     network: Network

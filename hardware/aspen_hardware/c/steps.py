@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aspen_hardware.c.kernels import PER_WORD, WIDTHS, padded
 from aspen_hardware.c.knob import begins_nested
+from aspen_hardware.c.packing import PER_WORD, WIDTHS, padded
 from aspen_hardware.c.text import filled
 
 if TYPE_CHECKING:

@@ -39,10 +39,10 @@ from aspen.network.network import Network
 from aspen.network.neurons import BY_SYNAPSE, Lif, Neuron
 from aspen.network.record import Record
 from aspen_hardware.c.connections import MOST_EXTRA, MOST_PAIRED, PACKED_GAIN
-from aspen_hardware.c.kernels import PER_WORD, padded, parts
-from aspen_hardware.c.neurons import at_once
+from aspen_hardware.c.packing import PER_WORD, padded, parts
 from aspen_hardware.c.program import Program
 from aspen_hardware.c.ranges import SIMPLE_RESETS, bounds
+from aspen_hardware.c.walking import at_once
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.programs import PROGRAM
 from aspen_hardware.placing.resets import remembers

@@ -87,13 +87,22 @@ def test_without_the_emulator_the_model_is_taken_and_said(
 
 
 def test_a_dial_that_has_no_program_is_reckoned_by_the_model_and_said(aspen: Aspen, files: Path) -> None:
-    until = np.where(np.arange(30) < 9, 0.5, np.inf)
-    save_profile(DialProfile({"layer1": 0.3}, on_until={"layer1": until}), "net.aspen")
+    until = np.where(np.arange(4) < 2, 0.5, np.inf)
+    save_profile(DialProfile({"layer2": 0.3}, on_until={"layer2": until}), "net.aspen")
     given = "--dial", "--knob", "0.7", "--chip", "cortex-m4"
     code, out, err = aspen("report", "net.aspen", "--input", "in.npy", "--json", *given)
     assert code == 0, err
     assert json.loads(out)[0] == reported(aspen, *given, "--cycles", "model")
     assert "cortex-m4: cycles by the model in its file, as none can be measured: profile: found a dial that" in err
+
+
+def test_neurons_that_are_off_take_no_cycles(aspen: Aspen, files: Path) -> None:
+    until = np.where(np.arange(30) < 22, 0.5, np.inf)
+    save_profile(DialProfile({"layer1": 0.0}, on_until={"layer1": until}), "net.aspen")
+    given = "--dial", "--chip", "cortex-m4", "--window-time", "0.4s"
+    all_on, few = reported(aspen, *given, "--knob", "0.4"), reported(aspen, *given, "--knob", "0.6")
+    assert few["cycles"]["typical"] < 0.75 * all_on["cycles"]["typical"]
+    assert few["per_inference_j"]["total"]["typical"] < all_on["per_inference_j"]["total"]["typical"]
 
 
 def test_calibrate_and_stream_reckon_with_the_total(aspen: Aspen, files: Path) -> None:

@@ -70,7 +70,7 @@ def test_the_factor_is_as_exact_as_floats() -> None:
 
 def test_neurons_that_the_dial_moves_alike_share_a_factor() -> None:
     profile = DialProfile({"hidden": np.array([0.1, 0.2, 0.1, 0.2, 0.1, 0.1, 0.1])})
-    (dial,) = dialled(network_of(MANTISSAS[::-1] + 10), profile)
+    (dial,) = dialled(network_of(MANTISSAS[::-1] + 10), profile, {})
     assert len(dial.factors) == 2
     assert dial.classes.tolist() == [0, 1, 0, 1, 0, 0, 0]
 

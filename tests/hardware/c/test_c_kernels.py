@@ -9,7 +9,8 @@ import pytest
 
 from aspen.network import Dense, FixedLif, Network, Population, Sparse
 from aspen_hardware.c.connections import Stored
-from aspen_hardware.c.kernels import packed, padded, paired, parts
+from aspen_hardware.c.kernels import paired
+from aspen_hardware.c.packing import packed, padded, parts
 from aspen_hardware.c.program import Program
 
 NEURON = FixedLif(1000, 410)
