@@ -69,7 +69,7 @@ typedef struct {
     int32_t membranes[@p@_NEURONS]; /* as they were compared with the thresholds@untouched@ */
 } @p@_trace;
 const @p@_trace *@p@_traced(void);
-@all_on@/* Sets every threshold, in units of the membrane; one for a population that keeps one only: that of its first. */
+/* Sets every threshold, in units of the membrane; of a population that keeps one only, that of its first.@all_on@ */
 void @p@_set_thresholds(const int32_t *thresholds);
 #endif
 
@@ -159,7 +159,7 @@ def header(program: Program) -> str:
         "readout": _READOUTS[network.readout], "none": NO_ANSWER, "most": program.largest_value,
         "populations": len(network.names), "names": ", ".join(network.names),
         "connections": len(network.connections), "routes": ", ".join(c.name for c in network.connections),
-        "all_on": "/* From here on all neurons are on. */\n" if program.nests else "",
+        "all_on": " All are on then." if program.nests else "",
         "untouched": "; 0 of neurons that are off" if program.nests else "",
         "done_for": ", onto neurons that are on" if program.nests else "",
         "order": ", ".join(f"{each.population.name} from {each.offset}" for each in program.populations),
