@@ -15,6 +15,7 @@ from aspen._base.arrays import Array, Rebuilt
 from aspen._base.tables import Table, Tabled
 from aspen.errors import InputError
 from aspen.network.network import Network
+from aspen.network.off import Off, neurons_off, reached_off
 from aspen.network.readout import NO_ANSWER, answers, counted, final_scores, told
 
 RECORDS = ("counts", "spikes", "membranes")
@@ -67,6 +68,7 @@ class Record(Tabled, Rebuilt):
         membranes: population with neurons -> (steps, batch, *shape), float64 or int64: the membrane that is compared
             with the threshold, before the reset of the same step (snnTorch's ``mem`` with ``reset_delay=True``). All,
             where the run was asked to keep them; else those of the output, where the read-out needs them.
+        off: what of these counts fell on neurons that the knob had switched off.
     """
 
     network: Network
@@ -79,6 +81,7 @@ class Record(Tabled, Rebuilt):
     engine: str = ""
     multiply_accumulates: Mapping[str, Array] = field(default_factory=dict)
     membranes: Mapping[str, Array] = field(default_factory=dict)
+    off: Off = field(default_factory=Off)
 
     def __post_init__(self) -> None:
         self._close("output", "spikes", "synaptic_operations", "active_updates", "awake_updates")
@@ -197,31 +200,44 @@ def counted_record(
     engine: str,
     record: str = "counts",
     membranes: Mapping[str, Array] | None = None,
+    off: Mapping[str, Array] | None = None,
 ) -> Record:
     """Count what the spikes of all populations reach.
 
     Args:
         network: what ran.
         rasters: population (the input included) -> (steps, batch, *shape) uint8; an analog input's values.
-        updates: population with neurons -> (2, steps, batch) int64: its active and its awake updates.
+        updates: population with neurons -> (4, steps, batch) int64: its active and its awake updates, and what of both
+            were updates of neurons that were off.
         engine: name of the engine.
         record: one of :data:`RECORDS`.
         membranes: population -> (steps, batch, *shape), those that are to be kept.
+        off: population -> (steps or 1, batch or 1, n) bool: which neurons were off, where any was.
     """
+    who = off or {}
     analog = network.input.name if network.input.is_analog else None
     busy = {name: raster.reshape(*raster.shape[:2], -1) != 0 for name, raster in rasters.items()}
     reached = {c.name: busy[c.source].astype(np.int64) @ c.fan_out() for c in network.connections}
+    lost = {c.name: reached_off(c, busy[c.source], who[c.target]) for c in network.connections if c.target in who}
     return Record(
         network=network,
         output=rasters[network.output],
         spikes={name: raster.sum(axis=2, dtype=np.int64) * (name != analog) for name, raster in busy.items()},
         synaptic_operations={name: count for name, count in reached.items() if name not in network.weighing},
-        active_updates={name: active for name, (active, _) in updates.items()},
-        awake_updates={name: awake for name, (_, awake) in updates.items()},
+        active_updates={name: counts[0] for name, counts in updates.items()},
+        awake_updates={name: counts[1] for name, counts in updates.items()},
         rasters=dict(rasters) if record != "counts" else {},
         engine=engine,
         multiply_accumulates={name: count for name, count in reached.items() if name in network.weighing},
         membranes=dict(membranes or {}),
+        off=Off(
+            neurons=neurons_off(who, *rasters[network.output].shape[:2]),
+            active_updates={name: updates[name][2] for name in who},
+            awake_updates={name: updates[name][3] for name in who},
+            synaptic_operations={name: count for name, count in lost.items() if name not in network.weighing},
+            multiply_accumulates={name: count for name, count in lost.items() if name in network.weighing},
+            who=who,
+        ),
     )
 
 
@@ -251,6 +267,24 @@ def check_counts(record: Record) -> None:
             )
         for name, each in counts.items():
             _check_count(f"{part} of {name}", each, most[name], record)
+    limits["neurons"] = updated
+    for part in ("neurons", *list(limits)[1:5]):
+        _check_off(part, limits[part], record)
+
+
+def _check_off(part: str, most: Mapping[str, int], record: Record) -> None:
+    """What fell on neurons that are off is a part of what was counted."""
+    counts: Mapping[str, Array] = getattr(record.off, part)
+    for name, each in counts.items():
+        whole = getattr(record, part, {}).get(name)
+        what = f"{part} of {name} that were off" if part == "neurons" else f"{part} of {name} on neurons that were off"
+        if name not in most:
+            raise InputError(f"record: found {what}, allowed are those of {', '.join(most) or 'nothing'}; take the "
+                             f"record of a run as it is")  # fmt: skip
+        _check_count(what, each, most[name], record)
+        if whole is not None and (each.shape != whole.shape or (each > whole).any()):
+            raise InputError(f"record: found {what} beyond the count itself, allowed is a part of it; take the record "
+                             f"of a run as it is")  # fmt: skip
 
 
 def _check_count(what: str, counts: Array, most: int, record: Record) -> None:

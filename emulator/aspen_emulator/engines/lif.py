@@ -5,11 +5,13 @@ This file is the definition. Every engine gives the same spikes as :func:`lif_st
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen.network.network import Network, Population
 from aspen.network.neurons import BY_SYNAPSE, RECTIFIED, FixedLif, Lif, Neuron, synapse_parts
 
 LIMIT = FixedLif.STATE_LIMIT
@@ -100,7 +102,12 @@ def follow_step(
 
 
 def count_updates(
-    state: LifState, arriving: Array, neuron: Neuron, drive_bias: Array, current: Array | int = 0
+    state: LifState,
+    arriving: Array,
+    neuron: Neuron,
+    drive_bias: Array,
+    current: Array | int = 0,
+    off: Array | None = None,
 ) -> Array:
     """Active and awake updates (:class:`aspen.network.record.Record`) of the step that :func:`lif_step` would make
     next.
@@ -112,13 +119,15 @@ def count_updates(
         neuron: parameters.
         drive_bias: (n,) connection biases, which ``lif_step`` is given as a part of ``drive``.
         current: as in ``lif_step``.
+        off: (batch or 1, n) bool: which neurons are off; default: none.
 
     Returns:
-        (2, batch) int64: active, awake.
+        (4, batch) int64: active, awake; and of both those of neurons that are off.
     """
     active = _net(state, arriving, neuron) != 0
     awake = active | (state.v != 0) | (_bias(neuron, current) != 0) | (drive_bias != 0)
-    return np.stack([np.count_nonzero(active, axis=1), np.count_nonzero(awake, axis=1)])
+    both = np.stack([active, awake])
+    return np.count_nonzero(np.concatenate([both, both & (False if off is None else off)]), axis=2)
 
 
 def _net(state: LifState, arriving: Array, neuron: Neuron) -> Array:
@@ -241,3 +250,29 @@ def scaled_threshold(neuron: Neuron, scale: Array) -> Array:
         return scaled
     mantissa: Array = np.where(np.isinf(scale), neuron.off_threshold, FixedLif.rounded(scaled))
     return mantissa << FixedLif.SHIFT
+
+
+def switched_off(populations: Network | Mapping[str, Population], thresholds: Mapping[str, Array]) -> dict[str, Array]:
+    """Which neurons a knob has switched off: their thresholds are those of :func:`scaled_threshold` at a scale of
+    infinity, and were others as trained.
+
+    Args:
+        populations: of what runs, by name.
+        thresholds: population -> (..., n or 1), in units of the membrane.
+
+    Returns:
+        population -> (..., n) bool; without those of which no neuron is off.
+    """
+    found: dict[str, Array] = {}
+    for name, threshold in thresholds.items():
+        neuron = populations[name].neuron
+        assert neuron is not None  # only neurons have thresholds
+        if isinstance(neuron, FixedLif):
+            out = threshold == neuron.off_threshold << FixedLif.SHIFT
+            trained = neuron.threshold == neuron.off_threshold
+        else:
+            out, trained = np.isinf(threshold), np.isinf(neuron.threshold)
+        if out.any():
+            mask = np.broadcast_to(out & ~_flat(trained), (*threshold.shape[:-1], populations[name].size))
+            found |= {name: mask} if mask.any() else {}
+    return found

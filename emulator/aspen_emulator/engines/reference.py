@@ -14,7 +14,7 @@ from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen.network.record import Record, counted_record, kept_membranes
-from aspen_emulator.engines.lif import LifState, count_updates, lif_step, overflows
+from aspen_emulator.engines.lif import LifState, count_updates, lif_step, overflows, switched_off
 
 
 class Stepper:
@@ -28,7 +28,7 @@ class Stepper:
     Attributes:
         overflows: population -> (currents that wrapped around, membranes that were clipped) since the start.
         membranes: population -> (batch, n) of the last step, as they were compared with the thresholds.
-        updates: population -> (2, batch): active and awake updates of the last step.
+        updates: population -> (4, batch): active and awake updates of the last step, and those of neurons that are off.
     """
 
     def __init__(self, network: Network, batch: int, watch: bool = False) -> None:
@@ -62,7 +62,7 @@ class Stepper:
             population (the input included) -> (batch, n) uint8 spikes of this step.
         """
         network = self.network
-        given = spikes.reshape(self.batch, -1)
+        given, off = spikes.reshape(self.batch, -1), switched_off(network, thresholds)
         now = {} if network.input.neuron else {network.input.name: given}
         for name in network.order:
             neuron = network[name].neuron
@@ -72,7 +72,7 @@ class Stepper:
             if name in self.overflows and isinstance(neuron, FixedLif):
                 wrapped, clipped = overflows(state, drive, neuron, current)
                 self.overflows[name] = (self.overflows[name][0] + wrapped, self.overflows[name][1] + clipped)
-            self.updates[name] = count_updates(state, arriving, neuron, bias, current)
+            self.updates[name] = count_updates(state, arriving, neuron, bias, current, off.get(name))
             spike, self.membranes[name] = lif_step(state, drive, thresholds[name], neuron, current)
             now[name] = spike.astype(np.uint8)
         for name, spike in now.items():
@@ -119,4 +119,5 @@ def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Arra
         "reference",
         record,
         {name: np.stack(values) for name, values in membranes.items()},
+        switched_off(network, thresholds),
     )

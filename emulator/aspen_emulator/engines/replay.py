@@ -10,7 +10,7 @@ from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen.network.record import Record, counted_record
 from aspen_emulator.engines.inputs import thresholds_for
-from aspen_emulator.engines.lif import LifState, count_updates, follow_step
+from aspen_emulator.engines.lif import LifState, count_updates, follow_step, switched_off
 
 
 class Follower:
@@ -28,7 +28,9 @@ class Follower:
         self._neuron, self._bias = population.neuron, network.drive_bias(name)
         self._state = LifState.zeros(batch, population.size, self._neuron)
 
-    def step(self, arriving: Array, spikes: Array, threshold: Array, current: Array | int = 0) -> Array:
+    def step(
+        self, arriving: Array, spikes: Array, threshold: Array, current: Array | int = 0, off: Array | None = None
+    ) -> Array:
         """One time step.
 
         Args:
@@ -36,11 +38,12 @@ class Follower:
             spikes: (batch, n), 0 or 1: those that the neurons fire in this step.
             threshold: broadcastable to (batch, n), in units of the membrane: what a reset subtracts.
             current: (batch, n) direct current, or 0.
+            off: (batch or 1, n) bool: which neurons are off; default: none.
 
         Returns:
-            (2, batch) int64: active and awake updates.
+            (4, batch) int64: active and awake updates, and of both those of neurons that are off.
         """
-        counts = count_updates(self._state, arriving, self._neuron, self._bias, current)
+        counts = count_updates(self._state, arriving, self._neuron, self._bias, current, off)
         follow_step(self._state, arriving + self._bias, spikes != 0, threshold, self._neuron, current)
         return counts
 
@@ -68,22 +71,30 @@ def record_from_rasters(
     dialled = thresholds_for(network, 1.0, 1, 1) if thresholds is None else thresholds
     flat = {name: raster.reshape(*raster.shape[:2], -1) for name, raster in rasters.items()}
     direct = None if current is None else current.reshape(*current.shape[:2], -1)
+    off = switched_off(network, dialled)
     updates = {
-        name: _updates(network, name, flat, dialled[name], direct if network[name].current else None)
+        name: _updates(network, name, flat, dialled[name], direct if network[name].current else None, off.get(name))
         for name in network.order
     }
-    return counted_record(network, rasters, updates, engine, record, membranes)
+    return counted_record(network, rasters, updates, engine, record, membranes, off)
 
 
-def _updates(network: Network, name: str, flat: Mapping[str, Array], threshold: Array, current: Array | None) -> Array:
-    """(2, steps, batch): active and awake updates of a population."""
+def _updates(
+    network: Network,
+    name: str,
+    flat: Mapping[str, Array],
+    threshold: Array,
+    current: Array | None,
+    off: Array | None,
+) -> Array:
+    """(4, steps, batch): active and awake updates of a population, and those of neurons that are off."""
     arriving = _arriving(network, name, flat)
     steps, batch = arriving.shape[:2]
     follower = Follower(network, name, batch)
-    found = np.empty((2, steps, batch), np.int64)
+    found = np.empty((4, steps, batch), np.int64)
     for t in range(steps):
-        own = threshold[min(t, len(threshold) - 1)]
-        found[:, t] = follower.step(arriving[t], flat[name][t], own, 0 if current is None else current[t])
+        own, who = threshold[min(t, len(threshold) - 1)], None if off is None else off[min(t, len(off) - 1)]
+        found[:, t] = follower.step(arriving[t], flat[name][t], own, 0 if current is None else current[t], who)
     return found
 
 

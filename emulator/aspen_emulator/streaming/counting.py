@@ -12,7 +12,9 @@ from aspen._base.arrays import Array
 from aspen._base.checks import shown
 from aspen.errors import InputError
 from aspen.network.network import Network
+from aspen.network.off import Off, fan_out_to
 from aspen.network.record import Record
+from aspen_emulator.engines.lif import switched_off
 from aspen_emulator.engines.replay import Follower
 from aspen_emulator.engines.sessions import Session
 
@@ -26,6 +28,9 @@ class Events:
         spikes: population -> spikes.
         active, awake: population with neurons -> active and awake updates; see :class:`aspen.network.record.Record`.
         operations: connection -> synaptic operations; multiply-accumulates where its source is an analog input.
+        off: population with neurons -> neurons that were off, summed over steps: each was updated all the same.
+        off_active, off_awake, off_operations: what of these counts fell on such neurons
+            (:class:`aspen.network.off.Off`).
     """
 
     steps: int = 0
@@ -33,12 +38,17 @@ class Events:
     active: dict[str, int] = field(default_factory=dict)
     awake: dict[str, int] = field(default_factory=dict)
     operations: dict[str, int] = field(default_factory=dict)
+    off: dict[str, int] = field(default_factory=dict)
+    off_active: dict[str, int] = field(default_factory=dict)
+    off_awake: dict[str, int] = field(default_factory=dict)
+    off_operations: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def none(cls, network: Network) -> Events:
         """All at 0."""
         names = [connection.name for connection in network.connections]
-        groups = network.names, network.order, network.order, names  # in the order of _PARTS
+        of_neurons = network.order, network.order, names
+        groups = network.names, *of_neurons, network.order, *of_neurons  # in the order of _PARTS
         return cls(0, *(dict.fromkeys(group, 0) for group in groups))
 
     def add(self, other: Events) -> None:
@@ -64,8 +74,8 @@ class Events:
             raise InputError(f"state: found totals={shown(values)}, allowed is a mapping; use what state_dict() gave")
         found = cls.none(network)
         for part in _PARTS:
-            counts = values.get(part)
             wanted = getattr(found, part)
+            counts = values.get(part, wanted if part.startswith("off") else None)  # states from before have none
             if (
                 not isinstance(counts, Mapping)
                 or set(counts) != set(wanted)
@@ -93,22 +103,31 @@ class Events:
         def as_arrays(counts: Mapping[str, int]) -> dict[str, Array]:
             return {name: np.array([[count]], np.int64) for name, count in counts.items()}
 
+        def by_source(counts: Mapping[str, int], weighing: bool) -> dict[str, Array]:
+            return as_arrays({name: n for name, n in counts.items() if (name in network.weighing) == weighing})
+
+        ever = {name for name, count in self.off.items() if count}
+        targets = {connection.name: connection.target for connection in network.connections}
+        lost = {name: n for name, n in self.off_operations.items() if targets[name] in ever}
         return Record(
             network=network,
             output=np.broadcast_to(np.zeros((), np.uint8), shape),
             spikes=as_arrays(self.spikes),
-            synaptic_operations=as_arrays(
-                {name: n for name, n in self.operations.items() if name not in network.weighing}
-            ),
+            synaptic_operations=by_source(self.operations, weighing=False),
             active_updates=as_arrays(self.active),
             awake_updates=as_arrays(self.awake),
-            multiply_accumulates=as_arrays(
-                {name: n for name, n in self.operations.items() if name in network.weighing}
+            multiply_accumulates=by_source(self.operations, weighing=True),
+            off=Off(
+                neurons=as_arrays({name: self.off[name] for name in ever}),
+                active_updates=as_arrays({name: self.off_active[name] for name in ever}),
+                awake_updates=as_arrays({name: self.off_awake[name] for name in ever}),
+                synaptic_operations=by_source(lost, weighing=False),
+                multiply_accumulates=by_source(lost, weighing=True),
             ),
         )
 
 
-_PARTS = ("spikes", "active", "awake", "operations")
+_PARTS = ("spikes", "active", "awake", "operations", "off", "off_active", "off_awake", "off_operations")
 
 
 def _is_count(value: object) -> bool:
@@ -131,6 +150,7 @@ class Tally:
         self._past = 1 + max(c.delay for c in self._network.connections) + max(session.depths.values())
         self._fan_out = {c.name: c.fan_out() for c in self._network.connections}
         self._kind = np.int64 if self._network.is_integer else np.float64
+        self._seen: object = None
         self.start()
 
     def start(self) -> None:
@@ -162,6 +182,20 @@ class Tally:
             window.awake[name] += events.awake[name]
         for name, count in events.operations.items():
             window.operations[name] += count
+        for part in _PARTS[4:] if events.off else ():
+            counts = getattr(window, part)
+            for name, count in getattr(events, part).items():
+                counts[name] += count
+
+    def _look(self) -> None:
+        """See who is off, and what a spike reaches of these, where the thresholds are others than before."""
+        if self._session.thresholds is self._seen:
+            return
+        self._seen = self._session.thresholds
+        self._who = switched_off(self._network, self._seen)
+        self._fan_out_off = {
+            c.name: fan_out_to(c, self._who[c.target])[0] for c in self._network.connections if c.target in self._who
+        }
 
     def _note(self) -> None:
         """Keep what the session was given and has shown, as far back as it is needed."""
@@ -173,6 +207,7 @@ class Tally:
 
     def _count_rasters(self, last: int) -> None:
         network, window, rasters, depths = self._network, self.window, self._session.rasters, self._session.depths
+        self._look()
         for name in network.names:
             when = self._clock - depths[name]
             if not 0 <= when < last:
@@ -182,19 +217,24 @@ class Tally:
                 window.spikes[name] += int(np.count_nonzero(busy))
             for connection in network.outgoing(name):
                 window.operations[connection.name] += int((busy @ self._fan_out[connection.name]).sum())
+                if connection.name in self._fan_out_off:
+                    window.off_operations[connection.name] += int((busy @ self._fan_out_off[connection.name]).sum())
         for name in network.order:
             when = self._clock - depths[name]
             if 0 <= when < last:
-                active, awake = self._updates(name, when).tolist()
-                window.active[name] += active
-                window.awake[name] += awake
+                counts = self._updates(name, when).tolist()
+                for part, count in zip((window.active, window.awake, window.off_active, window.off_awake), counts,
+                                       strict=True):  # fmt: skip
+                    part[name] += count
+                window.off[name] += int(np.count_nonzero(self._who.get(name, 0)))
 
     def _updates(self, name: str, when: int) -> Array:
-        """(2,): active and awake updates of a population at step ``when`` of the window."""
+        """(4,): active and awake updates of a population at step ``when`` of the window, and those of neurons that are
+        off."""
         spikes, late = self._history[name][-1], self._session.depths[name]
         current = self._given[-1 - late] if self._network[name].current else 0
         arriving, thresholds = self._arriving(name, when), self._session.thresholds[name]
-        return self._followers[name].step(arriving, spikes, thresholds, current)[:, 0]
+        return self._followers[name].step(arriving, spikes, thresholds, current, self._who.get(name))[:, 0]
 
     def _arriving(self, name: str, when: int) -> Array:
         """(1, n): a population's net synaptic input at step ``when`` of the window, connection biases left out."""

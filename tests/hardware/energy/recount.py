@@ -66,10 +66,17 @@ class Neuron:
     keep_current: Any
     keep_membrane: Any
     exponent: int | None
+    trained: Any = None
+    never: Any = float("inf")
     u: Any = 0
     v: Any = 0
     owed: Any = 0
     compared: Any = 0
+
+    def turn(self, off: bool) -> None:
+        """Put the threshold out of reach, or back."""
+        self.trained = self.threshold if self.trained is None else self.trained
+        self.threshold = self.never if off else self.trained
 
     def net(self, arrived: Any) -> Any:
         """What synapses bring in a step, with that of the neuron onto itself, in units of the membrane."""
@@ -129,8 +136,9 @@ def neurons_of(population: Population) -> list[Neuron]:
         parts = (each(lif.threshold), each(lif.bias), each(lif.alpha), each(lif.beta))
         return [Neuron(t, b, lif.reset, alpha, beta, None) for t, b, alpha, beta in zip(*parts, strict=True)]
     exponents, mantissas = each(lif.bias_exponent), each(lif.bias_mantissa)
+    largest = 2**17 if lif.gated else 32703 if lif.reset == "subtract-synapse" else 2**17 - 1
     return [
-        Neuron(64 * t, m * 2**e, lif.reset, 4095 - du, 4096 - dv, e)
+        Neuron(64 * t, m * 2**e, lif.reset, 4095 - du, 4096 - dv, e, never=64 * largest)
         for t, m, e, du, dv in zip(
             each(lif.threshold), mantissas, exponents, each(lif.current_decay), each(lif.voltage_decay), strict=True
         )
@@ -153,7 +161,8 @@ def written_by_host(network: Network, values: Array) -> Array:
 class Counts:
     """What a run did. Populations and connections by name; each array (steps, batch).
 
-    ``rasters`` and ``membranes``, as they are compared with the thresholds, are (steps, batch, n).
+    ``rasters`` and ``membranes``, as they are compared with the thresholds, are (steps, batch, n). ``off``: neurons
+    that were off; the others that begin so: what fell on them.
     """
 
     rasters: dict[str, Array]
@@ -163,14 +172,21 @@ class Counts:
     multiplications: dict[str, Array]
     active: dict[str, Array]
     awake: dict[str, Array]
+    off: dict[str, Array]
+    off_operations: dict[str, Array]
+    off_multiplications: dict[str, Array]
+    off_active: dict[str, Array]
+    off_awake: dict[str, Array]
 
 
-def simulate(network: Network, given: Array) -> Counts:
+def simulate(network: Network, given: Array, off: dict[str, Array] | None = None) -> Counts:
     """Run ``network`` on spikes or values (steps, batch, *shape), sample by sample and neuron by neuron.
 
-    Populations are computed as they are listed, so a connection without delay must lead forward in that list.
+    Populations are computed as they are listed, so a connection without delay must lead forward in that list. ``off``:
+    population -> (steps, batch, n), which neurons are off.
     """
     steps, batch = given.shape[:2]
+    nobody = {p.name: np.zeros((steps, batch, prod(p.shape)), bool) for p in network.populations}
     kinds = {c.name: synapses_of(c) for c in network.connections}
     counts = Counts(
         rasters={p.name: np.zeros((steps, batch, prod(p.shape)), given.dtype) for p in network.populations},
@@ -183,15 +199,28 @@ def simulate(network: Network, given: Array) -> Counts:
                 ("multiplications", network.connections),
                 ("active", network.populations),
                 ("awake", network.populations),
+                ("off", network.populations),
+                ("off_operations", network.connections),
+                ("off_multiplications", network.connections),
+                ("off_active", network.populations),
+                ("off_awake", network.populations),
             )
         },
     )
     for sample in range(batch):
-        _simulate(network, given[:, sample].reshape(steps, -1), kinds, counts, sample)
+        out = {name: mask[:, sample].tolist() for name, mask in (nobody | (off or {})).items()}
+        _simulate(network, given[:, sample].reshape(steps, -1), kinds, counts, sample, out)
     return counts
 
 
-def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts: Counts, sample: int) -> None:
+def _simulate(
+    network: Network,
+    given: Array,
+    kinds: dict[str, Synapses],
+    counts: Counts,
+    sample: int,
+    off: dict[str, list[list[bool]]],
+) -> None:
     neurons = {p.name: neurons_of(p) for p in network.populations if p.neuron is not None}
     past: dict[str, list[list[Any]]] = {p.name: [] for p in network.populations}
     for step in range(len(given)):
@@ -204,9 +233,15 @@ def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts
                 drive = [arrived + bias for arrived, bias in zip(inputs, biases, strict=True)]
                 currents = given[step].tolist() if population.current else [0] * len(drive)
                 net = [n.net(x) for n, x in zip(neurons[name], inputs, strict=True)]
+                out = off[name][step]
+                counts.off[name][step, sample] = sum(out)
                 counts.active[name][step, sample] = sum(x != 0 for x in net)
-                parts = zip(neurons[name], net, biases, currents, strict=True)
-                counts.awake[name][step, sample] = sum(awake(*each) for each in parts)
+                counts.off_active[name][step, sample] = sum(x != 0 for x, gone in zip(net, out, strict=True) if gone)
+                up = [awake(*each) for each in zip(neurons[name], net, biases, currents, strict=True)]
+                counts.awake[name][step, sample] = sum(up)
+                counts.off_awake[name][step, sample] = sum(x for x, gone in zip(up, out, strict=True) if gone)
+                for neuron, gone in zip(neurons[name], out, strict=True):
+                    neuron.turn(gone)
                 fired = [n.step(x, y) for n, x, y in zip(neurons[name], drive, currents, strict=True)]
                 past[name].append([int(f) for f in fired])
                 counts.membranes[name][step, sample] = [n.compared for n in neurons[name]]
@@ -217,9 +252,12 @@ def _simulate(network: Network, given: Array, kinds: dict[str, Synapses], counts
             counts.spikes[name][step, sample] = 0 if name in analog else sum(rows[step])
         for connection in network.connections:
             sent = past[connection.source][step]
-            reached = sum(1 for source, _, _ in kinds[connection.name] if sent[source] != 0)
-            kept = counts.multiplications if connection.source in analog else counts.operations
-            kept[connection.name][step, sample] = reached
+            targets = [target for source, target, _ in kinds[connection.name] if sent[source] != 0]
+            weighed = connection.source in analog
+            kept = counts.multiplications if weighed else counts.operations
+            kept[connection.name][step, sample] = len(targets)
+            lost = counts.off_multiplications if weighed else counts.off_operations
+            lost[connection.name][step, sample] = sum(off[connection.target][step][target] for target in targets)
 
 
 def awake(neuron: Neuron, arrived: Any, connection_bias: Any, current: Any) -> bool:

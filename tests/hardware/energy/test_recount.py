@@ -195,14 +195,18 @@ def given(name: str) -> Array:
     return np.round(rng.normal(0, 1, shape) * 16) / 16 * there if case.network.input.current else there.astype(np.uint8)
 
 
-@cache
-def recounted(name: str, arithmetic: str) -> Counts:
-    """The recount. Integers take values as the integers that a graded input makes of them."""
+def as_given(name: str, arithmetic: str) -> Array:
+    """Integers take values as the integers that a graded input makes of them."""
     network, values = network_of(name, arithmetic), given(name)
     if network.is_integer and network.input.graded is not None:
         scale = (2 ** (network.input.graded.bits - 1) - 1) / network.input.graded.peak
         values = np.clip(np.rint(values * scale), -127, 127).astype(int)
-    return simulate(network, values)
+    return values
+
+
+@cache
+def recounted(name: str, arithmetic: str) -> Counts:
+    return simulate(network_of(name, arithmetic), as_given(name, arithmetic))
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from aspen._base.arrays import Array
 
 
@@ -50,6 +52,11 @@ class Job(NamedTuple):
     ``outside_at``; ``thresholds`` with (first, stride over dials, steps, samples, neurons) for each population in
     ``thresholds_at``, and last what is never reached; ``rasters`` and ``membranes`` kept, with the first place or -1
     for each population in ``rasters_at`` and ``membranes_at``.
+
+    Neurons that are off: ``off`` says which pattern of neurons is, or -1 for none, with (first, stride over dials,
+    steps, samples, first word of the patterns) for each population in ``off_at``, or -1; ``off_words``: the patterns, a
+    bit for each neuron; ``off_fan``: for each pattern and source, how many synapses lead to neurons that are off, with
+    (first, population of the targets) for each connection in ``off_fan_at``, or -1, and a row more: whether any is off.
     """
 
     todo: Array
@@ -64,12 +71,33 @@ class Job(NamedTuple):
     rasters_at: Array
     membranes: Array
     membranes_at: Array
+    off: Array
+    off_at: Array
+    off_words: Array
+    off_fan: Array
+    off_fan_at: Array
 
 
 class Counts(NamedTuple):
-    """Counts of a run: (dials, populations or connections, steps, batch) int64."""
+    """Counts of a run: (dials, populations or connections, steps, batch) int64; the last three are what of those before
+    fell on neurons that are off, without entries where none ever is."""
 
     spikes: Array
     active: Array
     awake: Array
     operations: Array
+    off_active: Array
+    off_awake: Array
+    off_operations: Array
+
+    @classmethod
+    def zeros(cls, dials: int, populations: int, connections: int, steps: int, batch: int, off: bool) -> Counts:
+        """Nothing counted yet.
+
+        Args:
+            dials, populations, connections, steps, batch: how many.
+            off: whether any neuron is ever off.
+        """
+        sizes = *[populations] * 3, connections
+        counts = [np.zeros((dials, size, steps, batch), np.int64) for size in sizes]
+        return cls(*counts, *(np.zeros((off * dials, size, steps, batch), np.int64) for size in sizes[1:]))

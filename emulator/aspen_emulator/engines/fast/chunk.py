@@ -11,6 +11,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen_emulator.engines.fast import kernels as core
 from aspen_emulator.engines.fast.arrays import Counts, Job, State
+from aspen_emulator.engines.fast.off import SwitchedOff
 from aspen_emulator.engines.fast.outside import analog_drive, product
 from aspen_emulator.engines.fast.parts import Part
 from aspen_emulator.engines.fast.plan import Plan
@@ -61,6 +62,7 @@ class Chunk:
         state: State,
         counts: Counts,
         thresholds: tuple[Array, Array],
+        switched: SwitchedOff,
         rasters: Mapping[str, Array],
         membranes: Mapping[str, Array],
     ) -> None:
@@ -71,7 +73,8 @@ class Chunk:
         spikes, spikes_at = self._room([name for name in needed if name in self.plan.order], np.uint8)
         seen, seen_at = self._room(list(membranes), self.plan.state_type)
         if self.analog:
-            self._count_values(counts)
+            self._count_values(counts, switched)
+        off = switched.job(self.time, self.samples)
         for part in parts:
             sums, sums_at = self._outside(part, outside, spikes, spikes_at)
             job = Job(
@@ -87,6 +90,7 @@ class Chunk:
                 rasters_at=spikes_at,
                 membranes=seen,
                 membranes_at=seen_at,
+                **off,
             )
             self._advance(pool, state, job, counts)
         self._keep(rasters, spikes, spikes_at)
@@ -132,13 +136,16 @@ class Chunk:
             first += sums.size
         return (pieces[1] if len(pieces) == 2 else np.concatenate(pieces)), table
 
-    def _count_values(self, counts: Counts) -> None:
+    def _count_values(self, counts: Counts, switched: SwitchedOff) -> None:
         """Multiply-accumulates: what the values other than zero of an analog input reach."""
         busy = (np.asarray(self.spikes[self.time, self.samples]) != 0).reshape(self.steps, self.batch, -1)
         for index, connection in enumerate(self.plan.connections):
             if connection.name in self.plan.weighing:
                 reached = busy.astype(np.int64) @ self.plan.fan_out[connection.name]
                 counts.operations[0, index, self.time, self.samples] = reached
+                for dial in range(self.dials if switched.any else 0):
+                    lost = switched.reached(connection.name, busy, dial, self.time, self.samples)
+                    counts.off_operations[dial, index, self.time, self.samples] = lost
 
     def _advance(self, pool: ThreadPoolExecutor | None, state: State, job: Job, counts: Counts) -> None:
         origin = (self.time.start, self.time.start, self.samples.start)

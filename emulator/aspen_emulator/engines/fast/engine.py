@@ -9,10 +9,12 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.network.network import Network
+from aspen.network.off import Off, neurons_off
 from aspen.network.record import Record, kept_membranes
 from aspen_emulator.engines.fast.arrays import Counts, State
 from aspen_emulator.engines.fast.chunk import Chunk, threads
 from aspen_emulator.engines.fast.dials import Dialled
+from aspen_emulator.engines.fast.off import SwitchedOff
 from aspen_emulator.engines.fast.parts import Chooser
 from aspen_emulator.engines.fast.plan import plan_of
 
@@ -48,11 +50,12 @@ class _Run:
     def __init__(self, network: Network, spikes: Array, thresholds: Sequence[Mapping[str, Array]], record: str) -> None:
         self.network, self.plan, self.spikes = network, plan_of(network), spikes
         self.dials, (self.steps, self.batch) = len(thresholds), spikes.shape[:2]
-        self.dialled = Dialled.of(self.plan, thresholds)
+        self.dialled, self.switched = Dialled.of(self.plan, thresholds), SwitchedOff(self.plan, thresholds)
         self.chooser = Chooser(self.plan)
-        slots, conns = len(self.plan.slots), len(self.plan.connections)
         shape = (self.steps, self.batch)
-        self.counts = Counts(*(np.zeros((self.dials, k, *shape), np.int64) for k in (slots, slots, slots, conns)))
+        self.counts = Counts.zeros(
+            self.dials, len(self.plan.slots), len(self.plan.connections), *shape, self.switched.any
+        )
         with_spikes = record != "counts"
         wide = {name: (self.dials, *shape, *self.plan.populations[name].shape) for name in self.plan.slots}
         kept = network.order if with_spikes else [network.output]
@@ -93,8 +96,9 @@ class _Run:
         chosen = self.chooser.chosen(chunk.density)
         thresholds = self.dialled.chunk(self.plan, time, samples)
         chunk.run(
-            pool, self.chooser.parts(chosen), chosen, state, self.counts, thresholds, self.rasters, self.membranes
-        )
+            pool, self.chooser.parts(chosen), chosen, state, self.counts, thresholds, self.switched,
+            self.rasters, self.membranes,
+        )  # fmt: skip
         self.chooser.learn(self.counts.spikes[:, :, time, samples])
 
     def _record(self, dial: int) -> Record:
@@ -115,6 +119,25 @@ class _Run:
             engine="fast",
             multiply_accumulates={name: count for name, count in operations.items() if name in weighing},
             membranes={name: values[dial] for name, values in self.membranes.items()},
+            off=self._off(dial),
+        )
+
+    def _off(self, dial: int) -> Off:
+        who = self.switched.who[dial]
+        if not who:
+            return Off()
+        active, awake = ({n: c for n, c in self._updates(counts[dial]).items() if n in who}
+                         for counts in (self.counts.off_active, self.counts.off_awake))  # fmt: skip
+        reached = self.counts.off_operations[dial]
+        lost = {c.name: reached[i] for i, c in enumerate(self.plan.connections) if c.target in who}
+        weighing = self.network.weighing
+        return Off(
+            neurons=neurons_off(who, self.steps, self.batch),
+            active_updates=active,
+            awake_updates=awake,
+            synaptic_operations={name: count for name, count in lost.items() if name not in weighing},
+            multiply_accumulates={name: count for name, count in lost.items() if name in weighing},
+            who=who,
         )
 
     def _updates(self, counts: Array) -> dict[str, Array]:

@@ -353,6 +353,24 @@ def _count_updates(drive: Any, arrived: int, v: Any, biased: Any) -> Any:
 
 
 @inlined
+def _count_off(drive: Any, arrived: int, v: Any, biased: Any, off: Any) -> Any:
+    """As :func:`_count_updates`, of the neurons whose bits are set in ``off``."""
+    active = awake = 0
+    for w in range(len(biased)):
+        driven = nonzero_bits(drive, w * PAD) if arrived else np.uint64(0)
+        active += bits_set(driven & off[w])
+        awake += bits_set((driven | nonzero_bits(v, w * PAD) | biased[w]) & off[w])
+    return active, awake
+
+
+@inlined
+def _pattern(job: Job, q: int, dial: int, t: int, b: int) -> int:
+    """Which neurons of a population are off at a dial, step and sample: their pattern, -1 for none."""
+    where = job.off_at[q]
+    return job.off[where[0] + dial * where[1] + t * where[2] + b * where[3]] if where[0] >= 0 else -1
+
+
+@inlined
 def _integrate(v: Any, current: Any, owed: Any, keep: Any, bias: Any, reset: int) -> None:
     """The membranes that are compared with the threshold, in place."""
     n = len(v)
@@ -450,6 +468,30 @@ def _record_spikes(net: Tables, state: State, counts: Counts, q: int, slot: int,
 
 
 @inlined
+def _record_off(
+    net: Tables, state: State, job: Job, counts: Counts, q: int, slot: int, when: Any, place: Any, row: int
+) -> None:
+    """Count what the spikes of a population reach of neurons that are off; ``place`` as in :func:`_record_spikes`."""
+    _, t, b = when
+    dial, step, sample = place
+    pop = net.pops[q]
+    count = state.lens[row, pop[LENS] + slot]
+    first = pop[LIST] + slot * pop[N]
+    for o in range(pop[OUT], pop[OUT_END]):
+        c = net.outs[o]
+        where = job.off_fan_at[c]
+        if where[0] < 0:
+            continue
+        pattern = _pattern(job, where[1], dial, t, b)
+        if pattern < 0:
+            continue
+        total, fan = 0, where[0] + pattern * pop[N]
+        for k in range(count):
+            total += job.off_fan[fan + state.lists[row, first + k]]
+        counts.off_operations[dial, c, step, sample] = total
+
+
+@inlined
 def _step(
     net: Tables, state: State, job: Job, counts: Counts, q: int, when: Any, origin: Any, dials: int, work: Any
 ) -> None:
@@ -480,6 +522,15 @@ def _step(
                     active, awake = _count_updates(drive, arrived, before, biased)
                 counts.active[same, q, origin[1] + t, origin[2] + b] = active
                 counts.awake[same, q, origin[1] + t, origin[2] + b] = awake
+                pattern = _pattern(job, q, same, t, b)
+                if pattern >= 0:
+                    off = job.off_words[job.off_at[q, 4] + pattern * (padded // PAD) :]
+                    if reset == SUBTRACT_SYNAPSE:
+                        active, awake = _count_off(brought, 1, before, biased, off)
+                    else:
+                        active, awake = _count_off(drive, arrived, before, biased, off)
+                    counts.off_active[same, q, origin[1] + t, origin[2] + b] = active
+                    counts.off_awake[same, q, origin[1] + t, origin[2] + b] = awake
             if pop[BIASED]:
                 for j in range(n):
                     drive[j] += net.drive_bias[at + j]
@@ -504,7 +555,10 @@ def _step(
             job.rasters[first : first + n] = fired[:n]
         first = pop[LIST] + slot * n
         state.lens[row, pop[LENS] + slot] = _list_spikes(fired, padded, state.lists[row, first:])
-        _record_spikes(net, state, counts, q, slot, (dial, origin[1] + t, origin[2] + b), row)
+        place = (dial, origin[1] + t, origin[2] + b)
+        _record_spikes(net, state, counts, q, slot, place, row)
+        if job.off_fan_at[-1, 1] >= 0:
+            _record_off(net, state, job, counts, q, slot, when, place, row)
 
 
 @inlined
@@ -521,6 +575,10 @@ def _load(net: Tables, state: State, job: Job, counts: Counts, load: Any, when: 
         state.lens[row, pop[LENS] + slot] = _list_spikes(job.given[t, b], n, state.lists[row, first:])
         if counted:
             _record_spikes(net, state, counts, q, slot, (0, origin[1] + t, origin[2] + b), row)
+            if job.off_fan_at[-1, 1] >= 0:
+                for dial in range(dials):
+                    place = (dial, origin[1] + t, origin[2] + b)
+                    _record_off(net, state, job, counts, q, slot, when, place, row)
         return
     samples = state.v.shape[0]
     for row in range(b * dials, (b + 1) * dials):
@@ -552,10 +610,13 @@ def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, st
         borrowed(job.todo), borrowed(job.loads), borrowed(job.given), borrowed(job.current),
         borrowed(job.outside), borrowed(job.outside_at), borrowed(job.thresholds), borrowed(job.thresholds_at),
         borrowed(job.rasters), borrowed(job.rasters_at), borrowed(job.membranes), borrowed(job.membranes_at),
+        borrowed(job.off), borrowed(job.off_at), borrowed(job.off_words), borrowed(job.off_fan),
+        borrowed(job.off_fan_at),
     )  # fmt: skip
     counts = Counts(
-        borrowed(counts.spikes), borrowed(counts.active), borrowed(counts.awake), borrowed(counts.operations)
-    )
+        borrowed(counts.spikes), borrowed(counts.active), borrowed(counts.awake), borrowed(counts.operations),
+        borrowed(counts.off_active), borrowed(counts.off_awake), borrowed(counts.off_operations),
+    )  # fmt: skip
     room = len(net.keep_v)
     sums_own = np.zeros(net.groups[-1, 0] + PAD, net.weights.dtype)
     drive_own = np.zeros(net.groups[-1, 1] + PAD, state.v.dtype)

@@ -52,6 +52,7 @@ class Plan:
         connections: in the order of the tables: by target; last those by which neurons reset themselves.
         summed: the others.
         tables: for the compiled core.
+        fan_out_off: connection and neurons that are off -> (n_source,) synapses to these; kept for settings to come.
     """
 
     def __init__(self, network: Network) -> None:
@@ -70,6 +71,7 @@ class Plan:
         self.padded = {name: -(-self.populations[name].size // core.PAD) * core.PAD for name in self.slots}
         self.state_type, self.sum_type = _types(network)
         self.tables = self._tables(network, synapses)
+        self.fan_out_off: dict[tuple[str, bytes], Array] = {}
         self._matrices: dict[str, Array] = {}
 
     def _groups(self) -> tuple[list[Group], int]:

@@ -11,9 +11,11 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.network.network import Network
+from aspen.network.off import neurons_off
 from aspen_emulator.engines.fast import kernels as core
 from aspen_emulator.engines.fast.arrays import Counts, Job
 from aspen_emulator.engines.fast.dials import Dialled
+from aspen_emulator.engines.fast.off import SwitchedOff
 from aspen_emulator.engines.fast.parts import Chooser
 from aspen_emulator.engines.fast.plan import plan_of
 
@@ -26,12 +28,18 @@ class StepEvents(NamedTuple):
     ``spikes``: population -> spikes; ``active``, ``awake``: population -> active and awake updates, 0 for an input
     without neurons; see :class:`aspen.network.record.Record`.
     ``operations``: connection -> synaptic operations, multiply-accumulates where its source is an analog input.
+    ``off``: population -> neurons that were off; ``off_active``, ``off_awake``, ``off_operations``: what of the counts
+    fell on these; empty where none was off (:class:`aspen.network.off.Off`).
     """
 
     spikes: dict[str, int]
     active: dict[str, int]
     awake: dict[str, int]
     operations: dict[str, int]
+    off: dict[str, int]
+    off_active: dict[str, int]
+    off_awake: dict[str, int]
+    off_operations: dict[str, int]
 
 
 class FastStepper:
@@ -59,11 +67,11 @@ class FastStepper:
         membranes_at[self.plan.slots.index(self._output)] = 0
         (part,) = chooser.parts(chooser.chosen(0.0) & {c.name for c in self._analog})
         self._spiking = self.plan.input.neuron is None and not chooser.analog
-        rooms = (slots, slots, slots, len(self.plan.connections))
-        self._counts = Counts(*(np.zeros((1, room, 1, batch), np.int64) for room in rooms))
+        self._counts = Counts.zeros(1, slots, len(self.plan.connections), 1, batch, off=True)
         self._spikes = self._counts.spikes[0, :, 0]
         thresholds = {name: np.ones((1, 1, 1), self.plan.state_type) for name in self.plan.order}
         self._dialled: object = None
+        self._off = SwitchedOff(self.plan, [thresholds])
         flat, places = Dialled.of(self.plan, [thresholds]).chunk(self.plan, _NOW, slice(0, batch))
         self._job = Job(
             todo=np.array([self.plan.slots.index(name) for name in part.todo], np.int64),
@@ -84,6 +92,7 @@ class FastStepper:
             rasters_at=rasters_at,
             membranes=np.zeros(batch * sizes[self._output], self.plan.state_type),
             membranes_at=membranes_at,
+            **self._off.job(_NOW, slice(0, batch)),
         )
         self.reset()
         arguments = self._arguments()
@@ -142,12 +151,27 @@ class FastStepper:
 
     def events(self) -> StepEvents:
         """All counts of the last step, all samples together."""
-        spikes, active, awake, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts)
+        spikes, active, awake, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts[:4])
         return StepEvents(
             dict(zip(self.plan.slots, spikes, strict=True)),
             dict(zip(self.plan.slots, active, strict=True)),
             dict(zip(self.plan.slots, awake, strict=True)),
             {c.name: n for c, n in zip(self.plan.connections, operations, strict=True)},
+            *self._events_off(),
+        )
+
+    def _events_off(self) -> tuple[dict[str, int], ...]:
+        """As the last four of :class:`StepEvents`."""
+        if not self._off.any:
+            return {}, {}, {}, {}
+        who = self._off.who[0]
+        active, awake, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts[4:])
+        slots, connections = self.plan.slots, self.plan.connections
+        return (
+            {name: int(neurons_off({name: mask}, 1, self.batch)[name].sum()) for name, mask in who.items()},
+            {name: n for name, n in zip(slots, active, strict=True) if name in who},
+            {name: n for name, n in zip(slots, awake, strict=True) if name in who},
+            {c.name: n for c, n in zip(connections, operations, strict=True) if c.target in who},
         )
 
     def _arguments(self) -> tuple[object, ...]:
@@ -156,7 +180,11 @@ class FastStepper:
     def _dial(self, thresholds: Mapping[str, Array]) -> None:
         shaped = {name: np.atleast_2d(array)[None] for name, array in thresholds.items()}
         flat, places = Dialled.of(self.plan, [shaped]).chunk(self.plan, _NOW, slice(0, self.batch))
-        self._job = self._job._replace(thresholds=flat, thresholds_at=places)
+        self._off = SwitchedOff(self.plan, [shaped])
+        for counts in self._counts[4:]:
+            counts[:] = 0  # the core writes where somebody is off
+        off = self._off.job(_NOW, slice(0, self.batch))
+        self._job = self._job._replace(thresholds=flat, thresholds_at=places, **off)
         self._dialled = thresholds
 
     def _weigh(self, values: Array) -> None:
@@ -165,6 +193,8 @@ class FastStepper:
         for connection in self._analog:
             position = self.plan.position[connection.name]
             self._counts.operations[0, position, 0] = busy @ self.plan.fan_out[connection.name]
+            lost = self._off.reached(connection.name, busy[None], 0, _NOW, slice(0, self.batch))
+            self._counts.off_operations[0, position, 0] = lost
             first = self._job.outside_at[position, 0]
             size = self.batch * self.plan.populations[connection.target].size
             drive = self._job.outside[first : first + size]
