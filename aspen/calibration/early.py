@@ -10,7 +10,7 @@ Jones and Furber, ICCV 2023, arXiv:2303.10276).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Any
 
@@ -103,7 +103,7 @@ class EarlyStop:
         """
         if len(scores) != self.steps:
             raise InputError(f"scores: found {len(scores)} steps, allowed are {self.steps}; calibrate again")
-        return _stops(self.doubts_over_time(scores), self.level(knob))
+        return stops_at(self.doubts_over_time(scores), self.level(knob))
 
     def doubts_over_time(self, scores: Array) -> Array:
         """(steps, batch): the doubt after each step, from scores (steps, batch, n)."""
@@ -212,26 +212,46 @@ def calibrate_early(
     Raises:
         InputError: something does not fit, or so few samples cannot show a loss that small.
     """
-    runs = {float(knob): np.asarray(scores[knob]) for knob in sorted(scores)}
-    labels = _check_runs(runs, labels)
     if not 0 < max_loss < 1 or not 0 <= guard < inf:
         raise InputError(
             f"max_loss, guard: found {max_loss} and {guard}, allowed are a fraction and a number from 0; e.g. 0.005, 1"
         )
-    if guard / len(labels) > max_loss:
+    check_enough(len(labels), max_loss, guard)
+    never = fit_doubt(scores, labels, readout=readout, max_loss=max_loss)
+    runs = [np.asarray(scores[knob]) for knob in sorted(scores)]
+    doubts = [_level(never.doubts_over_time(run), answers(run) == labels, max_loss, guard) for run in runs]
+    return replace(never, doubts=tuple(doubts))
+
+
+def check_enough(samples: int, max_loss: float, guard: float = 1.0) -> None:
+    """Raise InputError where so few samples cannot show a loss that small; see :func:`calibrate_early`."""
+    if guard / samples > max_loss:
         raise InputError(
-            f"labels: found {len(labels)} samples, allowed are {int(np.ceil(guard / max_loss))} to show a loss of at "
+            f"labels: found {samples} samples, allowed are {int(np.ceil(guard / max_loss))} to show a loss of at "
             f"most {100 * max_loss:g} points; give more samples or a larger max_loss"
         )
-    steps = len(next(iter(runs.values())))
+
+
+def fit_doubt(
+    scores: Mapping[float, Array], labels: Array, *, readout: str = "spikes", max_loss: float = 0.005
+) -> EarlyStop:
+    """What makes scores a calibrated doubt, for an end that never comes early: all its levels are 0.
+
+    Args:
+        scores, labels, readout, max_loss: as in :func:`calibrate_early`.
+
+    Raises:
+        InputError: something does not fit.
+    """
+    runs = {float(knob): np.asarray(scores[knob]) for knob in sorted(scores)}
+    labels = _check_runs(runs, labels)
     gain, power = _fit(np.concatenate(list(runs.values()), axis=1), np.tile(labels, len(runs)))
-    open_stop = EarlyStop(gain, power, tuple(runs), (0.0,) * len(runs), readout, steps, max_loss)
-    doubts = [_level(open_stop.doubts_over_time(run), answers(run) == labels, max_loss, guard)
-              for run in runs.values()]  # fmt: skip
-    return EarlyStop(gain, power, tuple(runs), tuple(doubts), readout, steps, max_loss)
+    steps = len(next(iter(runs.values())))
+    return EarlyStop(gain, power, tuple(runs), (0.0,) * len(runs), readout, steps, max_loss)
 
 
-def _stops(doubts: Array, level: float) -> Array:
+def stops_at(doubts: Array, level: float) -> Array:
+    """(batch,) int64: the steps until the doubt (steps, batch) of each inference is below a level; all at most."""
     hit = doubts < level
     hit[-1] = True
     return np.asarray(hit.argmax(axis=0) + 1, np.int64)
@@ -242,7 +262,7 @@ def _level(doubts: Array, correct: Array, max_loss: float, guard: float) -> floa
     chosen, samples = 0.0, np.arange(doubts.shape[1])
     seen = np.unique(np.quantile(doubts[:-1], np.linspace(0, 1, LEVELS))) if len(doubts) > 1 else np.zeros(0)
     for level in seen * (1 - 1e-9):  # beside what was seen, so that no rounding decides
-        lost = correct[-1].astype(np.int64) - correct[_stops(doubts, level) - 1, samples]
+        lost = correct[-1].astype(np.int64) - correct[stops_at(doubts, level) - 1, samples]
         error = np.sqrt((lost**2).sum() + 1) / len(lost)  # one more than was seen, as none seen does not mean none
         if lost.mean() + guard * error > max_loss:
             break

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aspen._base.tables import Table
-from aspen.calibration.points import OperatingPoint
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.points import EarlyPoint, OperatingPoint
 
 
 def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None, *, dial: bool = False) -> Table:
@@ -22,13 +23,32 @@ def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None
     head += (["steps"] if taken is not None else []) + (["no answer"] if silent else [])
     rows = []
     for k, p in enumerate(points):
-        total = None if p.total_nj is None else p.total_nj / 1e3
         row = [f"{p.knob:.2f}", f"{p.accuracy:.1%}", f"({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"]
         row += [f"{p.hidden_spikes:,.1f}", f"{p.synaptic_operations:,.0f}"]
-        row += ["-" if energy is None else _four_digits(energy) for energy in (total, p.dynamic_nj)]
+        row += _energies(p)
         row += [f"{taken[k]:.1f}"] if taken is not None else []
         rows.append([*row, *([f"{p.unanswered:.1%}"] if silent else [])])
     return Table(head, rows, left=())
+
+
+def front_table(
+    points: Sequence[OperatingPoint], places: Sequence[float], early: EarlyStop | None, ended: Sequence[EarlyPoint]
+) -> Table:
+    """A row for each point of a front, the most accurate first: the knob, and where each lever stands there."""
+    head = ["knob", "dial's knob", "ends below a doubt of", "steps", "accuracy", "(95 % interval)"]
+    rows = []
+    for k in reversed(range(len(points))):
+        p, level = points[k], 0.0 if early is None else early.level(points[k].knob)
+        steps = "all" if not ended or not level else f"{ended[k].steps:.1f}"
+        row = [f"{p.knob:.3f}", f"{places[k]:.3g}", f"{level:.1%}" if level else "-", steps]
+        row += [f"{p.accuracy:.1%}", f"({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"]
+        rows.append([*row, *_energies(p)])
+    return Table([*head, "total uJ", "dynamic nJ"], rows, left=())
+
+
+def _energies(point: OperatingPoint) -> list[str]:
+    total = None if point.total_nj is None else point.total_nj / 1e3
+    return ["-" if energy is None else _four_digits(energy) for energy in (total, point.dynamic_nj)]
 
 
 def _four_digits(energy: float) -> str:

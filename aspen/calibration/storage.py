@@ -17,7 +17,7 @@ from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.points import pareto_front as pareto_front
 from aspen.calibration.points import point_of
 from aspen.calibration.points import thin as thin
-from aspen.calibration.table import NO_CHIP
+from aspen.calibration.table import LEVERS, NO_CHIP
 from aspen.calibration.table import CalibrationTable as CalibrationTable
 from aspen.dial.profile import DIAL
 from aspen.errors import FileFormatError, InputError, one_line
@@ -60,7 +60,7 @@ def save_tables(tables: Sequence[CalibrationTable], path: str | Path) -> None:
 def _encode(tables: Sequence[CalibrationTable], file: AspenFile) -> Parts:
     """The tables in the place of those of the same key, beside all others of the same network."""
     for table in tables:
-        if table.dial == "profile" and DIAL.name not in file.sections:
+        if "profile" in (table.dial, table.turns) and DIAL.name not in file.sections:
             raise InputError(
                 f"{file.path}: found no learned dial for the table {table.key}, allowed is a file with one; save the "
                 f"dial first"
@@ -72,10 +72,12 @@ def _encode(tables: Sequence[CalibrationTable], file: AspenFile) -> Parts:
 
 
 def _entry(table: CalibrationTable) -> dict[str, Any]:
+    values = asdict(replace(table, early=None, early_points=()))
+    if not table.is_front:  # as releases write and read it that know no front
+        del values["turns"], values["places"]
     early = None if table.early is None else table.early.to_dict()
-    return {**asdict(replace(table, early=None, early_points=())), "prices": PRICES, "early": early, "early_points": [
-        asdict(point) for point in table.early_points
-    ]}  # fmt: skip
+    ended = [asdict(point) for point in table.early_points]
+    return {**values, "prices": PRICES, "early": early, "early_points": ended}
 
 
 def find_table(
@@ -83,7 +85,8 @@ def find_table(
 ) -> CalibrationTable | None:
     """As :func:`load_table`, but None where the file has no such table."""
     file = AspenFile.of(path)
-    chosen = [t for t in list_tables(file) if chip in (None, t.chip or NO_CHIP) and dial in (None, t.dial)]
+    allowed = LEVERS if dial is None else (dial,)
+    chosen = [t for t in list_tables(file) if chip in (None, t.chip or NO_CHIP) and t.dial in allowed]
     if len(chosen) > 1:
         raise InputError(
             f"{file.path}: found {len(chosen)} calibration tables ({', '.join(t.key for t in chosen)}), allowed is "
@@ -110,7 +113,7 @@ def load_table(path: str | Path | AspenFile, chip: str | None = None, dial: str 
     Args:
         path: the file.
         chip: whose table, ``none`` for the one without a chip; default: the only one.
-        dial: ``scale`` or ``profile``; default: the only one.
+        dial: ``scale`` or ``profile``; default: the only one of these. Or ``front``: the knob over all levers.
 
     Raises:
         InputError: there is none, or more than one fits.
@@ -165,7 +168,7 @@ def _table(key: str, entry: Mapping[str, Any], file: AspenFile) -> CalibrationTa
         table = CalibrationTable(**values)
         if table.key != key:
             raise InputError(f"key: found {key!r}, allowed is {table.key!r}")
-        if table.dial == "profile" and DIAL.name not in file.sections:
+        if "profile" in (table.dial, table.turns) and DIAL.name not in file.sections:
             raise InputError("dial: found none in the file")
     except (InputError, *MALFORMED) as error:
         raise FileFormatError(

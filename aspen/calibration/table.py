@@ -10,14 +10,20 @@ from itertools import pairwise
 from math import exp, log
 from typing import Any
 
-from aspen._base.checks import as_integer, as_name, as_number, shown
+from aspen._base.checks import as_integer, as_name, as_number, as_numbers, shown
 from aspen._base.tables import Table, Tabled
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import EarlyPoint, OperatingPoint, cost_of
-from aspen.calibration.sheet import table
+from aspen.calibration.sheet import front_table, table
+from aspen.dial.path import KnobPath
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
+from aspen.network.network import Network
 
-DIALS = ("scale", "profile")
+LEVERS = ("scale", "profile")
+FRONT = "front"
+"""The dial of a table whose knob runs along a front of several levers."""
+DIALS = (*LEVERS, FRONT)
 NO_CHIP = "none"
 """What stands for the chip in the key of a table without one."""
 
@@ -39,7 +45,8 @@ class CalibrationTable(Tabled):
     Args:
         chip: whose joules; None: no joules.
         dial: ``scale``: the knob is a factor on the thresholds of all hidden populations; ``profile``: the knob of
-            the learned dial in the same file.
+            the learned dial in the same file; ``front``: a knob from 0 (most accurate) to 1 (cheapest) that turns one
+            of these and ends inferences early, along what was found worth its energy.
         steps: time steps of an inference.
         step_time: their length in seconds; None where the chip's file has none, or there is no chip.
         data: what it was measured on, e.g. ``har validation``.
@@ -48,6 +55,9 @@ class CalibrationTable(Tabled):
         chosen: knob of the point that was chosen, if any.
         early: when an inference may end early, if that was calibrated.
         early_points: the same points with inferences ended early, in the same order; empty where ``early`` is None.
+            Of a front they are its points themselves.
+        turns: of a front: what it turns, ``scale`` or ``profile``.
+        places: of a front: where that stands at each of the points.
     """
 
     chip: str | None
@@ -60,6 +70,8 @@ class CalibrationTable(Tabled):
     chosen: float | None = None
     early: EarlyStop | None = None
     early_points: tuple[EarlyPoint, ...] = ()
+    turns: str | None = None
+    places: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in _plain(self).items():
@@ -69,6 +81,9 @@ class CalibrationTable(Tabled):
     def _shown(self) -> Iterator[str | Table]:
         where, dial = "on no chip" if self.chip is None else f"on {self.chip}", self.dial == "profile"
         yield f"{self.data}, {self.best.samples} samples, {self.steps} steps, {where}: knobs kept"
+        if self.is_front:
+            yield front_table(self.points, self.places, self.early, self.early_points)
+            return
         yield table(self.points, dial=dial)
         if self.early_points:
             yield "the same with inferences that end early:"
@@ -80,6 +95,36 @@ class CalibrationTable(Tabled):
     def key(self) -> str:
         """Name of the table in a file: ``dial@chip``."""
         return f"{self.dial}@{self.chip or NO_CHIP}"
+
+    @property
+    def is_front(self) -> bool:
+        """Whether the knob runs along a front of several levers."""
+        return self.dial == FRONT
+
+    def along(self, network: Network, profile: DialProfile | None = None) -> KnobPath:
+        """What the knob of a front turns, as everything takes it that takes a :class:`aspen.DialProfile`.
+
+        Args:
+            network: whose thresholds are turned.
+            profile: the learned dial, where the front turns one.
+
+        Raises:
+            InputError: the table is of a single lever, or the profile is missing or of no use.
+        """
+        if not self.is_front:
+            raise InputError(f"table {self.key}: found no front, allowed is one; load it with dial='front'")
+        if (self.turns == "profile") != (profile is not None):
+            raise InputError(
+                f"profile: found {'none' if profile is None else 'one'} for the table {self.key}, which turns a "
+                f"{'learned dial' if self.turns == 'profile' else 'threshold scale'}, allowed is one for a learned "
+                f"dial alone; pass aspen.load_profile(...), or leave it out"
+            )
+        knobs, places = [point.knob for point in self.points[::-1]], self.places[::-1]
+        if profile is not None:
+            return KnobPath(profile, knobs, places)
+        low, high = places[0], max(places[-1], 2 * places[0])
+        dial = DialProfile.uniform(network, low, high)
+        return KnobPath(dial, knobs, [log(place / low) / log(high / low) for place in places])
 
     @property
     def cheapest(self) -> OperatingPoint:
@@ -200,6 +245,8 @@ def _plain(table: CalibrationTable) -> dict[str, Any]:
         "seeds": as_integer("seeds", table.seeds, 1, remedy=again),
         "step_time": None if seconds is None else as_number("step_time", seconds, 0, above=True, unit=" s"),
         "chosen": None if table.chosen is None else as_number("chosen", table.chosen),
+        "turns": None if table.turns is None else as_name("turns", table.turns, LEVERS),
+        "places": as_numbers("places", table.places),
     }
     for field, kind in (("points", OperatingPoint), ("early_points", EarlyPoint)):
         found[field] = tuple(getattr(table, field))
@@ -226,6 +273,25 @@ def _check_table(table: CalibrationTable) -> None:
     if table.chosen is not None:
         table.point(table.chosen)
     _check_early(table)
+    _check_front(table)
+
+
+def _check_front(table: CalibrationTable) -> None:
+    wanted = len(table.points) if table.is_front else 0
+    if len(table.places) != wanted or (table.turns is not None) != table.is_front:
+        raise InputError(
+            f"places: found {len(table.places)} for {len(table.points)} points of the dial {table.dial}, allowed is one "
+            f"for each point of a front, and none elsewhere; calibrate again"
+        )
+    if not table.is_front:
+        return
+    if table.best.knob != 0 or table.cheapest.knob != (0 if len(table.points) == 1 else 1):
+        raise InputError(
+            f"points: found a front from {table.best.knob:g} to {table.cheapest.knob:g}, allowed is one from 0 to 1; "
+            f"calibrate again"
+        )
+    if any(a < b for a, b in pairwise(table.places)) or (table.turns == "scale" and table.places[-1] <= 0):
+        raise InputError(f"places: found {_listed(table.places)}, allowed are falling ones; calibrate again")
 
 
 def _check_early(table: CalibrationTable) -> None:

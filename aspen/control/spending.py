@@ -236,6 +236,8 @@ def ended_early(table: CalibrationTable) -> CalibrationTable:
     """
     if table.early is None:
         raise InputError(f"table {table.key}: found no early stop, allowed is one with; calibrate with an early stop")
+    if table.is_front:
+        return table  # its points are
     kept: list[OperatingPoint] = []
     for point in pareto_front([early.point for early in table.early_points], cost_of):
         knobs = [*(each.knob for each in kept), point.knob]

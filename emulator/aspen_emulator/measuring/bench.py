@@ -16,7 +16,7 @@ from aspen._base.labels import as_labels
 from aspen.calibration.early import EarlyStop, scores_over_time
 from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.statistics import effective_samples, wilson
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -62,7 +62,7 @@ class Bench(Brief):
     labels: Array
     chips: Sequence[Chip | None] = (None,)
     engine: str = "fast"
-    profile: DialProfile | None = None
+    profile: AnyDial | None = None
     subjects: Array | None = None
     step_time: float | None = None
 
@@ -100,6 +100,12 @@ class Bench(Brief):
         """Name of each chip -> how far spikes go on it, which no knob changes."""
         network, placed = network_of(self.program), self.placements
         return MappingProxyType({c.name: ways_on(c, network, placed[c.name]) for c in self.chips if c is not None})
+
+    def energy(self, record: Record, on: Chip) -> EnergyReport:
+        """What a run costs on one of the chips."""
+        return energy_model(
+            record, on, self.placements[on.name], step_time=self.step_time, ways=self.ways[on.name]
+        )
 
     def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
         """A run at each knob."""
@@ -142,32 +148,51 @@ def measure(
     correct, taken = np.zeros((len(knobs), len(labels))), np.zeros(len(knobs))
     for encoding in range(len(bench.encodings)):
         for k, record in enumerate(bench.records(knobs, encoding)):
-            found, steps = record.predictions, np.full(len(labels), record.steps)
-            if early is not None:
-                scores = scores_over_time(record)
-                steps = early.stops(scores, knobs[k])
-                found = answers(scores[steps - 1, np.arange(len(labels))])
-                record = ended_early(record, steps)
-            correct[k] += (found == labels) / len(bench.encodings)
-            taken[k] += steps.mean() / len(bench.encodings)
-            energies = {
-                _name(c): None
-                if c is None
-                else energy_model(
-                    record, c, bench.placements[c.name], step_time=bench.step_time, ways=bench.ways[c.name]
-                )
-                for c in bench.chips
-            }
-            runs[k].append(
-                {name: _point(record, found, labels, knobs[k], e, bench.steps) for name, e in energies.items()}
-            )
+            scores = None if early is None else scores_over_time(record)
+            steps = None if early is None or scores is None else early.stops(scores, knobs[k])
+            found, right = observed(bench, record, knobs[k], scores, steps)
+            correct[k] += right / len(bench.encodings)
+            taken[k] += (record.steps if steps is None else steps.mean()) / len(bench.encodings)
+            runs[k].append(found)
             if progress is not None:
-                progress(runs[k][-1])
-    points = {
+                progress(found)
+    return Measured(averaged(bench, runs, correct), correct, taken.tolist())
+
+
+def observed(
+    bench: Bench, record: Record, knob: float, scores: Array | None = None, taken: Array | None = None
+) -> tuple[Mapping[str | None, OperatingPoint], Array]:
+    """One run as points by the names of the chips, and (samples,) which answers are right.
+
+    Args:
+        bench: what is measured.
+        record: of whole inferences.
+        knob: where it stood.
+        scores: (steps, samples, n) over time; only where inferences end early.
+        taken: (samples,) steps that each takes; default: all.
+    """
+    labels, found = bench.labels, record.predictions
+    if scores is not None and taken is not None:
+        found, record = answers(scores[taken - 1, np.arange(len(labels))]), ended_early(record, taken)
+    energies = {_name(c): None if c is None else bench.energy(record, c) for c in bench.chips}
+    points = {name: _point(record, found, labels, knob, e, bench.steps) for name, e in energies.items()}
+    return points, found == labels
+
+
+def averaged(
+    bench: Bench, runs: Sequence[Sequence[Mapping[str | None, OperatingPoint]]], correct: Array
+) -> dict[str | None, list[OperatingPoint]]:
+    """Name of each chip -> a point for each setting: the mean over its encodings.
+
+    Args:
+        bench: what was measured.
+        runs: for each setting, the points of each encoding; see :func:`observed`.
+        correct: (settings, samples): share of the encodings in which the sample was classified correctly.
+    """
+    return {
         name: [_mean([r[name] for r in each], correct[k], bench.subjects) for k, each in enumerate(runs)]
         for name in map(_name, bench.chips)
     }
-    return Measured(points, correct, taken.tolist())
 
 
 def sweep(
@@ -178,7 +203,7 @@ def sweep(
     *,
     on: Chip | str | None = None,
     engine: str = "fast",
-    profile: DialProfile | None = None,
+    profile: AnyDial | None = None,
     step_time: float | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> Sweep:
@@ -226,7 +251,7 @@ def _name(description: Chip | None) -> str | None:
     return None if description is None else description.name
 
 
-def knobs_of(knobs: Sequence[float] | None, profile: DialProfile | None) -> list[float]:
+def knobs_of(knobs: Sequence[float] | None, profile: AnyDial | None) -> list[float]:
     """The knobs that were asked for; default: a range that suits what is turned."""
     asked = (SCALES if profile is None else KNOBS) if knobs is None else knobs
     return [float(knob) for knob in asked]

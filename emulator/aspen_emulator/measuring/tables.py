@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.calibration.early import EarlyStop, calibrate_early, scores_over_time
+from aspen.calibration.early import EarlyStop, calibrate_early, check_enough, fit_doubt, scores_over_time
+from aspen.calibration.front import REACH, Tried, find_front, front_of
 from aspen.calibration.points import OperatingPoint
 from aspen.calibration.storage import CalibrationTable, EarlyPoint, thin
 from aspen.dial.profile import DialProfile
 from aspen.network.network import Network
 from aspen_emulator.engines.run import chip_of, network_of
 from aspen_emulator.measuring.bench import Bench, Measured, knobs_of, measure, reporting
+from aspen_emulator.measuring.front import measure_tried
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.deployment import Deployment
 
@@ -68,6 +70,8 @@ def calibrate(
         InputError: the labels do not fit the spikes, or a setting is not allowed.
     """
     bench = Bench(program, [spikes, *encodings], labels, [chip_of(program, on)], engine, profile, subjects, step_time)
+    if max_loss is not None:
+        check_samples(bench, max_loss)
     measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
     (table,) = make_tables(bench, measured, data, max_loss=max_loss)
     return table
@@ -109,12 +113,60 @@ def _with_early(table: CalibrationTable, bench: Bench, max_loss: float) -> Calib
 
 def calibrate_stop(bench: Bench, knobs: Sequence[float], max_loss: float) -> EarlyStop:
     """When inferences may end at these settings, found on these samples; see :func:`aspen.calibrate_early`."""
+    check_samples(bench, max_loss)
+    readout = network_of(bench.program).readout
+    return calibrate_early(*_scored(bench, knobs), readout=readout, max_loss=max_loss, guard=_guard(bench))
+
+
+def check_samples(bench: Bench, max_loss: float) -> None:
+    """Raise InputError where there are too few samples for :func:`calibrate_stop`, before anything is measured."""
+    check_enough(len(bench.labels) * len(bench.encodings), max_loss, _guard(bench))
+
+
+def _guard(bench: Bench) -> float:
+    """One standard error, were all encodings of a sample right or wrong together."""
+    return float(len(bench.encodings) ** 0.5)
+
+
+def _scored(bench: Bench, knobs: Sequence[float]) -> tuple[dict[float, Array], Array]:
+    """Knob -> (steps, samples of all encodings, n) scores over time, and the labels of these samples."""
     found: dict[float, list[Array]] = {knob: [] for knob in knobs}
     for encoding in range(len(bench.encodings)):
         for knob, record in zip(knobs, bench.records(knobs, encoding), strict=True):
             scores = scores_over_time(record)
             found[knob].append(scores.astype(np.int32) if scores.dtype.kind == "i" and scores.max() < 2**31 else scores)
-    scores_by_knob = {knob: np.concatenate(each, axis=1) for knob, each in found.items()}
-    labels, readout = np.tile(bench.labels, len(bench.encodings)), network_of(bench.program).readout
-    guard = len(bench.encodings) ** 0.5  # one standard error, were all encodings of a sample right or wrong together
-    return calibrate_early(scores_by_knob, labels, readout=readout, max_loss=max_loss, guard=guard)
+    return {k: np.concatenate(each, axis=1) for k, each in found.items()}, np.tile(bench.labels, len(bench.encodings))
+
+
+def make_front(
+    bench: Bench,
+    measured: Measured,
+    table: CalibrationTable,
+    *,
+    early: bool = True,
+    dynamic: bool = False,
+    reach: float = REACH,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[CalibrationTable, Tried]:
+    """The table of a knob along the front of dial and early end, and all that was measured for it.
+
+    Args:
+        bench: what was measured; the front is that of its first chip.
+        measured: whole inferences at each knob, on validation data, never on test data.
+        table: of that chip, of whole inferences.
+        early: whether inferences may end early; otherwise the dial is the only lever.
+        dynamic: whether the front is that of dynamic energy; otherwise of total energy.
+        reach: fraction of accuracy between the two ends of the knob at most.
+        progress: called after each run with how many there were, and will be.
+    """
+    points = measured.points[table.chip]
+    floor = max(point.accuracy for point in points) - reach
+    near = [k for k, point in enumerate(points) if point.accuracy >= floor]
+    if early:
+        knobs = [points[k].knob for k in near]
+        stop = fit_doubt(*_scored(bench, knobs), readout=network_of(bench.program).readout, max_loss=reach)
+        tried = measure_tried(replace(bench, chips=bench.chips[:1]), knobs, stop, progress)[table.chip]
+    else:
+        kept, taken = [points[k] for k in near], [measured.taken[k] for k in near]
+        stop, tried = None, Tried(kept, [0.0] * len(near), taken, measured.correct[near])
+    return front_of(tried, find_front(tried, dynamic, reach), table, stop, dynamic), tried

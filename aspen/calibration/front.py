@@ -1,0 +1,175 @@
+"""The front of several levers, and what each of them is worth alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.checks import as_quantity
+from aspen._base.tables import Table
+from aspen.calibration.early import EarlyStop
+from aspen.calibration.points import BELIEVED, EarlyPoint, OperatingPoint, cost_of
+from aspen.calibration.table import FRONT, CalibrationTable
+from aspen.errors import InputError
+
+REACH = 0.1
+"""Fraction of accuracy between the two ends of a knob at most, where nothing else is asked for."""
+NEAR = 0.02
+"""Fraction of accuracy below the best within which the range of a lever is told."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Settings of two levers that were measured on the same samples.
+
+    Args:
+        points: what was measured; their knob is the dial's, or a threshold scale.
+        doubts: for each, the doubt below which inferences end; 0: never.
+        steps: for each, time steps taken per inference.
+        correct: (points, samples): whether, or how often (0 to 1), each sample was classified correctly.
+    """
+
+    points: Sequence[OperatingPoint]
+    doubts: Sequence[float]
+    steps: Sequence[float]
+    correct: Array
+
+    def costs(self, dynamic: bool) -> Array:
+        """(points,) nJ per inference, total or dynamic; hidden spikes where no energy is known."""
+        whole = [None if dynamic else point.total_nj for point in self.points]
+        return np.array([cost_of(p) if total is None else total for p, total in zip(self.points, whole, strict=True)])
+
+
+@dataclass(frozen=True)
+class Lever:
+    """What a lever is worth within :data:`NEAR` of the best accuracy of all settings.
+
+    Args:
+        name: of the lever, or of both.
+        most, least: highest and lowest cost there, in nJ, or in hidden spikes where no energy is known.
+        cheapest: number of the setting that costs least.
+    """
+
+    name: str
+    most: float
+    least: float
+    cheapest: int
+
+    @property
+    def range(self) -> float:
+        """How many times as much the dearest setting costs."""
+        return self.most / self.least
+
+
+def find_front(tried: Tried, dynamic: bool = False, reach: float = REACH) -> list[int]:
+    """Numbers of the settings that a knob runs along, cheapest first.
+
+    Along them cost and accuracy rise, each gain in accuracy is beyond :data:`BELIEVED` standard errors of the
+    difference, sample by sample (but for the last step, to the most accurate setting), and no lever turns back. Of all
+    such rows it is the one with the largest area under accuracy over the logarithm of cost.
+
+    Args:
+        tried: what was measured.
+        dynamic: whether dynamic energy alone is the cost; it rises in any case.
+        reach: fraction of accuracy below the best setting at which the front ends, 0 to 1.
+
+    Raises:
+        InputError: there are no points, or not as many rows, or the reach is no such number.
+    """
+    reach = as_quantity("reach", reach, 0.0, 1.0)
+    correct = np.asarray(tried.correct, np.float64)
+    if not tried.points or correct.ndim != 2 or len(correct) != len(tried.points):
+        raise InputError(f"correct: found shape {correct.shape}, allowed is ({len(tried.points)}, samples), one at least")
+    accuracy = np.array([point.accuracy for point in tried.points])
+    costs = np.stack([tried.costs(dynamic), tried.costs(True)], axis=1)
+    levers = np.array([(point.knob, doubt) for point, doubt in zip(tried.points, tried.doubts, strict=True)])
+    best = min(range(len(accuracy)), key=lambda i: (-accuracy[i], *costs[i]))
+    floor = accuracy[best] - reach
+    order = [int(i) for i in np.lexsort((accuracy, costs[:, 0])) if accuracy[i] >= floor and costs[i, 0] <= costs[best, 0]]
+    area, before = dict.fromkeys(order, 0.0), dict[int, int]()
+    for place, i in enumerate(order):
+        for j in order[:place]:
+            forward = (costs[j] < costs[i]).all() and (levers[j] >= levers[i]).all() and (levers[j] >= levers[best]).all()
+            if not forward or accuracy[j] >= accuracy[i] or not (i == best or _surely(correct[i] - correct[j])):
+                continue
+            found = area[j] + (accuracy[j] - floor) * log(costs[i, 0] / costs[j, 0])
+            if found > area[i]:
+                area[i], before[i] = found, j
+    row = [best]
+    while row[-1] in before:
+        row.append(before[row[-1]])
+    return row[::-1]
+
+
+def _surely(gain: Array) -> bool:
+    """Whether a gain (samples,) is beyond doubt."""
+    return bool(gain.mean() > BELIEVED * gain.std(ddof=min(1, gain.size - 1)) / gain.size**0.5)
+
+
+def front_of(
+    tried: Tried, row: Sequence[int], like: CalibrationTable, stop: EarlyStop | None, dynamic: bool = False
+) -> CalibrationTable:
+    """The table of a knob that runs along settings, evenly: as far as it has come from 0 to 1, so far has it come, on
+    the mean of both, in accuracy and in the logarithm of cost.
+
+    Args:
+        tried: what was measured.
+        row: numbers of the settings; see :func:`find_front`.
+        like: the table of one lever that was measured with it.
+        stop: what turns scores into doubts; None: inferences never end early.
+        dynamic: whether dynamic energy alone is the cost.
+    """
+    knobs = _evenly(np.log(tried.costs(dynamic)[list(row)]), np.array([tried.points[i].accuracy for i in row]))
+    points = tuple(replace(tried.points[i], knob=knob) for i, knob in zip(row, knobs, strict=True))
+    early = None
+    if stop is not None:
+        doubts = tuple(tried.doubts[i] for i in row)
+        early = replace(stop, knobs=tuple(knobs[::-1]), doubts=doubts[::-1])
+    return replace(
+        like, dial=FRONT, turns=like.dial, places=tuple(tried.points[i].knob for i in row), points=points, chosen=None,
+        early=early, early_points=tuple(EarlyPoint(p, tried.steps[i]) for p, i in zip(points, row, strict=True))
+        if early else (),
+    )  # fmt: skip
+
+
+def _evenly(costs: Array, accuracies: Array) -> list[float]:
+    """Where the stops of a knob are; both (stops,) rise."""
+    if len(costs) == 1:
+        return [0.0]
+    ways = [(each[-1] - each) / (each[-1] - each[0]) for each in (costs, accuracies)]
+    return [float(way) for way in (ways[0] + ways[1]) / 2]
+
+
+def levers_of(tried: Tried, untouched: float, dynamic: bool = False, near: float = NEAR) -> list[Lever]:
+    """What the dial alone, the early end alone and both are worth, within ``near`` of the best accuracy of all.
+
+    Args:
+        tried: what was measured.
+        untouched: where the dial's knob stands when nobody turns it.
+        dynamic: whether dynamic energy alone is the cost.
+        near: fraction of accuracy that may be lost.
+    """
+    costs, least = tried.costs(dynamic), max(point.accuracy for point in tried.points) - near
+    whole = [doubt == 0 for doubt in tried.doubts]
+    still = [point.knob == untouched for point in tried.points]
+    levers = []
+    for name, chosen in (("dial alone", whole), ("early end alone", still), ("both", [True] * len(whole))):
+        within = [i for i, use in enumerate(chosen) if use and tried.points[i].accuracy >= least]
+        if within:
+            low, high = min(within, key=lambda i: costs[i]), max(within, key=lambda i: costs[i])
+            levers.append(Lever(name, float(costs[high]), float(costs[low]), low))
+    return levers
+
+
+def lever_table(tried: Tried, levers: Sequence[Lever]) -> Table:
+    """Levers for people to read: the setting of each that costs least, and how many times less that is."""
+    rows = []
+    for lever in levers:
+        point, doubt = tried.points[lever.cheapest], tried.doubts[lever.cheapest]
+        stands = (f"{point.knob:.3g}", f"{doubt:.1%}" if doubt else "-", f"{tried.steps[lever.cheapest]:.1f}")
+        rows.append((lever.name, *stands, f"{point.accuracy:.1%}", f"{lever.range:.2f}x"))
+    return Table(("lever", "dial's knob", "ends below a doubt of", "steps", "accuracy", "most / least"), rows)

@@ -1,0 +1,125 @@
+"""The way that one knob takes through the knobs of a dial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from aspen._base.arrays import Array
+from aspen._base.brief import Brief
+from aspen._base.checks import as_number, as_numbers, shown
+from aspen.dial.profile import DialProfile, DialScale
+from aspen.errors import InputError
+from aspen.network.network import Network
+
+SETTINGS = 2**16
+"""Of a knob, evenly from one end to the other, as a program in C has them."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnobPath(Brief):
+    """A knob from 0 (most accurate) to 1 (cheapest) that turns a dial: what a calibration has found worth its energy.
+
+    Between two stops the dial's knob is interpolated linearly. Both knobs stand at one of 65,536 settings, evenly from
+    end to end, as they do in a program in C: so a knob means the same thresholds to the bit wherever it is turned.
+    Everything that takes a :class:`DialProfile` to be turned while it runs takes a path too.
+
+    >>> path = KnobPath(DialProfile({"hidden": 0.7}), knobs=(0.0, 0.5, 1.0), places=(0.0, 0.2, 1.0))
+    >>> round(path.dial_knob(0.75), 4)  # half way between the last two stops
+    0.6
+    >>> path.scale(0.75)["hidden"].round(3)  # what engines take there
+    array([[[1.522]]])
+
+    Args:
+        dial: what is turned.
+        knobs: the stops, rising, from 0 to 1; a single one where there is nothing to turn.
+        places: for each, where the dial's knob stands; it never falls.
+
+    Raises:
+        InputError: the stops are no such numbers, or a place is out of the dial's range.
+    """
+
+    dial: DialProfile
+    knobs: Sequence[float]
+    places: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dial, DialProfile):
+            raise InputError(f"dial: found {shown(self.dial)}, allowed is a DialProfile; see aspen.load_profile")
+        low, high = self.dial.low, self.dial.high
+        knobs, places = as_numbers("knobs", self.knobs, 0, 1), as_numbers("places", self.places, low, high)
+        if not knobs or len(places) != len(knobs) or knobs[0] != 0 or (len(knobs) > 1 and knobs[-1] != 1):
+            raise InputError(
+                f"knobs: found {len(knobs)} stops and {len(places)} places, allowed are as many, from 0 to 1; "
+                f"calibrate again"
+            )
+        starts, ends = _settings(knobs, 0, 1), _settings(places, low, high)
+        if any(a >= b for a, b in pairwise(starts)) or any(a > b for a, b in pairwise(ends)):
+            raise InputError("knobs: found stops that do not rise, allowed are rising ones, with places that never fall")
+        object.__setattr__(self, "knobs", knobs)
+        object.__setattr__(self, "places", places)
+
+    @property
+    def low(self) -> float:
+        """The accurate end of the knob."""
+        return 0.0
+
+    @property
+    def high(self) -> float:
+        """The cheap end of the knob."""
+        return 1.0
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether any neuron of the dial is off anywhere in its range."""
+        return self.dial.is_nested
+
+    @property
+    def stops(self) -> list[tuple[int, int]]:
+        """Settings of the knob and of the dial at each stop: what a program in C has."""
+        places = _settings(self.places, self.dial.low, self.dial.high)
+        return list(zip(_settings(self.knobs, 0, 1), places, strict=True))
+
+    def dial_setting(self, setting: int) -> int:
+        """The dial's setting at one of the knob's, in the program's integers."""
+        return int(self.dial_settings(np.array([setting]))[0])
+
+    def dial_settings(self, settings: Array) -> Array:
+        """As :meth:`dial_setting`, for int64 settings (n,)."""
+        stops = np.array(self.stops, np.int64)
+        if len(stops) == 1:
+            return np.full(settings.shape, stops[0, 1])
+        left = np.clip(np.searchsorted(stops[:, 0], settings, "right") - 1, 0, len(stops) - 2)
+        (start, place), (end, other) = stops[left].T, stops[left + 1].T
+        return np.asarray(place + ((other - place) * (settings - start) + (end - start) // 2) // (end - start))
+
+    def dial_knob(self, knob: float) -> float:
+        """Where the dial's own knob stands.
+
+        Raises:
+            InputError: ``knob`` is no number from 0 to 1.
+        """
+        place = as_number("knob", knob, 0, 1, remedy="turn it less")
+        setting = self.dial_setting(round(place * (SETTINGS - 1)))
+        low, high = self.dial.low, self.dial.high
+        return min(low + (high - low) * setting / (SETTINGS - 1), high)
+
+    def scale(self, knob: float) -> DialScale:
+        """The ``threshold_scale`` that ``knob`` stands for; see :meth:`DialProfile.scale`."""
+        return self.dial.scale(self.dial_knob(knob))
+
+    def check(self, network: Network) -> None:
+        """Raise InputError unless the dial fits the populations of ``network``."""
+        self.dial.check(network)
+
+
+AnyDial: TypeAlias = "DialProfile | KnobPath"
+"""What a knob turns."""
+
+
+def _settings(knobs: Sequence[float], low: float, high: float) -> list[int]:
+    return [round((knob - low) / (high - low) * (SETTINGS - 1)) for knob in knobs]
