@@ -83,17 +83,18 @@ def find_front(tried: Tried, dynamic: bool = False, reach: float = REACH) -> lis
     reach = as_quantity("reach", reach, 0.0, 1.0)
     correct = np.asarray(tried.correct, np.float64)
     if not tried.points or correct.ndim != 2 or len(correct) != len(tried.points):
-        raise InputError(f"correct: found shape {correct.shape}, allowed is ({len(tried.points)}, samples), one at least")
+        raise InputError(f"correct: found shape {correct.shape}, allowed is ({len(tried.points)}, samples)")
     accuracy = np.array([point.accuracy for point in tried.points])
     costs = np.stack([tried.costs(dynamic), tried.costs(True)], axis=1)
     levers = np.array([(point.knob, doubt) for point, doubt in zip(tried.points, tried.doubts, strict=True)])
     best = min(range(len(accuracy)), key=lambda i: (-accuracy[i], *costs[i]))
     floor = accuracy[best] - reach
-    order = [int(i) for i in np.lexsort((accuracy, costs[:, 0])) if accuracy[i] >= floor and costs[i, 0] <= costs[best, 0]]
+    allowed = (accuracy >= floor) & (costs[:, 0] <= costs[best, 0]) & (levers >= levers[best]).all(axis=1)
+    order = [int(i) for i in np.argsort(costs[:, 0], kind="stable") if allowed[i]]
     area, before = dict.fromkeys(order, 0.0), dict[int, int]()
     for place, i in enumerate(order):
         for j in order[:place]:
-            forward = (costs[j] < costs[i]).all() and (levers[j] >= levers[i]).all() and (levers[j] >= levers[best]).all()
+            forward = (costs[j] < costs[i]).all() and (levers[j] >= levers[i]).all()
             if not forward or accuracy[j] >= accuracy[i] or not (i == best or _surely(correct[i] - correct[j])):
                 continue
             found = area[j] + (accuracy[j] - floor) * log(costs[i, 0] / costs[j, 0])

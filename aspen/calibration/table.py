@@ -280,8 +280,8 @@ def _check_front(table: CalibrationTable) -> None:
     wanted = len(table.points) if table.is_front else 0
     if len(table.places) != wanted or (table.turns is not None) != table.is_front:
         raise InputError(
-            f"places: found {len(table.places)} for {len(table.points)} points of the dial {table.dial}, allowed is one "
-            f"for each point of a front, and none elsewhere; calibrate again"
+            f"places: found {len(table.places)} for {len(table.points)} points of the dial {table.dial}, allowed is "
+            f"one for each point of a front, and none elsewhere; calibrate again"
         )
     if not table.is_front:
         return

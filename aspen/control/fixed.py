@@ -9,11 +9,12 @@ from typing import Any
 
 from aspen._base.checks import as_integer, as_quantity, shown
 from aspen._base.closed import Closed
-from aspen.calibration.table import CalibrationTable
+from aspen.calibration.table import FRONT, CalibrationTable
 from aspen.control.budget import HELD_BACK, MOST_CAUGHT_UP, MOST_REPAID, Budget
 from aspen.control.ledger import HOUR
 from aspen.control.spending import LARGEST_LOG, SUDDEN, Decision, Spent
 from aspen.control.states import State, check_keys, count, truth
+from aspen.dial.path import AnyDial, KnobPath
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 
@@ -138,7 +139,8 @@ class FixedBudget(Closed):
     Args:
         budget: what is to be held, before its first window.
         unit: joules in which energy is counted; default: some 2**32 of them are an hour's budget.
-        profile: the learned dial, where the table is of its knobs.
+        profile: the learned dial, where the table is of its knobs; where it is of a front, what
+            :meth:`CalibrationTable.along <aspen.CalibrationTable.along>` gives.
         parts: of an hour in which spending is remembered, at most: 4 bytes of RAM each.
 
     Raises:
@@ -146,7 +148,7 @@ class FixedBudget(Closed):
     """
 
     def __init__(
-        self, budget: Budget, unit: float | None = None, profile: DialProfile | None = None, parts: int = 120
+        self, budget: Budget, unit: float | None = None, profile: AnyDial | None = None, parts: int = 120
     ) -> None:
         if not isinstance(budget, Budget):
             raise InputError(f"budget: found {shown(budget)}, allowed is a Budget; make one of the table first")
@@ -284,7 +286,7 @@ class FixedBudget(Closed):
         self._past, self._run = sum(spent) - spent[now], run
 
 
-def _numbers(budget: Budget, unit: float | None, profile: DialProfile | None, parts: int) -> BudgetNumbers:
+def _numbers(budget: Budget, unit: float | None, profile: AnyDial | None, parts: int) -> BudgetNumbers:
     ledger, steering = budget.ledger, budget.steering
     unit = _usual(budget) if unit is None else as_quantity("unit", unit, 0, above=True)
     _check_dial(steering.table, profile)
@@ -326,14 +328,17 @@ def _usual(budget: Budget) -> float:
     return float(f"{max(finest, min(finest * _FINE, table.dynamic_nj(table.cheapest.knob) * 1e-9 / 2**13)):.2e}")
 
 
-def _check_dial(table: CalibrationTable, profile: DialProfile | None) -> None:
-    if (table.dial == "profile") == isinstance(profile, DialProfile):
+def _check_dial(table: CalibrationTable, profile: AnyDial | None) -> None:
+    kind = {"profile": DialProfile, FRONT: KnobPath}.get(table.dial, type(None))
+    if isinstance(profile, kind):
         return
-    wanted = "with its DialProfile" if table.dial == "profile" else "without a profile"
+    wanted = {DialProfile: "with its DialProfile", KnobPath: "with its path, see along()"}.get(
+        kind, "without a profile"
+    )
     raise InputError(f"profile: found {shown(profile)} beside a table of the dial {table.dial!r}, allowed is {wanted}")
 
 
-def _place(table: CalibrationTable, knob: float, profile: DialProfile | None) -> int:
+def _place(table: CalibrationTable, knob: float, profile: AnyDial | None) -> int:
     """The setting of a knob; its logarithm where it is a scale."""
     if profile is None:
         return round(log2(min(max(knob * UNIT_SCALE, 1.0), SETTINGS - 1.0)) * ONE)
@@ -341,9 +346,7 @@ def _place(table: CalibrationTable, knob: float, profile: DialProfile | None) ->
     return min(max(round(setting), 0), SETTINGS - 1)
 
 
-def _curve(
-    table: CalibrationTable, unit: float, profile: DialProfile | None
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _curve(table: CalibrationTable, unit: float, profile: AnyDial | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Places and costs of the table's points, cheapest first; points that integers cannot tell apart are left out."""
     places, costs = list[int](), list[int]()
     for point in table.points:

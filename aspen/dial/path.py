@@ -59,7 +59,7 @@ class KnobPath(Brief):
             )
         starts, ends = _settings(knobs, 0, 1), _settings(places, low, high)
         if any(a >= b for a, b in pairwise(starts)) or any(a > b for a, b in pairwise(ends)):
-            raise InputError("knobs: found stops that do not rise, allowed are rising ones, with places that never fall")
+            raise InputError("knobs: found stops that do not rise, allowed are rising ones, at places that never fall")
         object.__setattr__(self, "knobs", knobs)
         object.__setattr__(self, "places", places)
 
@@ -119,6 +119,16 @@ class KnobPath(Brief):
 
 AnyDial: TypeAlias = "DialProfile | KnobPath"
 """What a knob turns."""
+
+
+def dial_of(turned: AnyDial | None) -> DialProfile | None:
+    """The dial that is turned, directly or by a path."""
+    return turned.dial if isinstance(turned, KnobPath) else turned
+
+
+def dial_knob_of(turned: AnyDial | None, knob: float | None) -> float | None:
+    """Where the dial's own knob stands, for a knob of a dial or of a path."""
+    return turned.dial_knob(knob or 0.0) if isinstance(turned, KnobPath) else knob
 
 
 def _settings(knobs: Sequence[float], low: float, high: float) -> list[int]:

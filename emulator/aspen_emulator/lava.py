@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aspen._base.checks import as_flag, as_integer, as_name
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -30,7 +30,7 @@ def to_lava(
     program: Network | Deployment,
     threshold_scale: ThresholdScale = 1.0,
     *,
-    profile: DialProfile | None = None,
+    profile: AnyDial | None = None,
     knob: float | None = None,
     reset_interval: int = 0,
     stock: bool = False,

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial, dial_of
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -183,7 +183,7 @@ class Session(Turnable):
         threshold_scale: ThresholdScale,
         engine: str,
         batch: int,
-        profile: DialProfile | None,
+        profile: AnyDial | None,
         knob: float | None,
     ) -> None:
         check_engine(engine)
@@ -210,7 +210,7 @@ class Session(Turnable):
     def _open(self, engine: str) -> _Backend:
         if engine == "lava":
             return _Lava(self.network, self.batch)
-        known = _STEPPERS.get(engine) or partial(_PROGRAMS[engine], profile=self.profile)
+        known = _STEPPERS.get(engine) or partial(_PROGRAMS[engine], profile=dial_of(self.profile))
         return _Local(self.network, self.batch, known)
 
     def _standing(self) -> ThresholdScale:
@@ -351,7 +351,7 @@ def session(
     *,
     engine: str = "fast",
     batch: int = 1,
-    profile: DialProfile | None = None,
+    profile: AnyDial | None = None,
     knob: float | None = None,
 ) -> Session:
     """Open a session on a network or deployment; see :class:`Session`.

@@ -7,6 +7,7 @@ from typing import Any
 
 from aspen._base.checks import shown
 from aspen._base.closed import Closed
+from aspen.dial.path import AnyDial, KnobPath
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError, UnknownAttributeError
@@ -20,7 +21,7 @@ class Turnable(Closed):
         profile: the learned dial; ``None`` where there is none.
     """
 
-    profile: DialProfile | None
+    profile: AnyDial | None
     _is_over = False
 
     @property
@@ -97,9 +98,7 @@ class Turnable(Closed):
             raise InputError(f"{kind}: found it closed, allowed is one that runs; open another {kind}")
 
 
-def begins_at(
-    network: Network, scale: ThresholdScale, profile: DialProfile | None, knob: float | None
-) -> ThresholdScale:
+def begins_at(network: Network, scale: ThresholdScale, profile: AnyDial | None, knob: float | None) -> ThresholdScale:
     """Where it stands at first: the knob of a learned dial, or the threshold scale where there is none.
 
     Args:
@@ -119,7 +118,7 @@ def begins_at(
         raise InputError(
             "threshold_scale: found one beside a profile, allowed is one of them; leave one out, or set it later"
         )
-    if not isinstance(profile, DialProfile):
+    if not isinstance(profile, (DialProfile, KnobPath)):
         raise InputError(
             f"profile: found {shown(profile)}, allowed is a DialProfile; from a file give aspen.load_profile(path)"
         )

@@ -103,9 +103,7 @@ class Bench(Brief):
 
     def energy(self, record: Record, on: Chip) -> EnergyReport:
         """What a run costs on one of the chips."""
-        return energy_model(
-            record, on, self.placements[on.name], step_time=self.step_time, ways=self.ways[on.name]
-        )
+        return energy_model(record, on, self.placements[on.name], step_time=self.step_time, ways=self.ways[on.name])
 
     def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
         """A run at each knob."""

@@ -11,7 +11,7 @@ from aspen._base.arrays import Array
 from aspen._base.checks import as_integer, as_name, as_number
 from aspen._base.packages import needed_for
 from aspen.data.encoders import StoredEncoder
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial, dial_knob_of, dial_of
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_emulator.engines.cortex_m.cores import DEFAULT, Core, core_named
@@ -37,7 +37,7 @@ def cycles(
     threshold_scale: float = 1.0,
     *,
     core: str = DEFAULT,
-    profile: DialProfile | None = None,
+    profile: AnyDial | None = None,
     knob: float | None = None,
     samples: int | None = None,
     optimisation: str = "-O2",
@@ -81,8 +81,8 @@ def cycles(
         EngineError: the program failed.
     """
     as_name("optimisation", optimisation, LEVELS)
-    on, written = core_named(core), Program(network_of(program), profile)
-    setting = setting_of(written, threshold_scale, knob)
+    on, written = core_named(core), Program(network_of(program), dial_of(profile))
+    setting = setting_of(written, threshold_scale, dial_knob_of(profile, knob))
     parts = encoder_parts(written, encoder, sensor)
     given = as_raw(spikes, parts[0].fixed.channels) if parts else _as_input(written, spikes)
     most = None if samples is None else as_integer("samples", samples, low=1)

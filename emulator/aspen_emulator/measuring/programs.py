@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial
 from aspen.network.record import Record
 from aspen_emulator.engines.cortex_m.cores import CORES
 from aspen_emulator.measuring.cycles import cycles
@@ -46,7 +46,7 @@ def counted_cycles(
     chip: Chip,
     *,
     threshold_scale: float = 1.0,
-    profile: DialProfile | None = None,
+    profile: AnyDial | None = None,
     knob: float | None = None,
 ) -> Counted:
     """Cycles of all inferences of ``record``: those of up to :data:`MEASURED` of them in the emulator.

@@ -13,6 +13,7 @@ from aspen.calibration.front import REACH, Tried, find_front, front_of
 from aspen.calibration.points import OperatingPoint
 from aspen.calibration.storage import CalibrationTable, EarlyPoint, thin
 from aspen.dial.profile import DialProfile
+from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_emulator.engines.run import chip_of, network_of
 from aspen_emulator.measuring.bench import Bench, Measured, knobs_of, measure, reporting
@@ -35,9 +36,14 @@ def calibrate(
     subjects: Array | None = None,
     step_time: float | None = None,
     data: str = "samples",
+    front: bool = False,
+    dynamic: bool = False,
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> CalibrationTable:
     """Sweep ``program``, and keep the knobs worth having: what :func:`aspen_emulator.stream` holds a budget by.
+
+    With ``front`` each knob is measured with many early ends, and the table's knob runs from 0 (most accurate) to 1
+    (cheapest) along the front of both.
 
     >>> import numpy as np
     >>> from aspen.network import Dense, Lif, Network, Population
@@ -61,6 +67,8 @@ def calibrate(
         subjects: (samples,) who each sample is from, where that is known: intervals are then for subjects not seen.
         step_time: seconds of a step, instead of the chip's; a microcontroller sleeps between its steps.
         data: what to call the samples.
+        front: whether the knob is that of the front of dial and early end; ``max_loss`` is not needed for it.
+        dynamic: with ``front``: whether it is the front of dynamic energy; otherwise of total energy.
         progress: called with each point as soon as it is measured.
 
     Returns:
@@ -72,9 +80,13 @@ def calibrate(
     bench = Bench(program, [spikes, *encodings], labels, [chip_of(program, on)], engine, profile, subjects, step_time)
     if max_loss is not None:
         check_samples(bench, max_loss)
+        if front:
+            raise InputError("max_loss: found it beside front, allowed is one, as a front has many; leave one out")
+    if dynamic and not front:
+        raise InputError("dynamic: found True without front, allowed is with it; leave it out")
     measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
     (table,) = make_tables(bench, measured, data, max_loss=max_loss)
-    return table
+    return make_front(bench, measured, table, dynamic=dynamic)[0] if front else table
 
 
 def make_tables(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from aspen._base.checks import as_quantity
 from aspen.calibration.table import CalibrationTable
 from aspen.control.spending import check_table, ended_early
+from aspen.dial.path import AnyDial
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
-from aspen_emulator.engines.run import chip_of
+from aspen_emulator.engines.run import chip_of, network_of
 from aspen_emulator.streaming.goals import Goal
 from aspen_emulator.streaming.meter import Meter
 from aspen_emulator.streaming.stream import Stream
@@ -59,8 +60,8 @@ def stream(
             :class:`aspen.AccuracyFloor`.
         knob: where it is left.
         dynamic: whether ``budget`` is for dynamic energy alone; otherwise static energy is paid from it too.
-        early: whether inferences end early, as the table says.
-        profile: the learned dial, where the table is of its knobs.
+        early: whether inferences end early, as the table says; those of a front do in any case.
+        profile: the learned dial, where the table is of its knobs, or of a front that turns it.
         on: the chip of the table; default: that of a deployment, or the one that the table names.
         window_seconds: from window to window; default: its steps times the chip's, or where the chip has no time of a
             step, the one that the table was made with.
@@ -72,18 +73,23 @@ def stream(
     """
     goal = Goal(budget, battery, hours, confidence, knob, dynamic)
     check_table(table)
-    if (table.dial == "profile") != (profile is not None):
+    if table.is_front:
+        turned: AnyDial | None = table.along(network_of(program), profile)
+    elif (table.dial == "profile") != (profile is not None):
         raise InputError(
             f"profile: found {'none' if profile is None else 'one'} for the table {table.key}, allowed is one where "
             f"its knobs are a learned dial's, and none elsewhere; pass aspen.load_profile(...), or leave it out"
         )
+    else:
+        turned = profile
+    early = early or (table.is_front and table.early is not None)
     chip = _chip_for(table, program, on)
     meter = Meter.of(program, chip, table.steps, _step_time(window_seconds, table, chip))
     return Stream(
         program,
         meter,
         goal.controller(ended_early(table) if early else table, meter),
-        profile=profile,
+        profile=turned,
         early=table.early if early else None,
         table=table,
         engine=engine,

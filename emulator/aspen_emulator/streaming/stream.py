@@ -15,7 +15,7 @@ from aspen.calibration.early import EarlyStop, Inference
 from aspen.calibration.table import CalibrationTable
 from aspen.control import Controller, Decision, Manual, Spent, margins
 from aspen.control.states import check_keys, count, number, part
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -108,7 +108,7 @@ class Stream(Turnable):
         meter: Meter,
         controller: Controller,
         *,
-        profile: DialProfile | None = None,
+        profile: AnyDial | None = None,
         early: EarlyStop | None = None,
         table: CalibrationTable | None = None,
         engine: str = "fast",

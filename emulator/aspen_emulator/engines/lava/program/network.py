@@ -20,7 +20,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from aspen._base.arrays import Array
 from aspen._base.checks import as_integer
 from aspen._base.names import unknown_name
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import EngineError, InputError, UnknownAttributeError
 from aspen.network.network import Network
@@ -58,7 +58,7 @@ class NetworkProcess(AbstractProcess):
     _inner: Any = None
     _closed = False
 
-    def __init__(self, network: Network, scale: ThresholdScale, profile: DialProfile | None, name: str) -> None:
+    def __init__(self, network: Network, scale: ThresholdScale, profile: AnyDial | None, name: str) -> None:
         super().__init__(name=name)
         self.network = network
         self.depths: Mapping[str, int] = MappingProxyType(check_network(network))
@@ -241,7 +241,7 @@ class DialNetwork(NetworkProcess):
     """
 
     def __init__(
-        self, network: Network, scale: ThresholdScale, profile: DialProfile | None, interval: int, name: str
+        self, network: Network, scale: ThresholdScale, profile: AnyDial | None, interval: int, name: str
     ) -> None:
         super().__init__(network, scale, profile, name)
         self._interval = interval
@@ -293,7 +293,7 @@ class StockNetwork(NetworkProcess):
     Thresholds can be set before the first run only.
     """
 
-    def __init__(self, network: Network, scale: ThresholdScale, profile: DialProfile | None, name: str) -> None:
+    def __init__(self, network: Network, scale: ThresholdScale, profile: AnyDial | None, name: str) -> None:
         super().__init__(network, scale, profile, name)
         self._samples = 0
 
