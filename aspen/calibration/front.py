@@ -115,7 +115,8 @@ def front_of(
     tried: Tried, row: Sequence[int], like: CalibrationTable, stop: EarlyStop | None, dynamic: bool = False
 ) -> CalibrationTable:
     """The table of a knob that runs along settings, evenly: as far as it has come from 0 to 1, so far has it come, on
-    the mean of both, in accuracy and in the logarithm of cost.
+    the mean of both, in accuracy and in the logarithm of cost. Its stops are multiples of 0.001; of settings that would
+    share one, the cheaper stay out.
 
     Args:
         tried: what was measured.
@@ -125,6 +126,8 @@ def front_of(
         dynamic: whether dynamic energy alone is the cost.
     """
     knobs = _evenly(np.log(tried.costs(dynamic)[list(row)]), np.array([tried.points[i].accuracy for i in row]))
+    kept = [k for k, knob in enumerate(knobs) if k in (0, len(row) - 1) or knob not in (1.0, *knobs[k + 1 :])]
+    row, knobs = [row[k] for k in kept], [knobs[k] for k in kept]
     points = tuple(replace(tried.points[i], knob=knob) for i, knob in zip(row, knobs, strict=True))
     early = None
     if stop is not None:
@@ -142,7 +145,7 @@ def _evenly(costs: Array, accuracies: Array) -> list[float]:
     if len(costs) == 1:
         return [0.0]
     ways = [(each[-1] - each) / (each[-1] - each[0]) for each in (costs, accuracies)]
-    return [float(way) for way in (ways[0] + ways[1]) / 2]
+    return [round(float(way), 3) for way in (ways[0] + ways[1]) / 2]
 
 
 def levers_of(tried: Tried, untouched: float, dynamic: bool = False, near: float = NEAR) -> list[Lever]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from aspen._base.labels import NO_LABEL
 from aspen.control import Battery
+from aspen.dial.path import KnobPath
+from aspen.dial.profile import DialProfile
 from aspen.network.readout import NO_ANSWER, TOLD, name_of, told_counts
 from aspen.units import format_duration, format_energy, format_power
 from aspen_emulator.streaming import Stream, Window
@@ -69,7 +71,8 @@ def summary_of(stream: Stream, allowed: float | None, kept: Kept) -> dict[str, A
         "static_per_window_j": stream.static / windows,
         "budget_dynamic_per_window_j": allowed,
         "knob": stream.controller.decision.knob,
-        "dial": stream.profile is not None,
+        "dial": isinstance(stream.profile, DialProfile),
+        "front": isinstance(stream.profile, KnobPath),
         "left_j": stream.controller.left,
         "accuracy": kept.right / kept.labelled if kept.labelled else None,
         "labelled": kept.labelled,
@@ -100,7 +103,8 @@ def text(found: dict[str, Any]) -> str:
             f"budget, without static power: {format_energy(allowed)} a window; spent "
             f"{found['dynamic_per_window_j'] / allowed:.1%} of it"
         )
-    lines.append(f"{'learned dial, knob' if found['dial'] else 'threshold scale'} {found['knob']:g} at the end")
+    turned = "knob" if found["front"] else "learned dial, knob" if found["dial"] else "threshold scale"
+    lines.append(f"{turned} {found['knob']:g} at the end")
     if "state_of_charge" in found:
         lines.append(
             f"battery: {found['state_of_charge']:.2%} left, {format_duration(max(found['seconds_to_deadline'], 0.0))} "

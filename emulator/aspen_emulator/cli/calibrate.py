@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from aspen._base.checks import LARGEST
 from aspen.calibration.choosing import SURE, BatteryLife, Choice, Chooser, Demand
-from aspen.calibration.sheet import table
-from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
-from aspen.calibration.table import NO_CHIP
+from aspen.calibration.front import REACH
+from aspen.calibration.storage import CALIBRATION, CalibrationTable, find_table, load_table
+from aspen.calibration.table import FRONT, NO_CHIP
 from aspen.errors import InputError
 from aspen.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
 from aspen_emulator.cli.common import (
@@ -25,12 +26,14 @@ from aspen_emulator.cli.common import (
     warn_unanswered,
     written,
 )
-from aspen_emulator.cli.files import check_section, saving
+from aspen_emulator.cli.files import PICTURE_OUTPUT, check_section, saving
+from aspen_emulator.cli.fronts import Found, untouched
 from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import Measuring, measuring_options
 from aspen_emulator.cli.sweep import measure_at
-from aspen_emulator.measuring.tables import make_tables
+from aspen_emulator.measuring.front_plot import plot_front
+from aspen_emulator.measuring.tables import check_samples, make_front, make_tables
 from aspen_hardware.chips.description import Chip
 
 
@@ -53,9 +56,13 @@ class Asked:
 @click.option("--gated", is_flag=True, help="With --battery: the chip is off between inferences, and draws nothing.")
 @click.option("--dynamic/--total", default=False, help="Reckon with the dynamic energy alone.  [default: total]")
 @click.option("--sure", is_flag=True, help="With --min-accuracy: the lower end of the interval must reach it.")
+@click.option("--reach", type=Number(0, 100, min_open=True), default=100 * REACH, show_default=True,
+              help="Points of accuracy between the two ends of the saved knob at most.")  # fmt: skip
 @click.option("--stored", is_flag=True, help="Choose from the calibration table in NETWORK; measure nothing.")
 @measuring_options
 @chip_option
+@click.option("--plot", type=PICTURE_OUTPUT,
+              help="Draw the front that the saved knob runs along: .png, .pdf or .svg.")  # fmt: skip
 @json_option
 def calibrate_command(
     network: Path,
@@ -67,17 +74,22 @@ def calibrate_command(
     gated: bool,
     dynamic: bool,
     sure: bool,
+    reach: float,
     stored: bool,
     measuring: Measuring,
     target: Chip | None,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Choose the knob of NETWORK for an energy, an accuracy or a battery, and keep the choice in NETWORK.
+    """Measure what the knob of NETWORK costs and gives on a chip, and choose where it is left.
 
-    Measures validation data, keeps the knobs worth having as the calibration table in NETWORK, and says what the
-    chosen one is expected to do on unseen data.
+    Measures validation data at many knobs, with --early also with inferences that end early, and keeps the front of
+    accuracy against energy in NETWORK. Afterwards --knob runs along it in every command, from 0 (most accurate) to 1
+    (cheapest). Asked for an energy, an accuracy or a battery, it says where the knob is best left, and what that is
+    expected to do on unseen data.
 
     \b
+      aspen calibrate net.aspen --data digits --dial --early --chip cortex-m4 --window-time 1s
       aspen calibrate net.aspen --data digits --dial --max-energy 850uJ
       aspen calibrate net.aspen --stored --min-accuracy 0.9
       aspen calibrate net.aspen --stored --battery 100mAh@3.7V --hours 2 --rate 1/s --gated
@@ -87,31 +99,57 @@ def calibrate_command(
             f"{network}: found {network.suffix or 'no suffix'}, allowed is .aspen, which can hold it"
         )
     check_section(network)
-    asked = _asked(max_energy, min_accuracy, battery, hours, rate, gated=gated, dynamic=dynamic, sure=sure)
+    asked = _asked(
+        max_energy, min_accuracy, battery, hours, rate, gated=gated, dynamic=dynamic, sure=sure, needed=stored
+    )
     trained = NetworkFile(network)
     if stored:
-        beside = [written(name) for name in _MEASURING if is_given(name)]
+        beside = [written(name) for name in (*_MEASURING, "reach", "plot") if is_given(name)]
         if beside:
             raise click.UsageError(
                 f"found --stored beside {', '.join(beside)}, allowed is one: measure, or choose anew"
             )
         kind = "profile" if measuring.dial else None
         name = NO_CHIP if measuring.floating else None if target is None else target.name
-        found, settings = load_table(trained.sections, name, kind), None
+        front = find_table(trained.sections, name, FRONT) if measuring.early else None
+        chosen_from, settings = front or load_table(trained.sections, name, kind), None
+        made, beside_it = None, list[CalibrationTable]()
     else:
-        found, settings = _measured(trained, _timed(measuring, target, rate), target)
-    early = measuring.early
-    choice = asked.demand(Chooser(found, early=early, dynamic=dynamic, settings=settings))
+        table, made = _measured(trained, _timed(measuring, target, rate), target, dynamic, reach / 100)
+        chosen_from, beside_it = (made.front, [table]) if measuring.early else (table, [made.front])
+        settings = len(made.tried.points) if measuring.early else len(measuring.knob_list(dial=trained.dial))
+    choice = None
+    if asked is not None:
+        early = measuring.early and chosen_from.early is not None
+        choice = asked.demand(Chooser(chosen_from, early=early, dynamic=dynamic, settings=settings))
+        chosen_from = replace(chosen_from, chosen=choice.point.knob)
     with saving() as outcome:
-        trained.sections.put(CALIBRATION, [replace(found, chosen=choice.point.knob)])
+        trained.sections.put(CALIBRATION, [*beside_it, chosen_from])
         trained.sections.save()
+    if plot is not None and made is not None:
+        title = f"{network.name}, {made.front.data}, on {made.front.chip or 'no chip'}"
+        with saving():
+            plot_front(made.front, made.tried, made.untouched, plot, title, dynamic=dynamic)
+    _say(network, chosen_from, made, choice, asked, dynamic=dynamic, as_json=as_json, failed=outcome.failed)
+
+
+def _say(
+    network: Path, table: CalibrationTable, made: Found | None, choice: Choice | None, asked: Asked | None, *,
+    dynamic: bool, as_json: bool, failed: bool,
+) -> None:  # fmt: skip
+    """What was found, and what was chosen of it, if anything was asked for."""
     if as_json:
-        click.echo(json.dumps(_plain(found, choice, asked, early)))
+        plain = {} if choice is None or asked is None else _plain(table, choice, asked)
+        click.echo(json.dumps({**plain, **({} if made is None else made.to_dict())}))
     else:
-        click.echo(_text(found, choice, asked, early=early, dynamic=dynamic))
-    if not as_json and not outcome.failed:
-        click.echo(_ending(network, found, choice, early))
-    warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.knob:g}, which was chosen: ")
+        parts = [] if made is None else [str(made)]
+        if choice is not None and asked is not None:
+            parts.append(_text(table, choice, asked, dynamic=dynamic, alone=table.is_front and made is not None))
+        click.echo("\n\n".join(parts))
+    if not as_json and not failed:
+        click.echo(_ending(network, table, choice))
+    if choice is not None:
+        warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.knob:g}, which was chosen: ")
 
 
 def _timed(measuring: Measuring, target: Chip | None, rate: str | None) -> Measuring:
@@ -121,17 +159,30 @@ def _timed(measuring: Measuring, target: Chip | None, rate: str | None) -> Measu
     return replace(measuring, window_time=f"{1 / parse_frequency(rate)!r}s")
 
 
-def _measured(trained: NetworkFile, measuring: Measuring, target: Chip | None) -> tuple[CalibrationTable, int]:
-    """The table of what the options say, and how many knobs were measured for it."""
+def _measured(
+    trained: NetworkFile, measuring: Measuring, target: Chip | None, dynamic: bool, reach: float
+) -> tuple[CalibrationTable, Found]:
+    """The table of what the options say, and the front of its levers."""
     if measuring.part == "test":
         raise click.UsageError("found --part test, allowed is validation; test data is for the end, see aspen sweep")
-    knobs = measuring.knob_list()
+    knobs = measuring.knob_list(dial=trained.dial)
     samples = measuring.samples(trained)
     bench = measuring.bench(trained, samples, [] if target is None else [target], knobs)
-    if measuring.early:
+    if measuring.loss is not None:
+        check_samples(bench, measuring.loss)
         samples.advise_seeds()
-    (found,) = make_tables(bench, measure_at(bench, knobs), samples.name, max_loss=measuring.loss)
-    return found, len(knobs)
+    measured = measure_at(bench, knobs)
+    (found,) = make_tables(bench, measured, samples.name, max_loss=measuring.loss)
+    with tqdm(total=None, desc="early ends", unit="knob", leave=False, dynamic_ncols=True) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        front, tried = make_front(
+            bench, measured, found, early=measuring.early, dynamic=dynamic, reach=reach, progress=progress
+        )
+    return found, Found(front, tried, untouched(bench), dynamic)
 
 
 _MEASURING = (
@@ -143,10 +194,13 @@ _MEASURING = (
 
 def _asked(
     energy: str | None, accuracy: float | None, battery: str | None, hours: float | None, rate: str | None, *,
-    gated: bool, dynamic: bool, sure: bool,
-) -> Asked:  # fmt: skip
+    gated: bool, dynamic: bool, sure: bool, needed: bool,
+) -> Asked | None:  # fmt: skip
+    """What was asked for; None where nothing was, which is allowed where something is measured."""
     given = [name for name, value in (("--max-energy", energy), ("--min-accuracy", accuracy), ("--battery", battery))
              if value is not None]  # fmt: skip
+    if not given and not needed and not (sure or gated or hours is not None or rate is not None):
+        return None
     if len(given) != 1:
         raise click.UsageError(
             f"found {' and '.join(given) or 'no demand'}, allowed is one of --max-energy 850uJ, --min-accuracy 0.9 and "
@@ -185,7 +239,8 @@ def parse_frequency(text: str) -> float:
     return float(match[1]) / {"s": 1, "min": 60, "h": 3600}[match[2]]
 
 
-def _plain(found: CalibrationTable, choice: Choice, asked: Asked, early: bool) -> dict[str, object]:
+def _plain(found: CalibrationTable, choice: Choice, asked: Asked) -> dict[str, object]:
+    early = choice.steps < found.steps
     return {
         "asked": asked.words, "chip": found.chip, "dial": found.dial == "profile", "knob": choice.point.knob,
         "early": early, "steps": choice.steps, "accuracy": choice.point.accuracy, "accuracy_low": choice.low,
@@ -196,18 +251,16 @@ def _plain(found: CalibrationTable, choice: Choice, asked: Asked, early: bool) -
     }  # fmt: skip
 
 
-def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool, dynamic: bool) -> str:
-    point = choice.point
-    points = [each.point for each in found.early_points] if early else list(found.points)
-    taken = [each.steps for each in found.early_points] if early else None
-    where = "on no chip" if found.chip is None else f"on {found.chip}"
+def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, dynamic: bool, alone: bool) -> str:
+    """The choice, and the table that it was made from, but where it stands above already."""
+    point, early = choice.point, choice.steps < found.steps
+    ends = f", inferences end early, after {choice.steps:.1f} steps"
     lines = [
-        f"{found.data}, {point.samples} samples, {found.steps} steps, {where}: knobs kept",
-        str(table(points, taken, dial=found.dial == "profile")),
+        *([] if alone else [str(replace(found, chosen=None))]),
         f"asked:    {asked.words}",
-        f"chosen:   {_turn(found, choice)}{f', inferences end early, after {choice.steps:.1f} steps' * early}",
+        f"chosen:   {_turn(found, choice.point.knob)}{ends * early}",
         f"expected: {choice.low:.1%} to {choice.high:.1%} correct on unseen data drawn like these; here "
-        f"{point.accuracy:.1%} ({SURE:.0%} sure for {choice.settings} knobs at once, as they were chosen from here)",
+        f"{point.accuracy:.1%} ({SURE:.0%} sure for {choice.settings} settings at once, as they were chosen from here)",
         f"energy:   {_energy(choice, dynamic)}",
     ]
     if choice.lasts is not None:
@@ -215,16 +268,17 @@ def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, early: bool,
     return "\n".join(lines)
 
 
-def _turn(found: CalibrationTable, choice: Choice) -> str:
-    """The option that turns the network to the choice."""
-    return f"{'--dial --knob' if found.dial == 'profile' else SCALE_OPTION} {choice.point.knob:g}"
+def _turn(found: CalibrationTable, knob: float) -> str:
+    """The option that turns the network to a knob of the table."""
+    if found.is_front:
+        return f"--knob {knob:g}"
+    return f"{'--dial --knob' if found.dial == 'profile' else SCALE_OPTION} {knob:g}"
 
 
-def _ending(network: Path, found: CalibrationTable, choice: Choice, early: bool) -> str:
+def _ending(network: Path, found: CalibrationTable, choice: Choice | None) -> str:
     on = "--float" if found.chip is None else f"--chip {found.chip}"
-    run = f"aspen run {network} {_turn(found, choice)} {on} --input X.npy --output Y.npy"
-    more = f"\nthat takes all steps; aspen stream {network} --early ends inferences early" if early else ""
-    return f"saved in {network}; run it: {run}{more}"
+    turn = "--knob 0.5" if choice is None else _turn(found, choice.point.knob)
+    return f"saved in {network}; run it: aspen run {network} {turn} {on} --input X.npy --output Y.npy"
 
 
 def _energy(choice: Choice, dynamic: bool) -> str:

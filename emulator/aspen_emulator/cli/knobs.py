@@ -10,22 +10,33 @@ from typing import Any
 
 import click
 
+from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
-from aspen.dial.profile import DialProfile, load_profile
+from aspen.calibration.early import scores_over_time
+from aspen.calibration.storage import CalibrationTable, list_tables
+from aspen.calibration.table import NO_CHIP
+from aspen.dial.path import KnobPath
+from aspen.dial.profile import DialProfile, DialScale, load_profile
 from aspen.dial.scale import ThresholdScale, check_scale
 from aspen.errors import InputError
 from aspen.network.network import Network
+from aspen.network.record import Record
 from aspen_emulator.cli.common import NetworkFile, warn
 from aspen_emulator.cli.files import FileCommand
 from aspen_emulator.cli.groups import group_of
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.engines.run import network_of
+from aspen_emulator.measuring.early import energy_early
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.deployment import Deployment
+from aspen_hardware.energy.model import energy_model
+from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.placing.dials import dial_findings
+from aspen_hardware.placing.placement import Placement
 
 SCALE_OPTION = "--threshold-scale"
-dial_option = click.option("--dial", is_flag=True, help="The knob is that of the learned dial in NETWORK, from 0 to 1.")
+dial_option = click.option("--dial", is_flag=True,
+                           help="The knob is that of the learned dial in NETWORK itself, from 0 to 1.")  # fmt: skip
 
 
 class ScaleParameter(click.ParamType):
@@ -94,17 +105,76 @@ class Turned:
         scale: what it does to the thresholds, as an engine takes it.
         knob: its number; None where hidden populations were given different threshold scales.
         dial: whether it is the learned dial's; otherwise it is a threshold scale.
+        front: the front that it runs along, if it does.
+        path: what it turns there.
     """
 
     scale: ThresholdScale
     knob: float | None
     dial: bool
+    front: CalibrationTable | None = None
+    path: KnobPath | None = None
+
+    @property
+    def doubt(self) -> float:
+        """The doubt below which inferences end; 0: they never end early."""
+        early = None if self.front is None else self.front.early
+        return 0.0 if early is None else early.level(self.knob)
+
+    def taken(self, record: Record) -> Array | None:
+        """(batch,) steps that each inference of a run takes; None where none ends early.
+
+        Raises:
+            InputError: the run has another number of steps than the calibration.
+        """
+        if self.front is None or self.front.early is None or not self.doubt:
+            return None
+        return self.front.early.stops(scores_over_time(record), self.knob)
+
+    def energy(self, record: Record, on: Chip, placement: Placement | None = None, **how: Any) -> EnergyReport:
+        """What a run of whole inferences costs on a chip where they end as they do here; see
+        :func:`aspen_hardware.energy_model`."""
+        taken = self.taken(record)
+        if taken is None:
+            return energy_model(record, on, placement, **how)
+        return energy_early(record, taken, on, placement, **how)
+
+    @property
+    def of_program(self) -> dict[str, Any] | None:
+        """How :func:`aspen_emulator.cycles` turns it; None where it cannot, or would run what ends early to its end."""
+        if self.knob is None or self.doubt:
+            return None
+        if self.path is not None:
+            return {"profile": self.path, "knob": self.knob}
+        return {"profile": self.turned, "knob": self.knob} if self.dial else {"threshold_scale": self.knob}
+
+    @property
+    def turned(self) -> DialProfile | None:
+        """The learned dial."""
+        return self.scale.profile if isinstance(self.scale, DialScale) else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; ``threshold_scale`` has the factor of each population that was given one."""
-        return {"knob": self.knob, "dial": self.dial, **({} if self.dial else {"threshold_scale": self.scale})}
+        found: dict[str, Any] = {"knob": self.knob, "dial": self.dial}
+        if self.front is not None:
+            return {**found, "front": {"turns": self.front.turns, "place": self._place, "doubt": self.doubt}}
+        return {**found, **({} if self.dial else {"threshold_scale": self.scale})}
+
+    @property
+    def _place(self) -> float | None:
+        """Where the lever that a front turns stands."""
+        if self.front is None or self.path is None or self.knob is None:
+            return None
+        place, dial = self.path.dial_knob(self.knob), self.path.dial
+        if self.front.turns == "profile":
+            return place
+        return float(dial.scale(place)[next(iter(dial.slopes))].item())
 
     def __str__(self) -> str:
+        if self.front is not None:
+            what = "learned dial" if self.front.turns == "profile" else "threshold scale"
+            ends = f"inferences end below a doubt of {self.doubt:.2%}" if self.doubt else "inferences take all steps"
+            return f"knob {self.knob:g} of the calibration for {self.front.chip}: {what} {self._place:.3g}, {ends}"
         if self.dial:
             return f"learned dial, knob {self.knob:g}"
         if self.knob is not None:
@@ -134,24 +204,26 @@ class Turning:
             )
         if self.dial and self.knob is None:
             raise click.UsageError("found --dial without --knob, allowed are both; write e.g. --dial --knob 0.5")
-        if self.knob is not None and not self.dial:
-            self._check_scale(source, self.knob)
-
-    def _check_scale(self, source: NetworkFile, knob: float) -> None:
-        """Of a network with a learned dial a knob without ``--dial`` could be meant for either."""
-        if source.dial is not None:
-            raise click.UsageError(
-                f"found --knob {knob:g} for a network with a learned dial, allowed is to say whose it is: --dial "
-                f"--knob {knob:g} for the dial's, {SCALE_OPTION} {knob:g} for all thresholds together"
-            )
-        if knob <= 0:
-            raise click.UsageError(f"found --knob {knob:g}, allowed without --dial is a factor above 0")
 
     def turn(self, source: NetworkFile, program: Network | Deployment, on: Chip | None) -> Turned:
-        """Where the knob then stands, for a network that is prepared for the chip ``on``."""
-        if self.dial:
-            assert self.knob is not None  # check() saw to it
+        """Where the knob then stands, for a network that is prepared for the chip ``on``.
+
+        A knob alone runs along the front that was calibrated for the chip; without one it is the learned dial's, and
+        without that a threshold scale.
+
+        Raises:
+            click.UsageError: there is a front, but for another chip; or the knob is no factor where it is to be one.
+            InputError: the knob is out of its range.
+        """
+        front = None if self.dial or self.knob is None else front_for(source, on)
+        if front is not None and self.knob is not None:
+            dial = load_dial(source, program, on, []) if front.turns == "profile" else None
+            path = front.along(network_of(program), dial)
+            return Turned(path.scale(self.knob), self.knob, False, front, path)
+        if self.knob is not None and (self.dial or source.dial is not None):
             return Turned(load_dial(source, program, on, [self.knob]).scale(self.knob), self.knob, True)
+        if self.knob is not None and self.knob <= 0:
+            raise click.UsageError(f"found --knob {self.knob:g}, allowed without a dial is a factor above 0")
         scale = _scale_of(program, self.scales if self.knob is None else (("", self.knob),))
         hidden = network_of(program).dialled
         factors = {scale.get(name, 1.0) for name in hidden}
@@ -163,12 +235,30 @@ turning_options = group_of(
     Turning,
     "turning",
     click.option("--knob", type=Number(min=0), 
-                 help="Where the knob stands: with --dial, from 0 (accurate) to 1 (sparse); "
-                      "else a factor on all hidden thresholds.  [default: 1]"),
+                 help="Where the knob stands, from 0 (most accurate) to 1 (cheapest), as `aspen calibrate` has found; "
+                      "not calibrated, it is the learned dial's, and without one a factor on all hidden thresholds."),
     dial_option,
     click.option(SCALE_OPTION, "scales", multiple=True, type=ScaleParameter(),
                  help="Factor on the thresholds: S for all hidden populations, or NAME=S for one; may be repeated."),
 )  # fmt: skip
+
+
+def front_for(source: NetworkFile, on: Chip | None) -> CalibrationTable | None:
+    """The calibrated front for a chip; None where the file has none at all.
+
+    Raises:
+        click.UsageError: the file has some, but of other chips.
+    """
+    if not source.has_sections:
+        return None
+    fronts = {table.chip or NO_CHIP: table for table in list_tables(source.sections) if table.is_front}
+    name = NO_CHIP if on is None else on.name
+    if fronts and name not in fronts:
+        raise click.UsageError(
+            f"{source.path}: found a knob that was calibrated for {', '.join(fronts)}, and none for {name}; calibrate "
+            f"it for {name}, or turn the learned dial itself with --dial --knob"
+        )
+    return fronts.get(name)
 
 
 def _scale_of(program: Network | Deployment, scales: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -39,6 +39,7 @@ from aspen_emulator.cli.given import (
 from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Number
 from aspen_emulator.engines.run import run
+from aspen_emulator.measuring.early import cut_short
 from aspen_emulator.measuring.programs import Counted, core_of, counted_cycles
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
@@ -128,20 +129,23 @@ def report_command(
     record = run(program, spikes, turned.scale, record="spikes")
     cores = placed(program)
     reports = [
-        energy_model(
+        turned.energy(
             record,
             one,
             cores if one is on else None,
             step_time=step_time,
             time=time,
             clock=clock if _has_clock(one) else None,
-            **(_counted(record, program, spikes, one, turned, trained) if source_of_cycles == "measured" else {}),
+            **(_counted(record, program, spikes, one, turned) if source_of_cycles == "measured" else {}),
         )
         for one in chips
     ]
     if plot is not None:
         with saving():
             reports[0].plot(plot)
+    taken = turned.taken(record)
+    if taken is not None:
+        record = cut_short(record, taken)
     rivals = _rivals(record) if ann else []
     warn_unanswered(record.unanswered)
     if as_json:
@@ -176,17 +180,13 @@ def _has_clock(one: Chip) -> bool:
     return "per_megahertz" in one.power
 
 
-def _counted(
-    record: Record, program: Network | Deployment, spikes: Array, one: Chip, turned: Turned, trained: NetworkFile
-) -> Counted:
+def _counted(record: Record, program: Network | Deployment, spikes: Array, one: Chip, turned: Turned) -> Counted:
     """The cycles of a microcontroller's program, where they can be measured; else those of the model are taken."""
-    if not core_of(one) or not isinstance(program, Deployment) or turned.knob is None:
+    knob = turned.of_program
+    if not core_of(one) or not isinstance(program, Deployment) or knob is None:
         return {}
-    dial = trained.dial if turned.dial else None
     try:
-        if dial is None:
-            return counted_cycles(record, program, spikes, one, threshold_scale=turned.knob)
-        return counted_cycles(record, program, spikes, one, profile=dial, knob=turned.knob)
+        return counted_cycles(record, program, spikes, one, **knob)
     except (ChipError, MissingDependencyError) as error:  # no program in C is made of some networks and dials
         warn(f"{one.name}: cycles by the model in its file, as none can be measured: {error}")
         return {}

@@ -12,7 +12,6 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.labels import NO_LABEL, as_labels
 from aspen._base.memory import check_memory
-from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.record import Record
@@ -40,12 +39,11 @@ from aspen_emulator.engines.inputs import FEWER, check_shape, check_size, load_s
 from aspen_emulator.engines.run import network_of, run
 from aspen_emulator.measuring.cycle_report import CycleReport
 from aspen_emulator.measuring.cycles import cycles
+from aspen_emulator.measuring.early import cut_short, ended_early
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.deployment import Deployment
-from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.energy.text import headline
-from aspen_hardware.placing.placement import Placement
 
 COUNTED = 4
 """Samples whose cycles are counted."""
@@ -110,11 +108,15 @@ def run_command(
     spikes = held(network_of(program), given, steps) if network_of(program).input.static else fit_steps(given, steps)
     turned = turning.turn(trained, program, on)
     labels = None if labels_path is None else _labels(labels_path, network_of(program), spikes)
-    record = run(program, spikes, turned.scale, engine=engine, record=keep)
+    whole = run(program, spikes, turned.scale, engine=engine, record=keep)
+    taken = turned.taken(whole)
+    record = whole if taken is None else cut_short(whole, taken)
     accuracy = None if labels is None else _accuracy(record, labels)
-    energy = _energy(record, on, placed(program))
-    counted = _cycles(program, spikes, turned, trained.dial, engine)
+    energy = None if on is None else turned.energy(whole, on, placed(program))
+    counted = _cycles(program, spikes, turned, engine)
     summary = {**record.summary(), **turned.to_dict(), "chip": None if on is None else on.name, "accuracy": accuracy}
+    if taken is not None:
+        summary |= {"populations": ended_early(whole, taken).summary()["populations"], "steps_taken": taken.tolist()}
     summary |= {} if energy is None else {"energy": energy.to_dict()}
     summary |= {} if counted is None else {"cycles": counted.to_dict()}
     with saving() as outcome:
@@ -152,23 +154,17 @@ def held(network: Network, given: Array, steps: int | None) -> Array:
     return repeated(given if given.ndim == len(network.input.given_shape) + 1 else given[0], steps)
 
 
-def _cycles(
-    program: Network | Deployment, spikes: Array, turned: Turned, dial: DialProfile | None, engine: str
-) -> CycleReport | None:
+def _cycles(program: Network | Deployment, spikes: Array, turned: Turned, engine: str) -> CycleReport | None:
     """What the first samples take on the core that an engine emulates; of hidden populations that are turned each by
-    its own scale there is no program."""
-    if engine not in ON_CORES or turned.knob is None:
+    its own scale there is no program, and what ends early is not counted."""
+    knob = turned.of_program
+    if engine not in ON_CORES or knob is None:
         return None
-    knob = {"profile": dial, "knob": turned.knob} if turned.dial else {"threshold_scale": turned.knob}
     return cycles(program, spikes, core=ON_CORES[engine], samples=COUNTED, **knob)
 
 
 def _first(samples: int, record: Record) -> str:
     return "all samples" if samples == record.batch else f"the first {samples} of {record.batch} samples"
-
-
-def _energy(record: Record, on: Chip | None, placement: Placement | None) -> EnergyReport | None:
-    return None if on is None else energy_model(record, on, placement)
 
 
 def _labels(path: Path, network: Network, spikes: Array) -> Array:

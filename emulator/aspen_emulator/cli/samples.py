@@ -10,10 +10,14 @@ import click
 
 from aspen._base.arrays import Array
 from aspen._base.memory import check_memory
+from aspen.calibration.table import CalibrationTable
 from aspen.data import Encoder, Samples
+from aspen.dial.path import AnyDial
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.units import parse_duration
 from aspen_emulator.cli.common import (
+    DEFAULT_CHIP,
     NetworkFile,
     engine_option,
     float_option,
@@ -31,12 +35,12 @@ from aspen_emulator.cli.given import (
     values_option,
 )
 from aspen_emulator.cli.groups import group_of
-from aspen_emulator.cli.knobs import dial_option, load_dial, read_knobs
+from aspen_emulator.cli.knobs import dial_option, front_for, load_dial, read_knobs
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.inputs import load_spikes, thresholds_for
 from aspen_emulator.engines.run import network_of
-from aspen_emulator.measuring.bench import KNOBS, SCALES, Bench
-from aspen_hardware.chips.description import Chip
+from aspen_emulator.measuring.bench import KNOBS, SCALES, Bench, dial_knobs
+from aspen_hardware.chips.description import Chip, chip
 
 ENOUGH = 1000
 """Inferences from which on :meth:`Labelled.advise_seeds` is silent."""
@@ -97,8 +101,18 @@ class Measuring:
         """Fraction of accuracy that ending early may cost; None: inferences are not ended early."""
         return self.max_loss / 100 if self.early else None
 
-    def knob_list(self) -> list[float]:
+    def front(self, trained: NetworkFile, targets: Sequence[Chip]) -> CalibrationTable | None:
+        """The calibrated front that a knob runs along where no lever is named; None: there is none, or one is."""
+        if self.dial or self.early or self.scales is not None:
+            return None
+        return front_for(trained, None if self.floating else targets[0] if targets else chip(DEFAULT_CHIP))
+
+    def knob_list(self, front: bool = False, dial: DialProfile | None = None) -> list[float]:
         """The knobs; default: a range that suits what is turned.
+
+        Args:
+            front: whether they are of a front.
+            dial: the learned dial; those at which a few of its neurons go off are among the default.
 
         Raises:
             click.UsageError: they are no such list, or an option would do nothing.
@@ -108,9 +122,9 @@ class Measuring:
         if self.knobs is not None and self.scales is not None:
             raise click.UsageError("found --knobs beside --scales, its former name, allowed is one; leave out --scales")
         if self.knobs is None and self.scales is None:
-            return list(KNOBS if self.dial else SCALES)
+            return list(KNOBS if front else dial_knobs(dial) if self.dial else SCALES)
         option, text = ("--scales", self.scales) if self.knobs is None else ("--knobs", self.knobs)
-        return read_knobs(text or "", option, self.dial)
+        return read_knobs(text or "", option, self.dial or front)
 
     def samples(self, trained: NetworkFile) -> Labelled:
         """The samples; those of a data set are encoded by the encoder in the network's file, if there is one.
@@ -144,8 +158,22 @@ class Measuring:
             return Labelled([_spikes(given, labels)], labels, given.name)
         return _encoded(stored_encoder(trained), Samples(load_spikes(given), labels), given.name, self)
 
-    def bench(self, trained: NetworkFile, samples: Labelled, targets: Sequence[Chip], knobs: Sequence[float]) -> Bench:
+    def bench(
+        self,
+        trained: NetworkFile,
+        samples: Labelled,
+        targets: Sequence[Chip],
+        knobs: Sequence[float],
+        front: CalibrationTable | None = None,
+    ) -> Bench:
         """What to measure: the network compiled for the first chip, whose counts all chips are priced from.
+
+        Args:
+            trained: the network's file.
+            samples: what it is measured on.
+            targets: the chips.
+            knobs: where the knob stands in turn.
+            front: what it runs along, if it does.
 
         Raises:
             InputError: the network or the chip does not allow one of the knobs.
@@ -153,7 +181,10 @@ class Measuring:
         if len({target.name for target in targets}) < len(targets):
             raise click.UsageError("found a --chip twice, allowed is each once")
         program, on = prepare(trained, targets[0] if targets else None, self.floating)
-        profile = load_dial(trained, program, on, knobs) if self.dial else None
+        profile: AnyDial | None = load_dial(trained, program, on, knobs) if self.dial else None
+        if front is not None:
+            dial = load_dial(trained, program, on, []) if front.turns == "profile" else None
+            profile = front.along(network_of(program), dial)
         for knob in knobs:
             thresholds_for(network_of(program), knob if profile is None else profile.scale(knob), 1, 1)
         chips: list[Chip | None] = [*targets] or [on]
@@ -181,7 +212,7 @@ measuring_options = group_of(
     click.option("--seeds", type=Whole(min=1), default=1, show_default=True,
                  help="Encodings of each sample that are averaged, where the encoder is random."),
     click.option("--knobs", metavar="X,X,...", help=f"Where the knob stands in turn.  [default: {listed(SCALES)}, "
-                 f"factors on all hidden thresholds, or {listed(KNOBS)} with --dial]"),
+                 f"factors on all hidden thresholds, or {listed(KNOBS)} with --dial, or of a calibrated knob]"),
     click.option("--scales", hidden=True),
     dial_option,
     click.option("--window-time", help="From inference to inference, such as 2.56s: how long a microcontroller sleeps, "

@@ -40,7 +40,7 @@ from aspen_emulator.cli.common import (
 )
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, OutputFile, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, check_one_way, dataset_for, part_option
-from aspen_emulator.cli.knobs import KnobCommand
+from aspen_emulator.cli.knobs import KnobCommand, front_for
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.inputs import load_spikes
@@ -94,8 +94,9 @@ def _goal(
 @click.option("--knob", type=Number(min=0), help="Leave the knob here.")
 @click.option("--dynamic/--total", default=False, help="--budget is for dynamic energy alone.  [default: total]")
 @click.option("--dial", is_flag=True,
-              help="The knob is the learned dial's; needed where NETWORK has tables of both kinds.")  # fmt: skip
-@click.option("--early", is_flag=True, help="End inferences early, as the calibration table says.")
+              help="The knob is the learned dial's itself, not that which was calibrated over all levers.")  # fmt: skip
+@click.option("--early", is_flag=True,
+              help="End inferences early, as the table of one lever says; a calibrated knob does so anyway.")  # fmt: skip
 @click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
 @click.option("--engine", type=OneOf(ENGINES), default="fast", show_default=True, help="What runs the network.")
 @chip_option
@@ -158,7 +159,8 @@ def stream_command(
     trained = NetworkFile(network)
     program, on = prepare(trained, target, floating)
     on = on or target or chip("loihi1")
-    table = load_table(trained.sections, on.name, "profile" if dial else None)
+    front = None if dial or early else front_for(trained, on)
+    table = load_table(trained.sections, on.name, "profile" if dial else None) if front is None else front
     if data is None:
         refuse_without("--data", ["part"])
         given = _source(trained, network_of(program), table, source, values_path, data_path)
@@ -176,7 +178,7 @@ def stream_command(
     seconds = given.window_seconds if window_time is None else parse_duration(window_time, "--window-time")
     running = stream(
         program, table, **asdict(goal), early=early, on=on, window_seconds=seconds, engine=engine,
-        profile=load_profile(trained.sections) if table.dial == "profile" else None,
+        profile=load_profile(trained.sections) if "profile" in (table.dial, table.turns) else None,
     )  # fmt: skip
     allowed = goal.dynamic_per_window(running.meter)
     with running:

@@ -27,7 +27,7 @@ from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.samples import Measuring, listed, measuring_options
 from aspen_emulator.measuring.bench import Bench, Measured, measure
 from aspen_emulator.measuring.sheets import points_to_rows, write_csv
-from aspen_emulator.measuring.tables import calibrate_stop, make_tables
+from aspen_emulator.measuring.tables import calibrate_stop, check_samples, make_tables
 from aspen_hardware.chips.description import Chip
 
 
@@ -54,6 +54,8 @@ def sweep_command(
 
     With --early each knob is also measured with inferences that end early: how early is found on validation data,
     or taken from the calibration table of NETWORK on test data.
+
+    A knob that was calibrated over all levers (`aspen calibrate`) is swept where neither --dial nor --early is given.
     """
     if save and (measuring.part == "test" or network.suffix != ".aspen"):
         raise click.UsageError(
@@ -62,13 +64,16 @@ def sweep_command(
     if save:
         check_section(network)
     trained, early = NetworkFile(network), measuring.early
-    knobs = measuring.knob_list()
+    front = None if save else measuring.front(trained, chips)
+    knobs = measuring.knob_list(front is not None)
     samples = measuring.samples(trained)
-    bench = measuring.bench(trained, samples, chips, knobs)
+    bench = measuring.bench(trained, samples, chips, knobs, front)
     stored = early and measuring.part == "test" and measuring.data is not None
     stop = load_stop(trained, bench) if stored else None
-    measured = measure_at(bench, knobs)
-    rows = _rows(bench, measured)
+    if early and stop is None:
+        check_samples(bench, measuring.max_loss / 100)
+    measured = measure_at(bench, knobs, None if front is None else front.early)
+    rows = _rows(bench, measured, early=front is not None and front.early is not None)
     ended = None
     if early:
         if stop is None:
@@ -92,8 +97,12 @@ def sweep_command(
         from aspen_emulator.measuring.plots import plot_dial
 
         first = next(iter(measured.points.values()))
-        title = f"{network.name}: {'learned dial' if measuring.dial else 'threshold scale'}, {samples.name}"
-        plot_dial({network.stem: [first]}, plot, title, dial=measuring.dial)
+        turned = "calibrated knob" if front else "learned dial" if measuring.dial else "threshold scale"
+        sweeps = {network.stem: [first]}
+        if ended is not None:
+            sweeps[f"{network.stem}, ended early"] = [next(iter(ended.points.values()))]
+        title = f"{network.name}: {turned}, {samples.name}"
+        plot_dial(sweeps, plot, title, dial=bench.profile is not None, turned=turned)
 
 
 def measure_at(bench: Bench, knobs: Sequence[float], stop: EarlyStop | None = None) -> Measured:
@@ -140,7 +149,8 @@ def _text(bench: Bench, measured: Measured, ended: Measured | None) -> str:
     lines, dial = [], bench.profile is not None
     for name, points in measured.points.items():
         head = [f"{name or 'no chip'}:"] if len(measured.points) > 1 else []
-        lines += [*head, str(table(points, dial=dial))]
+        steps = measured.taken if min(measured.taken) < bench.steps else None
+        lines += [*head, str(table(points, steps, dial=dial))]
         if ended is not None:
             lines += [f"the same with inferences that end early, of {bench.steps} steps:"]
             lines += [str(table(ended.points[name], ended.taken, dial=dial))]

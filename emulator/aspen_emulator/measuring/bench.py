@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from math import floor
 from statistics import mean
 from types import MappingProxyType
 
@@ -16,7 +17,8 @@ from aspen._base.labels import as_labels
 from aspen.calibration.early import EarlyStop, scores_over_time
 from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.statistics import effective_samples, wilson
-from aspen.dial.path import AnyDial
+from aspen.dial.path import SETTINGS, AnyDial
+from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -25,7 +27,7 @@ from aspen.network.record import Record
 from aspen_emulator.engines.fast import run_dials
 from aspen_emulator.engines.inputs import check_input, check_shape, thresholds_for
 from aspen_emulator.engines.run import chip_of, network_of, run
-from aspen_emulator.measuring.early import ended_early
+from aspen_emulator.measuring.early import asleep, ended_early
 from aspen_emulator.measuring.sweeps import Sweep
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.compiling.deployment import Deployment
@@ -37,6 +39,8 @@ from aspen_hardware.placing.placement import Placement, place
 SCALES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0)
 KNOBS = tuple(k / 10 for k in range(11))
 """Of a learned dial, where no others are asked for; :data:`SCALES` without one."""
+GROUPS = 10
+"""Groups of neurons that go off together: with more of them the knobs that are measured anyway tell as much."""
 GROUP_BYTES = 2**28
 """Memory for the counts of the settings that are run together."""
 _MEANS = ("hidden_spikes", "synaptic_operations", "hidden_synaptic_operations", "dynamic_nj", "static_nj", "unanswered")
@@ -251,8 +255,20 @@ def _name(description: Chip | None) -> str | None:
 
 def knobs_of(knobs: Sequence[float] | None, profile: AnyDial | None) -> list[float]:
     """The knobs that were asked for; default: a range that suits what is turned."""
-    asked = (SCALES if profile is None else KNOBS) if knobs is None else knobs
-    return [float(knob) for knob in asked]
+    known = SCALES if profile is None else dial_knobs(profile if isinstance(profile, DialProfile) else None)
+    return [float(knob) for knob in (known if knobs is None else knobs)]
+
+
+def dial_knobs(profile: DialProfile | None) -> list[float]:
+    """Knobs of a dial, evenly, and those right after a group of its neurons goes off, where it has a few groups."""
+    if profile is None:
+        return list(KNOBS)
+    ends = {float(until) for each in profile.on_until.values() for until in each.reshape(-1) if until < profile.high}
+    if len(ends) > GROUPS:
+        return list(KNOBS)
+    low, span = profile.low, profile.high - profile.low
+    after = {low + span * (floor((end - low) / span * (SETTINGS - 1)) + 1) / (SETTINGS - 1) for end in ends}
+    return sorted({*KNOBS, *(knob for knob in after if knob <= profile.high)})
 
 
 def reporting(
@@ -299,17 +315,10 @@ def _point(
         synaptic_operations=sum(operations.values()) / samples,
         hidden_synaptic_operations=sum(n for name, n in operations.items() if name not in first) / samples,
         dynamic_nj=None if dynamic is None else dynamic.typical / samples * 1e9,
-        static_nj=None if static is None else static.typical * _asleep(record, energy, samples * steps) / samples * 1e9,
+        static_nj=None if static is None else static.typical * asleep(record, energy, samples * steps) / samples * 1e9,
         samples=samples,
         unanswered=float((found == NO_ANSWER).mean()),
     )
-
-
-def _asleep(record: Record, energy: EnergyReport | None, steps: int) -> float:
-    """A microcontroller sleeps until its next window where an inference ended early: ``steps`` over those taken."""
-    if energy is None or energy.cycles is None or energy.timing == "work":
-        return 1.0
-    return steps / (record.steps * record.batch)
 
 
 def _mean(runs: Sequence[OperatingPoint], correct: Array, subjects: Array | None) -> OperatingPoint:

@@ -27,7 +27,12 @@ def spread(runs: Runs, value: Callable[[OperatingPoint], float]) -> tuple[Array,
 
 
 def plot_dial(
-    sweeps: Mapping[str, Runs], path: str | Path | None = None, title: str = "", *, dial: bool = False
+    sweeps: Mapping[str, Runs],
+    path: str | Path | None = None,
+    title: str = "",
+    *,
+    dial: bool = False,
+    turned: str | None = None,
 ) -> Figure:
     """Draw accuracy over the knob, accuracy over spikes, and energy over the knob.
 
@@ -37,6 +42,7 @@ def plot_dial(
         path: a ``.png``, ``.pdf`` or ``.svg`` file to write as well.
         title: what is shown.
         dial: whether the knob is that of a learned dial; otherwise it is a threshold scale.
+        turned: what is turned, in words, where it is neither.
 
     Returns:
         the figure.
@@ -45,7 +51,7 @@ def plot_dial(
         InputError: another suffix, or the file cannot be written.
         MissingDependencyError: matplotlib is not installed.
     """
-    turned = "knob of the learned dial" if dial else "threshold scale"
+    turned = turned or ("knob of the learned dial" if dial else "threshold scale")
     figure, panels = new_figure((17, 5), 1, 3)
     for index, (name, runs) in enumerate(sweeps.items()):
         _accuracy_panel(panels[0], name, runs, index)
