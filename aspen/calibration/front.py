@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import log
 
 import numpy as np
@@ -68,9 +69,10 @@ class Lever:
 def find_front(tried: Tried, dynamic: bool = False, reach: float = REACH) -> list[int]:
     """Numbers of the settings that a knob runs along, cheapest first.
 
-    Along them cost and accuracy rise, each gain in accuracy is beyond :data:`BELIEVED` standard errors of the
-    difference, sample by sample (but for the last step, to the most accurate setting), and no lever turns back. Of all
-    such rows it is the one with the largest area under accuracy over the logarithm of cost.
+    Along them cost and accuracy rise, and no lever turns back. Of all such rows in which each gain in accuracy is
+    beyond :data:`BELIEVED` standard errors of the difference, sample by sample (but for the last step, to the most
+    accurate setting), it is the one with the largest area under accuracy over the logarithm of cost. Between two of its
+    settings those are kept too that lie between them in cost, accuracy and levers, so that the knob takes small steps.
 
     Args:
         tried: what was measured.
@@ -88,22 +90,47 @@ def find_front(tried: Tried, dynamic: bool = False, reach: float = REACH) -> lis
     costs = np.stack([tried.costs(dynamic), tried.costs(True)], axis=1)
     levers = np.array([(point.knob, doubt) for point, doubt in zip(tried.points, tried.doubts, strict=True)])
     best = min(range(len(accuracy)), key=lambda i: (-accuracy[i], *costs[i]))
-    floor = accuracy[best] - reach
-    allowed = (accuracy >= floor) & (costs[:, 0] <= costs[best, 0]) & (levers >= levers[best]).all(axis=1)
-    order = [int(i) for i in np.argsort(costs[:, 0], kind="stable") if allowed[i]]
-    area, before = dict.fromkeys(order, 0.0), dict[int, int]()
-    for place, i in enumerate(order):
-        for j in order[:place]:
-            forward = (costs[j] < costs[i]).all() and (levers[j] >= levers[i]).all()
-            if not forward or accuracy[j] >= accuracy[i] or not (i == best or _surely(correct[i] - correct[j])):
-                continue
-            found = area[j] + (accuracy[j] - floor) * log(costs[i, 0] / costs[j, 0])
-            if found > area[i]:
-                area[i], before[i] = found, j
-    row = [best]
-    while row[-1] in before:
-        row.append(before[row[-1]])
-    return row[::-1]
+    ways = _Ways(accuracy, costs, levers, correct, floor=float(accuracy[best]) - reach)
+    row = ways.along(best, np.flatnonzero(accuracy >= ways.floor), sure=True)
+    return [*(i for pair in pairwise(row) for i in ways.between(*pair)[:-1]), best]
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Settings with (n,) accuracies, (n, 2) costs, (n, 2) levers, and (n, samples) right answers."""
+
+    accuracy: Array
+    costs: Array
+    levers: Array
+    correct: Array
+    floor: float
+
+    def leads(self, i: int, j: int) -> bool:
+        """Whether ``j`` is dearer and more accurate than ``i``, with no lever further along."""
+        dearer, back = self.costs[i] < self.costs[j], self.levers[i] >= self.levers[j]
+        return bool(self.accuracy[i] < self.accuracy[j] and dearer.all() and back.all())
+
+    def along(self, end: int, among: Array, sure: bool, start: int | None = None) -> list[int]:
+        """The row with the largest area that ends at a setting (and begins at one), cheapest first."""
+        inner = [int(i) for i in among if self.leads(int(i), end) and (start is None or self.leads(start, int(i)))]
+        first = [] if start is None else [start]
+        order = [*first, *sorted(inner, key=lambda i: float(self.costs[i, 0])), end]
+        area, before = dict.fromkeys(order, 0.0), dict[int, int]()
+        for place, i in enumerate(order):
+            for j in order[:place]:
+                if not self.leads(j, i) or (sure and i != end and not _surely(self.correct[i] - self.correct[j])):
+                    continue
+                found = area[j] + (self.accuracy[j] - self.floor) * log(self.costs[i, 0] / self.costs[j, 0])
+                if (found > area[i] or i not in before) and (start is None or j == start or j in before):
+                    area[i], before[i] = found, j
+        row = [end]
+        while row[-1] in before:
+            row.append(before[row[-1]])
+        return row[::-1]
+
+    def between(self, start: int, end: int) -> list[int]:
+        """From one setting to another by those that lie between them, whether or not their gains are beyond doubt."""
+        return self.along(end, np.arange(len(self.accuracy)), sure=False, start=start)
 
 
 def _surely(gain: Array) -> bool:
@@ -174,6 +201,6 @@ def lever_table(tried: Tried, levers: Sequence[Lever]) -> Table:
     rows = []
     for lever in levers:
         point, doubt = tried.points[lever.cheapest], tried.doubts[lever.cheapest]
-        stands = (f"{point.knob:.3g}", f"{doubt:.1%}" if doubt else "-", f"{tried.steps[lever.cheapest]:.1f}")
+        stands = (f"{point.knob:.3g}", f"{100 * doubt:.3g}%" if doubt else "-", f"{tried.steps[lever.cheapest]:.1f}")
         rows.append((lever.name, *stands, f"{point.accuracy:.1%}", f"{lever.range:.2f}x"))
     return Table(("lever", "dial's knob", "ends below a doubt of", "steps", "accuracy", "most / least"), rows)

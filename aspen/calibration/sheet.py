@@ -40,7 +40,7 @@ def front_table(
     for k in reversed(range(len(points))):
         p, level = points[k], 0.0 if early is None else early.level(points[k].knob)
         steps = "all" if not ended or not level else f"{ended[k].steps:.1f}"
-        row = [f"{p.knob:.3f}", f"{places[k]:.3g}", f"{level:.1%}" if level else "-", steps]
+        row = [f"{p.knob:.3f}", f"{places[k]:.3g}", f"{100 * level:.3g}%" if level else "-", steps]
         row += [f"{p.accuracy:.1%}", f"({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"]
         rows.append([*row, *_energies(p)])
     return Table([*head, "total uJ", "dynamic nJ"], rows, left=())

@@ -247,7 +247,8 @@ def ended_early(table: CalibrationTable) -> CalibrationTable:
 
 
 def sparsest_worth_running(table: CalibrationTable, give: float = 0.02) -> float:
-    """The knob of the cheapest point that is at most ``give`` less accurate than the best.
+    """The knob of the cheapest point that is at most ``give`` less accurate than the best; of a front its cheap end,
+    which was set when it was calibrated.
 
     >>> rows = (2.0, 0.94, 50, 400), (1.0, 0.95, 90, 900)  # knob, accuracy, hidden spikes, nJ: as a sweep measures them
     >>> points = tuple(OperatingPoint(k, a, a - 0.02, a + 0.02, n, 2e3, 500, nj, 8e5, 900) for k, a, n, nj in rows)
@@ -260,6 +261,8 @@ def sparsest_worth_running(table: CalibrationTable, give: float = 0.02) -> float
         give: fraction of accuracy that may be lost, 0 to 1.
     """
     as_quantity("give", give, 0.0, 1.0)
+    if table.is_front:
+        return table.cheapest.knob
     for point in table.points:
         if point.accuracy >= table.best.accuracy - give:
             return point.knob

@@ -173,7 +173,8 @@ class Turned:
     def __str__(self) -> str:
         if self.front is not None:
             what = "learned dial" if self.front.turns == "profile" else "threshold scale"
-            ends = f"inferences end below a doubt of {self.doubt:.2%}" if self.doubt else "inferences take all steps"
+            below = f"inferences end below a doubt of {100 * self.doubt:.3g}%"
+            ends = below if self.doubt else "inferences take all steps"
             return f"knob {self.knob:g} of the calibration for {self.front.chip}: {what} {self._place:.3g}, {ends}"
         if self.dial:
             return f"learned dial, knob {self.knob:g}"

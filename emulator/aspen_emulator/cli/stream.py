@@ -96,7 +96,7 @@ def _goal(
 @click.option("--dial", is_flag=True,
               help="The knob is the learned dial's itself, not that which was calibrated over all levers.")  # fmt: skip
 @click.option("--early", is_flag=True,
-              help="End inferences early, as the table of one lever says; a calibrated knob does so anyway.")  # fmt: skip
+              help="End inferences early, as the table says; a calibrated knob does so anyway.")  # fmt: skip
 @click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
 @click.option("--engine", type=OneOf(ENGINES), default="fast", show_default=True, help="What runs the network.")
 @chip_option

@@ -11,7 +11,9 @@ from aspen.calibration.front import Tried
 from aspen.calibration.points import OperatingPoint
 from aspen_emulator.measuring.bench import Bench, averaged, observed
 
-DOUBTS = (0.0, 1e-5, 1e-4, 0.001, 0.003, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4)
+DOUBTS = (
+    0.0, 1e-5, 1e-4, 0.001, 0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.04, 0.055, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4,
+)  # fmt: skip
 """Levels of doubt that are measured at each knob; 0: no inference ends early."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aspen._base.arrays import Array
 from aspen._figures import COLOURS, finish, new_figure, plain_numbers, save_figure
 from aspen.calibration.front import Tried
 from aspen.calibration.table import CalibrationTable
@@ -71,13 +72,13 @@ def _energy(front: CalibrationTable, dynamic: bool) -> str:
     return f"{'total' if total else 'dynamic'} energy per inference (µJ)"
 
 
-def _over_knob(axes: Axes, knobs: list[float], costs: object, accuracy: list[float], unit: str) -> None:
+def _over_knob(axes: Axes, knobs: list[float], costs: Array, accuracy: list[float], unit: str) -> None:
     """Cost over the knob on the left, accuracy on the right."""
     axes.plot(knobs, costs, "-o", color=COLOURS[0], label=unit.partition(" per")[0])
     axes.set_ylim(bottom=0)
     other = axes.twinx()
     other.plot(knobs, accuracy, "--s", color=COLOURS[1], fillstyle="none", label="accuracy")
     other.set_ylabel("accuracy (%)")
-    other.legend(loc="upper right", frameon=False)
     finish(axes, "Along the knob", "knob", unit)
-    axes.get_legend().set_loc("lower left")
+    axes.legend(loc="lower left", frameon=False)
+    other.legend(loc="upper right", frameon=False)

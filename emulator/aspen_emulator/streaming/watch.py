@@ -26,9 +26,12 @@ class Watch:
 
     def __init__(self, table: CalibrationTable, meter: Meter) -> None:
         self._network, self._steps = meter.network, meter.window
-        best = table.best
-        self._input = INPUT * (best.synaptic_operations - best.hidden_synaptic_operations) / table.steps
-        self._points = sorted((p.knob, p.hidden_synaptic_operations / table.steps) for p in table.points)
+        best, steps = table.best, [float(table.steps)] * len(table.points)
+        if table.is_front and table.early_points:
+            steps = [early.steps for early in table.early_points]  # in which its points' operations were counted
+        self._input = INPUT * (best.synaptic_operations - best.hidden_synaptic_operations) / steps[-1]
+        each = zip(table.points, steps, strict=True)
+        self._points = sorted((point.knob, point.hidden_synaptic_operations / taken) for point, taken in each)
         self.mean = 1.0
 
     def __call__(self, knob: float, events: Events) -> str:
