@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import log
+from math import ceil, log
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from aspen.errors import InputError
 
 REACH = 0.1
 """Fraction of accuracy between the two ends of a knob at most, where nothing else is asked for."""
+STEP, MOST_STEPS = 0.05, 8
+"""Of the logarithm of cost between two levels of doubt, and how many levels there are between two stops at most."""
+FAINT = 1e-3
+"""Part of a level of doubt that counts as none, to rise from."""
 NEAR = 0.02
 """Fraction of accuracy below the best within which the range of a lever is told."""
 
@@ -143,7 +147,8 @@ def front_of(
 ) -> CalibrationTable:
     """The table of a knob that runs along settings, evenly: as far as it has come from 0 to 1, so far has it come, on
     the mean of both, in accuracy and in the logarithm of cost. Its stops are multiples of 0.001; of settings that would
-    share one, the cheaper stay out.
+    share one, the cheaper stay out. Between two stops the dial goes on evenly, and the level of doubt in steps of a
+    twentieth of the cost or so.
 
     Args:
         tried: what was measured.
@@ -158,13 +163,26 @@ def front_of(
     points = tuple(replace(tried.points[i], knob=knob) for i, knob in zip(row, knobs, strict=True))
     early = None
     if stop is not None:
-        doubts = tuple(tried.doubts[i] for i in row)
-        early = replace(stop, knobs=tuple(knobs[::-1]), doubts=doubts[::-1])
+        costs = tried.costs(dynamic)
+        stops = [(knob, tried.doubts[i], float(costs[i])) for knob, i in zip(knobs, row, strict=True)][::-1]
+        levels = [*(level for pair in pairwise(stops) for level in _levels(*pair)), stops[-1][:2]]
+        early = replace(stop, knobs=tuple(knob for knob, _ in levels), doubts=tuple(doubt for _, doubt in levels))
     return replace(
         like, dial=FRONT, turns=like.dial, places=tuple(tried.points[i].knob for i in row), points=points, chosen=None,
         early=early, early_points=tuple(EarlyPoint(p, tried.steps[i]) for p, i in zip(points, row, strict=True))
         if early else (),
     )  # fmt: skip
+
+
+def _levels(stop: tuple[float, float, float], other: tuple[float, float, float]) -> list[tuple[float, float]]:
+    """(knob, doubt) from one stop (knob, doubt, cost) until before another; doubts rise evenly in their logarithms."""
+    (knob, doubt, cost), (end, above, less) = stop, other
+    if doubt == above:
+        return [(knob, doubt)]
+    steps, low = min(max(ceil(log(cost / less) / STEP), 1), MOST_STEPS), doubt or above * FAINT
+    shares = [k / steps for k in range(1, steps)]
+    between = [(knob + share * (end - knob), low * (above / low) ** share) for share in shares]
+    return [(knob, doubt), *between]
 
 
 def _evenly(costs: Array, accuracies: Array) -> list[float]:
