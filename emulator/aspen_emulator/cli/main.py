@@ -45,7 +45,7 @@ SUMMARIES = {
     "encode": "Make spikes, or a current, of raw values, by the encoder in NETWORK or by one of a name.",
     "run": "Run NETWORK (an .aspen file) on spikes, or on raw values, and write its output spikes.",
     "sweep": "Run NETWORK at several knobs and show accuracy, spikes, synaptic operations and energy of each.",
-    "calibrate": "Choose the knob of NETWORK for an energy, an accuracy or a battery, and keep the choice in NETWORK.",
+    "calibrate": "Measure what the knob of NETWORK costs and gives on a chip, and choose where it is left.",
     "stream": "Stream a recording through NETWORK and hold an energy budget by turning its knob from window to window.",
     "report": "Run NETWORK once, count spikes, operations and updates, and say what a battery sees, and of what it is "
     "made.",

@@ -184,3 +184,80 @@ def test_frequencies() -> None:
     for wrong in ("0/s", "1", "1/d", "-1/s", "1Hz"):
         with pytest.raises(InputError, match="rate: found"):
             parse_frequency(wrong)
+
+
+def test_one_knob_means_the_same_to_every_command(aspen: Aspen, file: Path) -> None:
+    chip = ["--chip", "cortex-m4"]
+    digits = ["--data", "digits", "--window-time", "1s"]
+    options = ["--dial", "--early", "--knobs", "0,0.2,0.4", "--reach", "20", "--plot", file.parent / "front.png"]
+    code, out, err = aspen("calibrate", file, *digits, *chip, *options)
+    assert code == 0, err
+    assert "the front of accuracy against total energy" in out
+    assert [line.split("  ")[0] for line in out.splitlines() if line.endswith("x")] == [
+        "dial alone", "early end alone", "both",
+    ]  # fmt: skip
+    assert f"aspen run {file} --knob 0.5 --chip cortex-m4" in out
+    assert (file.parent / "front.png").read_bytes().startswith(b"\x89PNG")
+    table = load_table(file, dial="front")
+    assert load_table(file).key == "profile@cortex-m4"
+    knob = table.points[len(table.points) // 2].knob
+    data = load_dataset("digits")
+    np.save(file.parent / "x.npy", data.spikes("test"))
+    np.save(file.parent / "y.npy", data.test.labels)
+    own = ["--input", file.parent / "x.npy", "--labels", file.parent / "y.npy"]
+    code, out, err = aspen("run", file, *own[:4], *chip, "--knob", knob, "--output", file.parent / "o.npy", "--json")
+    assert code == 0, err
+    ran = json.loads(out)
+    assert table.early is not None
+    assert ran["front"]["doubt"] == table.early.level(knob)
+    assert np.load(file.parent / "o.npy").sum() == ran["populations"]["out"]["spikes"]
+    code, out, err = aspen("sweep", file, *digits, "--part", "test", *chip, "--knobs", f"0,{knob}", "--json")
+    assert code == 0, err
+    swept = json.loads(out)[1]
+    assert (swept["accuracy"], swept["early"]) == (ran["accuracy"], True)
+    assert swept["steps"] == pytest.approx(np.mean(ran["steps_taken"]))
+    code, out, err = aspen("report", file, *digits, "--part", "test", *chip, "--knob", knob, "--json")
+    assert code == 0, err
+    report = json.loads(out)[0]
+    assert report["per_inference_j"]["total"]["typical"] * 1e9 == pytest.approx(
+        swept["dynamic_nj"] + swept["static_nj"]
+    )
+    windows = data.spikes("test").swapaxes(0, 1)
+    np.save(file.parent / "x.npy", windows.reshape(-1, 64))
+    code, out, err = aspen("stream", file, *own, "--window-time", "1s", *chip, "--knob", knob, "--json")
+    assert code == 0, err
+    streamed = json.loads(out)
+    assert streamed["accuracy"] == ran["accuracy"]
+    assert streamed["dynamic_per_window_j"] * 1e9 == pytest.approx(swept["dynamic_nj"], rel=1e-6)
+    code, out, err = aspen("calibrate", file, "--stored", "--early", *chip, "--max-energy", "1mJ")
+    assert code == 0, err
+    assert "chosen:   --knob 0, inferences end early" in out
+    np.save(file.parent / "x.npy", data.spikes("test")[:, :5])
+    code, _, err = aspen("run", file, *own[:2], "--knob", "0.5", "--output", file.parent / "o.npy")
+    assert (code, "a knob that was calibrated for cortex-m4, and none for loihi1" in err) == (2, True)
+    code, out, _ = aspen("run", file, *own[:2], "--dial", "--knob", "0.5", "--output", file.parent / "o.npy")
+    assert (code, "learned dial, knob 0.5" in out) == (0, True)
+
+
+def test_a_knob_that_was_not_calibrated_is_the_dials(aspen: Aspen, file: Path) -> None:
+    np.save(file.parent / "x.npy", load_dataset("digits").spikes("test")[:, :5])
+    answers = []
+    for turn in (["--knob", "0.5"], ["--dial", "--knob", "0.5"]):
+        code, out, err = aspen(
+            "run", file, "--input", file.parent / "x.npy", "--output", file.parent / "o.npy", *turn, "--json"
+        )
+        assert code == 0, err
+        answers.append(json.loads(out))
+    assert answers[0] == answers[1]
+    assert answers[0]["dial"] is True
+
+
+def test_few_samples_are_refused_before_the_first_knob(aspen: Aspen, file: Path) -> None:
+    np.save(file.parent / "x.npy", load_dataset("digits").spikes("test")[:, :20])
+    np.save(file.parent / "y.npy", load_dataset("digits").test.labels[:20])
+    own = ["--input", file.parent / "x.npy", "--labels", file.parent / "y.npy", "--early"]
+    for command in (["calibrate"], ["sweep"]):
+        code, out, err = aspen(*command, file, *own)
+        assert (code, out) == (1, "")
+        assert "found 20 samples, allowed are 200" in err
+        assert "knob/s" not in err  # no bar of a sweep

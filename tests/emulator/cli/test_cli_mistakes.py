@@ -88,14 +88,13 @@ MISTAKES = [
     ("calibrate dial.aspen --min-accuracy 0.5 --dial 0.4", 2, "write --dial --knobs 0.4"),
     (f"stream table.aspen {DAY} --dial 0.4", 2, "write --dial --knob 0.4"),
     (f"run dial.aspen --input x6.npy {RUN} --dial", 2, "found --dial without --knob, allowed are both; write"),
-    (f"run dial.aspen --input x6.npy {RUN} --knob 0.4", 2, "found --knob 0.4 for a network with a learned dial, "
-     "allowed is to say whose it is: --dial --knob 0.4 for the dial's, --threshold-scale 0.4 for all thresholds"),
-    ("report dial.aspen --input x6.npy --knob 0.4", 2, "found --knob 0.4 for a network with a learned dial"),
+    (f"run dial.aspen --input x6.npy {RUN} --knob 1.5", 1, "knob: found 1.5, allowed is a number from 0 to 1"),
+    ("report dial.aspen --input x6.npy --knob 2", 1, "knob: found 2.0, allowed is a number from 0 to 1"),
     ("sweep dial.aspen --input x6.npy --labels y.npy --knobs 0,1", 2, "finite and above 0 (with --dial from 0), such"),
     (f"run dial.aspen --input x6.npy {RUN} --dial --knob 0.4 --threshold-scale 2", 2, "found --dial beside "
                                                                                       "--threshold-scale"),
     (f"run net.aspen --input x.npy {RUN} --knob 2 --threshold-scale 2", 2, "found --knob beside --threshold-scale"),
-    (f"run net.aspen --input x.npy {RUN} --knob 0", 2, "found --knob 0, allowed without --dial is a factor above 0"),
+    (f"run net.aspen --input x.npy {RUN} --knob 0", 2, "found --knob 0, allowed without a dial is a factor above 0"),
     (f"run net.aspen --input x.npy {RUN} --knob -1", 2, "found '-1', allowed is a finite number from 0"),
     ("sweep dial.aspen --input x6.npy --labels y.npy --dial --knobs 0,2", 1, "knob: found 2.0"),
     (f"sweep net.aspen {OWN} --knobs 1,2 --scales 1,2", 2, "found --knobs beside --scales, its former name"),

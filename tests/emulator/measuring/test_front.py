@@ -99,17 +99,18 @@ def test_controllers_turn_the_knob_of_a_front(measured: tuple[Deployment, Array,
     windows = spikes.swapaxes(0, 1)
     middle = table.dynamic_nj(0.6)
     budgeted = f"{middle}nJ/window"
-    with stream(deployment, table, budget=budgeted, dynamic=True, profile=DIAL, window_seconds=20.0) as running:
+    with stream(deployment, table, budget=budgeted, dynamic=True, profile=DIAL, window_seconds=4.0) as running:
         done = list(running.run(windows))
         assert running.skipped == 0
-        assert running.dynamic / len(done) * 1e9 == pytest.approx(middle, rel=0.1)
+        spent = [window.dynamic for window in done]
+        assert np.mean(spent[100:]) * 1e9 == pytest.approx(middle, rel=0.05)
         right = np.mean([w.prediction == label for w, label in zip(done, labels, strict=True)])
-        assert right > table.accuracy(0.8)
+        assert right > table.cheapest.accuracy
     assert all(0.0 <= window.knob <= 1.0 for window in done)
     meter = Meter.of(deployment, chip("loihi1"), STEPS)
     budget = Budget(table, middle * 1e-9 / meter.window_seconds, meter.window_seconds, meter.worst_step)
     fixed = FixedBudget(budget, profile=table.along(deployment.network, DIAL))
-    assert (fixed.numbers.low, fixed.numbers.high, fixed.knob) == (0, 65535, 0.0)
+    assert (fixed.numbers.low, fixed.numbers.high, fixed.numbers.first) == (0, 65535, 0)
     with pytest.raises(InputError, match="allowed is with its path"):
         FixedBudget(budget, profile=DIAL)
 
