@@ -13,6 +13,14 @@ from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.study.results import DialFacts, Spread, at, budget_row, dial_facts
 
 
+FEW = 3
+"""Prices of an envelope below which its rows say little."""
+_FEW_PRICES = (
+    "The envelope has a single price here and ends at that network: how far the dial is ahead of it with more spikes is "
+    "no result."
+)
+
+
 def document(names: Sequence[str], texts: Sequence[str], seeds: int, final: bool) -> str:
     """The whole report: how it was made, the tables and plots of all problems, and what did not help."""
     options = f'--data-path "UCI HAR Dataset.zip" --seeds {seeds}{" --final" if final else ""}'
@@ -32,6 +40,7 @@ def markdown(problem: Problem, validation: Points, test: Points, spent: Spent, s
         where = f"{problem.chip} integers" if arithmetic == "integers" else "floating point"
         lines += [f"### {where}, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
         lines += _budget_table(problem, validation, test, seeds, arithmetic)
+        lines += ["", _FEW_PRICES] if len(problem.prices) < FEW else []
         lines += ["", *_networks_table(problem, test, seeds, arithmetic)]
         lines += ["", *_facts(problem, validation, test, seeds, arithmetic), ""]
     return "\n".join(lines)

@@ -219,6 +219,7 @@ def test_a_study_from_training_to_tables(aspen: Aspen, tmp_path: Path, monkeypat
     code, out, _ = aspen("study", "digits", "--folder", tmp_path / "study", "--seeds", "2", "--final")
     assert code == 0
     assert "| 1000 |" in out
+    assert "The envelope has a single price here" in out
     assert "loihi1 integers, test data, 2 seeds" in out
     assert (folder / "dial-test.png").stat().st_size > 10_000
     assert (folder / "dial-seed0.aspen").stat().st_mtime_ns == before  # what is there is not trained again
