@@ -12,12 +12,11 @@ from aspen_emulator.study.measuring import ARITHMETICS, Points, Spent, kept_key
 from aspen_emulator.study.problems import DIAL, WARM, Problem
 from aspen_emulator.study.results import DialFacts, Spread, at, budget_row, dial_facts
 
-
 FEW = 3
 """Prices of an envelope below which its rows say little."""
 _FEW_PRICES = (
-    "The envelope has a single price here and ends at that network: how far the dial is ahead of it with more spikes is "
-    "no result."
+    "The envelope has a single price here and ends at that network: how far the dial is ahead of it with more spikes "
+    "is no result."
 )
 
 
