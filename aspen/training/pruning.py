@@ -1,4 +1,8 @@
-"""Pruning while training: the smallest weights of a layer are set to zero, ever more of them, and stay zero.
+"""Pruning while training: the weights of a layer that matter least are set to zero, ever more of them, and stay zero.
+
+What a weight matters is ``w^2`` times the mean square of its gradient, as in LeCun, Denker and Solla, "Optimal brain
+damage" (NIPS 1989), with Adam's second moments for the curvature. With a dial that switches neurons off it keeps the
+weights of those that are on most of the time, which magnitudes alone do not.
 
 The share that is kept falls as in Zhu and Gupta, "To prune, or not to prune" (ICLR 2018 workshop): with the progress p
 from 0 to 1 between ``prune_from`` and ``prune_until``, it is ``1 - (1 - density) * (1 - (1 - p)^3)``. A weight that was
@@ -79,18 +83,22 @@ class Pruner:
         self.weights = {name: weight for name, weight in prunable(model).items() if name in names}
         self.masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in self.weights.items()}
 
-    def advance(self, densities: Mapping[str, float], progress: float) -> None:
+    def advance(
+        self, densities: Mapping[str, float], progress: float, squares: Mapping[Tensor, Tensor] | None = None
+    ) -> None:
         """Prune as far as it has come, and hold what was pruned.
 
         Args:
             densities: layer -> share of its weights that it keeps in the end.
             progress: see :func:`pruning_progress`.
+            squares: weights -> the mean squares of their gradients; of weights that are not in it magnitudes count.
         """
         for name, density in densities.items():
             mask = self.masks[name]
             count = max(1, round((1 - (1 - density) * (1 - (1 - progress) ** 3)) * mask.numel()))
             if count < int(mask.sum()):
-                self.masks[name] = _largest(self.weights[name].detach() * mask, count)
+                matters = _matters(self.weights[name], (squares or {}).get(self.weights[name]))
+                self.masks[name] = _largest(torch.where(mask, matters, -1.0), count)
         for name, weight in self.weights.items():
             weight.detach().mul_(self.masks[name])
 
@@ -126,8 +134,14 @@ def pruning_progress(recipe: Recipe, done: float) -> float:
     return (done - recipe.prune_from) / (recipe.prune_until - recipe.prune_from)
 
 
-def _largest(weight: Tensor, count: int) -> Tensor:
-    """Where the ``count`` largest magnitudes of ``weight`` are."""
-    mask = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
-    mask[weight.abs().reshape(-1).topk(count).indices] = True
-    return mask.reshape(weight.shape)
+def _matters(weight: Tensor, squares: Tensor | None) -> Tensor:
+    """What each weight matters, up to a monotonous function, 0 or more."""
+    magnitude = weight.detach().abs()
+    return magnitude if squares is None else magnitude * squares.sqrt()
+
+
+def _largest(matters: Tensor, count: int) -> Tensor:
+    """Where the ``count`` largest of ``matters`` are."""
+    mask = torch.zeros(matters.numel(), dtype=torch.bool, device=matters.device)
+    mask[matters.reshape(-1).topk(count).indices] = True
+    return mask.reshape(matters.shape)

@@ -149,7 +149,8 @@ class Recipe(Rebuilt):
             trains all epochs and keeps the last. Epochs before all is pruned do not count.
         density: share of its weights that a layer keeps, above 0 to 1: a number for all layers but the last, whose few
             weights make the answer, and but for recurrent weights; or layer -> number, recurrent ones as
-            ``lif1.recurrent``. The smallest are pruned, for good; biases and BatchNorm are left alone.
+            ``lif1.recurrent``. Those that matter least are pruned, for good (see
+            :mod:`aspen.training.pruning`); biases and BatchNorm are left alone.
         prune_from, prune_until: pruning begins and ends after these fractions of the training, fast at first; both
             alike prune at once.
         then: the stages after this one, each of which goes on with the trained network.

@@ -203,11 +203,15 @@ class Stage:
         _check_finite("gradient", float(norm))  # of membranes that are NaN, which neither spike nor show in the loss
         self.optimizer.step()
         self.schedule.step()
-        self.pruner.advance(self.densities, pruning_progress(self.recipe, (done + 1) / self.total))
+        self.pruner.advance(self.densities, pruning_progress(self.recipe, (done + 1) / self.total), self._squares())
         self.average.follow(done + 1)
         if self.average.values is not None:
             self.pruner.hold(self.parameters, self.average.values)
         return mean
+
+    def _squares(self) -> dict[Tensor, Tensor]:
+        """Weights -> the mean squares of their gradients, as Adam has them."""
+        return {weight: moments["exp_avg_sq"] for weight, moments in self.optimizer.state.items()}
 
     def has_pruned(self, epochs: int) -> bool:
         """Whether all that this stage prunes is pruned after so many of its epochs."""

@@ -68,6 +68,37 @@ def test_the_largest_weights_stay_and_what_is_gone_does_not_come_back() -> None:
     assert net[0].weight.tolist() == net[0].weight.grad.tolist() == [[0.0, 1.0, 1.0, 0.0]]
 
 
+def test_weights_that_hardly_move_the_loss_go_first() -> None:
+    net = nn.Sequential(nn.Linear(4, 1, bias=False))
+    net[0].weight.data = torch.tensor([[0.1, -0.4, 0.3, -0.2]])
+    pruner = Pruner(net, (Recipe("some", density={"0": 0.5}),))
+    weight = net[0].weight
+    pruner.advance({"0": 0.75}, 1.0, {weight: torch.tensor([[9.0, 0.0, 1.0, 1.0]])})  # 0.3, 0, 0.3, 0.2
+    assert pruner.masks["0"].tolist() == [[True, False, True, True]]
+
+
+def test_what_is_gone_stays_away_where_nothing_else_matters_either() -> None:
+    net = nn.Sequential(nn.Linear(100, 10, bias=False))
+    pruner, nothing = Pruner(net, (Recipe("some", density={"0": 0.5}),)), {net[0].weight: torch.zeros(10, 100)}
+    pruner.advance({"0": 0.5}, 1.0)
+    before = pruner.masks["0"]
+    pruner.advance({"0": 0.4}, 1.0, nothing)
+    assert int(pruner.masks["0"].sum()) == 400
+    assert not bool((pruner.masks["0"] & ~before).any())
+
+
+def test_a_stage_prunes_by_weight_and_gradient() -> None:
+    torch.manual_seed(0)
+    net = model()
+    recipe = replace(QUICK, density={"fc1": 0.5}, prune_from=0.0, prune_until=0.0, learning_rate=1e-9)
+    made, before = Stage(Task(net, net, DATA, torch.ones(12, 1, 8), 0), recipe), net.fc1.weight.detach().clone()
+    made._step(0, DATA.spikes("train"), np.arange(16), np.random.default_rng(0))
+    matters = (before * made.optimizer.state[net.fc1.weight]["exp_avg_sq"].sqrt()).abs().reshape(-1)
+    kept = made.pruner.masks["fc1"].reshape(-1)
+    assert float(matters[kept].min()) >= float(matters[~kept].max())
+    assert float(before.abs().reshape(-1)[kept].min()) < float(before.abs().reshape(-1)[~kept].max())
+
+
 def test_what_is_pruned_does_not_count_in_the_gradients_norm() -> None:
     torch.manual_seed(0)
     net = model()
