@@ -129,7 +129,7 @@ def inference(given: Given, core: Core, optimisation: str) -> Row:
     scale = 1.0 if profile is None else profile.scale(profile.low)
     record = run(deployment, spikes, scale)
     samples = np.minimum(spikes.sum(axis=0, dtype=np.int64), 127).reshape(spikes.shape[1], -1)
-    ann = Ann(Program(deployment.network, profile), samples)
+    ann = Ann.of(Program(deployment.network, profile), samples)
     taken, flash = ann.measured(list(samples), core, optimisation)
     return {
         "network": name,
