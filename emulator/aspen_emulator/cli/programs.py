@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from aspen.calibration.storage import CalibrationTable, list_tables
+from aspen.calibration.table import FRONT
 from aspen.control import FixedBudget, ended_early
 from aspen.data.encoders import StoredEncoder
 from aspen.units import format_energy
@@ -99,7 +100,7 @@ class Written:
 
     def _setting(self, knob: float) -> int:
         """The setting nearest to a knob."""
-        profile = self.program.profile
+        profile = self.program.turned
         if profile is None:
             return round(knob * UNIT)
         return round((knob - profile.low) / (profile.high - profile.low) * (SETTINGS - 1))
@@ -116,7 +117,9 @@ class Written:
     def _told(self) -> Iterator[tuple[str, str]]:
         program, profile = self.program, self.program.profile
         what = "no learned dial in the file"
-        if profile is not None:
+        if program.path is not None:
+            what = f"as calibrated, from 0 (most accurate) to 65535 (cheapest), {len(program.path.knobs)} stops"
+        elif profile is not None:
             what = f"learned dial, 0 to 65535 for {profile.low:g} to {profile.high:g}"
         yield "knob", f"{self._knob}: {what}"
         if self.chosen is not None:
@@ -147,8 +150,10 @@ def write_program(
     sensor, encoder = asked.sensor, source.encoder
     tables = list_tables(source.sections) if source.has_sections else []
     key = f"{'scale' if source.dial is None else 'profile'}@{deployment.chip}"
-    table = next((table for table in tables if table.key == key), None)
+    keys = f"{FRONT}@{deployment.chip}", key
+    table = next((table for key in keys for table in tables if table.key == key), None)
     early = None if table is None else table.early
+    dial = None if table is not None and table.turns == "scale" else source.dial
     without = {} if early else {"early end": _no_early(source, key, tables)}
     if encoder is None and sensor is not None:
         raise click.UsageError(
@@ -167,10 +172,11 @@ def write_program(
             )
         prices = Meter.of(deployment, target, table.steps, table.step_time)
         known = table if early is None else ended_early(table)
-        held = FixedBudget(Goal(budget=asked.budget).held(known, prices), profile=source.dial)
+        turned = table.along(deployment.network, dial) if table.is_front else dial
+        held = FixedBudget(Goal(budget=asked.budget).held(known, prices), profile=turned)
     program = to_c(
-        deployment, folder, asked.prefix, profile=source.dial, early=early, encoder=encoder, sensor=sensor, budget=held,
-        prices=prices,
+        deployment, folder, asked.prefix, profile=dial, calibration=table, encoder=encoder, sensor=sensor,
+        budget=held, prices=prices,
     )  # fmt: skip
     return Written(program, encoder, without, None if table is None else table.chosen, held)
 

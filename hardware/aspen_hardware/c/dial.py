@@ -19,6 +19,7 @@ from decimal import Context, Decimal
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen.dial.path import AnyDial
 from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError
 from aspen.network.network import Network
@@ -37,12 +38,12 @@ POWERS = tuple(int(_EXACT.power(Decimal(2), -_EXACT.power(Decimal(2), -i)) * _ON
 """2**-(2**-i) for i from 1, in units of 2**-64."""
 
 
-def knob_at(profile: DialProfile, setting: int) -> float:
+def knob_at(profile: AnyDial, setting: int) -> float:
     """The knob that a setting of the program, 0 to 65535, stands for."""
     return min(profile.low + (profile.high - profile.low) * setting / (SETTINGS - 1), profile.high)
 
 
-def knobs_of(profile: DialProfile) -> Array:
+def knobs_of(profile: AnyDial) -> Array:
     """(65536,) float64: :func:`knob_at` of every setting."""
     return np.minimum(profile.low + (profile.high - profile.low) * np.arange(SETTINGS) / (SETTINGS - 1), profile.high)
 

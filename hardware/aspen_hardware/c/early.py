@@ -16,7 +16,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.checks import shown
 from aspen.calibration.early import EarlyStop
-from aspen.dial.profile import DialProfile
+from aspen.dial.path import AnyDial
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_hardware.c.dial import SETTINGS, UNIT, knobs_of, scale_range
@@ -52,9 +52,14 @@ DONE = """
 /* The same of what all others may have together, as the knob stood in the first step since the reset. */
 static int64_t allowed(void)
 {
-    uint32_t k = 0;
-    while (k + 1u < @levels@u && early_from[k + 1u] <= state.began_at) {
-        k++;
+    uint32_t k = 0, end = @levels@;
+    while (end - k > 1u) {
+        const uint32_t middle = (k + end) / 2u;
+        if (early_from[middle] <= state.began_at) {
+            k = middle;
+        } else {
+            end = middle;
+        }
     }
     return early_level[k];
 }
@@ -120,7 +125,7 @@ def check_early(early: object, network: Network) -> None:
         )
 
 
-def early_tables(early: EarlyStop, network: Network, profile: DialProfile | None) -> list[Table]:
+def early_tables(early: EarlyStop, network: Network, profile: AnyDial | None) -> list[Table]:
     """Gain of each step, and the level of each setting of the knob."""
     starts, levels = _levels(early, network, profile)
     return [
@@ -148,7 +153,7 @@ def _narrow(early: EarlyStop) -> bool:
     return early.readout == "spikes" and early.steps * max(_gains(early)) < 2**14
 
 
-def early_code(early: EarlyStop, network: Network, profile: DialProfile | None, prefix: str) -> str:
+def early_code(early: EarlyStop, network: Network, profile: AnyDial | None, prefix: str) -> str:
     """The function that says whether an inference may end."""
     outputs, decided = network[network.output].size, "most >> 30 == 0 || below(winner, level)"
     values = {
@@ -180,7 +185,7 @@ def _rounded(number: Decimal) -> int:
     return int(number.to_integral_value("ROUND_HALF_UP"))
 
 
-def _levels(early: EarlyStop, network: Network, profile: DialProfile | None) -> tuple[Array, Array]:
+def _levels(early: EarlyStop, network: Network, profile: AnyDial | None) -> tuple[Array, Array]:
     """Settings of the knob from which on another level holds, and these levels."""
     if profile is None:
         low, high = scale_range(network)

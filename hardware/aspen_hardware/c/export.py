@@ -8,11 +8,13 @@ from typing import TypeAlias
 
 from aspen._base.checks import shown
 from aspen.calibration.early import EarlyStop
+from aspen.calibration.table import CalibrationTable
 from aspen.control.fixed import FixedBudget
 from aspen.data.encoders import StoredEncoder
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.storage.folders import write_folder
+from aspen_hardware.c.along import levers_of
 from aspen_hardware.c.budget import BudgetProgram, Priced
 from aspen_hardware.c.files import example, header
 from aspen_hardware.c.memory import check_memory
@@ -36,6 +38,7 @@ def to_c(
     *,
     profile: DialProfile | None = None,
     early: EarlyStop | None = None,
+    calibration: CalibrationTable | None = None,
     encoder: StoredEncoder | None = None,
     sensor: Sensor | None = None,
     budget: FixedBudget | None = None,
@@ -65,6 +68,7 @@ def to_c(
             ``PREFIX_set_threshold_scale``.
         early: when an inference may end early, as it was calibrated for this deployment (:attr:`CalibrationTable.early
             <aspen.CalibrationTable>`): the program gets ``PREFIX_done``.
+        calibration: a table instead: its early end; of a front also its knob, which ``PREFIX_set_knob`` then turns.
         encoder: what the network was trained with, as ``PREFIX_encoder.c`` in integers; needs ``sensor``.
         sensor: what the raw integers stand for that go into the encoder.
         budget: a controller that holds it, as ``PREFIX_budget.c``.
@@ -83,7 +87,8 @@ def to_c(
     """
     if not isinstance(deployment, Deployment):
         raise InputError(f"to_c: found {shown(deployment)}, allowed is a deployment; compile the network first")
-    program = Program(deployment.network, profile, prefix, early=early)
+    turned, path, ends = levers_of(calibration, deployment.network, profile, early)
+    program = Program(deployment.network, turned, prefix, early=ends, path=path)
     parts: list[Part] = [*encoder_parts(program, encoder, sensor), *_budget(program, budget, prices)]
     if deployment.chip in chip_names():
         beside = sum(part.ram for part in parts), sum(part.flash for part in parts)

@@ -79,6 +79,10 @@ void @p@_set_thresholds(const int32_t *thresholds);
 
 #endif
 """
+PATH = """/* Turns the knob, between any two steps, along @stops@ stops@ends@: 0 is the most accurate setting
+ * that was calibrated, 65535 the cheapest.@nested@ */
+void @p@_set_knob(uint16_t knob);
+"""
 KNOB = """/* Turns the learned dial, between any two steps: 0 is a knob of @low@, 65535 one of @high@.@nested@ */
 void @p@_set_knob(uint16_t setting);
 """
@@ -168,7 +172,10 @@ def header(program: Program) -> str:
         "meaning": meaning(program), "static": STATIC if network.input.static else "",
     }  # fmt: skip
     values["nested"] = filled(NESTED, values) if program.nests else ""
-    values["knob"] = filled(SCALE if profile is None else KNOB, values)
+    if program.path is not None:
+        ends = "" if early is None else " of the dial and of the early end"
+        values |= {"stops": len(program.path.knobs), "ends": ends}
+    values["knob"] = filled(SCALE if profile is None else KNOB if program.path is None else PATH, values)
     values["step"] = filled(STEP_SPIKES if program.spikes_in else STEP_VALUES, values)
     return filled(HEADER, values)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aspen.dial.path import KnobPath
+from aspen_hardware.c.along import along_code
 from aspen_hardware.c.dial import LN2, POWERS, SETTINGS, Dialled, Factor
 from aspen_hardware.c.neurons import Neurons
 from aspen_hardware.c.text import Table, filled, type_of
@@ -109,9 +111,9 @@ CORRECTIONS = """    for (uint32_t k = 0; k < @count@u; k++) {
     }
 """
 SET_KNOB = """
-void @p@_set_knob(uint16_t setting)
+void @p@_set_knob(uint16_t @given@)
 {
-@body@
+@along@@body@
     state.dialled = 1;
 @kept@}
 """
@@ -191,8 +193,11 @@ def factors_size(dials: Sequence[Dialled]) -> int:
     return sum(24 * len(dial.factors) for dial in dials)
 
 
-def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Dialled], early: bool) -> str:
-    """A learned dial: its factors, and the function that sets every threshold. ``early``: see :func:`scale_code`."""
+def dial_code(
+    prefix: str, populations: Sequence[Neurons], dials: Sequence[Dialled], early: bool, path: KnobPath | None = None
+) -> str:
+    """A learned dial: its factors, and the function that sets every threshold. ``early``: see :func:`scale_code`.
+    ``path``: what the knob runs along, where it is not the dial's own."""
     by_name = {dial.name: dial for dial in dials}
     parts = [DIAL]
     parts += [
@@ -205,7 +210,12 @@ def dial_code(prefix: str, populations: Sequence[Neurons], dials: Sequence[Diall
         else _as_trained(each, "(int32_t)(MANTISSA * 64u)")
         for each in populations
     ]
-    return "".join([*parts, filled(SET_KNOB, {"p": prefix, "body": "\n".join(lines), "kept": _kept("setting", early)})])
+    given = "setting" if path is None else "knob"
+    values = {
+        "p": prefix, "body": "\n".join(lines), "kept": _kept(given, early), "given": given,
+        "along": "" if path is None else "    const uint32_t setting = along(knob);\n",
+    }  # fmt: skip
+    return "".join([*parts, along_code(path), filled(SET_KNOB, values)])
 
 
 def _population(neurons: Neurons, dial: Dialled) -> str:

@@ -109,6 +109,8 @@ def _knob(program: Program) -> tuple[str, str, str]:
     profile = program.profile
     if profile is not None:
         text = f"between any two steps: 0 is a knob of {profile.low:g}, 65535 one of {profile.high:g}; at 0 at first"
+        if program.path is not None:
+            text = "between any two steps: from 0, the most accurate that was calibrated, to 65535, the cheapest"
         text += "".join(f". {line}" for line in _nested(program))
         return "void", "set_knob(uint16_t setting)", text
     low, high = scale_range(program.network)

@@ -9,12 +9,14 @@ from functools import cached_property
 from aspen._base.checks import shown
 from aspen._version import __version__
 from aspen.calibration.early import EarlyStop
+from aspen.dial.path import AnyDial, KnobPath
 from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError, InputError
 from aspen.network.connection import Connection
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen.network.reset import ResetSynapse
+from aspen_hardware.c.along import along_tables
 from aspen_hardware.c.connections import SUMS, Source, Stored, Sums, with_sums
 from aspen_hardware.c.dial import Dialled, dialled, scale_range
 from aspen_hardware.c.early import check_early, early_code, early_tables
@@ -42,6 +44,7 @@ class Program:
         prefix: what the names of its functions begin with.
         tables_only: keep a threshold in RAM for each neuron, where one for a population would do.
         early: when an inference may end early, if that was calibrated.
+        path: what the knob runs along, where it is not the dial's own; its dial is the profile.
 
     Raises:
         InputError: the network is in floating point, or the prefix, the profile or the early end is not allowed.
@@ -54,6 +57,7 @@ class Program:
     prefix: str = "network"
     tables_only: bool = False
     early: EarlyStop | None = None
+    path: KnobPath | None = None
 
     def __post_init__(self) -> None:
         check_prefix(self.prefix)
@@ -268,7 +272,8 @@ class Program:
         found = [table for each in self.populations for table in each.tables]
         found += [table for stored in self.connections for table in stored.tables]
         found += [halving_table()] if self._halves else []
-        found += [] if self.early is None else early_tables(self.early, self.network, self.profile)
+        found += [] if self.early is None else early_tables(self.early, self.network, self.turned)
+        found += along_tables(self.path)
         return found + (dial_tables(self.dials, self.names) if self.dials else [])
 
     @property
@@ -333,12 +338,17 @@ class Program:
         yield step_code(self)
         yield answer_code(self)
         if self.early is not None:
-            yield early_code(self.early, self.network, self.profile, self.prefix)
+            yield early_code(self.early, self.network, self.turned, self.prefix)
+
+    @property
+    def turned(self) -> AnyDial | None:
+        """What the knob turns: the path, or the dial itself; None: a threshold scale."""
+        return self.profile if self.path is None else self.path
 
     def _knob(self) -> str:
         early = self.early is not None
         if self.profile is not None:
-            return dial_code(self.prefix, self.populations, self.dials, early)
+            return dial_code(self.prefix, self.populations, self.dials, early, self.path)
         return scale_code(self.prefix, self.populations, self.network.dialled, scale_range(self.network), early)
 
     @property
