@@ -39,6 +39,7 @@ class Meter(Rebuilt):
         active, awake: population -> what an active, or an awake, update costs more than an inactive one: which of them
             costs anything is the chip's definition (:class:`aspen.network.record.Record`).
         operation: connection -> an operation.
+        off_neuron, off_active, off_awake, off_operation: what is saved of these by neurons that are off.
         static_watts: static power.
     """
 
@@ -52,10 +53,14 @@ class Meter(Rebuilt):
     active: Mapping[str, float]
     awake: Mapping[str, float]
     operation: Mapping[str, float]
+    off_neuron: Mapping[str, float]
+    off_active: Mapping[str, float]
+    off_awake: Mapping[str, float]
+    off_operation: Mapping[str, float]
     static_watts: float
 
     def __post_init__(self) -> None:
-        self._close("spike", "active", "awake", "operation")
+        self._close("spike", "active", "awake", "operation", "off_neuron", "off_active", "off_awake", "off_operation")
 
     @classmethod
     def of(
@@ -113,6 +118,10 @@ class Meter(Rebuilt):
             active=found.active,
             awake=found.awake,
             operation=found.operation,
+            off_neuron=found.off_neuron,
+            off_active=found.off_active,
+            off_awake=found.off_awake,
+            off_operation=found.off_operation,
             static_watts=power.typical,
         )
 
@@ -128,7 +137,17 @@ class Meter(Rebuilt):
         total += sum(self.active[name] * count for name, count in events.active.items())
         total += sum(self.awake[name] * count for name, count in events.awake.items())
         total += sum(self.operation[name] * count for name, count in events.operations.items())
-        return total
+        return total - self._saved(events)
+
+    def _saved(self, events: Events) -> float:
+        """What neurons that are off save."""
+        parts = (
+            (self.off_neuron, events.off),
+            (self.off_active, events.off_active),
+            (self.off_awake, events.off_awake),
+            (self.off_operation, events.off_operations),
+        )
+        return sum(each[name] * count for each, counts in parts for name, count in counts.items() if count)
 
     @cached_property
     def worst_step(self) -> float:

@@ -132,7 +132,7 @@ def megahertz(chip: Chip, clock: float | None = None) -> float | None:
 
 
 def static_power(
-    chip: Chip, cores: int = 1, chips: int = 1, clock: float | None = None, ram: int | None = None
+    chip: Chip, cores: float = 1, chips: int = 1, clock: float | None = None, ram: int | None = None
 ) -> Range | ByScenario | None:
     """Watts that are drawn whatever the network does, while the chip is on; ``None`` where the file has no figure.
 
@@ -172,6 +172,7 @@ def static_energy(
     seconds: Range | ByScenario,
     busy: Range | ByScenario | None,
     clock: float | None = None,
+    cores: float | None = None,
 ) -> Range | ByScenario | None:
     """Joules of static power over a run; ``None`` where the file has no figure, or a gated chip's work has no time.
 
@@ -181,11 +182,13 @@ def static_energy(
         seconds: time of the run.
         busy: time in which the chip works, by the published times of operations; the rest a gated chip is off.
         clock: in MHz; default: the file's.
+        cores: that are on, on average; default: all that are in use.
 
     Raises:
         InputError: as :func:`static_power`.
     """
-    power = static_power(chip, placement.cores_used, placement.chips_used, clock)
+    on = placement.cores_used if cores is None else cores
+    power = static_power(chip, on, placement.chips_used, clock)
     if power is None or isinstance(power, ByScenario) or chip.powered["rule"] != "gated":
         return None if power is None else in_each(lambda lasting, watts: lasting.times(watts), seconds, power)
     if busy is None:
@@ -333,7 +336,8 @@ def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figur
     for name in record.network.order:
         cores = max(len(placement.of(name)), 1)
         busy = active[name] * times["neuron_update_active"]
-        busy = busy + (record.network[name].size * together - active[name]) * times["neuron_update_inactive"]
+        updates = record.network[name].size * together - record.off.neurons.get(name, 0)
+        busy = busy + (updates - active[name]) * times["neuron_update_inactive"]
         busy = busy * compartments[name]
         for connection in (c for c in record.network.connections if c.target == name):
             arriving = record.synaptic_operations.get(connection.name, 0)

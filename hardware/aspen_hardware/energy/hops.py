@@ -12,7 +12,7 @@ the longest way to its core that the mesh has, so that no place of entry would c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -35,27 +35,37 @@ def has_mesh(chip: Chip) -> bool:
     return any(event in chip.energies for event in HOPS)
 
 
-def ways_on(chip: Chip, network: Network, placement: Placement) -> Ways:
+def ways_on(chip: Chip, network: Network, placement: Placement, off: Collection[int] = ()) -> Ways:
     """How many packets, and hops where the chip prices them, a spike of each neuron comes to; no knob changes it.
 
     Args:
         chip: whose events.
         network: what is placed.
         placement: its cores.
+        off: indices of cores to which none are sent.
     """
-    found = {name: {"spike_packet": placement.destinations(network, name)} for name in network.names}
+    found = {name: {"spike_packet": _packets(network, name, placement, off)} for name in network.names}
     for name in network.names if has_mesh(chip) else ():
-        found[name] |= dict(zip(HOPS, hops(network, name, placement), strict=True))
+        found[name] |= dict(zip(HOPS, hops(network, name, placement, off), strict=True))
     return found
 
 
-def hops(network: Network, population: str, placement: Placement) -> tuple[Array, Array]:
+def _packets(network: Network, population: str, placement: Placement, off: Collection[int]) -> Array:
+    """(n,) int64: packets of a spike of each neuron."""
+    found = np.zeros(network[population].size, np.int64)
+    for index, packets in placement.reached_by(network, population):
+        found += 0 if index in off else packets
+    return found
+
+
+def hops(network: Network, population: str, placement: Placement, off: Collection[int] = ()) -> tuple[Array, Array]:
     """Tiles crossed by all packets of one spike of each neuron, east-west and north-south: twice (n,) int64.
 
     Args:
         network: what is placed.
         population: whose spikes; those of an input without neurons come the longest way.
         placement: where the others are.
+        off: indices of cores to which none are sent.
     """
     tiles = np.arange(placement.cores_used) // CORES_PER_TILE
     column, row = tiles % TILES_IN_A_ROW, tiles // TILES_IN_A_ROW
@@ -64,6 +74,8 @@ def hops(network: Network, population: str, placement: Placement) -> tuple[Array
     east_west = np.zeros(home.size, np.int64)
     north_south = np.zeros(home.size, np.int64)
     for index, packets in placement.reached_by(network, population):
+        if index in off:
+            continue
         if outside:
             east_west += packets * _longest(column[index], TILES_IN_A_ROW)
             north_south += packets * _longest(row[index], _rows(placement))
@@ -74,7 +86,13 @@ def hops(network: Network, population: str, placement: Placement) -> tuple[Array
 
 
 def sent(record: Record, population: str, each: Array) -> int:
-    """Packets or hops of a population in a whole run, from what a spike of each neuron comes to.
+    """Packets or hops of a population in a whole run; see :func:`sent_each`."""
+    return int(sent_each(record, population, each).sum())
+
+
+def sent_each(record: Record, population: str, each: Array) -> Array:
+    """Packets or hops of a population, from what a spike of each neuron comes to: (steps, batch) int64, as the record's
+    counts.
 
     Values of an analog input that are not zero are packets, too. Where it was not recorded which neurons spiked, each
     spike counts as that of any; which values were not zero, all count so.
@@ -85,11 +103,12 @@ def sent(record: Record, population: str, each: Array) -> int:
         each: (n,) for a spike of each neuron.
     """
     if not record.network[population].is_analog:
-        return int(spikes_times(record, population, each).sum())
+        return spikes_times(record, population, each)
     if population not in record.rasters:
-        return record.updates(population) * int(each.max())
-    busy = record.rasters[population].reshape(-1, each.size) != 0
-    return int(busy.sum(axis=0, dtype=np.int64) @ each)
+        shape = record.spikes[population].shape
+        return np.full(shape, record.updates(population) // int(np.prod(shape)) * int(each.max()), np.int64)
+    busy = record.rasters[population].reshape(record.steps, record.batch, each.size) != 0
+    return np.asarray(busy @ each)
 
 
 def _homes(network: Network, population: str, placement: Placement) -> Array:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from aspen._base.checks import as_quantity
 from aspen.errors import InputError
 from aspen.network.record import Record
@@ -22,6 +24,7 @@ from aspen_hardware.chips.parts import Part, parts_of
 from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range, in_each
 from aspen_hardware.energy.costs import run_seconds, static_power
 from aspen_hardware.energy.entries import assumed_figures, assumed_time, hosts
+from aspen_hardware.energy.gating import done, told_off, updates_done
 from aspen_hardware.energy.program import Cycles, cycles_of, most_cycles
 from aspen_hardware.energy.report import EnergyReport, Entry
 from aspen_hardware.placing.memory import kept_ram
@@ -55,7 +58,7 @@ def energy_of_program(
     seconds, timing = _lasting(record, chip, placement, step_time, time, busy)
     wakings = 0 if timing == "work" else record.batch * record.steps
     entries = (
-        *(_events(record, chip, each) if cycles is None else _whole(record, chip, counted)),
+        *(_events(record, chip, each) if cycles is None else _whole(done(record, chip, placement), chip, counted)),
         Entry(PROGRAM, "wake_up", wakings, wake_up(chip).times(wakings), unpriced=_unknown_wake_ups(parts)),
     )
     power = static_power(chip, ram=kept_ram(record.network))
@@ -125,27 +128,29 @@ def _events(record: Record, chip: Chip, each: Cycles) -> Iterator[Entry]:
     network, steps, joules = record.network, record.steps * record.batch, cycle(chip).times(spread(chip))
     frame = steps * (each.step - sum(each.neurons.values()))
     yield Entry(PROGRAM, "program_step", steps, joules.times(frame))
-    operations = {**record.synaptic_operations, **record.multiply_accumulates}
+    operations, off = {**record.synaptic_operations, **record.multiply_accumulates}, record.off
+    left_out = {**off.synaptic_operations, **off.multiply_accumulates}
     spikes = {name: int(counts.sum()) for name, counts in record.spikes.items()}
     for connection in network.connections:
         name = connection.name
         event = "multiply_accumulate" if name in record.multiply_accumulates else "synaptic_operation"
-        count = int(operations[name].sum())
+        count, less = int(operations[name].sum()), int(np.sum(left_out.get(name, 0)))
         taken = count * each.operation[name] + spikes[connection.source] * each.rows[name]
-        yield Entry(name, event, count, joules.times(taken))
+        yield Entry(name, event, count - less, joules.times(taken - less * each.off_operation[name]))
     for name in network.names:
         rows = sum(each.rows[connection.name] for connection in network.outgoing(name))
         if spikes[name] or name in network.order:
             yield Entry(name, "spike", spikes[name], joules.times(spikes[name] * max(each.spike[name] - rows, 0.0)))
     for name in network.order:
-        active, updates = int(record.active_updates[name].sum()), record.updates(name)
-        idle = each.neurons[name] / network[name].size
+        out, out_active = (int(np.sum(counts.get(name, 0))) for counts in (off.neurons, off.active_updates))
+        active, updates = int(record.active_updates[name].sum()) - out_active, record.updates(name) - out
+        idle = (steps * each.neurons[name] - out * each.off_neuron[name]) / max(updates, 1)
         yield Entry(name, "neuron_update_active", active, joules.times(active * (idle + each.active[name])))
         yield Entry(name, "neuron_update_inactive", updates - active, joules.times((updates - active) * idle))
 
 
 def _whole(record: Record, chip: Chip, cycles: Range) -> Iterator[Entry]:
-    """The cycles as they were measured; what events took of them is not known."""
+    """The cycles as they were measured; what events took of them is not known. ``record``: what was done."""
     yield Entry(PROGRAM, "clock_cycle", round(cycles.typical), cycle(chip).times(cycles))
     within = tuple(chip.scenarios)
     operations = {**record.synaptic_operations, **record.multiply_accumulates}
@@ -156,7 +161,7 @@ def _whole(record: Record, chip: Chip, cycles: Range) -> Iterator[Entry]:
         yield Entry(name, "spike", int(record.spikes[name].sum()), None, elsewhere=within)
         active = int(record.active_updates[name].sum())
         yield Entry(name, "neuron_update_active", active, None, elsewhere=within)
-        yield Entry(name, "neuron_update_inactive", record.updates(name) - active, None, elsewhere=within)
+        yield Entry(name, "neuron_update_inactive", updates_done(record, name) - active, None, elsewhere=within)
 
 
 def _unknown_wake_ups(parts: Mapping[str, Part]) -> tuple[str, ...]:
@@ -199,6 +204,7 @@ def _assumed(
         f"{cycles.typical * per:,.0f} clock cycles an inference{ends}, by {how}; a step takes at most {most:,.0f}, "
         f"where everything spikes"
     )
+    yield from told_off(record, chip)
     yield from assumed_time(chip, timing, step_time)
     if timing == "work":
         yield f"waking, and {asleep} asleep between inferences, are not counted; give the time of a step"

@@ -11,6 +11,7 @@ Counted for the whole run (all samples):
 - spikes fired by each population on the chip;
 - spike packets: one for each spike and core that it reaches;
 - hops of packets between tiles of cores (:mod:`aspen_hardware.energy.hops`);
+- of all these only what the chip does where neurons are off (:mod:`aspen_hardware.energy.gating`);
 - on a chip whose cores are crossbars, their operations for spikes and leaks (:mod:`aspen_hardware.energy.crossbar`),
   which then have the energy of synaptic operations instead of those by fan-out.
 
@@ -22,7 +23,7 @@ energies: low and high of a sum are those of the scenarios, each summed whole, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -53,6 +54,7 @@ from aspen_hardware.energy.entries import (
     hosts,
     unpriced,
 )
+from aspen_hardware.energy.gating import cores_on, done, told_off, unsent, updates_done
 from aspen_hardware.energy.hops import HOPS, Ways, has_mesh, sent, ways_on
 from aspen_hardware.energy.microcontroller import energy_of_program
 from aspen_hardware.energy.prices import price_in_run
@@ -128,14 +130,16 @@ def energy_model(
             f"cycles: found some on {chip.name}, allowed are those of a microcontroller such as cortex-m4; leave them "
             f"out"
         )
+    recorded, record = record, done(record, chip, placement)
     seconds, timing = run_seconds(record, chip, placement, step_time, time, clock)
     ways = ways_on(chip, record.network, placement) if ways is None else ways
     clocked, unclocked = _clocked(record, chip)
     step = None if seconds is None else seconds.typical / (record.steps * record.batch)
-    entries = tuple(_entries(record, chip, ways, placement))
+    entries = tuple(_entries(record, chip, ways, placement, unsent(recorded, chip, placement, ways)))
     gated = chip.powered.get("rule") == "gated"  # otherwise nobody asks how long it works
     busy = busy_seconds(record, chip, placement, clock) if gated and not unclocked else None
-    static = None if seconds is None else static_energy(chip, placement, seconds, busy, clock)
+    cores = cores_on(recorded, chip, placement)
+    static = None if seconds is None else static_energy(chip, placement, seconds, busy, clock, cores)
     late = "" if timing == "work" else _late(record, chip, placement, seconds, clock, clocked)
     return EnergyReport(
         chip=chip.name,
@@ -156,7 +160,7 @@ def energy_model(
         not_covered=tuple(filter(None, (late, *_not_covered(record, chip, ways)))),
         timing=timing,
         first_layer=_first_layer(record.network, chip),
-        assumed=(*_assumed(chip, timing, step_time, placement), *_paced(clocked, step)),
+        assumed=(*told_off(recorded, chip), *_assumed(chip, timing, step_time, placement), *_paced(clocked, step)),
         share=_share(chip, placement, static),
     )
 
@@ -186,9 +190,11 @@ def _paced(clocked: Work | None, step: float | None) -> list[str]:
     return [] if clocked is None or step is None else [clocked.told(step)]
 
 
-def _entries(record: Record, chip: Chip, ways: Ways, placement: Placement) -> Iterator[Entry]:
+def _entries(
+    record: Record, chip: Chip, ways: Ways, placement: Placement, unsent: Mapping[tuple[str, str], int]
+) -> Iterator[Entry]:
     crossbar = Crossbar.of(chip)
-    for where, event, count, kind in _events(record, ways):
+    for where, event, count, kind in _events(record, ways, unsent):
         figure = price_in_run(chip, event, kind)
         yield entry(chip, where, event, count, None if figure is None else figure.times(count))
     for where, event, count in crossbar.operations(record, placement) if crossbar is not None else ():
@@ -202,7 +208,7 @@ def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
     """A population's updates, by each scenario's definition of an active one. A neuron's compartments are updated
     alike."""
     each = compartments_of(record.network, chip)[name]
-    updates = each * record.updates(name)
+    updates = each * updates_done(record, name)
     usual = chip.scenarios[chip.usual].active if chip.usual else "input"
     definitions = {usual, *(s.active for s in chip.scenarios.values())}
     active = {d: each * int(active_counts(record, d)[name].sum()) for d in definitions}
@@ -218,7 +224,7 @@ def _updates(record: Record, chip: Chip, name: str) -> Iterator[Entry]:
         yield entry(chip, name, event, counts[usual], joules, by_scenario if len(active) > 1 else None)
 
 
-def _events(record: Record, ways: Ways) -> Iterator[tuple[str, str, int, str]]:
+def _events(record: Record, ways: Ways, unsent: Mapping[tuple[str, str], int]) -> Iterator[tuple[str, str, int, str]]:
     """Place, kind, number and kind of connection of the run's events but updates."""
     kinds = {connection.name: connection.kind for connection in record.network.connections}
     for name, operations in record.synaptic_operations.items():
@@ -230,7 +236,7 @@ def _events(record: Record, ways: Ways) -> Iterator[tuple[str, str, int, str]]:
     for name, events in ways.items():
         for event, each in events.items():
             if event not in HOPS or each.any():
-                yield name, event, sent(record, name, each), ""
+                yield name, event, sent(record, name, each) - unsent.get((name, event), 0), ""
 
 
 def _no_static(chip: Chip, seconds: Range | ByScenario | None, static: Range | ByScenario | None) -> Iterator[str]:

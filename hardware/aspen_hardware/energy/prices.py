@@ -36,6 +36,9 @@ class Prices(Rebuilt):
         active, awake: population with neurons -> what an active, or an awake, update costs more than an inactive one:
             which of them costs anything is the chip's definition (:class:`aspen.network.record.Record`).
         operation: connection -> a synaptic operation; a multiply-accumulate where its source is an analog input.
+        off_neuron: population with neurons -> what a neuron that is off saves in a step (:mod:`aspen.network.off`);
+            all that begins so is 0 on chips that leave no single neurons out.
+        off_active, off_awake, off_operation: what such events save where they fall on one.
     """
 
     idle_step: float
@@ -43,9 +46,13 @@ class Prices(Rebuilt):
     active: Mapping[str, float]
     awake: Mapping[str, float]
     operation: Mapping[str, float]
+    off_neuron: Mapping[str, float]
+    off_active: Mapping[str, float]
+    off_awake: Mapping[str, float]
+    off_operation: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        self._close("spike", "active", "awake", "operation")
+        self._close("spike", "active", "awake", "operation", "off_neuron", "off_active", "off_awake", "off_operation")
 
 
 def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
@@ -76,6 +83,9 @@ def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
     sent = {name: _all_sent(chip, ways) for name, ways in ways_on(chip, network, placement).items()}
     analog = {name: joules for name, joules in sent.items() if network[name].is_analog}
     crossed, leaking = _crossbars(network, chip, placement)
+    active, awake = (more, nothing) if by_input else (nothing, more)
+    operation = {c.name: _typical(chip, _operation(network, c.source), c.kind) for c in network.connections}
+    left_out = float(chip.gates == "neuron")
     return Prices(
         idle_step=sum(network[name].size * each[name] for name in network.order) * inactive
         + leaking
@@ -86,9 +96,13 @@ def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
             + (_typical(chip, "spike") if name in more else 0.0)
             for name in network.names
         },
-        active=more if by_input else nothing,
-        awake=nothing if by_input else more,
-        operation={c.name: _typical(chip, _operation(network, c.source), c.kind) for c in network.connections},
+        active=active,
+        awake=awake,
+        operation=operation,
+        off_neuron={name: left_out * each[name] * inactive for name in network.order},
+        off_active={name: left_out * joules for name, joules in active.items()},
+        off_awake={name: left_out * joules for name, joules in awake.items()},
+        off_operation={name: left_out * joules for name, joules in operation.items()},
     )
 
 
@@ -105,6 +119,10 @@ def _prices_of_program(network: Network, chip: Chip) -> Prices:
         active=priced(each.active),
         awake=dict.fromkeys(network.order, 0.0),
         operation=priced(each.operation),
+        off_neuron=priced(each.off_neuron),
+        off_active=priced(each.active),
+        off_awake=dict.fromkeys(network.order, 0.0),
+        off_operation=priced(each.off_operation),
     )
 
 

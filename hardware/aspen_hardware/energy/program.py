@@ -20,6 +20,9 @@ The program (:func:`aspen_hardware.to_c`) takes, by the figures of the chip file
 - each step and connection ``analog_source`` for every value that it looks at, zeros too;
 - each step and neuron whose past a connection with a delay looks through, ``past``.
 
+Loops end before neurons that are off (:class:`aspen.network.off.Off`): these save their part of the loop over neurons,
+and an operation that falls on one saves what it takes, or its part of a dense row.
+
 The figures are fitted to programs in an emulator (``benchmarks/cycles.py``). All costs are linear in the counts of a
 :class:`aspen.network.record.Record`, so that a stream can add them up.
 """
@@ -64,6 +67,8 @@ class Cycles(Rebuilt):
         rows: connection -> the part of its source's ``spike`` that goes through it.
         active: population with neurons -> more for a neuron whose net input is not zero.
         operation: connection -> a synaptic operation; a multiply-accumulate where its source is an analog input.
+        off_neuron: population with neurons -> what a neuron that is off saves of a ``step``.
+        off_operation: connection -> what an operation saves that falls on one.
     """
 
     step: float
@@ -72,9 +77,11 @@ class Cycles(Rebuilt):
     rows: Mapping[str, float]
     active: Mapping[str, float]
     operation: Mapping[str, float]
+    off_neuron: Mapping[str, float]
+    off_operation: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        self._close("neurons", "spike", "rows", "active", "operation")
+        self._close("neurons", "spike", "rows", "active", "operation", "off_neuron", "off_operation")
 
     def of(self, record: Record) -> float:
         """Of a whole run."""
@@ -84,8 +91,17 @@ class Cycles(Rebuilt):
             (self.active, record.active_updates),
             (self.operation, operations),
         )
-        events = sum(each[name] * int(counts[name].sum()) for each, counts in counted for name in counts)
-        return self.step * record.steps * record.batch + events
+        off = record.off
+        saved = (
+            (self.off_neuron, off.neurons),
+            (self.active, off.active_updates),
+            (self.off_operation, {**off.synaptic_operations, **off.multiply_accumulates}),
+        )
+        events, less = (
+            sum(each[name] * int(counts[name].sum()) for each, counts in parts for name in counts)
+            for parts in (counted, saved)
+        )
+        return self.step * record.steps * record.batch + events - less
 
 
 def cycles_of(network: Network, chip: Chip) -> Cycles:
@@ -123,7 +139,10 @@ def cycles_by(network: Network, figures: Mapping[str, float]) -> Cycles:
         rows=rows,
         active=dict.fromkeys(network.order, figures["active_neuron"]),
         operation={name: operation.get(name, 0.0) for name in rows},
-    )
+        off_neuron={name: (each - figures["population"]) / network[name].size for name, each in neurons.items()},
+        off_operation={name: _saved(network, connections[name], forms[name], figures) if name in forms else 0.0
+                       for name in rows},
+    )  # fmt: skip
 
 
 def forms_of(network: Network) -> dict[str, str]:
@@ -159,27 +178,50 @@ def _bytes(largest: int) -> int:
 
 def _row(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
     """What one spike or value takes there, but for what its synaptic operations take."""
-    targets, row = network[connection.target].size, figures["row"]
+    row = figures["row"]
+    weights = _weights(network, connection, form, figures)
     if form == "packed":
-        blocks = sum(count for _, _, count in parts(targets))
-        words = padded(targets) // PER_WORD
-        return blocks * figures["packed_row"] + words * figures["packed_word"] + (row if connection.delay else 0.0)
+        return weights + (row if connection.delay else 0.0)
     if isinstance(connection, Conv):
         return row + float(np.prod(connection.weight.shape[2:])) * figures["convolution_place"]
-    if form == "sparse":
-        return row
-    return row + targets * figures["value_weight" if network[connection.source].is_analog else "loose_weight"]
+    return row + weights
+
+
+def _weights(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
+    """What the weights of a dense row take, zeros too; 0 for other rows, whose synaptic operations take it."""
+    targets = network[connection.target].size
+    if form == "packed":
+        blocks = sum(count for _, _, count in parts(targets))
+        return blocks * figures["packed_row"] + padded(targets) // PER_WORD * figures["packed_word"]
+    each = figures["value_weight" if network[connection.source].is_analog else "loose_weight"]
+    return targets * each if form == "dense" else 0.0
 
 
 def _operation(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
+    each = _one_by_one(network, connection, form, figures)
+    if not network[connection.source].is_analog:
+        return each
+    # a multiply-accumulate has its part of its value's row
+    return each + (figures["input_value"] + _row(network, connection, form, figures)) / _reached(connection)
+
+
+def _one_by_one(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
+    """What a weight takes of a row that lists them; 0 for dense rows."""
     analog, targets = network[connection.source].is_analog, network[connection.target].size
     sparse = "paired_weight" if not analog and 1 < targets <= MOST_PAIRED else "sparse_weight"
-    each = {"conv": figures["convolution_weight"], "sparse": figures[sparse]}.get(form, 0.0)
-    if not analog:
-        return each
-    fan_out = connection.fan_out()  # a multiply-accumulate has its part of its value's row
-    shared = float(fan_out[fan_out > 0].mean()) if fan_out.any() else 1.0
-    return each + (figures["input_value"] + _row(network, connection, form, figures)) / shared
+    return {"conv": figures["convolution_weight"], "sparse": figures[sparse]}.get(form, 0.0)
+
+
+def _reached(connection: Connection) -> float:
+    """Synapses of a source that has any, on average."""
+    fan_out = connection.fan_out()
+    return float(fan_out[fan_out > 0].mean()) if fan_out.any() else 1.0
+
+
+def _saved(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
+    """What an operation saves that falls on a neuron that is off: its weight, with its part of a dense row's zeros."""
+    row = _weights(network, connection, form, figures) / _reached(connection)
+    return _one_by_one(network, connection, form, figures) + row
 
 
 def _population(network: Network, name: str, forms: Mapping[str, str], figures: Mapping[str, float]) -> float:
