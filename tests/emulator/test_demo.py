@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aspen import load_profile
 from aspen.calibration.statistics import wilson
 from aspen.data import digits
 from aspen.errors import InputError, MissingDependencyError
@@ -19,9 +20,9 @@ from aspen.network.network import load_network
 from aspen.network.record import Record
 from aspen.storage.file import AspenFile
 from aspen_emulator import demo, run, sweep
-from aspen_emulator.demo import RECIPES, compare_with_lava, headline, run_demo
+from aspen_emulator.demo import BOARD, CHIP, RECIPES, compare_with_lava, headline, run_demo
 from aspen_emulator.engines.lava.shim import lava_available
-from aspen_emulator.measuring.bench import SCALES
+from aspen_emulator.measuring.bench import KNOBS, SCALES
 from aspen_hardware import load_deployment
 from tests import ROOT
 from tests.aspen.data.har_files import har_texts, zipped
@@ -40,8 +41,9 @@ def test_the_demo_leaves_everything_it_promises(results: tuple[Path, demo.DemoRe
     folder, result = results
     assert {p.name for p in folder.iterdir()} == {"dial.png", "sweep.csv", "network.aspen", "parity.json", "summary.md"}
     rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
-    assert len(rows) == 2 * len(RECIPES) * len(SCALES)
+    assert len(rows) == 2 * 2 * (2 * len(SCALES) + len(KNOBS))  # chips, seeds, networks
     assert {row["network"] for row in rows} == set(RECIPES)
+    assert {row["chip"] for row in rows} == {CHIP, BOARD}
     assert (folder / "dial.png").read_bytes().startswith(b"\x89PNG")
     text = (folder / "summary.md").read_text()
     assert all(line in text for line in headline(result))
@@ -51,13 +53,27 @@ def test_the_demo_leaves_everything_it_promises(results: tuple[Path, demo.DemoRe
 def test_the_saved_network_gives_the_numbers_in_the_table(results: tuple[Path, demo.DemoResult]) -> None:
     folder, result = results
     data = digits()
-    deployment = load_deployment(folder / "network.aspen", "loihi1")
-    again = sweep(deployment, data.spikes("test"), data.test.labels, (0.5, 2.0))
-    first = {p.knob: p for p in result.sweeps["perturbed"][0]}
-    assert again == [first[0.5], first[2.0]]
+    profile = load_profile(folder / "network.aspen")
+    for on, step_time in ((CHIP, None), (BOARD, 0.04)):
+        deployment = load_deployment(folder / "network.aspen", on)
+        again = sweep(
+            deployment, data.spikes("test"), data.test.labels, (0.1, 1.0), profile=profile, step_time=step_time
+        )
+        first = {p.knob: p for p in result.sweeps[on]["dialled"][0]}
+        assert again == [first[0.1], first[1.0]]
+        assert all(p.dynamic_nj > 0 and p.static_nj > 0 for p in again)
     trained = run(load_network(folder / "network.aspen"), data.spikes("test"))
-    assert float((trained.predictions == data.test.labels).mean()) == result.float_accuracy["perturbed"][0]
-    assert all(p.dynamic_nj > 0 and p.static_nj > 0 for p in again)
+    assert float((trained.predictions == data.test.labels).mean()) == result.float_accuracy["dialled"][0]
+
+
+def test_the_dial_moves_what_a_battery_sees_on_a_microcontroller_and_not_on_loihi(
+    results: tuple[Path, demo.DemoResult],
+) -> None:
+    _, result = results
+    board, whole = ([p.total_nj for p in result.sweeps[on]["dialled"][0]] for on in (BOARD, CHIP))
+    assert board[0] > 1.5 * board[-1]
+    assert whole[0] < 1.01 * whole[-1]
+    assert board == sorted(board, reverse=True)
 
 
 @pytest.mark.lava
@@ -65,9 +81,9 @@ def test_the_saved_network_gives_the_numbers_in_the_table(results: tuple[Path, d
 @pytest.mark.skipif(not lava_available(), reason="lava-nc is not installed")
 def test_lava_agrees_with_the_integer_engine_while_the_knob_turns(results: tuple[Path, demo.DemoResult]) -> None:
     deployment = load_deployment(results[0] / "network.aspen", "loihi1")
-    parity = compare_with_lava(deployment, digits().spikes("test")[:, :8])
+    parity = compare_with_lava(deployment, digits().spikes("test")[:, :8], load_profile(results[0] / "network.aspen"))
     assert parity["identical"]
-    assert (parity["samples"], set(parity["threshold_scale"])) == (8, {1.0, 2.0})
+    assert (parity["samples"], set(parity["knob"])) == (8, {0.0, 1.0})
     for name in deployment.network.names:
         entry = parity["populations"][name]
         assert entry["spikes_lava"] == entry["spikes_aspen"]
@@ -84,7 +100,8 @@ def test_a_difference_is_found(results: tuple[Path, demo.DemoResult], monkeypatc
         return replace(record, rasters={**record.rasters, "lif1": raster})
 
     monkeypatch.setitem(ENGINES, "lava", wrong)
-    parity = compare_with_lava(load_deployment(results[0] / "network.aspen", "loihi1"), digits().spikes("test")[:, :2])
+    path = results[0] / "network.aspen"
+    parity = compare_with_lava(load_deployment(path, "loihi1"), digits().spikes("test")[:, :2], load_profile(path))
     assert not parity["identical"]
     assert parity["populations"]["lif1"]["different"] == 1
 

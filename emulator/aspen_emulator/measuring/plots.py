@@ -109,6 +109,55 @@ def _energy_panel(axes: Axes, of: str, runs: Runs, index: int) -> None:
     if any(point.total_nj is None for points in runs for point in points):
         axes.text(0.5, 0.5, "no published energies for this chip", ha="center", transform=axes.transAxes)
         return
-    total = spread(runs, lambda p: (p.total_nj or 0.0) / 1e3)
+    total = spread(runs, _total)
     _band(axes, _knobs(runs), total, f"{of}total", index, dashed=True)
     _band(axes, _knobs(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{of}dynamic", index)
+
+
+def plot_trained_once(
+    scaled: Mapping[str, Runs],
+    traded: Mapping[str, Runs],
+    dialled: Mapping[str, Runs],
+    path: str | Path | None = None,
+    title: str = "",
+    *,
+    on: str,
+) -> Figure:
+    """Draw accuracy over the threshold scale, accuracy over total energy, and energy over the knob of a learned dial.
+
+    Args:
+        scaled: network's name -> its sweeps over threshold scales, one for each seed.
+        traded: network's name -> its sweeps over whatever knob it has, in the order of what they cost.
+        dialled: chip's title -> the sweeps of the dialled network there.
+        path, title: as for :func:`plot_dial`.
+        on: title of the chip whose energies are ``traded``.
+
+    Returns:
+        the figure.
+
+    Raises:
+        InputError: another suffix, or the file cannot be written.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure, panels = new_figure((19, 5), 1, 3)
+    for index, (name, runs) in enumerate(scaled.items()):
+        _accuracy_panel(panels[0], name, runs, index)
+    for index, (name, runs) in enumerate(traded.items()):
+        energy = spread(runs, _total)[0]
+        _band(panels[1], energy, spread(runs, lambda p: 100 * p.accuracy), name, index)
+    for index, (chip, runs) in enumerate(dialled.items()):
+        _energy_panel(panels[2], f"{chip}: ", runs, index)
+    finish(panels[0], "Accuracy over the threshold scale", "threshold scale", "accuracy (%)")
+    finish(panels[1], f"What energy buys on {on}", "total energy per inference (µJ)", "accuracy (%)")
+    finish(panels[2], "Energy over the knob of the dial", "knob of the learned dial", "energy per inference (µJ)")
+    panels[1].set_xscale("log")
+    panels[2].set_yscale("log")
+    for axis in (panels[1].xaxis, panels[2].yaxis):
+        plain_numbers(axis)
+    figure.suptitle(title, fontsize=13)
+    return save_figure(figure, path)
+
+
+def _total(point: OperatingPoint) -> float:
+    """Total energy in µJ."""
+    return (point.total_nj or 0.0) / 1e3
