@@ -228,7 +228,7 @@ def test_the_example_runs_on_a_small_generated_stream(tmp_path: Path, monkeypatc
     write_folder(recordings(), tmp_path / "RawData")
     example.main(["--har", str(tmp_path), "--hapt", str(tmp_path / "RawData"), "--seeds", "1", "--epochs", "1",
                   "--max-loss", "0.1", "--output", str(tmp_path / "runs")])  # fmt: skip
-    (found,) = json.loads((tmp_path / "runs" / "results.json").read_text())
+    (found,) = json.loads((tmp_path / "runs" / "results-cortex-m4.json").read_text())
     assert found["windows"] == 60
     assert all(row["spent"] <= 1.1 for row in found["budgets"])
     assert all(row["hour"] <= 1 for row in found["drain"].values())
