@@ -16,7 +16,7 @@ class Off(Rebuilt):
     """How many neurons were off, and what of a run's counts (:class:`aspen.network.record.Record`) fell on these.
 
     An engine goes on with a neuron that is off: its spikes arrive and it is updated, it only never fires. What a chip
-    saves of that, its file says (:data:`aspen_hardware.chips.schema.GATING`). A name that is left out had no neuron off
+    saves of that, its file says (:data:`aspen_hardware.chips.gating.GATING`). A name that is left out had no neuron off
     in the whole run.
 
     Args:

@@ -127,7 +127,7 @@ class Chip(Rebuilt):
             :data:`aspen_hardware.chips.schema.POWER_RULES`), ``source``, ``trust``, perhaps ``note``; empty where that
             is unknown.
         gating: the file's entry on what a knob can switch off: ``unit`` (a key of
-            :data:`aspen_hardware.chips.schema.GATING`), ``source``, ``trust``, perhaps ``note``; empty where that is
+            :data:`aspen_hardware.chips.gating.GATING`), ``source``, ``trust``, perhaps ``note``; empty where that is
             unknown.
     """
 
@@ -236,7 +236,7 @@ class Chip(Rebuilt):
 
     @property
     def gates(self) -> str:
-        """What a knob can switch off: a key of :data:`aspen_hardware.chips.schema.GATING`; ``none`` where the file does
+        """What a knob can switch off: a key of :data:`aspen_hardware.chips.gating.GATING`; ``none`` where the file does
         not know."""
         return self.gating.get("unit", "none")
 

@@ -73,6 +73,7 @@ from aspen_hardware.chips.figures import (
     check_text,
     expect,
 )
+from aspen_hardware.chips.gating import check_gating
 from aspen_hardware.chips.programs import PROGRAM, check_program
 
 FORMAT = 2
@@ -99,13 +100,6 @@ _POWER_KEYS: dict[str, Collection[str]] = {
     "io": POWER,
     "per_megahertz": POWER_PER_CLOCK,
 }
-
-GATING = {
-    "none": "a neuron that is off never fires, and costs what others cost: its spikes arrive, its state is updated",
-    "core": "a core whose neurons are all off is off: spikes are not sent to it, and nothing in it is updated",
-    "neuron": "a neuron that is off costs nothing: nothing arrives there, and it is not updated",
-}
-"""What of a chip a knob can switch off that puts thresholds out of reach."""
 
 ACTIVE = {
     "input": "a neuron whose net synaptic input in the step is not zero",
@@ -257,9 +251,7 @@ def check_chip_table(table: Mapping[str, Any], file: str) -> None:
     if "energy_only" in table:
         check_text(table["energy_only"], file, "energy_only")
     _check_sections(table, file)
-    if "gating" in table:
-        check_choice(table["gating"], file, "gating", "unit", GATING, table["sources"])
-        check_keys(table["gating"], file, "gating", ("unit", "source", "trust"), ("note",))
+    check_gating(table, file)
     if "power" in table:
         _check_power(table, file)
     _check_scenarios(table, file)

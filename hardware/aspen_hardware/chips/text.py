@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from aspen_hardware.chips.description import Chip, Figure
 from aspen_hardware.chips.figures import TRUST
-from aspen_hardware.chips.schema import ACTIVE, GATING, POWER_RULES
+from aspen_hardware.chips.gating import GATING
+from aspen_hardware.chips.schema import ACTIVE, POWER_RULES
 
 
 def describe(chip: Chip) -> str:

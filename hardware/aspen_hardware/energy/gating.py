@@ -1,6 +1,6 @@
 """What a chip does of a run in which a knob has switched neurons off: that is charged, and nothing else.
 
-By what a chip's file says that can be gated (:data:`aspen_hardware.chips.schema.GATING`):
+By what a chip's file says that can be gated (:data:`aspen_hardware.chips.gating.GATING`):
 
 - ``none``: everything is done. What is off never fires, and that is all that is saved.
 - ``neuron``: what reaches neurons that are off is not done, and these are not updated. Packets are sent as ever.
@@ -25,7 +25,7 @@ from aspen.network.connections import Connection
 from aspen.network.off import Off, neurons_off, patterns_of
 from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
-from aspen_hardware.chips.schema import GATING
+from aspen_hardware.chips.gating import GATING
 from aspen_hardware.energy.hops import Ways, sent_each, ways_on
 from aspen_hardware.placing.cores import Core
 from aspen_hardware.placing.placement import Placement
