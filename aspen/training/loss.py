@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from aspen._base.arrays import Array
 from aspen.errors import ModelError
-from aspen.training.recipes import DialTraining
+from aspen.models.layers import hidden_layers, spiking_layers
+from aspen.training.recipes import DialTraining, Recipe
 
 
 def draw_knobs(rng: np.random.Generator, batch: int, beyond: float = 0.1) -> Array:
@@ -20,6 +21,17 @@ def draw_knobs(rng: np.random.Generator, batch: int, beyond: float = 0.1) -> Arr
 def price_of(dial: DialTraining, knobs: Tensor) -> Tensor:
     """The price on spikes at each knob."""
     return dial.low_price * (dial.high_price / dial.low_price) ** knobs
+
+
+def takes_mean(recipe: Recipe, model: nn.Module) -> bool:
+    """Whether the loss takes the mean of the model's answers over time, and not their sum.
+
+    Raises:
+        ModelError: the recipe leaves it to the model, whose output layer cannot be told.
+    """
+    if recipe.scores == "auto":
+        return len(hidden_layers(model)) == len(spiking_layers(model))
+    return recipe.scores == "mean"
 
 
 def scores_of(answer: Any, mean: bool = False, batch: int | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from aspen.thresholds.settings import PerturbationSettings
 
 PENALTIES = ("l1", "l2")
 COSTS = ("spikes", "operations", "energy")
-SCORES = ("sum", "mean")
+SCORES = ("sum", "mean", "auto")
 LARGEST_PRICE = 1e38
 """Of spikes: float32, in which models are trained, holds no larger ones."""
 
@@ -141,7 +141,8 @@ class Recipe(Rebuilt):
         weight_decay: of AdamW (Loshchilov & Hutter, ICLR 2019), on the model's weights; 0 is Adam.
         label_smoothing: part of each label that is spread over all classes.
         scores: what the loss takes of the model's answers: their ``sum`` over time, or their ``mean``, which suits
-            read-outs that are no spikes. The classes rank alike.
+            read-outs that are no spikes; ``auto``: the mean where the last layer with weights does not spike. The
+            classes rank alike.
         clip: the gradient's norm is clipped to this.
         average: decay of the running average of the weights that is kept in the end; 0 keeps the last weights.
         average_from: the average begins after this fraction of the training.
@@ -327,9 +328,8 @@ def _for_joules(name: str, dial: DialTraining, density: float, epochs: int, **se
     return replace(first, then=dial_stages(pruned, dial, groups=8))
 
 
-_FOR_READOUTS: dict[str, Any] = {
-    "batch_size": 128, "scores": "mean", "label_smoothing": 0.1, "weight_decay": 0.01, "rise": 0.1
-}  # fmt: skip
+_STEADY: dict[str, Any] = {"label_smoothing": 0.1, "weight_decay": 0.01, "rise": 0.1}
+_FOR_READOUTS: dict[str, Any] = {"batch_size": 128, "scores": "mean", **_STEADY}
 """Of networks with BatchNorm and a linear read-out."""
 _NESTED = DialTraining(low_price=0.002, high_price=0.05, slope=1.2, left=0.125, beyond=0.5)
 RECIPES = {
@@ -341,12 +341,12 @@ RECIPES = {
     "aspen-norm": _dialled(
         "aspen-norm", 0.03, DialTraining(low_price=0.002, high_price=3.0, slope=1.2), 20, **_FOR_READOUTS
     ),
-    "aspen-joules": _for_joules("aspen-joules", _NESTED, 0.25, 20, **_FOR_READOUTS),
+    "aspen-joules": _for_joules("aspen-joules", _NESTED, 0.25, 32, scores="auto", **_STEADY),
 }  # fmt: skip
 """``plain``: nothing but accuracy. ``l1``, ``l2``: a price on spikes, in two stages. ``perturbed``: thresholds moved at
 random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron, whose slopes are at last
 brought together into eight for each layer, as many thresholds as a core of Loihi stores. ``aspen-norm``: the same for
-networks with BatchNorm and a linear read-out. ``aspen-joules``: for these too, a dial that switches neurons off, on a
+networks with BatchNorm and a linear read-out. ``aspen-joules``: for all of them, a dial that switches neurons off, on a
 network that is pruned to a quarter of its weights."""
 
 

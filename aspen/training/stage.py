@@ -32,7 +32,7 @@ from aspen.thresholds.perturbation import attach_perturbation
 from aspen.training.averaging import RunningAverage, fresh_statistics
 from aspen.training.framed import Runner
 from aspen.training.inputs import batch_of, training_inputs
-from aspen.training.loss import draw_knobs, price_of, scores_of
+from aspen.training.loss import draw_knobs, price_of, scores_of, takes_mean
 from aspen.training.nesting import importance_of, nested
 from aspen.training.penalties import SpikePenalty, costs_of
 from aspen.training.processes import rank_and_world, sum_gradients
@@ -84,6 +84,7 @@ class Stage:
         self.densities = densities_of(recipe, task.model)
         self.rank, self.world = rank_and_world()
         self.hidden = hidden_layers(task.model)
+        self.mean_scores = takes_mean(recipe, task.model)
         self.penalty = self._penalty()
         self.dial = None if recipe.dial is None else self._attach(recipe.dial)
         self.frozen = recipe.dial is not None and recipe.dial.frozen
@@ -223,7 +224,7 @@ class Stage:
         labels = torch.from_numpy(self.task.data.train.labels[part]).to(batch.device)
         price = price.to(batch.device, batch.dtype)
         with count_spikes(self.hidden) as spikes:
-            scores = scores_of(self.task.runner(batch), self.recipe.scores == "mean", len(labels))
+            scores = scores_of(self.task.runner(batch), self.mean_scores, len(labels))
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(scores, labels, reduction="none", label_smoothing=smoothing)
         if bool(price.any()):

@@ -19,7 +19,7 @@ from aspen.fused import fuse
 from aspen.models.ready import DenseNet
 from aspen.training import fit as training
 from aspen.training.fit import fit
-from aspen.training.loss import scores_of
+from aspen.training.loss import scores_of, takes_mean
 from aspen.training.recipes import DialTraining, Recipe
 from aspen.training.stage import Stage, Task
 from aspen_emulator import run
@@ -172,6 +172,15 @@ def test_scores_are_summed_or_averaged() -> None:
     torch.testing.assert_close(scores_of(answer), answer.sum(dim=0))
     torch.testing.assert_close(scores_of(answer, mean=True), answer.mean(dim=0))
     assert scores_of(answer[0], mean=True) is answer[0] or torch.equal(scores_of(answer[0], mean=True), answer[0])
+
+
+@pytest.mark.parametrize(("readout", "mean"), [("spikes", False), ("linear", True)])
+def test_the_loss_can_follow_the_read_out(readout: str, mean: bool) -> None:
+    net, auto = DenseNet((8, 12, 2), readout=readout), replace(QUICK, scores="auto")
+    assert takes_mean(auto, net) is mean
+    assert Stage(Task(net, net, DATA, torch.ones(12, 1, 8), 0), auto).mean_scores is mean
+    assert takes_mean(QUICK, net)
+    assert not takes_mean(replace(QUICK, scores="sum"), net)
 
 
 @pytest.mark.parametrize(
