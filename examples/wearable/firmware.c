@@ -46,6 +46,7 @@ static void take(const int16_t *raw)
     if (made > 0) {
         now.steps = (uint16_t)(now.steps + made);
         now.spent = wrist_budget_spent(); /* a board that counts its cycles reads these instead */
+        running = !wrist_done();          /* sure enough: the core sleeps through what is left of the window */
     }
 }
 

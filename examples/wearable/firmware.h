@@ -11,7 +11,7 @@ struct window {
     uint32_t spent;
     int32_t answer; /* the class, -1 for none; that of the window before where this one was skipped */
     uint16_t setting; /* of the knob */
-    uint16_t steps;   /* time steps that were made */
+    uint16_t steps;   /* time steps that were made, fewer where it ended early */
     uint16_t ran;     /* 0 where it was skipped */
     uint16_t cut;     /* 1 where it was stopped for the budget */
 };

@@ -3,11 +3,11 @@
     python examples/wearable/wearable.py [--hours 2] [--save 0.05] [--output runs/wearable]
     python examples/wearable/wearable.py --har 'UCI HAR Dataset' --hapt RawData
 
-A network is trained and calibrated, and written as C with its encoder and with the controller of the budget
+A network is trained and calibrated, and written as C with its early end, its encoder and the controller of the budget
 (``wrist.c``, ``wrist_encoder.c``, ``wrist_budget.c``). Beside them, ``firmware.c`` takes one sample of the sensor after
-the other and sleeps in between. It runs on this machine and, where the extra ``microcontroller`` is installed, on an
-emulated Cortex-M4, where cycles are counted. Python goes through the same stream: every decision, answer and unit of
-energy must be the same.
+the other and sleeps in between, and from an early end to the next window. It runs on this machine and, where the extra
+``microcontroller`` is installed, on an emulated Cortex-M4, where cycles are counted. Python goes through the same
+stream: every decision, answer and unit of energy must be the same.
 
 The motion is made up, unless you have UCI HAR to train on and UCI HAPT to stream.
 """
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 import aspen
-from aspen.control import Budget, Controller, FixedBudget
+from aspen.control import Budget, Controller, FixedBudget, ended_early
 from aspen.data import CurrentEncoder, Dataset, LevelEncoder, arrays
 from aspen.errors import MissingDependencyError
 from aspen.models import DenseNet
@@ -120,8 +120,9 @@ def method(epochs: int) -> Recipe:
     return replace(light, spike_price=0.02, then=(learned, last))
 
 
-def train(data: Dataset, hidden: int, epochs: int) -> Wearable:
-    """Train with a dial, compile for the microcontroller, and measure what each knob costs there."""
+def train(data: Dataset, hidden: int, epochs: int, max_loss: float) -> Wearable:
+    """Train with a dial, compile for the microcontroller, and measure what each knob costs there, and when inferences
+    may end early."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     layers = (*data.input_shape, hidden, hidden, data.classes)
@@ -132,8 +133,9 @@ def train(data: Dataset, hidden: int, epochs: int) -> Wearable:
     deployment = compile(trained.network, CHIP, profile=trained.profile)
     shown = sensor_encoder(data.encoder, SENSOR, deployment.network).encode(SENSOR.raw(data.validation.values))
     table = calibrate(
-        deployment, shown, data.validation.labels, KNOBS, on=CHIP, profile=trained.profile, step_time=EVERY / RATE
-    )
+        deployment, shown, data.validation.labels, KNOBS, on=CHIP, profile=trained.profile,
+        step_time=EVERY / RATE, max_loss=max_loss,
+    )  # fmt: skip
     return Wearable(deployment, trained.profile, data.encoder, table)
 
 
@@ -148,8 +150,8 @@ def account(wearable: Wearable) -> tuple[Meter, float]:
 
 def controller(wearable: Wearable, meter: Meter, unit: float, allowed: float) -> FixedBudget:
     """Holds ``allowed`` joules a window, beside what sleep, samples and encoder take."""
-    watts = allowed / SECONDS + meter.static_watts
-    held = Budget(wearable.table, watts, SECONDS, meter.worst_step, static_watts=meter.static_watts)
+    watts, table = allowed / SECONDS + meter.static_watts, ended_early(wearable.table)
+    held = Budget(table, watts, SECONDS, meter.worst_step, static_watts=meter.static_watts)
     return FixedBudget(held, unit, wearable.profile)
 
 
@@ -157,7 +159,7 @@ def in_python(wearable: Wearable, meter: Meter, held: Controller, raw: Array) ->
     """The stream through Python's engine, encoder and controller: its windows, and as the firmware reports them."""
     spikes = sensor_encoder(wearable.encoder, SENSOR, wearable.deployment.network).encode(raw).swapaxes(0, 1)
     windows, rows = list[Window](), np.zeros(len(spikes), REPORT)
-    with Stream(wearable.deployment, meter, held, profile=wearable.profile) as running:
+    with Stream(wearable.deployment, meter, held, profile=wearable.profile, early=wearable.table.early) as running:
         for row, given in zip(rows, spikes, strict=True):
             row["setting"] = held.setting if isinstance(held, FixedBudget) else 0
             windows.append(running.window(given))
@@ -217,12 +219,14 @@ def check_same(python: Array, found: Array, where: str) -> None:
 def told(what: str, windows: Sequence[Window], labels: Array, meter: Meter) -> None:
     """What came of it."""
     ran = [window for window in windows if window.ran]
+    steps = np.mean([window.steps for window in ran])
     costs, known = np.array([window.dynamic for window in windows]), labels >= 0
     right = np.array([window.prediction for window in windows])[known] == labels[known]
+    knob, skipped = np.mean([w.knob for w in ran]), 1 - len(ran) / len(windows)
     print(
-        f"{what}: {right.mean():.1%} of the windows right, knob {np.mean([w.knob for w in ran]):.2f} on average, "
-        f"{1 - len(ran) / len(windows):.1%} skipped; {format_energy(costs.mean())} a window, with sleep, samples and "
-        f"encoder {format_power(costs.mean() / SECONDS + meter.static_watts)}"
+        f"{what}: {right.mean():.1%} of the windows right, knob {knob:.2f} on average, {steps:.1f} of {STEPS} steps, "
+        f"{skipped:.1%} skipped; {format_energy(costs.mean())} a window, with sleep, samples and encoder "
+        f"{format_power(costs.mean() / SECONDS + meter.static_watts)}"
     )
 
 
@@ -241,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--windows", type=int, default=1200, help="of it to train and test with")
     parser.add_argument("--save", type=float, default=0.05,
                         help="of the energy of windows, where the knob is most accurate")  # fmt: skip
+    parser.add_argument("--max-loss", type=float, default=0.01, help="of accuracy, by ending inferences early")
     parser.add_argument("--hidden", type=int, default=64, help="neurons of each of two hidden layers")
     parser.add_argument("--epochs", type=int, default=12, help="of each stage")
     parser.add_argument("--emulate", type=int, default=40, help="windows to run on the emulated core")
@@ -252,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raw, labels = made_up_stream(options.hours, seed=1)
     else:
         data, raw, labels = recorded(options.har, options.hapt)
-    wearable = train(data, options.hidden, options.epochs)
+    wearable = train(data, options.hidden, options.epochs, options.max_loss)
     print(wearable.table)
 
     meter, unit = account(wearable)
@@ -260,8 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     allowed = (1 - options.save) * float(np.mean([window.dynamic for window in free]))
     budget = controller(wearable, meter, unit, allowed)
     folder = options.output / PREFIX
-    program = to_c(wearable.deployment, folder, PREFIX, profile=wearable.profile, encoder=wearable.encoder,
-                   sensor=SENSOR, budget=budget, prices=meter)  # fmt: skip
+    program = to_c(wearable.deployment, folder, PREFIX, profile=wearable.profile, early=wearable.table.early,
+                   encoder=wearable.encoder, sensor=SENSOR, budget=budget, prices=meter)  # fmt: skip
     print(f"{folder}: the network takes {program.ram:,} bytes of RAM and {program.flash:,} of flash for tables")
 
     told("without a budget", free, labels, meter)
