@@ -4,7 +4,8 @@
     python examples/knob_energy.py
     python examples/knob_energy.py net.aspen --data har-levels --data-path "UCI HAR Dataset.zip" --window-time 2.56
 
-Without a network one is trained on handwritten digits. Without the extra the cycles are those of the chip file's model.
+Without a network one is trained on handwritten digits, with a dial that switches neurons off: the program's loops end
+before these. Without the extra the cycles are those of the chip file's model.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from aspen_emulator.measuring.programs import counted_cycles
 from aspen_emulator.measuring.sheets import points_to_rows, write_csv
 from aspen_hardware import chip, compile, energy_model
 
-HEAD = ("knob", "accuracy", "hidden spikes", "cycles", "running", "wake-ups", "asleep", "total", "a coin cell lasts")
+HEAD = ("knob", "neurons off", "accuracy", "hidden spikes", "cycles", "running", "wake-ups", "asleep", "total",
+        "a coin cell lasts")  # fmt: skip
 
 
 def trained(options: argparse.Namespace) -> Path:
@@ -35,7 +37,8 @@ def trained(options: argparse.Namespace) -> Path:
     if options.network is not None:
         return Path(options.network)
     torch.manual_seed(0)
-    fitted = aspen.fit(DenseNet((64, 128, 64, 10)), load_dataset("digits"), "aspen", epochs=options.epochs)
+    model = DenseNet((64, 128, 64, 10), batch_norm=True, learn_beta=True, readout="linear")
+    fitted = aspen.fit(model, load_dataset("digits"), "aspen-joules", epochs=options.epochs)
     fitted.export().save(options.output / "network.aspen")
     return options.output / "network.aspen"
 
@@ -48,7 +51,7 @@ def main() -> None:
     parser.add_argument("--chip", default="cortex-m4", help="cortex-m4, cortex-m0plus, cortex-m33, or a file")
     parser.add_argument("--window-time", type=float, default=1.0, help="seconds from inference to inference")
     parser.add_argument("--knobs", type=float, nargs="*", default=[k / 10 for k in range(11)])
-    parser.add_argument("--epochs", type=int, default=30, help="of the training")
+    parser.add_argument("--epochs", type=int, help="of each stage of the training; default: the recipe's")
     parser.add_argument("--output", type=Path, default=Path("runs/knob_energy"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -70,7 +73,8 @@ def main() -> None:
         waking = sum(e.joules.typical for e in report.entries if e.event == "wake_up") / record.batch
         cycles, years = report.cycles.typical / record.batch, report.lasts("225mAh@3V").typical / (365.25 * 86400)
         joules = [format_energy(part) for part in (dynamic - waking, waking, asleep, dynamic + asleep)]
-        first = (f"{point.knob:.2g}", f"{point.accuracy:.1%}", f"{point.hidden_spikes:.1f}", f"{cycles:,.0f}")
+        off = sum(int(counts.max()) for counts in record.off.neurons.values())
+        first = (f"{point.knob:.2g}", f"{off}", f"{point.accuracy:.1%}", f"{point.hidden_spikes:.1f}", f"{cycles:,.0f}")
         rows.append((*first, *joules, f"{years:.2g} years"))
         points.append(replace(point, dynamic_nj=1e9 * dynamic, static_nj=1e9 * asleep))
     part = on.scenarios[on.usual].title

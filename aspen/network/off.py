@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -36,6 +36,12 @@ class Off(Rebuilt):
 
     def __post_init__(self) -> None:
         self._close("neurons", "active_updates", "awake_updates", "synaptic_operations", "multiply_accumulates", "who")
+
+    def changed(self, steps: int, batch: int, change: Callable[[Mapping[str, Array]], dict[str, Array]]) -> Off:
+        """The same of a part of the run, as ``change`` makes one of arrays (steps, batch, ...) by name."""
+        whole = {name: np.broadcast_to(mask, (steps, batch, mask.shape[-1])) for name, mask in self.who.items()}
+        parts = {each.name: getattr(self, each.name) for each in fields(self)} | {"who": whole}
+        return Off(**{name: change(counts) for name, counts in parts.items()})
 
 
 def neurons_off(who: Mapping[str, Array], steps: int, batch: int) -> dict[str, Array]:

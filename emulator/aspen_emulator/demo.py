@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,7 +19,6 @@ from aspen.errors import InputError, MissingDependencyError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
 from aspen.training.by_name import Architecture, train_by_name
-from aspen.training.trained import Trained
 from aspen_emulator.engines.lava.shim import require_lava
 from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.bench import KNOBS, SCALES, sweep
@@ -28,6 +27,9 @@ from aspen_emulator.measuring.sheets import points_to_rows, write_csv
 from aspen_hardware.chips.description import chip
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, deployment_on
+
+if TYPE_CHECKING:
+    from aspen.training.trained import Trained
 
 CHIP, BOARD = "loihi1", "cortex-m4"
 RECIPES = {"plain": "plain", "perturbed": "perturbed", "dialled": "aspen-joules"}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.network.off import Off
 from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.model import energy_model
@@ -42,7 +41,7 @@ def ended_early(record: Record, taken: Array) -> Record:
         active_updates=kept(record.active_updates),
         awake_updates=kept(record.awake_updates),
         multiply_accumulates=kept(record.multiply_accumulates),
-        off=_off(record, kept),
+        off=record.off.changed(record.steps, record.batch, kept),
         rasters=kept(record.rasters),
         membranes={},
     )
@@ -80,20 +79,10 @@ def cut_short(record: Record, taken: Array) -> Record:
         active_updates=until(record.active_updates),
         awake_updates=until(record.awake_updates),
         multiply_accumulates=until(record.multiply_accumulates),
-        off=_off(record, until),
+        off=record.off.changed(record.steps, record.batch, until),
         rasters=until(record.rasters),
         membranes=membranes,
     )
-
-
-def _off(record: Record, change: Callable[[Mapping[str, Array]], dict[str, Array]]) -> Off:
-    """What fell on neurons that were off, changed as the counts are."""
-    whole = {
-        name: np.broadcast_to(mask, (record.steps, record.batch, mask.shape[-1]))
-        for name, mask in record.off.who.items()
-    }
-    parts = {each.name: getattr(record.off, each.name) for each in fields(Off)} | {"who": whole}
-    return Off(**{name: change(counts) for name, counts in parts.items()})
 
 
 def _beside(mask: Array, array: Array) -> Array:

@@ -88,6 +88,7 @@ def _part(record: Record, chosen: Array) -> Record:
         active_updates=kept(record.active_updates),
         awake_updates=kept(record.awake_updates),
         multiply_accumulates=kept(record.multiply_accumulates),
+        off=record.off.changed(record.steps, record.batch, kept),
         rasters={},
         membranes={},
     )
