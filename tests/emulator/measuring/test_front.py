@@ -17,9 +17,9 @@ from aspen.errors import InputError
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import calibrate, run, session, stream, sweep
 from aspen_emulator.measuring.bench import Bench, dial_knobs, measure
-from aspen_emulator.measuring.early import cut_short, energy_early
+from aspen_emulator.measuring.early import cut_short, ended_early, energy_early
 from aspen_emulator.streaming.meter import Meter
-from aspen_hardware import chip, compile
+from aspen_hardware import chip, compile, energy_model
 from aspen_hardware.compiling.deployment import Deployment
 
 DIAL = DialProfile({"hidden": 1.2})
@@ -127,6 +127,30 @@ def test_a_run_that_is_cut_short_answers_as_it_stood(readout: str) -> None:
         for sample, steps in enumerate(taken):
             assert counts[:, sample].sum() == record.spikes[name][:steps, sample].sum()
     assert len(labels) == SAMPLES
+
+
+@pytest.mark.parametrize("knobs", [0.4, [0.1, 0.4, 0.9]])
+def test_what_was_off_is_cut_short_too(knobs: float | list[float]) -> None:
+    """As many runs, each of as many steps: one after the other, and beside each other."""
+    network, spikes, _ = noisy()
+    nested = DialProfile({"hidden": 0.5}, on_until={"hidden": np.repeat([0.2, 0.5, np.inf], 6)})
+    deployment = compile(network, "cortex-m4", profile=nested)
+    each = np.resize(knobs, 3)
+    scale = nested.scale(each[0]) if isinstance(knobs, float) else {
+        "hidden": np.concatenate([nested.scale(knob)["hidden"] for knob in each], axis=1)
+    }  # fmt: skip
+    record, taken = run(deployment, spikes[:, :3], scale), np.array([3, 12, 7])
+    alone = [run(deployment, spikes[:steps, k, None], nested.scale(each[k])) for k, steps in enumerate(taken)]
+    ended, short, on = ended_early(record, taken), cut_short(record, taken), chip("cortex-m4")
+    for name in ("neurons", "active_updates", "awake_updates", "synaptic_operations"):
+        for where, counts in getattr(record.off, name).items():
+            wanted = [getattr(one.off, name)[where].sum() for one in alone if where in getattr(one.off, name)]
+            assert getattr(ended.off, name)[where].sum() == getattr(short.off, name)[where].sum() == sum(wanted)
+            assert counts.sum() > sum(wanted) > 0
+    spent = [energy_model(one, on, step_time=0.01).dynamic for one in alone]
+    found = energy_model(ended, on, step_time=0.01).dynamic
+    assert found is not None
+    assert found.typical == pytest.approx(sum(one.typical for one in spent if one is not None))
 
 
 def test_the_dial_alone_and_what_does_not_go_together() -> None:
