@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import floor
 from typing import TypeAlias
 
 import numpy as np
@@ -18,6 +19,8 @@ from aspen.network.network import Network
 
 SETTINGS = 2**16
 """Of a knob, evenly from one end to the other, as a program in C has them."""
+EXACT = 1e-6
+"""Of a setting: how far a place may lie below it by rounding alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +60,11 @@ class KnobPath(Brief):
                 f"knobs: found {len(knobs)} stops and {len(places)} places, allowed are as many, from 0 to 1; "
                 f"calibrate again"
             )
-        starts, ends = _settings(knobs, 0, 1), _settings(places, low, high)
-        if any(a >= b for a, b in pairwise(starts)) or any(a > b for a, b in pairwise(ends)):
-            raise InputError("knobs: found stops that do not rise, allowed are rising ones, at places that never fall")
         object.__setattr__(self, "knobs", knobs)
         object.__setattr__(self, "places", places)
+        starts, ends = zip(*self.stops, strict=True)
+        if any(a >= b for a, b in pairwise(starts)) or any(a > b for a, b in pairwise(ends)):
+            raise InputError("knobs: found stops that do not rise, allowed are rising ones, at places that never fall")
 
     @property
     def low(self) -> float:
@@ -80,9 +83,13 @@ class KnobPath(Brief):
 
     @property
     def stops(self) -> list[tuple[int, int]]:
-        """Settings of the knob and of the dial at each stop: what a program in C has."""
-        places = _settings(self.places, self.dial.low, self.dial.high)
-        return list(zip(_settings(self.knobs, 0, 1), places, strict=True))
+        """Settings of the knob and of the dial at each stop: what a program in C has.
+
+        The dial's is not beyond the place, at which neurons may be on for the last time.
+        """
+        low, span = self.dial.low, self.dial.high - self.dial.low
+        places = [floor((place - low) / span * (SETTINGS - 1) + EXACT) for place in self.places]
+        return [(round(knob * (SETTINGS - 1)), place) for knob, place in zip(self.knobs, places, strict=True)]
 
     def dial_setting(self, setting: int) -> int:
         """The dial's setting at one of the knob's, in the program's integers."""
@@ -129,7 +136,3 @@ def dial_of(turned: AnyDial | None) -> DialProfile | None:
 def dial_knob_of(turned: AnyDial | None, knob: float | None) -> float | None:
     """Where the dial's own knob stands, for a knob of a dial or of a path."""
     return turned.dial_knob(knob or 0.0) if isinstance(turned, KnobPath) else knob
-
-
-def _settings(knobs: Sequence[float], low: float, high: float) -> list[int]:
-    return [round((knob - low) / (high - low) * (SETTINGS - 1)) for knob in knobs]

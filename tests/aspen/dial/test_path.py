@@ -31,6 +31,18 @@ def test_between_stops_the_dial_is_linear_in_whole_settings() -> None:
     assert path.scale(0.5).profile is DIAL
 
 
+def test_a_stop_where_neurons_are_on_for_the_last_time_has_them_on() -> None:
+    nested = DialProfile({"hidden": np.zeros(3)}, on_until={"hidden": [0.1, 0.3, np.inf]})  # 0.1 is setting 6553.5
+
+    def off(path: KnobPath, knob: float) -> int:
+        return int(np.isinf(path.scale(knob)["hidden"]).sum())
+
+    path = KnobPath(nested, (0.0, 0.5, 1.0), (0.1, 0.3, 0.4))
+    assert [off(path, knob) for knob in (0.0, 0.0001, 0.5, 0.501, 1.0)] == [0, 1, 1, 2, 2]
+    after = KnobPath(nested, (0.0, 1.0), (6554 / 65535, 19661 / 65535))  # the settings behind these
+    assert [off(after, knob) for knob in (0.0, 1.0)] == [1, 2]
+
+
 def test_a_single_stop_turns_nothing() -> None:
     path = KnobPath(DIAL, (0.0,), (0.5,))
     assert len({path.dial_knob(knob) for knob in (0.0, 0.3, 1.0)}) == 1
