@@ -5,9 +5,11 @@ from __future__ import annotations
 INLINE = """
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline)) /* with all registers for itself */
 #define RARE(condition) __builtin_expect((condition), 0)
 #else
 #define INLINE static inline
+#define APART static
 #define RARE(condition) (condition)
 #endif
 #if defined(__clang__)

@@ -192,13 +192,14 @@ class Neurons:
         lines += [*self._trace(prefix, "membranes", self._traced), *self._fire(prefix)]
         lines += [f"*membranes = {'(int16_t)v' if self.bounds.short else 'v'};"]
         body = "\n".join(line if line.startswith("#") else f"    {line}" for line in lines)
+        apart = "static" if self.nest is None else "APART"
         arguments = ["uint32_t i", *(["int32_t threshold"] if self.scalar else [])]
         arguments += [f"int32_t {walked.value}" for walked in self._walked if walked.value]
         arguments += [f"{walked.ctype} *{walked.name}" for walked in self._walked if walked.is_used]
         return (
             f"\n/* {self.population.name}: {n} neuron{'' if n == 1 else 's'}, reset {self.neuron.reset} */\n"
             f"INLINE void step_{name}({', '.join(arguments)})\n{{\n{body}\n}}\n"
-            f"\nstatic void update_{name}(void)\n{{\n{self._loop(prefix)}}}\n"
+            f"\n{apart} void update_{name}(void)\n{{\n{self._loop(prefix)}}}\n"
         )
 
     @cached_property
@@ -253,7 +254,8 @@ class Neurons:
     def _untraced(self, prefix: str) -> list[str]:
         """A trace has zeros of neurons that are off."""
         zeros = [f"    trace.{what}[{self._place}] = 0;" for what in ("spikes", "membranes")]
-        return [f"#ifdef {prefix}_TRACE", f"for (; i < {self.population.size}u; i++) {{", *zeros, "}", "#endif"]
+        loop = f"for (uint32_t i = state.on_{self.name}; i < {self.population.size}u; i++) {{"
+        return [f"#ifdef {prefix}_TRACE", loop, *zeros, "}", "#endif"]
 
     @property
     def _place(self) -> str:

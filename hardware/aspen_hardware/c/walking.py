@@ -50,15 +50,19 @@ class Walk:
     on: str | None
 
     def lines(self) -> list[str]:
-        """Its text; where some may be off, ``i`` is then the first of these."""
+        """Its text."""
         times = at_once(self.n)
         loaded = next(k for k in UNROLLED if (k <= times and k * len(self._loaded) <= MOST_LOADED) or k == 1)
         lines = [f"{each.ctype} *{each.name} = {each.base};" for each in self.walked]
         if self.on is None:
             return [*lines, f"for (uint32_t i = 0; i < {self.n}u; i += {times}u) {{", *self._pass(times, loaded)]
-        lines += [f"const uint32_t on = {self.on};", "uint32_t i = 0;"]
-        lines += [f"for (; i + {times}u <= on; i += {times}u) {{", *self._pass(times, loaded)]
-        return lines + (["for (; i < on; i++) {", *self._pass(1, 1)] if times > 1 else [])
+        first = self.walked[0]  # registers are few: the number of a neuron is made of its place where it is needed
+        index = f"const uint32_t i = (uint32_t)({first.name} - {first.base});"
+        for count, most in ((times, loaded), (1, 1))[: 1 + (times > 1)]:
+            end = f"{self.on}{'' if count == 1 else f' & ~{count - 1}u'}"
+            lines += [f"const {first.ctype} *end_{count} = &{first.base}[{end}];", f"HELD(end_{count});"]
+            lines += [f"while ({first.name} != end_{count}) {{", f"    {index}", *self._pass(count, most)]
+        return lines
 
     @property
     def _loaded(self) -> list[Walked]:
