@@ -123,7 +123,7 @@ def _nested(program: Program) -> Iterator[str]:
     if program.nests:
         yield f"It switches neurons off at once, and on again with the next `{program.prefix}_reset`"
         parts = (f"{int(nest.counts[-1])} of {len(nest.last)} of {name}" for name, nest in program.nests.items())
-        yield f"What is off is not touched and takes no time; at 65535 {', '.join(parts)} are on"
+        yield f"What is off is not touched and takes no time; at the dial's highest knob {', '.join(parts)} are on"
 
 
 def meaning(program: Program) -> str:
