@@ -28,13 +28,27 @@ void @p@_set_threshold_scale(uint16_t q12)
 @kept@}
 """
 HALVING = """
+/* A product of 32 bits each. */
+INLINE uint64_t product(uint32_t a, uint32_t b)
+{
+#if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB < 2
+    const uint32_t low = (a & 65535u) * (b & 65535u); /* no product of 64 bits on such a core */
+    const uint32_t middle = (a >> 16) * (b & 65535u) + (low >> 16);
+    const uint32_t other = (a & 65535u) * (b >> 16) + (middle & 65535u);
+    const uint32_t high = (a >> 16) * (b >> 16) + (middle >> 16) + (other >> 16);
+    return (uint64_t)high << 32 | (other << 16 | (low & 65535u));
+#else
+    return (uint64_t)a * b;
+#endif
+}
+
 /* The upper 64 bits of a product. */
 static uint64_t high_product(uint64_t a, uint64_t b)
 {
-    const uint64_t mask = 0xFFFFFFFFu;
-    const uint64_t middle = (a >> 32) * (b & mask) + (((a & mask) * (b & mask)) >> 32);
-    const uint64_t other = (a & mask) * (b >> 32) + (middle & mask);
-    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
+    const uint32_t a_low = (uint32_t)a, a_high = (uint32_t)(a >> 32), b_low = (uint32_t)b, b_high = (uint32_t)(b >> 32);
+    const uint64_t middle = product(a_high, b_low) + (product(a_low, b_low) >> 32);
+    const uint64_t other = product(a_low, b_high) + (uint32_t)middle;
+    return product(a_high, b_high) + (middle >> 32) + (other >> 32);
 }
 
 /* value * 2**-y, where y is below 1 and given in units of 2**-64. */
@@ -63,8 +77,8 @@ struct factor {
 static uint64_t factor_at(const struct factor *factor, uint32_t setting, uint32_t *shift)
 {
     const uint32_t distance = factor->rising ? 65535u - setting : setting;
-    const uint64_t low = (factor->slope & 0xFFFFFFFFu) * distance;
-    const uint64_t high = (factor->slope >> 32) * distance + (low >> 32);
+    const uint64_t low = product((uint32_t)factor->slope, distance);
+    const uint64_t high = product((uint32_t)(factor->slope >> 32), distance) + (low >> 32);
     const uint64_t rest = (high & 0x3FFFFFFFFFFu) << 22 | (low & 0xFFFFFFFFu) >> 10; /* of y, in units of 2**-64 */
     *shift = factor->shift + (uint32_t)(high >> 42);
     return lowered(factor->top, rest);
@@ -73,9 +87,12 @@ static uint64_t factor_at(const struct factor *factor, uint32_t setting, uint32_
 /* A threshold times a factor, rounded to the nearest integer of the chip. */
 static int32_t dialled(uint32_t mantissa, uint64_t value, uint32_t shift)
 {
-    const uint64_t low = (value & 0xFFFFFFFFu) * mantissa;
-    const uint64_t product = (((value >> 32) * mantissa) << 14) + (low >> 18); /* but for its last 18 bits */
-    return (int32_t)((((product >> (shift - 1u)) + 1u) >> 1) * 64u);
+    const uint64_t low = product((uint32_t)value, mantissa);
+    const uint64_t whole = (product((uint32_t)(value >> 32), mantissa) << 14) + (low >> 18); /* less 18 bits */
+    if (RARE(shift <= 32u)) {
+        return (int32_t)((((whole >> (shift - 1u)) + 1u) >> 1) * 64u);
+    }
+    return (int32_t)(((((uint32_t)(whole >> 32) >> (shift - 33u)) + 1u) >> 1) * 64u);
 }
 """
 NESTED = """
