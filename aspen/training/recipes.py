@@ -34,7 +34,8 @@ class DialTraining:
             chip's core stores few different thresholds: 8 on Loihi.
         left: share of each hidden layer's neurons that are on at knob 1. The others go off one group after the other
             while the knob rises, in equal ratios of what is left, those with the smallest outgoing weights first; 1:
-            all stay on. A neuron that is off does not fire.
+            all stay on. A neuron that is off does not fire. As spikes go with the neurons, take a ``high_price`` of
+            0.05 or less, and 0.5 ``beyond``: the recipe ``aspen-joules`` has these.
         beyond: how far beyond 0 and 1 knobs are drawn, before they are clipped: with 0.5 a quarter of the samples is at
             each end.
         frozen: leave the network's weights, decays and BatchNorm alone and learn the dial only: quick, good at the
