@@ -156,7 +156,7 @@ def check_knob(network: Network, seed: int, flags: tuple[str, ...] = STRICT, eng
                 np.testing.assert_array_equal(fired[:, each.offset : each.offset + each.population.size], raster)
             inference = early.start(knobs[0])
             assert ends == [inference.update(each) for each in wanted.readings[:steps, 0]]
-        _check_answer(process, wanted, refused, _operations(wanted, given, scales))
+        _check_answer(process, wanted, refused)
     finally:
         process.close()
 
@@ -194,25 +194,20 @@ def _stepped(
     return np.stack(fired), ends, refused
 
 
-def _operations(record: Record, given: Array, scales: ThresholdScale) -> list[int]:
-    """Of each connection: synapses that spikes and values have reached, but for those onto neurons that were off."""
-    factors = scales if isinstance(scales, dict) else {}
-    found = []
-    for c in record.network.connections:
-        source = record.rasters.get(c.source, given).reshape(STEPS, -1) != 0
-        reached = source.astype(np.int64) @ (c.synapses().toarray() != 0).T.astype(np.int64)
-        found.append(int(np.where(np.isinf(factors.get(c.target, np.zeros((1, 1, 1)))[:, 0]), 0, reached).sum()))
-    return found
-
-
-def _check_answer(process: Running, wanted: Record, refused: int, operations: list[int]) -> None:
+def _check_answer(process: Running, wanted: Record, refused: int) -> None:
     answer, network = process.answer(), wanted.network
     assert (answer.steps, answer.refused, answer.winner) == (STEPS, refused, int(wanted.predictions[0]))
     np.testing.assert_array_equal(answer.scores, wanted.scores[0])
     best = np.sort(answer.scores)[::-1]
     assert answer.margin == (best[0] - best[1] if answer.winner >= 0 and best.size > 1 else 0)
     assert answer.spikes.tolist() == [wanted.spikes[name].sum() for name in network.names]
-    assert answer.operations.tolist() == operations
+    off, operations = wanted.off, {**wanted.synaptic_operations, **wanted.multiply_accumulates}
+    left_out = {**off.synaptic_operations, **off.multiply_accumulates}
+    none = np.zeros(1, np.int64)
+    assert answer.off.tolist() == [off.neurons.get(name, none).sum() for name in network.names]
+    names = [connection.name for connection in network.connections]
+    assert answer.off_operations.tolist() == [left_out.get(name, none).sum() for name in names]
+    assert (answer.operations + answer.off_operations).tolist() == [operations[name].sum() for name in names]
 
 
 def main(count: int, first: int = 0, engine: str = "c") -> None:

@@ -14,12 +14,12 @@ from aspen.control.fixed import ONE, ROOTS, FixedBudget
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.units import format_energy
-from aspen_hardware.c.budget_text import COST, HEADER, PLACE, README, SOURCE, SPENT, SPENT_DECLARED
+from aspen_hardware.c.budget_text import COST, HEADER, OFF, PLACE, README, SOURCE, SPENT, SPENT_DECLARED
 from aspen_hardware.c.helpers import HELPERS
 from aspen_hardware.c.text import Table, filled, type_of
 
 MOST_PRICE = 2**32 - 1
-_PRICED = ("spike", "active", "awake", "operation")
+_PRICED = ("spike", "active", "awake", "operation", "off_neuron", "off_active", "off_awake", "off_operation")
 
 
 class Priced(Protocol):
@@ -36,6 +36,14 @@ class Priced(Protocol):
     def awake(self) -> Mapping[str, float]: ...
     @property
     def operation(self) -> Mapping[str, float]: ...
+    @property
+    def off_neuron(self) -> Mapping[str, float]: ...
+    @property
+    def off_active(self) -> Mapping[str, float]: ...
+    @property
+    def off_awake(self) -> Mapping[str, float]: ...
+    @property
+    def off_operation(self) -> Mapping[str, float]: ...
 
 
 P = TypeVar("P", bound="Priced")
@@ -46,7 +54,7 @@ def in_units(prices: P, network: Network, unit: float) -> P:
     on the board and in Python.
 
     The program does not count at how many neurons something arrives in a step. Where that costs more, it is taken to be
-    all of them.
+    all of them that are on.
 
     Args:
         prices: of events, in joules: a dataclass, such as a meter.
@@ -60,12 +68,20 @@ def in_units(prices: P, network: Network, unit: float) -> P:
     _check_prices(prices, network)
     if not is_dataclass(prices):
         raise InputError(f"prices: found {shown(prices)}, allowed is a dataclass of prices, such as a meter; make one")
-    parts = {
-        name: {k: round(v / unit) * unit for k, v in getattr(prices, name).items()} for name in ("spike", "operation")
-    }
+
+    def whole_units(joules: Mapping[str, float]) -> dict[str, float]:
+        return {name: round(each / unit) * unit for name, each in joules.items()}
+
     none = dict.fromkeys(network.order, 0.0)
-    step = round(_busy_step(prices, network) / unit) * unit
-    whole: P = replace(prices, idle_step=step, active=none, awake=none, **parts)
+    whole: P = replace(
+        prices,
+        idle_step=round(_busy_step(prices, network) / unit) * unit,
+        spike=whole_units(prices.spike),
+        operation=whole_units(prices.operation),
+        off_neuron=whole_units(_saved(prices, network)),
+        off_operation=whole_units(prices.off_operation),
+        **dict.fromkeys(("active", "awake", "off_active", "off_awake"), none),
+    )
     return whole
 
 
@@ -87,6 +103,12 @@ def _busy_step(prices: Priced, network: Network) -> float:
     return prices.idle_step + sum(more)
 
 
+def _saved(prices: Priced, network: Network) -> dict[str, float]:
+    """Joules that a neuron which is off saves of such a step."""
+    parts = (prices.off_neuron, prices.off_active, prices.off_awake)
+    return {name: sum(part[name] for part in parts) for name in network.order}
+
+
 @dataclass(frozen=True)
 class BudgetProgram:
     """The controller as C, for the network's program of the same prefix.
@@ -97,6 +119,7 @@ class BudgetProgram:
         network: what is counted.
         prices: of its events; something arrives at all neurons, as :func:`in_units` says. None: the program is told
             what windows spent.
+        nested: whether the program's dial switches neurons off.
 
     Raises:
         InputError: it is no FixedBudget, or the prices are of another network.
@@ -106,6 +129,7 @@ class BudgetProgram:
     budget: FixedBudget
     network: Network
     prices: Priced | None = None
+    nested: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.budget, FixedBudget):
@@ -182,12 +206,21 @@ class BudgetProgram:
                 "units of a synaptic operation, by connection",
             ),
         ]  # fmt: skip
-        values = {
-            "p": self.prefix, "tables": "\n".join(map(str, tables)),
-            "step": self._units(_busy_step(self.prices, self.network)),
-            "populations": len(names), "connections": len(connections),
-        }  # fmt: skip
-        return filled(SPENT, values)
+        values: dict[str, object] = {"populations": len(names), "connections": len(connections), "off": ""}
+        if self.nested:
+            tables += self._saved_tables(self.prices)
+            values["off"] = filled(OFF, values)
+        values |= {"p": self.prefix, "tables": "\n".join(map(str, tables))}
+        return filled(SPENT, {**values, "step": self._units(_busy_step(self.prices, self.network))})
+
+    def _saved_tables(self, prices: Priced) -> list[Table]:
+        saved = _saved(prices, self.network)
+        each = [saved.get(name, 0.0) for name in self.network.names]
+        operations = [prices.off_operation[c.name] for c in self.network.connections]
+        return [
+            self._table("off_saves", each, "units that a neuron saves in a step in which it is off, by population"),
+            self._table("off_operation_saves", operations, "units that an operation onto one saves, by connection"),
+        ]
 
     def _table(self, name: str, joules: list[float], about: str) -> Table:
         units = np.array([self._units(each) for each in joules])

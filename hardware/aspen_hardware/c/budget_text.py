@@ -228,9 +228,19 @@ uint32_t @p@_budget_spent(void)
     for (uint32_t i = 0; i < @connections@u; i++) {
         total += (uint64_t)counts->operations[i] * operation_price[i];
     }
-    return total < MOST_SPENT ? (uint32_t)total : MOST_SPENT;
+@off@    return total < MOST_SPENT ? (uint32_t)total : MOST_SPENT;
 }
 #endif
+"""
+OFF = """    uint64_t saved = 0; /* by neurons that were off */
+    for (uint32_t i = 0; i < @populations@u; i++) {
+        saved += (uint64_t)counts->off[i] * off_saves[i];
+    }
+    for (uint32_t i = 0; i < @connections@u; i++) {
+        total += (uint64_t)counts->off_operations[i] * operation_price[i];
+        saved += (uint64_t)counts->off_operations[i] * off_operation_saves[i];
+    }
+    total = total > saved ? total - saved : 0;
 """
 README = """
 ## A budget

@@ -326,8 +326,21 @@ class Stored:
 
     def count(self, index: str) -> str:
         """What the counters add when the source ``index`` spikes."""
-        level = "" if self.nest is None else f"{self.source.size}u * state.level_{self.target} + "
-        return f"counters.operations[{self.number}] += fan_out_{self.name}[{level}{index}];"
+        table = f"fan_out_{self.name}"
+        if self.nest is None:
+            return f"counters.operations[{self.number}] += {table}[{index}];"
+        return f"count_{self.name}({index});"
+
+    @property
+    def counting(self) -> str:
+        """The function that counts what one spike of the source does, where the dial switches targets off."""
+        table, n = f"fan_out_{self.name}", self.source.size
+        return (
+            f"static void count_{self.name}(uint32_t source)\n{{\n"
+            f"    const uint32_t done = {table}[{n}u * state.level_{self.target} + source];\n"
+            f"    counters.operations[{self.number}] += done;\n"
+            f"    counters.off_operations[{self.number}] += {table}[source] - done;\n}}\n"
+        )
 
     def loop(self) -> str:
         """The function that adds what the connection brings in this step."""

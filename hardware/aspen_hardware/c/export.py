@@ -118,7 +118,7 @@ def _budget(program: Program, budget: FixedBudget | None, prices: Priced | None)
         if prices is not None:
             raise InputError("to_c: found prices without a budget, allowed are they with one; leave them out")
         return []
-    made = BudgetProgram(program.prefix, budget, program.network, prices)
+    made = BudgetProgram(program.prefix, budget, program.network, prices, bool(program.nests))
     if budget.numbers.scale != (program.profile is None):
         raise InputError(
             "budget: found one of another dial than the program's, allowed is a table of the dial in profile, or of "

@@ -57,8 +57,8 @@ uint32_t @p@_refused(void);
 typedef struct {
     uint32_t steps;
     uint32_t spikes[@populations@]; /* @names@ */
-    uint32_t operations[@connections@]; /* synaptic operations@done_for@: @routes@ */
-} @p@_counts;
+    uint32_t operations[@connections@]; /* synaptic operations: @routes@ */
+@off@} @p@_counts;
 const @p@_counts *@p@_counted(void);
 #endif
 
@@ -92,6 +92,9 @@ void @p@_set_threshold_scale(uint16_t q12);
 """
 NESTED = """
  * It switches neurons off at once, and on again with the next @p@_reset; what is off is not touched."""
+OFF = """    uint32_t off[@populations@]; /* neurons that were off, added up over the steps */
+    uint32_t off_operations[@connections@]; /* more operations, onto neurons that were off: they were left out */
+"""
 DONE = """
 /* 1 where an inference may end: its answer is as sure as was calibrated for the knob of its first step, or it took all
  * @p@_STEPS steps. */
@@ -157,15 +160,15 @@ def header(program: Program) -> str:
     """The text of ``PREFIX.h``."""
     network, p = program.network, program.prefix
     profile, early = program.profile, program.early
+    counts = {"populations": len(network.names), "connections": len(network.connections)}
     values = {
         "p": p, "P": p.upper(), "numbers": _numbers(program),
         "score": program.score_type, "done": "" if early is None else filled(DONE, {"p": p}),
         "readout": _READOUTS[network.readout], "none": NO_ANSWER, "most": program.largest_value,
-        "populations": len(network.names), "names": ", ".join(network.names),
-        "connections": len(network.connections), "routes": ", ".join(c.name for c in network.connections),
+        **counts, "names": ", ".join(network.names), "routes": ", ".join(c.name for c in network.connections),
         "all_on": " All are on then." if program.nests else "",
         "untouched": "; 0 of neurons that are off" if program.nests else "",
-        "done_for": ", onto neurons that are on" if program.nests else "",
+        "off": filled(OFF, counts) if program.nests else "",
         "order": ", ".join(f"{each.population.name} from {each.offset}" for each in program.populations),
         "low": "" if profile is None else f"{profile.low:g}", "high": "" if profile is None else f"{profile.high:g}",
         "refused": "events that were ignored" if program.spikes_in else "values that were cut",

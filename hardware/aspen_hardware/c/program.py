@@ -310,6 +310,8 @@ class Program:
         yield f"#ifdef {prefix}_TRACE\n{traced}static {prefix}_trace trace;\n#endif\n"
         fields = "\n".join(str(field) for field in self.fields)
         yield f"\nstatic struct {{\n{fields}\n}} state;\n"
+        counting = "".join(f"\n{stored.counting}" for stored in self.connections if stored.nest is not None)
+        yield f"\n#ifdef {prefix}_COUNTERS{counting}#endif\n" if counting else ""
         yield from self._functions()
 
     def _functions(self) -> Iterator[str]:

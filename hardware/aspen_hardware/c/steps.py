@@ -42,7 +42,7 @@ static void advance(void)
     state.begun = 1;
 #ifdef @p@_COUNTERS
     counters.steps++;
-#endif
+@off@#endif
 }
 """
 BEGINS = """    if (state.begun == 0) {
@@ -253,6 +253,11 @@ def step_code(program: Program) -> str:
         "lines": _kept_over_reset(program),
         "nested": "".join(begins_nested(each) for each in program.populations if each.nest is not None),
         "place": _given_at(program),
+        "off": "".join(
+            f"    counters.off[{each.number}] += {each.population.size}u - state.on_{each.name};\n"
+            for each in program.populations
+            if each.nest is not None
+        ),
         "turns": "".join(_turn(each.name, each.depth) for each in program.populations if each.depth),
         "calls": "\n".join(line for each in program.populations for line in _calls(program, each)),
         "begins": "" if program.early is None else filled(BEGINS, {"p": program.prefix}),

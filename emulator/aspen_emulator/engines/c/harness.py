@@ -82,6 +82,10 @@ static void give_answer(void)
     }
     give(counted->spikes, sizeof counted->spikes);
     give(counted->operations, sizeof counted->operations);
+#ifdef SWITCHES_OFF
+    give(counted->off, sizeof counted->off);
+    give(counted->off_operations, sizeof counted->off_operations);
+#endif
 }
 
 int main(void)
@@ -124,5 +128,6 @@ int main(void)
     return 0;
 }
 """
-"""Compiled with ``OUTPUT_AT``, ``INPUT_TYPE`` and ``TURN``, ``TAKES_EVENTS`` where the input is spikes, and
-``ENDS_EARLY`` where the program says when an inference may end."""
+"""Compiled with ``OUTPUT_AT``, ``INPUT_TYPE`` and ``TURN``, ``TAKES_EVENTS`` where the input is spikes,
+``ENDS_EARLY`` where the program says when an inference may end, and ``SWITCHES_OFF`` where its dial switches neurons
+off."""

@@ -33,6 +33,8 @@ class Answer:
     scores: Array
     spikes: Array
     operations: Array
+    off: Array
+    off_operations: Array
 
 
 class Running(Protocol):
@@ -81,6 +83,7 @@ class Process:
             f"-DINPUT_TYPE={'uint8_t' if program.spikes_in else 'int16_t'}",
         ]  # fmt: skip
         own += ["-DTAKES_EVENTS"] if program.spikes_in else []
+        own += ["-DSWITCHES_OFF"] if program.nests else []
         own += ["-DENDS_EARLY"] if program.early is not None else []
         texts = files(program)
         sources = {name: texts[name] for name in ("network.c", "network.h")}
@@ -129,7 +132,11 @@ class Process:
         scores = np.frombuffer(self._receive(8 * self._outputs), np.int64)
         spikes = np.frombuffer(self._receive(4 * len(network.names)), np.uint32)
         operations = np.frombuffer(self._receive(4 * len(network.connections)), np.uint32)
-        return Answer(winner, margin, refused, steps, scores, spikes, operations)
+        off, left_out = np.zeros_like(spikes), np.zeros_like(operations)
+        if self.program.nests:
+            off = np.frombuffer(self._receive(off.nbytes), np.uint32)
+            left_out = np.frombuffer(self._receive(left_out.nbytes), np.uint32)
+        return Answer(winner, margin, refused, steps, scores, spikes, operations, off, left_out)
 
     def done(self) -> bool:
         """Whether the inference may end; for a program that has an early end."""

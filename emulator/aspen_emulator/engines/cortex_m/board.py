@@ -109,7 +109,9 @@ class Board:
         call, network, wide = self.machine.call, self.program.network, self.program.score_type == "int64_t"
         populations, connections = len(network.names), len(network.connections)
         scores = self._array(call("network_scores"), self._outputs, "<i8" if wide else "<i4")
-        counted = self._array(call("network_counted"), 1 + populations + connections, "<u4")
+        size, nested = 1 + populations + connections, bool(self.program.nests)
+        counted = self._array(call("network_counted"), size + nested * (size - 1), "<u4")
+        left_out = counted[size:] if nested else np.zeros_like(counted[1:])
         return Answer(
             winner=signed(call("network_winner"), 32),
             margin=signed(call("network_margin", bits=64 if wide else 32), 64 if wide else 32),
@@ -117,7 +119,9 @@ class Board:
             steps=int(counted[0]),
             scores=scores.astype(np.int64),
             spikes=counted[1 : 1 + populations],
-            operations=counted[1 + populations :],
+            operations=counted[1 + populations : size],
+            off=left_out[:populations],
+            off_operations=left_out[populations:],
         )
 
     def done(self) -> bool:
