@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,10 @@ from aspen.errors import InputError
 from aspen.network import Network
 from aspen_emulator import run
 from aspen_emulator.engines.c.compiler import compiled
-from aspen_hardware import Deployment, to_c
+from aspen_hardware import Deployment, chip, to_c
 from aspen_hardware.c.budget import BudgetProgram, in_units
+from aspen_hardware.c.dial import knob_at
+from aspen_hardware.compiling.off import gated
 from tests.c_networks import SANITIZED, STRICT
 from tests.control_tables import WINDOW, made_table
 from tests.emulator.engines.c.programs import needs_compiler
@@ -27,6 +30,7 @@ from tests.networks import fixed_network, random_spikes
 UNIT = 1e-11
 PROFILE = DialProfile({"hidden": 0.7})
 FALLING = DialProfile({"hidden": 0.7}, low=-1.0, high=3.0)
+NESTED = DialProfile({"layer1": 0.4}, on_until={"layer1": np.array([0, 0.01, np.inf, 0, 1, 0.02, np.inf, 0])})
 NETWORK = fixed_network(15)
 
 
@@ -168,26 +172,42 @@ def prices(network: Network, scale: float = 1.0, awake: float = 0.0) -> SimpleNa
         active=dict.fromkeys(network.order, 0.0),
         awake=dict.fromkeys(network.order, awake),
         operation={name: (300 - 7 * i) * UNIT for i, name in enumerate(routes)},
+        off_neuron={name: (11 + i) * UNIT for i, name in enumerate(network.order)},
+        off_active=dict.fromkeys(network.order, 0.0),
+        off_awake=dict.fromkeys(network.order, awake),
+        off_operation={name: (290 - 5 * i) * UNIT for i, name in enumerate(routes)},
     )
 
 
 @needs_compiler
-def test_what_a_window_spends_is_told_by_its_counts(tmp_path: Path) -> None:
-    spikes, cost = random_spikes(15, 9, 1, 6), prices(NETWORK, awake=3 * UNIT)
-    step = cost.idle_step + 3 * UNIT * NETWORK.n_neurons  # as if something arrived everywhere
-    to_c(Deployment(NETWORK, "cortex-m", {}), tmp_path / "made", "wrist", budget=budget("scale"), prices=cost)
-    texts = {path.name: path.read_text() for path in (tmp_path / "made").iterdir() if path.name != "example.c"}
+@pytest.mark.parametrize("profile", [None, NESTED])
+def test_what_a_window_spends_is_told_by_its_counts(tmp_path: Path, profile: DialProfile | None) -> None:
+    network = gated(NETWORK, chip("cortex-m"))
+    spikes, cost = random_spikes(15, 9, 1, 6), prices(network, awake=3 * UNIT)
+    step = cost.idle_step + 3 * UNIT * network.n_neurons  # as if something arrived everywhere
+    held = budget("scale") if profile is None else budget(profile=profile)
+    made = tmp_path / "made"
+    to_c(Deployment(network, "cortex-m", {}), made, "wrist", budget=held, prices=cost, profile=profile)
+    texts = {path.name: path.read_text() for path in made.iterdir() if path.name != "example.c"}
     path = compiled({**texts, "main.c": SPENT}, (*STRICT, "-Dwrist_COUNTERS"))
     found = subprocess.run([path], input=spikes.tobytes(), capture_output=True, timeout=60, check=True).stdout
-    begun = budget("scale").setting / 4096
+    begun = held.setting / 4096 if profile is None else profile.scale(knob_at(profile, held.setting))
     for steps, spent in enumerate(np.frombuffer(found, np.uint32), 1):
-        record = run(NETWORK, spikes[:steps], begun, engine="reference")
-        joules = step * steps + sum(
-            float(price * counts.sum())
-            for counted, each in ((record.spikes, cost.spike), (record.synaptic_operations, cost.operation))
-            for counts, price in ((counted[name], price) for name, price in each.items())
+        record = run(network, spikes[:steps], begun, engine="reference")
+        assert bool(record.off.neurons) == (profile is not None)
+        awake = dict.fromkeys(network.order, 3 * UNIT)
+        events = (record.spikes, cost.spike), (record.synaptic_operations, cost.operation)
+        less = (
+            (record.off.neurons, cost.off_neuron),
+            (record.off.neurons, awake),
+            (record.off.synaptic_operations, cost.off_operation),
         )
+        joules = step * steps + _priced(events) - _priced(less)
         assert spent == round(joules / UNIT)
+
+
+def _priced(events: Sequence[tuple[Mapping[str, np.ndarray], Mapping[str, float]]]) -> float:
+    return sum(float(each[name] * counts[name].sum()) for counts, each in events for name in counts)
 
 
 def test_a_budget_is_written_beside_the_network(tmp_path: Path) -> None:
