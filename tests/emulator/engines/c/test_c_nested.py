@@ -20,7 +20,7 @@ from tests.networks import float_network, random_spikes
 
 UNTIL = np.array([np.inf, 0.5, 0.5, 0.25, 0.0, 1.0, 2.0, np.inf])
 NESTED = DialProfile({"layer1": 0.3}, on_until={"layer1": UNTIL})
-SEEDS = (3, 5, 8)
+SEEDS = (9, 50)
 """Of random networks whose dial switches neurons off: packed, sparse and convolutional ones among them."""
 
 
@@ -108,5 +108,5 @@ def test_outputs_and_neurons_that_could_fire_are_refused_by_name() -> None:
         ),
         (Dense("input", "layer1", np.ones((8, 4))), Dense("layer1", "layer2", np.ones((2, 8)))),
     )
-    with pytest.raises(ChipError, match="out of reach.*in C they would not: compile for cortex-m"):
+    with pytest.raises(ChipError, match=r"out of reach.*in C they would not: compile for cortex-m"):
         to_c(compile(keeping, "loihi1", profile=NESTED), "/nonexistent", profile=NESTED)
