@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aspen.calibration.points import OperatingPoint
 from aspen.calibration.storage import list_tables, load_table
 from aspen.data import load_dataset
 from aspen.dial.profile import DialProfile, load_profile, save_profile
@@ -17,6 +18,7 @@ from aspen.errors import InputError
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import run
 from aspen_emulator.cli.calibrate import parse_frequency
+from aspen_emulator.measuring import plots
 from aspen_hardware import compile
 from tests.emulator.cli.test_cli import Aspen, aspen
 
@@ -54,8 +56,12 @@ def file(trained: bytes, tmp_path: Path) -> Path:
     return tmp_path / "net.aspen"
 
 
-def test_sweep_prices_several_chips_and_keeps_a_table_of_each(aspen: Aspen, file: Path) -> None:
-    places = ["--output", file.parent / "points.csv", "--save", "--json"]
+def test_sweep_prices_several_chips_and_keeps_a_table_of_each(
+    aspen: Aspen, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[dict[str, list[list[OperatingPoint]]]] = []
+    monkeypatch.setattr(plots, "plot_dial", lambda sweeps, *_, **__: drawn.append(sweeps))
+    places = ["--output", file.parent / "points.csv", "--save", "--json", "--plot", file.parent / "points.png"]
     chips = ["--chip", "loihi1", "--chip", "generic-45nm"]
     code, out, err = aspen(
         "sweep", file, "--data", "digits", "--dial", "--knobs", "0,0.5,1", *chips, *places, "--early"
@@ -68,6 +74,11 @@ def test_sweep_prices_several_chips_and_keeps_a_table_of_each(aspen: Aspen, file
     with (file.parent / "points.csv").open() as stream:
         written = list(csv.DictReader(stream))
     assert [float(row["dynamic_nj"]) for row in written] == [row["dynamic_nj"] for row in rows]
+    (sweeps,) = drawn  # of the first chip
+    assert {name: [point.dynamic_nj for point in run] for name, (run,) in sweeps.items()} == {
+        name: [row["dynamic_nj"] for row in rows if row["early"] == early and row["chip"] == "loihi1"]
+        for name, early in (("net", False), ("net, ended early", True))
+    }
     assert all(row["steps"] == 25 for row in rows if not row["early"])
     assert all(row["steps"] < 25 for row in rows if row["early"])
     tables = list_tables(file)
