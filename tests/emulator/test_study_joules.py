@@ -14,7 +14,8 @@ from aspen.data.levels import LevelEncoder
 from aspen.data.temporal import CurrentEncoder, DeltaEncoder
 from aspen.errors import InputError
 from aspen_emulator.study.cells import train_cell
-from aspen_emulator.study.joules import problems
+from aspen_emulator.study.joules import measuring, problems
+from aspen_emulator.study.joules.measuring import front_key
 from aspen_emulator.study.joules.problems import JOULES, JoulesProblem, Member, shortened
 from aspen_emulator.study.joules.results import (
     Account,
@@ -22,6 +23,7 @@ from aspen_emulator.study.joules.results import (
     budgets,
     least_at,
     over_range,
+    range_of_both,
     range_within,
     row,
     settings,
@@ -130,6 +132,8 @@ def test_facts_of_a_dial_in_joules() -> None:
     test = drawn(0.2, {})
     assert range_within(test, 2, TOTAL).mean == pytest.approx(4**0.1)  # two points are lost at knob 0.1
     assert range_within(test, 2, TOTAL, 21).mean == pytest.approx(4.0)
+    ends = {front_key(f"nested-seed{seed}/cortex-m4"): [point(0.0, 40, 0.935), point(1.0, 5, 0.8)] for seed in range(2)}
+    assert range_of_both({**test, **ends}, 2, TOTAL).mean == pytest.approx(2.0)  # from 80 µJ; 5 are out of reach
     assert steady_until(test, 2, "cortex-m4") == [0.05, 0.05]
     assert steady_until(test, 2, "cortex-m4", 30) == [1.0, 1.0]
     found = settings(test, 2, "cortex-m4")
@@ -144,6 +148,7 @@ def test_facts_of_a_dial_in_joules() -> None:
 def test_a_study_in_joules_from_training_to_tables(
     aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(measuring, "FRONT_KNOBS", (0.0, 1.0))
     least = replace(SMALL, base=replace(SMALL.base, batch_size=512), members=SMALL.members[2:])
     monkeypatch.setitem(problems.JOULES, "digits", least)
     folder = tmp_path / "study" / "digits"
@@ -159,6 +164,7 @@ def test_a_study_in_joules_from_training_to_tables(
     assert "- xylo: 522 µJ a window" in out  # a second of its idle power
     assert "| 8-8-s0.4-p0.1 |" in out
     assert "5 % and more (mean over seeds)" in out
+    assert "the dial's dearest over the cheapest: " in out
     assert "--energy" in report.read_text()
     assert (tmp_path / "images" / "joules-digits.png").stat().st_size > 10_000
     lines = [line.split(" | ") for line in out.splitlines() if line.startswith(("| 0 |", "| 1 |"))]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from aspen.calibration.points import OperatingPoint, thin
-from aspen.dial.profile import load_profile
+from aspen.data import Dataset
+from aspen.dial.profile import DialProfile, load_profile
 from aspen.network.network import load_network
 from aspen.storage.file import AspenFile
+from aspen_emulator.engines.run import network_of
 from aspen_emulator.measuring.bench import Bench, measure
+from aspen_emulator.measuring.tables import calibrate
 from aspen_emulator.study.cells import stem
 from aspen_emulator.study.joules.problems import NESTED, JoulesProblem
 from aspen_emulator.study.measuring import KNOBS, kept_key
 from aspen_hardware import Chip, Deployment, chip, compile
 from aspen_hardware.chips.parts import runs_programs
 
+FRONT_KNOBS = KNOBS[::2]
+"""At which early ends are measured beside the dial, for the front of both."""
 STAND_IN = "loihi1"
 """Whose integers a network has on a chip that ASPEN knows no number formats of."""
 
@@ -25,6 +31,11 @@ STAND_IN = "loihi1"
 def key(cell: str, seed: int, on: str) -> str:
     """Under which the points of a network on a chip are kept."""
     return f"{stem(cell, seed)}/{on}"
+
+
+def front_key(name: str) -> str:
+    """Where the settings along the front of dial and early end are."""
+    return f"{name}/front"
 
 
 def measure_joules(
@@ -38,7 +49,8 @@ def measure_joules(
 ) -> dict[str, list[OperatingPoint]]:
     """Operating points of all networks on each chip: the dial's at each knob, and one of each rival.
 
-    Of the dial on validation data also those that a calibration keeps, under :func:`kept_key`.
+    Of the dial also those of one knob along the front of dial and early end, found on validation data, under
+    :func:`front_key`; on validation data also those of the dial that a calibration keeps, under :func:`kept_key`.
 
     Args:
         problem: data, networks and chips.
@@ -52,31 +64,43 @@ def measure_joules(
     points = {name: list(found) for name, found in (known or {}).items()}
     for cell in problem.measured:
         data = problem.data(cell, path)
-        spikes, labels = data.spikes(part), data.part(part).labels
         for seed in range(seeds):
             for on in problem.chips:
                 name = key(cell, seed, on)
                 if name in points:
                     continue
-                description = chip(on)
-                bench = _bench(folder / f"{stem(cell, seed)}.aspen", cell == NESTED, spikes, labels, description,
-                               problem.window)  # fmt: skip
+                bench = _bench(folder / f"{stem(cell, seed)}.aspen", cell == NESTED, data, part, chip(on), problem)
                 found = measure(bench, KNOBS if cell == NESTED else (1.0,))
                 points[name] = found.points[on]
+                if cell == NESTED and chip(on).energies:
+                    points[front_key(name)] = _along_front(bench, data)
                 if cell == NESTED and part == "validation":
                     points[kept_key(name)] = thin(points[name], found.correct)
             report(stem(cell, seed))
     return points
 
 
-def _bench(path: Path, dialled: bool, spikes: np.ndarray, labels: np.ndarray, on: Chip, window: float) -> Bench:
+def _bench(path: Path, dialled: bool, data: Dataset, part: str, on: Chip, problem: JoulesProblem) -> Bench:
     """A saved network in the integers of a chip, whose steps fill the window where it sleeps between them."""
-    file = AspenFile.open(path)
+    file, spikes = AspenFile.open(path), data.spikes(part)
     profile = load_profile(file) if dialled else None
-    waits = runs_programs(on) or bool(on.energy_only)
-    step_time = window / len(spikes) if waits else None
+    step_time = problem.window / len(spikes) if runs_programs(on) or on.energy_only else None
     program: Deployment = compile(load_network(file), STAND_IN if on.energy_only else on, profile=profile)
-    return Bench(program, [spikes], labels, [on], profile=profile, step_time=step_time)
+    return Bench(program, [spikes], data.part(part).labels, [on], profile=profile, step_time=step_time)
+
+
+def _along_front(bench: Bench, data: Dataset) -> list[OperatingPoint]:
+    """What a bench's network takes along one knob over dial and early end, calibrated on validation data: total energy
+    on a chip that sleeps, else dynamic."""
+    (on,), profile = bench.chips, bench.profile
+    assert on is not None
+    assert isinstance(profile, DialProfile)
+    table = calibrate(
+        bench.program, data.spikes("validation"), data.validation.labels, FRONT_KNOBS, on=on, profile=profile,
+        step_time=bench.step_time, front=True, dynamic=not runs_programs(on),
+    )  # fmt: skip
+    path = table.along(network_of(bench.program), profile)
+    return measure(replace(bench, profile=path), KNOBS, early=table.early).points[on.name]
 
 
 def neurons_on(folder: Path, seeds: int) -> list[float]:

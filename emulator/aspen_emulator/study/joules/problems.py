@@ -175,26 +175,37 @@ _PRUNED = {"prune_from": 0.0, "prune_until": 0.3}
 _DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 1.2, "left": 0.125, "beyond": 0.5}
 
 
-def _members(nested: Member, share: float | None = 0.5) -> tuple[Member, ...]:
-    """An envelope: down to an eighth of the dial's neurons, dense and pruned, fewer steps, five prices."""
-    hidden, kept = nested.hidden, nested.density
-    half, quarter, eighth = (tuple(n // by for n in hidden) for by in (2, 4, 8))
-    narrow = [Member(each, _LIGHT, density) for each in (half, quarter) for density in (1.0, kept)]
-    short = [] if share is None else [Member(each, _LIGHT, kept, share) for each in (hidden, half)]
-    last = [] if share is None else [Member(quarter, _LIGHT, steps=share)]
-    priced = [Member(hidden, price, kept) for price in _PRICES]
-    return (*narrow, Member(eighth, _LIGHT), *short, *last, *priced)
+def _members(nested: Member, *more: Member) -> tuple[Member, ...]:
+    """An envelope: a half, a quarter and an eighth of the dial's neurons, dense and pruned, and five prices."""
+    half, quarter, eighth = (tuple(n // by for n in nested.hidden) for by in (2, 4, 8))
+    narrow = (
+        Member(half, _LIGHT, nested.density),
+        *(Member(n, _LIGHT, kept) for n in (quarter, eighth) for kept in (0.5, 1.0)),
+    )
+    priced = (replace(nested, price=price) for price in _PRICES)
+    return (*narrow, *more, *priced)
 
 
 _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
+_SHORTER = (
+    Member((96, 96), _LIGHT, 0.15, steps=0.5),
+    Member((64, 64), _LIGHT, 0.25, steps=0.5),
+    Member((32, 32), _LIGHT, 0.5, steps=0.5),
+)
 JOULES = {
     problem.name: problem
     for problem in (
-        JoulesProblem(PROBLEMS["digits"], 1.0, _DIGITS, _DIAL, _members(_DIGITS, 0.4), 60, _PRUNED),
-        JoulesProblem(PROBLEMS["har"], 2.56, _HAR, _DIAL, _members(_HAR, None), 32, _PRUNED),
-        JoulesProblem(PROBLEMS["har-levels"], 2.56, _HAR, _DIAL, _members(_HAR), 20, _PRUNED, goal=94.5),
         JoulesProblem(
-            PROBLEMS["har-current"], 2.56, _HAR, _DIAL, _members(_HAR), 20, _PRUNED, chips=("cortex-m4",)
+            PROBLEMS["digits"], 1.0, _DIGITS, {**_DIAL, "low_price": 0.001, "high_price": 0.1, "slope": 0.0},
+            _members(_DIGITS, *(Member(hidden, _LIGHT, 0.5, steps=0.4) for hidden in ((128, 64), (64, 32), (32, 16)))),
+            60, _PRUNED,
+        ),
+        JoulesProblem(
+            PROBLEMS["har"], 2.56, _HAR, {**_DIAL, "low_price": 0.001, "high_price": 0.1}, _members(_HAR), 32, _PRUNED
+        ),
+        JoulesProblem(PROBLEMS["har-levels"], 2.56, _HAR, _DIAL, _members(_HAR, *_SHORTER), 20, _PRUNED, goal=94.5),
+        JoulesProblem(
+            PROBLEMS["har-current"], 2.56, _HAR, _DIAL, _members(_HAR, *_SHORTER), 20, _PRUNED, chips=("cortex-m4",)
         ),
     )
 }  # fmt: skip

@@ -18,6 +18,7 @@ from aspen_emulator.study.joules.results import (
     least_at,
     over_range,
     plain_points,
+    range_of_both,
     range_within,
     row,
     settings,
@@ -151,7 +152,9 @@ def _facts(
     for account in compared:
         yield (
             f"- {_first_upper(str(account))} within 2 points of each network's own best, most over least: "
-            f"{range_within(test, seeds, account):.2f} (within 7 points: {range_within(test, seeds, account, 7):.2f})."
+            f"{range_within(test, seeds, account):.2f} (within 7 points: {range_within(test, seeds, account, 7):.2f}). "
+            f"With inferences that end early too (`aspen calibrate --early`, one knob over both), the dial's dearest "
+            f"over the cheapest: {range_of_both(test, seeds, account):.2f}."
         )
         if account.kind == "dynamic":
             yield f"- {_whole(account.chip, test, seeds)}"

@@ -13,7 +13,7 @@ from statistics import mean
 import numpy as np
 
 from aspen.calibration.points import OperatingPoint
-from aspen_emulator.study.joules.measuring import key
+from aspen_emulator.study.joules.measuring import front_key, key
 from aspen_emulator.study.joules.problems import NESTED, PLAIN, JoulesProblem
 from aspen_emulator.study.measuring import KNOBS, Points, kept_key
 from aspen_emulator.study.results import Cost, Spread, at, best_within, dynamic_of, setting_within, span, total_of
@@ -140,9 +140,23 @@ def _setting(points: Sequence[OperatingPoint]) -> Setting:
 
 
 def range_within(test: Points, seeds: int, account: Account, points: float = 2.0) -> Spread:
-    """Most over least energy of the settings around each seed's best that are within so many points of it."""
+    """Most over least energy of the dial's settings around each seed's best that are within so many points of it."""
     each = [test[key(NESTED, seed, account.chip)] for seed in range(seeds)]
     return Spread.of([span(found, points / 100, account.cost) for found in each])
+
+
+def range_of_both(test: Points, seeds: int, account: Account, points: float = 2.0) -> Spread:
+    """The dearest setting of the dial alone over the cheapest of the front of dial and early end, of those that are
+    within so many points of each seed's best."""
+    ratios = []
+    for seed in range(seeds):
+        name = key(NESTED, seed, account.chip)
+        alone, both = test[name], test[front_key(name)]
+        floor = max(point.accuracy for point in (*alone, *both)) - points / 100
+        most, *_ = sorted((account.cost(point) for point in alone if point.accuracy >= floor), reverse=True) or [0.0]
+        least = [account.cost(point) for point in both if point.accuracy >= floor]
+        ratios.append(most / min(least) if least and most else 1.0)
+    return Spread.of(ratios)
 
 
 def steady_until(test: Points, seeds: int, chip: str, points: float = 1.5) -> list[float]:
