@@ -22,7 +22,7 @@ from aspen_emulator.study.measuring import KNOBS, kept_key
 from aspen_hardware import Chip, Deployment, chip, compile
 from aspen_hardware.chips.parts import runs_programs
 
-FRONT_KNOBS = KNOBS[::2]
+FRONT_KNOBS = KNOBS[::4]
 """At which early ends are measured beside the dial, for the front of both."""
 STAND_IN = "loihi1"
 """Whose integers a network has on a chip that ASPEN knows no number formats of."""
