@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 from tqdm import tqdm
 
 from aspen.calibration.early import EarlyStop
@@ -25,10 +26,12 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import PICTURE_OUTPUT, OutputFile, check_section, saving
 from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.samples import Measuring, listed, measuring_options
+from aspen_emulator.engines.run import network_of
 from aspen_emulator.measuring.bench import Bench, Measured, measure
 from aspen_emulator.measuring.sheets import points_to_rows, write_csv
 from aspen_emulator.measuring.tables import calibrate_stop, check_samples, make_tables
 from aspen_hardware.chips.description import Chip
+from aspen_hardware.energy.gating import price_of_off
 
 
 @click.command("sweep", cls=KnobCommand)
@@ -154,4 +157,21 @@ def _text(bench: Bench, measured: Measured, ended: Measured | None) -> str:
         if ended is not None:
             lines += [f"the same with inferences that end early, of {bench.steps} steps:"]
             lines += [str(table(ended.points[name], ended.taken, dial=dial))]
+        lines += _off(bench, name, [point.knob for point in points])
     return "\n".join(lines)
+
+
+def _off(bench: Bench, name: str | None, knobs: Sequence[float]) -> Iterator[str]:
+    """How many neurons are off at the knob at which most are, and at what price on a chip."""
+    if bench.profile is None:
+        return
+    network = network_of(bench.program)
+    scales = {knob: bench.profile.scale(knob) for knob in knobs}
+    off = {
+        knob: sum(int(np.isinf(np.broadcast_to(each, (1, 1, network[key].size))).sum()) for key, each in scale.items())
+        for knob, scale in scales.items()
+    }
+    most = max(off, key=lambda knob: off[knob])
+    if off[most]:
+        price = "".join(f": {price_of_off(chip)}" for chip in bench.chips if chip is not None and chip.name == name)
+        yield f"up to {off[most]:,} of {network.n_neurons:,} neurons off, at knob {most:g}{price}"

@@ -153,12 +153,16 @@ def told_off(record: Record, chip: Chip) -> Iterator[str]:
         record: of a run, as it was recorded.
         chip: whose gating.
     """
-    off, network = record.off, record.network
+    off = record.off
     if not off.neurons:
         return
-    steps = record.steps * record.batch
-    mean = sum(int(counts.sum()) for counts in off.neurons.values()) / steps
-    source = f" ({chip.gating['source']})" if chip.gating else f" ({chip.missing.get('gating', 'not known')})"
-    yield f"{mean:,.4g} of {network.n_neurons:,} neurons off on average: {GATING[chip.gates]}{source}"
+    mean = sum(int(counts.sum()) for counts in off.neurons.values()) / (record.steps * record.batch)
+    yield f"{mean:,.4g} of {record.network.n_neurons:,} neurons off on average: {price_of_off(chip)}"
     if chip.gates == "core" and not off.who:
         yield "which neurons were off was not recorded: no core is taken to have been"
+
+
+def price_of_off(chip: Chip) -> str:
+    """What a neuron that is off costs on a chip, in words, and who says so."""
+    said = chip.gating["source"] if chip.gating else chip.missing.get("gating", "its file says nothing")
+    return f"{GATING[chip.gates]} ({said})"
