@@ -149,6 +149,8 @@ class Record(Tabled, Rebuilt):
             if counts:
                 total = sum(int(count.sum()) for count in counts.values())
                 yield f"{total:,} {name}, {total / self.batch:,.1f} per sample"
+        for name, off in self.off.neurons.items():
+            yield f"{name}: {off.mean():,.4g} of {self.network[name].size:,} neurons off on average"
         yield f"answers: {told(self.predictions)}"
 
     def updates(self, name: str) -> int:
@@ -168,6 +170,8 @@ class Record(Tabled, Rebuilt):
         connections = {
             name: {"synaptic_operations": int(count.sum())} for name, count in self.synaptic_operations.items()
         }
+        for name, count in self.off.synaptic_operations.items():
+            connections[name]["off_synaptic_operations"] = int(count.sum())
         return {
             "engine": self.engine,
             "steps": self.steps,
@@ -183,7 +187,13 @@ class Record(Tabled, Rebuilt):
         if name not in self.active_updates:
             return {}
         active, awake = (int(counts[name].sum()) for counts in (self.active_updates, self.awake_updates))
-        return {"active_updates": active, "inactive_updates": self.updates(name) - active, "awake_updates": awake}
+        off = {"off_updates": int(self.off.neurons[name].sum())} if name in self.off.neurons else {}
+        return {
+            "active_updates": active,
+            "inactive_updates": self.updates(name) - active,
+            "awake_updates": awake,
+            **off,
+        }
 
 
 def kept_membranes(network: Network, record: str) -> list[str]:

@@ -15,6 +15,7 @@ from aspen.network.idle import kept_neurons
 from aspen.network.network import Network
 from aspen.network.neurons import Lif
 from aspen.network.record import Record
+from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.replay import record_from_rasters
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def torch_record(
     if network.input.neuron is None:
         shaped[network.input.name] = values
     membranes = _as_integrated(network, shown, len(values)) if read is not None else {}
-    return record_from_rasters(network, shaped, "snntorch", "spikes", membranes, current=values)
+    thresholds = thresholds_for(network, scales, *values.shape[:2])
+    return record_from_rasters(network, shaped, "snntorch", "spikes", membranes, thresholds, values)
 
 
 def _is_unnoted(network: Network, name: str) -> bool:

@@ -92,6 +92,20 @@ def test_counts_add_up_and_go_with_their_samples(seed: int, order: list[int]) ->
     assert record.hidden_spikes.dtype == record.total_synaptic_operations.dtype == np.int64
 
 
+def test_what_people_and_programs_read_says_who_was_off() -> None:
+    rng = np.random.default_rng(3)
+    net, given = network(rng, analog=False), given_input(rng, analog=False)
+    out = np.where(np.arange(net["a"].size) < 2, np.inf, 1.0)[None, None]
+    record, plain = run(net, given, {"a": out}), run(net, given)
+    assert f"a: 2 of {net['a'].size} neurons off on average" in str(record)
+    assert "neurons off" not in str(plain)
+    found = record.summary()
+    assert found["populations"]["a"]["off_updates"] == 2 * STEPS * SAMPLES
+    lost = {n: entry["off_synaptic_operations"] for n, entry in found["connections"].items() if len(entry) > 1}
+    assert lost == {name: int(n.sum()) for name, n in record.off.synaptic_operations.items()}
+    assert "off" not in str(plain.summary())
+
+
 def test_the_summary_holds_the_sums() -> None:
     rng = np.random.default_rng(3)
     record = run(network(rng, analog=False), given_input(rng, analog=False), engine="reference", record="spikes")

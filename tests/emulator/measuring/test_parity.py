@@ -17,11 +17,14 @@ from aspen.network.network import Dense, Lif, Network, Population
 from aspen.storage.container import read_container
 from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from aspen.thresholds.learned_dial import learn_dial
+from aspen_emulator import run
 from aspen_emulator.engines.lava.shim import lava_available
 from aspen_emulator.measuring.parity import parity, store_parity
+from aspen_emulator.measuring.torch_record import standing_scale, torch_record
 from aspen_hardware import compile
 from aspen_hardware.compiling.deployment import Deployment
 from tests.aspen.exporting.models import sequential
+from tests.emulator.engines.off_networks import same
 from tests.networks import float_network, random_spikes
 
 SPIKES = random_spikes(0, 25, 6, 6)
@@ -192,3 +195,19 @@ def test_values_of_an_analog_input_are_watched_as_the_chip_is_given_them(chip: s
         loud = replace(first, weight=np.full_like(first.weight, 254), exponent=3)
         changed = replace(deployment, network=replace(deployment.network, connections=(loud, last)))
         assert parity(None, network, changed, values).health[0].wrapped == 8 * 3 * 2
+
+
+def test_pytorch_counts_what_fell_on_neurons_that_a_dial_has_switched_off() -> None:
+    torch.manual_seed(0)
+    model = DenseNet((6, 12, 4)).double()
+    sample = torch.from_numpy(SPIKES).double()
+    until = np.where(np.arange(12) < 5, np.inf, 0.5)
+    dial = learn_dial(model, sample, slope=0.3, on_until={"lif1": until}, jitter=0.0)
+    dial.turn(0.8)
+    network = export(model, sample)
+    found = torch_record(model, network, SPIKES)
+    wanted = run(network, SPIKES, standing_scale(model, network))
+    np.testing.assert_array_equal(found.awake_updates["lif1"], wanted.awake_updates["lif1"])
+    same(found.off, wanted.off)
+    assert (found.off.neurons["lif1"] == 7).all()
+    assert found.off.synaptic_operations["input->lif1"].any()
