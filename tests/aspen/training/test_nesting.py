@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from aspen.dial.profile import load_profile
+from aspen.dial.profile import DialProfile, load_profile
 from aspen.errors import InputError
 from aspen.models.ready import DenseNet
 from aspen.network.network import load_network
 from aspen.training.fit import fit
+from aspen.training.history import Epoch
 from aspen.training.loss import draw_knobs
 from aspen.training.nesting import importance_of, nested
 from aspen.training.recipes import DialTraining, Recipe, dial_stages
@@ -76,6 +78,33 @@ def test_a_dial_that_switches_off_has_its_groups_from_the_start() -> None:
     assert dial_stages(base, dial, groups=8) == (replace(base, dial=replace(dial, groups=8)),)
     free, few = dial_stages(base, replace(dial, left=1.0), groups=8)
     assert [(stage.dial and stage.dial.groups, stage.epochs) for stage in (free, few)] == [(None, 5), (8, 3)]
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_what_goes_off_together_stays_together_when_resumed(tmp_path: Path) -> None:
+    """The importance of a model that is resumed is not the one that the dial began with."""
+    recipe = replace(QUICK, epochs=1, then=(replace(FREE, epochs=3, density=0.5, dial=replace(FREE.dial, groups=8)),))
+
+    def interrupt(entry: Epoch, _: int) -> None:
+        if (entry.stage, entry.epoch) == (1, 1):
+            raise Interrupted
+
+    def trained(**options: Any) -> DialProfile:
+        torch.manual_seed(0)
+        profile = fit(DenseNet((8, 16, 12, 2)), DATA, recipe, **options).profile
+        assert profile is not None
+        return profile
+
+    whole = trained(progress=False)
+    with pytest.raises(Interrupted):
+        trained(progress=interrupt, checkpoint=tmp_path / "c.pt")
+    again = trained(progress=False, checkpoint=tmp_path / "c.pt", resume=True)
+    for name in ("lif1", "lif2"):
+        np.testing.assert_array_equal(again.on_until[name], whole.on_until[name])
+        np.testing.assert_array_equal(again.slopes[name], whole.slopes[name])
 
 
 def test_too_few_groups_and_shares_that_are_none_are_refused() -> None:
