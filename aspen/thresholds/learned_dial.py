@@ -291,8 +291,8 @@ class LearnedDial(Attachment, nn.Module):
         return self.slopes[key][self._group(key)] if key in self._groups else self.slopes[key]
 
     def _group(self, key: str) -> Tensor:
-        """Which slope each neuron shares: that of the neurons that go off with it, by the buffer, which a checkpoint may
-        have put in place of the one that the dial was made with."""
+        """Which slope each neuron shares: that of the neurons that go off with it, by the buffer, which a checkpoint
+        may have put in place of the one that the dial was made with."""
         until = self._buffers.get(_until_of(key))
         return self._groups[key] if until is None else torch.unique(until, return_inverse=True)[1]
 
