@@ -4,6 +4,11 @@ from aspen.calibration.choosing import Choice as Choice
 from aspen.calibration.choosing import Chooser as Chooser
 from aspen.calibration.early import EarlyStop as EarlyStop
 from aspen.calibration.early import calibrate_early as calibrate_early
+from aspen.calibration.front import Lever as Lever
+from aspen.calibration.front import Tried as Tried
+from aspen.calibration.front import find_front as find_front
+from aspen.calibration.front import front_of as front_of
+from aspen.calibration.front import levers_of as levers_of
 from aspen.calibration.points import EarlyPoint as EarlyPoint
 from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.points import pareto_front as pareto_front

@@ -255,9 +255,12 @@ def front_for(source: NetworkFile, on: Chip | None) -> CalibrationTable | None:
     fronts = {table.chip or NO_CHIP: table for table in list_tables(source.sections) if table.is_front}
     name = NO_CHIP if on is None else on.name
     if fronts and name not in fronts:
+        other = (
+            "all thresholds with --threshold-scale" if source.dial is None else "the learned dial itself with --dial"
+        )
         raise click.UsageError(
             f"{source.path}: found a knob that was calibrated for {', '.join(fronts)}, and none for {name}; calibrate "
-            f"it for {name}, or turn the learned dial itself with --dial --knob"
+            f"it for {name}, or turn {other}"
         )
     return fronts.get(name)
 
