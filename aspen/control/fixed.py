@@ -152,7 +152,7 @@ class FixedBudget(Closed):
     ) -> None:
         if not isinstance(budget, Budget):
             raise InputError(f"budget: found {shown(budget)}, allowed is a Budget; make one of the table first")
-        self.window_seconds = budget.window_seconds
+        self.window_seconds, self.is_front = budget.window_seconds, budget.steering.table.is_front
         self.numbers = _numbers(budget, unit, profile, as_integer("parts", parts, 1, 3600))
         self._ends = (0.0, 0.0) if profile is None else (profile.low, profile.high)
         numbers = self.numbers

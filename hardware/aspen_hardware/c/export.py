@@ -124,6 +124,12 @@ def _budget(program: Program, budget: FixedBudget | None, prices: Priced | None)
             "budget: found one of another dial than the program's, allowed is a table of the dial in profile, or of "
             "the threshold scale where there is none; calibrate for this one"
         )
+    if budget.is_front != (program.path is not None):
+        raise InputError(
+            f"budget: found one of {'a front' if budget.is_front else 'a single lever'} for a program whose knob "
+            f"{'turns a single lever' if budget.is_front else 'runs along a front'}, allowed is one of the same table; "
+            f"pass that as calibration"
+        )
     return [made]
 
 

@@ -11,6 +11,7 @@ import pytest
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import EarlyPoint
 from aspen.calibration.table import CalibrationTable
+from aspen.control import Budget, FixedBudget
 from aspen.dial.path import SETTINGS, KnobPath
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
@@ -116,6 +117,12 @@ def test_a_front_is_written_with_its_knob_and_its_early_end(tmp_path: Path) -> N
     assert "to 65535, the cheapest" in (tmp_path / "one" / "README.md").read_text("utf-8")
     plain = to_c(deployment, tmp_path / "two", profile=profile)
     assert program.flash > plain.flash
+    path = table.along(deployment.network, profile)
+    held = FixedBudget(Budget(table, 1e-6, 1.0, 1e-9), profile=path)
+    budgeted = to_c(deployment, tmp_path / "one", profile=profile, calibration=table, budget=held)
+    assert budgeted.path is not None
+    with pytest.raises(InputError, match="found one of a front for a program whose knob turns a single lever"):
+        to_c(deployment, tmp_path / "one", profile=profile, budget=held)
     single = replace(made("profile"), early=None)
     assert to_c(deployment, tmp_path / "two", profile=profile, calibration=single).flash == plain.flash
     for wrong, message in (
