@@ -86,6 +86,7 @@ class Limits:
     input_axons_per_core: int | None = None
     output_axons_per_core: int | None = None
     threshold_configurations_per_core: int | None = None
+    decay_configurations_per_core: int | None = None
     max_delay: int | None = None
 
 

@@ -130,10 +130,11 @@ KEYS: dict[str, dict[str, Collection[str]]] = {
 }
 """Section -> key -> units allowed. All values are whole numbers."""
 OPTIONAL: dict[str, dict[str, Collection[str]]] = {
-    "formats": {"spike_bits": ["bits"], "reset_compartments": ["compartments"]}
+    "limits": {"decay_configurations_per_core": ["configurations"]},
+    "formats": {"spike_bits": ["bits"], "reset_compartments": ["compartments"]},
 }
-"""As :data:`KEYS`, but may be left out: the width of what a spike carries, and the compartments of a neuron that fires
-and is not set to zero."""
+"""As :data:`KEYS`, but may be left out: the different decays that a core stores, the width of what a spike carries, and
+the compartments of a neuron that fires and is not set to zero."""
 
 ENERGY_KEYS = (
     "synaptic_operation",

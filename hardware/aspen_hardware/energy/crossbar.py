@@ -1,8 +1,8 @@
 """What a crossbar of synapses does: a spike that comes to it works through a whole row, however few weights are used.
 
 So on such a core synaptic operations are counted by events, not by fan-out. An event is a spike of a neuron, on the
-core or outside, that drives a row (:func:`aspen_hardware.placing.cores.crossbar_rows`); where a neuron of the core
-leaks, one more in each step works through all neurons. The core works through one event after the other.
+core or outside, that drives a row (:meth:`aspen_hardware.placing.wiring.Wiring.crossbar_rows`); where a neuron of the
+core leaks, one more in each step works through all neurons. The core works through one event after the other.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from aspen._base.arrays import Array
 from aspen.network.network import Lif, Network, Population
 from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
-from aspen_hardware.placing.cores import Core, crossbar_rows, sources, synapses_in_order
+from aspen_hardware.placing.cores import Core
 from aspen_hardware.placing.placement import Placement
+from aspen_hardware.placing.wiring import Wiring
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,8 @@ def spikes_times(record: Record, name: str, weights: Array) -> Array:
 
 def _rows(network: Network, placement: Placement) -> list[Mapping[str, Array]]:
     """For each core, population -> (n,) bool: which neurons' spikes drive a row of its crossbar."""
-    maps = {connection.name: synapses_in_order(connection, placement.orders) for connection in network.connections}
-    slices = [core.slices for core in placement.cores]
-    return [crossbar_rows(network, sources(network, maps, each), each, placement.orders) for each in slices]
+    wiring = Wiring.of(network, placement.orders)
+    return [wiring.crossbar_rows(core.slices) for core in placement.cores]
 
 
 def _leaks(network: Network, placement: Placement, core: Core) -> bool:

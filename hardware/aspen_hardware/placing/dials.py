@@ -13,17 +13,22 @@ from aspen.network.network import Network
 from aspen_hardware.chips.description import Chip
 
 
-def dial_classes(network: Network, profile: DialProfile, name: str) -> Array:
-    """(n,): a number for each neuron of a population, the same for those whose thresholds are always the same.
-
-    So many thresholds a chip must store for the population while the knob is turned.
-    """
+def dial_columns(network: Network, profile: DialProfile, name: str) -> Array:
+    """(n, 4): what the thresholds of a population are at any knob: two neurons with the same row always share them."""
     neuron, shape = network[name].neuron, network[name].shape
     zero = np.zeros(())
     parts = [zero if neuron is None else neuron.threshold]
     parts += [profile.slopes.get(name, zero), profile.offsets.get(name, zero)]
     parts += [np.minimum(profile.on_until.get(name, np.full((), np.inf)), profile.high)]
-    columns = np.stack([np.broadcast_to(part, shape).astype(np.float64).reshape(-1) for part in parts], axis=1)
+    return np.stack([np.broadcast_to(part, shape).astype(np.float64).reshape(-1) for part in parts], axis=1)
+
+
+def dial_classes(network: Network, profile: DialProfile, name: str) -> Array:
+    """(n,): a number for each neuron of a population, the same for those whose thresholds are always the same.
+
+    So many thresholds a chip must store for the population while the knob is turned.
+    """
+    columns = dial_columns(network, profile, name)
     return np.asarray(np.unique(columns, axis=0, return_inverse=True)[1]).reshape(-1)
 
 

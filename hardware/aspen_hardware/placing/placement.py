@@ -1,9 +1,9 @@
 """Which neurons sit on which core.
 
-Assumptions, kept simple on purpose: cores are filled one after the other, populations in the network's order, each in
-contiguous slices as large as fit. A core holds as many populations as the chip's file lets it
-(``populations_per_core``). A population with more different thresholds than a core stores is sorted by threshold first
-(:attr:`Placement.orders`), so that it takes as few cores as possible. Synaptic memory counts
+Assumptions, kept simple on purpose: a population is divided into contiguous slices, and a core holds slices of as many
+populations as the chip's file lets it (``populations_per_core``); :mod:`aspen_hardware.placing.packing` takes few cores
+first, then few packets. A population with more different thresholds or decays than a core stores is sorted by them
+first (:attr:`Placement.orders`), so that it takes as few cores as possible. Synaptic memory counts
 ``weight_bits + synapse_overhead_bits`` of the chip's file for each weight other than zero: with the overhead of 0 that
 the files assume it is a lower bound, as indices, delays and the alignment of memory words come on top. A convolution
 counts every synapse, as on a core that shares no weights.
@@ -12,34 +12,25 @@ An input population of spikes is fed from outside and takes no core.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array, Rebuilt
 from aspen._base.tables import Table, Tabled
+from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen_hardware.chips.description import Chip, Limits
-from aspen_hardware.placing.cores import (
-    MEASURES,
-    Core,
-    Needs,
-    Slice,
-    bits_of_a_synapse,
-    excess,
-    members,
-    over_limit,
-    sources,
-    synapses_in_order,
-    thresholds_of,
-)
+from aspen_hardware.placing.cores import MEASURES, Core, Slice, bits_of_a_synapse, excess, members, over_limit
+from aspen_hardware.placing.needs import Needs
+from aspen_hardware.placing.packing import Packed, pack, pack_in_order
 from aspen_hardware.placing.resets import compartments_of
+from aspen_hardware.placing.wiring import Wiring
 
 MOST_ROWS = 32
 """Of a placement's table, when it is printed."""
@@ -54,7 +45,7 @@ class Placement(Tabled, Rebuilt):
         limits: what fits on it.
         cores: cores in use, in the network's order.
         orders: population -> (n,) its neurons in the order in which cores are filled, for populations that are sorted
-            by threshold; the others are placed as they are numbered.
+            by threshold and decay; the others are placed as they are numbered.
     """
 
     chip: str
@@ -90,9 +81,11 @@ class Placement(Tabled, Rebuilt):
 
     def reached_by(self, network: Network, population: str) -> Iterator[tuple[int, Array]]:
         """For each core: its index, and (n,) int64: 1 where a spike of each neuron sends a packet there, else 0."""
-        maps = {c.name: synapses_in_order(c, self.orders) for c in network.outgoing(population)}
-        slices = (core.slices for core in self.cores)
-        yield from enumerate(_packets(network, population, slices, maps))
+        wiring = Wiring.of(network, self.orders, network.outgoing(population))
+        none = np.zeros(network[population].size, np.int64)
+        for index, core in enumerate(self.cores):
+            reach = wiring.sources(core.slices)
+            yield index, reach[population].astype(np.int64) if population in reach else none
 
     def check(self, network: Network, chip: Chip) -> None:
         """Raise unless this may be a placement of ``network`` on ``chip``.
@@ -122,7 +115,8 @@ class Placement(Tabled, Rebuilt):
 
     def destinations(self, network: Network, population: str) -> Array:
         """(n,) int64: cores that a spike of each neuron of ``population`` reaches."""
-        return _total(network, population, (packets for _, packets in self.reached_by(network, population)))
+        none = np.zeros(network[population].size, np.int64)
+        return np.asarray(sum((packets for _, packets in self.reached_by(network, population)), none))
 
     def _shown(self) -> Iterator[str | Table]:
         most = f" of {self.limits.cores}" if self.limits.cores else ""
@@ -160,8 +154,8 @@ def _rows(core: Core) -> Iterator[tuple[str, ...]]:
         yield (name, f"{part.start} to {part.stop - 1}", *(f"{number:,}" for number in used if not index))
 
 
-def place(network: Network, chip: Chip) -> Placement:
-    """Put ``network`` on the cores of ``chip``: each population in slices as large as fit, see the module.
+def place(network: Network, chip: Chip, profile: DialProfile | None = None) -> Placement:
+    """Put ``network`` on the cores of ``chip``: as few as can be found, then with few packets, see the module.
 
     >>> from aspen import Dense, Lif, Network, Population
     >>> from aspen_hardware import chip
@@ -171,46 +165,41 @@ def place(network: Network, chip: Chip) -> Placement:
     >>> placement.cores_used, placement.chips_used
     (1, 1)
 
+    Args:
+        network: what to place.
+        chip: where.
+        profile: the dial that turns its thresholds, where a core stores few: neurons that it turns differently need
+            thresholds of their own.
+
     Raises:
         InputError: it is no network.
         ChipError: a single neuron needs more than one core has; the message names population, limit and remedy.
     """
-    as_network(network)
-    orders = _orders(network, chip)
-    needs = Needs.of(network, chip, orders)
-    reached = {name: np.zeros(network[name].size, dtype=np.int64) for name in network.order}
-    runs = _runs(network, chip.limits)
-    filled = [needs.fill(run, reached) for run in runs]
-    settled = chip.limits.output_axons_per_core is None
-    while not settled:
-        # A population split further has more cores to reach for those before it. The counts only grow, so this ends.
-        settled = True
-        for name in reversed(network.order):
-            grown = np.maximum(reached[name], _reached(needs, name, filled))
-            if (grown != reached[name]).any():
-                settled, reached[name] = False, grown
-                again = next(index for index, run in enumerate(runs) if name in run)
-                filled[again] = needs.fill(runs[again], reached)
-    reached = {name: _reached(needs, name, filled) for name in network.order}
-    cores = tuple(needs.core(slices, reached) for run in filled for slices in run)
-    return Placement(chip.name, chip.limits, cores, orders)
+    needs = Needs.of(as_network(network), chip, profile)
+    return _placed(needs, pack(needs))
 
 
-def what_is_left_over(network: Network, chip: Chip, placement: Placement) -> tuple[str, str]:
+def _placed(needs: Needs, packed: Packed) -> Placement:
+    reached = needs.in_order(packed.reached)
+    cores = tuple(needs.core(slices, reached) for slices in packed.cores)
+    return Placement(needs.chip.name, needs.chip.limits, cores, needs.wiring.orders)
+
+
+def what_is_left_over(network: Network, chip: Chip, profile: DialProfile | None) -> tuple[str, str]:
     """The population whose next neuron finds no room on the last core that the chip has, and what the core would need
-    with it; nothing where only the packets of others are in the way.
+    with it; nothing where only the packets of others are in the way. Cores are filled in the network's order.
 
     Args:
-        network, chip: what was placed where.
-        placement: one that takes more cores than the chip has.
+        network, chip, profile: what takes more cores than the chip has, in any order.
     """
     assert chip.limits.cores is not None
-    last, first = placement.cores[chip.limits.cores - 1 : chip.limits.cores + 1]
-    name, start = first.slices[0].population, first.slices[0].start
-    others = tuple(part for part in last.slices if part.population != name)
-    begun = next((part.start for part in last.slices if part.population == name), start)
-    reached = {each: _ordered(placement.destinations(network, each), each, placement.orders) for each in network.order}
-    core = Needs.of(network, chip, placement.orders).core((*others, Slice(name, begun, start + 1)), reached)
+    needs = Needs.of(network, chip, profile)
+    packed = pack_in_order(needs)
+    last, first = packed.cores[chip.limits.cores - 1 : chip.limits.cores + 1]
+    name, start = first[0].population, first[0].start
+    others = tuple(part for part in last if part.population != name)
+    begun = next((part.start for part in last if part.population == name), start)
+    core = needs.core((*others, Slice(name, begun, start + 1)), needs.in_order(packed.reached))
     return name, excess(core, chip) if over_limit(core, chip.limits) else ""
 
 
@@ -218,50 +207,10 @@ def least_cores(network: Network, chip: Chip) -> int:
     """So many cores are needed at least, by the numbers of neurons and synapses alone; 0 where no limit is known."""
     limits, cores = chip.limits, 0
     if limits.neurons_per_core:
-        each = compartments_of(network, chip)
-        sizes = (sum(network[name].size * each[name] for name in run) for run in _runs(network, limits))
+        taken = [network[name].size * each for name, each in compartments_of(network, chip).items()]
+        sizes = taken if limits.populations_per_core == 1 else [sum(taken)]
         cores = sum(ceil(size / limits.neurons_per_core) for size in sizes)
     if limits.synaptic_memory_bits_per_core:
         bits = network.n_synapses * bits_of_a_synapse(chip)
         cores = max(cores, ceil(bits / limits.synaptic_memory_bits_per_core))
     return cores
-
-
-def _runs(network: Network, limits: Limits) -> list[list[str]]:
-    """Populations that are filled into the same cores, one after the other."""
-    return [[name] for name in network.order] if limits.populations_per_core == 1 else [list(network.order)]
-
-
-def _orders(network: Network, chip: Chip) -> dict[str, Array]:
-    """Populations with more different thresholds than a core stores, sorted by them."""
-    allowed = chip.limits.threshold_configurations_per_core
-    thresholds = {name: thresholds_of(network[name]) for name in network.order}
-    many = {name: values for name, values in thresholds.items() if allowed and len(np.unique(values)) > allowed}
-    return {name: np.argsort(values, kind="stable") for name, values in many.items()}
-
-
-def _packets(
-    network: Network, population: str, cores: Iterable[Sequence[Slice]], maps: Mapping[str, csr_array]
-) -> Iterator[Array]:
-    """For each core (n,) int64: packets that a spike of each neuron sends there: one, however many populations it
-    drives on it. ``maps``: connection -> synapses, at least those from ``population``."""
-    own = {c.name: maps[c.name] for c in network.outgoing(population)}
-    none = np.zeros(network[population].size, np.int64)
-    for slices in cores:
-        reach = sources(network, own, slices)
-        yield reach[population].astype(np.int64) if population in reach else none
-
-
-def _total(network: Network, population: str, packets: Iterable[Array]) -> Array:
-    return np.asarray(sum(packets, np.zeros(network[population].size, np.int64)))
-
-
-def _ordered(values: Array, name: str, orders: Mapping[str, Array]) -> Array:
-    """Values of a population's neurons, in the order in which its cores are filled."""
-    return values[orders[name]] if name in orders else values
-
-
-def _reached(needs: Needs, name: str, filled: Iterable[Iterable[Sequence[Slice]]]) -> Array:
-    """(n,) int64: cores that each neuron of a population reaches, in the order in which its cores are filled."""
-    cores = (slices for run in filled for slices in run)
-    return _ordered(_total(needs.network, name, _packets(needs.network, name, cores, needs.maps)), name, needs.orders)

@@ -275,7 +275,7 @@ def cores_available(network: Network, chip: Chip, placement: Placement | None) -
     if chip.limits.populations_per_core == 1:
         yield _error("network", f"{found}; {remedy}")
     else:
-        where, needed = what_is_left_over(network, chip, placement)
+        where, needed = what_is_left_over(network, chip, None)
         why = f": one neuron more on the last one, and it needs {needed}" if needed else ""
         yield _error(where, f"{found}{why}; {remedy}")
 

@@ -11,15 +11,22 @@ from aspen.network.network import Dense, FixedLif, Lif, Network, Population
 from aspen_hardware.chips.description import Chip, chip
 
 LOIHI1 = chip("loihi1")
+ONE_POPULATION = chip("loihi2").figures["limits.populations_per_core"]
 
 
 def with_figures(base: Chip, **values: int) -> Chip:
-    """A chip with some limits or widths changed."""
-    figures = dict(base.figures)
+    """A chip with some limits or widths changed, or with a limit on the populations of a core."""
+    figures = {"limits.populations_per_core": ONE_POPULATION, **base.figures}
+    if "populations_per_core" not in values and "limits.populations_per_core" not in base.figures:
+        del figures["limits.populations_per_core"]
     for name, value in values.items():
         key = next(key for key in figures if key.split(".")[0] in ("limits", "formats") and key.endswith(f".{name}"))
         figures[key] = replace(figures[key], value=value, low=value, high=value)
     return replace(base, figures=figures)
+
+
+APART = with_figures(LOIHI1, populations_per_core=1)
+"""Loihi 1, as if no core could hold two populations."""
 
 
 def floats(sizes: list[int], density: float = 1.0, seed: int = 0, **neuron: Any) -> Network:
