@@ -16,16 +16,17 @@ import numpy as np
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen.network.record import Record
 from aspen_emulator.engines.replay import record_from_rasters
-from aspen_hardware import chip, place
+from aspen_hardware import place
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import energy_of_counts, static_power, work_seconds
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.placing.placement import Placement
-from tests.hardware.placing.test_placement import with_figures
+from tests.hardware.placing.networks import APART, with_figures
 from tests.published import logs
 from tests.published.table import Case
 
-LOIHI1 = chip("loihi1")
+LOIHI1 = APART
+"""With cores of one population: the networks that were measured had a core or more for each layer."""
 RATES = (0.01, 0.05, 0.1, 0.2)
 """Probabilities of a spike in a step."""
 USUAL = 0.05

@@ -24,11 +24,11 @@ from aspen.storage.outputs import NETWORKS, form_of
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.files import InputFile
 from aspen_emulator.cli.warned import warn as warn
-from aspen_emulator.engines.run import ENGINES
+from aspen_emulator.engines.run import ENGINES, network_of
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, load_deployment, stored_chips
-from aspen_hardware.placing.placement import Placement
+from aspen_hardware.placing.placement import Placement, place
 
 if TYPE_CHECKING:
     from aspen.data.encoders import StoredEncoder
@@ -153,9 +153,10 @@ def prepare(source: NetworkFile, target: Chip | None, floating: bool) -> tuple[N
     return compile(network, target, profile=source.dial), target
 
 
-def placed(program: Network | Deployment) -> Placement | None:
-    """The cores of what :func:`prepare` compiled, on the chip that it names; ``None`` where it did not compile."""
-    return program.placement if isinstance(program, Deployment) else None
+def placed(program: Network | Deployment, on: Chip | None, profile: DialProfile | None) -> Placement | None:
+    """The cores of what :func:`prepare` gave on the chip that it names, with room for a dial; ``None`` without one."""
+    known = program.placement if isinstance(program, Deployment) else None
+    return place(network_of(program), on, profile) if known is None and on is not None else known
 
 
 def is_given(name: str) -> bool:

@@ -127,7 +127,7 @@ def report_command(
     program, on = _program(trained, chips, floating)
     turned = turning.turn(trained, program, on)
     record = run(program, spikes, turned.scale, record="spikes")
-    cores = placed(program)
+    cores = placed(program, on, trained.dial)
     reports = [
         turned.energy(
             record,

@@ -112,7 +112,7 @@ def run_command(
     taken = turned.taken(whole)
     record = whole if taken is None else cut_short(whole, taken)
     accuracy = None if labels is None else _accuracy(record, labels)
-    energy = None if on is None else turned.energy(whole, on, placed(program))
+    energy = None if on is None else turned.energy(whole, on, placed(program, on, trained.dial))
     counted = _cycles(program, spikes, turned, engine)
     summary = {**record.summary(), **turned.to_dict(), "chip": None if on is None else on.name, "accuracy": accuracy}
     if taken is not None:

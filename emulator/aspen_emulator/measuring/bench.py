@@ -97,7 +97,7 @@ class Bench(Brief):
         known = self.program.placement if isinstance(self.program, Deployment) else None
         if known is not None and (known.chip, known.limits) == (on.name, on.limits):
             return known
-        return place(network_of(self.program), on)
+        return place(network_of(self.program), on, self.profile)
 
     @cached_property
     def ways(self) -> Mapping[str, Ways]:

@@ -53,14 +53,16 @@ def suit(network: Network, chip: Chip, profile: DialProfile | None = None) -> Su
         profile: the dial that will turn it.
     """
     if network.is_integer or chip.energy_only:
-        examined = examine(network, chip)
+        examined = examine(network, chip, profile=profile)
         return Suited(None, examined.placement, examined.findings, told(network, chip))
     unknown = tuple(_range_unknown(network, chip))
     ranged = network.with_input_peak(1.0) if unknown else network
     try:
         deployment = compile(ranged, chip, profile=profile)
     except ChipError as error:
-        errors = tuple(finding for finding in examine(ranged, chip).findings if finding.level == "error")
+        errors = tuple(
+            finding for finding in examine(ranged, chip, profile=profile).findings if finding.level == "error"
+        )
         return Suited(None, None, errors or (_finding("error", str(error)),), told(network, chip))
     warned = (_finding("warning", message) for message in deployment.warnings)
     return Suited(None if unknown else deployment, deployment.placement, (*unknown, *warned), deployment.costs)

@@ -107,7 +107,7 @@ def compile(
                 "compile: found a network in integers, allowed with calibration or threshold_groups is one in "
                 "floating point; compile the trained network"
             )
-        placement, others = enforce(network, description, but=DESIGN)
+        placement, others = enforce(network, description, DESIGN, profile)
         return Deployment(network, description.name, {}, (*warnings, *others), placement)
     _check_driven(network)
     classes = {}
@@ -118,7 +118,7 @@ def compile(
     resets = {p.name: reset_on(p.neuron.reset, description) for p in network.populations if p.neuron is not None}
     peak = _host_peak(trained, network.input, calibration, netx)
     options = Options(max_threshold_scale, netx, threshold_groups, classes, resets, peak)
-    made = _compile(_graded(network), description, options, calibration, warnings)
+    made = _compile(_graded(network), description, options, calibration, warnings, profile)
     unproven = () if profile is None else tuple(within_reach(made.network, profile))
     return replace(made, warnings=(*made.warnings, *unproven)) if unproven else made
 
@@ -184,7 +184,12 @@ def _divided(connection: Connection, scale: float) -> Connection:
 
 
 def _compile(
-    network: Network, description: Chip, options: Options, sample: Sample | None, warnings: tuple[str, ...]
+    network: Network,
+    description: Chip,
+    options: Options,
+    sample: Sample | None,
+    warnings: tuple[str, ...],
+    profile: DialProfile | None,
 ) -> Deployment:
     """Placed and checked are the integers, once, as these are what sits on the cores. Those that calibration starts
     from are it too, before the search, which takes long and does not make a network fit."""
@@ -199,14 +204,14 @@ def _compile(
 
     schemes: Mapping[str, Scheme] = dict.fromkeys(network.order, Scheme())
     integers, found = build(schemes), None
-    placement, others = enforce(integers, description, but=DESIGN)
+    placement, others = enforce(integers, description, DESIGN, profile)
     if sample is not None:
         allowed = options.threshold_groups or description.limits.threshold_configurations_per_core or THRESHOLDS
         free = 0 if options.netx or options.classes else allowed
         found = search_schemes(schemes, build, sample.compare, free)
         if found.schemes != schemes:  # other weights round to zero then, and neurons have other thresholds
             schemes, integers = found.schemes, build(found.schemes)
-            placement, others = enforce(integers, description, but=DESIGN)
+            placement, others = enforce(integers, description, DESIGN, profile)
     taken = compartments_of(integers, description)
     rounding = {
         name: replace(quantized(name, scheme).rounding, compartments=taken[name]) for name, scheme in schemes.items()

@@ -307,7 +307,7 @@ CORES_PER_TILE = 4
 def work_seconds(record: Record, chip: Chip, placement: Placement, clock: float | None = None) -> ByScenario | None:
     """Time of the whole run where each step takes only as long as its work; ``None`` where no speeds are published.
 
-    Cores work side by side; a population's work is taken to be spread evenly over its cores, and a core that holds
+    Cores work side by side; a population's work is taken to be spread evenly over its neurons, and a core that holds
     several populations does the work of one after the other; the slowest core ends the step, and a barrier follows: the
     published one of a single tile, or of 32 tiles where more than one is in use. Times of a step are counted from
     synaptic operations that arrive in it, neuron updates, spikes fired, and packets in and out; a spike is taken to
@@ -329,30 +329,43 @@ def work_seconds(record: Record, chip: Chip, placement: Placement, clock: float 
 
 def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figure], placement: Placement) -> float:
     times = {key: figure.si.typical for key, figure in figures.items()}
+    busy = _busy(record, chip, scenario, times, placement)
+    driving = {name: {c.source for c in record.network.incoming(name)} for name in record.network.order}
+    cores = {tuple((part.population, part.neurons) for part in core.slices) for core in placement.cores}
+
+    def busy_on(core: tuple[tuple[str, int], ...]) -> Array:
+        arriving = sorted({source for name, _ in core for source in driving[name]})
+        packets = (record.spikes[source] * times.get("packet_in", 0.0) for source in arriving)
+        return reduce(add, (*packets, *(busy[name] * (n / record.network[name].size) for name, n in core)))
+
+    slowest = reduce(np.maximum, (busy_on(core) for core in sorted(cores)))
+    tiles = -(-placement.cores_used // CORES_PER_TILE)
+    barrier = times["barrier_one_tile"] if tiles == 1 else times["barrier_32_tiles"]
+    return float(slowest.sum()) + barrier * record.steps * record.batch
+
+
+def _busy(
+    record: Record, chip: Chip, scenario: str, times: Mapping[str, float], placement: Placement
+) -> dict[str, Array]:
+    """Population -> seconds of all its work, (steps, batch), but for the packets that arrive."""
     active = active_counts(record, chip.scenarios[scenario].active)
-    busy_each: dict[str, Array] = {}
     compartments = compartments_of(record.network, chip)
     together = record.steps * record.batch // record.spikes[record.network.output].size  # steps that counts are of
+    found = {}
     for name in record.network.order:
-        cores = max(len(placement.of(name)), 1)
         busy = active[name] * times["neuron_update_active"]
         updates = record.network[name].size * together - record.off.neurons.get(name, 0)
         busy = busy + (updates - active[name]) * times["neuron_update_inactive"]
         busy = busy * compartments[name]
-        for connection in (c for c in record.network.connections if c.target == name):
+        for connection in record.network.incoming(name):
             arriving = record.synaptic_operations.get(connection.name, 0)
             arriving = arriving + record.multiply_accumulates.get(connection.name, 0)
             own = key_of_kind("synaptic_operation", connection.kind)
             busy = busy + arriving * times.get(own, times["synaptic_operation"])
-            busy = busy + record.spikes[connection.source] * cores * times.get("packet_in", 0.0)
-        sent = sum(len(placement.of(c.target)) for c in record.network.outgoing(name))
-        busy = busy + record.spikes[name] * (times.get("spike", 0.0) + sent * times.get("packet_out", 0.0))
-        busy_each[name] = busy / cores
-    sharing = {tuple(part.population for part in core.slices) for core in placement.cores}
-    slowest = reduce(np.maximum, (reduce(add, (busy_each[name] for name in names)) for names in sorted(sharing)))
-    tiles = -(-placement.cores_used // CORES_PER_TILE)
-    barrier = times["barrier_one_tile"] if tiles == 1 else times["barrier_32_tiles"]
-    return float(slowest.sum()) + barrier * record.steps * record.batch
+        targets = {connection.target for connection in record.network.outgoing(name)}
+        sent = sum(any(part.population in targets for part in core.slices) for core in placement.cores)
+        found[name] = busy + record.spikes[name] * (times.get("spike", 0.0) + sent * times.get("packet_out", 0.0))
+    return found
 
 
 def active_counts(record: Record, definition: str) -> Mapping[str, Array]:

@@ -17,13 +17,18 @@ def numbered_thresholds(network: Network, profile: DialProfile | None) -> dict[s
     """Population -> (n,) int64: a number for each threshold, over all populations; where a dial turns, the same for
     those that it turns alike."""
     if profile is None:
-        return _numbered({name: _of(network[name], "threshold") for name in network.order})
+        return _numbered({name: thresholds_of(network[name]) for name in network.order})
     return _numbered({name: dial_columns(network, profile, name) for name in network.order})
 
 
 def numbered_decays(network: Network) -> dict[str, Array]:
     """Population -> (n,) int64: a number for each pair of decays, of the current and of the membrane."""
     return _numbered({name: decays_of(network[name]) for name in network.order})
+
+
+def thresholds_of(population: Population) -> Array:
+    """(n, 1) thresholds."""
+    return _of(population, "threshold")
 
 
 def decays_of(population: Population) -> Array:

@@ -9,7 +9,6 @@ import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.errors import ChipError
-from aspen.network.network import Population
 from aspen_hardware.chips.description import Chip, Limits
 
 
@@ -152,12 +151,6 @@ def too_large(core: Core, chip: Chip) -> str:
 def bits_of_a_synapse(chip: Chip) -> int:
     """Memory of one synapse."""
     return (chip.formats.weight_bits or 0) + (chip.formats.synapse_overhead_bits or 0)
-
-
-def thresholds_of(population: Population) -> Array:
-    """(n,) thresholds: of the neurons of a population that has some."""
-    assert population.neuron is not None  # the input population is not placed
-    return np.broadcast_to(population.neuron.threshold, population.shape).reshape(-1)
 
 
 def members(part: Slice | Core, orders: Mapping[str, Array]) -> Array:

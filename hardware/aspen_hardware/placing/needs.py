@@ -103,6 +103,12 @@ class Needs:
                 found[name] += neurons
         return found
 
+    def traffic(self, cores: Iterable[Sequence[Slice]], reached: Reached) -> int:
+        """Packets if each neuron spikes once, on crossbars the rows that are driven then."""
+        if not self._is_crossbar:
+            return sum(int(numbers.sum()) for numbers in reached.values())
+        return sum(int(np.count_nonzero(rows)) for slices in cores for rows in self.rows(slices).values())
+
     def in_order(self, found: Reached) -> dict[str, Array]:
         """Numbers of placed neurons, in the order in which cores are filled."""
         orders = self.wiring.orders

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,15 +30,17 @@ class Packed:
     Args:
         cores: what each holds.
         reached: population -> (n,): cores that a spike of each neuron reaches, the input's too.
+        traffic: packets if each neuron spikes once; on crossbars, the rows that are driven then.
     """
 
     cores: Cores
     reached: dict[str, Array]
+    traffic: int
 
     @property
     def cost(self) -> tuple[int, int]:
-        """Cores, and packets if each neuron spikes once."""
-        return len(self.cores), sum(int(numbers.sum()) for numbers in self.reached.values())
+        """Cores first."""
+        return len(self.cores), self.traffic
 
 
 def pack(needs: Needs) -> Packed:
@@ -55,7 +57,7 @@ def pack(needs: Needs) -> Packed:
     if min(packed.cost for packed in found)[0] > least_cores(needs):
         found += _those_that_fit([balanced], needs)
     best = min(found, key=lambda packed: packed.cost)
-    return Packed(_in_order(best.cores, needs), best.reached)
+    return replace(best, cores=_in_order(best.cores, needs))
 
 
 def pack_in_order(needs: Needs) -> Packed:
@@ -122,7 +124,7 @@ def balanced(demand: Demand) -> Cores:
     if len(limits) < 2:
         return one_after_the_other(demand)
     each = {name: np.array([demand.each(name, limit) for limit in limits]) for name in names}
-    names.sort(key=lambda name: (each[name][1] - each[name][0]) / each[name].sum())
+    names.sort(key=lambda name: (each[name][1] - each[name][0]) / max(each[name].sum(), sys.float_info.min))
     start, cores = dict.fromkeys(names, 0), list[Sequence[Slice]]()
     while names:
         core, shares = OpenCore(demand), _halves(each[names[0]], each[names[-1]], names)
@@ -164,7 +166,7 @@ def _settled(way: Way, needs: Needs) -> Packed:
         found = needs.in_order(reached)
         allowed = needs.chip.limits.output_axons_per_core
         if allowed is None or all(_sent(slices, found) <= allowed for slices in cores):
-            return Packed(cores, reached)
+            return Packed(cores, reached, needs.traffic(cores, reached))
         assumed = {name: np.maximum(numbers, found[name]) for name, numbers in assumed.items()}
 
 

@@ -175,7 +175,10 @@ def place(network: Network, chip: Chip, profile: DialProfile | None = None) -> P
         InputError: it is no network.
         ChipError: a single neuron needs more than one core has; the message names population, limit and remedy.
     """
-    needs = Needs.of(as_network(network), chip, profile)
+    as_network(network)
+    if profile is not None:
+        profile.check(network)
+    needs = Needs.of(network, chip, profile)
     return _placed(needs, pack(needs))
 
 
@@ -185,15 +188,15 @@ def _placed(needs: Needs, packed: Packed) -> Placement:
     return Placement(needs.chip.name, needs.chip.limits, cores, needs.wiring.orders)
 
 
-def what_is_left_over(network: Network, chip: Chip, profile: DialProfile | None) -> tuple[str, str]:
+def what_is_left_over(network: Network, chip: Chip) -> tuple[str, str]:
     """The population whose next neuron finds no room on the last core that the chip has, and what the core would need
     with it; nothing where only the packets of others are in the way. Cores are filled in the network's order.
 
     Args:
-        network, chip, profile: what takes more cores than the chip has, in any order.
+        network, chip: what takes more cores than the chip has.
     """
     assert chip.limits.cores is not None
-    needs = Needs.of(network, chip, profile)
+    needs = Needs.of(network, chip, None)
     packed = pack_in_order(needs)
     last, first = packed.cores[chip.limits.cores - 1 : chip.limits.cores + 1]
     name, start = first[0].population, first[0].start

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError
 from aspen.network.given import as_network
 from aspen.network.graded import GradedInput
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen_hardware.chips.description import Chip
-from aspen_hardware.placing.cores import Core, thresholds_of
+from aspen_hardware.placing.configurations import decays_of, thresholds_of
+from aspen_hardware.placing.cores import Core
 from aspen_hardware.placing.hosting import carries, hosted
 from aspen_hardware.placing.memory import least_flash, least_ram, refused
 from aspen_hardware.placing.placement import Placement, least_cores, place, what_is_left_over
@@ -30,8 +32,14 @@ CLOSE = 0.8
 FAR = 2
 """So many times a chip's cores are far too many."""
 _IN_SNNTORCH = {"zero": "'zero'", DELAYED: "'subtract' and the default reset_delay"}
-NO_NEWS = ("cores", "threshold_configurations_per_core")
+THRESHOLDS, DECAYS = "threshold_configurations_per_core", "decay_configurations_per_core"
+NO_NEWS = ("cores", THRESHOLDS, DECAYS)
 """Limits that a single population may use up."""
+_STORED = {
+    THRESHOLDS: ("thresholds", "train one threshold per population, or compile with threshold_groups={}"),
+    DECAYS: ("decays", "train one decay per population"),
+}
+"""What a core stores once for all neurons that share it, and the remedy where it is too much."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,9 @@ def check(network: Network, chip: Chip) -> list[Finding]:
     return list(examine(network, chip).findings)
 
 
-def examine(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> Examined:
-    """Place ``network``, and check it against all rules ``but`` those that it has passed already; see :func:`check`."""
+def examine(network: Network, chip: Chip, but: Sequence[Rule] = (), profile: DialProfile | None = None) -> Examined:
+    """Place ``network``, which a ``profile`` may turn, and check it against all rules ``but`` those that it has passed
+    already; see :func:`check`."""
     network = with_resets_of(as_network(network), chip)
     placement: Placement | None = None
     try:
@@ -100,20 +109,22 @@ def examine(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> Examined:
     findings = list(_far(network, chip))
     if not findings:
         try:
-            placement = place(network, chip)
+            placement = place(network, chip, profile)
         except ChipError as error:
             findings.append(Finding("error", str(error).split(":")[0], str(error)))
     rules = [rule for rule in RULES if rule not in but]
     return Examined(placement, (*_sorted(findings, rules, network, chip, placement),))
 
 
-def enforce(network: Network, chip: Chip, but: Sequence[Rule] = ()) -> tuple[Placement, tuple[str, ...]]:
+def enforce(
+    network: Network, chip: Chip, but: Sequence[Rule] = (), profile: DialProfile | None = None
+) -> tuple[Placement, tuple[str, ...]]:
     """The cores of ``network`` on ``chip``, and the warnings; raise unless it fits. See :func:`examine`.
 
     Raises:
         ChipError: the first error of :func:`check`, and how many more there are.
     """
-    found = examine(network, chip, but)
+    found = examine(network, chip, but, profile)
     _refuse(found.findings)
     assert found.placement is not None  # else there is an error
     return found.placement, found.warnings
@@ -269,15 +280,13 @@ def cores_available(network: Network, chip: Chip, placement: Placement | None) -
     if placement is None or cores is None or placement.cores_used <= cores:
         return
     remedy = "use smaller populations"
-    if placement.orders:
+    if any(_different(network, chip, name, THRESHOLDS) for name in placement.orders):
         remedy += f", or compile with threshold_groups={chip.limits.threshold_configurations_per_core}"
-    found = f"found {placement.cores_used} cores needed, {chip.name} has {cores}"
-    if chip.limits.populations_per_core == 1:
-        yield _error("network", f"{found}; {remedy}")
-    else:
-        where, needed = what_is_left_over(network, chip, None)
+    where, why = "network", ""
+    if cores == 1:  # what is in the way can be told
+        where, needed = what_is_left_over(network, chip)
         why = f": one neuron more on the last one, and it needs {needed}" if needed else ""
-        yield _error(where, f"{found}{why}; {remedy}")
+    yield _error(where, f"found {placement.cores_used} cores needed, {chip.name} has {cores}{why}; {remedy}")
 
 
 def memory_available(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
@@ -288,9 +297,9 @@ def memory_available(network: Network, chip: Chip, placement: Placement | None) 
 
 
 def close_to_limit(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
-    """Limits of which more than :data:`CLOSE` is used. Where a population fills several cores, that is no news: then
-    only its input axons count, which every core needs anew. Nor is it one that a core stores all the thresholds that
-    it can: others go to another core. Populations that share their cores are named together."""
+    """Limits of which more than :data:`CLOSE` is used. Where populations fill several cores, that is no news: then
+    only input axons count, which every core needs anew. Nor is it one that a core stores all the thresholds or
+    decays that it can: others go to another core. Populations that share their cores are named together."""
     if placement is None:
         return
     if CLOSE < placement.use.get("cores", 0) <= 1 and chip.limits.cores != 1:  # one core is always in use
@@ -299,33 +308,39 @@ def close_to_limit(network: Network, chip: Chip, placement: Placement | None) ->
     for name in network.order:
         together.setdefault(placement.of(name), []).append(name)
     for cores, names in together.items():
-        alone = replace(placement, cores=cores)
-        for limit, fraction in alone.use.items():
-            counts = limit == "input_axons_per_core" or (limit not in NO_NEWS and alone.cores_used == 1)
+        alone = len(cores) == 1 and {part.population for part in cores[0].slices} == set(names)
+        for limit, fraction in replace(placement, cores=cores).use.items():
+            counts = limit == "input_axons_per_core" or (limit not in NO_NEWS and alone)
             if counts and CLOSE < fraction <= 1:
                 what = limit.replace("_", " ")
                 where = ", ".join(names)
                 yield _warning(where, f"uses {fraction:.0%} of {chip.name}'s {what}; little room is left")
 
 
-def threshold_configurations(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
-    """No population takes more cores than it would if a core stored any number of different thresholds."""
-    limit = "threshold_configurations_per_core"
-    allowed = getattr(chip.limits, limit)
+def configurations(network: Network, chip: Chip, placement: Placement | None) -> Iterator[Finding]:
+    """No population takes more cores than it would if a core stored any number of different thresholds and decays."""
     if placement is None or not placement.orders:
         return
-    unlimited = replace(chip, figures={key: f for key, f in chip.figures.items() if key != f"limits.{limit}"})
-    without = place(network, unlimited)
-    for name in placement.orders:
-        cores, enough = len(placement.of(name)), len(without.of(name))
-        if cores > enough:
-            found = len(np.unique(thresholds_of(network[name])))
-            yield _warning(
-                name,
-                f"found {found} different thresholds, {chip.name} stores {allowed} per core; they take {cores} cores "
-                f"where {enough} would do: train one threshold per population, or compile with "
-                f"threshold_groups={allowed}",
-            )
+    for limit, (what, remedy) in _STORED.items():
+        many = {name: _different(network, chip, name, limit) for name in placement.orders}
+        if any(many.values()):
+            figures = {key: figure for key, figure in chip.figures.items() if key != f"limits.{limit}"}
+            without, allowed = place(network, replace(chip, figures=figures)), getattr(chip.limits, limit)
+            for name, found in many.items():
+                cores, enough = len(placement.of(name)), len(without.of(name))
+                if found and cores > enough:
+                    yield _warning(
+                        name,
+                        f"found {found} different {what}, {chip.name} stores {allowed} per core; they take {cores} "
+                        f"cores where {enough} would do: {remedy.format(allowed)}",
+                    )
+
+
+def _different(network: Network, chip: Chip, name: str, limit: str) -> int:
+    """How many thresholds or decays a population has; 0 where a core stores so many."""
+    values = thresholds_of(network[name]) if limit == THRESHOLDS else decays_of(network[name])
+    allowed, found = getattr(chip.limits, limit), len(np.unique(values, axis=0))
+    return found if allowed is not None and found > allowed else 0
 
 
 DESIGN: tuple[Rule, ...] = (reset_supported, spikes_carry_the_input, delay_supported)
@@ -339,7 +354,7 @@ RULES: list[Rule] = [
     cores_available,
     memory_available,
     close_to_limit,
-    threshold_configurations,
+    configurations,
 ]
 """All design rules, in the order in which they are checked."""
 

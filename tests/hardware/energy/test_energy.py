@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -22,8 +23,10 @@ from aspen_hardware.energy.costs import energy_of_counts, static_power, work_sec
 from aspen_hardware.energy.model import NOT_COVERED, energy_model
 from aspen_hardware.energy.report import EnergyReport
 from aspen_hardware.placing.placement import place
+from tests.hardware.placing.networks import APART
 
-LOIHI1 = chip("loihi1")
+LOIHI1 = APART
+"""With cores of one population: figures by hand are those of several cores."""
 PJ = 1e-12
 
 
@@ -264,6 +267,8 @@ def two_neuron_cores(tmp_path: Path) -> Chip:
     """Loihi 1 from an own file, with cores of two neurons."""
     text = resources.files("aspen_hardware").joinpath("chips", "loihi1.toml").read_text(encoding="utf-8")
     path = tmp_path / "tiny.toml"
+    one = 'value = 1\nunit = "populations"\nsource = "boyle2025"\ntrust = "P"'
+    text = re.sub(r"\[missing.limits\]\npopulations_per_core = .*", f"[limits.populations_per_core]\n{one}", text)
     path.write_text(text.replace("value = 1024\n", "value = 2\n").replace('name = "loihi1"', 'name = "tiny"'))
     return chip(path)
 

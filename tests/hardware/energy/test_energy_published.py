@@ -15,7 +15,7 @@ from aspen_hardware import chip, compile, place
 from aspen_hardware.energy.costs import energy_of_counts, static_power, work_seconds
 from aspen_hardware.energy.hops import hops
 from aspen_hardware.energy.model import energy_model
-from tests.hardware.placing.test_placement import with_figures
+from tests.hardware.placing.networks import APART, with_figures
 
 LOIHI1, TRUENORTH, ODIN = chip("loihi1"), chip("truenorth"), chip("odin")
 
@@ -115,15 +115,15 @@ def test_the_inputs_synapses_are_shown_apart() -> None:
 def test_work_takes_the_published_times_of_the_busiest_core() -> None:
     network = chain()
     record = run(network, np.ones((1, 1, 4), np.uint8), record="spikes")
-    placement = place(network, LOIHI1)
+    placement = place(network, APART)
     # hidden: 32 synaptic operations and 8 active updates; output: 16 and 2; then the barrier of one tile
     assert record.synaptic_operations["hidden->output"].sum() == 16
-    seconds = work_seconds(record, LOIHI1, placement)
+    seconds = work_seconds(record, APART, placement)
     assert seconds is not None
     assert seconds.of["davies2018"].typical == pytest.approx((32 * 3.5 + 8 * 8.4 + 113) * 1e-9)
     sender = 4 * 16 + 32 * 3.8 + 8 * 9.7 + 8 * (30 + 5.1)  # packets in, synapses, updates, spikes and packets out
     assert seconds.of["sanafe"].typical == pytest.approx((sender + 600) * 1e-9)
-    report = energy_model(record, LOIHI1, time="work")
+    report = energy_model(record, APART, time="work")
     assert report.seconds is not None
     assert (report.seconds.low, report.seconds.typical) == (seconds.low, seconds.typical)
     assert report.seconds.high == pytest.approx(879e-6)  # as long as a step was ever measured
@@ -135,7 +135,7 @@ def test_work_takes_the_published_times_of_the_busiest_core() -> None:
     with pytest.raises(InputError, match="'work' on truenorth, whose file has no times of operations"):
         energy_model(record, TRUENORTH, time="work")
     with pytest.raises(InputError, match=r"allowed is step, or measured or work without a"):
-        energy_model(record, LOIHI1, time="work", step_time=1e-3)
+        energy_model(record, APART, time="work", step_time=1e-3)
 
 
 def test_the_time_of_a_step_is_that_of_its_slowest_population_on_its_cores_and_a_barrier() -> None:
@@ -151,7 +151,7 @@ def test_the_time_of_a_step_is_that_of_its_slowest_population_on_its_cores_and_a
     assert record.spikes["hidden"].tolist() == [[8, 0], [0, 0], [0, 0]]
     macs, operations = record.multiply_accumulates["input->hidden"], record.synaptic_operations["hidden->output"]
     assert macs.tolist() == [[32, 0], [0, 16], [0, 0]]
-    for chip_, cores, barrier in ((LOIHI1, 1, 113), (with_figures(LOIHI1, neurons_per_core=1), 8, 465)):
+    for chip_, cores, barrier in ((APART, 1, 113), (with_figures(APART, neurons_per_core=1), 8, 465)):
         placement, seconds = place(network, chip_), 0.0
         assert [len(placement.of(name)) for name in ("hidden", "output")] == [cores, min(cores, 2)]
         for now in np.ndindex(3, 2):
@@ -168,7 +168,7 @@ def test_tiles_stand_in_rows_of_eight() -> None:
     """One neuron to a core, four cores to a tile: 40 neurons on tiles 0 to 9, the output on tile 10."""
     populations = (Population("input", (1,)), *(Population(k, (m,), Lif(1.0, 0.5)) for k, m in (("a", 40), ("b", 1))))
     network = Network(populations, (Dense("input", "a", np.ones((40, 1))), Dense("a", "b", np.ones((1, 40)))))
-    placement = place(network, with_figures(LOIHI1, neurons_per_core=1))
+    placement = place(network, with_figures(APART, neurons_per_core=1))
     east_west, north_south = hops(network, "a", placement)
     np.testing.assert_array_equal(east_west[::4], [2, 1, 0, 1, 2, 3, 4, 5, 2, 1])  # to the third tile of the second row
     np.testing.assert_array_equal(north_south[::4], [1] * 8 + [0] * 2)
@@ -195,7 +195,7 @@ def test_packets_hop_from_tile_to_tile() -> None:
         *(Population(k, (m,), Lif(1.0, 0.5)) for k, m in (("hidden", n), ("output", 2))),
     )
     network = Network(populations, (Dense("input", "hidden", np.ones((n, 4))), Dense("hidden", "output", onwards)))
-    placement = place(network, LOIHI1)
+    placement = place(network, APART)
     assert placement.cores_used == 13
     east_west, north_south = hops(network, "hidden", placement)
     assert not north_south.any()
@@ -204,7 +204,7 @@ def test_packets_hop_from_tile_to_tile() -> None:
     for keep, hopped in (("spikes", 2 * 6), ("counts", 2 * n * 3)):  # without rasters all go as far as the farthest
         record = run(network, np.ones((2, 1, 4), np.uint8), record=keep)
         assert record.spikes["hidden"].sum() == 2 * n
-        entries = energy_model(record, LOIHI1).entries
+        entries = energy_model(record, APART).entries
         (entry,) = (e for e in entries if e.event == "hop_east_west" and e.where == "hidden")
         assert entry.count == hopped
         assert entry.joules is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,11 +22,7 @@ from aspen_hardware.energy.hops import hops
 from aspen_hardware.placing.cores import MEASURES
 from aspen_hardware.placing.placement import Placement, least_cores, place
 from aspen_hardware.placing.rules import check
-from tests.hardware.placing.test_placement import LOIHI1, floats, with_figures
-
-SHARED = replace(
-    LOIHI1, figures={key: figure for key, figure in LOIHI1.figures.items() if key != "limits.populations_per_core"}
-)
+from tests.hardware.placing.networks import APART, LOIHI1, floats, with_figures
 
 
 def shown(placement: Placement) -> list[list[tuple[str, int, int]]]:
@@ -36,7 +31,7 @@ def shown(placement: Placement) -> list[list[tuple[str, int, int]]]:
 
 def test_populations_share_a_core_in_the_networks_order() -> None:
     network = floats([20, 30, 5])
-    placement = place(network, SHARED)
+    placement = place(network, LOIHI1)
     (core,) = placement.cores
     assert shown(placement) == [[("hidden1", 0, 30), ("output", 0, 5)]]
     assert (core.neurons, core.populations, core.synapses, core.memory_bits) == (35, 2, 750, 750 * 8)
@@ -44,21 +39,18 @@ def test_populations_share_a_core_in_the_networks_order() -> None:
     assert (core.input_axons, core.output_axons, core.thresholds) == (50, 30, 1)
     assert placement.of("hidden1") == placement.of("output") == (core,)
     assert placement.use["neurons_per_core"] == pytest.approx(35 / 1024)
-    assert least_cores(network, SHARED) == 1 < least_cores(network, LOIHI1)
+    assert least_cores(network, LOIHI1) == 1 < least_cores(network, APART)
 
 
-def test_a_core_is_filled_before_the_next_is_begun() -> None:
-    placement = place(floats([4, 7, 5, 3]), with_figures(SHARED, neurons_per_core=5))
-    assert shown(placement) == [
-        [("hidden1", 0, 5)],
-        [("hidden1", 5, 7), ("hidden2", 0, 3)],
-        [("hidden2", 3, 5), ("output", 0, 3)],
-    ]
-    assert [core.neurons for core in placement.cores] == [5, 5, 5]
+def test_a_population_is_split_only_where_that_saves_a_core() -> None:
+    whole = place(floats([4, 7, 5, 3]), with_figures(LOIHI1, neurons_per_core=5))
+    assert shown(whole) == [[("hidden1", 0, 5)], [("hidden1", 5, 7), ("output", 0, 3)], [("hidden2", 0, 5)]]
+    halved = place(floats([4, 4, 4, 4, 3]), with_figures(LOIHI1, neurons_per_core=5))
+    assert [core.neurons for core in halved.cores] == [5, 5, 5]
 
 
 def test_a_number_of_populations_may_be_the_limit() -> None:
-    two = with_figures(LOIHI1, populations_per_core=2)
+    two = with_figures(APART, populations_per_core=2)
     placement = place(floats([4, 3, 3, 3, 3]), two)
     assert [[name for name, _, _ in core] for core in shown(placement)] == [
         ["hidden1", "hidden2"],
@@ -68,7 +60,7 @@ def test_a_number_of_populations_may_be_the_limit() -> None:
     with pytest.raises(
         ChipError, match=r"hidden1: a single neuron needs 1 population, loihi1 allows 0 per core; corre"
     ):
-        place(floats([4, 3, 3]), with_figures(LOIHI1, populations_per_core=0))
+        place(floats([4, 3, 3]), with_figures(APART, populations_per_core=0))
 
 
 def test_a_spike_sends_one_packet_to_a_core_whatever_it_drives_there() -> None:
@@ -77,7 +69,7 @@ def test_a_spike_sends_one_packet_to_a_core_whatever_it_drives_there() -> None:
     to_a, to_b = np.zeros((2, 3)), np.zeros((2, 3))
     to_a[:, 0], to_b[:, :2] = 1.0, 1.0
     network = Network(populations, (Dense("input", "a", to_a), Dense("input", "b", to_b)))
-    together, apart = place(network, SHARED), place(network, LOIHI1)
+    together, apart = place(network, LOIHI1), place(network, APART)
     assert together.destinations(network, "input").tolist() == [1, 1, 0]
     assert [(index, packets.tolist()) for index, packets in together.reached_by(network, "input")] == [(0, [1, 1, 0])]
     assert together.cores[0].input_axons == 2
@@ -85,12 +77,12 @@ def test_a_spike_sends_one_packet_to_a_core_whatever_it_drives_there() -> None:
 
 
 def test_packets_hop_from_the_core_that_a_neuron_shares() -> None:
-    network = floats([2, 12, 4])  # 12 neurons and 2 of the output's on the first core, its others on the next four
-    placement = place(network, with_figures(SHARED, neurons_per_core=14, output_axons_per_core=10**6))
-    assert shown(placement) == [[("hidden1", 0, 12), ("output", 0, 2)], [("output", 2, 4)]]
+    network = floats([2, 12, 4])
+    placement = place(network, with_figures(LOIHI1, neurons_per_core=14, output_axons_per_core=10**6))
+    assert shown(placement) == [[("hidden1", 0, 12)], [("output", 0, 4)]]
     east_west, north_south = hops(network, "hidden1", placement)
     assert (east_west.any(), north_south.any()) == (False, False)  # one tile holds four cores
-    spread = place(floats([2, 16, 2]), with_figures(SHARED, neurons_per_core=3))
+    spread = place(floats([2, 16, 2]), with_figures(LOIHI1, neurons_per_core=3))
     assert spread.cores_used == 6
     east_west, _ = hops(floats([2, 16, 2]), "hidden1", spread)
     assert (
@@ -105,14 +97,14 @@ def test_thresholds_of_all_populations_on_a_core_are_counted_together() -> None:
         Population("b", (6,), Lif(np.arange(3.0, 9.0), 0.9)),
     )
     network = Network(populations, (Dense("input", "a", np.ones((5, 2))), Dense("a", "b", np.ones((6, 5)))))
-    (core,) = place(network, SHARED).cores
+    (core,) = place(network, LOIHI1).cores
     assert core.thresholds == 8
-    tight = place(network, with_figures(SHARED, threshold_configurations_per_core=6))
-    assert shown(tight) == [[("a", 0, 5), ("b", 0, 4)], [("b", 4, 6)]]
+    tight = place(network, with_figures(LOIHI1, threshold_configurations_per_core=6))
+    assert shown(tight) == [[("a", 0, 5)], [("b", 0, 6)]]
 
 
 def test_shared_cores_as_text_and_json() -> None:
-    placement = place(floats([20, 30, 5]), SHARED)
+    placement = place(floats([20, 30, 5]), LOIHI1)
     assert str(placement).startswith("Placement on loihi1: 1 core of 128\n")
     assert re.search(r"hidden1 +0 to 29 +750 +6,000 +50 +30\n\+ output +0 to 4\n", str(placement))
     (core,) = json.loads(json.dumps(placement.to_dict()))["cores"]
@@ -124,39 +116,39 @@ def test_shared_cores_as_text_and_json() -> None:
 
 
 def test_what_does_not_fit_on_the_cores_is_refused_by_population_and_limit() -> None:
-    one = with_figures(SHARED, cores=1, input_axons_per_core=45)
+    one = with_figures(LOIHI1, cores=1, input_axons_per_core=45)
     (finding,) = [found for found in check(floats([20, 30, 5]), one) if found.level == "error"]
     assert finding.message == (
         "output: found 2 cores needed, loihi1 has 1: one neuron more on the last one, and it needs 50 input axons, "
         "loihi1 allows 45 per core; use smaller populations"
     )
     assert not [found for found in check(floats([20, 25, 5]), one) if found.level == "error"]
-    few = with_figures(SHARED, cores=1, neurons_per_core=33)  # three of the outputs still fit
+    few = with_figures(LOIHI1, cores=1, neurons_per_core=33)  # three of the outputs still fit
     (finding,) = [found for found in check(floats([20, 30, 5]), few) if found.level == "error"]
     assert "one neuron more on the last one, and it needs 34 neurons, loihi1 allows 33 per core" in finding.message
 
 
-def test_a_neuron_that_would_fit_but_for_packets_that_a_split_made_is_named_without_a_limit() -> None:
-    """A split that grew another population's packets may leave room in the end: no limit can be named."""
-    tight = with_figures(SHARED, cores=3, output_axons_per_core=2, neurons_per_core=5)
+def test_too_many_of_several_cores_are_refused_without_a_place() -> None:
+    """Populations may be put otherwise: none is the one that has no room."""
+    tight = with_figures(LOIHI1, cores=3, output_axons_per_core=2, neurons_per_core=5)
     (finding,) = [found for found in check(floats([8, 6, 3, 4], 0.3, 3), tight) if found.level == "error"]
-    assert finding.message == "hidden2: found 4 cores needed, loihi1 has 3; use smaller populations"
+    assert finding.message == "network: found 4 cores needed, loihi1 has 3; use smaller populations"
 
 
 def test_one_core_that_is_close_to_its_limits_is_named_once() -> None:
-    one = with_figures(SHARED, cores=1, neurons_per_core=36)
+    one = with_figures(LOIHI1, cores=1, neurons_per_core=36)
     (finding,) = check(floats([20, 30, 5]), one)
     assert finding.message == "hidden1, output: uses 97% of loihi1's neurons per core; little room is left"
 
 
 def test_a_core_does_the_work_of_its_populations_one_after_the_other() -> None:
     """Hidden: 24 operations of 4 inputs on 6 neurons. Output: 12. With Davies et al.'s times and one tile's barrier."""
-    network, davies = floats([4, 6, 2], seed=3), SHARED.only("davies2018")
+    network, davies = floats([4, 6, 2], seed=3), LOIHI1.only("davies2018")
     spikes = {"input": np.ones((2, 1, 4), np.uint8), "hidden1": np.ones((2, 1, 6), np.uint8)}
     spikes["output"] = np.zeros((2, 1, 2), np.uint8)
     record = record_from_rasters(network, spikes, "by hand", "spikes")
     hidden, output = 24 * 3.5 + 6 * 8.4, 12 * 3.5 + 2 * 8.4
-    for target, work in ((davies, hidden + output), (LOIHI1.only("davies2018"), max(hidden, output))):
+    for target, work in ((davies, hidden + output), (APART.only("davies2018"), max(hidden, output))):
         seconds = work_seconds(record, target, place(network, target))
         assert seconds is not None
         assert seconds.typical == pytest.approx(2 * (work + 113) * 1e-9)
@@ -177,6 +169,7 @@ def needs_by_hand(network: Network, placement: Placement, index: int) -> dict[st
         synapses += np.count_nonzero(rows)
         reach.setdefault(connection.source, set()).update(np.flatnonzero(rows.any(axis=0)).tolist())
     values = [np.broadcast_to(network[name].neuron.threshold, network[name].shape)[ids] for name, ids in on.items()]
+    decays = [np.broadcast_to(network[name].neuron.beta, network[name].shape)[ids] for name, ids in on.items()]
     return {
         "populations": len(on),
         "compartments": sum(map(len, on.values())),
@@ -184,6 +177,7 @@ def needs_by_hand(network: Network, placement: Placement, index: int) -> dict[st
         "input_axons": sum(map(len, reach.values())),
         "output_axons": sum(int(reached(network, placement, name)[ids].sum()) for name, ids in on.items()),
         "thresholds": len(set(np.concatenate(values).tolist())),
+        "decays": len(set(np.concatenate(decays).tolist())),
     }
 
 
@@ -225,7 +219,7 @@ def limited(draw: st.DrawFn) -> Chip:
         "output_axons_per_core": draw(st.integers(5, 90)),
     }
     share = draw(st.sampled_from([2, 3, None]))
-    base = SHARED if share is None else with_figures(LOIHI1, populations_per_core=share)
+    base = LOIHI1 if share is None else with_figures(APART, populations_per_core=share)
     return with_figures(base, **limits)
 
 
@@ -260,7 +254,7 @@ def test_shared_cores_hold_every_neuron_once_and_keep_every_limit(network: Netwo
 def test_cores_of_one_population_are_filled_as_ever(sizes: list[int], seed: int, neurons: int, memory: int) -> None:
     """On Loihi: each population alone, neuron by neuron until the next one would exceed a limit."""
     network = floats(sizes, 0.7, seed)
-    tiny = with_figures(LOIHI1, neurons_per_core=neurons, synaptic_memory_bits_per_core=memory * 8)
+    tiny = with_figures(APART, neurons_per_core=neurons, synaptic_memory_bits_per_core=memory * 8)
     expected = []
     for connection in network.connections:  # one for each population of a chain
         fan_in, start = np.count_nonzero(connection.weight, axis=1), 0
@@ -273,6 +267,6 @@ def test_cores_of_one_population_are_filled_as_ever(sizes: list[int], seed: int,
     keys = ("population", "start", "stop", "synapses", "input_axons")
     assert [tuple(core[key] for key in keys) for core in plain] == expected
     assert all(
-        list(core) == [*keys[:4], "memory_bits", *keys[4:], "output_axons", "thresholds", "compartments"]
+        list(core) == [*keys[:4], "memory_bits", *keys[4:], "output_axons", "thresholds", "compartments", "decays"]
         for core in plain
     )

@@ -12,7 +12,7 @@ from aspen.network.network import Dense, Lif, Network, Population
 from aspen_hardware.chips.description import chip
 from aspen_hardware.placing.placement import place
 from aspen_hardware.placing.rules import check, enforce
-from tests.hardware.placing.test_placement import LOIHI1, with_figures
+from tests.hardware.placing.networks import APART, with_figures
 
 
 def random_thresholds(n: int, different: int, seed: int = 0) -> Network:
@@ -28,7 +28,7 @@ def random_thresholds(n: int, different: int, seed: int = 0) -> Network:
 @pytest.mark.parametrize(("different", "cores"), [(8, 1), (9, 2), (24, 3), (40, 5)])
 def test_neurons_with_the_same_threshold_share_a_core(different: int, cores: int) -> None:
     network = random_thresholds(40, different)
-    placement = place(network, LOIHI1)
+    placement = place(network, APART)
     placed = placement.of("hidden")
     assert len(placed) == cores
     assert all(core.thresholds <= 8 for core in placed)
@@ -41,7 +41,7 @@ def test_neurons_with_the_same_threshold_share_a_core(different: int, cores: int
 def test_sorted_neurons_are_counted_where_they_are() -> None:
     """Each core's axons and synapses are those of the neurons that the order puts on it."""
     network = random_thresholds(40, 24, seed=2)
-    placement = place(network, with_figures(LOIHI1, output_axons_per_core=15))
+    placement = place(network, with_figures(APART, output_axons_per_core=15))
     order, (first, second) = placement.orders["hidden"], network.connections
     assert sorted(order) == list(range(40))
     for core in placement.of("hidden"):
@@ -58,7 +58,7 @@ def test_sorted_neurons_are_counted_where_they_are() -> None:
 
 def test_thresholds_that_fit_beside_the_other_limits_are_no_news() -> None:
     """24 thresholds on the four cores that the neurons need anyway."""
-    tight = with_figures(LOIHI1, neurons_per_core=12)
+    tight = with_figures(APART, neurons_per_core=12)
     assert not [f for f in check(random_thresholds(40, 24), tight) if "different thresholds" in f.message]
 
 
@@ -66,4 +66,4 @@ def test_too_many_thresholds_for_the_whole_chip_are_refused() -> None:
     with pytest.raises(
         ChipError, match=r"^network: found 6 cores needed, loihi1 has 5; .* compile with threshold_groups=8$"
     ):
-        enforce(random_thresholds(40, 40), with_figures(LOIHI1, cores=5))
+        enforce(random_thresholds(40, 40), with_figures(APART, cores=5))

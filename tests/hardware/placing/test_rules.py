@@ -149,7 +149,7 @@ BROKEN: list[tuple[str, Callable[[], Network], Chip, str, str]] = [
         lambda: floats([2, 1000, 1]),
         LOIHI1,
         "warning",
-        r"^hidden1: uses 98% of loihi1's neurons per core; little room is left$",
+        r"^hidden1, output: uses 98% of loihi1's neurons per core; little room is left$",
     ),
     (
         "close_to_limit",
@@ -159,12 +159,20 @@ BROKEN: list[tuple[str, Callable[[], Network], Chip, str, str]] = [
         r"^hidden1: uses 90% of loihi1's input axons per core",
     ),
     (
-        "threshold_configurations",
+        "configurations",
         lambda: spread_thresholds(9),
         LOIHI1,
         "warning",
         r"^output: found 9 different thresholds, loihi1 stores 8 per core; they take 2 cores where 1 would do: train "
         r"one threshold per population, or compile with threshold_groups=8$",
+    ),
+    (
+        "configurations",
+        lambda: floats([2, 40], beta=np.linspace(0.1, 0.9, 40)),
+        LOIHI1,
+        "warning",
+        r"^output: found 40 different decays, loihi1 stores 32 per core; they take 2 cores where 1 would do: train one "
+        r"decay per population$",
     ),
 ]
 
