@@ -25,7 +25,7 @@ from aspen_hardware import chip, compile, energy_model, place
 from aspen_hardware.energy.hops import ways_on
 from aspen_hardware.placing import rules
 from tests.emulator.cli.test_cli import Aspen, aspen
-from tests.hardware.placing.test_placement import with_figures
+from tests.hardware.placing.networks import with_figures
 from tests.networks import fixed_network, float_network, random_spikes
 
 __all__ = ["aspen"]
@@ -83,7 +83,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def test_compiling_places_and_checks_once(network: Network, calls: Calls, checked: Counter[str]) -> None:
     placed = calls(place)
     deployment = compile(network, "loihi1")
-    assert [each for each, _ in placed] == [deployment.network]
+    assert [each for each, *_ in placed] == [deployment.network]
     assert checked == dict.fromkeys(NAMES, 1)
     assert deployment.placement == place(deployment.network, chip("loihi1"))
 
@@ -95,7 +95,7 @@ def test_calibrating_places_what_it_starts_from_and_what_it_chose(calls: Calls, 
     placed = calls(place)
     deployment = compile(network, "loihi1", calibration=observe(network, random_spikes(3, 20, 8, 8)))
     assert any(entry.compensated or entry.weights_clipped for entry in deployment.rounding.values())
-    on_chip = [each for each, on in placed if on.limits == chip("loihi1").limits]
+    on_chip = [each for each, on, *_ in placed if on.limits == chip("loihi1").limits]
     assert len(on_chip) == 2
     assert on_chip[1] is deployment.network
     assert checked == {name: 1 if name in NAMES[:3] else 2 for name in NAMES}
@@ -128,7 +128,7 @@ def test_a_sweep_places_once_for_each_chip(calls: Calls) -> None:
     placed.clear()
     bench = Bench(network, [spikes, spikes], labels, [chip("loihi1"), chip("truenorth"), None])
     make_tables(bench, measure(bench, [0.5, 1.0, 2.0]), "data", max_loss=0.5)
-    assert [on.name for _, on in placed] == ["loihi1", "truenorth"]
+    assert [on.name for _, on, *_ in placed] == ["loihi1", "truenorth"]
 
 
 def test_a_sweep_of_a_deployment_takes_the_cores_that_compile_found(calls: Calls) -> None:
@@ -136,7 +136,7 @@ def test_a_sweep_of_a_deployment_takes_the_cores_that_compile_found(calls: Calls
     placed = calls(place)
     bench = Bench(deployment, [random_spikes(1, 5, 4, 6)], np.zeros(4, int), [chip("loihi1"), chip("truenorth")])
     assert bench.placements["loihi1"] is deployment.placement
-    assert [on.name for _, on in placed] == ["truenorth"]
+    assert [on.name for _, on, *_ in placed] == ["truenorth"]
     small = with_figures(chip("loihi1"), neurons_per_core=2)
     again = Bench(deployment, bench.encodings, bench.labels, [small])
     assert again.placements["loihi1"] == place(deployment.network, small) != deployment.placement
@@ -171,7 +171,7 @@ def test_a_command_places_once_for_each_chip(
     outputs = ["--output", tmp_path / "out.npy"] if name == "run" else []
     code, _, error = aspen(name, tmp_path / "net.aspen", "--input", tmp_path / "in.npy", *outputs, *given, *flags)
     assert code == 0, error
-    assert [on.name for _, on in places] == targets
+    assert [on.name for _, on, *_ in places] == targets
 
 
 class Silent:

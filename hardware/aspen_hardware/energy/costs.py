@@ -330,7 +330,8 @@ def work_seconds(record: Record, chip: Chip, placement: Placement, clock: float 
 def _work(record: Record, chip: Chip, scenario: str, figures: Mapping[str, Figure], placement: Placement) -> float:
     times = {key: figure.si.typical for key, figure in figures.items()}
     busy = _busy(record, chip, scenario, times, placement)
-    driving = {name: {c.source for c in record.network.incoming(name)} for name in record.network.order}
+    connections = record.network.connections
+    driving = {name: {c.source for c in connections if c.target == name} for name in record.network.order}
     cores = {tuple((part.population, part.neurons) for part in core.slices) for core in placement.cores}
 
     def busy_on(core: tuple[tuple[str, int], ...]) -> Array:
@@ -357,7 +358,7 @@ def _busy(
         updates = record.network[name].size * together - record.off.neurons.get(name, 0)
         busy = busy + (updates - active[name]) * times["neuron_update_inactive"]
         busy = busy * compartments[name]
-        for connection in record.network.incoming(name):
+        for connection in (c for c in record.network.connections if c.target == name):
             arriving = record.synaptic_operations.get(connection.name, 0)
             arriving = arriving + record.multiply_accumulates.get(connection.name, 0)
             own = key_of_kind("synaptic_operation", connection.kind)

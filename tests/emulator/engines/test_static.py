@@ -17,6 +17,7 @@ from aspen_emulator import observe, run, session
 from aspen_hardware import Deployment, chip, compile, energy_model, place
 from aspen_hardware.placing.rules import check
 from tests.hardware.energy.recount import simulate, written_by_host
+from tests.hardware.placing.networks import APART
 from tests.networks import static_network as static
 
 STEPS = 12
@@ -105,7 +106,7 @@ def test_every_count_is_that_of_plain_loops(reset: str, recurrent: bool, seed: i
 
 def test_no_axons_enter_and_the_hosts_part_is_named() -> None:
     deployment = on_loihi1(static())
-    core = place(deployment.network, chip("loihi1")).of("hidden")[0]
+    core = place(deployment.network, APART).of("hidden")[0]
     assert (core.input_axons, core.synapses) == (0, 0)
     assert not [finding for finding in check(static(), chip("loihi1")) if finding.level == "error"]
     report = energy_model(run(deployment, values(), steps=STEPS), chip("loihi1"))
