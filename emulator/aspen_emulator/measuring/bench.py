@@ -17,7 +17,7 @@ from aspen._base.labels import as_labels
 from aspen.calibration.early import EarlyStop, scores_over_time
 from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.statistics import effective_samples, wilson
-from aspen.dial.path import SETTINGS, AnyDial
+from aspen.dial.path import SETTINGS, AnyDial, dial_of
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
@@ -97,7 +97,7 @@ class Bench(Brief):
         known = self.program.placement if isinstance(self.program, Deployment) else None
         if known is not None and (known.chip, known.limits) == (on.name, on.limits):
             return known
-        return place(network_of(self.program), on, self.profile)
+        return place(network_of(self.program), on, dial_of(self.profile))
 
     @cached_property
     def ways(self) -> Mapping[str, Ways]:

@@ -87,6 +87,7 @@ class Limits:
     output_axons_per_core: int | None = None
     threshold_configurations_per_core: int | None = None
     decay_configurations_per_core: int | None = None
+    membrane_floors_per_core: int | None = None
     max_delay: int | None = None
 
 

@@ -130,10 +130,11 @@ KEYS: dict[str, dict[str, Collection[str]]] = {
 }
 """Section -> key -> units allowed. All values are whole numbers."""
 OPTIONAL: dict[str, dict[str, Collection[str]]] = {
-    "limits": {"decay_configurations_per_core": ["configurations"]},
+    "limits": {"decay_configurations_per_core": ["configurations"], "membrane_floors_per_core": ["floors"]},
     "formats": {"spike_bits": ["bits"], "reset_compartments": ["compartments"]},
 }
-"""As :data:`KEYS`, but may be left out: the different decays that a core stores, the width of what a spike carries, and
+"""As :data:`KEYS`, but may be left out: the different decays and floors of membranes that a core
+stores, the width of what a spike carries, and
 the compartments of a neuron that fires and is not set to zero."""
 
 ENERGY_KEYS = (

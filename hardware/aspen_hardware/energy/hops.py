@@ -20,8 +20,8 @@ from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen_hardware.chips.description import Chip
-from aspen_hardware.energy.costs import CORES_PER_TILE
 from aspen_hardware.energy.crossbar import spikes_times
+from aspen_hardware.energy.working import CORES_PER_TILE
 from aspen_hardware.placing.placement import Placement
 
 TILES_IN_A_ROW = 8

@@ -35,7 +35,6 @@ from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.parts import runs_programs
 from aspen_hardware.chips.ranges import ByScenario, Range
 from aspen_hardware.energy.costs import (
-    active_counts,
     busy_seconds,
     late_steps,
     megahertz,
@@ -59,6 +58,7 @@ from aspen_hardware.energy.hops import HOPS, Ways, has_mesh, sent, ways_on
 from aspen_hardware.energy.microcontroller import energy_of_program
 from aspen_hardware.energy.prices import price_in_run
 from aspen_hardware.energy.report import EnergyReport, Entry
+from aspen_hardware.energy.working import active_counts
 from aspen_hardware.placing.placement import Placement, place
 from aspen_hardware.placing.resets import compartments_of
 

@@ -1,4 +1,4 @@
-"""What a core stores once for all its neurons that share it: thresholds and decays, of which it has few."""
+"""What a core stores once for all neurons that share it, and has few of: thresholds, decays, a floor of membranes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,32 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.dial.profile import DialProfile
 from aspen.network.network import Lif, Network, Population
+from aspen.network.neurons import RECTIFIED
 from aspen_hardware.chips.description import Limits
 from aspen_hardware.placing.dials import dial_columns
 
+Numbers = Mapping[str, Array]
+"""Population -> (n,) int64: a number for what each neuron needs stored, over all populations, the same for the same."""
+THRESHOLDS, DECAYS = "threshold_configurations_per_core", "decay_configurations_per_core"
+FLOORS = "membrane_floors_per_core"
+_INTEGERS = ("current_decay", "voltage_decay")
+STORED = {THRESHOLDS: "thresholds", DECAYS: "decays", FLOORS: "floors"}
+"""Limit of a chip -> the field of a :class:`aspen_hardware.placing.cores.Core` that counts what it limits."""
 
-def numbered_thresholds(network: Network, profile: DialProfile | None) -> dict[str, Array]:
-    """Population -> (n,) int64: a number for each threshold, over all populations; where a dial turns, the same for
-    those that it turns alike."""
-    if profile is None:
-        return _numbered({name: thresholds_of(network[name]) for name in network.order})
-    return _numbered({name: dial_columns(network, profile, name) for name in network.order})
 
+def numbered(network: Network, profile: DialProfile | None) -> dict[str, Numbers]:
+    """Limit of :data:`STORED` -> numbers. Thresholds are the same where a dial turns them alike; decays are pairs, of
+    current and membrane."""
+    names = network.order
 
-def numbered_decays(network: Network) -> dict[str, Array]:
-    """Population -> (n,) int64: a number for each pair of decays, of the current and of the membrane."""
-    return _numbered({name: decays_of(network[name]) for name in network.order})
+    def threshold(name: str) -> Array:
+        return thresholds_of(network[name]) if profile is None else dial_columns(network, profile, name)
+
+    return {
+        THRESHOLDS: _numbered({name: threshold(name) for name in names}),
+        DECAYS: _numbered({name: decays_of(network[name]) for name in names}),
+        FLOORS: _numbered({name: _floor_of(network[name]) for name in names}),
+    }
 
 
 def thresholds_of(population: Population) -> Array:
@@ -36,24 +47,26 @@ def decays_of(population: Population) -> Array:
     return _of(population, *(("alpha", "beta") if isinstance(population.neuron, Lif) else _INTEGERS))
 
 
-def orders_of(thresholds: Mapping[str, Array], decays: Mapping[str, Array], limits: Limits) -> dict[str, Array]:
+def orders_of(stored: Mapping[str, Numbers], limits: Limits) -> dict[str, Array]:
     """Populations with more different thresholds or decays than a core stores -> (n,) their neurons, sorted by these.
 
     Args:
-        thresholds, decays: population -> a number for each neuron's.
+        stored: what :func:`numbered` gives.
         limits: of the chip.
     """
-    found = {}
+    found, thresholds, decays = {}, stored[THRESHOLDS], stored[DECAYS]
     for name in thresholds:
         many = _exceeds(thresholds[name], limits.threshold_configurations_per_core)
-        slow = _exceeds(decays[name], limits.decay_configurations_per_core)
-        if many or slow:
+        if many or _exceeds(decays[name], limits.decay_configurations_per_core):
             keys = (decays[name], thresholds[name]) if many else (thresholds[name], decays[name])
             found[name] = np.lexsort(keys)
     return found
 
 
-_INTEGERS = ("current_decay", "voltage_decay")
+def _floor_of(population: Population) -> Array:
+    """(n, 1): whether the membranes have a floor at 0."""
+    assert population.neuron is not None  # the input population is not placed
+    return np.full((population.size, 1), population.neuron.reset == RECTIFIED)
 
 
 def _of(population: Population, *fields: str) -> Array:

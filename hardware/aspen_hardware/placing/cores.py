@@ -44,6 +44,7 @@ class Core:
         thresholds: different thresholds among the neurons.
         compartments: that the neurons take; see :func:`aspen_hardware.placing.resets.compartments`.
         decays: different decays among these compartments.
+        floors: different floors of the neurons' membranes: 0 where negative ones are cut off, and none.
     """
 
     slices: tuple[Slice, ...]
@@ -54,6 +55,7 @@ class Core:
     thresholds: int
     compartments: int
     decays: int
+    floors: int
 
     @property
     def neurons(self) -> int:
@@ -101,6 +103,7 @@ MEASURES = {
     "output_axons_per_core": "output_axons",
     "threshold_configurations_per_core": "thresholds",
     "decay_configurations_per_core": "decays",
+    "membrane_floors_per_core": "floors",
 }
 """Limit of a chip -> what of a :class:`Core` it limits."""
 _WORDS = {
@@ -111,12 +114,14 @@ _WORDS = {
     "output_axons_per_core": "output axons",
     "threshold_configurations_per_core": "threshold",
     "decay_configurations_per_core": "decay",
+    "membrane_floors_per_core": "floor",
 }
 _REMEDIES = {
     "populations_per_core": "correct the chip file",
     "neurons_per_core": "correct the chip file",
     "threshold_configurations_per_core": "correct the chip file",
     "decay_configurations_per_core": "correct the chip file",
+    "membrane_floors_per_core": "correct the chip file",
     "synaptic_memory_bits_per_core": "prune its weights, or make the populations that drive it smaller",
     "input_axons_per_core": "make the populations that drive it smaller, or prune whole columns of its weights",
     "output_axons_per_core": "make the populations that it drives smaller, or give them fewer synapses",

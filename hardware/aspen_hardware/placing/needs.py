@@ -13,7 +13,7 @@ from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError
 from aspen.network.network import Network
 from aspen_hardware.chips.description import Chip
-from aspen_hardware.placing.configurations import numbered_decays, numbered_thresholds, orders_of
+from aspen_hardware.placing.configurations import DECAYS, FLOORS, STORED, THRESHOLDS, Numbers, numbered, orders_of
 from aspen_hardware.placing.cores import Core, Slice, bits_of_a_synapse, too_large
 from aspen_hardware.placing.resets import compartments_of
 from aspen_hardware.placing.wiring import Wiring
@@ -31,7 +31,7 @@ class Needs:
         chip: where.
         wiring: its synapses.
         synapses: population -> (n,) int64: synapses of each neuron.
-        thresholds, decays: population -> (n,) int64: a number for each, the same where a core stores it once.
+        stored: limit -> what of it a core must store for each neuron: a number, the same where it stores it once.
         compartments: population -> those that each neuron takes.
     """
 
@@ -39,29 +39,24 @@ class Needs:
     chip: Chip
     wiring: Wiring
     synapses: Mapping[str, Array]
-    thresholds: Mapping[str, Array]
-    decays: Mapping[str, Array]
+    stored: Mapping[str, Numbers]
     compartments: Mapping[str, int]
 
     @classmethod
     def of(cls, network: Network, chip: Chip, profile: DialProfile | None) -> Needs:
         """Those of ``network`` on ``chip``, at every knob of the ``profile``."""
-        thresholds, decays = numbered_thresholds(network, profile), numbered_decays(network)
-        orders = orders_of(thresholds, decays, chip.limits)
+        stored = numbered(network, profile)
+        orders = orders_of(stored, chip.limits)
         wiring = Wiring.of(network, orders)
         synapses = {name: np.zeros(network[name].size, np.int64) for name in network.order}
         for name in network.order:
             for wire in wiring.incoming.get(name, ()):
                 synapses[name] += np.diff(wire.synapses.indptr)
-        return cls(
-            network,
-            chip,
-            wiring,
-            synapses,
-            {name: numbers[orders[name]] if name in orders else numbers for name, numbers in thresholds.items()},
-            {name: numbers[orders[name]] if name in orders else numbers for name, numbers in decays.items()},
-            compartments_of(network, chip),
-        )
+        in_order = {
+            limit: {name: each[orders[name]] if name in orders else each for name, each in numbers.items()}
+            for limit, numbers in stored.items()
+        }
+        return cls(network, chip, wiring, synapses, in_order, compartments_of(network, chip))
 
     def most_rows(self, populations: Iterable[str]) -> int:
         """So many input axons at most take neurons of these populations, on one core."""
@@ -86,9 +81,10 @@ class Needs:
             memory_bits=synapses * bits_of_a_synapse(self.chip),
             input_axons=sum(int(np.count_nonzero(neurons)) for neurons in self.rows(slices).values()),
             output_axons=sum(int(reached[part.population][part.start : part.stop].sum()) for part in slices),
-            thresholds=_different(self.thresholds, slices),
+            thresholds=_different(self.stored[THRESHOLDS], slices),
             compartments=sum(part.neurons * self.compartments[part.population] for part in slices),
-            decays=_different(self.decays, slices) + self.beside(part.population for part in slices),
+            decays=_different(self.stored[DECAYS], slices) + self.beside(part.population for part in slices),
+            floors=_different(self.stored[FLOORS], slices),
         )
 
     def beside(self, names: Iterable[str]) -> int:
@@ -184,8 +180,7 @@ class OpenCore:
         self._demand, self._needs, self._limits = demand, demand.needs, demand.needs.chip.limits
         self.slices: dict[str, Slice] = {}
         self.used = dict.fromkeys(demand.sums, 0)
-        self._thresholds: set[int] = set()
-        self._decays: set[int] = set()
+        self._held: dict[str, set[int]] = {limit: set() for limit in STORED if getattr(self._limits, limit) is not None}
 
     @property
     def is_full(self) -> bool:
@@ -213,8 +208,8 @@ class OpenCore:
         self.slices[name] = Slice(name, start, stop) if here is None else replace(here, stop=stop)
         for limit, sums in self._demand.sums.items():
             self.used[limit] += int(sums[name][stop] - sums[name][start])
-        self._thresholds.update(np.unique(self._needs.thresholds[name][start:stop]).tolist())
-        self._decays.update(np.unique(self._needs.decays[name][start:stop]).tolist())
+        for limit, held in self._held.items():
+            held.update(np.unique(self._needs.stored[limit][name][start:stop]).tolist())
 
     def require(self, name: str, start: int, stop: int) -> None:
         """Raise where a core that holds nothing yet has no room for the neuron ``start``.
@@ -227,17 +222,14 @@ class OpenCore:
             raise ChipError(too_large(alone, self._needs.chip))
 
     def _stored(self, name: str, start: int, stop: int) -> int:
-        """The last ``stop`` for which the core can store all thresholds and decays."""
-        limits, beside = self._limits, self._needs.beside([name, *self.slices])
-        kinds = (
-            (self._needs.thresholds, self._thresholds, limits.threshold_configurations_per_core, 0),
-            (self._needs.decays, self._decays, limits.decay_configurations_per_core, beside),
-        )
-        for numbers, held, allowed, others in kinds:
-            if allowed is not None and stop > start:
-                different, first = np.unique(numbers[name][start:stop], return_index=True)
+        """The last ``stop`` for which the core can store all thresholds, decays and floors."""
+        for limit, held in self._held.items():
+            if stop > start:
+                others = self._needs.beside([name, *self.slices]) if limit == DECAYS else 0
+                numbers = self._needs.stored[limit][name][start:stop]
+                different, first = np.unique(numbers, return_index=True)
                 fresh = np.sort(first[[number not in held for number in different.tolist()]])
-                left = max(allowed - others - len(held), 0)
+                left = max(getattr(self._limits, limit) - others - len(held), 0)
                 stop = start + int(fresh[left]) if fresh.size > left else stop
         return stop
 

@@ -74,8 +74,8 @@ def least_cores(needs: Needs) -> int:
     limits, names = needs.chip.limits, needs.network.order
     sums = Demand(needs, needs.in_order(needs.reached(_whole(needs)))).sums
     total = {limit: sum(int(by_name[name][-1]) for name in names) for limit, by_name in sums.items()}
-    total["threshold_configurations_per_core"] = len(np.unique(np.concatenate(list(needs.thresholds.values()))))
-    total["decay_configurations_per_core"] = len(np.unique(np.concatenate(list(needs.decays.values()))))
+    for limit, numbers in needs.stored.items():
+        total[limit] = len(np.unique(np.concatenate(list(numbers.values()))))
     total["populations_per_core"] = len(names)
     total["input_axons_per_core"] = sum(int(np.count_nonzero(rows)) for rows in needs.rows(_whole(needs)[0]).values())
     return max(-(-n // allowed) for limit, n in total.items() if (allowed := getattr(limits, limit)) is not None)

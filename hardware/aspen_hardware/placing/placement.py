@@ -32,6 +32,8 @@ from aspen_hardware.placing.packing import Packed, pack, pack_in_order
 from aspen_hardware.placing.resets import compartments_of
 from aspen_hardware.placing.wiring import Wiring
 
+RULES = "populations_per_core", "membrane_floors_per_core"
+"""Limits that say what may be together, not how much."""
 MOST_ROWS = 32
 """Of a placement's table, when it is printed."""
 
@@ -103,12 +105,12 @@ class Placement(Tabled, Rebuilt):
 
     @property
     def use(self) -> dict[str, float]:
-        """Limit -> the largest used fraction over all cores; limits that the chip does not have are left out, and the
-        number of populations, which is a rule and no capacity."""
+        """Limit -> the largest used fraction over all cores; limits that the chip does not have are left out, and what
+        is a rule and no capacity: the numbers of populations and floors."""
         wanted = {"cores": self.cores_used} | {
             limit: max(getattr(core, measure) for core in self.cores)
             for limit, measure in MEASURES.items()
-            if limit != "populations_per_core"
+            if limit not in RULES
         }
         limits = asdict(self.limits)
         return {key: used / limits[key] for key, used in wanted.items() if limits[key]}

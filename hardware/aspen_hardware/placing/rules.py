@@ -19,7 +19,7 @@ from aspen.network.graded import GradedInput
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen_hardware.chips.description import Chip
-from aspen_hardware.placing.configurations import decays_of, thresholds_of
+from aspen_hardware.placing.configurations import DECAYS, THRESHOLDS, decays_of, thresholds_of
 from aspen_hardware.placing.cores import Core
 from aspen_hardware.placing.hosting import carries, hosted
 from aspen_hardware.placing.memory import least_flash, least_ram, refused
@@ -32,7 +32,6 @@ CLOSE = 0.8
 FAR = 2
 """So many times a chip's cores are far too many."""
 _IN_SNNTORCH = {"zero": "'zero'", DELAYED: "'subtract' and the default reset_delay"}
-THRESHOLDS, DECAYS = "threshold_configurations_per_core", "decay_configurations_per_core"
 NO_NEWS = ("cores", THRESHOLDS, DECAYS)
 """Limits that a single population may use up."""
 _STORED = {

@@ -16,7 +16,7 @@ from aspen.errors import ChipError
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator.engines.replay import record_from_rasters
 from aspen_emulator.streaming.counting import Events
-from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.energy.costs import work_seconds
 from aspen_hardware.energy.hops import hops
 from aspen_hardware.placing.cores import MEASURES
@@ -103,6 +103,19 @@ def test_thresholds_of_all_populations_on_a_core_are_counted_together() -> None:
     assert shown(tight) == [[("a", 0, 5)], [("b", 0, 6)]]
 
 
+def test_membranes_with_a_floor_share_no_core_with_others() -> None:
+    """Loihi has one lower limit for all membranes of a core."""
+    populations = [Population("input", (2,))]
+    populations += [Population(n, (3,), Lif(1.0, 0.9, reset=reset)) for n, reset in zip("abc", FLOORED, strict=True)]
+    connections = [Dense(a, b, np.ones((3, n))) for a, b, n in (("input", "a", 2), ("a", "b", 3), ("b", "c", 3))]
+    network = Network(tuple(populations), tuple(connections))
+    assert shown(place(network, LOIHI1)) == [[("a", 0, 3), ("c", 0, 3)], [("b", 0, 3)]]
+    assert place(network, chip("spinnaker2")).cores_used == 1
+
+
+FLOORED = ("zero", "none-rectified", "zero")
+
+
 def test_shared_cores_as_text_and_json() -> None:
     placement = place(floats([20, 30, 5]), LOIHI1)
     assert str(placement).startswith("Placement on loihi1: 1 core of 128\n")
@@ -178,6 +191,7 @@ def needs_by_hand(network: Network, placement: Placement, index: int) -> dict[st
         "output_axons": sum(int(reached(network, placement, name)[ids].sum()) for name, ids in on.items()),
         "thresholds": len(set(np.concatenate(values).tolist())),
         "decays": len(set(np.concatenate(decays).tolist())),
+        "floors": 1,
     }
 
 
@@ -265,8 +279,6 @@ def test_cores_of_one_population_are_filled_as_ever(sizes: list[int], seed: int,
                 start = stop
     plain = place(network, tiny).to_dict()["cores"]
     keys = ("population", "start", "stop", "synapses", "input_axons")
+    more = ("output_axons", "thresholds", "compartments", "decays", "floors")
     assert [tuple(core[key] for key in keys) for core in plain] == expected
-    assert all(
-        list(core) == [*keys[:4], "memory_bits", *keys[4:], "output_axons", "thresholds", "compartments", "decays"]
-        for core in plain
-    )
+    assert all(list(core) == [*keys[:4], "memory_bits", *keys[4:], *more] for core in plain)
