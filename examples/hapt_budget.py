@@ -45,8 +45,8 @@ SAMPLES, EVERY, RATE = 128, 8, 50.0
 """Samples of a window, samples of a time step, samples in a second."""
 STEPS = SAMPLES // EVERY
 STEP_TIME = EVERY / RATE
-FACTORS = (1.3, 1.5, 2.0, 2.5, 3.0)
-TOTAL_FACTORS = (1.1, 1.2, 1.3, 1.5)
+FACTORS = (1.3, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+TOTAL_FACTORS = (1.2, 1.5, 2.0)
 KNOBS = tuple(k / 20 for k in range(21))
 ACTIVITIES = 6
 TOTAL = ("total_acc_x", "total_acc_y", "total_acc_z")
