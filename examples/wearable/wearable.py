@@ -1,13 +1,13 @@
 """A wearable that holds an energy budget by itself: human activities from a stream of samples, all of it in C.
 
-    python examples/wearable/wearable.py [--hours 2] [--save 0.05] [--output runs/wearable]
+    python examples/wearable/wearable.py [--hours 2] [--save 0.5] [--output runs/wearable]
     python examples/wearable/wearable.py --har 'UCI HAR Dataset' --hapt RawData
 
-A network is trained and calibrated, and written as C with its early end, its encoder and the controller of the budget
-(``wrist.c``, ``wrist_encoder.c``, ``wrist_budget.c``). Beside them, ``firmware.c`` takes one sample of the sensor after
-the other and sleeps in between, and from an early end to the next window. It runs on this machine and, where the extra
-``microcontroller`` is installed, on an emulated Cortex-M4, where cycles are counted. Python goes through the same
-stream: every decision, answer and unit of energy must be the same.
+A network is trained with a dial that switches neurons off, calibrated, and written as C with its early end, its encoder
+and the controller of the budget (``wrist.c``, ``wrist_encoder.c``, ``wrist_budget.c``). Beside them, ``firmware.c``
+takes one sample of the sensor after the other and sleeps in between, and from an early end to the next window. It runs
+on this machine and, where the extra ``microcontroller`` is installed, on an emulated Cortex-M4, where cycles are
+counted. Python goes through the same stream: every decision, answer and unit of energy must be the same.
 
 The motion is made up, unless you have UCI HAR to train on and UCI HAPT to stream.
 """
@@ -30,7 +30,7 @@ from aspen.control import Budget, Controller, FixedBudget, ended_early
 from aspen.data import CurrentEncoder, Dataset, LevelEncoder, arrays
 from aspen.errors import MissingDependencyError
 from aspen.models import DenseNet
-from aspen.training.recipes import DialTraining, Recipe, recipe
+from aspen.training.recipes import Recipe, recipe
 from aspen.units import format_energy, format_power
 from aspen_emulator import calibrate
 from aspen_emulator.engines.c.compiler import compiled
@@ -112,12 +112,8 @@ def recorded(har_path: str, hapt_path: str) -> tuple[Dataset, Array, Array]:
 
 
 def method(epochs: int) -> Recipe:
-    """The recipe ``aspen`` for a read-out that does not spike, with so many epochs in each stage."""
-    settings: dict[str, Any] = {"batch_size": 64, "scores": "mean", "epochs": epochs}
-    light, dial, groups = (replace(stage, **settings) for stage in recipe("aspen").stages)
-    learned = replace(dial, dial=DialTraining(low_price=0.005, high_price=2.0))
-    last = replace(groups, epochs=max(epochs // 2, 1), dial=replace(learned.dial, groups=8))
-    return replace(light, spike_price=0.02, then=(learned, last))
+    """The recipe for joules, with so many epochs in each stage. Nothing is pruned: a step has few input spikes."""
+    return recipe("aspen-joules").each(lambda stage: replace(stage, epochs=epochs, density=1.0))
 
 
 def train(data: Dataset, hidden: int, epochs: int, max_loss: float) -> Wearable:
@@ -149,9 +145,11 @@ def account(wearable: Wearable) -> tuple[Meter, float]:
 
 
 def controller(wearable: Wearable, meter: Meter, unit: float, allowed: float) -> FixedBudget:
-    """Holds ``allowed`` joules a window, beside what sleep, samples and encoder take."""
+    """Holds ``allowed`` joules a window, beside what sleep, samples and encoder take; windows are skipped only where
+    the dial is at its end."""
     watts, table = allowed / SECONDS + meter.static_watts, ended_early(wearable.table)
-    held = Budget(table, watts, SECONDS, meter.worst_step, static_watts=meter.static_watts)
+    held = Budget(table, watts, SECONDS, meter.worst_step, static_watts=meter.static_watts,
+                  sparsest=table.cheapest.knob)  # fmt: skip
     return FixedBudget(held, unit, wearable.profile)
 
 
@@ -243,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hapt", help="UCI HAPT's raw data, folder or zip as published")
     parser.add_argument("--hours", type=float, default=2.0, help="of made-up motion")
     parser.add_argument("--windows", type=int, default=1200, help="of it to train and test with")
-    parser.add_argument("--save", type=float, default=0.05,
+    parser.add_argument("--save", type=float, default=0.5,
                         help="of the energy of windows, where the knob is most accurate")  # fmt: skip
     parser.add_argument("--max-loss", type=float, default=0.01, help="of accuracy, by ending inferences early")
     parser.add_argument("--hidden", type=int, default=64, help="neurons of each of two hidden layers")
