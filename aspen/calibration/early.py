@@ -216,10 +216,11 @@ def calibrate_early(
         raise InputError(
             f"max_loss, guard: found {max_loss} and {guard}, allowed are a fraction and a number from 0; e.g. 0.005, 1"
         )
+    runs = {float(knob): np.asarray(scores[knob]) for knob in sorted(scores)}
+    labels = _check_runs(runs, labels)
     check_enough(len(labels), max_loss, guard)
-    never = fit_doubt(scores, labels, readout=readout, max_loss=max_loss)
-    runs = [np.asarray(scores[knob]) for knob in sorted(scores)]
-    doubts = [_level(never.doubts_over_time(run), answers(run) == labels, max_loss, guard) for run in runs]
+    never = fit_doubt(runs, labels, readout=readout, max_loss=max_loss)
+    doubts = [_level(never.doubts_over_time(run), answers(run) == labels, max_loss, guard) for run in runs.values()]
     return replace(never, doubts=tuple(doubts))
 
 
