@@ -1,6 +1,6 @@
 """A wearable that holds an energy budget by itself: human activities from a stream of samples, all of it in C.
 
-    python examples/wearable/wearable.py [--hours 2] [--save 0.5] [--output runs/wearable]
+    python examples/wearable/wearable.py [--hours 2] [--save 0.3] [--output runs/wearable]
     python examples/wearable/wearable.py --har 'UCI HAR Dataset' --hapt RawData
 
 A network is trained with a dial that switches neurons off, calibrated, and written as C with its early end, its encoder
@@ -241,11 +241,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hapt", help="UCI HAPT's raw data, folder or zip as published")
     parser.add_argument("--hours", type=float, default=2.0, help="of made-up motion")
     parser.add_argument("--windows", type=int, default=1200, help="of it to train and test with")
-    parser.add_argument("--save", type=float, default=0.5,
+    parser.add_argument("--save", type=float, default=0.3,
                         help="of the energy of windows, where the knob is most accurate")  # fmt: skip
     parser.add_argument("--max-loss", type=float, default=0.01, help="of accuracy, by ending inferences early")
     parser.add_argument("--hidden", type=int, default=64, help="neurons of each of two hidden layers")
-    parser.add_argument("--epochs", type=int, default=12, help="of each stage")
+    parser.add_argument("--epochs", type=int, default=24, help="of each stage")
     parser.add_argument("--emulate", type=int, default=40, help="windows to run on the emulated core")
     parser.add_argument("--output", type=Path, default=Path("runs/wearable"))
     options = parser.parse_args(arguments)
