@@ -47,20 +47,34 @@ def decays_of(population: Population) -> Array:
     return _of(population, *(("alpha", "beta") if isinstance(population.neuron, Lif) else _INTEGERS))
 
 
-def orders_of(stored: Mapping[str, Numbers], limits: Limits) -> dict[str, Array]:
-    """Populations with more different thresholds or decays than a core stores -> (n,) their neurons, sorted by these.
+def orders_of(stored: Mapping[str, Numbers], limits: Limits, groups: Numbers | None) -> dict[str, Array]:
+    """Populations with more different thresholds or decays than a core stores -> (n,) their neurons, sorted by these;
+    all populations by their groups first, where there are some.
 
     Args:
         stored: what :func:`numbered` gives.
         limits: of the chip.
+        groups: a number for each neuron.
     """
     found, thresholds, decays = {}, stored[THRESHOLDS], stored[DECAYS]
     for name in thresholds:
         many = _exceeds(thresholds[name], limits.threshold_configurations_per_core)
-        if many or _exceeds(decays[name], limits.decay_configurations_per_core):
+        if many or groups is not None or _exceeds(decays[name], limits.decay_configurations_per_core):
             keys = (decays[name], thresholds[name]) if many else (thresholds[name], decays[name])
-            found[name] = np.lexsort(keys)
+            found[name] = np.lexsort(keys if groups is None else (*keys, groups[name]))
     return found
+
+
+def off_together(network: Network, profile: DialProfile | None) -> Numbers | None:
+    """A number for each neuron: by how long a dial leaves it on, the longest first; nothing where none goes off."""
+    if profile is None or not profile.is_nested:
+        return None
+    never = np.full((), np.inf)
+    until = {
+        name: np.minimum(np.broadcast_to(profile.on_until.get(name, never), network[name].shape), profile.high)
+        for name in network.order
+    }
+    return _numbered({name: -values.astype(np.float64).reshape(-1, 1) for name, values in until.items()})
 
 
 def _floor_of(population: Population) -> Array:

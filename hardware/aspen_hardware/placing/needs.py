@@ -13,7 +13,16 @@ from aspen.dial.profile import DialProfile
 from aspen.errors import ChipError
 from aspen.network.network import Network
 from aspen_hardware.chips.description import Chip
-from aspen_hardware.placing.configurations import DECAYS, FLOORS, STORED, THRESHOLDS, Numbers, numbered, orders_of
+from aspen_hardware.placing.configurations import (
+    DECAYS,
+    FLOORS,
+    STORED,
+    THRESHOLDS,
+    Numbers,
+    numbered,
+    off_together,
+    orders_of,
+)
 from aspen_hardware.placing.cores import Core, Slice, bits_of_a_synapse, too_large
 from aspen_hardware.placing.resets import compartments_of
 from aspen_hardware.placing.wiring import Wiring
@@ -33,6 +42,8 @@ class Needs:
         synapses: population -> (n,) int64: synapses of each neuron.
         stored: limit -> what of it a core must store for each neuron: a number, the same where it stores it once.
         compartments: population -> those that each neuron takes.
+        groups: a number for each neuron: by how long a dial leaves it on, the longest first, where the chip can switch
+            off a core; else nothing.
     """
 
     network: Network
@@ -41,12 +52,14 @@ class Needs:
     synapses: Mapping[str, Array]
     stored: Mapping[str, Numbers]
     compartments: Mapping[str, int]
+    groups: Numbers | None = None
 
     @classmethod
     def of(cls, network: Network, chip: Chip, profile: DialProfile | None) -> Needs:
         """Those of ``network`` on ``chip``, at every knob of the ``profile``."""
         stored = numbered(network, profile)
-        orders = orders_of(stored, chip.limits)
+        groups = off_together(network, profile) if chip.gates == "core" else None
+        orders = orders_of(stored, chip.limits, groups)
         wiring = Wiring.of(network, orders)
         synapses = {name: np.zeros(network[name].size, np.int64) for name in network.order}
         for name in network.order:
@@ -56,7 +69,8 @@ class Needs:
             limit: {name: each[orders[name]] if name in orders else each for name, each in numbers.items()}
             for limit, numbers in stored.items()
         }
-        return cls(network, chip, wiring, synapses, in_order, compartments_of(network, chip))
+        by_group = None if groups is None else {name: each[orders[name]] for name, each in groups.items()}
+        return cls(network, chip, wiring, synapses, in_order, compartments_of(network, chip), by_group)
 
     def most_rows(self, populations: Iterable[str]) -> int:
         """So many input axons at most take neurons of these populations, on one core."""
@@ -104,6 +118,13 @@ class Needs:
         if not self._is_crossbar:
             return sum(int(numbers.sum()) for numbers in reached.values())
         return sum(int(np.count_nonzero(rows)) for slices in cores for rows in self.rows(slices).values())
+
+    def groups_on(self, cores: Iterable[Sequence[Slice]]) -> int:
+        """How long cores are on while a knob is turned, in groups that go off: until the last neuron of each does."""
+        if self.groups is None:
+            return 0
+        last = max(int(each.max()) for each in self.groups.values()) + 1
+        return sum(last - min(int(self.groups[p.population][p.start : p.stop].min()) for p in part) for part in cores)
 
     def in_order(self, found: Reached) -> dict[str, Array]:
         """Numbers of placed neurons, in the order in which cores are filled."""

@@ -9,7 +9,7 @@ and balanced, so that a core's neurons and its memory run out together. All are 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,17 +30,19 @@ class Packed:
     Args:
         cores: what each holds.
         reached: population -> (n,): cores that a spike of each neuron reaches, the input's too.
+        on: how long the cores are on while a knob is turned, see :meth:`aspen_hardware.placing.needs.Needs.groups_on`.
         traffic: packets if each neuron spikes once; on crossbars, the rows that are driven then.
     """
 
     cores: Cores
     reached: dict[str, Array]
+    on: int
     traffic: int
 
     @property
-    def cost(self) -> tuple[int, int]:
+    def cost(self) -> tuple[int, int, int]:
         """Cores first."""
-        return len(self.cores), self.traffic
+        return len(self.cores), self.on, self.traffic
 
 
 def pack(needs: Needs) -> Packed:
@@ -49,12 +51,13 @@ def pack(needs: Needs) -> Packed:
     Raises:
         ChipError: a single neuron needs more than one core has.
     """
-    first = pack_in_order(needs)
-    if needs.chip.limits.populations_per_core == 1 or len(first.cores) == 1:
+    first, alone = pack_in_order(needs), needs.chip.limits.populations_per_core == 1
+    if len(first.cores) == 1 or (alone and needs.groups is None):
         return first
-    ways: list[Way] = [brought_together, by_shared_spikes, split]
+    ways: list[Way] = [] if needs.groups is None else [by_groups, groups_apart]
+    ways += [] if alone else [brought_together, by_shared_spikes, split]
     found = [first, *_those_that_fit(ways, needs)]
-    if min(packed.cost for packed in found)[0] > least_cores(needs):
+    if not alone and min(packed.cost for packed in found)[0] > least_cores(needs):
         found += _those_that_fit([balanced], needs)
     best = min(found, key=lambda packed: packed.cost)
     return replace(best, cores=_in_order(best.cores, needs))
@@ -83,12 +86,12 @@ def least_cores(needs: Needs) -> int:
 
 def apart(demand: Demand) -> Cores:
     """Each population on cores of its own."""
-    return [core for name in demand.needs.network.order for core in _filled(demand, [name])]
+    return [core for name in demand.needs.network.order for core in _filled(demand, [(name, demand.size(name))])]
 
 
 def one_after_the_other(demand: Demand) -> Cores:
     """A core is filled before the next is begun, populations in the network's order."""
-    return _filled(demand, demand.needs.network.order)
+    return _filled(demand, [(name, demand.size(name)) for name in demand.needs.network.order])
 
 
 def brought_together(demand: Demand) -> Cores:
@@ -99,6 +102,35 @@ def brought_together(demand: Demand) -> Cores:
 def by_shared_spikes(demand: Demand) -> Cores:
     """The same, but where most of the spikes that it needs arrive anyway."""
     return _joined(demand, by_spikes=True)
+
+
+def by_groups(demand: Demand) -> Cores:
+    """Neurons that a dial switches off together next to one another, over all populations."""
+    if demand.needs.chip.limits.populations_per_core == 1:
+        return apart(demand)
+    return _filled(demand, [run for runs in _groups(demand) for run in runs])
+
+
+def groups_apart(demand: Demand) -> Cores:
+    """The same, each group on cores of its own."""
+    alone = demand.needs.chip.limits.populations_per_core == 1
+    cores, start = list[Sequence[Slice]](), dict.fromkeys(demand.needs.network.order, 0)
+    for runs in _groups(demand):
+        for together in ([run] for run in runs) if alone else [runs]:
+            cores += _filled(demand, together, start)
+            start.update(together)
+    return cores
+
+
+def _groups(demand: Demand) -> list[list[tuple[str, int]]]:
+    """For each group, the populations that have neurons in it, and where these end."""
+    groups = demand.needs.groups or {}
+    numbers = np.unique(np.concatenate(list(groups.values())))
+    ends = {name: np.searchsorted(each, numbers, side="right") for name, each in groups.items()}
+    return [
+        [(name, int(end[i])) for name, end in ends.items() if end[i] > (end[i - 1] if i else 0)]
+        for i in range(len(numbers))
+    ]
 
 
 def split(demand: Demand) -> Cores:
@@ -166,7 +198,7 @@ def _settled(way: Way, needs: Needs) -> Packed:
         found = needs.in_order(reached)
         allowed = needs.chip.limits.output_axons_per_core
         if allowed is None or all(_sent(slices, found) <= allowed for slices in cores):
-            return Packed(cores, reached, needs.traffic(cores, reached))
+            return Packed(cores, reached, needs.groups_on(cores), needs.traffic(cores, reached))
         assumed = {name: np.maximum(numbers, found[name]) for name, numbers in assumed.items()}
 
 
@@ -185,18 +217,18 @@ def _sent(slices: Sequence[Slice], reached: Reached) -> int:
     return sum(int(reached[part.population][part.start : part.stop].sum()) for part in slices)
 
 
-def _filled(demand: Demand, names: Sequence[str]) -> Cores:
-    """These populations, a core after the other."""
-    cores, core = [], OpenCore(demand)
-    for name in names:
-        start, size = 0, demand.needs.network[name].size
-        while start < size:
-            stop = _put(core, name, start)
-            core.require(name, start, stop)
-            if stop < size:
+def _filled(demand: Demand, runs: Sequence[tuple[str, int]], begun: Mapping[str, int] | None = None) -> Cores:
+    """Populations, each up to a neuron, a core after the other; ``begun``: how much of them is placed already."""
+    cores, core = list[Sequence[Slice]](), OpenCore(demand)
+    start = {name: 0 if begun is None else begun[name] for name, _ in runs}
+    for name, end in runs:
+        while start[name] < end:
+            stop = _put(core, name, start[name], end)
+            core.require(name, start[name], stop)
+            if stop < end:
                 cores.append(tuple(core.slices.values()))
                 core = OpenCore(demand)
-            start = stop
+            start[name] = stop
     return [*cores, tuple(core.slices.values())]
 
 

@@ -237,7 +237,7 @@ def limited(draw: st.DrawFn) -> Chip:
     return with_figures(base, **limits)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(network=networks(), target=st.composite(limited)())
 def test_shared_cores_hold_every_neuron_once_and_keep_every_limit(network: Network, target: Chip) -> None:
     try:
@@ -258,7 +258,7 @@ def test_shared_cores_hold_every_neuron_once_and_keep_every_limit(network: Netwo
     assert least_cores(network, target) <= placement.cores_used
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 25), min_size=2, max_size=4),
     seed=st.integers(0, 99),
