@@ -1,13 +1,13 @@
 """Which neurons sit on which core.
 
-Assumptions, kept simple on purpose: a population is divided into contiguous slices, and a core holds slices of as many
-populations as the chip's file lets it (``populations_per_core``); :mod:`aspen_hardware.placing.packing` takes few cores
-first, then few packets. A population with more different thresholds or decays than a core stores is sorted by them
-first (:attr:`Placement.orders`), so that it takes as few cores as possible. Where a chip can switch off a core, neurons
-that a nested dial switches off together lie on cores of their own, as far as that takes no more cores. Synaptic memory
-counts ``weight_bits + synapse_overhead_bits`` of the chip's file for each weight other than zero: with the overhead of 0
-that the files assume it is a lower bound, as indices, delays and the alignment of memory words come on top. A convolution
-counts every synapse, as on a core that shares no weights.
+Assumptions, kept simple on purpose: a population is divided into contiguous slices, and a core holds slices of as
+many populations as the chip's file lets it (``populations_per_core``); :mod:`aspen_hardware.placing.packing` takes
+few cores first, then few packets. A population with more different thresholds or decays than a core stores is sorted
+by them first (:attr:`Placement.orders`), so that it takes as few cores as possible. Where a chip can switch off a
+core, neurons that a nested dial switches off together lie on cores of their own, as far as that takes no more cores.
+Synaptic memory counts ``weight_bits + synapse_overhead_bits`` of the chip's file for each weight other than zero:
+with the overhead of 0 that the files assume it is a lower bound, as indices, delays and the alignment of memory words
+come on top. A convolution counts every synapse, as on a core that shares no weights.
 An input population of spikes is fed from outside and takes no core.
 """
 

@@ -28,7 +28,7 @@ def cores_off(placement: Placement) -> int:
     return sum(all(off[p.population][placement.members(p)].all() for p in core.slices) for core in placement.cores)
 
 
-CASES = [(LOIHI1, 23, 4, 2), (LOIHI1, 20, 5, 2), (APART, 20, 5, 2), (LOIHI1, 60, 2, 0)]
+CASES = [(LOIHI1, 23, 4, 2), (LOIHI1, 20, 5, 2), (APART, 20, 5, 2), (LOIHI1, 60, 2, 1)]
 
 
 @pytest.mark.parametrize(("base", "neurons", "cores", "off"), CASES)
