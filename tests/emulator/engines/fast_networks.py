@@ -183,7 +183,10 @@ def aligned(rng: np.random.Generator, network: Network, largest: int) -> Array:
 
 
 def dial_for(seed: int, network: Network, steps: int, batch: int) -> dict[str, Array]:
-    """Thresholds: all trained, or moving by step, by sample, by neuron or all of it; each population its own."""
+    """Thresholds: all trained, or moving by step, by sample, by neuron or all of it; each population its own.
+
+    Where they are by neuron, some neurons may be off.
+    """
     rng = np.random.default_rng(seed)
     scales = {}
     for name in network.order:
@@ -193,5 +196,7 @@ def dial_for(seed: int, network: Network, steps: int, batch: int) -> dict[str, A
         high = 2.0
         if isinstance(neuron, FixedLif):
             high = min(2.0, neuron.largest_threshold / int(neuron.threshold.max()))
-        scales[name] = rng.uniform(high / 2, high, shapes[rng.integers(len(shapes))])
+        scales[name] = np.asarray(rng.uniform(high / 2, high, shapes[rng.integers(len(shapes))]))
+        if scales[name].ndim == 3 and rng.random() < 0.5:
+            scales[name][rng.random(scales[name].shape) < 0.3] = np.inf
     return thresholds_for(network, scales, steps, batch)

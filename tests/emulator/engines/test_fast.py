@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from aspen_emulator.engines.fast.kernels import compiled
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.reference import run_reference
 from tests.emulator.engines.fast_networks import INPUTS, Array, convolutional, dial_for, input_for, mixed, network_for
+from tests.emulator.engines.off_networks import PARTS
 from tests.networks import fixed_network, float_network, seeds
 
 STEPS, BATCH = 11, 5
@@ -25,14 +27,15 @@ kinds = st.sampled_from(INPUTS)
 FIELDS = (
     "spikes", "synaptic_operations", "active_updates", "awake_updates", "rasters", "multiply_accumulates", "membranes",
 )  # fmt: skip
+OFF = tuple(f"off.{part}" for part in (*PARTS, "who"))
 
 
 def assert_same(found: Record, wanted: Record) -> None:
     """Every field equal: names, types, shapes and values."""
     np.testing.assert_array_equal(found.output, wanted.output)
     assert found.output.dtype == np.uint8
-    for field in FIELDS:
-        mine, theirs = getattr(found, field), getattr(wanted, field)
+    for field in (*FIELDS, *OFF):
+        mine, theirs = (attrgetter(field)(record) for record in (found, wanted))
         assert set(mine) == set(theirs), field
         for name in theirs:
             np.testing.assert_array_equal(mine[name], theirs[name], err_msg=f"{field} of {name}")

@@ -37,6 +37,14 @@ def assert_same_stream(network: Network, values: Array, dial: dict[str, Array]) 
             events = fast.events()
             assert fast.counted() == events.spikes == {n: count[t].sum() for n, count in record.spikes.items()}
             assert events.operations == {name: count[t].sum() for name, count in operations.items()}
+            off = record.off
+            for found_off, wanted_off in (
+                (events.off, off.neurons), (events.off_active, off.active_updates),
+                (events.off_awake, off.awake_updates),
+                (events.off_operations, {**off.synaptic_operations, **off.multiply_accumulates}),
+            ):  # fmt: skip
+                here = {name: count[t].sum() for name, count in wanted_off.items() if count[t].any()}
+                assert {name: count for name, count in found_off.items() if count} == here
             for field in ("active", "awake"):
                 found_updates = {name: getattr(events, field)[name] for name in network.order}
                 wanted_updates = getattr(record, f"{field}_updates").items()
