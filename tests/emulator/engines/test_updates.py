@@ -62,7 +62,8 @@ def brought_by_resets(record: Record, name: str, thresholds: Array) -> Array:
     for t in range(record.steps - 1):
         threshold = np.broadcast_to(thresholds[min(t, len(thresholds) - 1)], found.shape[1:])
         amount = threshold if isinstance(neuron, Lif) else 64 * np.vectorize(of_eight_bits)(threshold // 64)
-        found[t + 1] = -amount * (record.membranes[name][t].reshape(record.batch, -1) > threshold)
+        fired = record.membranes[name][t].reshape(record.batch, -1) > threshold
+        found[t + 1] = -np.where(fired, amount, 0)  # a product would make NaN of an infinite threshold
     return found
 
 
