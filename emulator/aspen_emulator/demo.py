@@ -222,7 +222,7 @@ def _draw(result: DemoResult, path: Path) -> None:
         f"the lowest to the highest)"
     )
     scaled = {name: runs for name, runs in on_chip.items() if name != DIALLED}
-    dialled = {"Cortex-M4": on_board[DIALLED], "Loihi 1, the whole chip": on_chip[DIALLED]}
+    dialled = {("Cortex-M4", "with sleep"): on_board[DIALLED], ("Loihi 1", "the whole chip"): on_chip[DIALLED]}
     plot_trained_once(scaled, on_board, dialled, path, title, on="a Cortex-M4")
 
 

@@ -105,19 +105,19 @@ def _ring(axes: Axes, runs: Runs, dial: bool) -> None:
     axes.plot(*at, "o", color="black", markersize=12, fillstyle="none", label=words)
 
 
-def _energy_panel(axes: Axes, of: str, runs: Runs, index: int) -> None:
+def _energy_panel(axes: Axes, of: str, runs: Runs, index: int, called: str = "total") -> None:
     if any(point.total_nj is None for points in runs for point in points):
         axes.text(0.5, 0.5, "no published energies for this chip", ha="center", transform=axes.transAxes)
         return
     total = spread(runs, _total)
-    _band(axes, _knobs(runs), total, f"{of}total", index, dashed=True)
+    _band(axes, _knobs(runs), total, f"{of}{called}", index, dashed=True)
     _band(axes, _knobs(runs), spread(runs, lambda p: (p.dynamic_nj or 0.0) / 1e3), f"{of}dynamic", index)
 
 
 def plot_trained_once(
     scaled: Mapping[str, Runs],
     traded: Mapping[str, Runs],
-    dialled: Mapping[str, Runs],
+    dialled: Mapping[tuple[str, str], Runs],
     path: str | Path | None = None,
     title: str = "",
     *,
@@ -128,7 +128,7 @@ def plot_trained_once(
     Args:
         scaled: network's name -> its sweeps over threshold scales, one for each seed.
         traded: network's name -> its sweeps over whatever knob it has, in the order of what they cost.
-        dialled: chip's title -> the sweeps of the dialled network there.
+        dialled: chip, and what its total is of -> the sweeps of the dialled network there.
         path, title: as for :func:`plot_dial`.
         on: title of the chip whose energies are ``traded``.
 
@@ -145,8 +145,8 @@ def plot_trained_once(
     for index, (name, runs) in enumerate(traded.items()):
         energy = spread(runs, _total)[0]
         _band(panels[1], energy, spread(runs, lambda p: 100 * p.accuracy), name, index)
-    for index, (chip, runs) in enumerate(dialled.items()):
-        _energy_panel(panels[2], f"{chip}: ", runs, index)
+    for index, ((chip, what), runs) in enumerate(dialled.items()):
+        _energy_panel(panels[2], f"{chip}: ", runs, index, f"total, {what}")
     finish(panels[0], "Accuracy over the threshold scale", "threshold scale", "accuracy (%)")
     finish(panels[1], f"What energy buys on {on}", "total energy per inference (µJ)", "accuracy (%)")
     finish(panels[2], "Energy over the knob of the dial", "knob of the learned dial", "energy per inference (µJ)")
