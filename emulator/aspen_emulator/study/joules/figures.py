@@ -24,7 +24,7 @@ _KINDS = (
     ("fewer steps", "v", COLOURS[3]),
 )
 """Of networks of the envelope: name, marker and colour."""
-_SHOWN = 15.0
+_SHOWN = 8.0
 """Points below the best at which a panel ends."""
 
 
