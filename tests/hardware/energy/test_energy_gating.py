@@ -112,9 +112,10 @@ def test_neurons_that_are_gated_save_all_but_their_packets() -> None:
 def test_a_chip_powered_by_core_draws_what_cores_draw_that_are_off() -> None:
     power = {"core": replace(LOIHI1.figures["power.chip"], value=4.0, low=4.0, high=4.0)}
     power["off"] = replace(power["core"], value=1.0, low=1.0, high=1.0)
-    figures = {key: each for key, each in LOIHI1.figures.items() if not key.startswith("power.")}
+    apart = gating(LOIHI1, "core")
+    figures = {key: each for key, each in apart.figures.items() if not key.startswith("power.")}
     target = replace(
-        gating(LOIHI1, "core"),
+        apart,
         powered={**LOIHI1.powered, "rule": "core"},
         figures={**figures, **{f"power.{key}": figure for key, figure in power.items()}},
     )
