@@ -15,12 +15,13 @@ from aspen.network.connections import Conv
 from aspen_hardware.c.kernels import (
     EVENTS,
     HELD,
-    NESTED_PAIRED_ROW,
+    MOST_PAIRED,
     PACKED_EVENTS,
     PAIRED_ROW,
     PAST_EVENTS,
     ROWS,
     VALUES,
+    nested_paired_row,
     paired,
     paired_up_to,
 )
@@ -37,8 +38,6 @@ SUMS = {"int16_t": "short_sum", "int32_t": "sum", "int64_t": "wide_sum"}
 
 PACKED_GAIN = 2
 """Packed rows may take so many times the flash of sparse ones: a weight takes a fifth to a seventh of the cycles."""
-MOST_PAIRED = 256
-"""Targets that a byte can name."""
 
 
 @dataclass(frozen=True)
@@ -262,8 +261,11 @@ class Stored:
             names = {width: self._packed_name(width) for width in widths}
             return rows | {n: packed_kernel(n, width, not self.sets, self.sum_type) for width, n in names.items()}
         if self.pairs:
-            name, text = f"add_paired{self._suffix}", PAIRED_ROW if self.nest is None else NESTED_PAIRED_ROW
-            return {name: filled(text, {"name": name, "sum": self.sum_type})}
+            name = f"add_paired{self._suffix}"
+            if self.nest is None:
+                return {name: filled(PAIRED_ROW, {"name": name, "sum": self.sum_type})}
+            every, targets = "_of_256" if self._matrix.shape[0] == MOST_PAIRED else "", self._matrix.shape[0]
+            return {name + every: nested_paired_row(name + every, self.sum_type, targets)}
         weights = self.tables[-1].ctype
         kinds = [f"add_{self.form}", weights.removesuffix("_t")]
         values = {"sum": self.sum_type, "weight": weights, "value": "int64_t" if self.wide else "int32_t"}
@@ -304,7 +306,7 @@ class Stored:
             n = self.tables[0].values.shape[1]
             return f"{name}(sum, &{weights}[source * {n}u], {self._on(n)}, {value});"
         if self.pairs and self.nest is not None:
-            return f"{name}(sum, &{weights}[starts_{self.name}[source]], state.on_{self.target});"
+            return f"{name}(sum, &{weights}[starts_{self.name}[source]], on);"
         if self.pairs:
             begin, end = (f"&{weights}[starts_{self.name}[source{more}]]" for more in ("", " + 1u"))
             return f"{name}(sum, {begin}, {end});"
@@ -361,6 +363,7 @@ class Stored:
             return filled(PACKED_EVENTS, {**values, "body": self._packed_calls(*given)})
         pad = " " * (12 if delay and not source.analog else 8)
         values["body"] = f"{pad}{self._call('value' if source.analog else '1')}"
+        values["on"] = f"    const uint32_t on = state.on_{self.target};\n" if self.pairs and self.nest else ""
         values["values"] = past if delay else f"state.values_{source.name}"
         if self._held:
             once = filled(VALUES, {**values, "function": f"{self.name}_once"})

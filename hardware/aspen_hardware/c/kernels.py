@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen_hardware.c.text import filled
 
 DENSE_ROW = """
 /* Adds `value` times a row of `n` weights to the sums of all targets. */
@@ -50,10 +51,9 @@ NESTED_PAIRED_ROW = """
 /* The same, up to the last of `on` targets. Targets of a row ascend, and the last word names a target of 255. */
 INLINE void @name@(@sum@ *sum, const uint32_t *pair, uint32_t on)
 {
-    const uint32_t most = on < 255u ? on : 255u;
-    uint32_t both = *pair++;
+@most@    uint32_t both = *pair++;
     HELD(sum);
-    while (both >> 24 < most) {
+    while (both >> 24 < @until@) {
         uint32_t one = both >> 8 & 0xFFu, other = both >> 24;
 #ifdef THUMB_2
         TOGETHER("+r"(one), "+r"(other));
@@ -70,12 +70,17 @@ INLINE void @name@(@sum@ *sum, const uint32_t *pair, uint32_t on)
     const uint32_t one = both >> 8 & 0xFFu;
     if (one < on) {
         sum[one] = (@sum@)(sum[one] + (int8_t)both);
-        if (both >> 24 < on) {
-            sum[both >> 24] = (@sum@)(sum[both >> 24] + (int8_t)(both >> 16));
-        }
-    }
+@last@    }
 }
 """
+_UP_TO_LAST = {
+    "most": "    const uint32_t most = on < 255u ? on : 255u;\n",
+    "until": "most",
+    "last": """        if (both >> 24 < on) {
+            sum[both >> 24] = (@sum@)(sum[both >> 24] + (int8_t)(both >> 16));
+        }
+""",
+}
 CONV_SHAPE = """
 /* A convolution's shape; `inputs` and `outputs` are the channels of one group. */
 struct convolution {
@@ -117,7 +122,7 @@ EVENTS = """
 /* @what@ */
 static void @function@(@sum@ *sum)
 {
-    for (uint32_t k = 0; k < state.count_@source@; k++) {
+@on@    for (uint32_t k = 0; k < state.count_@source@; k++) {
         const uint32_t source = state.events_@source@[k];
 @body@
     }
@@ -127,7 +132,7 @@ PAST_EVENTS = """
 /* @what@, of @delay@ step@s@ ago */
 static void @function@(@sum@ *sum)
 {
-    const uint8_t *past = state.history_@source@[(state.slot_@source@ + @back@u) % @slots@u];
+@on@    const uint8_t *past = state.history_@source@[(state.slot_@source@ + @back@u) % @slots@u];
     for (uint32_t byte = 0; byte < @bytes@; byte++) {
         uint32_t source = 8u * byte;
         for (uint32_t bits = past[byte]; bits != 0; bits >>= 1, source++) {
@@ -191,6 +196,8 @@ static void @function@(@sum@ *sum)
 ROWS = {"dense": DENSE_ROW, "sparse": SPARSE_ROW, "conv": CONV_ROW}
 
 _LAST = 255
+MOST_PAIRED = _LAST + 1
+"""Targets that a byte can name."""
 
 
 def paired(starts: Array, targets: Array, weights: Array) -> tuple[Array, Array]:
@@ -204,6 +211,13 @@ def paired(starts: Array, targets: Array, weights: Array) -> tuple[Array, Array]
     alone = begins[1:][counts % 2 == 1] - 1
     halves[alone, 1] = (halves[alone, 0] ^ 0x100) & 0xFF00
     return begins, halves[:, 0] | halves[:, 1] << 16
+
+
+def nested_paired_row(name: str, ctype: str, targets: int) -> str:
+    """The function that adds the synapses of a row whose targets are on. Only where there are 256, a row may have the
+    target 255."""
+    parts = {"most": "", "until": "on", "last": ""} if targets < MOST_PAIRED else _UP_TO_LAST
+    return filled(filled(NESTED_PAIRED_ROW, {"name": name, "sum": ctype, **parts}), {"name": name, "sum": ctype})
 
 
 def paired_up_to(starts: Array, targets: Array, weights: Array) -> tuple[Array, Array]:

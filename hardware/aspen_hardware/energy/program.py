@@ -21,7 +21,8 @@ The program (:func:`aspen_hardware.to_c`) takes, by the figures of the chip file
 - each step and neuron whose past a connection with a delay looks through, ``past``.
 
 Loops end before neurons that are off (:class:`aspen.network.off.Off`): these save their part of the loop over neurons,
-and an operation that falls on one saves what it takes, or its part of a dense row.
+and an operation that falls on one saves what it takes, or its part of a dense row. Where loops end takes time too, in a
+population of which all are off about as much as ``step``, and as much as ``row`` for a sparse row: less is saved.
 
 The figures are fitted to programs in an emulator (``benchmarks/cycles.py``). All costs are linear in the counts of a
 :class:`aspen.network.record.Record`, so that a stream can add them up.
@@ -41,7 +42,8 @@ from aspen.network.connections import Conv
 from aspen.network.network import Network
 from aspen.network.neurons import BY_SYNAPSE, Lif, Neuron
 from aspen.network.record import Record
-from aspen_hardware.c.connections import MOST_EXTRA, MOST_PAIRED, PACKED_GAIN
+from aspen_hardware.c.connections import MOST_EXTRA, PACKED_GAIN
+from aspen_hardware.c.kernels import MOST_PAIRED
 from aspen_hardware.c.packing import PER_WORD, padded, parts
 from aspen_hardware.c.program import Program
 from aspen_hardware.c.ranges import SIMPLE_RESETS, bounds
@@ -139,7 +141,10 @@ def cycles_by(network: Network, figures: Mapping[str, float]) -> Cycles:
         rows=rows,
         active=dict.fromkeys(network.order, figures["active_neuron"]),
         operation={name: operation.get(name, 0.0) for name in rows},
-        off_neuron={name: (each - figures["population"]) / network[name].size for name, each in neurons.items()},
+        off_neuron={
+            name: max(0.0, each - figures["population"] - figures["step"]) / network[name].size
+            for name, each in neurons.items()
+        },
         off_operation={name: _saved(network, connections[name], forms[name], figures) if name in forms else 0.0
                        for name in rows},
     )  # fmt: skip
@@ -219,9 +224,10 @@ def _reached(connection: Connection) -> float:
 
 
 def _saved(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
-    """What an operation saves that falls on a neuron that is off: its weight, with its part of a dense row's zeros."""
-    row = _weights(network, connection, form, figures) / _reached(connection)
-    return _one_by_one(network, connection, form, figures) + row
+    """What an operation saves that falls on a neuron that is off: its weight, with its part of a dense row's zeros. A
+    sparse row that ends early takes about another ``row`` until its end is found."""
+    row = _weights(network, connection, form, figures) - (figures["row"] if form == "sparse" else 0.0)
+    return max(0.0, _one_by_one(network, connection, form, figures) + row / _reached(connection))
 
 
 def _population(network: Network, name: str, forms: Mapping[str, str], figures: Mapping[str, float]) -> float:
