@@ -225,9 +225,13 @@ def _reached(connection: Connection) -> float:
 
 def _saved(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
     """What an operation saves that falls on a neuron that is off: its weight, with its part of a dense row's zeros. A
-    sparse row that ends early takes about another ``row`` until its end is found."""
+    sparse row that ends early takes about another ``row`` until its end is found. A row has the fan-out that a
+    synapse's source has on average: what spikes often reaches more than the mean source, and no more than a row is
+    saved."""
+    fan_out = connection.fan_out().astype(float)
+    reached = float((fan_out**2).sum() / fan_out.sum()) if fan_out.any() else 1.0
     row = _weights(network, connection, form, figures) - (figures["row"] if form == "sparse" else 0.0)
-    return max(0.0, _one_by_one(network, connection, form, figures) + row / _reached(connection))
+    return max(0.0, _one_by_one(network, connection, form, figures) + row / reached)
 
 
 def _population(network: Network, name: str, forms: Mapping[str, str], figures: Mapping[str, float]) -> float:
