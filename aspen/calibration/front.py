@@ -44,9 +44,11 @@ class Tried:
     correct: Array
 
     def costs(self, dynamic: bool) -> Array:
-        """(points,) nJ per inference, total or dynamic; hidden spikes where no energy is known."""
+        """(points,) nJ per inference, total or dynamic; hidden spikes where no energy is known, fewer than one counted
+        as one: a network may have none, and costs are compared by their ratio."""
         whole = [None if dynamic else point.total_nj for point in self.points]
-        return np.array([cost_of(p) if total is None else total for p, total in zip(self.points, whole, strict=True)])
+        costs = [cost_of(p) if total is None else total for p, total in zip(self.points, whole, strict=True)]
+        return np.array([max(c, 1.0) if p.dynamic_nj is None else c for p, c in zip(self.points, costs, strict=True)])
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,21 @@ def test_gains_that_may_be_luck_make_no_stop_of_their_own_but_may_lie_between_tw
     assert find_front(replace(lucky, points=back)) == [3, 2, 0]  # the second turns further than these
 
 
+@pytest.mark.parametrize("spikes", [(0.0, 0.0), (0.0, 40.0)])
+def test_settings_without_a_hidden_spike_are_compared_too(spikes: tuple[float, float]) -> None:
+    found = tried([(0.5, 0.0, 0.95, 100.0), (0.0, 0.0, 0.96, 400.0)])
+    points = [
+        replace(each, dynamic_nj=None, static_nj=None, hidden_spikes=count)
+        for each, count in zip(found.points, spikes, strict=True)
+    ]
+    silent = replace(found, points=points)
+    row = find_front(silent)
+    like = made("profile", chip=None, step_time=None, points=(points[1],))
+    assert front_of(silent, row, like, None).best.accuracy == 0.96
+    assert len(row) == 1 + (spikes[1] > 0)
+    assert levers_of(silent, 0.0)[-1].range == max(spikes[1], 1.0)
+
+
 def test_of_all_rows_it_is_the_one_with_the_largest_area() -> None:
     rng = np.random.default_rng(3)
     for _ in range(20):
