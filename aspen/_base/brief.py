@@ -56,7 +56,7 @@ def brief(value: object, depth: int = 2) -> str:
         return repr(value.item()) if value.ndim == 0 else f"<{value.dtype} {value.shape}>"
     if is_dataclass(value) and not isinstance(value, type):
         words = [getattr(value, each.name) for each in fields(value) if each.type in ("str", str)]
-        return f"{type(value).__name__}({', '.join([*[repr(word) for word in words if word][:2], '...'])})"
+        return f"{type(value).__name__}({', '.join([*[brief(word, depth) for word in words if word][:2], '...'])})"
     if isinstance(value, Mapping):
         told = (f"{key!r}: {brief(value[key], depth - 1)}" for key in list(value)[:MOST])
         return "{" + _entries(told, len(value), depth) + "}"

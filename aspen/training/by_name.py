@@ -81,6 +81,25 @@ class Architecture:
         return kind((prod(shape), *self.hidden, dataset.classes), **options)
 
 
+NORMALISED = ("aspen-norm", "aspen-joules")
+"""Recipes that were made with BatchNorm, learned decays and a linear read-out; the others, with none of these."""
+
+
+def architecture_for(how: str, **given: Any) -> Architecture:
+    """What the recipe called ``how`` was made with, and in its place what is ``given``, other than ``None``.
+
+    >>> architecture_for("aspen-joules", readout="spikes", batch_norm=None)
+    Architecture(model='dense', hidden=(128, 64), channels=(16, 32), batch_norm=True, learn_beta=True, readout='spikes')
+
+    Args:
+        how: its name.
+        given: of :class:`Architecture`.
+    """
+    made: dict[str, Any] = {"batch_norm": how in NORMALISED, "learn_beta": how in NORMALISED}
+    made["readout"] = "linear" if how in NORMALISED else "spikes"
+    return Architecture(**made | {name: value for name, value in given.items() if value is not None})
+
+
 NESTED: Mapping[str, float] = {"high_price": 0.05, "beyond": 0.5}
 """Of a dial that switches neurons off: their spikes go with them, and a high price on the others' ruins its end; a
 quarter of the samples is trained at each end."""
@@ -200,7 +219,7 @@ def train_by_name(
     Args:
         how: name of a recipe.
         data, data_path, encoder: as for :func:`aspen.data.load_dataset`.
-        architecture: what to train; default: a dense network.
+        architecture: what to train; default: a dense network, :func:`architecture_for` the recipe.
         spike_price, learning_rate, density, cost, joules, left, dial_price: instead of the recipe's, as in
             :func:`adapted`.
         epochs, seed, checkpoint, resume, log, chip: as for :func:`aspen.fit`; what a chip refuses is told.
@@ -219,7 +238,7 @@ def train_by_name(
         from aspen.training.chips import warning_for
         from aspen.training.fit import fit
 
-    chosen = architecture or Architecture()
+    chosen = architecture or architecture_for(how)
     dataset = chosen.fitting(load_dataset(data, data_path, encoder=encoder))
     if dataset.told:
         tell(str(dataset))

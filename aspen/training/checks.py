@@ -15,11 +15,13 @@ from aspen._base.names import unknown_name
 from aspen.data import Dataset, Samples
 from aspen.errors import AspenError, InputError, ModelError, one_line
 from aspen.models.copying import OF_THE_MODEL, copy_of
+from aspen.models.forms import InputForm
 from aspen.models.layers import check_weights, hidden_layers, spiking_layers
 from aspen.thresholds.learned_dial import dialled_layers
 from aspen.thresholds.perturbation import perturbed_layers
 from aspen.training.framed import form_for, framed
 from aspen.training.loss import scores_of
+from aspen.training.nesting import importance_of
 from aspen.training.processes import rank_and_world
 from aspen.training.pruning import densities_of
 from aspen.training.recipes import Recipe
@@ -134,6 +136,7 @@ def _check_answer(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
             f"the data otherwise{otherwise}"
         ) from error
     _check_moved(model, recipe, read)
+    _check_nesting(twin, recipe, frames, form)
     scores = scores_of(answer, batch=inputs.shape[1])
     _check_scores(scores, data.classes, any(parameter.requires_grad for parameter in model.parameters()))
 
@@ -167,6 +170,16 @@ def _check_moved(model: nn.Module, recipe: Recipe, read: Mapping[str, str]) -> N
                 f"and its threshold moved in training, allowed is one that stays; feed {read[name]} with spikes, or "
                 f"take recipe='plain' with a perturbation of other layers, and no dial"
             )
+
+
+def _check_nesting(model: nn.Module, recipe: Recipe, frames: Tensor, form: InputForm) -> None:
+    """Which neurons are to be switched off is read from the exported network, when a later stage begins."""
+    if all(stage.dial is None or stage.dial.left == 1 for stage in recipe.stages):
+        return
+    try:
+        importance_of(model, torch.ones_like(frames), form)
+    except ModelError as error:
+        raise ModelError(f"{error}; or train with recipe='aspen', whose dial switches no neurons off") from error
 
 
 def _check_inhibition(model: nn.Module, error: Exception) -> None:

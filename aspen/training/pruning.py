@@ -61,7 +61,8 @@ def densities_of(recipe: Recipe, model: nn.Module) -> dict[str, float]:
     if len(chain) < 2:
         raise InputError(
             f"{recipe.name}: density: found the layers {list(weights)}, allowed is one number where one layer or more "
-            f'come before the last; name what is to be pruned, as in density={{"fc1": 0.25}}'
+            f'come before the last; name what is to be pruned, as in density={{"fc1": 0.25}}, or take a recipe that '
+            f"prunes nothing, such as 'aspen'"
         )
     return dict.fromkeys(chain[:-1], recipe.density)
 

@@ -349,6 +349,8 @@ random and a price on spikes. ``aspen``: a light price first, then a dial for ev
 brought together into eight for each layer, as many thresholds as a core of Loihi stores. ``aspen-norm``: the same for
 networks with BatchNorm and a linear read-out. ``aspen-joules``: for all of them, a dial that switches neurons off, on a
 network that is pruned to a quarter of its weights."""
+DEFAULT = "aspen-joules"
+"""For those who choose none."""
 
 
 def recipe(name: str) -> Recipe:

@@ -18,7 +18,7 @@ from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, MissingDependencyError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
-from aspen.training.by_name import Architecture, train_by_name
+from aspen.training.by_name import train_by_name
 from aspen_emulator.engines.lava.shim import require_lava
 from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.bench import KNOBS, SCALES, sweep
@@ -35,8 +35,6 @@ CHIP, BOARD = "loihi1", "cortex-m4"
 RECIPES = {"plain": "plain", "perturbed": "perturbed", "dialled": "aspen-joules"}
 """Network's name -> the recipe that it is trained by."""
 DIALLED = "dialled"
-_READ_OUT = Architecture(batch_norm=True, learn_beta=True, readout="linear")
-"""What the recipe for joules is for; the others train a network of the same size whose output spikes."""
 WINDOW_SECONDS = 1.0
 """From digit to digit; a microcontroller sleeps in between."""
 WORTH = 0.02
@@ -112,7 +110,7 @@ def run_demo(
 
 
 def _trained(name: str, how: str, seed: int, epochs: int | None, say: Callable[[str], None]) -> Trained:
-    fitted = train_by_name(how, seed=seed, epochs=epochs, architecture=_READ_OUT if name == DIALLED else None)
+    fitted = train_by_name(how, seed=seed, epochs=epochs)
     if fitted.warning:
         say(f"     {name}, seed {seed}: {fitted.warning}")
     return fitted.export()

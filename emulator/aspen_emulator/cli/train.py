@@ -9,8 +9,8 @@ import click
 
 from aspen.data.choosing import ENCODER_NAMES
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
-from aspen.training.by_name import MODEL_KINDS, Architecture, train_by_name
-from aspen.training.recipes import COSTS, RECIPES, Joules
+from aspen.training.by_name import MODEL_KINDS, NORMALISED, architecture_for, train_by_name
+from aspen.training.recipes import COSTS, DEFAULT, RECIPES, Joules
 from aspen_emulator.cli.common import ChipParameter, OneOf, warn
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 LARGEST_LAYER = 2**20
+WITH = f"with {' and '.join(reversed(NORMALISED))}"
+"""Where the network is by default the one that the recipes were made with."""
 
 
 class Sizes(click.ParamType):
@@ -63,27 +65,29 @@ class Density(click.ParamType):
 @click.option("--encoder", type=OneOf(ENCODER_NAMES),
               help="What makes spikes, or with current or none a current, of the values.  [default: the data set's; of "
                    "your own: spikes as they are, delta for signals, rate for the rest]")  # fmt: skip
-@click.option("--recipe", type=OneOf(list(RECIPES)),
-              help="aspen: a dial for every neuron; aspen-norm: the same with prices for a linear read-out; "
-                   "aspen-joules: a dial that switches neurons off, and a pruned network; perturbed: thresholds moved "
-                   "at random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  "
-                   "[default: aspen, or aspen-norm with --readout linear]")  # fmt: skip
+@click.option("--recipe", type=OneOf(list(RECIPES)), default=DEFAULT, show_default=True,
+              help="aspen-joules: a dial that switches neurons off, and a pruned network; aspen: a dial for every "
+                   "neuron; aspen-norm: the same with prices for a linear read-out; perturbed: thresholds moved at "
+                   "random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.")  # fmt: skip
 @click.option("--model", type=OneOf(MODEL_KINDS), default="dense", show_default=True,
               help="conv: strided convolutions over an image, or over the last samples of a signal.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="128,64", show_default=True,
               help="Sizes of the hidden layers; of a conv model, those after the convolutions.")  # fmt: skip
 @click.option("--channels", type=Sizes(), default="16,32", show_default=True, help="Of a conv model's convolutions.")
-@click.option("--batch-norm", is_flag=True, help="Normalise over time and batch; it becomes part of the weights.")
-@click.option("--learn-beta", is_flag=True, help="Learn a membrane decay for each neuron.")
-@click.option("--readout", type=OneOf(["spikes", "linear"]), default="spikes", show_default=True,
-              help="linear: the answer is a weighted sum of the last hidden layer's spikes.")  # fmt: skip
+@click.option("--batch-norm/--no-batch-norm", default=None,
+              help=f"Normalise over time and batch; it becomes part of the weights.  [default: {WITH}]")  # fmt: skip
+@click.option("--learn-beta/--no-learn-beta", default=None,
+              help=f"Learn a membrane decay for each neuron.  [default: {WITH}]")  # fmt: skip
+@click.option("--readout", type=OneOf(["spikes", "linear"]),
+              help="linear: the answer is a weighted sum of the last hidden layer's spikes; spikes: the last layer's "
+                   f"neurons spike.  [default: linear {WITH}]")  # fmt: skip
 @click.option("--epochs", type=Whole(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip
 @click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
 @click.option("--learning-rate", type=Number(min=0, max=1e3, min_open=True), help="Instead of the recipe's.")
 @click.option("--density", type=Density(), multiple=True,
               help="Share of its weights that a layer keeps: a number for all but the last, or LAYER=NUMBER, such as "
-                   "fc1=0.1; may be repeated.  [default: 1]")  # fmt: skip
+                   "fc1=0.1; may be repeated.  [default: 0.25 with aspen-joules, otherwise 1]")  # fmt: skip
 @click.option("--cost", type=OneOf(COSTS),
               help="What the price is on: spikes, the synaptic operations that they cause, or the energy on --chip.  "
                    "[default: the recipe's]")  # fmt: skip
@@ -113,13 +117,13 @@ def train_command(
     data: str | Path,
     data_path: Path | None,
     encoder: str | None,
-    recipe: str | None,
+    recipe: str,
     model: str,
     hidden: tuple[int, ...],
     channels: tuple[int, ...],
-    batch_norm: bool,
-    learn_beta: bool,
-    readout: str,
+    batch_norm: bool | None,
+    learn_beta: bool | None,
+    readout: str | None,
     epochs: int | None,
     spike_price: float | None,
     learning_rate: float | None,
@@ -138,10 +142,12 @@ def train_command(
     """Train a network on a data set, and export it to an .aspen file, with its dial and its encoder."""
     if resume and checkpoint is None:
         raise click.UsageError("found --resume without --checkpoint, allowed is both; name the checkpoint")
-    architecture = Architecture(model, hidden, channels, batch_norm, learn_beta, readout)
-    chosen = recipe or ("aspen-norm" if readout == "linear" else "aspen")
+    architecture = architecture_for(
+        recipe, model=model, hidden=hidden, channels=channels, batch_norm=batch_norm, learn_beta=learn_beta,
+        readout=readout,
+    )  # fmt: skip
     fitted = train_by_name(
-        chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
+        recipe, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
         spike_price=spike_price, learning_rate=learning_rate, density=_density(density), cost=cost,
         joules=_joules(cost, chips), left=left, dial_price=dial_price, seed=seed, checkpoint=checkpoint,
         resume=resume, log=log, chip=chips or None,

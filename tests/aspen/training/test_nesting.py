@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aspen.dial.profile import DialProfile, load_profile
-from aspen.errors import InputError
+from aspen.errors import InputError, ModelError
 from aspen.models.ready import DenseNet
 from aspen.network.network import load_network
 from aspen.training.fit import fit
@@ -113,3 +113,30 @@ def test_too_few_groups_and_shares_that_are_none_are_refused() -> None:
         fit(net, DATA, few, progress=False)
     with pytest.raises(InputError, match=r"dial: left: found 0\.0, allowed is a number above 0 to 1"):
         DialTraining(left=0.0)
+
+
+class Squashed(torch.nn.Module):
+    """Fires, learns, and cannot be exported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = DenseNet((8, 12, 2))
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        return self.inner(torch.tanh(spikes))
+
+
+def test_a_model_that_cannot_be_exported_is_refused_before_the_first_stage() -> None:
+    def stop(*_: object) -> None:
+        raise AssertionError("an epoch was trained")
+
+    with pytest.raises(ModelError, match="or train with recipe='aspen', whose dial switches no neurons off"):
+        fit(Squashed(), DATA, progress=stop)
+    assert fit(Squashed(), DATA, "aspen", epochs=1, progress=False).profile is not None
+
+
+def test_who_chooses_no_recipe_gets_a_dial_that_switches_neurons_off() -> None:
+    fitted = fit(model(), DATA, epochs=1, progress=False)
+    assert fitted.training["recipe"] == "aspen-joules"
+    assert fitted.profile is not None
+    assert fitted.profile.is_nested

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from aspen import load_profile
 from aspen.data import DeltaEncoder, RateEncoder, WindowEncoder, digits, har, load_encoder
 from aspen.errors import InputError
 from aspen.network.network import Conv, load_network
-from aspen.training.by_name import Architecture, adapted
-from aspen.training.recipes import recipe
+from aspen.training.by_name import Architecture, adapted, architecture_for
+from aspen.training.recipes import DEFAULT, RECIPES, recipe
 from aspen_emulator import run
 from aspen_hardware import chip
 from aspen_hardware.energy.prices import training_prices
@@ -28,7 +28,9 @@ __all__ = ["aspen"]
 SMALL = ("--hidden", "12,10", "--channels", "4", "--epochs", "1")
 
 
-@pytest.mark.parametrize("options", [(), ("--batch-norm", "--learn-beta", "--readout", "linear")], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "options", [(), ("--no-batch-norm", "--no-learn-beta", "--readout", "spikes")], ids=["all", "plain"]
+)
 @pytest.mark.parametrize("model", ["dense", "conv", "recurrent"])
 def test_every_model_is_trained_and_its_file_takes_raw_values(
     aspen: Aspen, tmp_path: Path, model: str, options: tuple[str, ...]
@@ -39,20 +41,29 @@ def test_every_model_is_trained_and_its_file_takes_raw_values(
     assert out.splitlines()[-1] == f"saved: {path}, with its dial and its encoder"
     network = load_network(path)
     assert network.provenance["training"] == {
-        "data": "digits", "recipe": "aspen-norm" if options else "aspen", "epochs": 3, "seed": 0,
+        "data": "digits", "recipe": "aspen-joules", "epochs": 2, "seed": 0,
         "model": model, "hidden": [12, 10],
-        "channels": [4], "batch_norm": bool(options), "learn_beta": bool(options),
-        "readout": "linear" if options else "spikes",
+        "channels": [4], "batch_norm": not options, "learn_beta": not options,
+        "readout": "spikes" if options else "linear",
     }  # fmt: skip
-    assert network.readout == ("membrane-last" if options else "spikes")
+    assert network.readout == ("spikes" if options else "membrane-last")
     assert len(network.hidden) == (3 if model == "conv" else 2)
     decays = [network[name].neuron.beta for name in network.hidden]  # type: ignore[union-attr]
-    assert all((np.size(beta) > 1) == bool(options) for beta in decays)
+    assert all((np.size(beta) > 1) == (not options) for beta in decays)
     data = digits()
     np.save(tmp_path / "values.npy", data.test.values[:6])
     assert aspen("run", path, "--values", tmp_path / "values.npy", "--float", "--output", tmp_path / "out.npy")[0] == 0
     expected = run(network, data.encoder.encode(data.test.values[:6], 0))
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected.output)
+
+
+def test_each_recipe_has_the_network_that_it_was_made_with() -> None:
+    plain, whole = Architecture(), Architecture(batch_norm=True, learn_beta=True, readout="linear")
+    found = {name: architecture_for(name) for name in RECIPES}
+    assert found == dict.fromkeys(RECIPES, plain) | {"aspen-norm": whole, "aspen-joules": whole}
+    assert architecture_for(DEFAULT, hidden=(8,), learn_beta=False, model=None) == replace(
+        whole, hidden=(8,), learn_beta=False
+    )
 
 
 def test_what_a_chip_will_not_take_is_said_before_the_training(aspen: Aspen, tmp_path: Path) -> None:
@@ -106,7 +117,7 @@ def test_a_convolution_needs_something_to_convolve_over() -> None:
         (("--density", "fc1=1", "--density", "fc1=0.1"), 2, "found fc1=1, fc1=0.1, allowed is one number"),
         (("--cost", "energy"), 2, "--cost energy: found the chips none, allowed is one, whose joules"),
         (("--cost", "energy", "--chip", "loihi2"), 1, "loihi2: found no energy of synaptic operations and of active"),
-        (("--density", "fc=0.1"), 1, "density: found layer 'fc', allowed are fc1, fc2, fc3"),
+        (("--density", "fc=0.1"), 1, "density: found layer 'fc', allowed are fc1, fc2, readout"),
     ],
 )
 def test_impossible_settings_are_refused(
