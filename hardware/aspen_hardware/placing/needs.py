@@ -250,8 +250,9 @@ class OpenCore:
                 numbers = self._needs.stored[limit][name][start:stop]
                 different, first = np.unique(numbers, return_index=True)
                 fresh = np.sort(first[[number not in held for number in different.tolist()]])
-                left = max(getattr(self._limits, limit) - others - len(held), 0)
-                stop = start + int(fresh[left]) if fresh.size > left else stop
+                left = getattr(self._limits, limit) - others - len(held)
+                if fresh.size > left:  # below 0 where others come with neurons whose own is held already
+                    stop = start + int(fresh[left]) if left >= 0 else start
         return stop
 
     def _reachable(self, name: str, start: int, stop: int) -> int:

@@ -67,3 +67,19 @@ def test_too_many_thresholds_for_the_whole_chip_are_refused() -> None:
         ChipError, match=r"^network: found 6 cores needed, loihi1 has 5; .* compile with threshold_groups=8$"
     ):
         enforce(random_thresholds(40, 40), with_figures(APART, cores=5))
+
+
+@pytest.mark.parametrize(("different", "cores"), [(31, 1), (32, 2)])
+def test_a_second_compartment_needs_a_decay_of_its_own(different: int, cores: int) -> None:
+    """Of neurons whose own decay is there already, beside as many others as the core stores."""
+    betas = np.arange(1, different + 1) / 40
+    populations = (
+        Population("input", (4,)),
+        Population("hidden", (different,), Lif(1.0, betas)),
+        Population("output", (2,), Lif(1.0, betas[0], reset="none")),
+    )
+    weights = np.ones((different, 4)), np.ones((2, different))
+    network = Network(populations, (Dense("input", "hidden", weights[0]), Dense("hidden", "output", weights[1])))
+    placement = place(network, chip("loihi1"))
+    assert len(placement.cores) == cores
+    assert max(core.decays for core in placement.cores) == 32
