@@ -17,7 +17,7 @@ def test_the_programs_on_the_page_run(
     monkeypatch.chdir(tmp_path)
     whole, changed = blocks("training.md", "python")
     space: dict[str, Any] = {"__name__": "page"}
-    quick = whole.replace('"aspen-joules")', '"aspen-joules", epochs=1, progress=False)').replace(
+    quick = whole.replace("fit(model, data)", "fit(model, data, epochs=1, progress=False)").replace(
         "digits()", "digits(steps=5)"
     )
     with pytest.warns(TrainingWarning):  # of two epochs
