@@ -145,7 +145,7 @@ class Chip(Rebuilt):
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
     usual: str = ""
     powered: Mapping[str, str] = field(default_factory=dict)
-    contained: Mapping[str, str] = field(default_factory=dict, repr=False)
+    contained: Mapping[str, str] = field(default_factory=dict)
     gating: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
