@@ -14,7 +14,6 @@ from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
 from aspen.calibration.early import scores_over_time
 from aspen.calibration.storage import CalibrationTable, list_tables
-from aspen.calibration.table import NO_CHIP
 from aspen.dial.path import KnobPath
 from aspen.dial.profile import DialProfile, DialScale, load_profile
 from aspen.dial.scale import ThresholdScale, check_scale
@@ -244,6 +243,10 @@ turning_options = group_of(
 )  # fmt: skip
 
 
+IN_FLOAT = "no chip (--float)"
+"""What stands for the chip in a message where there is none."""
+
+
 def front_for(source: NetworkFile, on: Chip | None) -> CalibrationTable | None:
     """The calibrated front for a chip; None where the file has none at all.
 
@@ -252,8 +255,8 @@ def front_for(source: NetworkFile, on: Chip | None) -> CalibrationTable | None:
     """
     if not source.has_sections:
         return None
-    fronts = {table.chip or NO_CHIP: table for table in list_tables(source.sections) if table.is_front}
-    name = NO_CHIP if on is None else on.name
+    fronts = {table.chip or IN_FLOAT: table for table in list_tables(source.sections) if table.is_front}
+    name = IN_FLOAT if on is None else on.name
     if fronts and name not in fronts:
         other = (
             "all thresholds with --threshold-scale" if source.dial is None else "the learned dial itself with --dial"

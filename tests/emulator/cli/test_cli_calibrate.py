@@ -246,6 +246,8 @@ def test_one_knob_means_the_same_to_every_command(aspen: Aspen, file: Path) -> N
     np.save(file.parent / "x.npy", data.spikes("test")[:, :5])
     code, _, err = aspen("run", file, *own[:2], "--knob", "0.5", "--output", file.parent / "o.npy")
     assert (code, "a knob that was calibrated for cortex-m4, and none for loihi1" in err) == (2, True)
+    code, _, err = aspen("run", file, *own[:2], "--float", "--knob", "0.5", "--output", file.parent / "o.npy")
+    assert (code, "and none for no chip (--float); calibrate it for no chip (--float), or turn" in err) == (2, True)
     code, out, _ = aspen("run", file, *own[:2], "--dial", "--knob", "0.5", "--output", file.parent / "o.npy")
     assert (code, "learned dial, knob 0.5" in out) == (0, True)
 
