@@ -26,6 +26,17 @@ static void @name@(@sum@ *sum, const @index@ *targets, const @weight@ *weights, 
     }
 }
 """
+_PAIR_ADDED = """#ifdef THUMB_2
+        TOGETHER("+r"(one), "+r"(other));
+        @sum@ first_sum = sum[one], second_sum = sum[other];
+        TOGETHER("+r"(first_sum), "+r"(second_sum));
+        sum[one] = (@sum@)(first_sum + (int8_t)both);
+        sum[other] = (@sum@)(second_sum + (int8_t)(both >> 16));
+#else
+        sum[one] = (@sum@)(sum[one] + (int8_t)both);
+        sum[other] = (@sum@)(sum[other] + (int8_t)(both >> 16));
+#endif
+"""
 PAIRED_ROW = """
 /* Adds the weights of one source to the sums of their targets: a word has two weights, each below its target. */
 INLINE void @name@(@sum@ *sum, const uint32_t *pair, const uint32_t *end)
@@ -34,19 +45,9 @@ INLINE void @name@(@sum@ *sum, const uint32_t *pair, const uint32_t *end)
     while (pair != end) {
         const uint32_t both = *pair++;
         uint32_t one = both >> 8 & 0xFFu, other = both >> 24; /* these are different targets */
-#ifdef THUMB_2
-        TOGETHER("+r"(one), "+r"(other));
-        @sum@ first_sum = sum[one], second_sum = sum[other];
-        TOGETHER("+r"(first_sum), "+r"(second_sum));
-        sum[one] = (@sum@)(first_sum + (int8_t)both);
-        sum[other] = (@sum@)(second_sum + (int8_t)(both >> 16));
-#else
-        sum[one] = (@sum@)(sum[one] + (int8_t)both);
-        sum[other] = (@sum@)(sum[other] + (int8_t)(both >> 16));
-#endif
-    }
+@added@    }
 }
-"""
+""".replace("@added@", _PAIR_ADDED)
 NESTED_PAIRED_ROW = """
 /* The same, up to the last of `on` targets. Targets of a row ascend, and the last word names a target of 255. */
 INLINE void @name@(@sum@ *sum, const uint32_t *pair, uint32_t on)
@@ -55,24 +56,14 @@ INLINE void @name@(@sum@ *sum, const uint32_t *pair, uint32_t on)
     HELD(sum);
     while (both >> 24 < @until@) {
         uint32_t one = both >> 8 & 0xFFu, other = both >> 24;
-#ifdef THUMB_2
-        TOGETHER("+r"(one), "+r"(other));
-        @sum@ first_sum = sum[one], second_sum = sum[other];
-        TOGETHER("+r"(first_sum), "+r"(second_sum));
-        sum[one] = (@sum@)(first_sum + (int8_t)both);
-        sum[other] = (@sum@)(second_sum + (int8_t)(both >> 16));
-#else
-        sum[one] = (@sum@)(sum[one] + (int8_t)both);
-        sum[other] = (@sum@)(sum[other] + (int8_t)(both >> 16));
-#endif
-        both = *pair++;
+@added@        both = *pair++;
     }
     const uint32_t one = both >> 8 & 0xFFu;
     if (one < on) {
         sum[one] = (@sum@)(sum[one] + (int8_t)both);
 @last@    }
 }
-"""
+""".replace("@added@", _PAIR_ADDED)
 _UP_TO_LAST = {
     "most": "    const uint32_t most = on < 255u ? on : 255u;\n",
     "until": "most",
