@@ -17,10 +17,9 @@ from aspen_emulator.cli.numbers import Whole
 @click.option("--epochs", type=Whole(min=1), help="Training epochs.  [default: the recipes']")
 @click.option("--lava/--no-lava", default=True, show_default=True, help="Compare with the real Lava runtime.")
 def demo_command(output: Path, seeds: int, epochs: int | None, lava: bool) -> None:
-    """Train plain, perturbed and dialled networks on handwritten digits, compile them to loihi1 and cortex-m4, and turn
-    their knobs.
+    """Train plain, perturbed and dialled networks on handwritten digits, compile them, and turn their knobs.
 
-    Takes about three minutes. Exit code 1 if a spike on Lava differs from the integer engine's.
+    Compiled to loihi1 and cortex-m4. Takes about three minutes. Exit code 1 if a spike on Lava differs from the integer engine's.
     """
     from aspen_emulator.demo import run_demo, summary
 

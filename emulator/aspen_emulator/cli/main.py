@@ -36,7 +36,7 @@ COMMANDS = {
 }
 """Command -> module of this package that holds it; imported only when the command is used."""
 SUMMARIES = {
-    "demo": "Train a plain and a perturbed network on handwritten digits, compile both to loihi1, and turn the knob.",
+    "demo": "Train plain, perturbed and dialled networks on handwritten digits, compile them, and turn their knobs.",
     "train": "Train a network on a data set, and export it to an .aspen file, with its dial and its encoder.",
     "export": "Export MODEL, given as MODULE:NAME, to an .aspen or .nir file.",
     "compile": "Compile NETWORK to a chip's integers and store them in the same file, beside the trained network.",
