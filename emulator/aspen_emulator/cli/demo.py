@@ -19,7 +19,8 @@ from aspen_emulator.cli.numbers import Whole
 def demo_command(output: Path, seeds: int, epochs: int | None, lava: bool) -> None:
     """Train plain, perturbed and dialled networks on handwritten digits, compile them, and turn their knobs.
 
-    Compiled to loihi1 and cortex-m4. Takes about three minutes. Exit code 1 if a spike on Lava differs from the integer engine's.
+    Compiled to loihi1 and cortex-m4. Takes about three minutes. Exit code 1 if a spike on Lava differs
+    from the integer engine's.
     """
     from aspen_emulator.demo import run_demo, summary
 
