@@ -5,8 +5,8 @@ It is defined here, on the lowest floor, so that the energy model needs no engin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -194,6 +194,33 @@ class Record(Tabled, Rebuilt):
             "awake_updates": awake,
             **off,
         }
+
+
+def part_of(
+    record: Record,
+    change: Callable[[Mapping[str, Array]], dict[str, Array]],
+    rasters: Mapping[str, Array],
+    membranes: Mapping[str, Array],
+) -> Record:
+    """The record of a part of a run.
+
+    Args:
+        record: of the whole.
+        change: makes of arrays (steps, batch, ...) by name those of the part; for all counts and the output.
+        rasters, membranes: of the part.
+    """
+    return replace(
+        record,
+        output=change({"output": record.output})["output"],
+        spikes=change(record.spikes),
+        synaptic_operations=change(record.synaptic_operations),
+        active_updates=change(record.active_updates),
+        awake_updates=change(record.awake_updates),
+        multiply_accumulates=change(record.multiply_accumulates),
+        off=record.off.changed(record.steps, record.batch, change),
+        rasters=rasters,
+        membranes=membranes,
+    )
 
 
 def kept_membranes(network: Network, record: str) -> list[str]:

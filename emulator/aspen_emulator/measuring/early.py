@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.network.record import Record
+from aspen.network.record import Record, part_of
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.model import energy_model
 from aspen_hardware.energy.report import EnergyReport
@@ -33,18 +33,7 @@ def ended_early(record: Record, taken: Array) -> Record:
     def kept(arrays: Mapping[str, Array]) -> dict[str, Array]:
         return {name: array.swapaxes(0, 1)[remains][:, None] for name, array in arrays.items()}
 
-    return replace(
-        record,
-        output=kept({"output": record.output})["output"],
-        spikes=kept(record.spikes),
-        synaptic_operations=kept(record.synaptic_operations),
-        active_updates=kept(record.active_updates),
-        awake_updates=kept(record.awake_updates),
-        multiply_accumulates=kept(record.multiply_accumulates),
-        off=record.off.changed(record.steps, record.batch, kept),
-        rasters=kept(record.rasters),
-        membranes={},
-    )
+    return part_of(record, kept, kept(record.rasters), membranes={})
 
 
 def cut_short(record: Record, taken: Array) -> Record:
@@ -71,18 +60,7 @@ def cut_short(record: Record, taken: Array) -> Record:
         membranes = {name: held(array) for name, array in membranes.items()}
     else:
         membranes = until(membranes)
-    return replace(
-        record,
-        output=until({"output": record.output})["output"],
-        spikes=until(record.spikes),
-        synaptic_operations=until(record.synaptic_operations),
-        active_updates=until(record.active_updates),
-        awake_updates=until(record.awake_updates),
-        multiply_accumulates=until(record.multiply_accumulates),
-        off=record.off.changed(record.steps, record.batch, until),
-        rasters=until(record.rasters),
-        membranes=membranes,
-    )
+    return part_of(record, until, until(record.rasters), membranes)
 
 
 def _beside(mask: Array, array: Array) -> Array:

@@ -4,14 +4,13 @@ the model has it beside them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.dial.path import AnyDial
-from aspen.network.record import Record
+from aspen.network.record import Record, part_of
 from aspen_emulator.engines.cortex_m.cores import CORES
 from aspen_emulator.measuring.cycles import cycles
 from aspen_hardware.chips.description import Chip
@@ -80,15 +79,4 @@ def _part(record: Record, chosen: Array) -> Record:
     def kept(counts: Mapping[str, Array]) -> dict[str, Array]:
         return {name: each[:, chosen] for name, each in counts.items()}
 
-    return replace(
-        record,
-        output=record.output[:, chosen],
-        spikes=kept(record.spikes),
-        synaptic_operations=kept(record.synaptic_operations),
-        active_updates=kept(record.active_updates),
-        awake_updates=kept(record.awake_updates),
-        multiply_accumulates=kept(record.multiply_accumulates),
-        off=record.off.changed(record.steps, record.batch, kept),
-        rasters={},
-        membranes={},
-    )
+    return part_of(record, kept, rasters={}, membranes={})
