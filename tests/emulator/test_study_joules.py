@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,18 +62,31 @@ def test_each_rival_begins_with_a_first_stage_of_its_own_width_and_steps() -> No
 
 @pytest.mark.parametrize("problem", JOULES.values(), ids=list(JOULES))
 def test_the_dial_and_its_rivals_get_the_same_training(problem: JoulesProblem) -> None:
-    def alike(cell: str) -> tuple[object, ...]:
+    def training(cell: str) -> tuple[object, ...]:
         stages = problem.recipe(cell).stages
         first = stages[0]
-        return sum(stage.epochs for stage in stages), first.batch_size, first.learning_rate, first.average, first.scores
+        return sum(stage.epochs for stage in stages), first.batch_size, first.average, first.scores
 
     dial = problem.recipe("nested").stages
     assert all(stage.dial is not None for stage in dial)
-    assert {alike(cell) for cell in problem.envelope} == {alike("nested")}
+    assert {training(cell) for cell in problem.envelope} == {training("nested")}
+    rates = {cell: problem.recipe(cell).learning_rate for cell in problem.envelope}
+    assert len({problem.levers(cell).hidden for cell, rate in rates.items() if rate == dial[0].learning_rate}) >= 3
     assert {problem.recipe(cell).stages[0].density for cell in problem.envelope} >= {dial[0].density}
-    assert len({member.price for member in problem.members if member.body == problem.nested.body}) >= 5
+    prices = Counter(body for body, _ in {(member.body, member.price) for member in problem.members})
+    assert max(prices.values()) >= 5
+    assert problem.nested.steps in {member.steps for member in problem.members}
     assert len({member.hidden for member in problem.members}) >= 4
     assert problem.recipe("plain") == problem.base.recipe("plain")
+
+
+def test_a_second_stage_may_learn_at_another_rate() -> None:
+    faster = Member(_8, 0.1, steps=0.4, rate=2.0)
+    problem = replace(SMALL, members=(*SMALL.members, faster))
+    assert faster.name == "8-8-s0.4-r2-p0.1"
+    assert problem.begins_with(faster.name) == "first-8-8-s0.4"
+    rates = [problem.recipe(name).learning_rate for name in ("first-8-8-s0.4", "8-8-s0.4-p0.1", faster.name)]
+    assert rates == [2e-3, 2e-3, 4e-3]
 
 
 def test_an_encoder_gives_fewer_steps_in_the_same_time() -> None:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _KINDS = (
     ("plain", "D", "black"),
-    ("L1 at one price, pruned", "s", COLOURS[0]),
-    ("narrower", "^", COLOURS[2]),
-    ("fewer steps", "v", COLOURS[3]),
+    ("as large as the dial, priced or pruned", "s", COLOURS[0]),
+    ("fewer neurons", "^", COLOURS[2]),
+    ("more steps", "v", COLOURS[3]),
+    ("fewer steps", ">", COLOURS[3]),
 )
 """Of networks of the envelope: name, marker and colour."""
 _SHOWN = 8.0
@@ -80,8 +81,10 @@ def _kind(problem: JoulesProblem, cell: str) -> int:
     """Which of :data:`_KINDS` a network of the envelope is."""
     if cell == PLAIN:
         return 0
-    levers = problem.levers(cell)
-    return 3 if levers.steps != 1 else 2 if levers.hidden != problem.nested.hidden else 1
+    levers, dial = problem.levers(cell), problem.nested
+    if levers.steps != dial.steps:
+        return 3 if levers.steps > dial.steps else 4
+    return 2 if levers.hidden != dial.hidden else 1
 
 
 def _over_knob(panel: Axes, test: Points, seeds: int, chip: str) -> None:

@@ -31,13 +31,15 @@ class Member:
         hidden: neurons of its hidden layers.
         price: on spikes, in its second stage.
         density: share of its weights that each layer but the last keeps.
-        steps: time steps, as a share of the dial's.
+        steps: time steps, as a share of the data set's.
+        rate: learning rate of its second stage, in units of the problem's.
     """
 
     hidden: tuple[int, ...]
     price: float = 0.0
     density: float = 1.0
     steps: float = 1.0
+    rate: float = 1.0
 
     @property
     def body(self) -> str:
@@ -52,8 +54,9 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Its levers, as in ``64-64-d0.25-p0.3``."""
-        return "-".join([self.body, *([] if self.density == 1 else [f"d{self.density:g}"]), f"p{self.price:g}"])
+        """Its levers, as in ``64-64-d0.25-r2-p0.3``."""
+        unlike = [f"{letter}{value:g}" for letter, value in (("d", self.density), ("r", self.rate)) if value != 1]
+        return "-".join([self.body, *unlike, f"p{self.price:g}"])
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class JoulesProblem:
     Args:
         base: data, network and how a stage is trained, as in the study in spikes.
         window: seconds from one inference to the next, on chips that sleep in between.
-        nested: the dialled network's size and density.
+        nested: the dialled network's size, density, steps and rate.
         dial: keyword arguments of :class:`aspen.training.recipes.DialTraining`.
         members: of the envelope, beside the plain network; the most telling first.
         epochs: of the second stage, the dial's and every member's.
@@ -144,7 +147,14 @@ class JoulesProblem:
         stage, levers = self.base.stage(cell), self.levers(cell)
         if cell in self._firsts:
             return stage
-        second = replace(stage, epochs=self.epochs, density=levers.density, **self.second)  # type: ignore[arg-type]
+        rate = levers.rate * stage.learning_rate
+        second = replace(
+            stage,
+            epochs=self.epochs,
+            learning_rate=rate,
+            density=levers.density,
+            **self.second,  # type: ignore[arg-type]
+        )
         return self._dialled(second) if cell == NESTED else replace(second, spike_price=levers.price, warm_up=0.0)
 
     def _dialled(self, stage: Recipe) -> Recipe:
@@ -172,40 +182,60 @@ def shortened(encoder: Encoder, share: float) -> StoredEncoder:
 _PRICES = (0.1, 0.01, 1.0, 0.03, 0.3)
 _LIGHT = 0.01
 _PRUNED = {"prune_from": 0.0, "prune_until": 0.3}
-_DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 1.2, "left": 0.125, "beyond": 0.5}
+_DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 1.2, "left": 0.0625, "beyond": 0.5}
 
 
-def _members(nested: Member, *more: Member) -> tuple[Member, ...]:
-    """An envelope: a half, a quarter and an eighth of the dial's neurons, dense and pruned, and five prices."""
-    half, quarter, eighth = (tuple(n // by for n in nested.hidden) for by in (2, 4, 8))
+def _members(pruned: Member, *more: Member) -> tuple[Member, ...]:
+    """An envelope: a half, a quarter and an eighth of the neurons of a pruned network, and that one at five prices."""
+    half, quarter, eighth = (tuple(n // by for n in pruned.hidden) for by in (2, 4, 8))
     narrow = (
-        Member(half, _LIGHT, nested.density),
+        Member(half, _LIGHT, pruned.density),
         *(Member(n, _LIGHT, kept) for n in (quarter, eighth) for kept in (0.5, 1.0)),
     )
-    priced = (replace(nested, price=price) for price in _PRICES)
+    priced = (replace(pruned, price=price) for price in _PRICES)
     return (*narrow, *more, *priced)
 
 
+def _unpruned(steps: float, *sizes: tuple[int, ...]) -> tuple[Member, ...]:
+    """Networks that are trained as the dial is, but for the dial."""
+    return tuple(Member(hidden, _LIGHT, steps=steps, rate=2.0) for hidden in sizes)
+
+
 _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
+_WIDE = Member((192, 128), rate=2.0)
 _SHORTER = (
     Member((96, 96), _LIGHT, 0.15, steps=0.5),
     Member((64, 64), _LIGHT, 0.25, steps=0.5),
     Member((32, 32), _LIGHT, 0.5, steps=0.5),
+    *_unpruned(0.5, (128, 128), (96, 96), (64, 64), (32, 32)),
 )
+_ALL_STEPS = _unpruned(1.0, (96, 96), (64, 64), (192, 128))
 JOULES = {
     problem.name: problem
     for problem in (
         JoulesProblem(
-            PROBLEMS["digits"], 1.0, _DIGITS, {**_DIAL, "low_price": 0.001, "high_price": 0.1, "slope": 0.0},
-            _members(_DIGITS, *(Member(hidden, _LIGHT, 0.5, steps=0.4) for hidden in ((128, 64), (64, 32), (32, 16)))),
+            PROBLEMS["digits"],
+            1.0,
+            Member((256, 128), steps=0.4, rate=2.0),
+            {**_DIAL, "low_price": 0.001, "high_price": 0.01, "slope": 0.0, "left": 0.09},
+            _members(
+                _DIGITS,
+                *(Member(hidden, _LIGHT, 0.5, steps=0.4) for hidden in ((128, 64), (64, 32), (32, 16))),
+                *_unpruned(0.4, (256, 128), (128, 64), (64, 32), (32, 16)),
+                *_unpruned(0.2, (128, 64), (64, 32)),
+            ),
             60, _PRUNED,
         ),
         JoulesProblem(
-            PROBLEMS["har"], 2.56, _HAR, {**_DIAL, "low_price": 0.001, "high_price": 0.1}, _members(_HAR), 32, _PRUNED
+            PROBLEMS["har"], 2.56, Member((128, 128), rate=2.0), {**_DIAL, "low_price": 0.001, "high_price": 0.1},
+            _members(_HAR, *_unpruned(1.0, (128, 128), (64, 64), (32, 32))), 32, _PRUNED,
         ),
-        JoulesProblem(PROBLEMS["har-levels"], 2.56, _HAR, _DIAL, _members(_HAR, *_SHORTER), 20, _PRUNED, goal=94.5),
         JoulesProblem(
-            PROBLEMS["har-current"], 2.56, _HAR, _DIAL, _members(_HAR, *_SHORTER), 20, _PRUNED, chips=("cortex-m4",)
+            PROBLEMS["har-levels"], 2.56, _WIDE, _DIAL, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED, goal=94.5
+        ),
+        JoulesProblem(
+            PROBLEMS["har-current"], 2.56, _WIDE, _DIAL, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED,
+            chips=("cortex-m4",),
         ),
     )
 }  # fmt: skip
