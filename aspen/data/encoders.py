@@ -20,7 +20,8 @@ from aspen._base.checks import as_flag, as_integer, as_number, shown
 from aspen._base.memory import check_memory
 from aspen.errors import InputError
 
-LARGEST, SMALLEST = 1e15, 1e-15
+LARGEST = 1e15
+SMALLEST = 1e-15
 """Range of the magnitudes of settings and values, 0 beside it: the arithmetic then stays within float32."""
 _FEWER = "encode fewer samples at a time"
 

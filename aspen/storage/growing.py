@@ -10,7 +10,7 @@ from aspen.storage.writing import naming
 
 
 class GrowingFile:
-    """Text that is added to a file, or written to a device or a pipe; for :class:`csv.writer` and as a context.
+    """Text that is added to a file, or written to a device or a pipe; for ``csv.writer`` and as a context.
 
     Args:
         path: the file; what it held is gone, unless ``append``.

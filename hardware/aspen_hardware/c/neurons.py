@@ -175,7 +175,7 @@ class Neurons:
 
     @property
     def helpers(self) -> set[str]:
-        """Those of :data:`HELPERS` that its update calls."""
+        """Those of :data:`aspen_hardware.c.helpers.HELPERS` that its update calls."""
         end = "_wide" if self.bounds.wide else ""
         found = {"decayed"} if self._leak.value != DECAY_UNIT else set()
         found |= {self._current_decay} if self._remembers else set()

@@ -22,7 +22,7 @@ class Entry:
 
     Args:
         where: population or connection.
-        event: key of :data:`WORDS`.
+        event: key of :data:`aspen_hardware.energy.costs.WORDS`.
         count: events in the whole run; where scenarios count differently, by the usual one.
         joules: their energy; ``None`` where no scenario has a figure.
         counts: scenario -> events in the whole run, where scenarios count differently.

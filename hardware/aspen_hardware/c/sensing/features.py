@@ -20,7 +20,8 @@ from aspen.errors import InputError
 from aspen_hardware.c.sensing.sensor import Sensor
 from aspen_hardware.c.text import Field, Table, filled
 
-FINE, COARSE = 2**10, 2**6
+FINE = 2**10
+COARSE = 2**6
 """Units of body channels, and of where gravity points, in a raw unit."""
 ONE = 2**16
 BODY, FEATURES = 6, 21

@@ -1,0 +1,1 @@
+"""The documentation site: what MkDocs cannot know by itself. Its hooks are in ``hooks``; ``make docs`` builds it."""
