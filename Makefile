@@ -1,4 +1,5 @@
 # make demo: the whole way in a few minutes.   make test: linter, type checker and tests.   make bench: speed.
+# make docs: this documentation as a site, in site/index.html.
 # make plain-install: builds the wheel and uses it in a fresh environment elsewhere, as a user would.
 # Another Python: make test PYTHON=python3.12 VENV=.venv312
 # Another torch than PyPI's: make demo TORCH="what pip install is given for it" (README, "Installing by hand")
@@ -9,15 +10,19 @@ TORCH ?=
 BIN = $(VENV)/bin
 LAVA = lava-nc==0.10.0
 NEUROBENCH = neurobench==2.3.0
-CODE = aspen hardware emulator examples benchmarks tests setup.py setup_editable.py
+CODE = aspen hardware emulator examples benchmarks tests website setup.py setup_editable.py
 
-.PHONY: demo test plain-install bench mutants lint format clean
+.PHONY: demo test docs plain-install bench mutants lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/aspen demo
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+
+# Warnings are errors, and links are looked at in what was built. Nothing is looked up on a network.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 plain-install:
 	$(PYTHON) tests/plain_install.py --torch "$(TORCH)"
@@ -45,11 +50,11 @@ format: $(VENV)/installed
 $(VENV)/installed: setup.cfg setup.py setup_editable.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,microcontroller,lava,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,microcontroller,lava,docs,dev]"
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
 		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)
 	$(BIN)/pip install --quiet --no-deps $(NEUROBENCH)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

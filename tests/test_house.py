@@ -45,7 +45,7 @@ LAVA = "aspen_emulator.engines.lava"
 NEED_LAVA = {f"{LAVA}.{name}" for name in ("graph", "processes", "runtime", "stock", "stock_network", "worker")}
 NEED_LAVA |= {f"{LAVA}.program.{name}" for name in ("kinds", "network")}
 """Imported in Lava's worker process, and by ``to_lava``."""
-WRITTEN = ("aspen", "hardware", "emulator", "examples", "benchmarks", "tests")
+WRITTEN = ("aspen", "hardware", "emulator", "examples", "benchmarks", "tests", "website")
 LONGEST = 400
 LONGER = {"emulator/aspen_emulator/engines/fast/kernels.py"}
 """Compiled loops that call one another, which Numba inlines within one module only."""

@@ -6,7 +6,6 @@ A griffe extension. A role that names nothing in the code is a warning, which en
 from __future__ import annotations
 
 import html
-import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +14,8 @@ import griffe
 
 PACKAGES = ("aspen", "aspen_hardware", "aspen_emulator")
 _ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc|obj):`(~?)([\w.]+)(?:\(\))?`")
-_PROMPT = re.compile(r"^( *)>>> ")
-_TOGETHER = re.compile(r"^( +)(\w+(?:, \w+)+):( .*)$")
+_EXAMPLE = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.MULTILINE)
+_TOGETHER = re.compile(r"^( +)(\w+(?:, \w+)+):( .*(?:\n\1 .*)*)$", re.MULTILINE)
 
 logger = griffe.get_logger("website.docstrings")
 
@@ -95,32 +94,9 @@ def _member(scope: griffe.Object | griffe.Alias, name: str) -> str | None:
 
 def one_by_one(text: str) -> str:
     """Parameters that are described together, ``low, high: the range``, each in a line of its own."""
-    done: list[str] = []
-    lines = text.splitlines()
-    while lines:
-        line = lines.pop(0)
-        item = _TOGETHER.match(line)
-        if item is None:
-            done.append(line)
-            continue
-        indent, names, said = item.groups()
-        more = list(itertools.takewhile(lambda other: other.startswith(f"{indent} "), lines))
-        del lines[: len(more)]
-        done += [each for name in names.split(", ") for each in (f"{indent}{name}:{said}", *more)]
-    return "\n".join(done)
+    return _TOGETHER.sub(lambda item: "\n".join(f"{item[1]}{name}:{item[3]}" for name in item[2].split(", ")), text)
 
 
 def fenced(text: str) -> str:
     """Examples at a Python prompt, up to the next empty line, between fences."""
-    done: list[str] = []
-    inside: str | None = None
-    for line in text.splitlines():
-        prompt = _PROMPT.match(line)
-        if inside is None and prompt:
-            inside = prompt[1]
-            done += [""] * bool(done and done[-1].strip()) + [f"{inside}```pycon"]
-        elif inside is not None and not line.strip():
-            done.append(f"{inside}```")
-            inside = None
-        done.append(line)
-    return "\n".join([*done, *([] if inside is None else [f"{inside}```"])])
+    return _EXAMPLE.sub(r"\n\1```pycon\n\g<0>\n\1```", text)

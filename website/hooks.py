@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import posixpath
 import sys
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / part) for part in ("emulator", "hardware", ".")]
 
-from website import commands, outside, reference  # noqa: E402 - found through the path above
+from website import built, chips, commands, notebooks, outside, reference  # noqa: E402 - found through the path above
 
+log = get_plugin_logger("website")
 COMMANDS = "reference/command-line.md"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Entries of the navigation that end in ``/`` become what there is."""
     made: dict[str, list[Any]] = {
+        "tutorials/": _tutorials(Path(config.docs_dir)),
+        "chips/": chips.navigation(),
         "reference/": ["reference/index.md", *reference.navigation()],
+        "about/": [outside.page_of(path) for path in outside.WHERE_THERE if (ROOT / path).is_file()],
     }
     config.nav = _filled(config.nav or [], made)
     return config
+
+
+def _tutorials(docs: Path) -> list[str]:
+    """The page that lists the tutorials, and each of them, in the order of their numbers."""
+    folder = docs / "tutorials"
+    pages = [*folder.glob("index.md"), *(file.with_suffix(".md") for file in sorted(folder.glob("*.ipynb")))]
+    return [f"tutorials/{page.name}" for page in pages]
 
 
 def _filled(entries: list[Any], made: dict[str, list[Any]]) -> list[Any]:
@@ -34,7 +47,7 @@ def _filled(entries: list[Any], made: dict[str, list[Any]]) -> list[Any]:
         if isinstance(value, list):
             filled.append({name: _filled(value, made)})
         elif value.endswith("/"):
-            filled += [{name: made[value]}] if name else made[value]
+            filled += ([{name: made[value]}] if made[value] else []) if name else made[value]
         else:
             filled.append(entry)
     return filled
@@ -43,13 +56,23 @@ def _filled(entries: list[Any], made: dict[str, list[Any]]) -> list[Any]:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what is made: the references and what lies outside ``docs/``."""
     texts = {f"docs/{file.src_uri}": file.content_string for file in files.documentation_pages()}
-    made = reference.pages() | {COMMANDS: commands.page()} | outside.pages(texts)
-    for path, text in made.items():
-        file = File.generated(config, path, content=text, inclusion=InclusionLevel.NOT_IN_NAV)
-        files.append(file)
+    made: dict[str, str | bytes] = {**reference.pages(), **chips.pages(), COMMANDS: commands.page()}
+    for file in [each for each in files if each.src_uri.endswith(".ipynb")]:
+        text, pictures = notebooks.page(Path(str(file.abs_src_path)))
+        beside = {f"{posixpath.dirname(file.src_uri)}/{path}": content for path, content in pictures.items()}
+        made |= {file.src_uri.replace(".ipynb", ".md"): text, **beside}
+    texts |= {outside.path_of(path): text for path, text in made.items() if isinstance(text, str)}
+    for path, content in [*made.items(), *outside.pages(texts).items()]:
+        files.append(File.generated(config, path, content=content, inclusion=InclusionLevel.NOT_IN_NAV))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links to files of the repository lead to their pages."""
     return outside.relinked(markdown, outside.path_of(page.file.src_uri))
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Looks at what was built; in a strict build a problem is an error."""
+    for problem in built.problems(Path(config.site_dir)):
+        log.warning(problem)

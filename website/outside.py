@@ -46,7 +46,8 @@ def relinked(text: str, path: str) -> str:
     def relink(match: re.Match[str]) -> str:
         start, link, anchor, end = match.groups(default="")
         target = _target(link, path)
-        if target.startswith("docs/") and path.startswith("docs/") and not target.endswith(".ipynb"):
+        other_notebook = target.endswith(".ipynb") and page_of(target) != page_of(path)
+        if target.startswith("docs/") and path.startswith("docs/") and not other_notebook:
             return match[0]
         return f"{start}{posixpath.relpath(page_of(target), posixpath.dirname(page_of(path)))}{anchor}{end}"
 

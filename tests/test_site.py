@@ -1,0 +1,158 @@
+"""The documentation site: it is built without a warning, nothing public is missing, nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+
+from aspen_emulator.cli.main import COMMANDS, aspen
+from aspen_hardware import chip_names
+from tests import ROOT
+from website import outside
+from website.built import problems
+
+LACKING = [name for name in ("mkdocs", "material", "mkdocstrings") if find_spec(name) is None]
+needs_mkdocs = pytest.mark.skipif(bool(LACKING), reason=f"the extra docs is not installed: no {', '.join(LACKING)}")
+pytestmark = pytest.mark.xdist_group("site")
+PACKAGES = {"aspen": ROOT, "aspen_hardware": ROOT / "hardware", "aspen_emulator": ROOT / "emulator"}
+ROOMS = (
+    "aspen.data", "aspen.control", "aspen.fused", "aspen.exporting", "aspen.exchange.nir", "aspen_emulator.streaming",
+    "aspen_emulator.lava",
+)  # fmt: skip
+"""Rooms that say in ``__all__`` what is public of them."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built strictly: a page, link, anchor, picture or docstring that is wrong fails here, and is named."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    calm = os.environ | {"NO_MKDOCS_2_WARNING": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=calm, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search("WARNING|ERROR", done.stdout + done.stderr), done.stdout + done.stderr
+    return folder
+
+
+def anchors(pages: list[Path]) -> set[str]:
+    return {found for page in pages for found in re.findall(r'\bid="([^"]+)"', page.read_text("utf-8"))}
+
+
+def offered() -> set[str]:
+    """What the packages and rooms say that they offer."""
+    trees = {name: ast.parse((root / name / "__init__.pyi").read_text("utf-8")) for name, root in PACKAGES.items()}
+    names = {
+        f"{package}.{alias.name}"
+        for package, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return (names | {f"{room}.{name}" for room in ROOMS for name in import_module(room).__all__}) - {
+        "aspen.__version__"
+    }
+
+
+@needs_mkdocs
+def test_every_public_name_is_in_the_reference(site: Path) -> None:
+    assert sorted(offered() - anchors([*(site / "reference").glob("*.html")])) == []
+
+
+@needs_mkdocs
+def test_no_docstring_is_shown_as_it_is_written(site: Path) -> None:
+    """Roles became links, and prompts blocks of code."""
+    left = [
+        (page.name, found)
+        for page in (site / "reference").glob("aspen*.html")
+        for found in re.findall(r":(?:class|func|meth|data|attr|mod):|<blockquote>", page.read_text("utf-8"))
+    ]
+    assert left == []
+
+
+@needs_mkdocs
+def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
+    text = (site / "reference" / "command-line.html").read_text("utf-8")
+    group = click.Context(aspen, info_name="aspen")
+    commands = {name: aspen.get_command(group, name) for name in COMMANDS}
+    options = {
+        (name, option)
+        for name, command in commands.items()
+        for parameter in command.params  # type: ignore[union-attr]
+        if isinstance(parameter, click.Option) and not parameter.hidden
+        for option in parameter.opts
+    }
+    sections = dict(re.findall(r'<h2 id="aspen-([\w-]+)">(.*?)(?=<h2|</article>)', text, re.DOTALL))
+    assert {*sections} >= {*COMMANDS}
+    assert [(name, option) for name, option in options if option not in sections[name]] == []
+
+
+@needs_mkdocs
+def test_every_chip_has_a_page(site: Path) -> None:
+    assert {page.stem for page in (site / "chips").glob("*.html")} == {"index", *chip_names()}
+
+
+GOOD = '<html><body><h1 id="top">A</h1><a href="b.html#part">b</a><img src="a.png" alt="a"></body></html>'
+OTHER = '<html><body><h2 id="part">B</h2><a href="https://example.org">out</a></body></html>'
+
+
+def written(folder: Path, page: str) -> Path:
+    (folder / "a.html").write_text(page)
+    (folder / "b.html").write_text(OTHER)
+    (folder / "a.png").write_bytes(b"")
+    return folder
+
+
+def test_pages_that_hold_together_have_no_problems(tmp_path: Path) -> None:
+    assert problems(written(tmp_path, GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("b.html#part", "c.html", "a.html leads to c.html, which is not there"),
+        ("b.html#part", "b.html#other", "a.html leads to b.html#other, which is not there"),
+        ("b.html#part", "#other", "a.html leads to #other, which is not there"),
+        ("a.png", "images/a.png", "a.html leads to images/a.png, which is not there"),
+        ("a.png", "https://example.org/a.png", "a.html loads https://example.org/a.png, which is not on the site"),
+    ],
+)
+def test_what_leads_nowhere_is_a_problem(tmp_path: Path, right: str, wrong: str, problem: str) -> None:
+    assert problems(written(tmp_path, GOOD.replace(right, wrong))) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("path", "link", "relinked"),
+    [
+        ("docs/lava.md", "energy.md#chips", "energy.md#chips"),
+        ("docs/lava.md", "../hardware/README.md#limits", "outside/hardware/README.md#limits"),
+        ("docs/lava.md", "../examples", "outside/examples/README.md"),
+        ("docs/lava.md", "../examples/drain.py", "outside/examples/drain.py.md"),
+        ("docs/lava.md", "tutorials/08-lava.ipynb", "tutorials/08-lava.md"),
+        ("README.md", "docs/energy.md", "../energy.md"),
+        ("hardware/README.md", "../docs/energy.md#chips", "../../energy.md#chips"),
+        ("docs/lava.md", "https://example.org", "https://example.org"),
+    ],
+)
+def test_links_of_the_repository_become_those_of_the_site(path: str, link: str, relinked: str) -> None:
+    assert outside.relinked(f"See [it]({link}).", path) == f"See [it]({relinked})."
+    fenced = f"```\n[it]({link})\n```\n"
+    assert outside.relinked(fenced, path) == fenced
+
+
+@needs_mkdocs
+def test_docstrings_become_markdown() -> None:
+    from website.docstrings import fenced, one_by_one
+
+    assert one_by_one("Args:\n    low, high: the\n        range.\n    k: knob") == (
+        "Args:\n    low: the\n        range.\n    high: the\n        range.\n    k: knob"
+    )
+    assert fenced("Twice.\n>>> 2 * 2\n4\n\nDone.") == "Twice.\n\n```pycon\n>>> 2 * 2\n4\n```\n\nDone."
