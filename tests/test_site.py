@@ -14,9 +14,12 @@ from pathlib import Path
 import click
 import pytest
 
+from aspen.errors import TrainingWarning
 from aspen_emulator.cli.main import COMMANDS, aspen
 from aspen_hardware import chip_names
 from tests import ROOT
+from tests.pages import blocks, page
+from tests.test_examples import PUBLIC
 from website import outside
 from website.built import problems
 
@@ -64,7 +67,8 @@ def offered() -> set[str]:
 
 @needs_mkdocs
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
-    assert sorted(offered() - anchors([*(site / "reference").glob("*.html")])) == []
+    there = anchors([*(site / "reference").glob("*.html")])
+    assert sorted((offered() | {*PUBLIC}) - there) == []
 
 
 @needs_mkdocs
@@ -98,6 +102,26 @@ def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
 @needs_mkdocs
 def test_every_chip_has_a_page(site: Path) -> None:
     assert {page.stem for page in (site / "chips").glob("*.html")} == {"index", *chip_names()}
+
+
+def test_the_first_page_runs_and_its_figures_are_those_of_the_microcontroller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (program,) = blocks("index.md", "python")
+    quick = program.replace("fit(model, data)", "fit(model, data, epochs=1, progress=False)")
+    with pytest.warns(TrainingWarning):  # of two epochs
+        exec(quick.replace("digits()", "digits(steps=5)"), {"__name__": "page"})
+    energies = [float(line.split()[-2]) for line in capsys.readouterr().out.splitlines()]
+    assert len(energies) == 3
+    assert energies[0] > energies[1] > energies[2] > 0
+    shown = re.findall(
+        r"^\| ([\d.]+) \| ([\d.]+) % \| ([\d.]+) µJ \| ([\d.]+) years \|$", page("index.md"), re.MULTILINE
+    )
+    rows = [[cell.strip() for cell in line.split("|")] for line in page("microcontroller.md").splitlines()]
+    measured = {(row[2], row[3], row[8], row[11]) for row in rows if row[1:2] == ["har-levels"] and len(row) == 13}
+    assert len(shown) == 4
+    assert {*shown} <= measured
 
 
 GOOD = '<html><body><h1 id="top">A</h1><a href="b.html#part">b</a><img src="a.png" alt="a"></body></html>'

@@ -18,7 +18,8 @@ class Slice:
 
     Args:
         population: name.
-        start, stop: slice of the population's flattened neurons, in the order of :attr:`aspen_hardware.placing.placement.Placement.orders`.
+        start, stop: slice of the population's flattened neurons, in the order of
+            :attr:`aspen_hardware.placing.placement.Placement.orders`.
     """
 
     population: str
