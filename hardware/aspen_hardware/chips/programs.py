@@ -2,8 +2,8 @@
 
 ``[program]`` has the clock cycles that the program takes for what it does (:data:`PROGRAM`), the same on all parts with
 that core. Each scenario is a part: ``[scenarios.NAME.energies.clock_cycle]`` is the energy of a cycle while the core
-runs, ``[scenarios.NAME.part]`` what else is known of it (:data:`PART_NEEDED`, :data:`PART_MAY_LACK`). Such a chip's rule
-of power is ``sleep``.
+runs, ``[scenarios.NAME.part]`` what else is known of it (:data:`PART_NEEDED`, :data:`PART_MAY_LACK`). Such a chip's
+rule of power is ``sleep``.
 """
 
 from __future__ import annotations
