@@ -19,6 +19,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.checks import as_integer, as_name, as_number, as_numbers
 from aspen._base.labels import as_labels
+from aspen.dial.path import steps_seen
 from aspen.errors import InputError
 from aspen.network.network import READOUTS
 from aspen.network.readout import accumulated, answers, running_scores
@@ -78,9 +79,9 @@ class EarlyStop:
             return self.doubts[right]
         return min(self.doubts[max(right - 1, 0)], self.doubts[min(right, last)])
 
-    def start(self, knob: float | None = None) -> Inference:
-        """Begin an inference at a knob; see :meth:`level`."""
-        return Inference(self, self.level(knob))
+    def start(self, knob: float | None = None, every: int = 1) -> Inference:
+        """Begin an inference at a knob (see :meth:`level`), in which every ``every``-th time step runs."""
+        return Inference(self, self.level(knob), steps_seen(self.steps, every))
 
     def doubt(self, totals: Array, taken: int) -> Array:
         """(...): how likely the answer is wrong, from the scores (..., n) after ``taken`` steps."""
@@ -94,15 +95,17 @@ class EarlyStop:
         """The arguments as plain values."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
-    def stops(self, scores: Array, knob: float | None = None) -> Array:
+    def stops(self, scores: Array, knob: float | None = None, every: int = 1) -> Array:
         """(batch,) int64: the steps that each inference takes.
 
         Args:
             scores: (steps, batch, n): scores so far, after each step; see :func:`scores_over_time`.
             knob: where the dial stands.
+            every: of the time steps, every how many-th ran.
         """
-        if len(scores) != self.steps:
-            raise InputError(f"scores: found {len(scores)} steps, allowed are {self.steps}; calibrate again")
+        steps = steps_seen(self.steps, every)
+        if len(scores) != steps:
+            raise InputError(f"scores: found {len(scores)} steps, allowed are {steps}; calibrate again")
         return stops_at(self.doubts_over_time(scores), self.level(knob))
 
     def doubts_over_time(self, scores: Array) -> Array:
@@ -116,10 +119,12 @@ class Inference:
     Args:
         stop: says when it may end.
         level: the doubt below which it does; see :meth:`EarlyStop.level`.
+        steps: after which it does in any case; default: those of ``stop``.
     """
 
-    def __init__(self, stop: EarlyStop, level: float) -> None:
+    def __init__(self, stop: EarlyStop, level: float, steps: int | None = None) -> None:
         self._stop, self._level = stop, level
+        self._steps = stop.steps if steps is None else steps
         self._taken, self._doubt = 0, 1.0
         self._totals: Array | None = None
 
@@ -134,15 +139,15 @@ class Inference:
             InputError: the inference has had all its steps, or the number of outputs changed.
         """
         stop, before, values = self._stop, self._totals, np.asarray(scores).reshape(-1)
-        if self._taken >= stop.steps:
-            raise InputError(f"update: found {stop.steps} steps taken, allowed are {stop.steps}; start() another")
+        if self._taken >= self._steps:
+            raise InputError(f"update: found {self._steps} steps taken, allowed are {self._steps}; start() another")
         if before is not None and before.shape != values.shape:
             raise InputError(f"update: found {values.size} outputs, allowed are {before.size} as in the step before")
         totals = accumulated(stop.readout, before, values)
         self._taken += 1
         self._doubt = float(stop.doubt(totals, self._taken))
         self._totals = totals.astype(np.float64)
-        return self._doubt < self._level or self._taken == stop.steps
+        return self._doubt < self._level or self._taken == self._steps
 
     @property
     def taken(self) -> int:
@@ -168,12 +173,19 @@ class Inference:
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, as plain values."""
         totals = None if self._totals is None else self._totals.tolist()
-        return {"level": self._level, "taken": self._taken, "totals": totals, "doubt": self._doubt}
+        return {
+            "level": self._level,
+            "steps": self._steps,
+            "taken": self._taken,
+            "totals": totals,
+            "doubt": self._doubt,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken."""
         totals = state["totals"]
         self._level, self._taken, self._doubt = state["level"], state["taken"], state["doubt"]
+        self._steps = state.get("steps", self._stop.steps)
         self._totals = None if totals is None else np.array(totals, np.float64)
 
 

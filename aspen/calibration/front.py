@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from math import ceil, log
 
@@ -14,7 +15,9 @@ from aspen._base.checks import as_quantity
 from aspen._base.tables import Table
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import BELIEVED, EarlyPoint, OperatingPoint, cost_of
+from aspen.calibration.sheet import EVERY_HEAD
 from aspen.calibration.table import FRONT, CalibrationTable
+from aspen.dial.path import as_every
 from aspen.errors import InputError
 
 REACH = 0.1
@@ -23,25 +26,36 @@ STEP, MOST_STEPS = 0.05, 8
 """Of the logarithm of cost between two levels of doubt, and how many levels there are between two stops at most."""
 FAINT = 1e-3
 """Part of a level of doubt that counts as none, to rise from."""
+LEVERS = ("dial", "early end", "fewer steps")
 NEAR = 0.02
 """Fraction of accuracy below the best within which the range of a lever is told."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Settings of two levers that were measured on the same samples.
+    """Settings of the levers that were measured on the same samples.
 
     Args:
         points: what was measured; their knob is the dial's, or a threshold scale.
         doubts: for each, the doubt below which inferences end; 0: never.
         steps: for each, time steps taken per inference.
         correct: (points, samples): whether, or how often (0 to 1), each sample was classified correctly.
+        every: for each, every how many-th time step ran; empty: each one.
     """
 
     points: Sequence[OperatingPoint]
     doubts: Sequence[float]
     steps: Sequence[float]
     correct: Array
+    every: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "every", as_every(self.every, len(self.points)))
+
+    @property
+    def skips(self) -> bool:
+        """Whether time steps were left out at any of them."""
+        return any(every > 1 for every in self.every)
 
     def costs(self, dynamic: bool) -> Array:
         """(points,) nJ per inference, total or dynamic; hidden spikes where no energy is known, fewer than one counted
@@ -94,7 +108,8 @@ def find_front(tried: Tried, dynamic: bool = False, reach: float = REACH) -> lis
         raise InputError(f"correct: found shape {correct.shape}, allowed is ({len(tried.points)}, samples)")
     accuracy = np.array([point.accuracy for point in tried.points])
     costs = np.stack([tried.costs(dynamic), tried.costs(True)], axis=1)
-    levers = np.array([(point.knob, doubt) for point, doubt in zip(tried.points, tried.doubts, strict=True)])
+    knobs = [point.knob for point in tried.points]
+    levers = np.array([*zip(knobs, tried.doubts, tried.every, strict=True)])
     best = min(range(len(accuracy)), key=lambda i: (-accuracy[i], *costs[i]))
     ways = _Ways(accuracy, costs, levers, correct, floor=float(accuracy[best]) - reach)
     row = ways.along(best, np.flatnonzero(accuracy >= ways.floor), sure=True)
@@ -103,7 +118,7 @@ def find_front(tried: Tried, dynamic: bool = False, reach: float = REACH) -> lis
 
 @dataclass(frozen=True)
 class _Ways:
-    """Settings with (n,) accuracies, (n, 2) costs, (n, 2) levers, and (n, samples) right answers."""
+    """Settings with (n,) accuracies, (n, 2) costs, (n, 3) levers, and (n, samples) right answers."""
 
     accuracy: Array
     costs: Array
@@ -111,24 +126,32 @@ class _Ways:
     correct: Array
     floor: float
 
-    def leads(self, i: int, j: int) -> bool:
-        """Whether ``j`` is dearer and more accurate than ``i``, with no lever further along."""
-        dearer, back = self.costs[i] < self.costs[j], self.levers[i] >= self.levers[j]
-        return bool(self.accuracy[i] < self.accuracy[j] and dearer.all() and back.all())
+    @cached_property
+    def leads(self) -> Array:
+        """(n, n): whether the second is dearer and more accurate than the first, with no lever further along."""
+        dearer = (self.costs[:, None] < self.costs).all(axis=2)
+        back = (self.levers[:, None] >= self.levers).all(axis=2)
+        return np.asarray((self.accuracy[:, None] < self.accuracy) & dearer & back)
 
     def along(self, end: int, among: Array, sure: bool, start: int | None = None) -> list[int]:
         """The row with the largest area that ends at a setting (and begins at one), cheapest first."""
-        inner = [int(i) for i in among if self.leads(int(i), end) and (start is None or self.leads(start, int(i)))]
+        inner = (
+            among[self.leads[among, end]] if start is None else among[self.leads[among, end] & self.leads[start, among]]
+        )
         first = [] if start is None else [start]
-        order = [*first, *sorted(inner, key=lambda i: float(self.costs[i, 0])), end]
-        area, before = dict.fromkeys(order, 0.0), dict[int, int]()
-        for place, i in enumerate(order):
-            for j in order[:place]:
-                if not self.leads(j, i) or (sure and i != end and not _surely(self.correct[i] - self.correct[j])):
-                    continue
-                found = area[j] + (self.accuracy[j] - self.floor) * log(self.costs[i, 0] / self.costs[j, 0])
-                if (found > area[i] or i not in before) and (start is None or j == start or j in before):
-                    area[i], before[i] = found, j
+        order = np.array([*first, *inner[np.argsort(self.costs[inner, 0], kind="stable")], end])
+        area, before = np.zeros(len(self.accuracy)), dict[int, int]()
+        reached = np.full(len(self.accuracy), start is None)
+        reached[first] = True
+        for place, i in enumerate(order.tolist()):
+            others = order[:place][reached[order[:place]] & self.leads[order[:place], i]]
+            if sure and i != end:
+                others = others[_surely(self.correct[i] - self.correct[others])]
+            if len(others):
+                rise = np.log(self.costs[i, 0] / self.costs[others, 0])
+                found = area[others] + (self.accuracy[others] - self.floor) * rise
+                best = int(found.argmax())
+                area[i], before[i], reached[i] = found[best], int(others[best]), True
         row = [end]
         while row[-1] in before:
             row.append(before[row[-1]])
@@ -139,9 +162,10 @@ class _Ways:
         return self.along(end, np.arange(len(self.accuracy)), sure=False, start=start)
 
 
-def _surely(gain: Array) -> bool:
-    """Whether a gain (samples,) is beyond doubt."""
-    return bool(gain.mean() > BELIEVED * gain.std(ddof=min(1, gain.size - 1)) / gain.size**0.5)
+def _surely(gains: Array) -> Array:
+    """(n,) whether gains (n, samples) are beyond doubt."""
+    samples = gains.shape[1]
+    return np.asarray(gains.mean(axis=1) > BELIEVED * gains.std(axis=1, ddof=min(1, samples - 1)) / samples**0.5)
 
 
 def front_of(
@@ -150,7 +174,7 @@ def front_of(
     """The table of a knob that runs along settings, evenly: as far as it has come from 0 to 1, so far has it come, on
     the mean of both, in accuracy and in the logarithm of cost. Its stops are multiples of 0.001; of settings that would
     share one, the cheaper stay out. Between two stops the dial goes on evenly, and the level of doubt in steps of a
-    twentieth of the cost or so.
+    twentieth of the cost or so; time steps are skipped from a stop on.
 
     Args:
         tried: what was measured.
@@ -169,10 +193,11 @@ def front_of(
         stops = [(knob, tried.doubts[i], float(costs[i])) for knob, i in zip(knobs, row, strict=True)][::-1]
         levels = [*(level for pair in pairwise(stops) for level in _levels(*pair)), stops[-1][:2]]
         early = replace(stop, knobs=tuple(knob for knob, _ in levels), doubts=tuple(doubt for _, doubt in levels))
+    every = tuple(tried.every[i] for i in row)
+    ended = [EarlyPoint(point, tried.steps[i]) for point, i in zip(points, row, strict=True)] if early else []
     return replace(
         like, dial=FRONT, turns=like.dial, places=tuple(tried.points[i].knob for i in row), points=points, chosen=None,
-        early=early, early_points=tuple(EarlyPoint(p, tried.steps[i]) for p, i in zip(points, row, strict=True))
-        if early else (),
+        every=every if max(every) > 1 else (), early=early, early_points=tuple(ended),
     )  # fmt: skip
 
 
@@ -196,7 +221,7 @@ def _evenly(costs: Array, accuracies: Array) -> list[float]:
 
 
 def levers_of(tried: Tried, untouched: float, dynamic: bool = False, near: float = NEAR) -> list[Lever]:
-    """What the dial alone, the early end alone and both are worth, within ``near`` of the best accuracy of all.
+    """What each lever alone and all together are worth, within ``near`` of the best accuracy of all.
 
     Args:
         tried: what was measured.
@@ -205,15 +230,27 @@ def levers_of(tried: Tried, untouched: float, dynamic: bool = False, near: float
         near: fraction of accuracy that may be lost.
     """
     costs, least = tried.costs(dynamic), max(point.accuracy for point in tried.points) - near
-    whole = [doubt == 0 for doubt in tried.doubts]
-    still = [point.knob == untouched for point in tried.points]
     levers = []
-    for name, chosen in (("dial alone", whole), ("early end alone", still), ("both", [True] * len(whole))):
-        within = [i for i, use in enumerate(chosen) if use and tried.points[i].accuracy >= least]
+    for name, chosen in ways_of(tried, untouched):
+        within = [i for i in chosen if tried.points[i].accuracy >= least]
         if within:
             low, high = min(within, key=lambda i: costs[i]), max(within, key=lambda i: costs[i])
             levers.append(Lever(name, float(costs[high]), float(costs[low]), low))
     return levers
+
+
+def ways_of(tried: Tried, untouched: float) -> list[tuple[str, list[int]]]:
+    """Name of each lever that was moved -> the settings at which only it is; and of them together, all settings."""
+    moved = np.array([
+        [point.knob != untouched for point in tried.points],
+        [doubt > 0 for doubt in tried.doubts],
+        [every > 1 for every in tried.every],
+    ])  # fmt: skip
+    used = [lever for lever, settings in enumerate(moved) if settings.any()]
+    ways = [(f"{LEVERS[lever]} alone", ~np.delete(moved, lever, axis=0).any(axis=0)) for lever in used]
+    if len(used) > 1:
+        ways.append(("both" if len(used) == 2 else "all three", np.ones(len(tried.points), bool)))
+    return [(name, np.flatnonzero(chosen).tolist()) for name, chosen in ways]
 
 
 def lever_table(tried: Tried, levers: Sequence[Lever]) -> Table:
@@ -221,6 +258,10 @@ def lever_table(tried: Tried, levers: Sequence[Lever]) -> Table:
     rows = []
     for lever in levers:
         point, doubt = tried.points[lever.cheapest], tried.doubts[lever.cheapest]
-        stands = (f"{point.knob:.3g}", f"{100 * doubt:.3g}%" if doubt else "-", f"{tried.steps[lever.cheapest]:.1f}")
-        rows.append((lever.name, *stands, f"{point.accuracy:.1%}", f"{lever.range:.2f}x"))
-    return Table(("lever", "dial's knob", "ends below a doubt of", "steps", "accuracy", "most / least"), rows)
+        skipped = [f"{tried.every[lever.cheapest]}"] if tried.skips else []
+        stands = (f"{point.knob:.3g}", *skipped, f"{100 * doubt:.3g}%" if doubt else "-")
+        taken = f"{tried.steps[lever.cheapest]:.1f}"
+        rows.append((lever.name, *stands, taken, f"{point.accuracy:.1%}", f"{lever.range:.2f}x"))
+    skipped = [EVERY_HEAD] if tried.skips else []
+    head = ("lever", "dial's knob", *skipped, "ends below a doubt of", "steps", "accuracy", "most / least")
+    return Table(head, rows)

@@ -8,6 +8,8 @@ from aspen._base.tables import Table
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import EarlyPoint, OperatingPoint
 
+EVERY_HEAD = "every n-th step"
+
 
 def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None, *, dial: bool = False) -> Table:
     """A row for each point, with the steps taken where they are given, and what got no answer, if any.
@@ -32,15 +34,21 @@ def table(points: Sequence[OperatingPoint], taken: Sequence[float] | None = None
 
 
 def front_table(
-    points: Sequence[OperatingPoint], places: Sequence[float], early: EarlyStop | None, ended: Sequence[EarlyPoint]
+    points: Sequence[OperatingPoint],
+    places: Sequence[float],
+    early: EarlyStop | None,
+    ended: Sequence[EarlyPoint],
+    every: Sequence[int] = (),
 ) -> Table:
     """A row for each point of a front, the most accurate first: the knob, and where each lever stands there."""
-    head = ["knob", "dial's knob", "ends below a doubt of", "steps", "accuracy", "(95 % interval)"]
+    skipped = [EVERY_HEAD] if every else []
+    head = ["knob", "dial's knob", *skipped, "ends below a doubt of", "steps", "accuracy", "(95 % interval)"]
     rows = []
     for k in reversed(range(len(points))):
         p, level = points[k], 0.0 if early is None else early.level(points[k].knob)
         steps = "all" if not ended or not level else f"{ended[k].steps:.1f}"
-        row = [f"{p.knob:.3f}", f"{places[k]:.3g}", f"{100 * level:.3g}%" if level else "-", steps]
+        row = [f"{p.knob:.3f}", f"{places[k]:.3g}", *([f"{every[k]}"] if every else [])]
+        row += [f"{100 * level:.3g}%" if level else "-", steps]
         row += [f"{p.accuracy:.1%}", f"({p.accuracy_low:.1%} to {p.accuracy_high:.1%})"]
         rows.append([*row, *_energies(p)])
     return Table([*head, "total uJ", "dynamic nJ"], rows, left=())

@@ -75,6 +75,8 @@ def _entry(table: CalibrationTable) -> dict[str, Any]:
     values = asdict(replace(table, early=None, early_points=()))
     if not table.is_front:  # as releases write and read it that know no front
         del values["turns"], values["places"]
+    if not table.every:  # nor time steps that are left out; those refuse a table that leaves some out
+        del values["every"]
     early = None if table.early is None else table.early.to_dict()
     ended = [asdict(point) for point in table.early_points]
     return {**values, "prices": PRICES, "early": early, "early_points": ended}

@@ -15,7 +15,7 @@ from aspen._base.tables import Table, Tabled
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.points import EarlyPoint, OperatingPoint, cost_of
 from aspen.calibration.sheet import front_table, table
-from aspen.dial.path import KnobPath
+from aspen.dial.path import KnobPath, as_every, steps_seen
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -58,6 +58,7 @@ class CalibrationTable(Tabled):
             Of a front they are its points themselves.
         turns: of a front: what it turns, ``scale`` or ``profile``.
         places: of a front: where that stands at each of the points.
+        every: of a front that skips time steps: every how many-th of them runs at each of the points; else empty.
     """
 
     chip: str | None
@@ -72,6 +73,7 @@ class CalibrationTable(Tabled):
     early_points: tuple[EarlyPoint, ...] = ()
     turns: str | None = None
     places: tuple[float, ...] = ()
+    every: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in _plain(self).items():
@@ -82,7 +84,7 @@ class CalibrationTable(Tabled):
         where, dial = "on no chip" if self.chip is None else f"on {self.chip}", self.dial == "profile"
         yield f"{self.data}, {self.best.samples} samples, {self.steps} steps, {where}: knobs kept"
         if self.is_front:
-            yield front_table(self.points, self.places, self.early, self.early_points)
+            yield front_table(self.points, self.places, self.early, self.early_points, self.every)
             return
         yield table(self.points, dial=dial)
         if self.early_points:
@@ -121,10 +123,15 @@ class CalibrationTable(Tabled):
             )
         knobs, places = [point.knob for point in self.points[::-1]], self.places[::-1]
         if profile is not None:
-            return KnobPath(profile, knobs, places)
+            return KnobPath(profile, knobs, places, self.every[::-1])
         low, high = places[0], max(places[-1], 2 * places[0])
         dial = DialProfile.uniform(network, low, high)
-        return KnobPath(dial, knobs, [log(place / low) / log(high / low) for place in places])
+        return KnobPath(dial, knobs, [log(place / low) / log(high / low) for place in places], self.every[::-1])
+
+    @property
+    def whole_steps(self) -> tuple[int, ...]:
+        """Time steps that run at each of the points, where inferences do not end early."""
+        return tuple(steps_seen(self.steps, every) for every in self.every or (1,) * len(self.points))
 
     @property
     def cheapest(self) -> OperatingPoint:
@@ -247,6 +254,7 @@ def _plain(table: CalibrationTable) -> dict[str, Any]:
         "chosen": None if table.chosen is None else as_number("chosen", table.chosen),
         "turns": None if table.turns is None else as_name("turns", table.turns, LEVERS),
         "places": as_numbers("places", table.places),
+        "every": as_every(table.every, len(table.every)),
     }
     for field, kind in (("points", OperatingPoint), ("early_points", EarlyPoint)):
         found[field] = tuple(getattr(table, field))
@@ -283,6 +291,14 @@ def _check_front(table: CalibrationTable) -> None:
             f"places: found {len(table.places)} for {len(table.points)} points of the dial {table.dial}, allowed is "
             f"one for each point of a front, and none elsewhere; calibrate again"
         )
+    if len(table.every) not in (0, wanted) or any(a < b for a, b in pairwise(table.every)):
+        raise InputError(
+            f"every: found {_listed(table.every)} for {len(table.points)} points of the dial {table.dial}, allowed is "
+            f"none, or one for each point of a front, which never rises; calibrate again"
+        )
+    longest = max(table.every, default=1)
+    if longest > table.steps:
+        raise InputError(f"every: found {longest}, allowed is up to the {table.steps} time steps; calibrate again")
     if not table.is_front:
         return
     if table.best.knob != 0 or table.cheapest.knob != (0 if len(table.points) == 1 else 1):

@@ -15,6 +15,7 @@ from aspen.calibration.choosing import SURE, BatteryLife, Choice, Chooser, Deman
 from aspen.calibration.front import REACH
 from aspen.calibration.storage import CALIBRATION, CalibrationTable, find_table, load_table
 from aspen.calibration.table import FRONT, NO_CHIP
+from aspen.dial.path import MOST_EVERY, as_every
 from aspen.errors import InputError
 from aspen.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
 from aspen_emulator.cli.common import (
@@ -33,7 +34,7 @@ from aspen_emulator.cli.numbers import Number
 from aspen_emulator.cli.samples import Measuring, measuring_options
 from aspen_emulator.cli.sweep import measure_at
 from aspen_emulator.measuring.front_plot import plot_front
-from aspen_emulator.measuring.tables import check_samples, make_front, make_tables
+from aspen_emulator.measuring.tables import check_samples, checked_every, make_front, make_tables
 from aspen_hardware.chips.description import Chip
 
 
@@ -43,6 +44,16 @@ class Asked:
 
     demand: Demand
     words: str
+
+
+def _every(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """The numbers of a list such as ``2,4``."""
+    try:
+        found = [int(each) for each in (text or "1").split(",")]
+        return as_every(found, len(found))
+    except (ValueError, InputError) as error:
+        allowed = f"whole numbers from 1 to {MOST_EVERY}, such as 2,4"
+        raise click.BadParameter(f"found {text!r}, allowed are {allowed}") from error
 
 
 @click.command("calibrate", cls=KnobCommand)
@@ -58,6 +69,8 @@ class Asked:
 @click.option("--sure", is_flag=True, help="With --min-accuracy: the lower end of the interval must reach it.")
 @click.option("--reach", type=Number(0, 100, min_open=True), default=100 * REACH, show_default=True,
               help="Points of accuracy between the two ends of the saved knob at most.")  # fmt: skip
+@click.option("--every", metavar="N,N,...", callback=_every,
+              help="Measure inferences that take every n-th time step alone too, such as 2,4.")  # fmt: skip
 @click.option("--stored", is_flag=True, help="Choose from the calibration table in NETWORK; measure nothing.")
 @measuring_options
 @chip_option
@@ -75,6 +88,7 @@ def calibrate_command(
     dynamic: bool,
     sure: bool,
     reach: float,
+    every: tuple[int, ...],
     stored: bool,
     measuring: Measuring,
     target: Chip | None,
@@ -83,13 +97,14 @@ def calibrate_command(
 ) -> None:
     """Measure what the knob of NETWORK costs and gives on a chip, and choose where it is left.
 
-    Measures validation data at many knobs, with --early also with inferences that end early, and keeps the front of
-    accuracy against energy in NETWORK. Afterwards --knob runs along it in every command, from 0 (most accurate) to 1
-    (cheapest). Asked for an energy, an accuracy or a battery, it says where the knob is best left, and what that is
-    expected to do on unseen data.
+    Measures validation data at many knobs, with --early also with inferences that end early, with --every also with
+    fewer time steps, and keeps the front of accuracy against energy in NETWORK. Afterwards --knob runs along it in
+    every command, from 0 (most accurate) to 1 (cheapest). Asked for an energy, an accuracy or a battery, it says where
+    the knob is best left, and what that is expected to do on unseen data.
 
     \b
       aspen calibrate net.aspen --data digits --dial --early --chip cortex-m4 --window-time 1s
+      aspen calibrate net.aspen --data digits --dial --early --every 2,3,4
       aspen calibrate net.aspen --data digits --dial --max-energy 850uJ
       aspen calibrate net.aspen --stored --min-accuracy 0.9
       aspen calibrate net.aspen --stored --battery 100mAh@3.7V --hours 2 --rate 1/s --gated
@@ -104,7 +119,7 @@ def calibrate_command(
     )
     trained = NetworkFile(network)
     if stored:
-        beside = [written(name) for name in (*_MEASURING, "reach", "plot") if is_given(name)]
+        beside = [written(name) for name in (*_MEASURING, "reach", "every", "plot") if is_given(name)]
         if beside:
             raise click.UsageError(
                 f"found --stored beside {', '.join(beside)}, allowed is one: measure, or choose anew"
@@ -115,7 +130,7 @@ def calibrate_command(
         chosen_from, settings = front or load_table(trained.sections, name, kind), None
         made, beside_it = None, list[CalibrationTable]()
     else:
-        table, made = _measured(trained, _timed(measuring, target, rate), target, dynamic, reach / 100)
+        table, made = _measured(trained, _timed(measuring, target, rate), target, dynamic, reach / 100, every)
         chosen_from, beside_it = (made.front, [table]) if measuring.early else (table, [made.front])
         settings = len(made.tried.points) if measuring.early else len(measuring.knob_list(dial=trained.dial))
     choice = None
@@ -160,27 +175,33 @@ def _timed(measuring: Measuring, target: Chip | None, rate: str | None) -> Measu
 
 
 def _measured(
-    trained: NetworkFile, measuring: Measuring, target: Chip | None, dynamic: bool, reach: float
+    trained: NetworkFile,
+    measuring: Measuring,
+    target: Chip | None,
+    dynamic: bool,
+    reach: float,
+    every: tuple[int, ...],
 ) -> tuple[CalibrationTable, Found]:
     """The table of what the options say, and the front of its levers."""
     if measuring.part == "test":
         raise click.UsageError("found --part test, allowed is validation; test data is for the end, see aspen sweep")
     knobs = measuring.knob_list(dial=trained.dial)
     samples = measuring.samples(trained)
+    every = checked_every(every, len(samples.encodings[0]))
     bench = measuring.bench(trained, samples, [] if target is None else [target], knobs)
     if measuring.loss is not None:
         check_samples(bench, measuring.loss)
         samples.advise_seeds()
     measured = measure_at(bench, knobs)
     (found,) = make_tables(bench, measured, samples.name, max_loss=measuring.loss)
-    with tqdm(total=None, desc="early ends", unit="knob", leave=False, dynamic_ncols=True) as bar:
+    with tqdm(total=None, desc="all levers", unit="run", leave=False, dynamic_ncols=True) as bar:
 
         def progress(done: int, of: int) -> None:
             bar.total = of
             bar.update(done - bar.n)
 
         front, tried = make_front(
-            bench, measured, found, early=measuring.early, dynamic=dynamic, reach=reach, progress=progress
+            bench, measured, found, early=measuring.early, dynamic=dynamic, reach=reach, every=every, progress=progress
         )
     return found, Found(front, tried, untouched(bench), dynamic)
 

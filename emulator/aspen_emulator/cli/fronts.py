@@ -53,8 +53,9 @@ class Found:
             {
                 **asdict(point),
                 "place": front.places[k],
+                "every": front.every[k] if front.every else 1,
                 "doubt": 0.0 if front.early is None else front.early.level(point.knob),
-                "steps": front.early_points[k].steps if front.early_points else front.steps,
+                "steps": front.early_points[k].steps if front.early_points else front.whole_steps[k],
             }
             for k, point in enumerate(front.points)
         ]

@@ -14,7 +14,7 @@ from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
 from aspen.calibration.early import scores_over_time
 from aspen.calibration.storage import CalibrationTable, list_tables
-from aspen.dial.path import KnobPath
+from aspen.dial.path import KnobPath, every_of
 from aspen.dial.profile import DialProfile, DialScale, load_profile
 from aspen.dial.scale import ThresholdScale, check_scale
 from aspen.errors import InputError
@@ -120,6 +120,11 @@ class Turned:
         early = None if self.front is None else self.front.early
         return 0.0 if early is None else early.level(self.knob)
 
+    @property
+    def every(self) -> int:
+        """Every how many-th time step runs."""
+        return every_of(self.path, self.knob)
+
     def taken(self, record: Record) -> Array | None:
         """(batch,) steps that each inference of a run takes; None where none ends early.
 
@@ -128,7 +133,7 @@ class Turned:
         """
         if self.front is None or self.front.early is None or not self.doubt:
             return None
-        return self.front.early.stops(scores_over_time(record), self.knob)
+        return self.front.early.stops(scores_over_time(record), self.knob, self.every)
 
     def energy(self, record: Record, on: Chip, placement: Placement | None = None, **how: Any) -> EnergyReport:
         """What a run of whole inferences costs on a chip where they end as they do here; see
@@ -156,7 +161,8 @@ class Turned:
         """Plain values; ``threshold_scale`` has the factor of each population that was given one."""
         found: dict[str, Any] = {"knob": self.knob, "dial": self.dial}
         if self.front is not None:
-            return {**found, "front": {"turns": self.front.turns, "place": self._place, "doubt": self.doubt}}
+            standing = {"place": self._place, "every": self.every, "doubt": self.doubt}
+            return {**found, "front": {"turns": self.front.turns, **standing}}
         return {**found, **({} if self.dial else {"threshold_scale": self.scale})}
 
     @property
@@ -174,7 +180,9 @@ class Turned:
             what = "learned dial" if self.front.turns == "profile" else "threshold scale"
             below = f"inferences end below a doubt of {100 * self.doubt:.3g}%"
             ends = below if self.doubt else "inferences take all steps"
-            return f"knob {self.knob:g} of the calibration for {self.front.chip}: {what} {self._place:.3g}, {ends}"
+            skips = f"one time step of {self.every} runs, " if self.every > 1 else ""
+            where = f"knob {self.knob:g} of the calibration for {self.front.chip}"
+            return f"{where}: {what} {self._place:.3g}, {skips}{ends}"
         if self.dial:
             return f"learned dial, knob {self.knob:g}"
         if self.knob is not None:

@@ -122,6 +122,8 @@ class Written:
         elif profile is not None:
             what = f"learned dial, 0 to 65535 for {profile.low:g} to {profile.high:g}"
         yield "knob", f"{self._knob}: {what}"
+        if program.path is not None and program.skips:
+            yield "time steps", f"{program.prefix}_skips: at the cheap end one in {program.path.every[-1]} runs"
         if self.chosen is not None:
             yield "chosen", f"{self._knob}({self._setting(self.chosen)}), the knob {self.chosen:g} of the calibration"
         if program.early is not None:

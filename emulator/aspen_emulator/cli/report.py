@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from aspen._base.arrays import Array
+from aspen.dial.path import seen
 from aspen.errors import ChipError, MissingDependencyError
 from aspen.network.network import Network
 from aspen.network.record import Record
@@ -126,7 +127,9 @@ def report_command(
         step_time = parse_duration(window_time, "--window-time") / len(spikes)
     program, on = _program(trained, chips, floating)
     turned = turning.turn(trained, program, on)
-    record = run(program, spikes, turned.scale, record="spikes")
+    record = run(program, seen(spikes, turned.every), turned.scale, record="spikes")
+    if step_time is not None:
+        step_time *= len(spikes) / record.steps
     cores = placed(program, on, trained.dial)
     reports = [
         turned.energy(

@@ -12,6 +12,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.labels import NO_LABEL, as_labels
 from aspen._base.memory import check_memory
+from aspen.dial.path import seen
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.record import Record
@@ -108,7 +109,7 @@ def run_command(
     spikes = held(network_of(program), given, steps) if network_of(program).input.static else fit_steps(given, steps)
     turned = turning.turn(trained, program, on)
     labels = None if labels_path is None else _labels(labels_path, network_of(program), spikes)
-    whole = run(program, spikes, turned.scale, engine=engine, record=keep)
+    whole = run(program, seen(spikes, turned.every), turned.scale, engine=engine, record=keep)
     taken = turned.taken(whole)
     record = whole if taken is None else cut_short(whole, taken)
     accuracy = None if labels is None else _accuracy(record, labels)

@@ -122,5 +122,11 @@ def begins_at(network: Network, scale: ThresholdScale, profile: AnyDial | None, 
         raise InputError(
             f"profile: found {shown(profile)}, allowed is a DialProfile; from a file give aspen.load_profile(path)"
         )
+    if isinstance(profile, KnobPath) and profile.skips:
+        raise InputError(
+            f"profile: found a path on which one time step of {profile.every[-1]} runs, allowed where steps are given "
+            f"one by one is a path that leaves out none; give replace(path, every=()), and the steps that "
+            f"aspen.dial.path.seen leaves"
+        )
     profile.check(network)
     return profile.low if knob is None else knob

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import groupby
 from math import floor
 from statistics import mean
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from aspen._base.labels import as_labels
 from aspen.calibration.early import EarlyStop, scores_over_time
 from aspen.calibration.points import OperatingPoint as OperatingPoint
 from aspen.calibration.statistics import effective_samples, wilson
-from aspen.dial.path import SETTINGS, AnyDial, dial_of
+from aspen.dial.path import SETTINGS, AnyDial, dial_of, every_of, seen, steps_seen
 from aspen.dial.profile import DialProfile
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
@@ -105,14 +106,22 @@ class Bench(Brief):
         network, placed = network_of(self.program), self.placements
         return MappingProxyType({c.name: ways_on(c, network, placed[c.name]) for c in self.chips if c is not None})
 
-    def energy(self, record: Record, on: Chip) -> EnergyReport:
-        """What a run costs on one of the chips."""
-        return energy_model(record, on, self.placements[on.name], step_time=self.step_time, ways=self.ways[on.name])
+    def energy(self, record: Record, on: Chip, every: int = 1) -> EnergyReport:
+        """What a run costs on one of the chips in which every ``every``-th time step ran: those take as long as all."""
+        seconds, placed = self.step_time, self.placements[on.name]
+        if seconds is not None:
+            seconds *= self.steps / steps_seen(self.steps, every)
+        return energy_model(record, on, placed, step_time=seconds, ways=self.ways[on.name])
 
-    def records(self, knobs: Sequence[float], encoding: int) -> Iterator[Record]:
-        """A run at each knob."""
-        scales: list[ThresholdScale] = [k if self.profile is None else self.profile.scale(k) for k in knobs]
-        return _records(self.program, self.encodings[encoding], scales, self.engine)
+    def every(self, knob: float) -> int:
+        """Every how many-th time step runs at a knob."""
+        return every_of(self.profile, knob)
+
+    def records(self, knobs: Sequence[float], encoding: int, every: int | None = None) -> Iterator[Record]:
+        """A run at each knob; of every ``every``-th time step, by default as the knob says."""
+        for skipping, group in groupby(knobs, key=self.every if every is None else lambda _: every):
+            scales: list[ThresholdScale] = [k if self.profile is None else self.profile.scale(k) for k in group]
+            yield from _records(self.program, seen(self.encodings[encoding], skipping), scales, self.engine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +160,7 @@ def measure(
     for encoding in range(len(bench.encodings)):
         for k, record in enumerate(bench.records(knobs, encoding)):
             scores = None if early is None else scores_over_time(record)
-            steps = None if early is None or scores is None else early.stops(scores, knobs[k])
+            steps = None if early is None or scores is None else early.stops(scores, knobs[k], bench.every(knobs[k]))
             found, right = observed(bench, record, knobs[k], scores, steps)
             correct[k] += right / len(bench.encodings)
             taken[k] += (record.steps if steps is None else steps.mean()) / len(bench.encodings)
@@ -162,7 +171,12 @@ def measure(
 
 
 def observed(
-    bench: Bench, record: Record, knob: float, scores: Array | None = None, taken: Array | None = None
+    bench: Bench,
+    record: Record,
+    knob: float,
+    scores: Array | None = None,
+    taken: Array | None = None,
+    every: int | None = None,
 ) -> tuple[Mapping[str | None, OperatingPoint], Array]:
     """One run as points by the names of the chips, and (samples,) which answers are right.
 
@@ -172,12 +186,15 @@ def observed(
         knob: where it stood.
         scores: (steps, samples, n) over time; only where inferences end early.
         taken: (samples,) steps that each takes; default: all.
+        every: every how many-th time step ran; default: as the knob says.
     """
+    every = bench.every(knob) if every is None else every
     labels, found = bench.labels, record.predictions
     if scores is not None and taken is not None:
         found, record = answers(scores[taken - 1, np.arange(len(labels))]), ended_early(record, taken)
-    energies = {_name(c): None if c is None else bench.energy(record, c) for c in bench.chips}
-    points = {name: _point(record, found, labels, knob, e, bench.steps) for name, e in energies.items()}
+    energies = {_name(c): None if c is None else bench.energy(record, c, every) for c in bench.chips}
+    steps = steps_seen(bench.steps, every)
+    points = {name: _point(record, found, labels, knob, e, steps) for name, e in energies.items()}
     return points, found == labels
 
 

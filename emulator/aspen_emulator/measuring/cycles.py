@@ -11,7 +11,7 @@ from aspen._base.arrays import Array
 from aspen._base.checks import as_integer, as_name, as_number
 from aspen._base.packages import needed_for
 from aspen.data.encoders import StoredEncoder
-from aspen.dial.path import AnyDial, dial_knob_of, dial_of
+from aspen.dial.path import AnyDial, dial_knob_of, dial_of, every_of, seen
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_emulator.engines.cortex_m.cores import DEFAULT, Core, core_named
@@ -66,7 +66,8 @@ def cycles(
         threshold_scale: factor on the hidden thresholds, put at the program's nearest setting, a multiple of 1/4096.
         core: ``cortex-m4``, ``cortex-m0plus`` or ``cortex-m33``.
         profile: the dial that was learned with the network, whose knob takes the place of the threshold scale.
-        knob: where it stands, put at the nearest of the program's 65,536 settings; default: at its accurate end.
+        knob: where it stands, put at the nearest of the program's 65,536 settings; default: at its accurate end. Time
+            steps that it leaves out are not counted.
         samples: run the first so many only; default: all.
         optimisation: of the compiler, ``-O2`` for speed or ``-Os`` for size.
         encoder: what makes the input of a sensor's samples, as a part of the program; needs ``sensor``.
@@ -83,8 +84,13 @@ def cycles(
     as_name("optimisation", optimisation, LEVELS)
     on, written = core_named(core), Program(network_of(program), dial_of(profile))
     setting = setting_of(written, threshold_scale, dial_knob_of(profile, knob))
-    parts = encoder_parts(written, encoder, sensor)
-    given = as_raw(spikes, parts[0].fixed.channels) if parts else _as_input(written, spikes)
+    parts, every = encoder_parts(written, encoder, sensor), every_of(profile, knob)
+    if parts and every > 1:
+        raise InputError(
+            f"knob: found one of {every} time steps alone at knob {knob}, allowed beside an encoder is each step; give "
+            f"the encoder's spikes, or turn the knob less"
+        )
+    given = as_raw(spikes, parts[0].fixed.channels) if parts else _as_input(written, seen(np.asarray(spikes), every))
     most = None if samples is None else as_integer("samples", samples, low=1)
     return _measured(written, parts, on, given[:, :most], setting, optimisation)
 

@@ -1,8 +1,9 @@
-"""Every knob with every level of doubt, measured: what the front of both is found from."""
+"""Every knob with every level of doubt and every number of steps, measured: what the front of all is found from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -23,8 +24,9 @@ def measure_tried(
     stop: EarlyStop | None,
     progress: Callable[[int, int], None] | None = None,
     doubts: Sequence[float] = DOUBTS,
+    every: Sequence[int] = (1,),
 ) -> dict[str | None, Tried]:
-    """Name of each chip -> what each knob costs and gives with each level of doubt.
+    """Name of each chip -> what each knob costs and gives with each level of doubt, and each number of steps.
 
     Args:
         bench: what is measured: validation data, never test data.
@@ -32,25 +34,28 @@ def measure_tried(
         stop: what turns scores into doubts; None: inferences never end early.
         progress: called after each run with how many there were, and will be.
         doubts: levels, from 0.
+        every: of the time steps, every how many-th runs.
     """
     levels = doubts if stop is not None else (0.0,)
-    settings, share = [(knob, level) for knob in knobs for level in levels], 1 / len(bench.encodings)
+    runs_of = [(each, knob) for each in every for knob in knobs]
+    settings, share = [(*run, level) for run in runs_of for level in levels], 1 / len(bench.encodings)
     runs: list[list[Mapping[str | None, OperatingPoint]]] = [[] for _ in settings]
     correct, steps = np.zeros((len(settings), len(bench.labels))), np.zeros(len(settings))
     for encoding in range(len(bench.encodings)):
-        for k, record in enumerate(bench.records(knobs, encoding)):
+        records = chain.from_iterable(bench.records(knobs, encoding, each) for each in every)
+        for k, (record, (each, knob)) in enumerate(zip(records, runs_of, strict=True)):
             scores = None if stop is None else scores_over_time(record)
             doubted = None if stop is None or scores is None else stop.doubts_over_time(scores)
             for n, level in enumerate(levels, k * len(levels)):
                 taken = None if doubted is None or level == 0 else stops_at(doubted, level)
-                found, right = observed(bench, record, knobs[k], scores, taken)
+                found, right = observed(bench, record, knob, scores, taken, each)
                 runs[n].append(found)
                 correct[n] += right * share
-                steps[n] += (bench.steps if taken is None else taken.mean()) * share
+                steps[n] += (record.steps if taken is None else taken.mean()) * share
             if progress is not None:
-                progress(encoding * len(knobs) + k + 1, len(knobs) * len(bench.encodings))
-    found_levels = [level for _, level in settings]
+                progress(encoding * len(runs_of) + k + 1, len(runs_of) * len(bench.encodings))
+    skipped, _, found_levels = zip(*settings, strict=True)
     return {
-        name: Tried(points, found_levels, steps.tolist(), correct)
+        name: Tried(points, found_levels, steps.tolist(), correct, skipped)
         for name, points in averaged(bench, runs, correct).items()
     }

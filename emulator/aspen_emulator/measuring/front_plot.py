@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aspen._base.arrays import Array
 from aspen._figures import COLOURS, finish, new_figure, plain_numbers, save_figure
-from aspen.calibration.front import Tried
+from aspen.calibration.front import Tried, ways_of
 from aspen.calibration.table import CalibrationTable
 
 if TYPE_CHECKING:
@@ -45,11 +45,9 @@ def plot_front(
     figure, panels = new_figure((13, 5), 1, 2)
     costs, accuracy = scale * tried.costs(dynamic), [100 * point.accuracy for point in tried.points]
     panels[0].plot(costs, accuracy, ".", color="0.7", label="measured")
-    whole = [k for k, doubt in enumerate(tried.doubts) if doubt == 0]
-    still = [k for k, point in enumerate(tried.points) if point.knob == untouched]
-    ways = [("dial alone", whole), ("early end alone", still)] if front.early else [("dial alone", whole)]
-    for index, (name, chosen) in enumerate(ways, 1):
-        style = {"color": COLOURS[index], "marker": "s^"[index - 1], "markersize": 5}
+    alone = [way for way in ways_of(tried, untouched) if way[0].endswith("alone")]
+    for index, (name, chosen) in enumerate(alone, 1):
+        style = {"color": COLOURS[index], "marker": "s^D"[index - 1], "markersize": 5}
         panels[0].plot([costs[k] for k in chosen], [accuracy[k] for k in chosen], "--", label=name, **style)
     along = Tried(front.points, front.places, front.places, tried.correct).costs(dynamic) * scale
     knobs, right = [point.knob for point in front.points], [100 * point.accuracy for point in front.points]

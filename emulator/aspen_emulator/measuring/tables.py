@@ -12,6 +12,7 @@ from aspen.calibration.early import EarlyStop, calibrate_early, check_enough, fi
 from aspen.calibration.front import REACH, Tried, find_front, front_of
 from aspen.calibration.points import OperatingPoint
 from aspen.calibration.storage import CalibrationTable, EarlyPoint, thin
+from aspen.dial.path import as_every
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -38,6 +39,7 @@ def calibrate(
     data: str = "samples",
     front: bool = False,
     dynamic: bool = False,
+    every: Sequence[int] = (1,),
     progress: Callable[[OperatingPoint], None] | None = None,
 ) -> CalibrationTable:
     """Sweep ``program``, and keep the knobs worth having: what :func:`aspen_emulator.stream` holds a budget by.
@@ -69,6 +71,8 @@ def calibrate(
         data: what to call the samples.
         front: whether the knob is that of the front of dial and early end; ``max_loss`` is not needed for it.
         dynamic: with ``front``: whether it is the front of dynamic energy; otherwise of total energy.
+        every: with ``front``: numbers n, from 1; all is measured with every n-th time step alone too, and the knob may
+            leave out the others.
         progress: called with each point as soon as it is measured.
 
     Returns:
@@ -84,9 +88,26 @@ def calibrate(
             raise InputError("max_loss: found it beside front, allowed is one, as a front has many; leave one out")
     if dynamic and not front:
         raise InputError("dynamic: found True without front, allowed is with it; leave it out")
+    every = checked_every(every, bench.steps)
+    if every != (1,) and not front:
+        raise InputError(f"every: found {every} without front, allowed is with it; leave it out")
     measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
     (table,) = make_tables(bench, measured, data, max_loss=max_loss)
-    return make_front(bench, measured, table, dynamic=dynamic)[0] if front else table
+    return make_front(bench, measured, table, dynamic=dynamic, every=every)[0] if front else table
+
+
+def checked_every(every: Sequence[int], steps: int) -> tuple[int, ...]:
+    """Numbers n, of which every n-th of so many time steps is to run alone, with 1 among them.
+
+    Raises:
+        InputError: they are no such numbers, or there are not as many steps.
+    """
+    found = sorted({1, *as_every(every, len(every))})
+    if found[-1] > steps:
+        raise InputError(
+            f"every: found {found[-1]}, allowed is up to the {steps} time steps of these samples; take a smaller one"
+        )
+    return tuple(found)
 
 
 def make_tables(
@@ -158,9 +179,10 @@ def make_front(
     early: bool = True,
     dynamic: bool = False,
     reach: float = REACH,
+    every: Sequence[int] = (1,),
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[CalibrationTable, Tried]:
-    """The table of a knob along the front of dial and early end, and all that was measured for it.
+    """The table of a knob along the front of dial, early end and fewer steps, and all that was measured for it.
 
     Args:
         bench: what was measured; the front is that of its first chip.
@@ -169,16 +191,19 @@ def make_front(
         early: whether inferences may end early; otherwise the dial is the only lever.
         dynamic: whether the front is that of dynamic energy; otherwise of total energy.
         reach: fraction of accuracy between the two ends of the knob at most.
+        every: numbers n, with 1 among them: inferences that take every n-th time step alone are measured too.
         progress: called after each run with how many there were, and will be.
     """
     points = measured.points[table.chip]
     floor = max(point.accuracy for point in points) - reach
     near = [k for k, point in enumerate(points) if point.accuracy >= floor]
+    knobs, stop = [points[k].knob for k in near], None
     if early:
-        knobs = [points[k].knob for k in near]
         stop = fit_doubt(*_scored(bench, knobs), readout=network_of(bench.program).readout, max_loss=reach)
-        tried = measure_tried(replace(bench, chips=bench.chips[:1]), knobs, stop, progress)[table.chip]
+    if early or len(every) > 1:
+        only = replace(bench, chips=bench.chips[:1])
+        tried = measure_tried(only, knobs, stop, progress, every=every)[table.chip]
     else:
         kept, taken = [points[k] for k in near], [measured.taken[k] for k in near]
-        stop, tried = None, Tried(kept, [0.0] * len(near), taken, measured.correct[near])
+        tried = Tried(kept, [0.0] * len(near), taken, measured.correct[near])
     return front_of(tried, find_front(tried, dynamic, reach), table, stop, dynamic), tried

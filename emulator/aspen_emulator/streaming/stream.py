@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +15,7 @@ from aspen.calibration.early import EarlyStop, Inference
 from aspen.calibration.table import CalibrationTable
 from aspen.control import Controller, Decision, Manual, Spent, margins
 from aspen.control.states import check_keys, count, number, part
-from aspen.dial.path import AnyDial
+from aspen.dial.path import AnyDial, KnobPath, every_of
 from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -39,7 +39,7 @@ class Window:
         index: from 0.
         end: seconds from the start of the stream to its end.
         ran: whether the network ran; otherwise the window was skipped.
-        steps: time steps that the network took.
+        steps: time steps that the network took; those that a knob leaves out are none.
         cut: whether it was stopped because the budget did not cover another step.
         knob: where it stood.
         prediction: the answer, -1 for none (:func:`aspen.network.readout.answers`); that of the window before where
@@ -126,7 +126,8 @@ class Stream(Turnable):
                 f"early: found one for {early.steps} steps and the read-out {early.readout}, allowed are "
                 f"{meter.window} and {self.network.readout}; calibrate again"
             )
-        begins_at(self.network, 1.0, profile, None)
+        stepped = replace(profile, every=()) if isinstance(profile, KnobPath) else profile  # it is here that steps go
+        begins_at(self.network, 1.0, stepped, None)
         self.meter, self.controller, self.profile, self.early = meter, controller, profile, early
         self._watch = None if table is None else Watch(table, meter)
         self._sure = None if table is None else table.early
@@ -136,9 +137,10 @@ class Stream(Turnable):
         self._now = 0
         self._totals: Array | None = None
         self._inference: Inference | None = None
+        self._every = 1
         self._decision: Decision = controller.decision
         thresholds_for(self.network, self._scale(self._decision.knob), 1, 1)  # refused before anything runs
-        self._session = session(program, engine=engine, profile=profile)
+        self._session = session(program, engine=engine, profile=stepped)
         self._tally = Tally(self._session)
         kind = np.int64 if self.network.input.current else np.uint8
         self._silence = np.zeros((1, *self.network.input.given_shape), kind)
@@ -201,7 +203,7 @@ class Stream(Turnable):
         check_step((1, *np.shape(values)), (1, *self.network.input.given_shape))
         if self._now == 0:
             self._begin()
-        if self._running:
+        if self._running and (self._now + 1) % self._every == 0:
             self._advance(np.asarray(values)[None])
         self._now += 1
         if self._now < self.meter.window:
@@ -224,7 +226,8 @@ class Stream(Turnable):
             self._session.threshold_scale = knob
         else:
             self._session.knob = knob
-        self._inference = None if self.early is None else self.early.start(knob)
+        self._every = every_of(self.profile, knob)
+        self._inference = None if self.early is None else self.early.start(knob, self._every)
 
     def _standing(self) -> float:
         return self._decision.knob

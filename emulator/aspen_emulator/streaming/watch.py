@@ -26,7 +26,7 @@ class Watch:
 
     def __init__(self, table: CalibrationTable, meter: Meter) -> None:
         self._network, self._steps = meter.network, meter.window
-        best, steps = table.best, [float(table.steps)] * len(table.points)
+        best, steps = table.best, [float(steps) for steps in table.whole_steps]
         if table.is_front and table.early_points:
             steps = [early.steps for early in table.early_points]  # in which its points' operations were counted
         self._input = INPUT * (best.synaptic_operations - best.hidden_synaptic_operations) / steps[-1]

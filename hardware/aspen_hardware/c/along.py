@@ -37,6 +37,47 @@ static uint32_t along(uint32_t knob)
 }
 """
 
+EVERY = """
+/* One time step in how many runs at a setting of the knob: as at the stop there, or the one before it. */
+static uint8_t one_in(uint32_t knob)
+{
+    uint32_t k = 0;
+    while (k + 1u < @stops@u && along_from[k + 1u] <= knob) {
+        k++;
+    }
+    return along_every[k];
+}
+"""
+EVERY_ALIKE = """
+/* One time step in how many runs, wherever the knob stands. */
+static uint8_t one_in(uint32_t knob)
+{
+    (void)knob;
+    return along_every[0];
+}
+"""
+SKIPS = """
+/* Whether the knob leaves out this time step: one in so many runs, as the knob stood in the first since the reset. */
+static int left_out(void)
+{
+    const int out = @p@_skips();
+    if (state.one_in == 0) {
+        state.one_in = state.every;
+    }
+    state.passed = out ? (uint8_t)(state.passed + 1u) : 0;
+    return out;
+}
+"""
+SKIPS_NEXT = """
+int @p@_skips(void)
+{
+    if (state.dialled == 0) {
+        @first@;
+    }
+    return state.passed + 1u < (state.one_in == 0 ? state.every : state.one_in);
+}
+"""
+
 
 def along_tables(path: KnobPath | None) -> list[Table]:
     """The stops of a knob."""
@@ -44,16 +85,26 @@ def along_tables(path: KnobPath | None) -> list[Table]:
         return []
     starts, places = (np.array(each, np.uint16) for each in zip(*path.stops, strict=True))
     found = [Table("uint16_t", "along_to", places, "the dial's setting at each stop of the knob")]
+    if path.skips:
+        found.append(Table("uint8_t", "along_every", np.array(path.every, np.uint8), "one time step in how many runs"))
     if len(starts) == 1:
         return found
     return [Table("uint16_t", "along_from", starts, "settings of the knob at its stops"), *found]
 
 
 def along_code(path: KnobPath | None) -> str:
-    """The function that finds the dial's setting, where a knob runs along stops."""
+    """The functions that find the dial's setting, and which time steps run, where a knob runs along stops."""
     if path is None:
         return ""
-    return STANDS if len(path.knobs) == 1 else filled(ALONG, {"stops": len(path.knobs), "before": 2})
+    alone = len(path.knobs) == 1
+    every = "" if not path.skips else EVERY_ALIKE if alone else filled(EVERY, {"stops": len(path.knobs)})
+    return (STANDS if alone else filled(ALONG, {"stops": len(path.knobs), "before": 2})) + every
+
+
+def skip_code(path: KnobPath | None, prefix: str, first: str) -> str:
+    """The functions that say which time steps the knob leaves out; ``first`` sets the thresholds as trained."""
+    skips = path is not None and path.skips
+    return filled(SKIPS_NEXT + SKIPS, {"p": prefix, "first": first}) if skips else ""
 
 
 def levers_of(

@@ -82,7 +82,7 @@ int @p@_done(void)
     const int answer = @p@_winner();
     const int winner = answer < 0 ? 0 : answer;
     uint32_t least = 0, most = 0; /* what the others have, in units of 2**-30 of what they may have */
-    if (state.taken == 0 || state.taken == @p@_STEPS) {
+    if (state.taken == 0 || @last@) {
         return state.taken != 0;
     }
     const int64_t level = allowed();
@@ -153,14 +153,15 @@ def _narrow(early: EarlyStop) -> bool:
     return early.readout == "spikes" and early.steps * max(_gains(early)) < 2**14
 
 
-def early_code(early: EarlyStop, network: Network, profile: AnyDial | None, prefix: str) -> str:
-    """The function that says whether an inference may end."""
+def early_code(early: EarlyStop, network: Network, profile: AnyDial | None, prefix: str, skips: bool = False) -> str:
+    """The function that says whether an inference may end. ``skips``: whether the knob leaves out time steps."""
     outputs, decided = network[network.output].size, "most >> 30 == 0 || below(winner, level)"
     values = {
         "p": prefix,
         "step": "0" if early.power == 0 else "state.taken - 1u",
         "levels": len(_levels(early, network, profile)[0]),
         "lead": "int32_t" if _narrow(early) else "int64_t",
+        "last": f"(state.taken + 1u) * state.one_in > {prefix}_STEPS" if skips else f"state.taken == {prefix}_STEPS",
         "alone": decided if outputs > 1 else f"level != INT64_MAX && ({decided})",
     }
     return filled((NARROW if _narrow(early) else WIDE) + DONE, values)

@@ -34,7 +34,7 @@ typedef @score@ @p@_score;
 /* Back to the state at the start of a sample; the knob stays where it is. */
 void @p@_reset(void);
 
-@knob@
+@knob@@skips@
 @step@
 
 /* @p@_OUTPUTS bytes: 1 where an output neuron spiked in the last step. */
@@ -89,6 +89,11 @@ void @p@_set_knob(uint16_t setting);
 SCALE = """/* Multiplies all hidden thresholds by q12/4096, between any two steps: 4096 leaves them as trained.
  * Below @p@_SCALE_LOW and above @p@_SCALE_HIGH a threshold would leave its range: a setting there counts as these. */
 void @p@_set_threshold_scale(uint16_t q12);
+"""
+SKIPS = """
+/* 1 where the knob leaves out the next time step: its input is not read, and need not be there. One step in so many
+ * runs as was calibrated for the knob of the first step since the reset; all are given to @p@_step, which counts. */
+int @p@_skips(void);
 """
 NESTED = """
  * It switches neurons off at once, and on again with the next @p@_reset; what is off is not touched."""
@@ -176,9 +181,11 @@ def header(program: Program) -> str:
     }  # fmt: skip
     values["nested"] = filled(NESTED, values) if program.nests else ""
     if program.path is not None:
-        ends = "" if early is None else " of the dial and of the early end"
+        levers = ["the dial", *(["time steps"] if program.skips else []), *([] if early is None else ["the early end"])]
+        ends = "" if len(levers) == 1 else f" of {', of '.join(levers[:-1])} and of {levers[-1]}"
         values |= {"stops": len(program.path.knobs), "ends": ends}
     values["knob"] = filled(SCALE if profile is None else KNOB if program.path is None else PATH, values)
+    values["skips"] = filled(SKIPS, {"p": p}) if program.skips else ""
     values["step"] = filled(STEP_SPIKES if program.spikes_in else STEP_VALUES, values)
     return filled(HEADER, values)
 
@@ -191,7 +198,8 @@ def _numbers(program: Program) -> str:
         low, high = scale_range(network)
         found += [("SCALE_LOW", low, "of settings"), ("SCALE_HIGH", high, f"{UNIT} is 1")]
     if program.early is not None:
-        found.append(("STEPS", program.early.steps, "of an inference"))
+        about = "of an inference, with those that the knob leaves out" if program.skips else "of an inference"
+        found.append(("STEPS", program.early.steps, about))
     *others, last = [
         f"    {program.prefix}_{name} = {value}@{about and f' /* {about} */'}" for name, value, about in found
     ]

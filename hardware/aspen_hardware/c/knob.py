@@ -230,9 +230,14 @@ def dial_code(
     given = "setting" if path is None else "knob"
     values = {
         "p": prefix, "body": "\n".join(lines), "kept": _kept(given, early), "given": given,
-        "along": "" if path is None else "    const uint32_t setting = along(knob);\n",
+        "along": "" if path is None else "    const uint32_t setting = along(knob);\n" + _noted(path),
     }  # fmt: skip
     return "".join([*parts, along_code(path), filled(SET_KNOB, values)])
+
+
+def _noted(path: KnobPath) -> str:
+    """Notes which time steps the knob lets run."""
+    return "    state.every = one_in(knob);\n" if path.skips else ""
 
 
 def _population(neurons: Neurons, dial: Dialled) -> str:

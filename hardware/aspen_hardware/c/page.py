@@ -81,6 +81,9 @@ def _calls(program: Program) -> list[str]:
     spikes, early = program.spikes_in, program.early is not None
     rows = [("void", "reset(void)", "begins an inference: currents, membranes, delays, scores are 0; the knob stays")]
     rows.append(_knob(program))
+    if program.skips:
+        rows.append(("int", "skips(void)", f"1 where the knob leaves out the next time step: `{p}_step` does not read "
+                     "its input, and only counts it"))  # fmt: skip
     if spikes:
         rows += [
             ("void", "step(const uint8_t *input)", f"one time step; a byte for each of `{p}_INPUTS`, 0 or a spike"),

@@ -16,7 +16,7 @@ from aspen.network.connection import Connection
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen.network.reset import ResetSynapse
-from aspen_hardware.c.along import along_tables
+from aspen_hardware.c.along import along_tables, skip_code
 from aspen_hardware.c.connections import SUMS, Source, Stored, Sums, with_sums
 from aspen_hardware.c.dial import Dialled, dialled, scale_range
 from aspen_hardware.c.early import check_early, early_code, early_tables
@@ -218,7 +218,17 @@ class Program:
         found += [Field("uint32_t", "refused", (), "input that was out of range"),
                   Field("uint8_t", "dialled", (), "whether the thresholds were set"),
                   Field("uint8_t", "begun", (), "whether there was a step since the reset")]  # fmt: skip
-        return widest_first(found + self._early_fields)
+        return widest_first(found + self._early_fields + self._skip_fields)
+
+    @property
+    def _skip_fields(self) -> list[Field]:
+        if not self.skips:
+            return []
+        return [
+            Field("uint8_t", "every", (), "one time step in how many runs, as the knob stands"),
+            Field("uint8_t", "one_in", (), "the same, as it stood in the first step since the reset; 0 before"),
+            Field("uint8_t", "passed", (), "steps that were left out since the last that ran"),
+        ]
 
     @property
     def _early_fields(self) -> list[Field]:
@@ -337,15 +347,21 @@ class Program:
         yield from (each.update(self.prefix) for each in self.populations)
         yield halving_code() if self._halves else ""
         yield self._knob()
+        yield skip_code(self.path, self.prefix, self.first_setting)
         yield step_code(self)
         yield answer_code(self)
         if self.early is not None:
-            yield early_code(self.early, self.network, self.turned, self.prefix)
+            yield early_code(self.early, self.network, self.turned, self.prefix, self.skips)
 
     @property
     def turned(self) -> AnyDial | None:
         """What the knob turns: the path, or the dial itself; None: a threshold scale."""
         return self.profile if self.path is None else self.path
+
+    @property
+    def skips(self) -> bool:
+        """Whether the knob leaves out time steps."""
+        return self.path is not None and self.path.skips
 
     def _knob(self) -> str:
         early = self.early is not None

@@ -30,6 +30,9 @@ void @p@_reset(void)
 #ifdef @p@_COUNTERS
     memset(&counters, 0, sizeof counters);
 #endif
+#ifdef @p@_TRACE
+    memset(&trace, 0, sizeof trace);
+#endif
 @nested@}
 
 /* One time step, when the input is there. */
@@ -85,7 +88,7 @@ INLINE int any_of_four(const uint8_t *bytes)
 void @p@_step(const uint8_t *input)
 {
     uint32_t count = 0, i = 0;
-    begin_input();
+@skips@    begin_input();
     for (; i + 4u <= @p@_INPUTS; i += 4u) {
         if (RARE(any_of_four(&input[i]))) {
             for (uint32_t k = i; k < i + 4u; k++) {
@@ -103,7 +106,7 @@ void @p@_step(const uint8_t *input)
 void @p@_step_events(const uint16_t *indices, unsigned count)
 {
     uint32_t found = 0;
-    begin_input();
+@skips@    begin_input();
     for (unsigned k = 0; k < count; k++) {
         const uint32_t index = indices[k];
         if (index >= @p@_INPUTS) {
@@ -133,7 +136,7 @@ static int16_t in_range(int16_t value)
 
 void @p@_step(const int16_t *input)
 {
-@turn@@take@@counted@@past@    advance();
+@skips@@turn@@take@@counted@@past@    advance();
 }
 """
 TAKE = """    for (uint32_t i = 0; i < @p@_INPUTS; i++) {
@@ -260,6 +263,7 @@ def step_code(program: Program) -> str:
         ),
         "turns": "".join(_turn(each.name, each.depth) for each in program.populations if each.depth),
         "calls": "\n".join(line for each in program.populations for line in _calls(program, each)),
+        "skips": "    if (left_out()) {\n        return;\n    }\n" if program.skips else "",
         "begins": "" if program.early is None else filled(BEGINS, {"p": program.prefix}),
     }
     given = program.network.input.name
@@ -302,8 +306,8 @@ def _turn(name: str, depth: int) -> str:
 
 
 def _kept_over_reset(program: Program) -> str:
-    """Everything is cleared but the thresholds, whether they were set, and the setting that they are of."""
-    kept = ["dialled", "setting"]
+    """Everything is cleared but the thresholds, whether they were set, and what else follows from the setting."""
+    kept = ["dialled", "setting", "every"]
     for each in program.populations:
         kept += [f"threshold_{each.name}", *(f"{what}_{each.name}" for what in ("on", "most", "level", "next_level"))]
     lines = []
