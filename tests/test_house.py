@@ -30,7 +30,7 @@ ROOMS = [
     "aspen_emulator.engines.fast", "aspen_emulator.engines.c", "aspen_emulator.engines.cortex_m",
     "aspen_emulator.engines.lava", "aspen_emulator.engines",
     "aspen_emulator.lava",
-    "aspen_emulator.measuring", "aspen_emulator.streaming", "aspen_emulator.study",
+    "aspen_emulator.measuring", "aspen_emulator.streaming", "aspen_emulator.exploring", "aspen_emulator.study",
     "aspen_emulator.demo", "aspen_emulator.cli",
     "aspen_emulator",
 ]  # fmt: skip

@@ -29,6 +29,7 @@ COMMANDS = {
     "calibrate": "calibrate",
     "stream": "stream",
     "report": "report",
+    "explore": "explore",
     "profile": "profile",
     "study": "study",
     "chips": "chips",
@@ -49,6 +50,8 @@ SUMMARIES = {
     "stream": "Stream a recording through NETWORK and hold an energy budget by turning its knob from window to window.",
     "report": "Run NETWORK once, count spikes, operations and updates, and say what a battery sees, and of what it is "
     "made.",
+    "explore": "Write one page in which the knob of NETWORK can be turned: accuracy, spikes, energy, and where they "
+    "come from.",
     "profile": "Count what MODEL, given as MODULE:NAME, does on an input, layer by layer, and say what that costs on "
     "chips.",
     "study": "Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.",

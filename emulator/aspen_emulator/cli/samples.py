@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -48,14 +48,15 @@ ENOUGH = 1000
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Samples in one or more encodings, their classes, what to call them, whether they can be encoded anew, and who
-    they are from, where that is known."""
+    """Samples in one or more encodings, their classes, what to call them, whether they can be encoded anew, who they
+    are from, and what the classes are called, where that is known."""
 
     encodings: list[Array]
     labels: Array
     name: str
     random: bool = False
     subjects: Array | None = None
+    class_names: tuple[str, ...] = ()
 
     def advise_seeds(self) -> None:
         """Say on standard error where more encodings would make an early stop safer."""
@@ -141,9 +142,10 @@ class Measuring:
             )
         dataset = dataset_for(trained, self.data, self.data_path, self.part)
         name = self.data if isinstance(self.data, str) else dataset.name
-        return _encoded(
+        encoded = _encoded(
             dataset.encoder, dataset.part(self.part), f"{name} {self.part}", self, dataset.spikes(self.part)
         )
+        return replace(encoded, class_names=tuple(dataset.class_names))
 
     def _own_samples(self, trained: NetworkFile) -> Labelled:
         """What --input or --values, and --labels, name."""

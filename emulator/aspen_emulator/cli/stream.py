@@ -56,7 +56,7 @@ from aspen_hardware.compiling.deployment import Deployment
 ENGINES = ("fast", "reference", "c", *ON_CORES, "lava")
 
 
-def _goal(
+def goal_of(
     budget: str | None, battery: str | None, hours: float | None, confidence: float | None, knob: float | None,
     dynamic: bool,
 ) -> Goal:  # fmt: skip
@@ -151,7 +151,7 @@ def stream_command(
       aspen stream net.aspen --values day.npy --window-time 2.56s --budget 9J/h --log stream.csv --state day.json
       aspen stream net.aspen --values day.npy --window-time 2.56s --battery 100mAh@3.7V --hours 72 --early
     """
-    goal = _goal(budget, battery, hours, confidence, knob, dynamic)
+    goal = goal_of(budget, battery, hours, confidence, knob, dynamic)
     if network.suffix != ".aspen":
         raise click.UsageError(
             f"{network}: found {network.suffix or 'no suffix'}, allowed is .aspen, which holds the table"

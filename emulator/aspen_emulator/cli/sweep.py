@@ -25,7 +25,7 @@ from aspen_emulator.cli.common import (
 )
 from aspen_emulator.cli.files import PICTURE_OUTPUT, OutputFile, check_section, saving
 from aspen_emulator.cli.knobs import KnobCommand
-from aspen_emulator.cli.samples import Measuring, listed, measuring_options
+from aspen_emulator.cli.samples import Labelled, Measuring, listed, measuring_options
 from aspen_emulator.engines.run import network_of
 from aspen_emulator.measuring.bench import Bench, Measured, measure
 from aspen_emulator.measuring.sheets import points_to_rows, write_csv
@@ -71,17 +71,12 @@ def sweep_command(
     knobs = measuring.knob_list(front is not None)
     samples = measuring.samples(trained)
     bench = measuring.bench(trained, samples, chips, knobs, front)
-    stored = early and measuring.part == "test" and measuring.data is not None
-    stop = load_stop(trained, bench) if stored else None
-    if early and stop is None:
-        check_samples(bench, measuring.max_loss / 100)
+    stop = stored_stop(measuring, trained, bench) if early else None
     measured = measure_at(bench, knobs, None if front is None else front.early)
     rows = _rows(bench, measured, early=front is not None and front.early is not None)
     ended = None
     if early:
-        if stop is None:
-            samples.advise_seeds()
-        stop = stop or calibrate_stop(bench, knobs, measuring.max_loss / 100)
+        stop = stop or new_stop(measuring, bench, samples, knobs)
         ended = measure_at(bench, knobs, stop)
         rows += _rows(bench, ended, early=True)
     tables = make_tables(bench, measured, samples.name, max_loss=measuring.loss) if save else []
@@ -122,6 +117,25 @@ def warn_of_silence(runs: Sequence[Measured]) -> None:
     if silent:
         knobs = listed(sorted({point.knob for point in silent}))
         warn_unanswered(max(point.unanswered for point in silent), where=f"knob at {knobs}: up to ")
+
+
+def stored_stop(measuring: Measuring, trained: NetworkFile, bench: Bench) -> EarlyStop | None:
+    """The early stop that test data are measured with; None on validation data, which it is found on.
+
+    Raises:
+        click.UsageError: there is none in the network's file.
+        InputError: there are too few samples to find one on.
+    """
+    if measuring.part == "test" and measuring.data is not None:
+        return load_stop(trained, bench)
+    check_samples(bench, measuring.max_loss / 100)
+    return None
+
+
+def new_stop(measuring: Measuring, bench: Bench, samples: Labelled, knobs: Sequence[float]) -> EarlyStop:
+    """An early stop, found on these samples."""
+    samples.advise_seeds()
+    return calibrate_stop(bench, knobs, measuring.max_loss / 100)
 
 
 def load_stop(trained: NetworkFile, bench: Bench) -> EarlyStop:

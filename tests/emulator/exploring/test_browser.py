@@ -1,0 +1,179 @@
+"""The page in a real browser: its knob is turned by mouse and keyboard, and the figures are those of its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aspen_emulator.exploring.page import write_page
+from tests.emulator.exploring.browser import BAD, KNOBS, Opened, browser, exploration, opened
+
+SIZES = {"phone": (390, 844), "laptop": (1366, 768), "wide": (1920, 1080)}
+PICTURES = ("front", "parts", "events", "spikes", "course", "raster", "confusion", "rounding", "cores")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    path, found = tmp_path_factory.mktemp("page") / "page.html", exploration()
+    write_page(found, path)
+    return path, found.to_dict()
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shown(started: Any, made: tuple[Path, dict[str, Any]]) -> Iterator[Opened]:
+    with opened(started, made[0]) as page:
+        yield page
+
+
+def expected(data: dict[str, Any], index: int, chip: str = "loihi1") -> dict[str, float]:
+    setting = data["settings"][index]
+    point, cost = setting["points"][chip], setting["costs"][chip]
+    energies = {part: cost[part]["typical"] for part in ("total", "dynamic", "static")}
+    counts = {name: point[name] for name in ("accuracy", "hidden_spikes", "synaptic_operations", "unanswered")}
+    return {**energies, **counts, "steps": setting["steps"], "off": sum(setting["off"].values())}
+
+
+def standing(page: Opened) -> int:
+    """The setting at which the knob stands, by what a screen reader says of it."""
+    return KNOBS.index(float(page.tab.get_attribute("#knob", "aria-valuetext")))
+
+
+def test_the_knob_turns_by_keyboard(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    shown.tab.focus("#knob")
+    accuracies = [each["points"]["loihi1"]["accuracy"] for each in made[1]["settings"]]
+    assert standing(shown) == accuracies.index(max(accuracies))
+    for key, place in (
+        ("Home", 0),
+        ("ArrowRight", 1),
+        ("ArrowRight", 2),
+        ("End", 5),
+        ("ArrowRight", 5),
+        ("ArrowLeft", 4),
+    ):
+        shown.tab.keyboard.press(key)
+        assert standing(shown) == place
+        assert shown.text("#knob-value") == f"{KNOBS[place]:g}"
+        assert shown.figures() == pytest.approx(expected(made[1], place))
+    assert shown.text("[data-figure=accuracy]") == f"{100 * accuracies[4]:.1f} %"
+    assert shown.tab.get_attribute("#figures", "aria-live") == "polite"
+
+
+def test_the_knob_turns_by_mouse(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    box = shown.tab.locator("#knob").bounding_box()
+    for share, place in ((0.01, 0), (0.99, 5), (0.4, 2)):
+        shown.tab.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        assert standing(shown) == place
+        assert shown.figures() == pytest.approx(expected(made[1], place))
+
+
+def test_a_point_of_the_front_turns_the_knob(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    shown.tab.click("#costs [data-value=hidden_spikes]")
+    shown.settle()
+    points = shown.tab.locator("#front-picture .scatterlayer .trace").nth(1).locator(".point")
+    assert points.count() == len(KNOBS)
+    points.nth(5).scroll_into_view_if_needed()
+    for place in (5, 0):
+        box = points.nth(place).bounding_box()
+        shown.tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        assert standing(shown) == place
+        assert shown.figures() == pytest.approx(expected(made[1], place))
+
+
+def test_the_chip_is_chosen(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    for chip in ("cortex-m4", "loihi1"):
+        shown.tab.check(f"#chips [value={chip}]")
+        shown.settle()
+        assert shown.figures() == pytest.approx(expected(made[1], standing(shown), chip))
+        assert chip in shown.text("#energy-note")
+        assert f"Cores of {chip}" in shown.tab.locator("#cores-table caption").text_content()
+
+
+def test_a_raster_says_where_it_was_recorded(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    recorded = [each["setting"] for each in made[1]["rasters"]["recorded"]]
+    shown.tab.focus("#knob")
+    shown.tab.keyboard.press("Home")
+    for place, knob in enumerate(KNOBS):
+        shown.settle()
+        nearest = min(recorded, key=lambda each: abs(each - place))
+        said = shown.text("#raster-note")
+        here = (
+            f"Recorded at this setting, knob {knob:g}."
+            if place in recorded
+            else f"Recorded at knob {KNOBS[nearest]:g}, the"
+        )
+        assert said.startswith(here)
+        raster = next(each for each in made[1]["rasters"]["recorded"] if each["setting"] == nearest)
+        drawn = shown.tab.evaluate("element('raster-picture').data.map(trace => trace.x.length)")
+        assert drawn == [len(places) for places in raster["samples"][0].values()]
+        shown.tab.keyboard.press("ArrowRight")
+    assert set(recorded) < set(range(len(KNOBS)))
+
+
+def test_tables_say_what_pictures_show(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    shown.settle()
+    data, place = made[1], standing(shown)
+    cells = "all => all.map(row => [...row.children].map(cell => cell.textContent))"
+    rows = shown.tab.eval_on_selector_all("#confusion-table tbody tr", cells)
+    counts = [row[: len(rows[0]) - 1] for row in data["settings"][place]["confusion"]]
+    assert [list(map(int, row[1:])) for row in rows] == counts
+    assert rows[0][0] == BAD
+    drawn = shown.tab.evaluate("element('confusion-picture').data[0].text")
+    assert [[int(each or 0) for each in row] for row in drawn] == counts
+    front = shown.tab.eval_on_selector_all("#front-table tbody tr", cells)
+    assert [float(row[0]) for row in front] == list(KNOBS)
+    assert shown.tab.locator("#front-table tr.chosen th").text_content() == f"{KNOBS[place]:g}"
+    for name in PICTURES:
+        picture = shown.tab.locator(f"#{name}-picture")
+        assert picture.get_attribute("role") == "img"
+        assert len(picture.get_attribute("aria-label")) > 30
+
+
+def test_nothing_is_asked_for_and_no_name_does_anything(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    assert shown.asked == [made[0].as_uri()]
+    assert shown.complaints == []
+    assert shown.tab.evaluate("window.broken") is None
+    assert shown.tab.locator("img").count() == 0
+    assert shown.text("#title") == BAD
+
+
+def test_light_and_dark(started: Any, made: tuple[Path, dict[str, Any]]) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    ink = "element('front-picture').layout.font.color"
+    with opened(started, made[0], theme="dark") as page:
+        page.settle()
+        dark = page.tab.evaluate(f"[{ground}, {ink}]")
+        assert page.tab.get_attribute("#theme", "aria-pressed") == "true"
+        page.tab.click("#theme")
+        page.settle()
+        light = page.tab.evaluate(f"[{ground}, {ink}]")
+        assert page.tab.get_attribute("#theme", "aria-pressed") == "false"
+        assert [first != second for first, second in zip(dark, light, strict=True)] == [True, True]
+        page.tab.emulate_media(color_scheme="light")
+        page.tab.emulate_media(color_scheme="dark")
+        page.settle()
+        assert page.tab.evaluate(f"[{ground}, {ink}]") == dark
+        page.tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert page.tab.evaluate(f"[{ground}, {ink}]") == light
+        assert page.tab.locator("details:not([open])").count() == 0
+        page.tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        assert page.tab.evaluate(ground) == dark[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_it_fits_the_window(started: Any, made: tuple[Path, dict[str, Any]], size: str) -> None:
+    with opened(started, made[0], SIZES[size]) as page:
+        page.settle()
+        width, inner, bar = page.tab.evaluate(
+            "[document.documentElement.scrollWidth, innerWidth, document.querySelector('.bar').offsetHeight]"
+        )
+        assert width <= inner
+        assert bar < SIZES[size][1] / 3
