@@ -76,7 +76,7 @@ def browser() -> Iterator[Any]:
 @contextmanager
 def opened(started: Any, path: Path, size: tuple[int, int] = (1366, 768), theme: str = "light") -> Iterator[Opened]:
     """A page of a file, in a window of a size."""
-    tab = started.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
+    tab = started.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=theme, reduced_motion="reduce")
     tab.set_default_timeout(PATIENCE)
     found = Opened(tab)
     tab.on("request", lambda request: found.asked.append(request.url))

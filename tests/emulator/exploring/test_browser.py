@@ -83,7 +83,11 @@ def test_a_point_of_the_front_turns_the_knob(shown: Opened, made: tuple[Path, di
     points.nth(5).scroll_into_view_if_needed()
     for place in (5, 0):
         box = points.nth(place).bounding_box()
-        shown.tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        shown.tab.mouse.move(*middle)
+        shown.tab.wait_for_selector("#front-picture .hoverlayer .hovertext")
+        shown.tab.mouse.click(*middle)
+        shown.tab.wait_for_function(f"state.setting === {place}")
         assert standing(shown) == place
         assert shown.figures() == pytest.approx(expected(made[1], place))
 

@@ -41,7 +41,7 @@ function drawFront() {
   const words = `Accuracy against ${COSTS[name].title.toLowerCase()}: at knob ${texts[chosen]} ${percent(point().accuracy)} at ` +
     `${name === "hidden_spikes" ? count(values[chosen]) + " spikes" : energy(values[chosen])}. The table below has all settings.`;
   draw("front-picture", traces, {
-    xaxis: { title: { text: `${COSTS[name].title} (${unit})` }, range: [0, 1.06 * Math.max(...x)] },
+    xaxis: { title: { text: `${COSTS[name].title} (${unit})` }, range: [-0.03 * Math.max(...x), 1.06 * Math.max(...x)] },
     yaxis: { title: { text: "accuracy (%)" } },
     showlegend: !narrow(),
     annotations: [{ x: x[chosen], y: y[chosen], text: `knob ${texts[chosen]}`, showarrow: false, yshift: -24, bgcolor: colour("card"), borderpad: 1,
