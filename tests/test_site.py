@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,18 +19,13 @@ from aspen_hardware import chip_names
 from tests import ROOT
 from tests.pages import blocks, page
 from tests.test_examples import PUBLIC
-from website import outside
+from website import outside, reference
 from website.built import problems
 
 LACKING = [name for name in ("mkdocs", "material", "mkdocstrings") if find_spec(name) is None]
 needs_mkdocs = pytest.mark.skipif(bool(LACKING), reason=f"the extra docs is not installed: no {', '.join(LACKING)}")
 pytestmark = pytest.mark.xdist_group("site")
 PACKAGES = {"aspen": ROOT, "aspen_hardware": ROOT / "hardware", "aspen_emulator": ROOT / "emulator"}
-ROOMS = (
-    "aspen.data", "aspen.control", "aspen.fused", "aspen.exporting", "aspen.exchange.nir", "aspen_emulator.streaming",
-    "aspen_emulator.lava",
-)  # fmt: skip
-"""Rooms that say in ``__all__`` what is public of them."""
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +44,19 @@ def anchors(pages: list[Path]) -> set[str]:
     return {found for page in pages for found in re.findall(r'\bid="([^"]+)"', page.read_text("utf-8"))}
 
 
-def offered() -> set[str]:
-    """What the packages and rooms say that they offer."""
-    trees = {name: ast.parse((root / name / "__init__.pyi").read_text("utf-8")) for name, root in PACKAGES.items()}
-    names = {
-        f"{package}.{alias.name}"
-        for package, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    return (names | {f"{room}.{name}" for room in ROOMS for name in import_module(room).__all__}) - {
-        "aspen.__version__"
-    }
+def offered(package: str) -> set[str]:
+    """What a package says that it offers."""
+    tree = ast.parse((PACKAGES[package] / package / "__init__.pyi").read_text("utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {f"{package}.{alias.name}" for node in imports for alias in node.names if alias.name != "__version__"}
 
 
 @needs_mkdocs
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
-    there = anchors([*(site / "reference").glob("*.html")])
-    assert sorted((offered() | {*PUBLIC}) - there) == []
+    there, names = anchors([*(site / "reference").glob("*.html")]), reference.public_names()
+    assert sorted({*PUBLIC} - {name.home for name in names}) == []  # what users import, by where it is defined
+    assert sorted({name.offered for name in names} - there) == []
+    assert [name for package in PACKAGES for name in sorted(offered(package) - there)] == []
 
 
 @needs_mkdocs
@@ -122,6 +110,16 @@ def test_the_first_page_runs_and_its_figures_are_those_of_the_microcontroller(
     measured = {(row[2], row[3], row[8], row[11]) for row in rows if row[1:2] == ["har-levels"] and len(row) == 13}
     assert len(shown) == 4
     assert {*shown} <= measured
+
+
+def test_how_far_to_trust_each_chip_is_said_at_the_top_of_the_energy_page() -> None:
+    section = page("energy.md").partition("\n## Chip by chip\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if "| `" in line]
+    assert sorted(row[0].strip("`| ") for row in rows) == sorted(chip_names())
+    ratios = [found for row in rows for found in re.findall(r"\d\.\d\d \([\d.]+ to [\d.]+\)", row[3])]
+    silicon = page("energy.md").partition("\n## How far from silicon\n")[2]
+    assert len(ratios) == 6
+    assert [ratio for ratio in ratios if f"| {ratio} |" not in silicon] == []
 
 
 GOOD = '<html><body><h1 id="top">A</h1><a href="b.html#part">b</a><img src="a.png" alt="a"></body></html>'

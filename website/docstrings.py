@@ -13,7 +13,7 @@ from typing import Any
 import griffe
 
 PACKAGES = ("aspen", "aspen_hardware", "aspen_emulator")
-_ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc|obj):`(~?)([\w.]+)(?:\(\))?`")
+_ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc|obj):`(?:([^`<]+?)\s*<([\w.]+)>|(~?)([\w.]+)(?:\(\))?)`")
 _EXAMPLE = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.MULTILINE)
 _TOGETHER = re.compile(r"^( +)(\w+(?:, \w+)+):( .*(?:\n\1 .*)*)$", re.MULTILINE)
 
@@ -49,11 +49,12 @@ def _rewrite(owner: griffe.Object, collection: griffe.ModulesCollection) -> None
         return
 
     def link(match: re.Match[str]) -> str:
-        shortened, name = match.groups()
+        text, named, shortened, plain = match.groups()
+        name = named or plain
         target = found(owner, name, collection)
         if target is None:
             logger.warning(f"{owner.path}: its docstring refers to {name}, which is not in the code")
-        return _link(name.rpartition(".")[2] if shortened else name, target or name)
+        return _link(text or (name.rpartition(".")[2] if shortened else name), target or name)
 
     owner.docstring.value = fenced(one_by_one(_ROLE.sub(link, owner.docstring.value)))
 

@@ -43,7 +43,7 @@ ROOMS = {
 """Room -> the title of its page, in the order of the navigation."""
 MODULES = {
     "aspen.training": ["aspen.training.recipes", "aspen.training.fitted"],
-    "aspen.exchange": ["aspen.exchange.nir", "aspen.exchange.netx"],
+    "aspen.exchange": ["aspen.exchange.nir", "aspen.exchange.netx", "aspen.exchange.netx_writer"],
     "aspen.storage": ["aspen.storage.file"],
     "aspen.units": ["aspen.units"],
     "aspen.errors": ["aspen.errors"],
