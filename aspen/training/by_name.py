@@ -105,10 +105,11 @@ NESTED: Mapping[str, float] = {"high_price": 0.05, "beyond": 0.5}
 quarter of the samples is trained at each end."""
 
 
-def _nested(dial: DialTraining, left: float | None, price: float | None) -> DialTraining:
-    """The dial with another share ``left`` and another ``price`` at its end, where they are given."""
+def _nested(dial: DialTraining, left: float | None, price: float | None, every: tuple[int, ...] | None) -> DialTraining:
+    """The dial with another share ``left``, another ``price`` at its end and fewer steps, where they are given."""
     changed: dict[str, Any] = dict(NESTED) if left is not None and left < 1 == dial.left else {}
-    changed |= {name: value for name, value in (("left", left), ("high_price", price)) if value is not None}
+    given = {"left": left, "high_price": price, "every": every}
+    changed |= {name: value for name, value in given.items() if value is not None}
     return replace(dial, low_price=min(dial.low_price, changed.get("high_price", dial.high_price)), **changed)
 
 
@@ -131,6 +132,7 @@ def adapted(
     joules: Joules | None = None,
     left: float | None = None,
     dial_price: float | None = None,
+    every: tuple[int, ...] | None = None,
 ) -> Recipe:
     """The recipe called ``how`` for a read-out, with other numbers where they are given.
 
@@ -144,11 +146,12 @@ def adapted(
         left: share of the neurons that the dial leaves on at its end. A recipe whose dial switches nothing off then
             also gets the prices and the knobs that suit one that does (:data:`NESTED`).
         dial_price: on spikes at the end of the dial.
+        every: numbers n, one of which is drawn for each batch with a dial, which then gets every n-th step alone.
 
     Raises:
         InputError: something is given for the dial of a recipe that learns none.
     """
-    if left is not None or dial_price is not None:
+    if left is not None or dial_price is not None or every is not None:
         _check_dial(how)
     settings: dict[str, Any] = {"scores": "sum" if readout == "spikes" else "mean"}
     if learning_rate is not None:
@@ -158,7 +161,7 @@ def adapted(
 
     def change(stage: Recipe) -> Recipe:
         priced: dict[str, Any] = {} if spike_price is None or stage.dial is not None else {"spike_price": spike_price}
-        dial = None if stage.dial is None else _nested(stage.dial, left, dial_price)
+        dial = None if stage.dial is None else _nested(stage.dial, left, dial_price, every)
         return replace(stage, **settings, **priced, dial=dial)
 
     changed = recipe(how).each(change)
@@ -208,6 +211,7 @@ def train_by_name(
     joules: Joules | None = None,
     left: float | None = None,
     dial_price: float | None = None,
+    every: tuple[int, ...] | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -220,7 +224,7 @@ def train_by_name(
         how: name of a recipe.
         data, data_path, encoder: as for :func:`aspen.data.load_dataset`.
         architecture: what to train; default: a dense network, :func:`architecture_for` the recipe.
-        spike_price, learning_rate, density, cost, joules, left, dial_price: instead of the recipe's, as in
+        spike_price, learning_rate, density, cost, joules, left, dial_price, every: instead of the recipe's, as in
             :func:`adapted`.
         epochs, seed, checkpoint, resume, log, chip: as for :func:`aspen.fit`; what a chip refuses is told.
 
@@ -244,7 +248,7 @@ def train_by_name(
         tell(str(dataset))
     changed: dict[str, Any] = {
         "spike_price": spike_price, "learning_rate": learning_rate, "density": density, "cost": cost, "left": left,
-        "dial_price": dial_price,
+        "dial_price": dial_price, "every": every,
     }  # fmt: skip
     torch.manual_seed(seed)
     model, method = (

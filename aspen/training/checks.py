@@ -40,6 +40,8 @@ def check_training(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
         _check_batches(stage, data)
     _check_model(model, recipe)
     _check_answer(model, data, recipe)
+    for stage in recipe.stages:
+        _check_steps(stage, data)
 
 
 def _check_types(model: object, data: object) -> None:
@@ -75,6 +77,17 @@ def _check_batches(stage: Recipe, data: Dataset) -> None:
         raise InputError(
             f"{stage.name}: found batches of {smallest} samples for {world} processes, allowed is one sample or more "
             f"for each; start fewer, or make batch_size larger"
+        )
+
+
+def _check_steps(stage: Recipe, data: Dataset) -> None:
+    """Refuse a dial that would leave out more time steps than there are."""
+    steps = len(data.encode(data.train.values[:1], seed=0))
+    longest = 1 if stage.dial is None else max(stage.dial.every)
+    if longest > steps:
+        raise InputError(
+            f"{stage.name}: found every={longest} for inputs of {steps} time steps, allowed are as many at most; take "
+            f"smaller ones, or more steps"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aspen._base.arrays import Rebuilt
 from aspen._base.checks import as_flag, as_integer, as_name, as_number, shown
+from aspen.dial.path import as_every
 from aspen.errors import InputError
 from aspen.thresholds.settings import PerturbationSettings
 
@@ -38,6 +39,8 @@ class DialTraining:
             0.05 or less, and 0.5 ``beyond``: the recipe ``aspen-joules`` has these.
         beyond: how far beyond 0 and 1 knobs are drawn, before they are clipped: with 0.5 a quarter of the samples is at
             each end.
+        every: numbers n, one of which is drawn for each batch, of which the network then gets every n-th time step
+            alone: for a knob that leaves out steps (``aspen calibrate --every``).
         frozen: leave the network's weights, decays and BatchNorm alone and learn the dial only: quick, good at the
             accurate end, and no match for a network that learned with its dial at the sparse one.
     """
@@ -51,6 +54,7 @@ class DialTraining:
     groups: int | None = None
     left: float = 1.0
     beyond: float = 0.1
+    every: Sequence[int] = (1,)
     frozen: bool = False
 
     def __post_init__(self) -> None:
@@ -62,6 +66,7 @@ class DialTraining:
         if self.groups is not None:
             object.__setattr__(self, "groups", as_integer("dial: groups", self.groups, 1))
         object.__setattr__(self, "frozen", as_flag("dial: frozen", self.frozen))
+        object.__setattr__(self, "every", as_every(self.every, len(self.every)) or (1,))
         if not 0 < self.low_price <= self.high_price <= LARGEST_PRICE:
             raise InputError(
                 f"dial: found prices from {self.low_price} to {self.high_price}, allowed is 0 < low <= high <= "

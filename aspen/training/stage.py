@@ -193,8 +193,8 @@ class Stage:
     def _step(self, done: int, inputs: Array, part: Array, rng: np.random.Generator) -> float:
         """One step on the samples ``part``, of which each process takes its share; their mean loss."""
         mine = slice(self.rank, None, self.world)
-        price = self._price(done, len(part), rng, mine)
-        share = self._loss(inputs, part[mine], price) * (len(price) / len(part))
+        price, every = self._price(done, len(part), rng, mine), self._every(rng)
+        share = self._loss(inputs, part[mine], price, every) * (len(price) / len(part))
         self.optimizer.zero_grad()
         share.backward()
         mean = sum_gradients(self.parameters, share)
@@ -218,9 +218,15 @@ class Stage:
         """Whether all that this stage prunes is pruned after so many of its epochs."""
         return pruning_progress(self.recipe, epochs / self.recipe.epochs) == 1
 
-    def _loss(self, inputs: Array, part: Array, price: Tensor) -> Tensor:
-        """The mean loss of the samples ``part`` of the encoded ``inputs``, with a price on the spikes of each."""
-        batch = self._batch(inputs, part)
+    def _every(self, rng: np.random.Generator) -> int:
+        """Every how many-th time step the network gets in a batch."""
+        every = (1,) if self.recipe.dial is None else self.recipe.dial.every
+        return every[0] if len(every) == 1 else int(rng.choice(every))
+
+    def _loss(self, inputs: Array, part: Array, price: Tensor, every: int) -> Tensor:
+        """The mean loss of the samples ``part`` of every so many-th step of the encoded ``inputs``, with a price on the
+        spikes of each."""
+        batch = self._batch(inputs, part, every)
         labels = torch.from_numpy(self.task.data.train.labels[part]).to(batch.device)
         price = price.to(batch.device, batch.dtype)
         with count_spikes(self.hidden) as spikes:
@@ -243,8 +249,8 @@ class Stage:
         self.dial.turn(knobs.to(self.parameters[0].dtype))
         return price_of(self.recipe.dial, knobs)
 
-    def _batch(self, inputs: Array, part: Array) -> Tensor:
-        return batch_of(inputs, part, self.parameters[0])
+    def _batch(self, inputs: Array, part: Array, every: int) -> Tensor:
+        return batch_of(inputs[every - 1 :: every], part, self.parameters[0])
 
     def finish(self, best: dict[str, Any] | None = None) -> None:
         """Put the averaged weights in place, or the ``best`` ones, with the statistics of BatchNorm for them."""
@@ -267,7 +273,7 @@ class Stage:
                 if self.dial is not None and self.recipe.dial is not None:
                     knobs = torch.from_numpy(draw_knobs(rng, len(part), self.recipe.dial.beyond))
                     self.dial.turn(knobs.to(self.parameters[0].dtype))
-                self.task.runner(self._batch(inputs, part))
+                self.task.runner(self._batch(inputs, part, self._every(rng)))
 
     def close(self) -> None:
         """Take the dial off the model."""

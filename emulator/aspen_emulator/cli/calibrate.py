@@ -15,7 +15,7 @@ from aspen.calibration.choosing import SURE, BatteryLife, Choice, Chooser, Deman
 from aspen.calibration.front import REACH
 from aspen.calibration.storage import CALIBRATION, CalibrationTable, find_table, load_table
 from aspen.calibration.table import FRONT, NO_CHIP
-from aspen.dial.path import MOST_EVERY, as_every
+from aspen.dial.path import MOST_EVERY
 from aspen.errors import InputError
 from aspen.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
 from aspen_emulator.cli.common import (
@@ -30,7 +30,7 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import PICTURE_OUTPUT, check_section, saving
 from aspen_emulator.cli.fronts import Found, untouched
 from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
-from aspen_emulator.cli.numbers import Number
+from aspen_emulator.cli.numbers import Number, Wholes
 from aspen_emulator.cli.samples import Measuring, measuring_options
 from aspen_emulator.cli.sweep import measure_at
 from aspen_emulator.measuring.front_plot import plot_front
@@ -46,16 +46,6 @@ class Asked:
     words: str
 
 
-def _every(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...]:
-    """The numbers of a list such as ``2,4``."""
-    try:
-        found = [int(each) for each in (text or "1").split(",")]
-        return as_every(found, len(found))
-    except (ValueError, InputError) as error:
-        allowed = f"whole numbers from 1 to {MOST_EVERY}, such as 2,4"
-        raise click.BadParameter(f"found {text!r}, allowed are {allowed}") from error
-
-
 @click.command("calibrate", cls=KnobCommand)
 @network_argument
 @click.option("--max-energy", help="At most this energy per inference, such as 850uJ: dynamic and static together.")
@@ -69,7 +59,7 @@ def _every(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option("--sure", is_flag=True, help="With --min-accuracy: the lower end of the interval must reach it.")
 @click.option("--reach", type=Number(0, 100, min_open=True), default=100 * REACH, show_default=True,
               help="Points of accuracy between the two ends of the saved knob at most.")  # fmt: skip
-@click.option("--every", metavar="N,N,...", callback=_every,
+@click.option("--every", type=Wholes(1, MOST_EVERY), default=(1,),
               help="Measure inferences that take every n-th time step alone too, such as 2,4.")  # fmt: skip
 @click.option("--stored", is_flag=True, help="Choose from the calibration table in NETWORK; measure nothing.")
 @measuring_options

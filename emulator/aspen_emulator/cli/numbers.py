@@ -50,6 +50,28 @@ class Several(click.ParamType):
         return numbers if len(numbers) > 1 else numbers[0]
 
 
+class Wholes(click.ParamType):
+    """Whole numbers in a range, with commas between them: a tuple."""
+
+    name = "n[,n...]"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if not isinstance(value, str):
+            return tuple(value)
+        try:
+            numbers = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(self.low <= number <= self.high for number in numbers):
+            self.fail(
+                f"found {value!r}, allowed are whole numbers from {self.low} to {self.high}, such as 2,4", param, ctx
+            )
+        return numbers
+
+
 def _range(kind: click.IntRange | click.FloatRange) -> str:
     low = "" if kind.min is None else f" {'above' if kind.min_open else 'from'} {kind.min:g}"
     high = "" if kind.max is None else f" {'to below' if kind.max_open else 'to'} {kind.max:g}"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aspen.data.choosing import ENCODER_NAMES
+from aspen.dial.path import MOST_EVERY
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.by_name import MODEL_KINDS, NORMALISED, architecture_for, train_by_name
 from aspen.training.recipes import COSTS, DEFAULT, RECIPES, Joules
 from aspen_emulator.cli.common import ChipParameter, OneOf, warn
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
-from aspen_emulator.cli.numbers import Number, Whole
+from aspen_emulator.cli.numbers import Number, Whole, Wholes
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.prices import training_prices
 
@@ -97,6 +98,9 @@ class Density(click.ParamType):
 @click.option("--dial-price", type=Number(min=0, max=1e6, min_open=True),
               help="Price on spikes at the end of the dial.  [default: the recipe's, or 0.05 where --left switches "
                    "neurons off that the recipe leaves on]")  # fmt: skip
+@click.option("--every", type=Wholes(1, MOST_EVERY),
+              help="Numbers such as 1,2,4, one of which is drawn for each batch with a dial, of which the network gets "
+                   "every n-th time step alone: for `aspen calibrate --every`.  [default: 1]")  # fmt: skip
 @click.option("--chip", "chips", type=ChipParameter(), multiple=True,
               help="Where it is to run, name or file; may be repeated: says before the training what will not go "
                    "there. With --cost energy one, whose joules count.")  # fmt: skip
@@ -131,6 +135,7 @@ def train_command(
     cost: str | None,
     left: float | None,
     dial_price: float | None,
+    every: tuple[int, ...] | None,
     chips: tuple[Chip, ...],
     seed: int,
     checkpoint: Path | None,
@@ -149,8 +154,8 @@ def train_command(
     fitted = train_by_name(
         recipe, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
         spike_price=spike_price, learning_rate=learning_rate, density=_density(density), cost=cost,
-        joules=_joules(cost, chips), left=left, dial_price=dial_price, seed=seed, checkpoint=checkpoint,
-        resume=resume, log=log, chip=chips or None,
+        joules=_joules(cost, chips), left=left, dial_price=dial_price, every=every, seed=seed,
+        checkpoint=checkpoint, resume=resume, log=log, chip=chips or None,
     )  # fmt: skip
     if state_dict is not None:
         _save_weights(fitted.model, state_dict)
