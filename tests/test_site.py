@@ -21,6 +21,7 @@ from tests.pages import blocks, page
 from tests.test_examples import PUBLIC
 from website import outside, reference
 from website.built import problems
+from website.headings import one_title
 
 LACKING = [name for name in ("mkdocs", "material", "mkdocstrings") if find_spec(name) is None]
 needs_mkdocs = pytest.mark.skipif(bool(LACKING), reason=f"the extra docs is not installed: no {', '.join(LACKING)}")
@@ -168,6 +169,11 @@ def test_links_of_the_repository_become_those_of_the_site(path: str, link: str, 
     assert outside.relinked(f"See [it]({link}).", path) == f"See [it]({relinked})."
     fenced = f"```\n[it]({link})\n```\n"
     assert outside.relinked(fenced, path) == fenced
+
+
+def test_a_page_has_one_title() -> None:
+    text = "# A\n## B\n```sh\n# no heading\n```\n# C\n## D\n"
+    assert one_title(text) == "# A\n## B\n```sh\n# no heading\n```\n## C\n### D\n"
 
 
 @needs_mkdocs

@@ -15,7 +15,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / part) for part in ("emulator", "hardware", ".")]
 
-from website import built, chips, commands, notebooks, outside, reference  # noqa: E402 - found through the path above
+from website import built, chips, commands, headings, notebooks, outside, reference  # noqa: E402 - found through the path above
 
 log = get_plugin_logger("website")
 COMMANDS = "reference/command-line.md"
@@ -68,8 +68,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links to files of the repository lead to their pages."""
-    return outside.relinked(markdown, outside.path_of(page.file.src_uri))
+    """One title on each page, and links to files of the repository lead to their pages."""
+    return outside.relinked(headings.one_title(markdown), outside.path_of(page.file.src_uri))
 
 
 def on_post_build(config: MkDocsConfig) -> None:

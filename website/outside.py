@@ -12,7 +12,7 @@ ALWAYS = ("README.md", "CHANGELOG.md", "examples/README.md", "hardware/README.md
 """On the site even where no page links to it."""
 WHERE_THERE = ("CONTRIBUTING.md", "SECURITY.md", "CITATION.cff")
 _LANGUAGES = {".py": "python", ".toml": "toml", ".c": "c", ".h": "c", ".cff": "yaml", ".yml": "yaml"}
-_FENCE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$)", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$)", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)\s#]+)(#[^)\s]*)?(\))")
 
 
@@ -30,7 +30,7 @@ def path_of(page: str) -> str:
 
 def linked(text: str, path: str) -> Iterator[str]:
     """What a page at ``path`` links to in the repository."""
-    for index, part in enumerate(_FENCE.split(text)):
+    for index, part in enumerate(FENCE.split(text)):
         if index % 2 == 0:
             yield from (_target(match[2], path) for match in _LINK.finditer(part))
 
@@ -55,7 +55,7 @@ def relinked(text: str, path: str) -> str:
 
 
 def _outside_fences(text: str, change: Callable[[str], str]) -> str:
-    parts = _FENCE.split(text)
+    parts = FENCE.split(text)
     return "".join(part if index % 2 else change(part) for index, part in enumerate(parts))
 
 
