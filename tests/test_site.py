@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -156,12 +157,13 @@ def test_what_leads_nowhere_is_a_problem(tmp_path: Path, right: str, wrong: str,
     ("path", "link", "relinked"),
     [
         ("docs/lava.md", "energy.md#chips", "energy.md#chips"),
-        ("docs/lava.md", "../hardware/README.md#limits", "outside/hardware/README.md#limits"),
-        ("docs/lava.md", "../examples", "outside/examples/README.md"),
+        ("docs/lava.md", "../hardware/README.md#limits", "outside/hardware.md#limits"),
+        ("docs/lava.md", "../examples", "outside/examples.md"),
         ("docs/lava.md", "../examples/drain.py", "outside/examples/drain.py.md"),
         ("docs/lava.md", "tutorials/08-lava.ipynb", "tutorials/08-lava.md"),
         ("README.md", "docs/energy.md", "../energy.md"),
-        ("hardware/README.md", "../docs/energy.md#chips", "../../energy.md#chips"),
+        ("hardware/README.md", "../docs/energy.md#chips", "../energy.md#chips"),
+        ("docs/lava.md", "../README.md#installing-by-hand", "outside/readme.md#installing-by-hand"),
         ("docs/lava.md", "https://example.org", "https://example.org"),
     ],
 )
@@ -174,6 +176,88 @@ def test_links_of_the_repository_become_those_of_the_site(path: str, link: str, 
 def test_a_page_has_one_title() -> None:
     text = "# A\n## B\n```sh\n# no heading\n```\n# C\n## D\n"
     assert one_title(text) == "# A\n## B\n```sh\n# no heading\n```\n## C\n### D\n"
+
+
+@pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", "hardware/README.md", "LICENSE", "examples/drain.py"])
+def test_a_page_knows_where_its_text_lies(path: str) -> None:
+    assert outside.path_of(outside.page_of(path)) in (path, f"{path}.md")
+
+
+def notebook(folder: Path, outputs: list[dict[str, object]], number: int = 4) -> Path:
+    """A notebook of a title and a cell that has these outputs."""
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "Text."]},
+        {"cell_type": "code", "source": "1 + 1", "outputs": outputs},
+    ]
+    file = folder / "01-title.ipynb"
+    file.write_text(json.dumps({"nbformat": number, "cells": cells}))
+    return file
+
+
+@needs_mkdocs
+def test_a_notebook_is_a_page_with_its_outputs(tmp_path: Path) -> None:
+    from website.notebooks import page as page_of
+
+    printed = {"output_type": "stream", "text": ["two\n", "lines\n"]}
+    drawn = {"output_type": "display_data", "data": {"image/png": "UE5H", "text/plain": "<Figure>"}}
+    text, pictures = page_of(notebook(tmp_path, [printed, drawn]))
+    assert text.startswith("# Title\n\n*A notebook: [download it](01-title.ipynb)")
+    assert "````python\n1 + 1\n````\n\n```` {.text .output}\ntwo\nlines\n````" in text
+    assert "![What the cell above draws](01-title/1.png)" in text
+    assert pictures == {"01-title/1.png": b"PNG"}
+
+
+@needs_mkdocs
+@pytest.mark.parametrize(
+    ("outputs", "number", "message"),
+    [([{"output_type": "error", "ename": "ValueError"}], 4, "a stored ValueError"), ([], 3, "notebook format 3")],
+)
+def test_a_notebook_with_an_error_is_refused(
+    tmp_path: Path, outputs: list[dict[str, object]], number: int, message: str
+) -> None:
+    from mkdocs.exceptions import PluginError
+
+    from website.notebooks import page as page_of
+
+    with pytest.raises(PluginError, match=message):
+        page_of(notebook(tmp_path, outputs, number))
+
+
+LITTLE = '''"""A package: :func:`help_me`, :meth:`~Tool.use`, :func:`the one <little.help_me>` and :data:`NOTHING`."""
+
+
+def help_me() -> None:
+    """As :class:`Tool` does."""
+
+
+class Tool:
+    """A tool."""
+
+    def use(self) -> None:
+        """See :func:`help_me`."""
+'''
+
+
+@needs_mkdocs
+def test_roles_become_links_and_what_is_not_in_the_code_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import griffe
+
+    from website import docstrings
+
+    (tmp_path / "little").mkdir()
+    (tmp_path / "little" / "__init__.py").write_text(LITTLE)
+    monkeypatch.setattr(docstrings, "PACKAGES", ("little",))
+    loader = griffe.GriffeLoader(search_paths=[tmp_path], extensions=griffe.load_extensions(docstrings.Roles))
+    package = loader.load("little")
+    link = '<autoref optional identifier="little.{}"><code>{}</code></autoref>'.format
+    one, two, three = link("help_me", "help_me"), link("Tool.use", "use"), link("help_me", "the one")
+    assert package.docstring.value.startswith(f"A package: {one}, {two}, {three} and ")
+    assert package["Tool.use"].docstring.value == f"See {one}."
+    assert [record.message for record in caplog.records] == [
+        "little: its docstring refers to NOTHING, which is not in the code"
+    ]
 
 
 @needs_mkdocs

@@ -76,7 +76,7 @@ def _plain(text: str) -> str:
 
 def page() -> str:
     """All commands, one after the other."""
-    group = click.Context(aspen, info_name="aspen")
+    group = click.Context(aspen, info_name="aspen", **aspen.context_settings)
     parts = [INTRODUCTION, _help(aspen, group)]
     for name in aspen.list_commands(group):
         command = aspen.get_command(group, name)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+TOP = "readme"
+"""What the page of the repository's own README is called."""
 ALWAYS = ("README.md", "CHANGELOG.md", "examples/README.md", "hardware/README.md", "LICENSE")
 """On the site even where no page links to it."""
 WHERE_THERE = ("CONTRIBUTING.md", "SECURITY.md", "CITATION.cff")
@@ -17,15 +19,24 @@ _LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)\s#]+)(#[^)\s]*)?(\))")
 
 
 def page_of(path: str) -> str:
-    """Where the site has what lies at ``path`` in the repository: both end in Markdown, relative to their roots."""
+    """Where the site has what lies at ``path`` in the repository: both end in Markdown, relative to their roots.
+
+    The guide of a folder is called like the folder, as a page README would become the first of its section.
+    """
     if path.startswith("docs/"):
         return path.removeprefix("docs/").replace(".ipynb", ".md")
+    if posixpath.basename(path) == "README.md":
+        return f"outside/{posixpath.dirname(path) or TOP}.md"
     return f"outside/{path}" if path.endswith(".md") else f"outside/{path}.md"
 
 
 def path_of(page: str) -> str:
     """The other way round: what lies at the page ``page`` of the site, relative to the repository."""
-    return page.removeprefix("outside/") if page.startswith("outside/") else f"docs/{page}"
+    if not page.startswith("outside/"):
+        return f"docs/{page}"
+    path = page.removeprefix("outside/")
+    folder = path.removesuffix(".md").replace(TOP, ".")
+    return posixpath.normpath(f"{folder}/README.md") if (ROOT / folder).is_dir() else path
 
 
 def linked(text: str, path: str) -> Iterator[str]:
