@@ -17,7 +17,7 @@ from aspen.errors import InputError
 from aspen_emulator.study.cells import train_cell
 from aspen_emulator.study.joules import measuring, problems
 from aspen_emulator.study.joules.measuring import front_key
-from aspen_emulator.study.joules.problems import JOULES, JoulesProblem, Member, shortened
+from aspen_emulator.study.joules.problems import JOULES, Dialled, JoulesProblem, Member, shortened
 from aspen_emulator.study.joules.results import (
     Account,
     accurate_end,
@@ -38,7 +38,8 @@ _16, _8 = (16, 16), (8, 8)
 SMALL = replace(
     JOULES["digits"],
     base=replace(JOULES["digits"].base, sizes=(64, 16, 16, 10), epochs=1),
-    nested=Member(_16, density=0.5),
+    nested=Dialled(Member(_16, density=0.5), JOULES["digits"].nested.dial),
+    pruned=Dialled(Member(_8, density=0.5, steps=0.4), JOULES["digits"].nested.dial),
     members=(Member(_16, 0.1, density=0.5), Member(_8, 0.1), Member(_8, 0.1, steps=0.4)),
     epochs=2,
     goal=5.0,
@@ -47,8 +48,8 @@ TOTAL = Account("cortex-m4", "total")
 
 
 def test_each_rival_begins_with_a_first_stage_of_its_own_width_and_steps() -> None:
-    assert SMALL.cells == ("first-16-16", "first-8-8", "first-8-8-s0.4", "nested", "16-16-d0.5-p0.1", "8-8-p0.1",
-                           "8-8-s0.4-p0.1", "plain")  # fmt: skip
+    assert SMALL.cells == ("first-16-16", "first-8-8-s0.4", "first-8-8", "nested", "nested-pruned", "16-16-d0.5-p0.1",
+                           "8-8-p0.1", "8-8-s0.4-p0.1", "plain")  # fmt: skip
     before = {cell: SMALL.begins_with(cell) for cell in SMALL.measured}
     assert before == {"nested": "first-16-16", "16-16-d0.5-p0.1": "first-16-16", "8-8-p0.1": "first-8-8",
                       "8-8-s0.4-p0.1": "first-8-8-s0.4", "plain": None}  # fmt: skip
@@ -58,6 +59,15 @@ def test_each_rival_begins_with_a_first_stage_of_its_own_width_and_steps() -> No
             assert SMALL.data(cell, None).spikes("test").shape == SMALL.data(first, None).spikes("test").shape
     assert SMALL.network("8-8-p0.1").fc1.weight.shape == (8, 64)
     assert SMALL.data("8-8-s0.4-p0.1", None).spikes("test").shape == (10, 360, 64)
+
+
+def test_a_chip_that_gains_little_from_neurons_that_are_off_has_a_dial_of_its_own() -> None:
+    assert [SMALL.dial_on(name) for name in SMALL.chips] == ["nested", "nested-pruned", "nested-pruned"]
+    assert {replace(SMALL, pruned=None).dial_on(name) for name in SMALL.chips} == {"nested"}
+    assert SMALL.begins_with("nested-pruned") == "first-8-8-s0.4"
+    stages = {cell: SMALL.recipe(cell).stages for cell in SMALL.dialled}
+    assert [[stage.density for stage in each] for each in stages.values()] == [[0.5], [0.5]]
+    assert SMALL.data("nested-pruned", None).spikes("test").shape == (10, 360, 64)
 
 
 @pytest.mark.parametrize("problem", JOULES.values(), ids=list(JOULES))
@@ -75,7 +85,7 @@ def test_the_dial_and_its_rivals_get_the_same_training(problem: JoulesProblem) -
     assert {problem.recipe(cell).stages[0].density for cell in problem.envelope} >= {dial[0].density}
     prices = Counter(body for body, _ in {(member.body, member.price) for member in problem.members})
     assert max(prices.values()) >= 5
-    assert problem.nested.steps in {member.steps for member in problem.members}
+    assert problem.nested.levers.steps in {member.steps for member in problem.members}
     assert len({member.hidden for member in problem.members}) >= 4
     assert problem.recipe("plain") == problem.base.recipe("plain")
 
@@ -175,14 +185,15 @@ def test_a_study_in_joules_from_training_to_tables(
     assert code == 0
     assert "At equal total energy on cortex-m4" in out
     assert "At equal dynamic energy on loihi1" in out
+    assert "### The dial on loihi1: 8-8-s0.4-d0.5" in out
     assert "- xylo: 522 µJ a window" in out  # a second of its idle power
     assert "| 8-8-s0.4-p0.1 |" in out
     assert "5 % and more (mean over seeds)" in out
     assert "the dial's dearest over the cheapest: " in out
     assert "--energy" in report.read_text()
     assert (tmp_path / "images" / "joules-digits.png").stat().st_size > 10_000
-    lines = [line.split(" | ") for line in out.splitlines() if line.startswith(("| 0 |", "| 1 |"))]
-    first, last = ([float(line[column]) for column in (1, 5)] for line in lines)
+    lines = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith(("| 0 |", "| 1 |"))]
+    first, last = ([float(line[column]) for column in (1, 5)] for line in lines[:2])  # of the dial on cortex-m4
     assert first[0] > 16  # neurons on
     assert last[0] <= 4
     assert last[1] < first[1]  # microjoules

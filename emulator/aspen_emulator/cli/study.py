@@ -104,7 +104,8 @@ def _joules(problem: JoulesProblem, path: str | None, folder: Path, seeds: int, 
             done = measure_joules(problem, path, folder, seeds, part, lambda name: bar.update(1), known)
         write_points(done, file)
     validation, found = (read_points(folder / f"joules-{part}.json") for part in (parts[0], parts[-1]))
-    text = in_joules(problem, validation, found, neurons_on(folder, seeds), seeds, parts[-1])
+    on = {cell: neurons_on(folder, cell, seeds) for cell in problem.dialled}
+    text = in_joules(problem, validation, found, on, seeds, parts[-1])
     write_atomically(folder / f"joules-{parts[-1]}.md", text.encode())
     plot_joules(problem, found, seeds, folder / f"joules-{parts[-1]}.png")
     return text

@@ -61,7 +61,7 @@ def _trade(panel: Axes, problem: JoulesProblem, test: Points, seeds: int, accoun
     panel.plot(joules, means, "-o", color=COLOURS[1], markersize=4, label="one dialled network")
     tops = list(means)
     for cell in problem.rivals:
-        label, marker, colour = _KINDS[_kind(problem, cell)]
+        label, marker, colour = _KINDS[_kind(problem, cell, account.chip)]
         rival = settings(test, seeds, account.chip, cell)
         tops.append(rival[0].accuracy.mean)
         panel.plot(_microjoules(rival, account), [tops[-1]], marker, color=colour, label=label, linestyle="none")
@@ -77,11 +77,11 @@ def _each_once(panel: Axes) -> dict[str, list[object]]:
     return {"handles": list(entries.values()), "labels": list(entries)}
 
 
-def _kind(problem: JoulesProblem, cell: str) -> int:
+def _kind(problem: JoulesProblem, cell: str, chip: str) -> int:
     """Which of :data:`_KINDS` a network of the envelope is."""
     if cell == PLAIN:
         return 0
-    levers, dial = problem.levers(cell), problem.nested
+    levers, dial = problem.levers(cell), problem.levers(problem.dial_on(chip))
     if levers.steps != dial.steps:
         return 3 if levers.steps > dial.steps else 4
     return 2 if levers.hidden != dial.hidden else 1

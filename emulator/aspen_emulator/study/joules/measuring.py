@@ -63,17 +63,19 @@ def measure_joules(
     """
     points = {name: list(found) for name, found in (known or {}).items()}
     for cell in problem.measured:
-        data = problem.data(cell, path)
+        networks = {on: problem.dial_on(on) if cell == NESTED else cell for on in problem.chips}
+        data = {network: problem.data(network, path) for network in set(networks.values())}
         for seed in range(seeds):
             for on in problem.chips:
                 name = key(cell, seed, on)
                 if name in points:
                     continue
-                bench = _bench(folder / f"{stem(cell, seed)}.aspen", cell == NESTED, data, part, chip(on), problem)
+                file, samples = folder / f"{stem(networks[on], seed)}.aspen", data[networks[on]]
+                bench = _bench(file, cell == NESTED, samples, part, chip(on), problem)
                 found = measure(bench, KNOBS if cell == NESTED else (1.0,))
                 points[name] = found.points[on]
                 if cell == NESTED and chip(on).energies:
-                    points[front_key(name)] = _along_front(bench, data)
+                    points[front_key(name)] = _along_front(bench, samples)
                 if cell == NESTED and part == "validation":
                     points[kept_key(name)] = thin(points[name], found.correct)
             report(stem(cell, seed))
@@ -103,11 +105,11 @@ def _along_front(bench: Bench, data: Dataset) -> list[OperatingPoint]:
     return measure(replace(bench, profile=path), KNOBS, early=table.early).points[on.name]
 
 
-def neurons_on(folder: Path, seeds: int) -> list[float]:
-    """Hidden neurons of the dialled networks that are on at each of :data:`KNOBS`, means over seeds."""
+def neurons_on(folder: Path, cell: str, seeds: int) -> list[float]:
+    """Hidden neurons of dialled networks that are on at each of :data:`KNOBS`, means over seeds."""
     totals = np.zeros(len(KNOBS))
     for seed in range(seeds):
-        file = AspenFile.open(folder / f"{stem(NESTED, seed)}.aspen")
+        file = AspenFile.open(folder / f"{stem(cell, seed)}.aspen")
         network, profile = load_network(file), load_profile(file)
         for name in network.hidden:
             size = network[name].size

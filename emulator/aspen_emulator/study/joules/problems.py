@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import InputError
 from aspen_emulator.study.problems import PROBLEMS, Problem
+from aspen_hardware import chip
+from aspen_hardware.chips.parts import runs_programs
 
 if TYPE_CHECKING:
     from aspen.data import Dataset
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from aspen.training.recipes import Recipe
 
 NESTED = "nested"
+PRUNED = "nested-pruned"
 PLAIN = "plain"
 GROUPS = 8
 """Most different slopes in a layer: as many thresholds as a core of Loihi stores."""
@@ -53,10 +56,27 @@ class Member:
         return f"first-{self.body}"
 
     @property
+    def size(self) -> str:
+        """Its levers but for price and rate, as in ``64-64-d0.25``."""
+        return self.body if self.density == 1 else f"{self.body}-d{self.density:g}"
+
+    @property
     def name(self) -> str:
         """Its levers, as in ``64-64-d0.25-r2-p0.3``."""
-        unlike = [f"{letter}{value:g}" for letter, value in (("d", self.density), ("r", self.rate)) if value != 1]
-        return "-".join([self.body, *unlike, f"p{self.price:g}"])
+        return "-".join([self.size, *([] if self.rate == 1 else [f"r{self.rate:g}"]), f"p{self.price:g}"])
+
+
+@dataclass(frozen=True)
+class Dialled:
+    """A network with a nested dial.
+
+    Args:
+        levers: its size, density, steps and rate.
+        dial: keyword arguments of :class:`aspen.training.recipes.DialTraining`.
+    """
+
+    levers: Member
+    dial: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -66,24 +86,25 @@ class JoulesProblem:
     Args:
         base: data, network and how a stage is trained, as in the study in spikes.
         window: seconds from one inference to the next, on chips that sleep in between.
-        nested: the dialled network's size, density, steps and rate.
-        dial: keyword arguments of :class:`aspen.training.recipes.DialTraining`.
+        nested: the dialled network.
         members: of the envelope, beside the plain network; the most telling first.
         epochs: of the second stage, the dial's and every member's.
         second: what all second stages have beside what the first has.
         chips: whose integers and energies.
         goal: accuracy (percent) at which the dynamic energy is told.
+        pruned: the dialled network for chips other than microcontrollers, where a weight that is pruned saves its
+            synaptic operations, and a neuron that is off saves little; ``None``: there is one for all.
     """
 
     base: Problem
     window: float
-    nested: Member
-    dial: Mapping[str, float]
+    nested: Dialled
     members: Sequence[Member]
     epochs: int
     second: Mapping[str, object] = field(default_factory=dict)
     chips: tuple[str, ...] = ("cortex-m4", "loihi1", "xylo")
     goal: float | None = None
+    pruned: Dialled | None = None
 
     @property
     def name(self) -> str:
@@ -96,13 +117,26 @@ class JoulesProblem:
         return {member.name: member for member in self.members}
 
     @cached_property
+    def dialled(self) -> dict[str, Dialled]:
+        """Name -> network with a dial."""
+        return {NESTED: self.nested, **({} if self.pruned is None else {PRUNED: self.pruned})}
+
+    def dial_on(self, name: str) -> str:
+        """Name of the dialled network that is compared on a chip."""
+        return PRUNED if self.pruned is not None and not runs_programs(chip(name)) else NESTED
+
+    @cached_property
     def _firsts(self) -> dict[str, Member]:
         """First stage -> a network that begins with it."""
-        return {member.first: member for member in (self.nested, *self.members)}
+        return {member.first: member for member in (*self._dialled_levers.values(), *self.members)}
+
+    @cached_property
+    def _dialled_levers(self) -> dict[str, Member]:
+        return {name: network.levers for name, network in self.dialled.items()}
 
     @cached_property
     def _levers(self) -> dict[str, Member]:
-        return {**self._firsts, NESTED: self.nested, **self.envelope, PLAIN: Member(self.base.sizes[1:-1])}
+        return {**self._firsts, **self._dialled_levers, **self.envelope, PLAIN: Member(self.base.sizes[1:-1])}
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -111,7 +145,7 @@ class JoulesProblem:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """Those that are compared."""
+        """Those that are compared; ``nested`` stands for :meth:`dial_on` of each chip."""
         return (NESTED, *self.rivals)
 
     @property
@@ -147,21 +181,18 @@ class JoulesProblem:
         stage, levers = self.base.stage(cell), self.levers(cell)
         if cell in self._firsts:
             return stage
-        rate = levers.rate * stage.learning_rate
-        second = replace(
-            stage,
-            epochs=self.epochs,
-            learning_rate=rate,
-            density=levers.density,
-            **self.second,  # type: ignore[arg-type]
-        )
-        return self._dialled(second) if cell == NESTED else replace(second, spike_price=levers.price, warm_up=0.0)
+        changes = {"epochs": self.epochs, "learning_rate": levers.rate * stage.learning_rate, **self.second}
+        second = replace(stage, density=levers.density, **changes)  # type: ignore[arg-type]
+        if cell in self.dialled:
+            return _with_dial(second, self.dialled[cell].dial)
+        return replace(second, spike_price=levers.price, warm_up=0.0)
 
-    def _dialled(self, stage: Recipe) -> Recipe:
-        from aspen.training.recipes import DialTraining, dial_stages
 
-        first, *then = dial_stages(stage, DialTraining(**self.dial), GROUPS)  # type: ignore[arg-type]
-        return replace(first, then=tuple(then))
+def _with_dial(stage: Recipe, dial: Mapping[str, float]) -> Recipe:
+    from aspen.training.recipes import DialTraining, dial_stages
+
+    first, *then = dial_stages(stage, DialTraining(**dial), GROUPS)  # type: ignore[arg-type]
+    return replace(first, then=tuple(then))
 
 
 def shortened(encoder: Encoder, share: float) -> StoredEncoder:
@@ -202,7 +233,9 @@ def _unpruned(steps: float, *sizes: tuple[int, ...]) -> tuple[Member, ...]:
 
 
 _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
-_WIDE = Member((192, 128), rate=2.0)
+_WIDE = Dialled(Member((192, 128), rate=2.0), _DIAL)
+_NARROW = Dialled(Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.3, "left": 0.25})
+_RATED = {**_DIAL, "low_price": 0.001, "slope": 0.0}
 _SHORTER = (
     Member((96, 96), _LIGHT, 0.15, steps=0.5),
     Member((64, 64), _LIGHT, 0.25, steps=0.5),
@@ -216,8 +249,10 @@ JOULES = {
         JoulesProblem(
             PROBLEMS["digits"],
             1.0,
-            Member((256, 128), steps=0.4, rate=2.0),
-            {**_DIAL, "low_price": 0.001, "high_price": 0.01, "slope": 0.0, "left": 0.09},
+            Dialled(
+                Member((256, 128), steps=0.4, rate=2.0),
+                {**_RATED, "high_price": 0.01, "left": 0.09},
+            ),
             _members(
                 _DIGITS,
                 *(Member(hidden, _LIGHT, 0.5, steps=0.4) for hidden in ((128, 64), (64, 32), (32, 16))),
@@ -225,16 +260,21 @@ JOULES = {
                 *_unpruned(0.2, (128, 64), (64, 32)),
             ),
             60, _PRUNED,
+            pruned=Dialled(
+                Member((128, 64), density=0.5, steps=0.4, rate=2.0), {**_RATED, "high_price": 0.3, "left": 0.25}
+            ),
         ),
         JoulesProblem(
-            PROBLEMS["har"], 2.56, Member((128, 128), rate=2.0), {**_DIAL, "low_price": 0.001, "high_price": 0.1},
+            PROBLEMS["har"], 2.56,
+            Dialled(Member((128, 128), rate=2.0), {**_DIAL, "low_price": 0.001, "high_price": 0.1}),
             _members(_HAR, *_unpruned(1.0, (128, 128), (64, 64), (32, 32))), 32, _PRUNED,
         ),
         JoulesProblem(
-            PROBLEMS["har-levels"], 2.56, _WIDE, _DIAL, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED, goal=94.5
+            PROBLEMS["har-levels"], 2.56, _WIDE, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED, goal=94.5,
+            pruned=_NARROW,
         ),
         JoulesProblem(
-            PROBLEMS["har-current"], 2.56, _WIDE, _DIAL, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED,
+            PROBLEMS["har-current"], 2.56, _WIDE, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED,
             chips=("cortex-m4",),
         ),
     )

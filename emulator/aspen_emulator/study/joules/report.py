@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from statistics import mean
 
@@ -52,7 +52,7 @@ def document_in_joules(names: Sequence[str], texts: Sequence[str], seeds: int, f
 
 
 def in_joules(
-    problem: JoulesProblem, validation: Points, test: Points, on: Sequence[float], seeds: int, part: str
+    problem: JoulesProblem, validation: Points, test: Points, on: Mapping[str, Sequence[float]], seeds: int, part: str
 ) -> str:
     """All tables of one problem.
 
@@ -60,19 +60,24 @@ def in_joules(
         problem: what was trained.
         validation: operating points that choices rest on.
         test: those that are shown.
-        on: hidden neurons that are on at each knob.
+        on: of each dialled network, by name, the hidden neurons that are on at each knob.
         seeds: networks of each kind.
         part: what data ``test`` are of.
     """
-    size = "-".join(map(str, problem.sizes(NESTED)))
-    lines = [f"## {problem.name} in joules, {size}, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
+    lines = [f"## {problem.name} in joules, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
     compared = accounts(problem)
     for account in compared:
         rows = [
             row(problem, validation, test, seeds, account, budget) for budget in budgets(validation, seeds, account)
         ]
         lines += [f"### At equal {account}", "", *_budget_table(rows, account), "", *_verdict(rows), ""]
-    lines += ["### The dial", "", *_dial_table(problem, test, seeds, compared, on), ""]
+    for cell, network in problem.dialled.items():
+        shown = [account for account in compared if problem.dial_on(account.chip) == cell]
+        if shown:
+            names = " and ".join(account.chip for account in shown)
+            lines += [f"### The dial on {names}: {network.levers.size}", ""]
+            lines += [*_dial_table(test, seeds, shown, on[cell]), ""]
+    lines += ["### In words", ""]
     lines += [*_facts(problem, validation, test, seeds, compared), ""]
     lines += ["### The envelope", "", *_envelope_table(problem, test, seeds, compared), ""]
     return "\n".join(lines)
@@ -117,9 +122,7 @@ def _columns(found: Sequence[Setting], compared: Sequence[Account]) -> list[str]
     ]
 
 
-def _dial_table(
-    problem: JoulesProblem, test: Points, seeds: int, compared: Sequence[Account], on: Sequence[float]
-) -> Iterator[str]:
+def _dial_table(test: Points, seeds: int, compared: Sequence[Account], on: Sequence[float]) -> Iterator[str]:
     chips = [account.chip for account in compared]
     heads = [f"% on {name} | sd | {account.kind} µJ" for name, account in zip(chips, compared, strict=True)]
     yield f"| knob | hidden neurons on | hidden spikes | {' | '.join(heads)} |"
