@@ -91,7 +91,8 @@ class Setting:
         knob: where it stands.
         points: chip (``none`` without one) -> the operating point, as `aspen sweep` has it.
         steps: time steps taken per inference.
-        spikes: population -> (steps,) spikes per inference in each time step.
+        every: every how many-th time step of the input runs; the others are left out.
+        spikes: population -> (steps,) spikes per inference in each time step that runs.
         off: population -> neurons that the knob has switched off, where there are any.
         operations: connection -> synaptic operations per inference.
         confusion: (classes, classes + 1): inferences by true class and answer; the last column: no answer.
@@ -102,6 +103,7 @@ class Setting:
     knob: float
     points: Mapping[str, OperatingPoint]
     steps: float
+    every: int
     spikes: Mapping[str, Sequence[float]]
     off: Mapping[str, float]
     operations: Mapping[str, float]

@@ -119,6 +119,7 @@ def explore(
                 knob=knob,
                 points={name: found[k] for name, found in called.items()},
                 steps=mean(each.steps),
+                every=bench.every(knob),
                 spikes=_mean_of([{name: s.tolist() for name, s in run.items()} for run in each.spikes]),
                 off=each.off,
                 operations={name: mean(run[name] for run in each.operations) for name in each.operations[0]},
@@ -138,11 +139,11 @@ def explore(
 def _look(seen: _Seen, bench: Bench, record: Record, knob: float, early: EarlyStop | None) -> None:
     """Add what one run shows."""
     scores = None if early is None else scores_over_time(record)
-    taken = None if early is None or scores is None else early.stops(scores, knob)
+    taken = None if early is None or scores is None else early.stops(scores, knob, bench.every(knob))
     points, right = observed(bench, record, knob, scores, taken)
     seen.points.append(points)
     seen.right.append(right)
-    seen.reports.append({c.name: _energy(bench, record, c, taken) for c in bench.chips if c is not None})
+    seen.reports.append({c.name: _energy(bench, record, c, knob, taken) for c in bench.chips if c is not None})
     seen.whole.append(record.predictions)
     seen.whole_spikes.append(float(record.hidden_spikes.mean()))
     seen.answers.append(record.predictions if scores is None or taken is None else answers_at(scores, taken))
@@ -156,11 +157,12 @@ def _look(seen: _Seen, bench: Bench, record: Record, knob: float, early: EarlySt
     seen.off = {name: float(counts.mean()) for name, counts in record.off.neurons.items()}
 
 
-def _energy(bench: Bench, record: Record, on: Chip, taken: Array | None) -> EnergyReport:
+def _energy(bench: Bench, record: Record, on: Chip, knob: float, taken: Array | None) -> EnergyReport:
     if taken is None:
-        return bench.energy(record, on)
+        return bench.energy(record, on, bench.every(knob))
     placed, ways = bench.placements[on.name], bench.ways[on.name]
-    return energy_early(record, taken, on, placed, step_time=bench.step_time, ways=ways)
+    seconds = None if bench.step_time is None else bench.step_time * bench.steps / record.steps
+    return energy_early(record, taken, on, placed, step_time=seconds, ways=ways)
 
 
 def _exactly(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from aspen._base.arrays import Array
 from aspen.calibration.early import EarlyStop, scores_over_time
+from aspen.dial.path import seen
 from aspen.dial.scale import ThresholdScale
 from aspen.network.network import Network
 from aspen.network.readout import answers
@@ -39,8 +41,11 @@ def rasters_of(bench: Bench, knobs: Sequence[float], early: EarlyStop | None = N
     for setting in spread(len(knobs), MOST_SETTINGS):
         scale: ThresholdScale = knobs[setting] if bench.profile is None else bench.profile.scale(knobs[setting])
         given = np.ascontiguousarray(np.asarray(bench.encodings[0])[:, samples])
-        record = run(bench.program, given, scale, engine=bench.engine, record="spikes")
-        raster = _raster(record, setting, knobs[setting], neurons, early)
+        every = bench.every(knobs[setting])
+        record = run(bench.program, seen(given, every), scale, engine=bench.engine, record="spikes")
+        raster = _raster(
+            record, setting, neurons, None if early is None else partial(early.stops, knob=knobs[setting], every=every)
+        )
         recorded.append(raster)
         spent = max(spent, *(sum(map(len, sample.values())) for sample in raster.samples))
     kept = max(1, min(len(samples), MOST_SPIKES // max(spent * len(recorded), 1)))
@@ -78,12 +83,14 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def _raster(
-    record: Record, setting: int, knob: float, neurons: Mapping[str, Sequence[int]], early: EarlyStop | None
+    record: Record, setting: int, neurons: Mapping[str, Sequence[int]], stops: Callable[[Array], Array] | None
 ) -> Raster:
-    scores = None if early is None else scores_over_time(record)
-    whole = np.full(record.batch, record.steps)
-    taken = whole if early is None or scores is None else early.stops(scores, knob)
-    given = record.predictions if scores is None else answers_at(scores, taken)
+    """What is recorded at a setting; ``stops`` says of scores over time how many steps each inference takes."""
+    taken, given = np.full(record.batch, record.steps), record.predictions
+    if stops is not None:
+        scores = scores_over_time(record)
+        taken = stops(scores)
+        given = answers_at(scores, taken)
     samples = [
         {name: _places(record.rasters[name], sample, int(taken[sample]), shown) for name, shown in neurons.items()}
         for sample in range(record.batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from aspen.network.network import Network
-from aspen_emulator import run
+from aspen_emulator import calibrate, run, stream
 from aspen_emulator.exploring.explored import Exploration
 from aspen_emulator.exploring.measuring import Told, explore
+from aspen_emulator.exploring.streams import streamed
 from aspen_emulator.measuring.bench import Bench
 from aspen_hardware import chip, compile
 from tests.networks import float_network, random_spikes
@@ -41,10 +42,10 @@ class Opened:
     asked: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def figures(self) -> dict[str, float]:
-        """The figures as they stand on the page, by name."""
+    def figures(self, within: str = "#figures, #more") -> dict[str, float]:
+        """The figures as they stand in some elements of the page, by name."""
         found = self.tab.eval_on_selector_all(
-            "[data-figure]", "all => all.map(each => [each.dataset.figure, each.dataset.value])"
+            f":is({within}) [data-figure]", "all => all.map(each => [each.dataset.figure, each.dataset.value])"
         )
         return {name: float(value) for name, value in found if value}
 
@@ -96,8 +97,11 @@ def network_and_samples() -> tuple[Network, np.ndarray[Any, Any], np.ndarray[Any
 
 
 def exploration() -> Exploration:
-    """What a page is made of: two chips, and names that would do harm as HTML."""
+    """What a page is made of: two chips, a recording, and names that would do harm as HTML."""
     network, spikes, labels = network_and_samples()
     bench = Bench(compile(network, "loihi1"), [spikes], labels, [chip("loihi1"), chip("cortex-m4")])
     told = Told(BAD, "loihi1 integers", BAD, "threshold scale", (BAD, "b", "c", "d"))
-    return explore(bench, KNOBS, told, original=network)
+    table = calibrate(bench.program, spikes, labels, KNOBS)
+    with stream(bench.program, table, budget="8nJ/window", dynamic=True) as running:
+        recording = streamed(running, spikes.swapaxes(0, 1), f"a budget {BAD}", allowed=8e-9, labels=labels)
+    return replace(explore(bench, KNOBS, told, original=network), stream=recording)

@@ -11,8 +11,8 @@ import pytest
 from aspen_emulator.exploring.page import write_page
 from tests.emulator.exploring.browser import BAD, KNOBS, Opened, browser, exploration, opened
 
-SIZES = {"phone": (390, 844), "laptop": (1366, 768), "wide": (1920, 1080)}
-PICTURES = ("front", "parts", "events", "spikes", "course", "raster", "confusion", "rounding", "cores")
+SIZES = {"phone": (390, 844), "wide": (1920, 1080), "laptop": (1366, 768)}
+PICTURES = ("front", "parts", "events", "spikes", "course", "raster", "confusion", "rounding", "cores", "stream")
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +141,27 @@ def test_tables_say_what_pictures_show(shown: Opened, made: tuple[Path, dict[str
         assert len(picture.get_attribute("aria-label")) > 30
 
 
+def test_a_recording_in_one_view(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
+    shown.settle()
+    stream = made[1]["stream"]
+    assert shown.figures("#stream-figures") == pytest.approx({
+        "stream_windows": stream["windows"],
+        "stream_total": stream["dynamic_j"] + stream["static_j"],
+        "stream_dynamic": stream["dynamic_j"] / stream["windows"],
+        "stream_accuracy": stream["accuracy"],
+    })  # fmt: skip
+    drawn = shown.tab.evaluate("element('stream-picture').data.map(each => [each.name ?? each.type, each.y, each.z])")
+    traces = {name: (y, z) for name, y, z in drawn}
+    spent = [each["dynamic_j"] for each in stream["bins"]]
+    each, mean, budget = (traces[name][0] for name in ("each window", "mean since the start", "budget"))
+    unit = budget[0] / 8e-9
+    assert each == pytest.approx([unit * joules for joules in spent])
+    assert mean[-1] == pytest.approx(unit * sum(spent) / len(spent))
+    assert traces["knob"][0] == [each["knob"] and each["knob"]["mean"] for each in stream["bins"]]
+    assert [sum(column) for column in zip(*traces["heatmap"][1], strict=True)] == [1] * len(spent)
+    assert shown.tab.locator("#stream-table tbody tr").count() == len(spent)
+
+
 def test_nothing_is_asked_for_and_no_name_does_anything(shown: Opened, made: tuple[Path, dict[str, Any]]) -> None:
     assert shown.asked == [made[0].as_uri()]
     assert shown.complaints == []
@@ -172,12 +193,12 @@ def test_light_and_dark(started: Any, made: tuple[Path, dict[str, Any]]) -> None
         assert page.tab.evaluate(ground) == dark[0]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_it_fits_the_window(started: Any, made: tuple[Path, dict[str, Any]], size: str) -> None:
-    with opened(started, made[0], SIZES[size]) as page:
-        page.settle()
-        width, inner, bar = page.tab.evaluate(
-            "[document.documentElement.scrollWidth, innerWidth, document.querySelector('.bar').offsetHeight]"
+def test_it_fits_the_window(shown: Opened) -> None:
+    for name, (wide, high) in SIZES.items():
+        shown.tab.set_viewport_size({"width": wide, "height": high})
+        shown.settle()
+        width, bar = shown.tab.evaluate(
+            "[document.documentElement.scrollWidth, document.querySelector('.bar').offsetHeight]"
         )
-        assert width <= inner
-        assert bar < SIZES[size][1] / 3
+        assert width <= wide, name
+        assert bar < high / 3, name

@@ -88,12 +88,12 @@ function drawEnergy() {
       array: parts.map((name) => (now[name].high - now[name].typical) / size),
       arrayminus: parts.map((name) => (now[name].typical - now[name].low) / size) },
     customdata: parts.map((name) => span(now[name])), hovertemplate: "%{y}: %{text}<br>%{customdata}<extra></extra>",
-  }], { xaxis: { title: { text: `${unit} per inference; lines: lowest to highest figures` }, range: [0, 1.05 * most / size] },
+  }], { xaxis: { title: { text: `${unit} per inference` }, range: [0, 1.05 * most / size] },
     yaxis: { tickvals: parts, ticktext: parts.map((name) => `${name} <b>${energy(now[name].typical)}</b> `) } },
   `Energy of an inference on ${state.chip}: ${parts.map((name) => `${name} ${energy(now[name].typical)}`).join(", ")}.`);
   drawEvents();
   const unknown = ["total", "static", "dynamic"].filter((name) => now[name] === null);
-  show("energy-note", `${now.headline.replaceAll(" uJ", " µJ")}.${unknown.length ? ` Unknown: ${unknown.join(", ")}.` : ""} The axes stay as the knob turns.`);
+  show("energy-note", `${now.headline.replaceAll(" uJ", " µJ")}.${unknown.length ? ` Unknown: ${unknown.join(", ")}.` : ""} Lines go from the lowest to the highest figures; the axes stay as the knob turns.`);
 }
 
 const unitOfRange = (most) => { const [unit, size] = unitOf(most); return { unit, size }; };
@@ -137,7 +137,7 @@ function drawSpikes() {
   `Spikes per inference: ${data.groups.map((group, k) => `${group.name} ${count(spikes[k])}`).join(", ")}.`);
   const top = Math.max(...data.settings.flatMap((each) => data.groups.flatMap((group) => each.spikes[group.name])));
   draw("course-picture", data.groups.map((group) => ({
-    x: setting().spikes[group.name].map((_, step) => step + 1), y: setting().spikes[group.name], name: plain(group.name), mode: "lines",
+    x: setting().spikes[group.name].map((_, step) => (step + 1) * setting().every), y: setting().spikes[group.name], name: plain(group.name), mode: "lines",
     line: { color: colourOf(group), width: 2, dash: group.part === "input" ? "dot" : group.part === "output" ? "dash" : "solid" },
     hovertemplate: "step %{x}: %{y:.3g}<extra>%{fullData.name}</extra>",
   })), { xaxis: { title: { text: "time step" } }, yaxis: { title: { text: "spikes in a step" }, range: [0, 1.05 * top] } },
@@ -161,17 +161,25 @@ function nearestRaster() {
 
 const className = (label) => label < 0 ? "no answer" : data.classes[label];
 
+// A mark fills most of the height of a neuron's row, and part of the width of a time step.
+function markOf(place, shown) {
+  const rows = sum(shown.map((group) => data.rasters.neurons[group.name].length + 4)), between = (low, value, high) => Math.min(Math.max(low, value), high);
+  return { wide: between(2.5, 0.4 * place.clientWidth / data.steps, 14), high: between(1.2, 0.75 * place.clientHeight / rows, 5) };
+}
+
 function drawRaster() {
-  const raster = nearestRaster(), spikes = raster.samples[state.sample], steps = raster.steps[state.sample];
+  const raster = nearestRaster(), spikes = raster.samples[state.sample], { every } = data.settings[raster.setting];
+  const steps = raster.steps[state.sample] * every, whole = Math.floor(data.steps / every) * every;
   const shown = data.groups.filter((group) => group.name in data.rasters.neurons);
+  const { wide, high } = markOf(element("raster-picture"), shown);
   let ground = 0;
   const traces = [], ticks = [], lines = [], rows = [];
   for (const group of shown) {
     const neurons = data.rasters.neurons[group.name], places = spikes[group.name], start = ground;
     traces.push({
-      x: places.map((place) => Math.floor(place / neurons.length) + 1), y: places.map((place) => start + place % neurons.length),
+      x: places.map((place) => (Math.floor(place / neurons.length) + 1) * every), y: places.map((place) => start + place % neurons.length),
       customdata: places.map((place) => neurons[place % neurons.length]), mode: "markers", name: plain(group.name), showlegend: false,
-      marker: { symbol: "square", size: Math.max(3, Math.min(7, 260 / sum(shown.map((each) => data.rasters.neurons[each.name].length)) * 2.5)), color: colourOf(group) },
+      marker: { symbol: "line-ew-open", size: wide, color: colourOf(group), line: { width: high } },
       hovertemplate: "step %{x}, neuron %{customdata}<extra>%{fullData.name}</extra>",
     });
     ticks.push([start + neurons.length / 2, group.name]);
@@ -186,13 +194,13 @@ function drawRaster() {
     yaxis: { tickvals: ticks.map(([place]) => place), ticktext: ticks.map(([, name]) => plain(name)), range: [ground - 2, -3], showgrid: false, zeroline: false },
     shapes: [
       ...lines.slice(0, -1).map((y) => ({ type: "line", x0: 0, x1: 1, xref: "paper", y0: y, y1: y, line: { color: colour("line"), width: 1 } })),
-      ...(steps < data.steps ? [{ type: "line", x0: steps + .5, x1: steps + .5, y0: 0, y1: 1, yref: "paper", line: { color: colour("rust"), width: 2, dash: "dash" } }] : []),
+      ...(steps < whole ? [{ type: "line", x0: steps + .5, x1: steps + .5, y0: 0, y1: 1, yref: "paper", line: { color: colour("rust"), width: 2, dash: "dash" } }] : []),
     ],
   }, `Spikes of a sample of class ${className(label)}, recorded at knob ${knob}: ${rows.map(([name, , n]) => `${name} ${n}`).join(", ")} spikes.`);
   const here = raster.setting === state.setting ? `Recorded at this setting, knob ${knob}.`
     : `Recorded at knob ${knob}, the nearest of ${data.rasters.recorded.length} settings that were; the knob stands at ${knobText(setting().knob)}.`;
   const given = raster.answers[state.sample];
-  const ended = steps < data.steps ? ` It ended after ${steps} of ${data.steps} steps.` : "";
+  const ended = steps < whole ? ` It ended after ${steps} of ${data.steps} steps.` : "";
   const right = given === label ? ", right" : given < 0 ? "" : ", wrong";
   show("raster-note", `${here} Class ${className(label)}; the network says ${className(given)}${right}.${ended}`);
   show("raster-table", table(`Sample ${data.rasters.samples[state.sample]}, knob ${knob}`, ["population", "neurons shown", "spikes", "spikes of a neuron"], rows));

@@ -53,13 +53,13 @@ function knobRow(bins, time, axis) {
 }
 
 function answersRow(bins, time, axis) {
-  const names = [...data.classes, "no answer"];
+  const names = [...data.classes, ...(bins.some((bin) => bin.answers[data.classes.length]) ? ["no answer"] : [])];
   const share = names.map((_, k) => bins.map((bin) => bin.answers[k] / bin.of));
   return {
     traces: [{ type: "heatmap", x: time, y: names.map((_, k) => k), z: share, zmin: 0, zmax: 1, showscale: false, yaxis: axis,
       colorscale: [[0, colour("pale")], [1, colour("teal")]], customdata: names.map((name) => bins.map(() => plain(name))),
       hovertemplate: "%{customdata}: %{z:.0%}<extra></extra>" }],
-    title: "answers", range: { tickvals: names.map((_, k) => k), ticktext: names.map(plain), autorange: "reversed", showgrid: false },
+    title: "answers", weight: 2, range: { tickvals: names.map((_, k) => k), ticktext: names.map(plain), autorange: "reversed", showgrid: false, tickfont: { size: names.length > 12 ? 8 : 10 } },
   };
 }
 
@@ -67,21 +67,25 @@ function drawStream() {
   const { bins } = data.stream, { unit, time, size } = timeOf(bins);
   const makers = [energyRow, ...(bins.every((bin) => bin.left_j !== null) ? [leftRow] : []), knobRow, answersRow];
   const rows = makers.map((maker, k) => maker(bins, time, k ? `y${k + 1}` : "y"));
-  const height = 1 / rows.length, axes = {};
+  const heights = rows.map((row) => row.weight ?? 1), whole = sum(heights), axes = {};
+  let top = 1;
   rows.forEach((row, k) => {
+    const bottom = top - heights[k] / whole;
     axes[k ? `yaxis${k + 1}` : "yaxis"] = {
       gridcolor: colour("line"), zerolinecolor: colour("line"), automargin: true, fixedrange: true, ...row.range,
-      title: { text: row.title, font: { size: 12 } }, domain: [1 - (k + 0.9) * height, 1 - (k + 0.06) * height],
+      title: { text: row.title, font: { size: narrow() ? 10 : 12 } }, domain: [Math.max(bottom + 0.02, 0), top - 0.02],
     };
+    top = bottom;
   });
   const summary = streamSummary();
   draw("stream-picture", rows.flatMap((row) => row.traces), {
-    ...axes, xaxis: { title: { text: `time (${unit})` }, anchor: rows.length > 1 ? `y${rows.length}` : "y", fixedrange: false },
+    ...axes, showlegend: !narrow(), xaxis: { title: { text: `time (${unit})` }, range: [0, 1.01 * time[time.length - 1]], anchor: rows.length > 1 ? `y${rows.length}` : "y", fixedrange: false },
   }, `A recording that holds ${data.stream.goal}: ${summary.map(([, title, , text]) => `${title} ${text}`).join(", ")}.`);
   show("stream-figures", ...summary.map((each) => figure(...each)));
   const bin = data.stream.windows_per_bin;
   show("stream-note", `It holds ${data.stream.goal}, on ${data.stream.chip}; a window each ${seconds(data.stream.window_seconds)}.` +
-    (bin > 1 ? ` Each mark is ${bin} windows: energies are their mean, the knob's line goes from its lowest place to its highest.` : " Each mark is a window."));
+    (bin > 1 ? ` Each mark is ${bin} windows: energies are their mean, the knob's line goes from its lowest place to its highest.` : " Each mark is a window.") +
+    ` Of the energy the thick line is the mean since the start${data.stream.allowed_j === null ? "" : ", and the broken one the budget"}.`);
   const head = [`time (${unit})`, "windows", "run", "dynamic", "total", "left", "knob", "answered most", "right"];
   show("stream-table", table("Means of a window", head, bins.map((each) => [
     digits(each.end_s / size, 4), String(each.of), String(each.ran), energy(each.dynamic_j), energy(each.total_j), each.left_j === null ? "" : energy(each.left_j),

@@ -50,7 +50,7 @@ function writeFigures() {
   }
   more.push(
     figure("synaptic_operations", "Synaptic operations", found.synaptic_operations, count(found.synaptic_operations), `${count(found.hidden_synaptic_operations)} of hidden layers`),
-    figure("steps", "Time steps", setting().steps, digits(setting().steps), `of ${data.steps}`),
+    figure("steps", "Time steps", setting().steps, digits(setting().steps), `of ${data.steps}${setting().every > 1 ? `, one in ${setting().every} runs` : ""}`),
     figure("off", "Neurons off", sum(Object.values(setting().off)), count(sum(Object.values(setting().off))), `of ${count(sum(data.groups.map((group) => group.part === "input" ? 0 : group.neurons)))}`),
     figure("unanswered", "No answer", found.unanswered, percent(found.unanswered), "count as wrong"),
   );
