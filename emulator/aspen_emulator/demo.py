@@ -21,9 +21,16 @@ from aspen.storage.writing import write_atomically
 from aspen.training.by_name import train_by_name
 from aspen_emulator.engines.lava.shim import require_lava
 from aspen_emulator.engines.run import run
-from aspen_emulator.measuring.bench import KNOBS, SCALES, sweep
+from aspen_emulator.exploring.explored import Exploration
+from aspen_emulator.exploring.measuring import Told, explore
+from aspen_emulator.exploring.page import write_page
+from aspen_emulator.exploring.streams import streamed
+from aspen_emulator.measuring.bench import KNOBS, SCALES, Bench, sweep
 from aspen_emulator.measuring.plots import Runs, plot_trained_once, spread
 from aspen_emulator.measuring.sheets import points_to_rows, write_csv
+from aspen_emulator.measuring.tables import calibrate
+from aspen_emulator.streaming.goals import Goal
+from aspen_emulator.streaming.opening import stream
 from aspen_hardware.chips.description import chip
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, deployment_on
@@ -58,8 +65,8 @@ def run_demo(
 ) -> DemoResult:
     """Train three kinds of networks for each seed, compile, turn their knobs on the test set, compare with Lava.
 
-    Leaves ``network.aspen`` (the first seed's dialled network with its integers), ``sweep.csv``, ``dial.png``,
-    ``parity.json`` and ``summary.md`` in ``folder``.
+    Leaves ``network.aspen`` (the first seed's dialled network with its integers), ``explore.html`` (a page in which its
+    knob can be turned), ``sweep.csv``, ``dial.png``, ``parity.json`` and ``summary.md`` in ``folder``.
 
     Args:
         folder: where the results go; made if missing.
@@ -96,16 +103,18 @@ def run_demo(
                 sweeps[on][name].append(_sweep(trained, on, data, f"sweep {name}, seed {seed}, {on}"))
     say(f"2/4  Compiled for {CHIP} and {BOARD}, turned each knob over its range on {len(labels)} test digits")
     assert kept is not None  # seeds is at least 1
-    deployment = _save(kept, folder)
+    deployments = _save(kept, folder)
     turned = "from {:g} to {:g}".format(*PARITY_KNOBS)
     say(f"3/4  Run {PARITY_SAMPLES} test digits on Lava, the knob of the dial turned {turned} half way")
     few = spikes[:, :PARITY_SAMPLES]
     assert kept.profile is not None  # of its recipe
-    parity = compare_with_lava(deployment, few, kept.profile) if lava else {"skipped": "asked to leave Lava out"}
+    parity = compare_with_lava(deployments[CHIP], few, kept.profile) if lava else {"skipped": "asked to leave Lava out"}
     say(f"     {parity_line(parity)}")
     result = DemoResult(sweeps, float_accuracy, parity)
     write_results(result, folder)
-    say(f"4/4  Wrote {folder}/: summary.md, dial.png, sweep.csv, network.aspen, parity.json")
+    write_page(_page(kept, deployments[BOARD], data), folder / "explore.html")
+    say(f"4/4  Wrote {folder}/: summary.md, dial.png, sweep.csv, network.aspen, parity.json, and explore.html: open it "
+        f"in a browser and turn the knob")  # fmt: skip
     return result
 
 
@@ -116,14 +125,36 @@ def _trained(name: str, how: str, seed: int, epochs: int | None, say: Callable[[
     return fitted.export()
 
 
-def _save(trained: Trained, folder: Path) -> Deployment:
-    """Keep the network with its integers for both chips; those of Loihi."""
+def _save(trained: Trained, folder: Path) -> dict[str, Deployment]:
+    """Keep the network with its integers for both chips, and give these."""
     file = trained.file(folder / "network.aspen")
     deployments = {on: compile(trained.network, on, profile=trained.profile) for on in (CHIP, BOARD)}
     for on, deployment in deployments.items():
         file.put(deployment_on(on), deployment)
     file.save()
-    return deployments[CHIP]
+    return deployments
+
+
+def _page(trained: Trained, deployment: Deployment, data: Dataset) -> Exploration:
+    """What the page shows: the test digits on the microcontroller at every knob, and with a budget to hold."""
+    spikes = data.spikes("test")
+    step = WINDOW_SECONDS / len(spikes)
+    bench = Bench(
+        deployment, [spikes], data.test.labels, [chip(BOARD)], profile=trained.profile, step_time=step
+    )  # fmt: skip
+    told = Told("digits, dialled", f"{BOARD} integers", "digits test", "learned dial", data.class_names)
+    with tqdm(total=2 * len(KNOBS), desc="page", unit="run", leave=False, dynamic_ncols=True) as bar:
+        found = explore(bench, KNOBS, told, original=trained.network, progress=lambda: bar.update(1))
+    held, labels = data.spikes("validation"), data.validation.labels
+    table = calibrate(deployment, held, labels, KNOBS, profile=trained.profile, step_time=step)
+    budget = f"{(_total(table.cheapest) + _total(table.best)) / 2:.3g}uJ/window"
+    with stream(
+        deployment, table, budget=budget, profile=trained.profile, window_seconds=WINDOW_SECONDS
+    ) as running:  # fmt: skip
+        allowed = Goal(budget=budget).dynamic_per_window(running.meter)
+        windows = spikes.swapaxes(0, 1)
+        recording = streamed(running, windows, f"a budget of {budget}", allowed=allowed, labels=data.test.labels)
+    return replace(found, stream=recording)
 
 
 def _require_lava() -> None:

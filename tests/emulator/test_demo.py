@@ -6,7 +6,7 @@ import csv
 import json
 import runpy
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, demo.DemoRe
 
 def test_the_demo_leaves_everything_it_promises(results: tuple[Path, demo.DemoResult]) -> None:
     folder, result = results
-    assert {p.name for p in folder.iterdir()} == {"dial.png", "sweep.csv", "network.aspen", "parity.json", "summary.md"}
+    assert {p.name for p in folder.iterdir()} == {
+        "dial.png", "sweep.csv", "network.aspen", "parity.json", "summary.md", "explore.html",
+    }  # fmt: skip
     rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
     assert len(rows) == 2 * 2 * (2 * len(SCALES) + len(KNOBS))  # chips, seeds, networks
     assert {row["network"] for row in rows} == set(RECIPES)
@@ -48,6 +50,17 @@ def test_the_demo_leaves_everything_it_promises(results: tuple[Path, demo.DemoRe
     text = (folder / "summary.md").read_text()
     assert all(line in text for line in headline(result))
     assert json.loads((folder / "parity.json").read_text()) == {"skipped": "asked to leave Lava out"}
+
+
+def test_the_page_says_what_the_sweep_says(results: tuple[Path, demo.DemoResult]) -> None:
+    folder, result = results
+    text = (folder / "explore.html").read_text("utf-8")
+    found = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    first = [asdict(point) for point in result.sweeps[BOARD]["dialled"][0]]
+    assert [setting["points"][BOARD] for setting in found["settings"]] == first
+    assert found["stream"]["windows"] == len(digits().test)
+    assert found["stream"]["dynamic_j"] / found["stream"]["windows"] <= 1.01 * found["stream"]["allowed_j"]
+    assert len(text) < 2_500_000
 
 
 def test_the_saved_network_gives_the_numbers_in_the_table(results: tuple[Path, demo.DemoResult]) -> None:
