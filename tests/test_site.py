@@ -18,6 +18,7 @@ from aspen.errors import TrainingWarning
 from aspen_emulator.cli.main import COMMANDS, aspen
 from aspen_hardware import chip_names
 from tests import ROOT
+from tests.emulator.exploring.browser import browser, opened
 from tests.pages import blocks, page
 from tests.test_examples import PUBLIC
 from website import outside, reference
@@ -87,6 +88,25 @@ def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
     sections = dict(re.findall(r'<h2 id="aspen-([\w-]+)">(.*?)(?=<h2|</article>)', text, re.DOTALL))
     assert {*sections} >= {*COMMANDS}
     assert [(name, option) for name, option in options if option not in sections[name]] == []
+
+
+WIDE = ("index", "energy", "results", "microcontroller", "chips/loihi1", "reference/aspen.network")
+"""Pages with wide tables, pictures and long lines of code."""
+
+
+@needs_mkdocs
+def test_in_a_browser_the_search_finds_and_no_page_is_wider_than_a_phone(site: Path) -> None:
+    """Opened from the disk, where nothing else may be asked for."""
+    with browser() as started, opened(started, site / "index.html", (390, 844), "dark") as shown:
+        shown.tab.locator("label.md-header__button[for=__search]").click()
+        shown.tab.locator("input[name=query]").press_sequentially("envelope")
+        shown.tab.locator(".md-search-result__item", has_text="Glossary").first.wait_for()
+        for name in WIDE:
+            shown.tab.goto((site / f"{name}.html").as_uri())
+            assert shown.tab.evaluate("document.documentElement.scrollWidth") <= 390, name
+        assert shown.tab.locator("body").get_attribute("data-md-color-scheme") == "slate"
+        assert [url for url in shown.asked if not url.startswith(("file:", "blob:", "data:"))] == []
+        assert shown.complaints == []
 
 
 @needs_mkdocs
