@@ -4,7 +4,8 @@
     python -m benchmarks.cycles --core cortex-m4 --check net.aspen
     python -m benchmarks.cycles --write
 
-Random networks become programs, which run in the emulator on random input; the cycles of their steps are fitted, by
+Random networks become programs, which run in the emulator on random input, some of them at several knobs of a dial that
+switches neurons off (:mod:`benchmarks.cycle_networks`); the cycles of their steps are fitted, by
 least squares of the relative errors with no figure below 0, to the counts that :mod:`aspen_hardware.energy.program`
 prices. What the functions of one part of the program take (its input, rows, updates) is fitted too, to the figures of
 that part alone, as a share of the whole. The figures are then tried on networks that were not fitted. ``--write`` puts
@@ -20,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from scipy.optimize import nnls
 import aspen
 from aspen._base.arrays import Array
 from aspen._base.tables import Table
-from aspen.network.network import Conv, Dense, Lif, Network, Population
+from aspen.dial.profile import DialProfile
 from aspen.network.record import Record
 from aspen.storage.writing import write_atomically
 from aspen_emulator import cycles, run
@@ -37,6 +37,7 @@ from aspen_hardware import Deployment, compile
 from aspen_hardware.chips.programs import PROGRAM
 from aspen_hardware.chips.ranges import Range
 from aspen_hardware.energy.program import cycles_by
+from benchmarks.cycle_networks import SAMPLES, STEPS, dialled, drawn
 
 CORES = ("cortex-m4", "cortex-m0plus", "cortex-m33")
 FIGURES = tuple(key for key in PROGRAM if key != "spread")
@@ -51,8 +52,9 @@ PARTS = {
 }  # fmt: skip
 """Part of a program -> its figures; all others are of the rows of connections that are not packed."""
 ROWS = "rows"
+KNOBS = 3
+"""At so many a program with a dial is run."""
 CHIPS = Path(__file__).parents[1] / "hardware" / "aspen_hardware" / "chips"
-STEPS, SAMPLES = 8, 2
 
 
 @dataclass(frozen=True)
@@ -107,74 +109,17 @@ class Fit:
         return float(each.counts @ [self.figures[key] for key in FIGURES]) / each.cycles.typical - 1
 
 
-def drawn(seed: int) -> tuple[Network, Array]:
-    """A random network of one of four kinds and its input, (steps, samples, *shape)."""
-    rng = np.random.default_rng(seed)
-    kind = ("dense", "sparse", "convolution", "analog")[seed % 4]
-    readout = str(rng.choice(["spikes", "spikes", "membrane"]))
-    if kind == "convolution":
-        return _convolution(rng, readout)
-    sizes = [*_sizes(rng), int(rng.integers(2, 13))]
-    populations = [Population("input", (sizes[0],), current=kind == "analog")]
-    if seed % 16 == 1:
-        sizes[1] = int(rng.integers(257, 400))  # more targets than a byte can name
-    connections = []
-    for index, (before, size) in enumerate(pairwise(sizes)):
-        populations.append(Population(f"layer{index}", (size,), _neuron(rng, (size,))))
-        there = rng.random((size, before)) < (rng.uniform(0.03, 0.3) if kind == "sparse" else 1.0)
-        there[0] = True
-        scale = rng.choice([0.7, 1.5]) / np.sqrt(max(there.mean() * before * 0.2, 1.0))
-        delay = int(rng.integers(0, 3)) if index and rng.random() < 0.3 else 0
-        weight = rng.normal(0.1, 1.0, there.shape) * there * scale
-        connections.append(Dense(populations[index].name, f"layer{index}", weight, delay=delay))
-    network = Network(tuple(populations), tuple(connections), readout=readout)
-    spikes = (rng.random((STEPS, SAMPLES, sizes[0])) < rng.choice([0.02, 0.05, 0.1, 0.2, 0.3, 0.6])).astype(np.uint8)
-    if kind == "analog":
-        return network.with_input_peak(3.0), spikes * rng.normal(size=spikes.shape).clip(-3, 3)
-    return network, spikes
-
-
-def _convolution(rng: np.random.Generator, readout: str) -> tuple[Network, Array]:
-    channels, side, kernels, out = (int(rng.integers(*ends)) for ends in ((1, 4), (6, 13), (2, 9), (2, 11)))
-    conv = Conv("input", "layer0", rng.normal(0.1, 0.6, (kernels, channels, 3, 3)), (channels, side, side))
-    populations = (
-        Population("input", (channels, side, side)),
-        Population("layer0", conv.output_shape, _neuron(rng, conv.output_shape)),
-        Population("layer1", (out,), _neuron(rng, (out,))),
-    )
-    size = int(np.prod(conv.output_shape))
-    last = Dense("layer0", "layer1", rng.normal(0.1, 1.5 / np.sqrt(size * 0.2), (out, size)))
-    spikes = (rng.random((STEPS, SAMPLES, channels, side, side)) < rng.choice([0.05, 0.2, 0.5])).astype(np.uint8)
-    return Network(populations, (conv, last), readout=readout), spikes
-
-
-def _sizes(rng: np.random.Generator) -> list[int]:
-    """Of the input and one or two hidden layers: any, or as people choose them."""
-    count = int(rng.integers(2, 4))
-    if rng.random() < 0.5:
-        return [int(n) for n in rng.integers(8, 161, count)]
-    return [int(n) for n in rng.choice([64, 96, 128, 192, 256], count)]
-
-
-def _neuron(rng: np.random.Generator, shape: tuple[int, ...]) -> Lif:
-    """The neurons of a layer; in one of four, each has a threshold of its own, and so for decays and biases."""
-    alpha = float(rng.choice([0.0, 0.0, 0.6]))
-    reset = str(rng.choice(["zero", "subtract", "subtract-delayed"]))
-    threshold, beta = rng.uniform(0.7, 1.3, shape), rng.uniform(0.5, 0.97, shape)
-    own = rng.random(3) < 0.25
-    return Lif(
-        threshold if own[0] else 1.0,
-        beta if own[1] else float(beta.flat[0]),
-        alpha=alpha,
-        bias=rng.normal(0, 0.05, shape) if own[2] else 0.0,
-        reset=reset,
-    )
-
-
-def measured(name: str, deployment: Deployment, given: Array, core: str) -> Run:
-    """Emulate a program, and count what it did."""
-    report = cycles(deployment, given, core=core)
-    record = run(deployment, given)
+def measured(
+    name: str,
+    deployment: Deployment,
+    given: Array,
+    core: str,
+    profile: DialProfile | None = None,
+    knob: float | None = None,
+) -> Run:
+    """Emulate a program, at a knob of its dial if it has one, and count what it did."""
+    report = cycles(deployment, given, core=core, profile=profile, knob=knob)
+    record = run(deployment, given, 1.0 if profile is None or knob is None else profile.scale(knob))
     parts: Counter[str] = Counter()
     for function, count in report.functions.items():
         parts[_part_of_function(function)] += count.cycles.typical
@@ -209,6 +154,16 @@ def random_runs(core: str, seeds: Sequence[int]) -> Iterator[Run]:
         yield measured(f"random {seed}", compile(network, "cortex-m"), given, core)
 
 
+def dialled_runs(core: str, seeds: Sequence[int]) -> Iterator[Run]:
+    """Programs of random networks at knobs of a dial that switches neurons off, but for kernels that are dearer then:
+    of convolutions, of values, and of sparse rows with more than 256 targets."""
+    for seed in (seed for seed in seeds if seed % 16 in (0, 4, 5, 8, 9, 12, 13)):
+        network, given, profile, knobs = dialled(seed, KNOBS)
+        deployment = compile(network, "cortex-m", profile=profile)
+        for knob in knobs:
+            yield measured(f"random {seed} at {knob:.2g}", deployment, given, core, profile, knob)
+
+
 def fitted(runs: Sequence[Run]) -> Fit:
     """The figures with the least sum of squared errors, each relative to the cycles of its program."""
     counts, taken = zip(*(row for each in runs for row in each.rows()), strict=True)
@@ -227,11 +182,19 @@ def from_file(path: Path, core: str) -> Run:
     return measured(path.name, compile(network, "cortex-m"), given, core)
 
 
-def told(core: str, fit: Fit, tried: Sequence[Run], fitted_on: Sequence[Run]) -> str:
+def _drawn(core: str, networks: int, dials: int, first: int) -> tuple[list[Run], list[Run]]:
+    """So many programs without a dial, and those with one."""
+    plain = random_runs(core, range(first, first + networks))
+    return list(plain), list(dialled_runs(core, range(2000 + first, 2000 + first + dials)))
+
+
+def told(core: str, fit: Fit, groups: Mapping[str, Sequence[Run]]) -> str:
     """The figures, and how far off they are."""
     lines = [f"{core}: cycles", str(Table(("figure", "cycles"), [(k, f"{v:g}") for k, v in fit.figures.items()]))]
     lines.append(f"a program's cycles range from {fit.spread.low:g} to {fit.spread.high:g} times the typical ones")
-    for what, runs in (("fitted", fitted_on), ("not fitted", tried)):
+    for what, runs in groups.items():
+        if not runs:
+            continue
         errors = np.array([fit.error(each) for each in runs])
         lines.append(
             f"{len(runs)} programs {what}: off by {np.abs(errors).mean():.1%} on average, {errors.min():+.1%} to "
@@ -255,15 +218,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--core", choices=CORES, action="append", help="which; default: all")
     parser.add_argument("--networks", type=int, default=64, help="how many are fitted; half as many more are tried")
+    parser.add_argument("--dials", type=int, default=24, help="of so many seeds, those of dials, at three knobs each")
     parser.add_argument("--check", type=Path, nargs="*", default=[], metavar="NET.aspen", help="try these too")
     parser.add_argument("--write", action="store_true", help="put the figures into the chip files")
     options = parser.parse_args(arguments)
     for core in options.core or CORES:
-        count = options.networks
-        runs = list(random_runs(core, range(count)))
-        tried = list(random_runs(core, range(1000, 1000 + max(count // 2, 1))))
-        fit = fitted(runs).widened(tried)
-        print(told(core, fit, tried, runs), flush=True)
+        runs, turned = _drawn(core, options.networks, options.dials, 0)
+        tried, turned_tried = _drawn(core, max(options.networks // 2, 1), options.dials // 2, 1000)
+        fit = fitted([*runs, *turned]).widened([*tried, *turned_tried])
+        groups = {
+            "fitted": runs,
+            "not fitted": tried,
+            "with dials fitted": turned,
+            "with dials not fitted": turned_tried,
+        }
+        print(told(core, fit, groups), flush=True)
         for path in options.check:
             print(f"{path.name}: off by {fit.error(from_file(path, core)):+.1%}")
         if options.write:

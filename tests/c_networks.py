@@ -207,6 +207,9 @@ def _check_answer(process: Running, wanted: Record, refused: int) -> None:
     assert answer.off.tolist() == [off.neurons.get(name, none).sum() for name in network.names]
     names = [connection.name for connection in network.connections]
     assert answer.off_operations.tolist() == [left_out.get(name, none).sum() for name in names]
+    pairs = {c.name: (wanted.spikes[c.source] * off.neurons.get(c.target, 0)).sum() for c in network.summed}
+    if not network.weighing:
+        assert answer.off_pairs.tolist() == [pairs.get(name, 0) for name in names]
     assert (answer.operations + answer.off_operations).tolist() == [operations[name].sum() for name in names]
 
 

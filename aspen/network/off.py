@@ -25,6 +25,9 @@ class Off(Rebuilt):
         synaptic_operations, multiply_accumulates: connection -> (steps, batch) int64: what of these reached neurons
             that were off at the step in which they are counted, that of the spike.
         who: population -> (steps or 1, batch or 1, n) bool: which neurons were off; empty where that was not kept.
+        rows: connection -> (n_target + 1,) int64: spikes of its source that came while so many neurons of its target
+            were off; the first, of none, is 0. Only where counts are sums over steps: of counts of each step, spikes
+            and ``neurons`` say it (:func:`aspen.network.record.rows_by_off`).
     """
 
     neurons: Mapping[str, Array] = field(default_factory=dict)
@@ -33,14 +36,15 @@ class Off(Rebuilt):
     synaptic_operations: Mapping[str, Array] = field(default_factory=dict)
     multiply_accumulates: Mapping[str, Array] = field(default_factory=dict)
     who: Mapping[str, Array] = field(default_factory=dict)
+    rows: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._close("neurons", "active_updates", "awake_updates", "synaptic_operations", "multiply_accumulates", "who")
+        self._close(*(each.name for each in fields(self)))
 
     def changed(self, steps: int, batch: int, change: Callable[[Mapping[str, Array]], dict[str, Array]]) -> Off:
         """The same of a part of the run, as ``change`` makes one of arrays (steps, batch, ...) by name."""
         whole = {name: np.broadcast_to(mask, (steps, batch, mask.shape[-1])) for name, mask in self.who.items()}
-        parts = {each.name: getattr(self, each.name) for each in fields(self)} | {"who": whole}
+        parts = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "rows"} | {"who": whole}
         return Off(**{name: change(counts) for name, counts in parts.items()})
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from aspen._base.arrays import Array, Rebuilt
 from aspen._base.tables import Table, Tabled
 from aspen.errors import InputError
+from aspen.network.connection import Connection
 from aspen.network.network import Network
 from aspen.network.off import Off, neurons_off, reached_off
 from aspen.network.readout import NO_ANSWER, answers, counted, final_scores, told
@@ -196,6 +197,24 @@ class Record(Tabled, Rebuilt):
         }
 
 
+def rows_by_off(record: Record, connection: Connection) -> Array:
+    """(n_target + 1,) int64: spikes of the connection's source that came while so many neurons of its target were off;
+    the first, of none, is 0.
+
+    Of counts that are sums over several steps, the mean number is taken, unless the record has them apart.
+    """
+    known, spikes = record.off.rows.get(connection.name), record.spikes[connection.source]
+    if known is not None:
+        return known
+    off = record.off.neurons.get(connection.target, np.zeros_like(spikes))
+    each = off if off.shape == spikes.shape else off.mean(keepdims=True)
+    together = record.steps * record.batch / off.size
+    counts = np.zeros(record.network[connection.target].size + 1, np.int64)
+    np.add.at(counts, np.broadcast_to(np.rint(each / together).astype(np.int64), spikes.shape), spikes)
+    counts[0] = 0
+    return counts
+
+
 def part_of(
     record: Record,
     change: Callable[[Mapping[str, Array]], dict[str, Array]],
@@ -304,6 +323,8 @@ def check_counts(record: Record) -> None:
             )
         for name, each in counts.items():
             _check_count(f"{part} of {name}", each, most[name], record)
+    for connection in network.summed:
+        _check_rows(record, connection)
     limits["neurons"] = updated
     for part in ("neurons", *list(limits)[1:5]):
         _check_off(part, limits[part], record)
@@ -322,6 +343,20 @@ def _check_off(part: str, most: Mapping[str, int], record: Record) -> None:
         if whole is not None and (each.shape != whole.shape or (each > whole).any()):
             raise InputError(f"record: found {what} beyond the count itself, allowed is a part of it; take the record "
                              f"of a run as it is")  # fmt: skip
+
+
+def _check_rows(record: Record, connection: Connection) -> None:
+    """Spikes that came while neurons were off are a part of all."""
+    rows, spikes = record.off.rows.get(connection.name), int(record.spikes[connection.source].sum())
+    if rows is None:
+        return
+    size = record.network[connection.target].size + 1
+    if rows.shape != (size,) or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.sum() > spikes:
+        raise InputError(
+            f"record: found rows of {connection.name} by how many neurons were off, {rows.dtype} of shape "
+            f"{rows.shape} with {rows.sum()} spikes, allowed are {size} integers that add up to {spikes} or less; take "
+            f"the record of a run as it is"
+        )
 
 
 def _check_count(what: str, counts: Array, most: int, record: Record) -> None:

@@ -35,7 +35,7 @@ def test_the_fit_finds_figures_that_explain_all_cycles(monkeypatch: pytest.Monke
     assert fit.widened(runs[40:]).spread.high == pytest.approx(1.2, rel=0.01)
     doubled = [module.Run(each.name, each.counts / 2, each.cycles) for each in runs[40:]]  # the model is half of it
     assert fit.widened(doubled).spread.low == pytest.approx(0.45, rel=0.02)
-    assert "40 programs fitted: off by 0.0%" in module.told("cortex-m4", fit, runs[40:], runs[:40])
+    assert "40 programs fitted: off by 0.0%" in module.told("cortex-m4", fit, {"fitted": runs[:40], "not": []})
 
 
 def test_figures_are_written_into_a_chip_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,14 +54,20 @@ def test_figures_are_written_into_a_chip_file(tmp_path: Path, monkeypatch: pytes
 
 
 @needs_emulator
-def test_the_figures_in_a_file_are_near_what_a_program_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a network that was not fitted; kernels that changed much make this fail: fit again, with --write."""
+@pytest.mark.parametrize("switches_off", [False, True])
+def test_the_figures_in_a_file_are_near_what_a_program_takes(
+    monkeypatch: pytest.MonkeyPatch, switches_off: bool
+) -> None:
+    """On networks that were not fitted; kernels that changed much make this fail: fit again, with --write."""
     module = load_benchmark("cycles", monkeypatch)
-    network, given = module.drawn(1001)
-    assert isinstance(network, Network)
-    each = module.measured("", compile(network, "cortex-m"), given, "cortex-m4")
+    if switches_off:
+        each = next(module.dialled_runs("cortex-m4", [3004]))
+    else:
+        network, given = module.drawn(1001)
+        assert isinstance(network, Network)
+        each = module.measured("", compile(network, "cortex-m"), given, "cortex-m4")
     figures = chip("cortex-m4").section("program")
     model = float(each.counts @ [figures[key].value for key in module.FIGURES])
     assert model == pytest.approx(each.cycles.typical, rel=0.2)
-    assert set(each.parts) == {*module.PARTS, module.ROWS}
+    assert set(each.parts) <= {*module.PARTS, module.ROWS}
     assert sum(each.parts.values()) == pytest.approx(each.cycles.typical, rel=0.05)

@@ -11,6 +11,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.checks import shown
 from aspen.errors import InputError
+from aspen.network.connection import Connection
 from aspen.network.network import Network
 from aspen.network.off import Off, fan_out_to
 from aspen.network.record import Record
@@ -31,6 +32,8 @@ class Events:
         off: population with neurons -> neurons that were off, summed over steps: each was updated all the same.
         off_active, off_awake, off_operations: what of these counts fell on such neurons
             (:class:`aspen.network.off.Off`).
+        off_rows: connection -> n_target + 1 counts: spikes of its source that came while so many neurons of its target
+            were off; the first, of none, is 0.
     """
 
     steps: int = 0
@@ -42,6 +45,7 @@ class Events:
     off_active: dict[str, int] = field(default_factory=dict)
     off_awake: dict[str, int] = field(default_factory=dict)
     off_operations: dict[str, int] = field(default_factory=dict)
+    off_rows: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def none(cls, network: Network) -> Events:
@@ -49,7 +53,12 @@ class Events:
         names = [connection.name for connection in network.connections]
         of_neurons = network.order, network.order, names
         groups = network.names, *of_neurons, network.order, *of_neurons  # in the order of _PARTS
-        return cls(0, *(dict.fromkeys(group, 0) for group in groups))
+        rows = {
+            c.name: [0] * (network[c.target].size + 1)
+            for c in network.summed
+            if network[c.target].is_dialled and not network[c.source].is_analog
+        }
+        return cls(0, *(dict.fromkeys(group, 0) for group in groups), off_rows=rows)
 
     def add(self, other: Events) -> None:
         """Add another's counts."""
@@ -58,10 +67,13 @@ class Events:
             mine = getattr(self, part)
             for name, count in getattr(other, part).items():
                 mine[name] += count
+        for name, counts in other.off_rows.items():
+            self.off_rows[name] = [a + b for a, b in zip(self.off_rows[name], counts, strict=True)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"steps": self.steps, **{part: dict(getattr(self, part)) for part in _PARTS}}
+        rows = {name: list(counts) for name, counts in self.off_rows.items()}
+        return {"steps": self.steps, **{part: dict(getattr(self, part)) for part in _PARTS}, "off_rows": rows}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], network: Network) -> Events:
@@ -83,6 +95,7 @@ class Events:
             ):
                 raise InputError(f"state: found {part} of another network, allowed are counts of {', '.join(wanted)}")
             wanted.update(counts)
+        found.off_rows = _rows_from(values.get("off_rows", found.off_rows), found.off_rows)
         if not _is_count(values.get("steps")):
             raise InputError(f"state: found steps={shown(values.get('steps'))}, allowed is a whole number from 0")
         found.steps = int(values["steps"])
@@ -123,11 +136,22 @@ class Events:
                 awake_updates=as_arrays({name: self.off_awake[name] for name in ever}),
                 synaptic_operations=by_source(lost, weighing=False),
                 multiply_accumulates=by_source(lost, weighing=True),
+                rows={name: np.array(n, np.int64) for name, n in self.off_rows.items() if targets[name] in ever},
             ),
         )
 
 
 _PARTS = ("spikes", "active", "awake", "operations", "off", "off_active", "off_awake", "off_operations")
+
+
+def _rows_from(rows: Any, none: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """Counts of rows by how many neurons were off, as a state has them."""
+    known = isinstance(rows, Mapping) and set(rows) == set(none)
+    fits = known and all(isinstance(n, list) and len(n) == len(none[name]) and all(map(_is_count, n))
+                         for name, n in rows.items())  # fmt: skip
+    if not fits:
+        raise InputError(f"state: found off_rows of another network, allowed are counts of {', '.join(none)}")
+    return {name: list(counts) for name, counts in rows.items()}
 
 
 def _is_count(value: object) -> bool:
@@ -186,6 +210,9 @@ class Tally:
             counts = getattr(window, part)
             for name, count in getattr(events, part).items():
                 counts[name] += count
+        for name, pairs in events.off_rows.items():
+            for off, count in pairs:
+                window.off_rows[name][off] += count
 
     def _look(self) -> None:
         """See who is off, and what a spike reaches of these, where the thresholds are others than before."""
@@ -218,6 +245,7 @@ class Tally:
             for connection in network.outgoing(name):
                 window.operations[connection.name] += int((busy @ self._fan_out[connection.name]).sum())
                 if connection.name in self._fan_out_off:
+                    self._count_row(connection, int(np.count_nonzero(busy)))
                     window.off_operations[connection.name] += int((busy @ self._fan_out_off[connection.name]).sum())
         for name in network.order:
             when = self._clock - depths[name]
@@ -227,6 +255,11 @@ class Tally:
                                        strict=True):  # fmt: skip
                     part[name] += count
                 window.off[name] += int(np.count_nonzero(self._who.get(name, 0)))
+
+    def _count_row(self, connection: Connection, spikes: int) -> None:
+        if connection.name in self.window.off_rows:
+            off = int(np.count_nonzero(self._who[connection.target]))
+            self.window.off_rows[connection.name][off] += spikes * (off > 0)
 
     def _updates(self, name: str, when: int) -> Array:
         """(4,): active and awake updates of a population at step ``when`` of the window, and those of neurons that are

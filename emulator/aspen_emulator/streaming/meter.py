@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from aspen._base.arrays import Rebuilt
+from aspen._base.arrays import Array, Rebuilt
 from aspen._base.checks import as_integer, shown
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -40,6 +40,7 @@ class Meter(Rebuilt):
             costs anything is the chip's definition (:class:`aspen.network.record.Record`).
         operation: connection -> an operation.
         off_neuron, off_active, off_awake, off_operation: what is saved of these by neurons that are off.
+        off_row: connection -> (n_target + 1,): what a spike saves beside, by how many neurons of its target are off.
         static_watts: static power.
     """
 
@@ -58,9 +59,11 @@ class Meter(Rebuilt):
     off_awake: Mapping[str, float]
     off_operation: Mapping[str, float]
     static_watts: float
+    off_row: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._close("spike", "active", "awake", "operation", "off_neuron", "off_active", "off_awake", "off_operation")
+        self._close("off_row")
 
     @classmethod
     def of(
@@ -123,6 +126,7 @@ class Meter(Rebuilt):
             off_awake=found.off_awake,
             off_operation=found.off_operation,
             static_watts=power.typical,
+            off_row=found.off_row,
         )
 
     @property
@@ -141,13 +145,17 @@ class Meter(Rebuilt):
 
     def _saved(self, events: Events) -> float:
         """What neurons that are off save."""
+        if not any(events.off.values()):
+            return 0.0
         parts = (
             (self.off_neuron, events.off),
             (self.off_active, events.off_active),
             (self.off_awake, events.off_awake),
             (self.off_operation, events.off_operations),
         )
-        return sum(each[name] * count for each, counts in parts for name, count in counts.items() if count)
+        saved = sum(each[name] * count for each, counts in parts for name, count in counts.items() if count)
+        rows = (float(each @ events.off_rows[name]) for name, each in self.off_row.items() if name in events.off_rows)
+        return saved + sum(rows)
 
     @cached_property
     def worst_step(self) -> float:

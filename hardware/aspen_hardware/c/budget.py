@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from aspen._base.arrays import Array
 from aspen._base.checks import as_number, shown
 from aspen._version import __version__
 from aspen.control.fixed import ONE, ROOTS, FixedBudget
@@ -19,7 +20,9 @@ from aspen_hardware.c.helpers import HELPERS
 from aspen_hardware.c.text import Table, filled, type_of
 
 MOST_PRICE = 2**32 - 1
-_PRICED = ("spike", "active", "awake", "operation", "off_neuron", "off_active", "off_awake", "off_operation")
+_PRICED = (
+    "spike", "active", "awake", "operation", "off_neuron", "off_active", "off_awake", "off_operation", "off_row",
+)  # fmt: skip
 
 
 class Priced(Protocol):
@@ -44,6 +47,8 @@ class Priced(Protocol):
     def off_awake(self) -> Mapping[str, float]: ...
     @property
     def off_operation(self) -> Mapping[str, float]: ...
+    @property
+    def off_row(self) -> Mapping[str, Array]: ...
 
 
 P = TypeVar("P", bound="Priced")
@@ -54,7 +59,7 @@ def in_units(prices: P, network: Network, unit: float) -> P:
     on the board and in Python.
 
     The program does not count at how many neurons something arrives in a step. Where that costs more, it is taken to be
-    all of them that are on.
+    all of them that are on. Nor does it count rows by how many neurons were off: each saves an even part of a row.
 
     Args:
         prices: of events, in joules: a dataclass, such as a meter.
@@ -80,6 +85,7 @@ def in_units(prices: P, network: Network, unit: float) -> P:
         operation=whole_units(prices.operation),
         off_neuron=whole_units(_saved(prices, network)),
         off_operation=whole_units(prices.off_operation),
+        off_row={name: round(_pair(row) / unit) * unit * np.arange(len(row)) for name, row in prices.off_row.items()},
         **dict.fromkeys(("active", "awake", "off_active", "off_awake"), none),
     )
     return whole
@@ -95,6 +101,11 @@ def _check_prices(prices: object, network: Network) -> None:
                 f"prices: found none of {kind} for {', '.join(missing[:3])}, allowed are prices of the network that is "
                 f"written; make them of this deployment"
             )
+
+
+def _pair(row: Array) -> float:
+    """Joules that a neuron saves of a spike's row, where all save alike."""
+    return float(row[-1]) / (len(row) - 1)
 
 
 def _busy_step(prices: Priced, network: Network) -> float:
@@ -217,9 +228,11 @@ class BudgetProgram:
         saved = _saved(prices, self.network)
         each = [saved.get(name, 0.0) for name in self.network.names]
         operations = [prices.off_operation[c.name] for c in self.network.connections]
+        pairs = [_pair(prices.off_row[c.name]) if c.name in prices.off_row else 0.0 for c in self.network.connections]
         return [
             self._table("off_saves", each, "units that a neuron saves in a step in which it is off, by population"),
             self._table("off_operation_saves", operations, "units that an operation onto one saves, by connection"),
+            self._table("off_pair_saves", pairs, "units that one saves of the row of what came from a source"),
         ]
 
     def _table(self, name: str, joules: list[float], about: str) -> Table:

@@ -239,6 +239,7 @@ OFF = """    uint64_t saved = 0; /* by neurons that were off */
     for (uint32_t i = 0; i < @connections@u; i++) {
         total += (uint64_t)counts->off_operations[i] * operation_price[i];
         saved += (uint64_t)counts->off_operations[i] * off_operation_saves[i];
+        saved += (uint64_t)counts->off_pairs[i] * off_pair_saves[i];
     }
     total = total > saved ? total - saved : 0;
 """

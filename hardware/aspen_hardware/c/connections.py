@@ -336,12 +336,13 @@ class Stored:
     @property
     def counting(self) -> str:
         """The function that counts what one spike of the source does, where the dial switches targets off."""
-        table, n = f"fan_out_{self.name}", self.source.size
+        table, n, targets = f"fan_out_{self.name}", self.source.size, self._matrix.shape[0]
         return (
             f"static void count_{self.name}(uint32_t source)\n{{\n"
             f"    const uint32_t done = {table}[{n}u * state.level_{self.target} + source];\n"
             f"    counters.operations[{self.number}] += done;\n"
-            f"    counters.off_operations[{self.number}] += {table}[source] - done;\n}}\n"
+            f"    counters.off_operations[{self.number}] += {table}[source] - done;\n"
+            f"    counters.off_pairs[{self.number}] += {targets}u - state.on_{self.target};\n}}\n"
         )
 
     def loop(self) -> str:

@@ -99,6 +99,7 @@ NESTED = """
  * It switches neurons off at once, and on again with the next @p@_reset; what is off is not touched."""
 OFF = """    uint32_t off[@populations@]; /* neurons that were off, added up over the steps */
     uint32_t off_operations[@connections@]; /* more operations, onto neurons that were off: they were left out */
+    uint32_t off_pairs[@connections@]; /* neurons of the target that were off, for each spike or value of the source */
 """
 DONE = """
 /* 1 where an inference may end: its answer is as sure as was calibrated for the knob of its first step, or it took all

@@ -7,7 +7,7 @@ it was not recorded which neurons spiked: each spike then counts as much as that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aspen._base.arrays import Array, Rebuilt
 from aspen.errors import InputError
@@ -39,6 +39,8 @@ class Prices(Rebuilt):
         off_neuron: population with neurons -> what a neuron that is off saves in a step (:mod:`aspen.network.off`);
             all that begins so is 0 on chips that leave no single neurons out.
         off_active, off_awake, off_operation: what such events save where they fall on one.
+        off_row: connection -> (n_target + 1,): what a spike saves beside, by how many neurons of the target are off;
+            empty where no row costs anything beside its operations.
     """
 
     idle_step: float
@@ -50,9 +52,11 @@ class Prices(Rebuilt):
     off_active: Mapping[str, float]
     off_awake: Mapping[str, float]
     off_operation: Mapping[str, float]
+    off_row: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._close("spike", "active", "awake", "operation", "off_neuron", "off_active", "off_awake", "off_operation")
+        self._close("off_row")
 
 
 def prices(network: Network, chip: Chip, placement: Placement) -> Prices:
@@ -123,6 +127,7 @@ def _prices_of_program(network: Network, chip: Chip) -> Prices:
         off_active=priced(each.active),
         off_awake=dict.fromkeys(network.order, 0.0),
         off_operation=priced(each.off_operation),
+        off_row={name: cycles * joules for name, cycles in each.off_row.items()},
     )
 
 

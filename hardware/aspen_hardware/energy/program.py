@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 
@@ -41,7 +42,7 @@ from aspen.network.connection import Connection
 from aspen.network.connections import Conv
 from aspen.network.network import Network
 from aspen.network.neurons import BY_SYNAPSE, Lif, Neuron
-from aspen.network.record import Record
+from aspen.network.record import Record, rows_by_off
 from aspen_hardware.c.connections import MOST_EXTRA, PACKED_GAIN
 from aspen_hardware.c.kernels import MOST_PAIRED
 from aspen_hardware.c.packing import PER_WORD, padded, parts
@@ -71,6 +72,8 @@ class Cycles(Rebuilt):
         operation: connection -> a synaptic operation; a multiply-accumulate where its source is an analog input.
         off_neuron: population with neurons -> what a neuron that is off saves of a ``step``.
         off_operation: connection -> what an operation saves that falls on one.
+        off_row: connection -> (n_target + 1,): what a spike saves beside its operations, by how many neurons of the
+            target are off.
     """
 
     step: float
@@ -81,9 +84,10 @@ class Cycles(Rebuilt):
     operation: Mapping[str, float]
     off_neuron: Mapping[str, float]
     off_operation: Mapping[str, float]
+    off_row: Mapping[str, Array]
 
     def __post_init__(self) -> None:
-        self._close("neurons", "spike", "rows", "active", "operation", "off_neuron", "off_operation")
+        self._close("neurons", "spike", "rows", "active", "operation", "off_neuron", "off_operation", "off_row")
 
     def of(self, record: Record) -> float:
         """Of a whole run."""
@@ -103,7 +107,12 @@ class Cycles(Rebuilt):
             sum(each[name] * int(counts[name].sum()) for each, counts in parts for name in counts)
             for parts in (counted, saved)
         )
-        return self.step * record.steps * record.batch + events - less
+        return self.step * record.steps * record.batch + events - less - sum(self.rows_saved(record).values())
+
+    def rows_saved(self, record: Record) -> dict[str, float]:
+        """Connection -> what its rows save that end before neurons that are off, beside their operations."""
+        ending = [c for c in record.network.connections if c.target in record.off.neurons and c.name in self.off_row]
+        return {c.name: float(rows_by_off(record, c) @ self.off_row[c.name]) for c in ending}
 
 
 def cycles_of(network: Network, chip: Chip) -> Cycles:
@@ -147,18 +156,21 @@ def cycles_by(network: Network, figures: Mapping[str, float]) -> Cycles:
         },
         off_operation={name: _saved(network, connections[name], forms[name], figures) if name in forms else 0.0
                        for name in rows},
+        off_row={name: _rows_saved(network, c, forms[name], figures) for name, c in connections.items()
+                 if not network[c.source].is_analog},
     )  # fmt: skip
 
 
-def forms_of(network: Network) -> dict[str, str]:
+@lru_cache(maxsize=64)
+def forms_of(network: Network) -> Mapping[str, str]:
     """Connection that adds anything up -> how the program keeps it: ``packed``, ``dense``, ``sparse`` or ``conv``.
 
     In integers that is what the program does. In floating point, what it does with the integers that compiling makes:
     weights that fill 8 bits, with a sign where both are there.
     """
     if network.is_integer:
-        return {stored.connection.name: stored.form for stored in Program(network).connections}
-    return {c.name: _form(network, c) for c in network.summed if c.n_synapses}
+        return MappingProxyType({stored.connection.name: stored.form for stored in Program(network).connections})
+    return MappingProxyType({c.name: _form(network, c) for c in network.summed if c.n_synapses})
 
 
 def _form(network: Network, connection: Connection) -> str:
@@ -224,14 +236,25 @@ def _reached(connection: Connection) -> float:
 
 
 def _saved(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> float:
-    """What an operation saves that falls on a neuron that is off: its weight, with its part of a dense row's zeros. A
-    sparse row that ends early takes about another ``row`` until its end is found. A row has the fan-out that a
-    synapse's source has on average: what spikes often reaches more than the mean source, and no more than a row is
-    saved."""
-    fan_out = connection.fan_out().astype(float)
-    reached = float((fan_out**2).sum() / fan_out.sum()) if fan_out.any() else 1.0
-    row = _weights(network, connection, form, figures) - (figures["row"] if form == "sparse" else 0.0)
-    return max(0.0, _one_by_one(network, connection, form, figures) + row / reached)
+    """What an operation saves that falls on a neuron that is off: its weight; of a value's dense row, its part."""
+    each = _one_by_one(network, connection, form, figures)
+    if not network[connection.source].is_analog:
+        return each
+    return each + _weights(network, connection, form, figures) / _reached(connection)
+
+
+def _rows_saved(network: Network, connection: Connection, form: str, figures: Mapping[str, float]) -> Array:
+    """(n_target + 1,): what a spike's row saves, beside its operations, where so many of its targets are off: of a
+    dense row its last weights, zeros too, of a packed one its last blocks."""
+    n = network[connection.target].size
+    on, whole = np.arange(n, -1, -1), _weights(network, connection, form, figures)
+    if form != "packed":
+        return whole * (n - on) / n
+    left = np.zeros(n + 1)
+    for width, begin, blocks in parts(n):
+        due = np.clip(-(-(on - PER_WORD * begin) // (PER_WORD * width)), 0, blocks)
+        left += due * (figures["packed_row"] + width * figures["packed_word"])
+    return whole - left
 
 
 def _population(network: Network, name: str, forms: Mapping[str, str], figures: Mapping[str, float]) -> float:

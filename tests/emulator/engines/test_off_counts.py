@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.off import Off
-from aspen.network.record import Record, check_counts
+from aspen.network.record import Record, check_counts, part_of, rows_by_off
 from aspen_emulator import run, session
 from aspen_emulator.engines.fast import run_dials
 from aspen_emulator.engines.inputs import check_input, thresholds_for
@@ -45,7 +45,8 @@ def test_a_session_counts_the_same_step_by_step(make: type) -> None:
     out = np.random.default_rng(3).random((steps, batch, 8)) < 0.4
     out[5, 1] = False  # nobody, where somebody was the step before
     scale = {"layer1": np.where(out, np.inf, 1.0)}
-    wanted = run(network, spikes, scale, engine="reference").off
+    whole = run(network, spikes, scale, engine="reference")
+    wanted = whole.off
     assert all(getattr(wanted, part) for part in PARTS[:-1])
     with session(network, batch=batch) as running:
         for step, given_ in enumerate(spikes):
@@ -57,6 +58,13 @@ def test_a_session_counts_the_same_step_by_step(make: type) -> None:
             for counts, part in zip(found, PARTS, strict=False):
                 everyone = {name: int(each[step].sum()) for name, each in getattr(wanted, part).items()}
                 assert {name: counts.get(name, 0) for name in everyone} == everyone
+            assert set(events.off_rows) <= set(wanted.synaptic_operations)
+            for connection in network.summed:
+                rows = np.zeros(network[connection.target].size + 1, np.int64)
+                for off, count in events.off_rows.get(connection.name, []):
+                    rows[off] += count
+                now = part_of(whole, lambda counts, now=step: {n: c[[now]] for n, c in counts.items()}, {}, {})
+                np.testing.assert_array_equal(rows, rows_by_off(now, connection))
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
@@ -78,11 +86,18 @@ def test_a_stream_adds_up_what_fell_on_them(engine: str) -> None:
             total.add(tally.window)
             records.append(run(network, spikes, profile.scale(knob), engine="reference"))
     again = Events.from_dict(total.to_dict(), network).record(network)
+    for connection in network.summed:
+        rows = np.sum([rows_by_off(record, connection) for record in records], axis=0)
+        np.testing.assert_array_equal(rows_by_off(again, connection), rows)
+        assert rows.any() == (connection.target == "layer1")
     for part in PARTS[:-1]:
         names = {name for record in records for name in getattr(record.off, part)}
         wanted = {name: sum(int(getattr(r.off, part).get(name, np.zeros(1)).sum()) for r in records) for name in names}
         assert {name: int(counts.sum()) for name, counts in getattr(again.off, part).items()} == wanted
     check_counts(again)
+    more = replace(again.off, rows={"input->layer1": np.full(9, 10**6)})
+    with pytest.raises(InputError, match="found rows of input->layer1 by how many neurons were off"):
+        check_counts(replace(again, off=more))
     before = {part: counts for part, counts in total.to_dict().items() if not part.startswith("off")}
     assert not Events.from_dict(before, network).record(network).off.neurons
 

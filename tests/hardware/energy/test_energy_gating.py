@@ -10,7 +10,7 @@ import pytest
 
 from aspen.network.network import Dense, Lif, Network, Population
 from aspen.network.off import Off
-from aspen.network.record import Record
+from aspen.network.record import Record, rows_by_off
 from aspen_emulator import run
 from aspen_emulator.streaming import Events, Meter
 from aspen_hardware import Chip, chip, energy_model, place
@@ -148,6 +148,8 @@ def test_a_meter_and_prices_say_what_the_energy_model_says(name: str, target: Ch
         (found.off_operation, {**off.synaptic_operations, **off.multiply_accumulates}),
     )  # fmt: skip
     less = sum(each[key] * int(counts.sum()) for each, all_ in saved for key, counts in all_.items())
+    rows = {c.name: rows_by_off(record, c) for c in net.summed if c.name in Events.none(net).off_rows}
+    less += sum(float(each @ rows[key]) for key, each in found.off_row.items() if key in rows)
     assert (less > 0) == (target.gates == "neuron")
     assert total(found, record) - less == pytest.approx(model.typical, rel=1e-9)
     events = Events.none(net)
@@ -157,11 +159,29 @@ def test_a_meter_and_prices_say_what_the_energy_model_says(name: str, target: Ch
                          ("off", off.neurons), ("off_active", off.active_updates), ("off_awake", off.awake_updates),
                          ("off_operations", {**off.synaptic_operations, **off.multiply_accumulates})):  # fmt: skip
         getattr(events, mine).update({key: int(counts.sum()) for key, counts in theirs.items()})
+    events.off_rows.update({key: counts.tolist() for key, counts in rows.items()})
     meter = Meter.of(net, target, STEPS, 1e-3, placement)
     assert meter.joules(events) == pytest.approx(model.typical, rel=1e-9)
     again = meter.report(events).dynamic
     assert again is not None
     assert again.typical == pytest.approx(model.typical, rel=1e-9)
+
+
+@pytest.mark.parametrize("width", [4, 16, 26, 64])
+def test_a_row_that_ends_before_targets_that_are_off_saves_the_blocks_that_it_does_not_reach(width: int) -> None:
+    """By the sources that spike, though others reach more: as a network with the blocks alone that are reached."""
+    weight = np.round(np.random.default_rng(3).normal(0, 0.5, (64, 32)) * 16) / 16
+    weight[1:, 16:] = 0  # they reach one neuron
+    populations = Population("input", (32,)), Population("hidden", (64,), Lif(threshold=1.0, beta=0.5))
+    network = Network(populations, (Dense("input", "hidden", weight),))
+    spikes = np.broadcast_to(np.arange(32) >= 16, (5, 2, 32))
+    record = run(network, spikes, {"hidden": np.where(np.arange(64) >= width, np.inf, 1.0)[None, None]})
+    each = cycles_of(network, chip("cortex-m4"))
+    blocks = -(-width // 16)
+    saved = sum(each.rows_saved(record).values())
+    assert saved == pytest.approx(int(record.spikes["input"].sum()) * each.rows["input->hidden"] * (4 - blocks) / 4)
+    report = energy_model(record, chip("cortex-m4"), step_time=1e-3)
+    assert all(entry.joules is None or entry.joules.typical.typical >= 0 for entry in report.entries)
 
 
 def test_a_microcontroller_takes_about_what_a_narrower_network_takes() -> None:

@@ -85,6 +85,7 @@ static void give_answer(void)
 #ifdef SWITCHES_OFF
     give(counted->off, sizeof counted->off);
     give(counted->off_operations, sizeof counted->off_operations);
+    give(counted->off_pairs, sizeof counted->off_pairs);
 #endif
 }
 

@@ -35,6 +35,7 @@ class Answer:
     operations: Array
     off: Array
     off_operations: Array
+    off_pairs: Array
 
 
 class Running(Protocol):
@@ -132,11 +133,10 @@ class Process:
         scores = np.frombuffer(self._receive(8 * self._outputs), np.int64)
         spikes = np.frombuffer(self._receive(4 * len(network.names)), np.uint32)
         operations = np.frombuffer(self._receive(4 * len(network.connections)), np.uint32)
-        off, left_out = np.zeros_like(spikes), np.zeros_like(operations)
+        off = [np.zeros_like(spikes), np.zeros_like(operations), np.zeros_like(operations)]
         if self.program.nests:
-            off = np.frombuffer(self._receive(off.nbytes), np.uint32)
-            left_out = np.frombuffer(self._receive(left_out.nbytes), np.uint32)
-        return Answer(winner, margin, refused, steps, scores, spikes, operations, off, left_out)
+            off = [np.frombuffer(self._receive(each.nbytes), np.uint32) for each in off]
+        return Answer(winner, margin, refused, steps, scores, spikes, operations, *off)
 
     def done(self) -> bool:
         """Whether the inference may end; for a program that has an early end."""

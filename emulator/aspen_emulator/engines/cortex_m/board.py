@@ -109,9 +109,10 @@ class Board:
         call, network, wide = self.machine.call, self.program.network, self.program.score_type == "int64_t"
         populations, connections = len(network.names), len(network.connections)
         scores = self._array(call("network_scores"), self._outputs, "<i8" if wide else "<i4")
-        size, nested = 1 + populations + connections, bool(self.program.nests)
-        counted = self._array(call("network_counted"), size + nested * (size - 1), "<u4")
-        left_out = counted[size:] if nested else np.zeros_like(counted[1:])
+        size, more = 1 + populations + connections, populations + 2 * connections
+        nested = bool(self.program.nests)
+        counted = self._array(call("network_counted"), size + nested * more, "<u4")
+        left_out = counted[size:] if nested else np.zeros(more, counted.dtype)
         return Answer(
             winner=signed(call("network_winner"), 32),
             margin=signed(call("network_margin", bits=64 if wide else 32), 64 if wide else 32),
@@ -121,7 +122,8 @@ class Board:
             spikes=counted[1 : 1 + populations],
             operations=counted[1 + populations : size],
             off=left_out[:populations],
-            off_operations=left_out[populations:],
+            off_operations=left_out[populations : populations + connections],
+            off_pairs=left_out[populations + connections :],
         )
 
     def done(self) -> bool:

@@ -30,6 +30,7 @@ class StepEvents(NamedTuple):
     ``operations``: connection -> synaptic operations, multiply-accumulates where its source is an analog input.
     ``off``: population -> neurons that were off; ``off_active``, ``off_awake``, ``off_operations``: what of the counts
     fell on these; empty where none was off (:class:`aspen.network.off.Off`).
+    ``off_rows``: connection -> how many neurons of its target were off in a sample, and the spikes of its source there.
     """
 
     spikes: dict[str, int]
@@ -40,6 +41,7 @@ class StepEvents(NamedTuple):
     off_active: dict[str, int]
     off_awake: dict[str, int]
     off_operations: dict[str, int]
+    off_rows: dict[str, list[tuple[int, int]]]
 
 
 class FastStepper:
@@ -158,10 +160,21 @@ class FastStepper:
             dict(zip(self.plan.slots, awake, strict=True)),
             {c.name: n for c, n in zip(self.plan.connections, operations, strict=True)},
             *self._events_off(),
+            self._rows_off(),
         )
 
+    def _rows_off(self) -> dict[str, list[tuple[int, int]]]:
+        """As the last of :class:`StepEvents`."""
+        who, spikes = self._off.who[0], dict(zip(self.plan.slots, self._spikes, strict=True))
+        off = {name: neurons_off({name: mask}, 1, self.batch)[name][0].tolist() for name, mask in who.items()}
+        return {
+            c.name: [pair for pair in zip(off[c.target], spikes[c.source].tolist(), strict=True) if pair[0]]
+            for c in self.plan.summed
+            if c.target in off and c.name not in self.plan.weighing
+        }
+
     def _events_off(self) -> tuple[dict[str, int], ...]:
-        """As the last four of :class:`StepEvents`."""
+        """As those of neurons that are off of :class:`StepEvents`, but for rows."""
         if not self._off.any:
             return {}, {}, {}, {}
         who = self._off.who[0]

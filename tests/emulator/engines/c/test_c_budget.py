@@ -16,6 +16,7 @@ from aspen.control.fixed import MOST_SPENT
 from aspen.dial import DialProfile
 from aspen.errors import InputError
 from aspen.network import Network
+from aspen.network.record import rows_by_off
 from aspen_emulator import run
 from aspen_emulator.engines.c.compiler import compiled
 from aspen_hardware import Deployment, chip, to_c
@@ -176,6 +177,7 @@ def prices(network: Network, scale: float = 1.0, awake: float = 0.0) -> SimpleNa
         off_active=dict.fromkeys(network.order, 0.0),
         off_awake=dict.fromkeys(network.order, awake),
         off_operation={name: (290 - 5 * i) * UNIT for i, name in enumerate(routes)},
+        off_row={c.name: 2 * UNIT * np.arange(network[c.target].size + 1) for c in network.connections[:2]},
     )
 
 
@@ -202,7 +204,9 @@ def test_what_a_window_spends_is_told_by_its_counts(tmp_path: Path, profile: Dia
             (record.off.neurons, awake),
             (record.off.synaptic_operations, cost.off_operation),
         )
-        joules = step * steps + _priced(events) - _priced(less)
+        rows = sum(float(rows_by_off(record, c) @ cost.off_row[c.name]) for c in network.connections[:2])
+        assert bool(rows) == (profile is not None)
+        joules = step * steps + _priced(events) - _priced(less) - rows
         assert spent == round(joules / UNIT)
 
 
