@@ -217,14 +217,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, fit, print; and write where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--core", choices=CORES, action="append", help="which; default: all")
-    parser.add_argument("--networks", type=int, default=64, help="how many are fitted; half as many more are tried")
+    parser.add_argument("--networks", type=int, default=48, help="how many are fitted; two for each three are tried")
     parser.add_argument("--dials", type=int, default=24, help="of so many seeds, those of dials, at three knobs each")
     parser.add_argument("--check", type=Path, nargs="*", default=[], metavar="NET.aspen", help="try these too")
     parser.add_argument("--write", action="store_true", help="put the figures into the chip files")
     options = parser.parse_args(arguments)
     for core in options.core or CORES:
         runs, turned = _drawn(core, options.networks, options.dials, 0)
-        tried, turned_tried = _drawn(core, max(options.networks // 2, 1), options.dials // 2, 1000)
+        tried, turned_tried = _drawn(core, max(2 * options.networks // 3, 1), options.dials // 2, 1000)
         fit = fitted([*runs, *turned]).widened([*tried, *turned_tried])
         groups = {
             "fitted": runs,
