@@ -58,7 +58,10 @@ class Events:
             for c in network.summed
             if network[c.target].is_dialled and not network[c.source].is_analog
         }
-        return cls(0, *(dict.fromkeys(group, 0) for group in groups), off_rows=rows)
+        found = cls(off_rows=rows)
+        for part, group in zip(_PARTS, groups, strict=True):
+            setattr(found, part, dict.fromkeys(group, 0))
+        return found
 
     def add(self, other: Events) -> None:
         """Add another's counts."""

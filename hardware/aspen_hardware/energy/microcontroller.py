@@ -131,14 +131,14 @@ def _events(record: Record, chip: Chip, each: Cycles) -> Iterator[Entry]:
     operations, off = {**record.synaptic_operations, **record.multiply_accumulates}, record.off
     left_out = {**off.synaptic_operations, **off.multiply_accumulates}
     spikes = {name: int(counts.sum()) for name, counts in record.spikes.items()}
-    rows = each.rows_saved(record)
+    ended = each.rows_saved(record)
     for connection in network.connections:
         name = connection.name
         event = "multiply_accumulate" if name in record.multiply_accumulates else "synaptic_operation"
         count, less = int(operations[name].sum()), int(np.sum(left_out.get(name, 0)))
         taken = count * each.operation[name] + spikes[connection.source] * each.rows[name]
         yield Entry(
-            name, event, count - less, joules.times(taken - less * each.off_operation[name] - rows.get(name, 0.0))
+            name, event, count - less, joules.times(taken - less * each.off_operation[name] - ended.get(name, 0.0))
         )
     for name in network.names:
         rows = sum(each.rows[connection.name] for connection in network.outgoing(name))

@@ -173,7 +173,7 @@ class FastStepper:
             if c.target in off and c.name not in self.plan.weighing
         }
 
-    def _events_off(self) -> tuple[dict[str, int], ...]:
+    def _events_off(self) -> tuple[dict[str, int], dict[str, int], dict[str, int], dict[str, int]]:
         """As those of neurons that are off of :class:`StepEvents`, but for rows."""
         if not self._off.any:
             return {}, {}, {}, {}
