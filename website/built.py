@@ -16,13 +16,14 @@ _NAMES_ONLY = ("canonical", "next", "prev", "alternate")
 
 
 class _Page(HTMLParser):
-    """The anchors of a page, what it links to, and what it loads."""
+    """The anchors of a page, what it links to, what it loads, and its pictures without words."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.anchors: set[str] = set()
         self.links: list[str] = []
         self.loaded: list[str] = []
+        self.wordless: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -33,6 +34,8 @@ class _Page(HTMLParser):
             self.links.append(given["href"])
         if tag in _LOADED and given.get(_LOADED[tag]) and given.get("rel") not in _NAMES_ONLY:
             self.loaded.append(given[_LOADED[tag]])
+        if tag == "img" and not given.get("alt"):
+            self.wordless.append(given.get("src", ""))
 
 
 def problems(site: Path) -> list[str]:
@@ -53,6 +56,8 @@ def _wrong(site: Path, pages: dict[str, _Page], name: str, page: _Page) -> Itera
     for link in dict.fromkeys(page.loaded):
         if urlsplit(link).netloc:
             yield f"{name} loads {link}, which is not on the site"
+    for picture in page.wordless:
+        yield f"{name} shows {picture} without a word for those who do not see it"
 
 
 def _missing(site: Path, pages: dict[str, _Page], name: str, link: str) -> bool:
