@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,27 @@ COMMANDS = "reference/command-line.md"
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Entries of the navigation that end in ``/`` become what there is."""
+    entries, docs = config.nav or [], Path(config.docs_dir)
+    named = {*_paths(entries)}
     made: dict[str, list[Any]] = {
-        "tutorials/": _tutorials(Path(config.docs_dir)),
+        "more/": [page.name for page in sorted(docs.glob("*.md")) if page.name not in named],
+        "tutorials/": _tutorials(docs),
         "chips/": chips.navigation(),
         "reference/": ["reference/index.md", *reference.navigation()],
         "about/": [outside.page_of(path) for path in outside.WHERE_THERE if (ROOT / path).is_file()],
     }
-    config.nav = _filled(config.nav or [], made)
+    config.nav = _filled(entries, made)
     return config
+
+
+def _paths(entries: list[Any]) -> Iterator[str]:
+    """Every page that the navigation names."""
+    for entry in entries:
+        value = next(iter(entry.values())) if isinstance(entry, dict) else entry
+        if isinstance(value, list):
+            yield from _paths(value)
+        else:
+            yield value
 
 
 def _tutorials(docs: Path) -> list[str]:
@@ -47,7 +61,8 @@ def _filled(entries: list[Any], made: dict[str, list[Any]]) -> list[Any]:
         if isinstance(value, list):
             filled.append({name: _filled(value, made)})
         elif value.endswith("/"):
-            filled += ([{name: made[value]}] if made[value] else []) if name else made[value]
+            pages = made[value]
+            filled += [{name: pages}] if name and pages else pages
         else:
             filled.append(entry)
     return filled
