@@ -166,6 +166,8 @@ def test_pages_that_hold_together_have_no_problems(tmp_path: Path) -> None:
         ("b.html#part", "b.html#other", "a.html leads to b.html#other, which is not there"),
         ("b.html#part", "#other", "a.html leads to #other, which is not there"),
         ("a.png", "images/a.png", "a.html leads to images/a.png, which is not there"),
+        (">A<", ">A\n| b | c |\n<", "a.html shows Markdown as it was written: | b | c |"),
+        (">A<", ">A [b](c)<", "a.html shows Markdown as it was written: ]("),
         ('alt="a"', "", "a.html shows a.png without a word for those who do not see it"),
         ("a.png", "https://example.org/a.png", "a.html loads https://example.org/a.png, which is not on the site"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from functools import partial
 from html.parser import HTMLParser
@@ -11,6 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 _LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 """Tag -> the attribute whose file a browser fetches by itself."""
+_CODE = ("code", "pre", "script", "style")
+_LEFT = re.compile(r"^[ \t]*\|.*\|[ \t]*$|\]\(|```|\*\*\w+\*\*", re.MULTILINE)
+"""Markdown that was not understood: a table without an empty line before it, a link, a fence, bold text."""
 _NAMES_ONLY = ("canonical", "next", "prev", "alternate")
 """Relations of ``link`` that name a page and fetch nothing."""
 
@@ -24,6 +28,8 @@ class _Page(HTMLParser):
         self.links: list[str] = []
         self.loaded: list[str] = []
         self.wordless: list[str] = []
+        self.said: list[str] = []
+        self._code = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -34,8 +40,18 @@ class _Page(HTMLParser):
             self.links.append(given["href"])
         if tag in _LOADED and given.get(_LOADED[tag]) and given.get("rel") not in _NAMES_ONLY:
             self.loaded.append(given[_LOADED[tag]])
+        self._code += tag in _CODE
         if tag == "img" and not given.get("alt"):
             self.wordless.append(given.get("src", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Called for each tag that ends."""
+        self._code -= tag in _CODE
+
+    def handle_data(self, data: str) -> None:
+        """Called for text."""
+        if not self._code:
+            self.said.append(data)
 
 
 def problems(site: Path) -> list[str]:
@@ -56,6 +72,8 @@ def _wrong(site: Path, pages: dict[str, _Page], name: str, page: _Page) -> Itera
     for link in dict.fromkeys(page.loaded):
         if urlsplit(link).netloc:
             yield f"{name} loads {link}, which is not on the site"
+    for left in _LEFT.findall("".join(page.said)):
+        yield f"{name} shows Markdown as it was written: {left.strip()}"
     for picture in page.wordless:
         yield f"{name} shows {picture} without a word for those who do not see it"
 

@@ -25,8 +25,8 @@ class MotionAugmentation:
         rotation: standard deviation in degrees of each component of a rotation vector, which turns all the 3-axis
             signals of a window alike (the sensor worn at another angle).
         scale: standard deviation of the logarithm of a factor on the ``moving`` channels (stronger or weaker motion).
-        overlap: samples that a window shares with the next one in the data. A window is shifted by 0 to ``overlap``
-            - 1 samples where the next sample of the data set indeed goes on from it; 0 for none.
+        overlap: samples that a window shares with the next one in the data. A window is shifted by less than
+            that where the next sample of the data set indeed goes on from it; 0 for none.
         moving: number of channels, from the first, that the factor applies to; the others hold gravity too.
     """
 
