@@ -12,10 +12,14 @@ LAVA = lava-nc==0.10.0
 NEUROBENCH = neurobench==2.3.0
 CODE = aspen hardware emulator examples benchmarks tests website setup.py setup_editable.py
 
-.PHONY: demo test docs plain-install bench mutants lint format clean
+.PHONY: demo dev test docs plain-install bench mutants lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/aspen demo
+
+# To change ASPEN itself: all that the tests need.
+dev: $(VENV)/installed
+	@echo "ready: $(BIN)/python -m pytest tests/aspen/network, make lint, make test"
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup

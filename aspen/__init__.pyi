@@ -17,6 +17,7 @@ from .errors import AspenError as AspenError
 from .exporting import export as export
 from .fused import fuse as fuse
 from .fused import unfuse as unfuse
+from .models.added_neurons import add_neuron as add_neuron
 from .models.forms import InputForm as InputForm
 from .models.probing import find_form as find_form
 from .network.network import Conv as Conv

@@ -33,6 +33,11 @@ def shown(value: object, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def printable(text: object) -> str:
+    """Text of a file for a terminal: what would steer it, or turn its writing round, becomes a question mark."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(text))
+
+
 def as_integer(
     what: str,
     value: object,
@@ -163,11 +168,11 @@ def as_path(value: object) -> Path:
 
 
 def as_name(what: str, value: object, allowed: Collection[str] = (), error: type[AspenError] = InputError) -> str:
-    """``value`` as text that is not empty, or one of ``allowed``."""
-    if isinstance(value, str) and value and (not allowed or value in allowed):
+    """``value`` as text on one line that is not empty and has no control characters, or one of ``allowed``."""
+    if isinstance(value, str) and value and (value in allowed if allowed else value.isprintable()):
         return value
     if not allowed:
-        raise error(f"{what}: found {shown(value)}, allowed is a name; give it one")
+        raise error(f"{what}: found {shown(value)}, allowed is text without control characters; correct it")
     if not isinstance(value, str):
         raise error(f"{what}: found {shown(value)}, allowed are {', '.join(allowed)}; choose one of these")
     raise error(unknown_name(what, value, allowed))

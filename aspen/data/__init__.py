@@ -8,6 +8,7 @@ from aspen.data.datasets import Samples as Samples
 from aspen.data.datasets import split_stratified as split_stratified
 from aspen.data.datasets import split_subjects as split_subjects
 from aspen.data.encoder_values import ENCODERS as ENCODERS
+from aspen.data.encoder_values import add_encoder as add_encoder
 from aspen.data.encoder_values import encoder_from_dict as encoder_from_dict
 from aspen.data.encoders import Encoder as Encoder
 from aspen.data.encoders import EncoderStream as EncoderStream
@@ -63,6 +64,7 @@ __all__ = [
     "StoredEncoder",
     "TimeSeries",
     "WindowEncoder",
+    "add_encoder",
     "arrays",
     "digits",
     "encoder_from_dict",

@@ -25,8 +25,11 @@ _NESTED: dict[str, Callable[[], StoredEncoder]] = {
 }
 UNLIKE = 20.0
 """From this ratio of the features' ranges on, the smallest spikes less than once in 25 steps."""
-ENCODER_NAMES = (*ENCODERS, AS_THEY_ARE)
-"""What :func:`encoder_for` and the command line take as names."""
+
+
+def encoder_names() -> tuple[str, ...]:
+    """What :func:`encoder_for` and the command line take as names."""
+    return (*ENCODERS, AS_THEY_ARE)
 
 
 def encoder_for(values: Array, asked: str | Encoder | None = None) -> tuple[Encoder, str]:
@@ -34,7 +37,7 @@ def encoder_for(values: Array, asked: str | Encoder | None = None) -> tuple[Enco
 
     Args:
         values: (n, *shape), of the training samples.
-        asked: one of :data:`ENCODER_NAMES`, an encoder, or ``None`` for :func:`suited`.
+        asked: one of :func:`encoder_names`, an encoder, or ``None`` for :func:`suited`.
 
     Raises:
         InputError: no such name, or the encoder does not take these values.
@@ -45,23 +48,23 @@ def encoder_for(values: Array, asked: str | Encoder | None = None) -> tuple[Enco
         why = "as asked for"
     elif isinstance(asked, type) or not callable(getattr(asked, "encode", None)):
         raise InputError(
-            f"encoder: found {shown(asked)}, allowed are {', '.join(ENCODER_NAMES)}, or an encoder such as "
+            f"encoder: found {shown(asked)}, allowed are {', '.join(encoder_names())}, or an encoder such as "
             f"RateEncoder(steps=50)"
         )
     else:
         fitted = asked.fit(values) if isinstance(asked, StoredEncoder) else asked
         return fitted, "as given"
-    if asked not in ENCODER_NAMES:
-        raise InputError(unknown_name("encoder", asked, ENCODER_NAMES))
     if asked == AS_THEY_ARE:
         return CurrentEncoder(), why
+    if asked not in ENCODERS:
+        raise InputError(unknown_name("encoder", asked, encoder_names()))
     encoder = _NESTED.get(asked, ENCODERS[asked])()
     _check_axes(encoder, values)
     return encoder.fit(values), why
 
 
 def encoded_by(dataset: Dataset, name: str) -> Dataset:
-    """A data set with the encoder called ``name``, one of :data:`ENCODER_NAMES`, fitted on its training samples."""
+    """A data set with the encoder called ``name``, one of :func:`encoder_names`, fitted on its training samples."""
     return replace(dataset, encoder=encoder_for(dataset.train.values, name)[0], told="")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
 
+from aspen._base.checks import shown
+from aspen._base.registry import Registry
 from aspen.data.encoders import LatencyEncoder, RateEncoder, StoredEncoder
 from aspen.data.har_features import HarFeatures
 from aspen.data.levels import LevelEncoder
@@ -13,7 +15,20 @@ from aspen.data.static import StaticEncoder
 from aspen.data.temporal import CurrentEncoder, DeltaEncoder, SpikeEncoder, WindowEncoder
 from aspen.errors import FileFormatError, InputError
 
-ENCODERS: dict[str, type[StoredEncoder]] = {
+Kind = TypeVar("Kind", bound=type[StoredEncoder])
+
+
+def _check(kind: str, encoder: type[StoredEncoder]) -> None:
+    """Refuse what is no encoder that a file can hold."""
+    if not (isinstance(encoder, type) and issubclass(encoder, StoredEncoder) and is_dataclass(encoder)):
+        raise InputError(
+            f"encoder {kind}: found {shown(encoder)}, allowed is a class of StoredEncoder with @dataclass(frozen=True)"
+        )
+    if encoder.kind != kind:
+        raise InputError(f"encoder {kind}: found the kind {encoder.kind!r} in {encoder.__name__}; give both one name")
+
+
+_OWN = {
     encoder.kind: encoder
     for encoder in (
         RateEncoder,
@@ -27,7 +42,40 @@ ENCODERS: dict[str, type[StoredEncoder]] = {
         StaticEncoder,
     )
 }
-"""Kind -> encoder, for files and the command line."""
+ENCODERS: Registry[type[StoredEncoder]] = Registry("aspen.encoders", _OWN, _check)
+"""Kind -> encoder, for files and the command line; see :func:`add_encoder`."""
+
+
+def add_encoder(encoder: Kind) -> Kind:
+    """Make an encoder of your own known by its ``kind``, so that files can hold it; a class decorator.
+
+    In a package of yours an entry point of the group ``aspen.encoders``, called like the kind, does this for every
+    program and for the command line.
+
+    >>> from dataclasses import dataclass
+    >>> from aspen.data.encoders import EncoderStream, StoredEncoder
+    >>> @add_encoder
+    ... @dataclass(frozen=True)
+    ... class Above(StoredEncoder):
+    ...     level: float = 0.5
+    ...     kind = "above"
+    ...     def stream(self, seed=0):
+    ...         return EncoderStream(lambda values: (values > self.level)[None].astype("uint8"), lambda: None)
+    >>> encoder_from_dict(Above(0.25).to_dict()).encode([[0.1, 0.3]]).tolist()
+    [[[0, 1]]]
+    >>> del ENCODERS["above"]
+
+    Args:
+        encoder: a frozen data class of :class:`StoredEncoder` whose settings JSON can hold.
+
+    Returns:
+        The class, as it is.
+
+    Raises:
+        InputError: it is none, or another encoder has its kind.
+    """
+    ENCODERS.add(getattr(encoder, "kind", ""), encoder)
+    return encoder
 
 
 def encoder_from_dict(values: object) -> StoredEncoder:
@@ -43,7 +91,10 @@ def encoder_from_dict(values: object) -> StoredEncoder:
         raise FileFormatError(f"encoder: found {type(values).__name__}, allowed is a mapping of settings")
     kind = values.get("kind")
     if not isinstance(kind, str) or kind not in ENCODERS:
-        raise FileFormatError(f"encoder: found kind {str(kind)[:40]!r}, allowed are {', '.join(ENCODERS)}")
+        raise FileFormatError(
+            f"encoder: found kind {str(kind)[:40]!r}, allowed are {', '.join(ENCODERS)}; install "
+            f"the package that it is of, or save another encoder"
+        )
     encoder = ENCODERS[kind]
     names = {field.name for field in fields(encoder)}
     if set(values) != names | {"kind"}:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aspen._base.arrays import Array
 from aspen.errors import ModelError
+from aspen.models.added_neurons import twin_of
 from aspen.models.at_once import Rectified
 from aspen.models.delta import Changes
 from aspen.models.layers import AT_ONCE, threshold_of
@@ -54,6 +55,10 @@ class Mapped:
 
 def check_neuron(name: str, layer: Any) -> None:
     """Refuse what a LIF population cannot hold."""
+    twin = twin_of(name, layer)
+    if twin is not None:
+        check_neuron(name, twin)
+        return
     if read_own(layer) is not None:
         return
     kind = f"{name}: {type(layer).__name__}"

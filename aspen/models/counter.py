@@ -26,7 +26,7 @@ from aspen.models.effective import (
 )
 from aspen.models.layers import is_spiking
 from aspen.models.operations import operation_name, parts
-from aspen.models.own_neurons import read_own
+from aspen.models.own_neurons import is_own
 from aspen.models.tallies import NeuronTally, SynapseTally
 
 
@@ -264,7 +264,7 @@ class Counter(TorchFunctionMode):
 
 def _at_once(module: nn.Module) -> bool:
     """Whether neurons are given all time steps at once."""
-    return not hasattr(module, "state_function") and read_own(module) is None
+    return not hasattr(module, "state_function") and not is_own(module)
 
 
 def _may_be_a_neuron(module: nn.Module) -> bool:

@@ -11,7 +11,7 @@ from snntorch._neurons.leakyparallel import LeakyParallel
 from torch import nn
 
 from aspen.errors import InputError, ModelError
-from aspen.models.own_neurons import read_own
+from aspen.models.own_neurons import is_own
 
 STATES = frozenset({"mem", "syn", "spk"})
 """Buffers of neurons that hold their state."""
@@ -54,7 +54,7 @@ def is_spiking(module: nn.Module) -> bool:
     """Whether a module is a layer of snnTorch's neurons, of whatever kind, or of a class of one's own that does as
     ``Leaky`` does."""
     from_snntorch = any(cls.__module__.startswith("snntorch._neurons") for cls in type(module).__mro__)
-    return hasattr(module, "threshold") and (from_snntorch or read_own(module) is not None)
+    return hasattr(module, "threshold") and (from_snntorch or is_own(module))
 
 
 def at_once_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -72,7 +72,7 @@ def forget(layers: Iterable[Any]) -> None:
 def _check_steps(name: str, module: nn.Module) -> None:
     """Refuse neurons that do not reset, integrate and fire at each step, and thresholds that cannot be shadowed."""
     what = f"{show(name)}: {type(module).__name__}"
-    steps = hasattr(module, "state_function") or type(module) in AT_ONCE or read_own(module) is not None
+    steps = hasattr(module, "state_function") or type(module) in AT_ONCE or is_own(module)
     if not steps:
         raise ModelError(
             f"{what} computes all time steps at once; allowed: neurons that step, such as Leaky, StateLeaky and "

@@ -2,13 +2,13 @@
 
 Such a class takes an input and the membrane, and returns spikes and the membrane, as tutorial 5's ``LeakySurrogate``
 does. It may spike by the membrane that it is given (*late*: an input acts in the step after) or by the one that it
-makes, and reset in any of the usual ways. What fits none of these to the last spike is no such neuron.
+makes, and reset in any of the usual ways. What fits none of these to the last spike is no such neuron, unless
+:func:`aspen.add_neuron` says which of snnTorch's it does as.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
+from aspen.models.added_neurons import is_added, is_theirs, states_of, twin_of
 from aspen.models.copying import OF_THE_MODEL, copy_of
 
 _TRIES, _SIZE = 96, 8
@@ -85,10 +86,10 @@ _STEPS: list[tuple[str, bool, Step]] = [
 
 def read_own(module: nn.Module) -> OwnNeuron | None:
     """What a module does as a neuron; None where it is none, is torch's or snnTorch's, or does anything else."""
-    if type(module).__module__.partition(".")[0] in ("torch", "snntorch") or list(module.children()):
+    if is_theirs(type(module)) or list(module.children()):
         return None
     threshold = _number(getattr(module, "threshold", None))
-    if threshold is None or not threshold > 0 or len(_required(module)) != 2:
+    if threshold is None or not threshold > 0 or len(states_of(module)) != 1:
         return None
     twin: Any = copy.deepcopy(copy_of(module)).eval()
     vars(twin).pop("forward", None)  # the knob
@@ -142,9 +143,9 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _required(module: nn.Module) -> list[str]:
-    parameters = inspect.signature(type(module).forward).parameters.values()
-    return [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+def is_own(module: nn.Module) -> bool:
+    """Whether a module is of a neuron class of one's own that is known."""
+    return is_added(module) or read_own(module) is not None
 
 
 class Adopted(snntorch.Leaky):
@@ -160,9 +161,14 @@ class Adopted(snntorch.Leaky):
         return spikes, self.mem
 
 
-def adopted(model: nn.Module) -> tuple[nn.Module, dict[str, OwnNeuron]]:
-    """A copy of the model with neurons of its own as snnTorch's, and what these do; the model where it has none."""
-    found = {name: does for name, module in model.named_modules() if (does := read_own(module)) is not None and name}
+def adopted(model: nn.Module) -> tuple[nn.Module, dict[str, OwnNeuron | snntorch.SpikingNeuron]]:
+    """A copy of the model with neurons of its own as snnTorch's, and what these do; the model where it has none.
+
+    Raises:
+        ModelError: neurons of a class that was added do not do as was said.
+    """
+    named = {name: module for name, module in model.named_modules() if name and is_own(module)}
+    found = {name: does for name, module in named.items() if (does := twin_of(name, module) or read_own(module))}
     if not found:
         return model, {}
     twin = copy_of(model)
@@ -170,12 +176,17 @@ def adopted(model: nn.Module) -> tuple[nn.Module, dict[str, OwnNeuron]]:
         parent, _, last = name.rpartition(".")
         own = twin.get_submodule(name)
         vars(own).pop("forward", None)  # the knob
-        setattr(twin.get_submodule(parent), last, Adopted(own, does))
+        setattr(twin.get_submodule(parent), last, Adopted(own, does) if isinstance(does, OwnNeuron) else does)
     return twin, found
 
 
-def told(name: str, kind: str, does: OwnNeuron) -> str:
+def told(name: str, kind: str, does: OwnNeuron | snntorch.SpikingNeuron) -> str:
     """What to say of such a neuron."""
+    if not isinstance(does, OwnNeuron):
+        return (
+            f"{name}: {kind} is a neuron class of your own, added as {type(does).__name__}; on random numbers both "
+            f"spike alike"
+        )
     late = ", by the membrane of the step before" if does.late else ""
     return (
         f"{name}: {kind} is a neuron class of your own; on random numbers it spikes as beta {does.beta:.6g}, threshold "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aspen._base.checks import printable
 from aspen._base.tables import Table
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def shown(network: Network) -> Iterator[str | Table]:
         [(c.name, c.kind, f"{c.n_synapses:,}", str(c.delay)) for c in network.connections],
         left=(0, 1),
     )
-    yield from network.provenance.get("notes", ())
+    yield from map(printable, network.provenance.get("notes", ()))
 
 
 def _gate(network: Network, population: Population) -> str:

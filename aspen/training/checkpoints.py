@@ -12,6 +12,7 @@ import io
 import pickle
 import struct
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
@@ -48,7 +49,16 @@ _KEYS = (
     "best",
     "before",
 )
-_DAMAGE = (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError, AssertionError, MemoryError)
+_DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    OSError,
+    AssertionError,
+    MemoryError,
+)
 
 
 def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
@@ -78,11 +88,29 @@ def load_tensors(path: str | Path) -> Any:
         FileFormatError: it is damaged, or holds anything else.
     """
     try:
+        _check_stored(Path(path))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickles: what is wrong with them is said below
             return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own message advises to load it all the same
+        raise FileFormatError(
+            f"{path}: found more than tensors and plain values, or damage, allowed is a state_dict: what else is "
+            f"pickled can execute anything and is never loaded; write it with torch.save(model.state_dict(), path)"
+        ) from error
     except (*_DAMAGE, *MALFORMED) as error:
         raise FileFormatError(f"{path}: not readable as tensors ({one_line(error)}); save or copy it again") from error
+
+
+def _check_stored(path: Path) -> None:
+    """Raise ValueError where an archive is packed, as torch's never are: what is small on disk could fill the memory.
+
+    What is no archive, as of early versions of torch, is not looked at.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+        if packed:
+            raise ValueError(f"found {packed[0]!r} compressed, allowed is an archive as torch.save writes it")
 
 
 def settings_of(task: Task, stages: Sequence[Recipe]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the package offers: read by type checkers, and by its ``__init__`` when a name is used."""
 
+from .engines.run import add_engine as add_engine
 from .engines.run import run as run
 from .engines.sessions import Session as Session
 from .engines.sessions import session as session

@@ -10,7 +10,7 @@ import numpy as np
 
 from aspen._base.arrays import Array, as_array
 from aspen.data import Dataset, Encoder, load_dataset
-from aspen.data.choosing import ENCODER_NAMES, encoder_for
+from aspen.data.choosing import encoder_for, encoder_names
 from aspen_emulator.cli.common import NetworkFile, OneOf, refuse_without, save_array
 from aspen_emulator.cli.files import ARRAY_INPUT, ARRAY_OUTPUT, FileCommand, InputFile, saving, say
 from aspen_emulator.cli.given import DATA, OWN_DATA, check_one_way, data_path_option, dataset_for, stored_encoder
@@ -20,7 +20,7 @@ from aspen_emulator.engines.inputs import load_spikes
 
 @click.command("encode", cls=FileCommand)
 @click.argument("network", type=InputFile(), required=False)
-@click.option("--encoder", type=OneOf(ENCODER_NAMES),
+@click.option("--encoder", type=OneOf(encoder_names()),
               help="Instead of that in NETWORK; fitted on the training samples of --data, else on the values."
               )  # fmt: skip
 @click.option("--values", "values_path", type=ARRAY_INPUT,

@@ -42,9 +42,9 @@ from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, OutputFile, sa
 from aspen_emulator.cli.given import DATA, OWN_DATA, check_one_way, dataset_for, part_option
 from aspen_emulator.cli.knobs import KnobCommand, front_for
 from aspen_emulator.cli.numbers import Number, Whole
-from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import network_of
+from aspen_emulator.engines.sessions import STEPPING
 from aspen_emulator.streaming import Stream, Window
 from aspen_emulator.streaming.goals import Goal
 from aspen_emulator.streaming.opening import stream
@@ -52,8 +52,6 @@ from aspen_emulator.streaming.plot import plot_stream
 from aspen_emulator.streaming.sources import Source, from_dataset, from_hapt, from_spikes, from_values
 from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.compiling.deployment import Deployment
-
-ENGINES = ("fast", "reference", "c", *ON_CORES, "lava")
 
 
 def goal_of(
@@ -98,7 +96,7 @@ def goal_of(
 @click.option("--early", is_flag=True,
               help="End inferences early, as the table says; a calibrated knob does so anyway.")  # fmt: skip
 @click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
-@click.option("--engine", type=OneOf(ENGINES), default="fast", show_default=True, help="What runs the network.")
+@click.option("--engine", type=OneOf(STEPPING), default="fast", show_default=True, help="What runs the network.")
 @chip_option
 @float_option
 @click.option("--real-time", is_flag=True, help="Wait for each window as long as it takes in the recording.")

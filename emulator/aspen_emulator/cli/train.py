@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aspen.data.choosing import ENCODER_NAMES
+from aspen.data.choosing import encoder_names
 from aspen.dial.path import MOST_EVERY
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.by_name import MODEL_KINDS, NORMALISED, architecture_for, train_by_name
@@ -63,7 +63,7 @@ class Density(click.ParamType):
 @click.option("--output", required=True, type=OutputFile((".aspen",)), help="The .aspen file to write.")
 @click.option("--data", type=DATA, default="digits", show_default=True, help=f"What to learn: {OWN_DATA}.")
 @data_path_option
-@click.option("--encoder", type=OneOf(ENCODER_NAMES),
+@click.option("--encoder", type=OneOf(encoder_names()),
               help="What makes spikes, or with current or none a current, of the values.  [default: the data set's; of "
                    "your own: spikes as they are, delta for signals, rate for the rest]")  # fmt: skip
 @click.option("--recipe", type=OneOf(list(RECIPES)), default=DEFAULT, show_default=True,

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Protocol
 
 from aspen._base.arrays import Array
-from aspen._base.checks import as_name
+from aspen._base.checks import as_name, shown
+from aspen._base.registry import Registry
 from aspen.dial.profile import DialProfile, DialScale
 from aspen.dial.scale import ThresholdScale
+from aspen.errors import EngineError, InputError
 from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import RECORDS, Record
@@ -54,13 +56,55 @@ PROGRAMS: dict[str, ProgramEngine] = {
     "c": run_c,
     **{engine: partial(run_on_core, engine) for engine in ON_CORES},
 }
-ENGINES: dict[str, Engine] = {
+
+
+def _check(name: str, engine: Engine) -> None:
+    """Refuse what cannot be called."""
+    if not callable(engine):
+        raise InputError(f"engine {name}: found {shown(engine)}, allowed is a function as of aspen_emulator.add_engine")
+
+
+_OWN: dict[str, Engine] = {
     "reference": run_reference,
     "fast": run_fast,
     **PROGRAMS,
     "lava": _run_lava,
     "loihi": _run_loihi,
 }
+ENGINES: Registry[Engine] = Registry("aspen.engines", _OWN, _check)
+"""Name -> engine; see :func:`add_engine`."""
+
+
+def add_engine(name: str, engine: Engine) -> None:
+    """Make an engine of your own known to :func:`run`, and to all that runs networks by the name of an engine.
+
+    In a package of yours an entry point of the group ``aspen.engines`` does this for every program and for the command
+    line.
+
+    >>> import numpy as np
+    >>> from aspen.network import Dense, Lif, Network, Population
+    >>> layers = Population("input", (2,)), Population("output", (1,), Lif(threshold=1.0, beta=0.9))
+    >>> network = Network(layers, (Dense("input", "output", [[0.3, 0.3]]),))
+    >>> def run_loudly(network, spikes, thresholds, record):
+    ...     print(f"{spikes.shape[0]} steps")
+    ...     return run_reference(network, spikes, thresholds, record)
+    >>> add_engine("loud", run_loudly)
+    >>> int(run(network, np.ones((8, 1, 2)), engine="loud").output.sum())
+    8 steps
+    4
+    >>> del ENGINES["loud"]
+
+    Args:
+        name: of the engine.
+        engine: called with the network, the input (steps, batch, *input_shape), the thresholds, population ->
+            (steps or 1, batch or 1, n or 1) in units of the membrane, and what is recorded, one of ``counts``,
+            ``spikes`` and ``membranes``; all of it is checked. It returns a :class:`aspen.Record`, as
+            :func:`aspen_emulator.engines.replay.record_from_rasters` makes one of spikes.
+
+    Raises:
+        InputError: it cannot be called, or another engine has that name.
+    """
+    ENGINES.add(name, engine)
 
 
 def check_engine(engine: str) -> None:
@@ -118,7 +162,7 @@ def run(
         engine: ``fast`` (batched), ``reference`` (step by step, the definition), ``c`` (the program for a
             microcontroller, compiled for this machine), ``cortex-m`` (the same, cross-compiled, on an emulated
             Cortex-M4; also ``cortex-m4``, ``cortex-m0plus`` and ``cortex-m33``), ``lava`` (the real Lava runtime) or
-            ``loihi`` (the chip, see ``hardware/README.md``).
+            ``loihi`` (the chip, see ``hardware/README.md``); or one that :func:`add_engine` added.
         record: ``counts``, ``spikes`` to keep the spikes of every population too, or ``membranes`` to keep their
             membranes as well.
 
@@ -139,4 +183,7 @@ def run(
     thresholds = thresholds_for(network, threshold_scale, length, batch)
     if engine in PROGRAMS and isinstance(threshold_scale, DialScale):
         return PROGRAMS[engine](network, checked, thresholds, record, profile=threshold_scale.profile)
-    return ENGINES[engine](network, checked, thresholds, record)
+    made = ENGINES[engine](network, checked, thresholds, record)
+    if not isinstance(made, Record):
+        raise EngineError(f"engine {engine}: found {shown(made)} as its result, allowed is a Record; mend the engine")
+    return made

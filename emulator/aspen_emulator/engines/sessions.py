@@ -94,14 +94,16 @@ class _Local:
 
 
 _STEPPERS: dict[str, _Opened] = {
-    "reference": Stepper,
     "fast": FastStepper,
+    "reference": Stepper,
 }
 _PROGRAMS: dict[str, type[CStepper] | partial[CoreStepper]] = {
     "c": CStepper,
     **{engine: partial(CoreStepper, engine=engine) for engine in ON_CORES},
 }
 """Those with a knob of their own."""
+STEPPING = (*_STEPPERS, *_PROGRAMS, "lava")
+"""Engines that a session can run."""
 
 
 class _Lava:
@@ -187,10 +189,11 @@ class Session(Turnable):
         knob: float | None,
     ) -> None:
         check_engine(engine)
-        if engine == "loihi":
+        if engine not in STEPPING:
+            why = "as the chip's thresholds are fixed while it runs" if engine == "loihi" else "as it takes whole runs"
             raise InputError(
-                "engine: found 'loihi', allowed in a session are all others, as the chip's "
-                "thresholds are fixed while it runs; use run(engine='loihi')"
+                f"engine: found {engine!r}, allowed in a session are {', '.join(STEPPING)}, {why}; use run(engine="
+                f"{engine!r})"
             )
         if batch < 1:
             raise InputError(f"batch: found {batch}, allowed is 1 and more")

@@ -30,6 +30,8 @@ else:
     import tomli as tomllib
 
 
+MAX_BYTES = 2**20
+"""Of a chip file; those that come with ASPEN have some ten thousand."""
 KINDS = {"conv": "convolution"}
 """Kind of connection -> what a chip file calls it, where that is another word."""
 
@@ -338,9 +340,13 @@ def _known(name: str) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:  # which may be a device that never ends
+            data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: found no readable chip file ({error.strerror}); check the path") from error
+    if len(data) > MAX_BYTES:
+        raise ChipError(f"{path}: found more than {MAX_BYTES} bytes, allowed is a chip file; check the path")
+    return data
 
 
 def _parse(data: bytes, file: str) -> Chip:

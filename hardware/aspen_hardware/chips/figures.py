@@ -121,6 +121,8 @@ def check_trust(mark: Any, file: str, key: str) -> None:
 def check_text(text: Any, file: str, key: str) -> None:
     """Raise a :class:`ChipError` unless ``text`` is one that says something."""
     expect(isinstance(text, str) and bool(text.strip()), file, key, shown(text), "a text", "write one in quotes")
+    whole = all(line.isprintable() for line in text.splitlines())
+    expect(whole, file, key, shown(text), "text without control characters", "take them out")
 
 
 def check_table(entry: Any, file: str, key: str) -> None:

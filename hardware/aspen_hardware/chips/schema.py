@@ -366,9 +366,13 @@ def _check_energies(scenario: Mapping[str, Any], file: str, place: str) -> None:
         check_text(missing[key], file, f"{place}.missing.{key}")
 
 
+def is_chip_name(name: Any) -> bool:
+    """Whether a chip may be called so: a name that is no path and no markup, wherever it is written."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
 def _check_name(name: Any, file: str, key: str) -> None:
-    named = isinstance(name, str) and _NAME.fullmatch(name) is not None
-    expect(named, file, key, shown(name), "lower-case letters, digits, '.', '_' and '-'", "rename it")
+    expect(is_chip_name(name), file, key, shown(name), "lower-case letters, digits, '.', '_' and '-'", "rename it")
 
 
 def iter_figures(table: Mapping[str, Any]) -> Iterator[tuple[str, Any, Collection[str]]]:

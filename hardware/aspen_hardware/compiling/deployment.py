@@ -9,13 +9,14 @@ from typing import Any
 
 from aspen._base.arrays import Rebuilt
 from aspen._base.brief import Brief
-from aspen._base.checks import as_flag, as_integer, as_name, as_number
+from aspen._base.checks import as_flag, as_integer, as_name, as_number, shown
 from aspen._base.tables import Table, Tabled
 from aspen.errors import FileFormatError, InputError, one_line
 from aspen.network.files import network_from_section, network_to_section
 from aspen.network.network import Network, Population
 from aspen.storage.container import MALFORMED
 from aspen.storage.file import AspenFile, Parts, Section
+from aspen_hardware.chips.schema import is_chip_name
 from aspen_hardware.placing.placement import Placement
 from aspen_hardware.placing.resets import by_synapse
 
@@ -169,6 +170,11 @@ class Deployment(Tabled, Rebuilt):
     placement: Placement | None = None
 
     def __post_init__(self) -> None:
+        if not is_chip_name(self.chip):
+            raise InputError(
+                f"chip: found {shown(self.chip)}, allowed is a name of lower-case letters, digits, '.', '_' and '-'; "
+                f"compile again"
+            )
         self._close("rounding")
 
     def _shown(self) -> Iterator[str | Table]:
@@ -270,7 +276,7 @@ def _decode(chip: str, file: AspenFile) -> Deployment:
         }
         network = network_from_section(header["network"], tensors)
         warnings = tuple(as_name("warnings", text) for text in header["warnings"])
-        return Deployment(network, as_name("chip", header["chip"]), rounding, warnings)
+        return Deployment(network, header["chip"], rounding, warnings)
     except FileFormatError:
         raise
     except MALFORMED as error:
