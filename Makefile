@@ -31,10 +31,12 @@ docs: $(VENV)/installed
 plain-install:
 	$(PYTHON) tests/plain_install.py --torch "$(TORCH)"
 
-# Ratios against Lava and snnTorch, measured in one run: tables and plots in runs/bench.
+# Ratios against Lava and snnTorch, measured in one run: plots in runs/bench, tables in docs/benchmarks.md.
+BENCH ?=
 bench: $(VENV)/installed
-	$(BIN)/python benchmarks/emulation.py --output runs/bench
-	$(BIN)/python benchmarks/training.py --output runs/bench
+	$(BIN)/python benchmarks/emulation.py $(BENCH) --output runs/bench
+	$(BIN)/python benchmarks/training.py $(BENCH) --output runs/bench
+	$(BIN)/python benchmarks/page.py runs/bench docs/benchmarks.md
 
 # Small mistakes in the numeric core, one at a time: hours; a sample: make mutants MUTANTS="--sample 10 aspen/control/"
 mutants: $(VENV)/installed

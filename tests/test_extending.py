@@ -32,7 +32,7 @@ __all__ = ["aspen"]
 CHIP, PACKAGE = blocks("extending.md", "toml")
 ENGINE, ADD_ENGINE, COMPARE, ENCODER, ENCODED, NEURON, MODEL = blocks("extending.md", "python")
 TRAIN, ON_THE_CHIP, WITH_THE_PACKAGE = (block.splitlines() for block in blocks("extending.md", "sh"))
-QUICK = ("--epochs", "1", "--hidden", "8")
+SMALL = ("--hidden", "8")
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +53,14 @@ def program(*parts: str) -> dict[str, Any]:
     return space
 
 
-def quick(line: str) -> list[str]:
+def quick(line: str, *options: str) -> list[str]:
     """A command, with a training of an instant."""
-    return [*line.replace("--epochs 2", " ".join(QUICK)).split()[1:]]
+    return line.replace("--epochs 2", " ".join(("--epochs", "1", *options))).split()[1:]
 
 
 def test_a_chip(aspen: Aspen, folder: Path) -> None:
     (folder / "mychip.toml").write_text(CHIP, "utf-8")
-    told = [aspen(*quick(line)) for line in (*TRAIN, *ON_THE_CHIP)]
+    told = [aspen(*quick(line, *SMALL)) for line in (*TRAIN, *ON_THE_CHIP)]
     assert [code for code, _, _ in told] == [0] * 4, told
     assert "Compiled for mychip" in told[2][1]
     total = 25 * 1e-3 * 0.4e-3  # 25 steps of 1 ms at 0.4 mW, whatever the network does
@@ -68,7 +68,7 @@ def test_a_chip(aspen: Aspen, folder: Path) -> None:
 
 
 def test_an_engine(aspen: Aspen) -> None:
-    assert aspen(*quick(TRAIN[0]))[0] == 0
+    assert aspen(*quick(TRAIN[0], *SMALL))[0] == 0
     program(ENGINE, ADD_ENGINE, COMPARE)
     for network in (float_network(1), fixed_network(2), float_network(3, reset="subtract-delayed")):
         spikes = random_spikes(0, 7, 3, 6)

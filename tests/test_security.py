@@ -78,7 +78,7 @@ def test_texts_of_files_do_not_steer_the_terminal(tmp_path: Path) -> None:
     store_deployment(deployment, tmp_path / "net.aspen")
     with pytest.raises(FileFormatError, match="allowed is text without control characters"):
         AspenFile.open(tmp_path / "net.aspen").read(deployment_on("loihi1"))
-    with pytest.raises(ChipError, match=r"title: found .*, allowed is a text without control characters"):
+    with pytest.raises(ChipError, match=r"title: found .*, allowed is text without control characters"):
         chip(small(tmp_path, '"A small chip"', '"A \\u001b[2J chip"'))
 
 

@@ -19,6 +19,7 @@ from aspen._base.arrays import Array
 from aspen._base.checks import as_integer, as_number
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, ModelError
+from aspen.models.forms import InputForm
 from aspen.models.layers import AT_ONCE, check_positive, population_name, select_layers, show, spiking_layers
 from aspen.thresholds.attachment import Attachment, check_unattached
 from aspen.thresholds.guards import ForwardGuard, find_guard
@@ -40,6 +41,7 @@ def learn_dial(
     begin: DialProfile | None = None,
     on_until: Mapping[str, Array] | None = None,
     seed: int | None = None,
+    form: InputForm | None = None,
 ) -> LearnedDial:
     """Attach a dial to the thresholds of a snnTorch model, to be trained with it.
 
@@ -64,6 +66,8 @@ def learn_dial(
         on_until: layer -> the highest knob at which each neuron is on, in the layer's shape, see
             :class:`aspen.DialProfile`; default: those of ``begin``.
         seed: of the jitter; default: torch's global generator.
+        form: how the model takes its input (:func:`aspen.find_form`), where ``sample`` is (time, batch, *shape) and
+            ``forward`` takes something else, such as one step; default: ``forward`` is given the sample as it is.
 
     Returns:
         the dial, a module whose parameters (``slopes``, ``offsets``) belong into the optimizer beside the model's.
@@ -75,7 +79,7 @@ def learn_dial(
     jitter = as_number("jitter", jitter, 0, remedy="0.1 was the best measured")
     if groups is not None:
         groups = as_integer("groups", groups, 1, remedy="or pass None; Loihi's cores store 8 thresholds")
-    shapes = _shapes(model, sample, dialled_layers(model, layers))
+    shapes = _shapes(model, sample, form, dialled_layers(model, layers))
     hidden = set(select_layers(model, "hidden"))
     start = {}
     for name, shape in shapes.items():
@@ -179,7 +183,9 @@ def group_slopes(slopes: Array, groups: int) -> tuple[Array, Array]:
     return values, index.reshape(slopes.shape)
 
 
-def _shapes(model: nn.Module, sample: Tensor, layers: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
+def _shapes(
+    model: nn.Module, sample: Tensor, form: InputForm | None, layers: Mapping[str, nn.Module]
+) -> dict[str, tuple[int, ...]]:
     """The shape of each layer without the batch, seen on a forward pass in evaluation mode."""
     found: dict[str, tuple[int, ...]] = {}
 
@@ -195,7 +201,7 @@ def _shapes(model: nn.Module, sample: Tensor, layers: Mapping[str, nn.Module]) -
     model.eval()
     try:
         with torch.no_grad():
-            model(sample)
+            model(sample) if form is None else form.call(model, form.given(sample))
     finally:
         for handle in handles:
             handle.remove()

@@ -107,7 +107,7 @@ class Stage:
     def _attach(self, dial: DialTraining) -> LearnedDial:
         return learn_dial(
             self.task.model,
-            self.task.form.sample(self.task.sample),
+            self.task.sample,
             slope=dial.slope,
             offset=dial.offset,
             jitter=dial.jitter,
@@ -115,6 +115,7 @@ class Stage:
             begin=self.before,
             on_until=self._on_until(dial),
             seed=0,
+            form=self.task.form,
         )
 
     def _on_until(self, dial: DialTraining) -> dict[str, Array] | None:

@@ -1,0 +1,50 @@
+"""The README: its programs and commands run as they stand there, and its first figures are those of the site."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aspen.errors import TrainingWarning
+from tests import ROOT
+from tests.emulator.cli.test_cli import Aspen, aspen
+from tests.pages import page
+
+__all__ = ["aspen"]
+
+README = ROOT / "README.md"
+FIGURES = re.compile(r"^\| [\d.]+ \| [\d.]+ % \| [\d.]+ µJ \| [\d.]+ years \|$", re.MULTILINE)
+pytestmark = pytest.mark.skipif(not README.is_file(), reason="not in a clone; run from the repository")
+
+
+def test_the_program_and_the_commands_run(
+    aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = README.read_text("utf-8")
+    first, second = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found: dict[str, object] = {"__name__": "readme"}
+    quick = first.replace("epochs=5", "epochs=1, progress=False").replace("600", "120")
+    with pytest.warns(TrainingWarning):  # of so short a training
+        exec(compile(quick, "README.md", "exec", dont_inherit=True), found)
+    exec(compile(second, "README.md", "exec", dont_inherit=True), found)
+    out = capsys.readouterr().out
+    energies = [float(energy) for energy in re.findall(r"^knob [\d.]+: [\d.]+% right, ([\d.]+) µJ$", out, re.MULTILINE)]
+    assert len(energies) == 3
+    assert energies[0] > energies[2] > 0
+    assert "Profile of Sequential: 24 samples of 25 steps" in out
+    np.savez("my.npz", X=found["X"], y=found["y"])  # type: ignore[arg-type]
+    commands = [shlex.split(line) for line in re.findall(r"^    (aspen .*)$", text, re.MULTILINE)]
+    assert {"train", "explore", "compile"} <= {name for _, name, *_ in commands}
+    for _, name, *arguments in commands[1:]:  # the first trains once more
+        code, _, err = aspen(name, *arguments)
+        assert code == 0, (name, err)
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_the_first_figures_are_those_of_the_first_page_of_the_site() -> None:
+    assert FIGURES.findall(README.read_text("utf-8")) == FIGURES.findall(page("index.md")) != []
