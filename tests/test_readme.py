@@ -28,7 +28,7 @@ def test_the_program_and_the_commands_run(
     text = README.read_text("utf-8")
     first, second = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     found: dict[str, object] = {"__name__": "readme"}
-    quick = first.replace("epochs=5", "epochs=1, progress=False").replace("600", "120")
+    quick = first.replace("epochs=30", "epochs=1, progress=False").replace("600", "120")
     with pytest.warns(TrainingWarning):  # of so short a training
         exec(compile(quick, "README.md", "exec", dont_inherit=True), found)
     exec(compile(second, "README.md", "exec", dont_inherit=True), found)
