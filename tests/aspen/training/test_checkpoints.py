@@ -118,6 +118,6 @@ def test_what_is_no_checkpoint_at_all_is_refused(tmp_path: Path, data: bytes) ->
     path.write_bytes(data)
     with pytest.raises(
         FileFormatError,
-        match=r"c.pt: (not readable as tensors|found more than tensors|found no checkpoint of this ASPEN)",
+        match=r"c.pt: (not readable as|found more than) tensors|c.pt: found no checkpoint of",
     ):
         fit(fuzz_model(), fuzz_data(), FUZZ_RECIPE, fused=False, checkpoint=path, resume=True)
