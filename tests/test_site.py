@@ -142,6 +142,9 @@ def test_how_far_to_trust_each_chip_is_said_at_the_top_of_the_energy_page() -> N
     silicon = page("energy.md").partition("\n## How far from silicon\n")[2]
     assert len(ratios) == 6
     assert [ratio for ratio in ratios if f"| {ratio} |" not in silicon] == []
+    fitted = [found for row in rows if "cortex" in row[0] for found in re.findall(r"[\d.]+ %", row[3])]
+    assert len(fitted) == 4
+    assert [share for share in fitted if share not in page("microcontroller.md")] == []
 
 
 GOOD = '<html><body><h1 id="top">A</h1><a href="b.html#part">b</a><img src="a.png" alt="a"></body></html>'
