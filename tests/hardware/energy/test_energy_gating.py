@@ -181,7 +181,7 @@ def test_a_row_that_ends_before_targets_that_are_off_saves_the_blocks_that_it_do
     saved = sum(each.rows_saved(record).values())
     assert saved == pytest.approx(int(record.spikes["input"].sum()) * each.rows["input->hidden"] * (4 - blocks) / 4)
     report = energy_model(record, chip("cortex-m4"), step_time=1e-3)
-    assert all(entry.joules is None or entry.joules.typical.typical >= 0 for entry in report.entries)
+    assert all(entry.joules is None or entry.joules.typical >= 0 for entry in report.entries)
 
 
 def test_a_microcontroller_takes_about_what_a_narrower_network_takes() -> None:
