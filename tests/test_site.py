@@ -23,6 +23,7 @@ from tests.pages import blocks, page
 from tests.test_examples import PUBLIC
 from website import outside, reference
 from website.built import problems
+from website.commands import MarkdownFormatter
 from website.headings import one_title
 
 LACKING = [name for name in ("mkdocs", "material", "mkdocstrings") if find_spec(name) is None]
@@ -90,8 +91,8 @@ def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
     assert [(name, option) for name, option in options if option not in sections[name]] == []
 
 
-WIDE = ("energy", "results", "chips/loihi1")
-"""Pages with wide tables, pictures and long lines of code."""
+WIDE = ("energy", "chips/loihi1")
+"""Pages with wide tables."""
 
 
 @needs_mkdocs
@@ -197,6 +198,25 @@ def test_links_of_the_repository_become_those_of_the_site(path: str, link: str, 
     assert outside.relinked(f"See [it]({link}).", path) == f"See [it]({relinked})."
     fenced = f"```\n[it]({link})\n```\n"
     assert outside.relinked(fenced, path) == fenced
+
+
+class Exemplary(click.Command):
+    """A command that writes an example by itself."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            formatter.write("  aspen tune --x 1\n")
+
+
+def test_the_help_of_a_command_becomes_markdown() -> None:
+    option = click.Option(["--x"], metavar="A|B", help="Which <one>.")
+    command = Exemplary("tune", params=[option], help="Tune it.\n\n\b\nLike:\n  this", add_help_option=False)
+    formatter = MarkdownFormatter()
+    command.format_help(click.Context(command, info_name="tune"), formatter)
+    assert [line for line in formatter.getvalue().splitlines() if line] == [
+        "```text", "tune [OPTIONS]", "```", "Tune it.", "Like:", "```text", "  this", "```", "**Options**", "| | |",
+        "|---|---|", r"| `--x A\|B` | Which &lt;one>. |", "**Examples**", "      aspen tune --x 1",
+    ]  # fmt: skip
 
 
 def test_a_page_has_one_title() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from aspen_emulator.cli.main import aspen
 
 INTRODUCTION = """# Command line
 
-What each command says with `--help`. Exit codes: 0 done, 1 the work failed, 2 wrong usage.
+What each command says with `--help`.
 """
 
 
@@ -23,31 +24,39 @@ _NO_END = 10_000
 class MarkdownFormatter(click.HelpFormatter):
     """Takes what a command writes as its help, and makes Markdown of it."""
 
+    def write(self, string: str) -> None:
+        """Lines that a command writes by itself, such as examples: a block of code."""
+        self._add(textwrap.indent(click.unstyle(string), "    "))
+
+    def _add(self, markdown: str) -> None:
+        super().write(markdown)
+
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """The first line."""
-        self.write(f"```text\n{prog} {args}".rstrip() + "\n```\n\n")
+        self._add(f"```text\n{prog} {args}".rstrip() + "\n```\n\n")
 
     def write_heading(self, heading: str) -> None:
         """The name of a group of options or commands."""
-        self.write(f"**{click.unstyle(heading)}**\n\n")
+        self._add(f"**{click.unstyle(heading)}**\n\n")
 
     def write_text(self, text: str) -> None:
         """Paragraphs; those that click does not wrap are blocks of code."""
         for paragraph in click.unstyle(text).split("\n\n"):
             as_is = paragraph.lstrip("\n").startswith("\b")
-            self.write(_block(paragraph) if as_is else f"{_plain(' '.join(paragraph.split()))}\n\n")
+            self._add(_block(paragraph) if as_is else f"{_plain(' '.join(paragraph.split()))}\n\n")
 
     def write_paragraph(self) -> None:
         """An empty line."""
-        self.write("\n")
+        self._add("\n")
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Options and what they do, or commands."""
-        self.write("| | |\n|---|---|\n")
+        self._add("| | |\n|---|---|\n")
         for term, text in rows:
             said = _plain(" ".join(click.unstyle(text).split())).replace("|", r"\|")
-            self.write(f"| `{click.unstyle(term).replace('|', chr(92) + '|')}` | {said} |\n")
-        self.write("\n")
+            name = click.unstyle(term).strip().replace("|", r"\|")
+            self._add(f"| `{name}` | {said} |\n")
+        self._add("\n")
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
