@@ -172,7 +172,10 @@ def as_name(what: str, value: object, allowed: Collection[str] = (), error: type
     if isinstance(value, str) and value and (value in allowed if allowed else value.isprintable()):
         return value
     if not allowed:
-        raise error(f"{what}: found {shown(value)}, allowed is text without control characters; correct it")
+        wanted = (
+            "text without control characters; correct it" if isinstance(value, str) and value else "a name; give it one"
+        )
+        raise error(f"{what}: found {shown(value)}, allowed is {wanted}")
     if not isinstance(value, str):
         raise error(f"{what}: found {shown(value)}, allowed are {', '.join(allowed)}; choose one of these")
     raise error(unknown_name(what, value, allowed))
