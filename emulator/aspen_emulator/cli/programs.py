@@ -172,7 +172,7 @@ def write_program(
                 f"{source.path}: found --budget and no calibration of its {kind} for {target.name}, allowed is it with "
                 f"one; {_calibrating(source, key)}"
             )
-        prices = Meter.of(deployment, target, table.steps, table.step_time)
+        prices = Meter.of(deployment, target, table.steps, table.step_time, profile=dial)
         known = table if early is None else ended_early(table)
         turned = table.along(deployment.network, dial) if table.is_front else dial
         held = FixedBudget(Goal(budget=asked.budget).held(known, prices), profile=turned)

@@ -10,6 +10,7 @@ import numpy as np
 
 from aspen._base.arrays import Array, Rebuilt
 from aspen._base.checks import as_integer, shown
+from aspen.dial.path import AnyDial, dial_of
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen_emulator.engines.run import network_of
@@ -73,6 +74,7 @@ class Meter(Rebuilt):
         window: int,
         step_time: float | None = None,
         placement: Placement | None = None,
+        profile: AnyDial | None = None,
     ) -> Meter:
         """Look the prices up; see :func:`aspen_hardware.energy.prices.prices`.
 
@@ -82,6 +84,7 @@ class Meter(Rebuilt):
             window: time steps of an inference.
             step_time: seconds from one step of the stream to the next; default: the chip's.
             placement: the network's cores; default: :func:`aspen_hardware.place`.
+            profile: the dial that turns it, whose thresholds need room on the cores.
 
         Raises:
             InputError: the chip has no published energies, or is gated, so that its static energy depends on
@@ -102,7 +105,7 @@ class Meter(Rebuilt):
                 f"window_seconds (--window-time), or a step, step_time"
             )
         check_step_time(seconds)
-        placement = place(network, chip) if placement is None else placement
+        placement = place(network, chip, dial_of(profile)) if placement is None else placement
         found = prices(network, chip, placement)
         power = static_power(chip, placement.cores_used, placement.chips_used, ram=kept_ram(network))
         if power is None:

@@ -84,7 +84,7 @@ def stream(
         turned = profile
     early = early or (table.is_front and table.early is not None)
     chip = _chip_for(table, program, on)
-    meter = Meter.of(program, chip, table.steps, _step_time(window_seconds, table, chip))
+    meter = Meter.of(program, chip, table.steps, _step_time(window_seconds, table, chip), profile=turned)
     return Stream(
         program,
         meter,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aspen._base.arrays import Array
@@ -14,10 +15,10 @@ from aspen.calibration.table import CalibrationTable
 from aspen.control import AccuracyFloor, Battery, Budget, Controller, Manual, ended_early
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
-from aspen.network.network import Network
+from aspen.network.network import Dense, Lif, Network, Population
 from aspen_emulator import calibrate, run, stream
 from aspen_emulator.streaming import Meter, Stream
-from aspen_hardware import chip, compile
+from aspen_hardware import chip, compile, place
 from tests.emulator.streaming.test_streaming import STEPS, windows_of
 from tests.networks import float_network, random_spikes
 
@@ -61,6 +62,24 @@ def test_each_goal_has_its_controller(
         wanted, state = list(opened.run(windows_of(spikes))), opened.state_dict()
     with stream(network, table, **goal, early=early, window_seconds=0.5) as running:
         assert (list(running.run(windows_of(spikes))), running.state_dict()) == (wanted, state)
+
+
+def test_the_meter_has_the_cores_that_the_dial_needs() -> None:
+    spikes = random_spikes(7, STEPS, 10, 6)
+    populations = (
+        Population("input", (6,)),
+        Population("hidden", (12,), Lif(1.0, 0.5)),
+        Population("out", (2,), Lif(1.0, 0.5)),
+    )
+    weights = np.random.default_rng(0).normal(0.3, 0.5, (12, 6))
+    network = Network(
+        populations, (Dense("input", "hidden", weights), Dense("hidden", "out", weights[:2].repeat(2, 1)))
+    )
+    profile = DialProfile({"hidden": np.linspace(0.1, 0.8, 12)})  # more thresholds than a core stores
+    table = calibrate(network, spikes, run(network, spikes).predictions, [0.0, 1.0], on="loihi1", profile=profile)
+    with stream(network, table, profile=profile, knob=0.0) as running:
+        needed = place(network, chip("loihi1"), profile).cores_used
+        assert running.meter.placement.cores_used == needed > place(network, chip("loihi1")).cores_used
 
 
 def test_the_chip_is_that_of_the_deployment_and_the_steps_are_its_own() -> None:
