@@ -24,6 +24,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
+from traitlets.config import Config
 
 from tests import ROOT
 
@@ -65,7 +66,13 @@ def kernel() -> Iterator[NotebookClient]:
     """A process that runs notebooks, for :func:`executed`."""
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
-            new_notebook(), timeout=SECONDS, kernel_name="python3", record_timing=False, coalesce_streams=True
+            new_notebook(),
+            timeout=SECONDS,
+            startup_timeout=SECONDS,
+            kernel_name="python3",
+            record_timing=False,
+            coalesce_streams=True,
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/socket"}}),  # no port
         )
         with client.setup_kernel(cwd=folder, env={**_environment(), "TUTORIALS": folder}):
             tell(client, BEFORE_ALL)
