@@ -1,4 +1,5 @@
-"""The README: its programs and commands run as they stand there, and its first figures are those of the site."""
+"""The README: its programs and commands run as they stand there, and its first figures are those of the site; and what
+else a repository shows to those who come to it."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aspen._version import __version__
 from aspen.errors import TrainingWarning
 from tests import ROOT
 from tests.emulator.cli.test_cli import Aspen, aspen
@@ -48,3 +50,22 @@ def test_the_program_and_the_commands_run(
 
 def test_the_first_figures_are_those_of_the_first_page_of_the_site() -> None:
     assert FIGURES.findall(README.read_text("utf-8")) == FIGURES.findall(page("index.md")) != []
+
+
+def test_the_citation_is_of_this_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.findall(r"^version: (.*)$", text, re.MULTILINE) == [__version__]
+    assert "doi: 10.48550/arXiv.2508.11689" in text
+
+
+def test_issue_forms_are_forms() -> None:
+    yaml = pytest.importorskip("yaml", reason="the extra docs is not installed: no yaml")
+    forms = [file for file in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if file.stem != "config"]
+    assert {form.stem for form in forms} == {"bug", "model", "chip"}
+    for form in forms:
+        found = yaml.safe_load(form.read_text("utf-8"))
+        assert {*found} == {"name", "description", "labels", "body"}
+        asked = [part for part in found["body"] if part["type"] != "markdown"]
+        assert {part["type"] for part in asked} <= {"textarea", "input", "dropdown", "checkboxes"}
+        assert len({part["id"] for part in asked}) == len(asked) > 0
+        assert all(part["attributes"]["label"] for part in asked)
