@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import zip_longest
+from textwrap import wrap
 
 from aspen._base.brief import Brief
 
 GAP = "  "
+NARROWEST = 24
+"""Characters in a line of a first column that is broken."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,66 @@ class Table:
         return len(row) == 1 < len(self.head)
 
     def __str__(self) -> str:
-        indent = GAP if self._is_parted else ""
-        rows = [row if self._is_heading(row) else (indent + row[0], *row[1:]) for row in self.rows]
-        measured = [self.head, *(row for row in rows if not self._is_heading(row))]
-        widths = [max(map(len, column)) for column in zip_longest(*measured, fillvalue="")]
+        rows, widths = self._indented, self._widths
         return "\n".join(self._line(row, widths) for row in (self.head, *rows))
+
+    @property
+    def _indented(self) -> list[Sequence[str]]:
+        indent = GAP if self._is_parted else ""
+        return [row if self._is_heading(row) else (indent + row[0], *row[1:]) for row in self.rows]
+
+    @property
+    def _widths(self) -> list[int]:
+        measured = [self.head, *(row for row in self._indented if not self._is_heading(row))]
+        return [max(map(len, column)) for column in zip_longest(*measured, fillvalue="")]
+
+    def within(self, width: int) -> list[Table]:
+        """The same in a narrow place: with its words over several lines, then in parts, one below the other.
+
+        No figure is cut: where even the first column and one other have no room, the line is wider.
+
+        >>> for part in Table(("population", "neurons", "spikes"), (("hidden", "128", "1,024"),)).within(20):
+        ...     print(part)
+        population  neurons
+        hidden          128
+        population  spikes
+        hidden       1,024
+
+        Args:
+            width: characters in a line.
+
+        Returns:
+            the parts, each with the first column.
+        """
+        if sum(self._widths) + len(GAP) * (len(self.head) - 1) <= width:
+            return [self]
+        left = width - sum(self._widths[1:]) - len(GAP) * (len(self.head) - 1)
+        table = self._broken(left if left >= NARROWEST else max(NARROWEST, width // 3)) if 0 in self.left else self
+        first, *others = table._widths
+        parts: list[list[int]] = [[]]
+        room = width - first
+        for column, wide in enumerate(others, start=1):
+            room -= len(GAP) + wide
+            if room < 0 and parts[-1]:
+                parts.append([])
+                room = width - first - len(GAP) - wide
+            parts[-1].append(column)
+        return [table._of((0, *columns)) for columns in parts]
+
+    def _broken(self, width: int) -> Table:
+        """With the words of the first column over several lines."""
+        rows: list[Sequence[str]] = []
+        for row in self.rows:
+            begin, *rest = wrap(row[0], width - len(GAP), subsequent_indent=GAP) or [""]
+            whole = self._is_heading(row)
+            rows += [row] if whole else [(begin, *row[1:]), *((each, "") for each in rest)]
+        return replace(self, rows=rows)
+
+    def _of(self, columns: Sequence[int]) -> Table:
+        rows = [row if self._is_heading(row) else [row[c] if c < len(row) else "" for c in columns]
+                for row in self.rows]  # fmt: skip
+        left = tuple(place for place, column in enumerate(columns) if column in self.left)
+        return Table([self.head[c] for c in columns], rows, left)
 
     def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = (
@@ -54,6 +112,10 @@ class Table:
             for column, (cell, width) in enumerate(zip(row, widths, strict=False))
         )
         return GAP.join(cells).rstrip()
+
+    def pieces(self) -> list[str | Table]:
+        """Itself, as :meth:`Tabled.pieces`."""
+        return [self]
 
     def html(self) -> str:
         """As an HTML table; whatever is in a cell is text there."""
@@ -81,6 +143,10 @@ class Tabled(Brief, ABC):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self._shown()))
+
+    def pieces(self) -> list[str | Table]:
+        """The lines and tables that it prints as, from top to bottom."""
+        return list(self._shown())
 
     def _repr_html_(self) -> str:
         """The same in a notebook: IPython calls this."""

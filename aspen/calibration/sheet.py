@@ -61,4 +61,4 @@ def _energies(point: OperatingPoint) -> list[str]:
 
 def _four_digits(energy: float) -> str:
     """Without an exponent, which a microcontroller's nanojoules would have."""
-    return f"{energy:,.0f}" if 1e4 <= energy < 1e9 else f"{energy:.4g}"
+    return f"{energy:,.0f}" if 1e3 <= energy < 1e9 else f"{energy:.4g}"

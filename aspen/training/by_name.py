@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
@@ -12,11 +12,11 @@ from warnings import catch_warnings, simplefilter
 
 from aspen._base.names import unknown_name
 from aspen._base.packages import needed_for
-from aspen._base.progress import tell
+from aspen._base.progress import shows_bars, tell
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.errors import InputError, TrainingError, TrainingWarning
 from aspen.training.few_samples import enough_steps, told_of_few
-from aspen.training.progress import epoch_bar
+from aspen.training.progress import EpochBar
 from aspen.training.recipes import RECIPES, DialTraining, Joules, Recipe, recipe
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def train_by_name(
     log: Path | None = None,
     chip: Any = None,
 ) -> Fitted:
-    """Train a ready-made model with a recipe on one thread, and show a progress bar.
+    """Train a ready-made model with a recipe on one thread, with a progress bar where it is seen.
 
     Args:
         how: name of a recipe.
@@ -263,10 +263,11 @@ def train_by_name(
         if refused:
             tell(f"warning: {refused}")
     total = len(suited.stages) * epochs if epochs else sum(stage.epochs for stage in suited.stages)
-    with epoch_bar(total, title) as progress, _one_thread(), _remembered(checkpoint):
+    bar = EpochBar(total, title, shows_bars())
+    with closing(bar), _one_thread(), _remembered(checkpoint):
         with catch_warnings():
             simplefilter("ignore", TrainingWarning)  # whoever called says it in words of its own
-            fitted = fit(model, dataset, suited, seed=seed, epochs=epochs, progress=progress, **options)
+            fitted = fit(model, dataset, suited, seed=seed, epochs=epochs, progress=bar, **options)
         if not any(fitted.history[-1].spikes):
             raise TrainingError(
                 f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "

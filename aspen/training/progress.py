@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
-from aspen._base.progress import is_watched
+from aspen._base.progress import Bar, shows_bars, tell
 from aspen.errors import InputError
 from aspen.training.history import Epoch, Report
 
 
-@contextmanager
-def epoch_bar(total: int, title: str, done: int = 0) -> Iterator[Report]:
-    """A progress bar of a training, in a notebook as a widget; gives what is to be called after each epoch.
+class EpochBar:
+    """A progress bar of a training, in a notebook as a widget; called after each epoch.
 
     Args:
         total: epochs of all stages.
         title: what stands before the bar.
-        done: epochs that a resumed training begins with.
+        shown: whether it is shown.
     """
-    from tqdm.auto import tqdm as bar_for_here
 
-    with bar_for_here(total=total, initial=done, desc=title, unit="epoch", dynamic_ncols=True, delay=0.2) as bar:
+    def __init__(self, total: int, title: str, shown: bool = True) -> None:
+        self._bar = Bar(title, total, "epochs", shown=shown, delay=0.2, stays=True)
+        self._left = total
 
-        def report(entry: Epoch, total: int) -> None:
-            measured = zip(entry.settings, entry.accuracy, entry.spikes, strict=True)
-            shown = ", ".join(f"{knob:g}: {accuracy:.1%} {spikes:.0f}" for knob, accuracy, spikes in measured)
-            bar.set_postfix_str(f"validation (knob: accuracy, spikes) {shown}", refresh=False)
-            bar.update(1)
-            if bar.n == total:  # the end is shown however soon it comes, and its line ended
-                bar.delay = 0.0
-                bar.refresh()
+    def begin(self, done: int) -> None:
+        """A resumed training begins after so many epochs."""
+        self._left -= done
+        self._bar.begin(done)
 
-        yield report
+    def __call__(self, entry: Epoch, total: int) -> None:
+        measured = zip(entry.settings, entry.accuracy, entry.spikes, strict=True)
+        told = [f"{accuracy:.1%} with {spikes:.0f} spikes at knob {knob:g}" for knob, accuracy, spikes in measured]
+        self._bar.advance(1, [f"validation {told[0]}", *told[1:]])
+        self._left -= 1
+        if self._left == 0:  # the end is shown however soon it comes, and its line ended
+            self._bar.show()
+
+    def close(self) -> None:
+        """The training is over, or broken off."""
+        self._bar.close()
 
 
 def check_progress(progress: object) -> None:
@@ -55,15 +58,22 @@ def reporting(
 
     Args:
         progress: such a function, or whether there is a bar; ``None``: where it is seen.
-        total, title, done: as for :func:`epoch_bar`.
+        total, title: as for :class:`EpochBar`.
+        done: epochs that a resumed training begins with.
         said: a line that stands above the bar, if any.
     """
     if progress is not None and not isinstance(progress, bool):
+        if isinstance(progress, EpochBar):
+            progress.begin(done)
         yield progress
-    elif progress or (progress is None and is_watched()):
-        with epoch_bar(total, title, done) as report:
-            if said:
-                tqdm.write(said, file=sys.stderr)
-            yield report
+    elif progress or (progress is None and shows_bars()):
+        bar = EpochBar(total, title)
+        bar.begin(done)
+        if said:
+            tell(said)
+        try:
+            yield bar
+        finally:
+            bar.close()
     else:
         yield None

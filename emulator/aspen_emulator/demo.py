@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from aspen._base.arrays import Array
+from aspen._base.progress import bar
 from aspen.calibration.points import OperatingPoint
 from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
@@ -171,10 +171,10 @@ def _sweep(trained: Trained, on: str, data: Dataset, title: str) -> list[Operati
     spikes, labels = data.spikes("test"), data.test.labels
     deployment = compile(trained.network, on, profile=trained.profile)
     step_time = WINDOW_SECONDS / len(spikes) if chip(on).powered.get("rule") == "sleep" else None
-    with tqdm(total=len(knobs), desc=title, unit="setting", leave=False, dynamic_ncols=True) as bar:
+    with bar(title, len(knobs), "knobs") as shown:
         return list(
             sweep(deployment, spikes, labels, knobs, profile=trained.profile, step_time=step_time,
-                  progress=lambda point: bar.update(1))
+                  progress=lambda point: shown.advance())
         )  # fmt: skip
 
 

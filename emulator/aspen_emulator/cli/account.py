@@ -39,12 +39,12 @@ class Kept:
         return {name_of(each): self.answers[each] for each in sorted(self.answers, key=lambda a: (a == NO_ANSWER, a))}
 
 
-def now(window: Window, stream: Stream) -> str:
-    """The state of things, for the progress bar."""
+def now(window: Window, stream: Stream) -> list[str]:
+    """The state of things, for the progress bar, the most important first."""
     power = (window.dynamic + window.static) / stream.meter.window_seconds
-    left = "" if window.left is None else f", left {format_energy(window.left)}"
-    doing = f"knob {window.knob:.2f}, {window.hidden_spikes} spikes" if window.ran else "skipped"
-    return f"{format_power(power)}{left}, {doing}, {_answer(window)}{window.alarm and ' !'}"
+    left = [] if window.left is None else [f"{format_energy(window.left)} to spend"]
+    doing = [f"knob {window.knob:.2f}", f"{window.hidden_spikes} spikes"] if window.ran else ["skipped"]
+    return [format_power(power), *left, *doing, f"{_answer(window)}{window.alarm and ' !'}"]
 
 
 def _answer(window: Window) -> str:

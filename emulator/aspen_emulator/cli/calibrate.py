@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from aspen._base.checks import LARGEST
+from aspen._base.progress import bar
+from aspen._base.tables import Table, Tabled
 from aspen.calibration.choosing import SURE, BatteryLife, Choice, Chooser, Demand
 from aspen.calibration.front import REACH
 from aspen.calibration.storage import CALIBRATION, CalibrationTable, find_table, load_table
@@ -32,6 +33,7 @@ from aspen_emulator.cli.fronts import Found, untouched
 from aspen_emulator.cli.knobs import SCALE_OPTION, KnobCommand
 from aspen_emulator.cli.numbers import Number, Wholes
 from aspen_emulator.cli.samples import Measuring, measuring_options
+from aspen_emulator.cli.shown import show
 from aspen_emulator.cli.sweep import measure_at
 from aspen_emulator.measuring.front_plot import plot_front
 from aspen_emulator.measuring.tables import check_samples, checked_every, make_front, make_tables
@@ -48,12 +50,18 @@ class Asked:
 
 @click.command("calibrate", cls=KnobCommand)
 @network_argument
-@click.option("--max-energy", help="At most this energy per inference, such as 850uJ: dynamic and static together.")
+@click.option(
+    "--max-energy",
+    metavar="ENERGY",
+    help="At most this energy per inference, such as 850uJ: dynamic and static together.",
+)
 @click.option("--min-accuracy", type=Number(0, 1, min_open=True),
               help="At least this accuracy, such as 0.9, as cheaply as possible.")  # fmt: skip
-@click.option("--battery", help="Charge that must last: 100mAh@3.7V, or 5kJ; with --hours and --rate.")
+@click.option(
+    "--battery", metavar="CHARGE", help="Charge that must last: 100mAh@3.7V, or 5kJ; with --hours and --rate."
+)
 @click.option("--hours", type=Number(0, min_open=True), help="With --battery: how long it must last.")
-@click.option("--rate", help="With --battery: inferences, such as 1/s, 20/min or 100/h.")
+@click.option("--rate", metavar="N/s|N/min|N/h", help="With --battery: inferences, such as 1/s, 20/min or 100/h.")
 @click.option("--gated", is_flag=True, help="With --battery: the chip is off between inferences, and draws nothing.")
 @click.option("--dynamic/--total", default=False, help="Reckon with the dynamic energy alone.  [default: total]")
 @click.option("--sure", is_flag=True, help="With --min-accuracy: the lower end of the interval must reach it.")
@@ -92,12 +100,6 @@ def calibrate_command(
     every command, from 0 (most accurate) to 1 (cheapest). Asked for an energy, an accuracy or a battery, it says where
     the knob is best left, and what that is expected to do on unseen data.
 
-    \b
-      aspen calibrate net.aspen --data digits --dial --early --chip cortex-m4 --window-time 1s
-      aspen calibrate net.aspen --data digits --dial --early --every 2,3,4
-      aspen calibrate net.aspen --data digits --dial --max-energy 850uJ
-      aspen calibrate net.aspen --stored --min-accuracy 0.9
-      aspen calibrate net.aspen --stored --battery 100mAh@3.7V --hours 2 --rate 1/s --gated
     """
     if network.suffix != ".aspen":
         raise click.UsageError(
@@ -147,12 +149,13 @@ def _say(
         plain = {} if choice is None or asked is None else _plain(table, choice, asked)
         click.echo(json.dumps({**plain, **({} if made is None else made.to_dict())}))
     else:
-        parts = [] if made is None else [str(made)]
+        parts = [] if made is None else [made.parts()]
         if choice is not None and asked is not None:
-            parts.append(_text(table, choice, asked, dynamic=dynamic, alone=table.is_front and made is not None))
-        click.echo("\n\n".join(parts))
+            parts.append(_told(table, choice, asked, dynamic=dynamic, alone=table.is_front and made is not None))
+        for number, part in enumerate(parts):
+            show(*([""] if number else []), *part)
     if not as_json and not failed:
-        click.echo(_ending(network, table, choice))
+        show(_ending(network, table, choice))
     if choice is not None:
         warn_unanswered(choice.point.unanswered, where=f"knob at {choice.point.knob:g}, which was chosen: ")
 
@@ -184,14 +187,10 @@ def _measured(
         samples.advise_seeds()
     measured = measure_at(bench, knobs)
     (found,) = make_tables(bench, measured, samples.name, max_loss=measuring.loss)
-    with tqdm(total=None, desc="all levers", unit="run", leave=False, dynamic_ncols=True) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
+    with bar("all levers", None, "runs") as shown:
         front, tried = make_front(
-            bench, measured, found, early=measuring.early, dynamic=dynamic, reach=reach, every=every, progress=progress
+            bench, measured, found, early=measuring.early, dynamic=dynamic, reach=reach, every=every,
+            progress=shown.reach,
         )
     return found, Found(front, tried, untouched(bench), dynamic)
 
@@ -262,12 +261,14 @@ def _plain(found: CalibrationTable, choice: Choice, asked: Asked) -> dict[str, o
     }  # fmt: skip
 
 
-def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, dynamic: bool, alone: bool) -> str:
+def _told(
+    found: CalibrationTable, choice: Choice, asked: Asked, *, dynamic: bool, alone: bool
+) -> list[str | Table | Tabled]:
     """The choice, and the table that it was made from, but where it stands above already."""
     point, early = choice.point, choice.steps < found.steps
     ends = f", inferences end early, after {choice.steps:.1f} steps"
-    lines = [
-        *([] if alone else [str(replace(found, chosen=None))]),
+    lines: list[str | Table | Tabled] = [
+        *([] if alone else [replace(found, chosen=None)]),
         f"asked:    {asked.words}",
         f"chosen:   {_turn(found, choice.point.knob)}{ends * early}",
         f"expected: {choice.low:.1%} to {choice.high:.1%} correct on unseen data drawn like these; here "
@@ -276,7 +277,7 @@ def _text(found: CalibrationTable, choice: Choice, asked: Asked, *, dynamic: boo
     ]
     if choice.lasts is not None:
         lines.append(f"battery:  lasts {format_duration(choice.lasts)}")
-    return "\n".join(lines)
+    return lines
 
 
 def _turn(found: CalibrationTable, knob: float) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from aspen._base.arrays import Array
 from aspen._base.names import did_you_mean
@@ -22,10 +23,12 @@ from aspen.network.readout import FREQUENT
 from aspen.storage.file import AspenFile
 from aspen.storage.outputs import NETWORKS, form_of
 from aspen.storage.writing import write_atomically
+from aspen_emulator.cli.completion import beginning_with, with_suffixes
 from aspen_emulator.cli.files import InputFile
+from aspen_emulator.cli.helping import ROOM
 from aspen_emulator.cli.warned import warn as warn
 from aspen_emulator.engines.run import ENGINES, network_of
-from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.chips.description import Chip, chip, chip_names
 from aspen_hardware.compiling.compile import compile
 from aspen_hardware.compiling.deployment import Deployment, load_deployment, stored_chips
 from aspen_hardware.placing.placement import Placement, place
@@ -47,6 +50,10 @@ class ChipParameter(click.ParamType):
         except AspenError as error:
             self.fail(str(error), param, ctx)
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        named = beginning_with(incomplete, {name: chip(name).title for name in chip_names()})
+        return [*named, *with_suffixes([".toml"])]
+
 
 class OneOf(click.Choice[str]):
     """One of some names; one that is nearly right is told apart from one that is not."""
@@ -56,6 +63,10 @@ class OneOf(click.Choice[str]):
             close = did_you_mean(value, self.choices)
             self.fail(f"found {value!r}, allowed are {', '.join(self.choices)}; {close}", param, ctx)
         return super().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """The names, where a line of the help has room for them; otherwise they follow what it says."""
+        return super().get_metavar(param, ctx) if len("|".join(self.choices)) <= ROOM else "NAME"
 
 
 network_argument = click.argument("network", type=InputFile())

@@ -8,6 +8,7 @@ import click
 
 from aspen_emulator.cli.files import FileCommand, OutputFolder
 from aspen_emulator.cli.numbers import Whole
+from aspen_emulator.cli.shown import show
 
 
 @click.command("demo", cls=FileCommand)
@@ -24,7 +25,7 @@ def demo_command(output: Path, seeds: int, epochs: int | None, lava: bool) -> No
     """
     from aspen_emulator.demo import run_demo, summary
 
-    result = run_demo(output, seeds=seeds, epochs=epochs, lava=lava, say=click.echo)
-    click.echo(f"\n{summary(result)}")
+    result = run_demo(output, seeds=seeds, epochs=epochs, lava=lava, say=show)
+    show(f"\n{summary(result)}")
     if not result.parity.get("identical", True):
         raise click.ClickException("spikes on Lava differ from the integer engine's; see parity.json")

@@ -28,6 +28,7 @@ from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, OutputFile, Outpu
 from aspen_emulator.cli.given import read_input, values_option
 from aspen_emulator.cli.numbers import Number, Whole
 from aspen_emulator.cli.programs import Asked, check_parts, program_options, write_program
+from aspen_emulator.cli.shown import show
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.observing import observe
 from aspen_emulator.measuring.parity import parity
@@ -130,11 +131,11 @@ def compile_command(
         placement = None if deployment.placement is None else deployment.placement.to_dict()
         click.echo(json.dumps({**deployment.to_dict(), "placement": placement, **made}))
         return
-    columns = "\n".join(f"  {name:<11}{words}" for name, words in COLUMNS.items())
-    placed = f"the deployment for {target.name} in {network}" if kept else deployment.placement
-    click.echo(f"{deployment}\n{columns}\n\n{placed}\nStored in {stored}")
+    columns = [f"  {name:<11}{words}" for name, words in COLUMNS.items()]
+    placed = None if kept else deployment.placement
+    show(deployment, *columns, "", placed or f"the deployment for {target.name} in {network}", f"Stored in {stored}")
     if written is not None:
-        click.echo(str(written))
+        show(str(written))
 
 
 def _form(output: Path | None, asked: str | None) -> str:
@@ -229,12 +230,11 @@ def check_command(
         listed = [{"level": f.level, "where": f.where, "message": f.message} for f in suited.findings]
         click.echo(json.dumps({"findings": listed, "parity": report and report.to_dict()}))
     else:
-        for finding in suited.findings:
-            click.echo(f"{finding.level}: {finding.message}")
-        click.echo(f"{network} on {target.name}: {'does not fit' if suited.errors else 'fits'}")
-        if not suited.errors:
-            click.echo("\n".join([str(suited.placement), *(words for _, words in suited.costs)]))
+        show(*(f"{finding.level}: {finding.message}" for finding in suited.findings),
+             f"{network} on {target.name}: {'does not fit' if suited.errors else 'fits'}")  # fmt: skip
+        if suited.placement is not None and not suited.errors:
+            show(suited.placement, *(words for _, words in suited.costs))
         if report is not None:
-            click.echo(f"\n{report}")
+            show("", report)
     if suited.errors:
         raise click.exceptions.Exit(1)

@@ -15,6 +15,8 @@ from aspen._version import __version__
 from aspen.errors import AspenError
 from aspen.network.network import Dense, FixedLif, Network, Population
 from aspen_emulator.cli.common import json_option
+from aspen_emulator.cli.helping import Command
+from aspen_emulator.cli.shown import show
 from aspen_emulator.engines.c.compiler import compiler_available
 from aspen_emulator.engines.cortex_m.engine import emulator_available
 from aspen_emulator.engines.lava.loihi import loihi_available
@@ -67,7 +69,7 @@ def _installed(package: str) -> str | None:
         return None
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Command)
 @json_option
 def doctor_command(as_json: bool) -> None:
     """Show versions, what is installed, and a one-step self-test of every engine. Exit code 1 if a test fails.
@@ -89,7 +91,7 @@ def doctor_command(as_json: bool) -> None:
         report = {"aspen": __version__, "python": platform.python_version(), "packages": found, "engines": engines}
         click.echo(json.dumps({**report, "loihi_extension": extension, "lava_first_line": first_line}))
     else:
-        click.echo("\n".join([*_lines(found, engines), _on_chip(extension), *_in_programs(first_line)]))
+        show(*_lines(found, engines), _on_chip(extension), *_in_programs(first_line))
     if failed:
         raise click.exceptions.Exit(1)
 

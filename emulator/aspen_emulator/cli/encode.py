@@ -47,13 +47,7 @@ def encode_command(
     output: Path,
     labels_output: Path | None,
 ) -> None:
-    """Make spikes, or a current, of raw values, by the encoder in NETWORK or by one of a name.
-
-    \b
-      aspen encode net.aspen --values raw.npy --output spikes.npy
-      aspen encode --data digits --part test --output spikes.npy --labels-output labels.npy
-      aspen encode --encoder delta --values raw.npy --output spikes.npy
-    """
+    """Make spikes, or a current, of raw values, by the encoder in NETWORK or by one of a name."""
     check_one_way({"--values": values_path, "--data": data})
     if network is not None and encoder is not None:
         raise click.UsageError(f"found --encoder {encoder} beside {network}, allowed is one encoder; leave one out")
@@ -72,7 +66,7 @@ def encode_command(
     if labels_output is not None:
         with saving():
             save_array(labels_output, labels[:most])
-    say(_text(encoded, chosen, None if outcome.failed else output), output, labels_output)
+    say(_text(encoded, chosen, None if outcome.failed else output), outputs=(output, labels_output))
 
 
 def _dataset(trained: NetworkFile | None, data: str | Path, path: Path | None, part: str, name: str | None) -> Dataset:

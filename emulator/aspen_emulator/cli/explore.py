@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
+from aspen._base.progress import bar
 from aspen_emulator.cli.common import (
     DEFAULT_CHIP,
     ChipParameter,
@@ -19,6 +19,7 @@ from aspen_emulator.cli.files import OutputFile, saving
 from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.looped import Looped, looped_options
 from aspen_emulator.cli.samples import Labelled, Measuring, measuring_options
+from aspen_emulator.cli.shown import show
 from aspen_emulator.cli.sweep import new_stop, stored_stop
 from aspen_emulator.exploring.measuring import Told, explore
 from aspen_emulator.exploring.page import write_page
@@ -52,11 +53,6 @@ def explore_command(
     It is one file that needs no server and no network: open it in a browser, keep it, send it. Every place of the knob
     on it was measured, as `aspen sweep` measures it; --knobs says which.
 
-    \b
-      aspen explore net.aspen --data digits
-      aspen explore dial.aspen --data my.npz --dial --chip cortex-m4 --chip loihi1 --window-time 1s --output dial.html
-      aspen explore dial.aspen --data digits --budget 0.6uJ/window --dynamic --windows 5000
-
     With a budget, a battery or a confidence there is a recording on it too, as `aspen stream` runs it.
     """
     trained, page = NetworkFile(network), output or _beside(network)
@@ -71,14 +67,14 @@ def explore_command(
     loop = looped.open(trained, measuring, bench)
     compiled = isinstance(bench.program, Deployment)
     runs = len(knobs) * len(bench.encodings) * (1 + compiled)
-    with tqdm(total=runs, desc="explore", unit="run", leave=False, dynamic_ncols=True) as bar:
+    with bar("explore", runs, "runs") as shown:
         found = explore(
             bench,
             knobs,
             _told(network, measuring, samples, bench, front is not None),
             early=early,
             original=trained.network if compiled else None,
-            progress=lambda: bar.update(1),
+            progress=shown.advance,
         )
     if loop is not None:
         found = replace(found, stream=loop.run())
@@ -86,7 +82,7 @@ def explore_command(
         click.echo(found.to_json())
     with saving():
         write_page(found, page)
-        click.echo(f"wrote {page}, {page.stat().st_size / 1e6:.1f} MB: open it in a browser", err=as_json)
+        show(f"wrote {page}, {page.stat().st_size / 1e6:.1f} MB: open it in a browser", err=as_json)
 
 
 def _beside(network: Path) -> Path:

@@ -20,6 +20,7 @@ from aspen.storage.outputs import NETWORKS
 from aspen.storage.writing import is_stream
 from aspen_emulator.cli.common import DEFAULT_CHIP, write_network
 from aspen_emulator.cli.files import ARRAY_INPUT, FileCommand, InputFile, OutputFile, saving
+from aspen_emulator.cli.shown import show
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.parity import ParityReport, parity, store_parity
 from aspen_hardware.compiling.compile import compile
@@ -91,8 +92,7 @@ def export_command(
     """Export MODEL, given as MODULE:NAME, to an .aspen or .nir file.
 
     NAME is a model in your Python module, or a function without arguments that makes one; the module is imported, and
-    so executed, from the current folder or the Python path. Example: aspen export mymodels:make_net --sample x.npy
-    --state-dict weights.pt --output net.aspen
+    so executed, from the current folder or the Python path.
     """
     import torch
 
@@ -111,9 +111,9 @@ def export_command(
     if output.suffix == ".aspen" and not outcome.failed and not is_stream(output):
         with saving() as outcome:
             store_parity(report, output)
-    click.echo(f"{network}\n\n{report}")
+    show(network, "", report)
     if not outcome.failed:
-        click.echo(f"saved: {output}")
+        show(f"saved: {output}")
 
 
 def _frames(model: Any, network: Network, sample: Any, how: dict[str, Any]) -> Array:

@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from aspen._base.tables import Table, Tabled
 from aspen.errors import InputError, UnwrittenError
-from aspen.storage.outputs import ARRAYS, PICTURES, check_folder, check_output, is_same_file, rescue
+from aspen.storage.outputs import ARRAYS, NETWORKS, PICTURES, WEIGHTS, check_folder, check_output, is_same_file, rescue
 from aspen.storage.reading import STANDARD_INPUT
 from aspen.storage.writing import STANDARD_OUTPUT
+from aspen_emulator.cli.breaking import Interrupted, left_by
+from aspen_emulator.cli.completion import with_suffixes
+from aspen_emulator.cli.helping import Command
+from aspen_emulator.cli.shown import show
 
 _UNWRITTEN = "aspen.unwritten"
 
@@ -36,6 +42,9 @@ class InputFile(click.Path):
         if not self.arrays:
             self.fail("found -, allowed is a file: only .npy arrays are read from standard input", param, ctx)
         return STANDARD_INPUT
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        return with_suffixes(ARRAYS if self.arrays else WEIGHTS if param.name == "state_dict" else (*NETWORKS, ".net"))
 
 
 class OutputFile(click.ParamType):
@@ -63,11 +72,17 @@ class OutputFile(click.ParamType):
             self.fail(str(error), param, ctx)
         return path
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        return with_suffixes(self.suffixes)
+
 
 class OutputFolder(click.ParamType):
     """A folder for results, made where it is not there."""
 
     name = "folder"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        return [CompletionItem(incomplete, type="dir")]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         try:
@@ -82,13 +97,16 @@ ARRAY_OUTPUT = OutputFile(ARRAYS)
 PICTURE_OUTPUT = OutputFile(PICTURES)
 
 
-class FileCommand(click.Command):
+class FileCommand(Command):
     """A command that writes over none of its inputs, and that keeps results which it cannot write where they belong."""
 
     def invoke(self, ctx: click.Context) -> None:
         check_files(self.params, ctx.params)
-        with saving():
-            super().invoke(ctx)
+        try:
+            with saving():
+                super().invoke(ctx)
+        except KeyboardInterrupt as broken:
+            raise Interrupted(left_by(self.name or "", ctx.params)) from broken
         if ctx.meta.get(_UNWRITTEN):
             ctx.exit(1)
 
@@ -166,6 +184,6 @@ def check_section(network: Path) -> None:
         raise click.UsageError(str(error)) from error
 
 
-def say(text: str, *outputs: Path | None) -> None:
-    """Print for the user: on standard error where standard output takes one of the ``outputs``."""
-    click.echo(text, err=STANDARD_OUTPUT in outputs)
+def say(*parts: str | Table | Tabled, outputs: Sequence[Path | None]) -> None:
+    """Show the user something: on standard error where standard output takes one of the ``outputs``."""
+    show(*parts, err=STANDARD_OUTPUT in outputs)

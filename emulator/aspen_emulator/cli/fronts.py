@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aspen._base.tables import Table, Tabled
 from aspen.calibration.front import NEAR, Tried, lever_table, levers_of
 from aspen.calibration.table import CalibrationTable
 from aspen_emulator.measuring.bench import Bench
@@ -34,17 +35,18 @@ class Found:
         total = not self.dynamic and self.front.best.total_nj is not None
         return "total energy" if total else "dynamic energy"
 
-    def __str__(self) -> str:
+    def parts(self) -> list[str | Table | Tabled]:
+        """What is said of it, from top to bottom."""
         levers = levers_of(self.tried, self.untouched, self.dynamic)
         many = len(self.tried.points)
         chosen = f"chosen from {many} settings on these samples, so a little less of it is to be expected elsewhere"
-        return "\n".join([
-            f"{self.front}",
+        return [
+            self.front,
             f"the front of accuracy against {self.energy}; {chosen}",
             "",
             f"each lever within {100 * NEAR:g} points of the best accuracy, {self.energy}:",
-            f"{lever_table(self.tried, levers)}",
-        ])  # fmt: skip
+            lever_table(self.tried, levers),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, the most accurate point first."""

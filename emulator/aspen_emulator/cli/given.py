@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from aspen._base.arrays import Array
 from aspen._base.names import unknown_name
@@ -15,6 +16,7 @@ from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.own_files import is_own_file
 from aspen.data.stored import load_encoder
 from aspen_emulator.cli.common import NetworkFile, OneOf, warn
+from aspen_emulator.cli.completion import beginning_with, with_suffixes
 from aspen_emulator.cli.files import ARRAY_INPUT
 from aspen_emulator.engines.inputs import load_spikes
 
@@ -33,6 +35,9 @@ class DataParameter(click.Path):
             return super().convert(value, param, ctx)
         own = "or a .npz or .ts file or a folder of your own"
         return self.fail(f"{unknown_name('data', value, DATASETS)}, {own}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        return [*beginning_with(incomplete, DATASETS), *with_suffixes([".npz", ".ts"])]
 
 
 DATA = DataParameter()

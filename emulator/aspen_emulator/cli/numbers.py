@@ -11,6 +11,8 @@ import click
 class Whole(click.IntRange):
     """A whole number in a range."""
 
+    name = "n"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             return super().convert(value, param, ctx)
@@ -20,6 +22,8 @@ class Whole(click.IntRange):
 
 class Number(click.FloatRange):
     """A finite number in a range; NaN is none."""
+
+    name = "x"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:

@@ -12,6 +12,7 @@ from aspen_emulator.cli.common import ChipParameter, json_option
 from aspen_emulator.cli.export import arguments_option, as_called, load_model, load_weights, time_axis_option
 from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, FileCommand, InputFile, saving
 from aspen_emulator.cli.numbers import Number
+from aspen_emulator.cli.shown import show
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.measuring.profiling import profile
 from aspen_hardware.chips.description import Chip
@@ -44,7 +45,7 @@ def profile_command(
     """Count what MODEL, given as MODULE:NAME, does on an input, layer by layer, and say what that costs on chips.
 
     NAME is a model in your Python module, or a function without arguments that makes one; the module is imported, and
-    so executed, from the current folder or the Python path. Example: aspen profile mymodels:make_net --input x.npy
+    so executed, from the current folder or the Python path.
     """
     made = load_model(model)
     if state_dict is not None:
@@ -54,4 +55,7 @@ def profile_command(
     if plot is not None:
         with saving():
             report.plot(plot)
-    click.echo(json.dumps(report.to_dict()) if as_json else str(report))
+    if as_json:
+        click.echo(json.dumps(report.to_dict()))
+    else:
+        show(report)

@@ -39,6 +39,7 @@ from aspen_emulator.cli.given import (
 )
 from aspen_emulator.cli.knobs import KnobCommand, Turned, Turning, turning_options
 from aspen_emulator.cli.numbers import Number
+from aspen_emulator.cli.shown import show
 from aspen_emulator.engines.run import run
 from aspen_emulator.measuring.early import cut_short
 from aspen_emulator.measuring.programs import Counted, core_of, counted_cycles
@@ -70,7 +71,7 @@ from aspen_hardware.energy.model import energy_model
                    "work.  [default: measured, where it was]")  # fmt: skip
 @click.option("--scenario", help="One scenario of the chip's energies alone, e.g. sanafe; aspen chips NAME lists them.")
 @click.option("--step-time", type=Number(0, min_open=True), help="Seconds of a step, instead of the chip's.")
-@click.option("--window-time", help="From inference to inference instead, such as 2.56s.")
+@click.option("--window-time", metavar="TIME", help="From inference to inference instead, such as 2.56s.")
 @click.option("--clock", type=Number(0, min_open=True), help="MHz, for chips whose power rises with it.")
 @click.option(
     "--cycles",
@@ -158,9 +159,11 @@ def report_command(
     arithmetic = "floating point" if on is None else f"{on.name} integers"
     hidden = record.hidden_spikes.mean()
     silent = f", no answer for {record.unanswered:.1%} of the samples" if record.unanswered else ""
-    click.echo(f"{network.name}, {arithmetic}, {turned}: {hidden:.1f} hidden spikes per inference{silent}\n")
-    beside = [Rivals(tuple(rivals))] if rivals else []
-    click.echo("\n\n".join(str(part) for part in (*reports, *beside)))
+    show(f"{network.name}, {arithmetic}, {turned}: {hidden:.1f} hidden spikes per inference{silent}")
+    for priced in reports:
+        show("", priced)
+    if rivals:
+        show("", Rivals(tuple(rivals)))
 
 
 def _program(trained: NetworkFile, chips: tuple[Chip, ...], floating: bool) -> tuple[Network | Deployment, Chip | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -127,10 +128,15 @@ def run_command(
             save_array(membranes_path, record.membranes[record.network.output])
     if record_path is not None:
         write_atomically(record_path, json.dumps(summary, indent=2).encode())
-    written = "" if outcome.failed else f"\nOutput spikes: {output}"
-    told = "" if counted is None else f"\n{counted.brief}; of {_first(counted.samples, record)}\n{counted.memory}"
-    text = json.dumps(summary) if as_json else _text(record, turned, energy, accuracy) + told + written
-    say(text, output, membranes_path)
+    parts = [*_told(record, turned, energy, accuracy)]
+    if counted is not None:
+        parts += [f"{counted.brief}; of {_first(counted.samples, record)}", counted.memory]
+    if not outcome.failed:
+        parts.append(f"Output spikes: {output}")
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        say(*parts, outputs=(output, membranes_path))
     warn_unanswered(record.unanswered)
 
 
@@ -183,15 +189,18 @@ def _accuracy(record: Record, labels: Array) -> float:
     return float((record.predictions == labels)[known].mean())
 
 
-def _text(record: Record, turned: Turned, energy: EnergyReport | None, accuracy: float | None) -> str:
+def _told(
+    record: Record, turned: Turned, energy: EnergyReport | None, accuracy: float | None
+) -> Iterator[str | Record]:
     """What was answered, and what it cost."""
-    lines = [str(record)]
+    yield record
     if record.unanswered:
-        lines.append(f"no answer for {record.unanswered:.1%} of the samples")
+        yield f"no answer for {record.unanswered:.1%} of the samples"
     if accuracy is not None:
-        lines.append(f"accuracy: {accuracy:.1%}")
-    lines.append(str(turned))
+        yield f"accuracy: {accuracy:.1%}"
+    yield str(turned)
     if energy is None:
-        return "\n".join([*lines, "on no chip: no energy"])
+        yield "on no chip: no energy"
+        return
     took = "" if energy.seconds is None else f"; the run takes {format_duration(energy.seconds.typical)}"
-    return "\n".join([*lines, f"{headline(energy)}{took}"])
+    yield f"{headline(energy)}{took}"

@@ -217,9 +217,10 @@ measuring_options = group_of(
                  f"factors on all hidden thresholds, or {listed(KNOBS)} with --dial, or of a calibrated knob]"),
     click.option("--scales", hidden=True),
     dial_option,
-    click.option("--window-time", help="From inference to inference, such as 2.56s: how long a microcontroller sleeps, "
+    click.option("--window-time", metavar="TIME",
+                 help="From inference to inference, such as 2.56s: how long a microcontroller sleeps, "
                  "and static power is drawn.  [default: as the chip's file has it]"),
-    click.option("--early", is_flag=True, 
+    click.option("--early", is_flag=True,
                  help="End inferences early, as soon as their answer is unlikely to be wrong."),
     click.option("--max-loss", type=Number(0, 100, min_open=True, max_open=True), default=0.5, show_default=True,
                  help="With --early: points of accuracy that it may cost."),

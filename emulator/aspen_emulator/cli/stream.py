@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from aspen._base.labels import NO_LABEL
+from aspen._base.progress import bar
 from aspen.calibration.storage import CalibrationTable, load_table
 from aspen.data.hapt_recordings import HAPT_CLASSES
 from aspen.data.stored import load_encoder
@@ -42,6 +42,7 @@ from aspen_emulator.cli.files import ARRAY_INPUT, PICTURE_OUTPUT, OutputFile, sa
 from aspen_emulator.cli.given import DATA, OWN_DATA, check_one_way, dataset_for, part_option
 from aspen_emulator.cli.knobs import KnobCommand, front_for
 from aspen_emulator.cli.numbers import Number, Whole
+from aspen_emulator.cli.shown import show
 from aspen_emulator.engines.inputs import load_spikes
 from aspen_emulator.engines.run import network_of
 from aspen_emulator.engines.sessions import STEPPING
@@ -84,8 +85,8 @@ def goal_of(
               )  # fmt: skip
 @part_option
 @click.option("--labels", "labels_path", type=ARRAY_INPUT, help="Classes, .npy: one for each window, -1 for none.")
-@click.option("--budget", help="Energy that may be spent: 2uJ/window, or 10mJ/h.")
-@click.option("--battery", help="Charge that must last for --hours: 100mAh@3.7V, or 5kJ.")
+@click.option("--budget", metavar="ENERGY/window|ENERGY/h", help="Energy that may be spent: 2uJ/window, or 10mJ/h.")
+@click.option("--battery", metavar="CHARGE", help="Charge that must last for --hours: 100mAh@3.7V, or 5kJ.")
 @click.option("--hours", type=Number(0, min_open=True), help="With --battery.")
 @click.option("--confidence", type=Number(0, 1),
               help="Hold this mean confidence of the answers, as sparsely as possible.")  # fmt: skip
@@ -95,7 +96,9 @@ def goal_of(
               help="The knob is the learned dial's itself, not that which was calibrated over all levers.")  # fmt: skip
 @click.option("--early", is_flag=True,
               help="End inferences early, as the table says; a calibrated knob does so anyway.")  # fmt: skip
-@click.option("--window-time", help="From window to window, such as 2.56s.  [default: its steps times the chip's]")
+@click.option(
+    "--window-time", metavar="TIME", help="From window to window, such as 2.56s.  [default: its steps times the chip's]"
+)
 @click.option("--engine", type=OneOf(STEPPING), default="fast", show_default=True, help="What runs the network.")
 @chip_option
 @float_option
@@ -143,11 +146,6 @@ def stream_command(
     A window is an inference, which begins at rest. What windows cost at each knob is read from the calibration
     table in NETWORK (`aspen calibrate` makes it). Where the sparsest knob still costs more than the budget, windows
     are skipped, and the last answer stands.
-
-    \b
-      aspen stream net.aspen --data-path RawData --budget 0.6uJ/window --dynamic --plot stream.png
-      aspen stream net.aspen --values day.npy --window-time 2.56s --budget 9J/h --log stream.csv --state day.json
-      aspen stream net.aspen --values day.npy --window-time 2.56s --battery 100mAh@3.7V --hours 72 --early
     """
     goal = goal_of(budget, battery, hours, confidence, knob, dynamic)
     if network.suffix != ".aspen":
@@ -190,7 +188,10 @@ def stream_command(
         title = f"{network.stem} on {on.name}"
         with saving():
             plot_stream(kept.windows, plot_path, title, allowed, labels, names, dial=running.profile is not None)
-    click.echo(json.dumps(summary) if as_json else text(summary))
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        show(text(summary))
     warn_unanswered(running.unanswered / max(running.windows - running.skipped, 1), "windows that ran")
 
 
@@ -202,9 +203,8 @@ def _replay(
     last = len(given) if most is None else min(len(given), first + most)
     began = time.monotonic()
     try:
-        with saving(), _rows(log, first > 0) as write, tqdm(
-            total=last, initial=first, desc="stream", unit="window", dynamic_ncols=True, leave=False
-        ) as bar:  # fmt: skip
+        with saving(), _rows(log, first > 0) as write, bar("stream", last, "windows") as shown:
+            shown.begin(first)
             for number, values in zip(range(first, last), given.windows(first), strict=False):
                 if real_time:
                     due = began + (number - first + 1) * stream.meter.window_seconds
@@ -215,8 +215,7 @@ def _replay(
                 if keep:
                     kept.windows.append(window)
                 kept.count(window, NO_LABEL if given.labels is None else int(given.labels[number]))
-                bar.set_postfix_str(now(window, stream), refresh=False)
-                bar.update(1)
+                shown.advance(1, now(window, stream))
     finally:
         if saved is not None:
             with saving():

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
+from aspen._base.progress import bar
 from aspen.data import DATASETS
 from aspen.storage.outputs import REPORTS, make_folder
 from aspen.storage.writing import write_atomically
 from aspen_emulator.cli.common import OneOf
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder
 from aspen_emulator.cli.numbers import Whole
+from aspen_emulator.cli.shown import show
 from aspen_emulator.study.cells import stem, train_all
 from aspen_emulator.study.figures import plot
 from aspen_emulator.study.joules.figures import plot_joules
@@ -74,7 +75,7 @@ def study_command(
         else _one(PROBLEMS[name], paths[name], folder / name, seeds, workers, final)
         for name in chosen
     ]
-    click.echo("\n".join(texts))
+    show(*texts)
     if report is None:
         return
     part, drawn, shown = "test" if final else "validation", *(("joules",) * 2 if energy else ("dial", "study"))
@@ -86,11 +87,10 @@ def study_command(
 
 
 def _train(problem: Problem | JoulesProblem, path: str | None, folder: Path, seeds: int, workers: int | str) -> None:
-    total = seeds * len(problem.cells)
-    with tqdm(total=total, desc=f"train {problem.name}", unit="network", dynamic_ncols=True) as bar:
-        names = [stem(cell, seed) for cell in problem.cells for seed in range(seeds)]
-        bar.update(sum((folder / f"{name}.json").exists() for name in names))
-        train_all(problem, path, folder, seeds, workers, lambda name: bar.update(1))
+    names = [stem(cell, seed) for cell in problem.cells for seed in range(seeds)]
+    with bar(f"train {problem.name}", len(names), "networks") as shown:
+        shown.begin(sum((folder / f"{name}.json").exists() for name in names))
+        train_all(problem, path, folder, seeds, workers, lambda name: shown.advance())
 
 
 def _joules(problem: JoulesProblem, path: str | None, folder: Path, seeds: int, workers: int | str, final: bool) -> str:
@@ -99,9 +99,8 @@ def _joules(problem: JoulesProblem, path: str | None, folder: Path, seeds: int, 
     for part in parts:
         file = folder / f"joules-{part}.json"
         known = read_points(file) if part == "test" and file.exists() else {}  # measured before: once is enough
-        total = seeds * len(problem.measured)
-        with tqdm(total=total, desc=f"measure {problem.name}, {part}", unit="network", leave=False) as bar:
-            done = measure_joules(problem, path, folder, seeds, part, lambda name: bar.update(1), known)
+        with bar(f"measure {problem.name}, {part}", seeds * len(problem.measured), "networks") as shown:
+            done = measure_joules(problem, path, folder, seeds, part, lambda name: shown.advance(), known)
         write_points(done, file)
     validation, found = (read_points(folder / f"joules-{part}.json") for part in (parts[0], parts[-1]))
     on = {cell: neurons_on(folder, cell, seeds) for cell in problem.dialled}
@@ -118,11 +117,9 @@ def _one(problem: Problem, path: str | None, folder: Path, seeds: int, workers: 
         file = folder / f"points-{part}.json"
         if part == "test" and file.exists():
             continue  # measured before: once is enough
-        with tqdm(
-            total=seeds * (len(problem.cells) - 1), desc=f"measure {problem.name}, {part}", unit="network", leave=False
-        ) as bar:
+        with bar(f"measure {problem.name}, {part}", seeds * (len(problem.cells) - 1), "networks") as shown:
             write_spent(measure_spent(problem, path, folder, seeds, part), folder / f"spent-{part}.json")
-            write_points(measure_networks(problem, path, folder, seeds, part, lambda name: bar.update(1)), file)
+            write_points(measure_networks(problem, path, folder, seeds, part, lambda name: shown.advance()), file)
     validation, found = read_points(folder / "points-validation.json"), read_points(folder / f"points-{parts[-1]}.json")
     spent = read_spent(folder / f"spent-{parts[-1]}.json")
     text = markdown(problem, validation, found, spent, seeds, parts[-1])

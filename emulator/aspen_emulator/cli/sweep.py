@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-from tqdm import tqdm
 
+from aspen._base.progress import bar
+from aspen._base.tables import Table
 from aspen.calibration.early import EarlyStop
 from aspen.calibration.sheet import table
 from aspen.calibration.storage import CALIBRATION, CalibrationTable, load_table
@@ -26,6 +27,7 @@ from aspen_emulator.cli.common import (
 from aspen_emulator.cli.files import PICTURE_OUTPUT, OutputFile, check_section, saving
 from aspen_emulator.cli.knobs import KnobCommand
 from aspen_emulator.cli.samples import Labelled, Measuring, listed, measuring_options
+from aspen_emulator.cli.shown import show
 from aspen_emulator.engines.run import network_of
 from aspen_emulator.measuring.bench import Bench, Measured, measure
 from aspen_emulator.measuring.sheets import points_to_rows, write_csv
@@ -80,14 +82,17 @@ def sweep_command(
         ended = measure_at(bench, knobs, stop)
         rows += _rows(bench, ended, early=True)
     tables = make_tables(bench, measured, samples.name, max_loss=measuring.loss) if save else []
-    click.echo(json.dumps(rows) if as_json else _text(bench, measured, ended))
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        show(*_parts(bench, measured, ended))
     warn_of_silence([each for each in (measured, ended) if each is not None])
     if tables:
         with saving():
             trained.sections.put(CALIBRATION, tables)
             trained.sections.save()
             for found in tables:
-                click.echo(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
+                show(f"saved in {network}: {found.key}, knobs {listed(_knobs(found))}", err=as_json)
     if output is not None:
         with saving():
             write_csv(output, rows)
@@ -105,9 +110,8 @@ def sweep_command(
 
 def measure_at(bench: Bench, knobs: Sequence[float], stop: EarlyStop | None = None) -> Measured:
     """Measure, with a progress bar."""
-    total = len(knobs) * len(bench.encodings)
-    with tqdm(total=total, desc="sweep", unit="knob", leave=False, dynamic_ncols=True) as bar:
-        return measure(bench, knobs, early=stop, progress=lambda _: bar.update(1))
+    with bar("sweep", len(knobs) * len(bench.encodings), "knobs") as shown:
+        return measure(bench, knobs, early=stop, progress=lambda _: shown.advance())
 
 
 def warn_of_silence(runs: Sequence[Measured]) -> None:
@@ -162,17 +166,16 @@ def _rows(bench: Bench, measured: Measured, early: bool = False) -> list[dict[st
     return rows
 
 
-def _text(bench: Bench, measured: Measured, ended: Measured | None) -> str:
-    lines, dial = [], bench.profile is not None
+def _parts(bench: Bench, measured: Measured, ended: Measured | None) -> Iterator[str | Table]:
+    dial = bench.profile is not None
     for name, points in measured.points.items():
-        head = [f"{name or 'no chip'}:"] if len(measured.points) > 1 else []
         steps = measured.taken if min(measured.taken) < bench.steps else None
-        lines += [*head, str(table(points, steps, dial=dial))]
+        yield f"{name or 'no chip'}:"
+        yield table(points, steps, dial=dial)
         if ended is not None:
-            lines += [f"the same with inferences that end early, of {bench.steps} steps:"]
-            lines += [str(table(ended.points[name], ended.taken, dial=dial))]
-        lines += _off(bench, name, [point.knob for point in points])
-    return "\n".join(lines)
+            yield f"the same with inferences that end early, of {bench.steps} steps:"
+            yield table(ended.points[name], ended.taken, dial=dial)
+        yield from _off(bench, name, [point.knob for point in points])
 
 
 def _off(bench: Bench, name: str | None, knobs: Sequence[float]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from aspen_emulator.cli.common import ChipParameter, OneOf, warn
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
 from aspen_emulator.cli.numbers import Number, Whole, Wholes
+from aspen_emulator.cli.shown import show
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.energy.prices import training_prices
 
@@ -166,20 +167,20 @@ def train_command(
         with saving():
             fitted.plot(plot)
     if density:
-        click.echo(f"weights kept: {_kept(fitted.model)}")
+        show(f"weights kept: {_kept(fitted.model)}")
     last = fitted.history[-1]
     for setting, accuracy, spikes in zip(last.settings, last.accuracy, last.spikes, strict=True):
         on = fitted.neurons_on(setting)
         left_on = "" if on is None else f", {on[0]} of {on[1]} hidden neurons on"
         spent = f"{spikes:.0f} hidden spikes per inference{left_on}"
-        click.echo(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spent}")
-    click.echo(f"{last.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
+        show(f"validation, knob at {setting:g}: {accuracy:.1%} correct, {spent}")
+    show(f"{last.dead:.0%} of the hidden neurons never spiked on validation data at the first of these")
     if fitted.warning:
         warn(fitted.warning)
     parts = {"dial": trained.profile, "encoder": trained.encoder}
     beside = " and ".join(f"its {name}" for name, part in parts.items() if part is not None)
     if not outcome.failed:
-        click.echo(f"saved: {output}{beside and ', with '}{beside}")
+        show(f"saved: {output}{beside and ', with '}{beside}")
 
 
 def _joules(cost: str | None, chips: tuple[Chip, ...]) -> Joules | None:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
-
 from aspen import errors
+from aspen_emulator.cli.shown import show
 
 
 def warn(message: str) -> None:
     """Say something on standard error that the user should know, where the work goes on."""
-    click.echo(f"warning: {message}", err=True)
+    show(f"warning: {message}", err=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.progress import followed
 from aspen.network.network import Network
 from aspen.network.neurons import FixedLif
 from aspen.network.record import Record, counted_record, kept_membranes
@@ -104,7 +105,7 @@ def run_reference(network: Network, spikes: Array, thresholds: Mapping[str, Arra
     rasters: dict[str, list[Array]] = {population.name: [] for population in network.populations}
     membranes: dict[str, list[Array]] = {name: [] for name in kept_membranes(network, record)}
     updates: dict[str, list[Array]] = {name: [] for name in network.order}
-    for t in range(steps):
+    for t in followed(range(steps), steps, "reference", "steps"):
         now = stepper.step(spikes[t], {name: array[min(t, len(array) - 1)] for name, array in thresholds.items()})
         for name, spike in now.items():
             rasters[name].append(spike.reshape(batch, *network[name].shape))

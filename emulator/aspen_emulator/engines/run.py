@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aspen._base.arrays import Array
 from aspen._base.checks import as_name, shown
+from aspen._base.progress import bar
 from aspen._base.registry import Registry
 from aspen.dial.profile import DialProfile, DialScale
 from aspen.dial.scale import ThresholdScale
@@ -34,7 +35,8 @@ class Engine(Protocol):
 def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
     from aspen_emulator.engines.lava.engine import run_checked
 
-    return run_checked(network, spikes, thresholds, record)
+    with bar("lava", None, "steps") as going:
+        return run_checked(network, spikes, thresholds, record, progress=going.reach if going.is_shown else None)
 
 
 def _run_loihi(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:

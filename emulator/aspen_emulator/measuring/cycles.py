@@ -10,6 +10,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.checks import as_integer, as_name, as_number
 from aspen._base.packages import needed_for
+from aspen._base.progress import followed
 from aspen.data.encoders import StoredEncoder
 from aspen.dial.path import AnyDial, dial_knob_of, dial_of, every_of, seen
 from aspen.errors import InputError
@@ -157,7 +158,7 @@ def _measured(
     turn = f"network_set_{'threshold_scale' if program.profile is None else 'knob'}"
     run.call("set_knob", turn, setting)
     each = np.empty((given.shape[1], given.shape[0], 3))
-    for sample in range(given.shape[1]):
+    for sample in followed(range(given.shape[1]), given.shape[1], "cycles", "samples"):
         run.call("reset", "network_reset")
         if parts:
             run.call("reset", "network_encoder_reset")

@@ -12,6 +12,7 @@ from math import inf
 from typing import Protocol
 
 from aspen._base.arrays import Array
+from aspen._base.progress import followed
 from aspen.errors import ChipError
 from aspen.network.host import HostLayer
 from aspen.network.network import Dense, Network
@@ -91,7 +92,7 @@ def search_schemes(
     """
     search = _Search(build, measure, start)
     before = search.fits
-    for name in start:
+    for name in followed(start, len(start), "search", "populations"):
         search.improve(name, thresholds)
     return Searched(search.best, before, search.fits)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import torch
@@ -19,8 +18,7 @@ from aspen.exporting import export
 from aspen.models.ready import DenseNet
 from aspen.network.network import load_network
 from aspen_emulator import run
-from aspen_emulator.cli.main import COMMANDS, SUMMARIES, main
-from aspen_emulator.cli.main import aspen as group
+from aspen_emulator.cli.main import COMMANDS, main
 from aspen_hardware import compile, load_deployment
 from tests.networks import float_network, random_spikes
 
@@ -236,16 +234,6 @@ def test_help_of_every_command_and_version(aspen: Aspen) -> None:
         assert code == 0
         assert f"Usage: aspen {name}" in out
     assert "aspen, version" in aspen("--version")[1]
-
-
-@pytest.mark.parametrize("width", [60, 80, 110])
-def test_the_list_of_commands_is_what_click_makes_of_the_commands(width: int) -> None:
-    context = click.Context(group)
-    found, wanted = click.HelpFormatter(width=width), click.HelpFormatter(width=width)
-    group.format_commands(context, found)
-    click.Group.format_commands(group, context, wanted)
-    assert found.getvalue() == wanted.getvalue()
-    assert {name: group.get_command(context, name).get_short_help_str(1000) for name in COMMANDS} == SUMMARIES  # type: ignore[union-attr]
 
 
 def test_the_help_needs_neither_numpy_nor_torch() -> None:

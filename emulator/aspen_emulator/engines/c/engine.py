@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.progress import followed
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError
 from aspen.network.network import Network
@@ -131,7 +132,7 @@ def run_program(
     process = started()
     try:
         turning = Thresholds(process)
-        for sample in range(batch):
+        for sample in followed(range(batch), batch, engine, "samples"):
             process.reset()
             turning.begin()
             given = spikes[:, sample].reshape(steps, -1)
