@@ -21,6 +21,8 @@ from aspen_emulator.cli.shown import show
 
 SUFFIXES = "suffixes"
 """Type of an item that stands for all files with one of the suffixes in its value, ``aspen|nir``, and all folders."""
+ASKED = "_ASPEN_COMPLETE"
+"""In the environment of a run that answers the tab key."""
 MARK = "# completion of aspen"
 _BASH = """\
         elif [[ $type == 'suffixes' ]]; then
@@ -88,7 +90,7 @@ def beginning_with(incomplete: str, names: Iterable[str] | dict[str, str]) -> li
 
 def script(shell: str) -> str:
     """What a shell runs to complete aspen's words."""
-    return SHELLS[shell](click.Command("aspen"), {}, "aspen", "_ASPEN_COMPLETE").source()
+    return SHELLS[shell](click.Command("aspen"), {}, "aspen", ASKED).source()
 
 
 def install(shell: str, home: Path) -> list[str]:
@@ -122,9 +124,10 @@ def install(shell: str, home: Path) -> list[str]:
 
 
 def _write(place: Path, text: str) -> None:
+    from aspen.storage.outputs import make_folder
     from aspen.storage.writing import write_atomically
 
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     write_atomically(place, text.encode())
 
 

@@ -18,7 +18,7 @@ from aspen._base.progress import telling
 from aspen._version import __version__
 from aspen.errors import AspenError
 from aspen_emulator.cli.breaking import WHOLE
-from aspen_emulator.cli.completion import beginning_with, install_option, show_option
+from aspen_emulator.cli.completion import ASKED, beginning_with, install_option, show_option
 from aspen_emulator.cli.helping import Context
 from aspen_emulator.cli.shown import colours
 from aspen_emulator.cli.warned import plain_warnings
@@ -195,6 +195,8 @@ def _one_line(text: str) -> str:
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
+    if ASKED in os.environ:  # whoever pressed the tab key goes on typing
+        return code
     if debug:
         traceback.print_exc()
     begin, colon, rest = message.partition(":")
