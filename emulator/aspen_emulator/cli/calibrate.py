@@ -189,7 +189,13 @@ def _measured(
     (found,) = make_tables(bench, measured, samples.name, max_loss=measuring.loss)
     with bar("all levers", None, "runs") as shown:
         front, tried = make_front(
-            bench, measured, found, early=measuring.early, dynamic=dynamic, reach=reach, every=every,
+            bench,
+            measured,
+            found,
+            early=measuring.early,
+            dynamic=dynamic,
+            reach=reach,
+            every=every,
             progress=shown.reach,
         )
     return found, Found(front, tried, untouched(bench), dynamic)

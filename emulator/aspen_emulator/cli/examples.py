@@ -53,7 +53,7 @@ EXAMPLES = {
     ),
     "explore": (
         "aspen explore net.aspen --data digits",
-        "aspen explore dial.aspen --data digits --dial --knobs 0,0.5,1 --chip cortex-m4 --window-time 1s --output dial.html",
+        "aspen explore dial.aspen --data digits --dial --chip cortex-m4 --window-time 1s --output dial.html",
     ),
     "profile": (
         "aspen profile mymodels:make_net --input spikes.npy",

@@ -13,12 +13,12 @@ GIVEN, NETWORK, TRAINING, KNOB = "What it is given", "Network", "Training", "Kno
 GOAL, WHERE, INTEGERS, PROGRAM = "What is asked for", "Chip and engine", "Integers", "C program"
 WRITTEN, OTHER = "What is written and shown", "Options"
 SECTIONS = {
-    GIVEN: "--input --values --sample --data --data-path --part --labels --samples --encoder --seeds --seed "
+    GIVEN: "--input --recording --values --sample --data --data-path --part --labels --samples --encoder --seeds --seed "
            "--state-dict --time-axis --argument",
     NETWORK: "--model --hidden --channels --batch-norm --learn-beta --readout",
     TRAINING: "--recipe --epochs --learning-rate --spike-price --density --cost --left --dial-price --final --energy "
               "--processes --scheduler",
-    KNOB: "--knob --knobs --dial --threshold-scale --early --max-loss",
+    KNOB: "--knob --knobs --dial --threshold-scale --early --every --max-loss",
     GOAL: "--budget --battery --hours --rate --gated --confidence --max-energy --min-accuracy --dynamic --sure --reach "
           "--stored",
     WHERE: "--chip --engine --float --lava --steps --step-time --window-time --time --scenario --clock --cycles "

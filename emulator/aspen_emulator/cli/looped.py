@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 import numpy as np
-from tqdm import tqdm
 
 from aspen._base.arrays import Array
+from aspen._base.progress import bar
 from aspen.calibration.storage import load_table
 from aspen.dial.profile import load_profile
 from aspen_emulator.cli.common import NetworkFile, refuse_without
@@ -52,14 +52,14 @@ class Loop:
     def run(self) -> dict[str, Any]:
         """Run the windows, with a progress bar; see :func:`aspen_emulator.exploring.streams.streamed`."""
         count = len(self.labels)
-        with self.running, tqdm(total=count, desc="stream", unit="window", leave=False, dynamic_ncols=True) as bar:
+        with self.running, bar("stream", count, "windows") as shown:
             return streamed(
                 self.running,
                 self.windows,
                 self.goal,
                 allowed=self.allowed,
                 labels=self.labels,
-                progress=lambda _: bar.update(1),
+                progress=lambda _: shown.advance(),
             )
 
 
@@ -145,9 +145,9 @@ class Looped:
 looped_options = group_of(
     Looped,
     "looped",
-    click.option("--budget", help="A recording too, with the knob in a closed loop that holds this: 2uJ/window, or "
+    click.option("--budget", metavar="ENERGY/window|ENERGY/h", help="A recording too, with the knob in a closed loop that holds this: 2uJ/window, or "
                  "10mJ/h."),
-    click.option("--battery", help="The same, a charge that must last for --hours: 100mAh@3.7V, or 5kJ."),
+    click.option("--battery", metavar="CHARGE", help="The same, a charge that must last for --hours: 100mAh@3.7V, or 5kJ."),
     click.option("--hours", type=Number(0, min_open=True), help="With --battery."),
     click.option("--confidence", type=Number(0, 1),
                  help="The same, a mean confidence of the answers, as sparsely as possible."),
