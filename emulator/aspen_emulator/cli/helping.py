@@ -13,8 +13,8 @@ GIVEN, NETWORK, TRAINING, KNOB = "What it is given", "Network", "Training", "Kno
 GOAL, WHERE, INTEGERS, PROGRAM = "What is asked for", "Chip and engine", "Integers", "C program"
 WRITTEN, OTHER = "What is written and shown", "Options"
 SECTIONS = {
-    GIVEN: "--input --recording --values --sample --data --data-path --part --labels --samples --encoder --seeds --seed "
-           "--state-dict --time-axis --argument",
+    GIVEN: "--input --recording --values --sample --data --data-path --part --labels --samples --encoder --seeds "
+           "--seed --state-dict --time-axis --argument",
     NETWORK: "--model --hidden --channels --batch-norm --learn-beta --readout",
     TRAINING: "--recipe --epochs --learning-rate --spike-price --density --cost --left --dial-price --final --energy "
               "--processes --scheduler",
@@ -107,8 +107,15 @@ class Command(click.Command):
                     formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
+def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    parent = ctx.parent
+    assert parent is not None  # as it is a command of aspen
+    assert isinstance(parent.command, click.Group)
+    return [name for name in parent.command.list_commands(parent) if name.startswith(incomplete)]
+
+
 @click.command("help", cls=Command)
-@click.argument("name", metavar="[COMMAND]", required=False)
+@click.argument("name", metavar="[COMMAND]", required=False, shell_complete=_commands)
 @click.pass_context
 def help_command(ctx: click.Context, name: str | None) -> None:
     """Show the help of COMMAND, or of all, page by page in a terminal."""

@@ -145,9 +145,11 @@ class Looped:
 looped_options = group_of(
     Looped,
     "looped",
-    click.option("--budget", metavar="ENERGY/window|ENERGY/h", help="A recording too, with the knob in a closed loop that holds this: 2uJ/window, or "
+    click.option("--budget", metavar="ENERGY/window|ENERGY/h",
+                 help="A recording too, with the knob in a closed loop that holds this: 2uJ/window, or "
                  "10mJ/h."),
-    click.option("--battery", metavar="CHARGE", help="The same, a charge that must last for --hours: 100mAh@3.7V, or 5kJ."),
+    click.option("--battery", metavar="CHARGE",
+                 help="The same, a charge that must last for --hours: 100mAh@3.7V, or 5kJ."),
     click.option("--hours", type=Number(0, min_open=True), help="With --battery."),
     click.option("--confidence", type=Number(0, 1),
                  help="The same, a mean confidence of the answers, as sparsely as possible."),

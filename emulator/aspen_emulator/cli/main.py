@@ -58,7 +58,7 @@ SUMMARIES = {
     "sweep": "Show accuracy, spikes and energy over the knob.",
     "calibrate": "Find what the knob is worth on a chip, and where to leave it.",
     "report": "Show what a run costs on chips, and of what that is made.",
-    "explore": "Make a page in which the knob can be turned, with all that it moves.",
+    "explore": "Make a page in which the knob can be turned, in a browser.",
     "profile": "Count what any snnTorch model does, and what that costs.",
     "study": "Compare one dialled network with many trained for one energy.",
 }
