@@ -35,8 +35,15 @@ _BASH = """\
 """
 _ZSH = """\
         elif [[ "$type" == "suffixes" ]]; then
-            _files -g "*.($key)"
+            suffixes="$key"
 """
+_ZSH_AT_THE_END = """\
+
+    if [ -n "$suffixes" ]; then
+        _files -g "*.($suffixes)"
+    fi
+"""
+"""Behind the names: what zsh is told of after files that are not there, it forgets."""
 _FISH = """\
         else if test $metadata[1] = "suffixes";
             for suffix in (string split "|" $metadata[2]);
@@ -61,7 +68,15 @@ class Bash(BashComplete):
 class Zsh(ZshComplete):
     """zsh."""
 
-    source_template = _after_files(ZshComplete.source_template, "            _path_files -f\n", _ZSH)
+    source_template = _after_files(
+        _after_files(
+            _after_files(ZshComplete.source_template, "            _path_files -f\n", _ZSH),
+            "        compadd -U -V unsorted -a completions\n    fi\n",
+            _ZSH_AT_THE_END,
+        ),
+        "    local -a response\n",
+        "    local suffixes type key descr\n",
+    )
 
 
 class Fish(FishComplete):
@@ -70,6 +85,11 @@ class Fish(FishComplete):
     source_template = _after_files(
         FishComplete.source_template, "            __fish_complete_path $metadata[2];\n", _FISH
     )
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """Its parts are told apart by commas, of which the words beside it are free."""
+        kind, value = f"{item.type},{item.value}", (item.help or "").replace(",", ";")
+        return f"{kind}\t{value}" if value else kind
 
 
 SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
