@@ -143,8 +143,8 @@ def _page(trained: Trained, deployment: Deployment, data: Dataset) -> Exploratio
         deployment, [spikes], data.test.labels, [chip(BOARD)], profile=trained.profile, step_time=step
     )  # fmt: skip
     told = Told("digits, dialled", f"{BOARD} integers", "digits test", "learned dial", data.class_names)
-    with tqdm(total=2 * len(KNOBS), desc="page", unit="run", leave=False, dynamic_ncols=True) as bar:
-        found = explore(bench, KNOBS, told, original=trained.network, progress=lambda: bar.update(1))
+    with bar("page", 2 * len(KNOBS), "runs") as shown:
+        found = explore(bench, KNOBS, told, original=trained.network, progress=shown.advance)
     held, labels = data.spikes("validation"), data.validation.labels
     table = calibrate(deployment, held, labels, KNOBS, profile=trained.profile, step_time=step)
     budget = f"{(_total(table.cheapest) + _total(table.best)) / 2:.3g}uJ/window"
