@@ -103,8 +103,7 @@ class Command(click.Command):
         examples = EXAMPLES.get(self.name or "", ())
         if examples:
             with formatter.section("Examples"):
-                for line in examples:
-                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+                formatter.write_text("\n".join(["\b", *examples]))
 
 
 def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
