@@ -71,7 +71,7 @@ def test_what_a_chip_will_not_take_is_said_before_the_training(aspen: Aspen, tmp
     np.savez(tmp_path / "my.npz", X=signals * (1 + np.arange(40) % 2)[:, None, None], y=np.arange(40) % 2)
     given = ("train", "--data", tmp_path / "my.npz", "--encoder", "current", "--recipe", "plain", "--hidden", "8",
              "--epochs", "2")  # fmt: skip
-    code, _, err = aspen(*given, "--chip", "loihi1", "--output", tmp_path / "a.aspen")
+    code, _, err = aspen(*given, "--chip", "loihi1", "--output", tmp_path / "a.aspen", "--progress")
     assert (code, err.count("warning: loihi1: found a model that will not go there as it is")) == (0, 1)
     assert err.index("layer  perturb  fuse  export  loihi1") < err.index("train plain, seed 0")
     assert "loihi1: input: found an analog input" in err
