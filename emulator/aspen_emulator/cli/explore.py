@@ -21,6 +21,7 @@ from aspen_emulator.cli.looped import Looped, looped_options
 from aspen_emulator.cli.samples import Labelled, Measuring, measuring_options
 from aspen_emulator.cli.shown import show
 from aspen_emulator.cli.sweep import new_stop, stored_stop
+from aspen_emulator.engines.run import network_of
 from aspen_emulator.exploring.measuring import Told, explore
 from aspen_emulator.exploring.page import write_page
 from aspen_emulator.measuring.bench import Bench
@@ -51,13 +52,16 @@ def explore_command(
     """Write one page in which the knob of NETWORK can be turned: accuracy, spikes, energy, and where they come from.
 
     It is one file that needs no server and no network: open it in a browser, keep it, send it. Every place of the knob
-    on it was measured, as `aspen sweep` measures it; --knobs says which.
+    on it was measured, as `aspen sweep` measures it; --knobs says which. The knob is that which was calibrated, or else
+    of the learned dial, or a factor on all hidden thresholds.
 
     With a budget, a battery or a confidence there is a recording on it too, as `aspen stream` runs it.
     """
     trained, page = NetworkFile(network), output or _beside(network)
     looped.check()
     front = measuring.front(trained, chips)
+    if front is None and measuring.scales is None and trained.dial is not None:
+        measuring = replace(measuring, dial=True)
     knobs = measuring.knob_list(front is not None)
     samples = measuring.samples(trained)
     bench = measuring.bench(trained, samples, chips, knobs, front)
@@ -92,8 +96,9 @@ def _beside(network: Path) -> Path:
     return page
 
 
-def _told(network: Path, measuring: Measuring, samples: Labelled, bench: Bench, front: bool) -> Told:
+def _told(path: Path, measuring: Measuring, samples: Labelled, bench: Bench, front: bool) -> Told:
     program = bench.program
-    integers = f"{program.chip} integers" if isinstance(program, Deployment) else "floating point"
+    network_as_it_is = "integers" if network_of(program).is_integer else "floating point"
+    integers = f"{program.chip} integers" if isinstance(program, Deployment) else network_as_it_is
     turned = "calibrated knob" if front else "learned dial" if measuring.dial else "threshold scale"
-    return Told(network.stem, integers, samples.name, turned, samples.class_names)
+    return Told(path.stem, integers, samples.name, turned, samples.class_names)

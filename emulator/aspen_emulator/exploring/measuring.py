@@ -190,8 +190,8 @@ def _rounded(labels: Array, seen: _Seen, exact: tuple[list[Array], float]) -> Ro
 
 
 def _mean_of(runs: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float]]:
-    """The mean over encodings."""
-    return {name: np.mean([run[name] for run in runs], axis=0).tolist() for name in runs[0]}
+    """The mean over encodings, to six digits, as there are many."""
+    return {name: [float(f"{each:.6g}") for each in np.mean([r[name] for r in runs], axis=0)] for name in runs[0]}
 
 
 def _confusion(labels: Array, given: Sequence[Array], classes: int) -> list[list[int]]:

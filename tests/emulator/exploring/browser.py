@@ -24,7 +24,7 @@ from tests.networks import float_network, random_spikes
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 KNOBS = (0.5, 0.8, 1.0, 1.5, 2.0, 4.0)
 BAD = '<img src=x onerror="window.broken=1"></script><script>window.broken=1</script>%{x}'
-PATIENCE = 60_000
+PATIENCE, PAUSE = 60_000, 20
 """Milliseconds."""
 
 
@@ -52,6 +52,18 @@ class Opened:
     def text(self, selector: str) -> str:
         """What stands in an element."""
         return str(self.tab.locator(selector).first.inner_text())
+
+    def until(self, expression: str) -> None:
+        """Wait until it is true on the page, whose policy lets Playwright not wait in it.
+
+        Raises:
+            AssertionError: it is not after a long while.
+        """
+        for _ in range(PATIENCE // PAUSE):
+            if self.tab.evaluate(expression):
+                return
+            self.tab.wait_for_timeout(PAUSE)
+        raise AssertionError(expression)
 
     def settle(self) -> None:
         """Wait until all pictures are those of the setting."""

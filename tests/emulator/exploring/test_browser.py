@@ -87,7 +87,7 @@ def test_a_point_of_the_front_turns_the_knob(shown: Opened, made: tuple[Path, di
         shown.tab.mouse.move(*middle)
         shown.tab.wait_for_selector("#front-picture .hoverlayer .hovertext")
         shown.tab.mouse.click(*middle)
-        shown.tab.wait_for_function(f"state.setting === {place}")
+        shown.until(f"state.setting === {place}")
         assert standing(shown) == place
         assert shown.figures() == pytest.approx(expected(made[1], place))
 
@@ -182,8 +182,10 @@ def test_light_and_dark(started: Any, made: tuple[Path, dict[str, Any]]) -> None
         light = page.tab.evaluate(f"[{ground}, {ink}]")
         assert page.tab.get_attribute("#theme", "aria-pressed") == "false"
         assert [first != second for first, second in zip(dark, light, strict=True)] == [True, True]
-        page.tab.emulate_media(color_scheme="light")
-        page.tab.emulate_media(color_scheme="dark")
+        for theme in ("light", "dark"):
+            page.tab.emulate_media(color_scheme=theme)
+            page.until(f"preferred.matches === {str(theme == 'dark').lower()}")
+        page.until("document.documentElement.dataset.theme === 'dark'")
         page.settle()
         assert page.tab.evaluate(f"[{ground}, {ink}]") == dark
         page.tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
@@ -194,11 +196,16 @@ def test_light_and_dark(started: Any, made: tuple[Path, dict[str, Any]]) -> None
 
 
 def test_it_fits_the_window(shown: Opened) -> None:
+    """Pictures follow its width, and with it the size of their letters."""
+    letters = {}
     for name, (wide, high) in SIZES.items():
         shown.tab.set_viewport_size({"width": wide, "height": high})
-        shown.settle()
-        width, bar = shown.tab.evaluate(
-            "[document.documentElement.scrollWidth, document.querySelector('.bar').offsetHeight]"
+        shown.until("element('front-picture')._fullLayout.width === element('front-picture').clientWidth")
+        shown.until(f"small.matches === {str(wide < 600).lower()} && (drawVisible(true), true)")
+        width, bar, letters[name] = shown.tab.evaluate(
+            "[document.documentElement.scrollWidth, document.querySelector('.bar').offsetHeight, "
+            "element('front-picture').layout.font.size]"
         )
         assert width <= wide, name
         assert bar < high / 3, name
+    assert letters["phone"] < letters["wide"] == letters["laptop"]

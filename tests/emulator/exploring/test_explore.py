@@ -19,7 +19,9 @@ from aspen.storage.file import AspenFile
 from aspen_emulator import run
 from aspen_emulator.exploring.page import LIBRARY, SCRIPTS, escaped
 from aspen_emulator.exploring.rasters import MOST_SETTINGS, spread
+from aspen_emulator.measuring.bench import KNOBS as DIAL_KNOBS
 from aspen_hardware import compile
+from aspen_hardware.energy.costs import WORDS
 from tests import ROOT
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.networks import float_network, random_spikes
@@ -97,7 +99,7 @@ def test_what_else_is_told_is_what_a_run_did(aspen: Aspen, files: Path) -> None:
             confusion[label, answer] += 1
         assert setting["confusion"] == confusion.tolist()
         for name, course in setting["spikes"].items():
-            assert course == pytest.approx(record.spikes[name].mean(axis=1))
+            assert course == pytest.approx(record.spikes[name].mean(axis=1), rel=1e-5)
         exact = run(load_network(files / "net.aspen"), spikes, setting["knob"])
         assert setting["rounded"]["alike"] == (exact.predictions == record.predictions).mean()
         assert setting["rounded"]["accuracy_float"] == (exact.predictions == labels).mean()
@@ -134,7 +136,7 @@ def test_early_ends_are_those_of_a_sweep(aspen: Aspen, files: Path) -> None:
         assert cost["dynamic"]["typical"] * 1e9 == pytest.approx(row["dynamic_nj"])
         assert cost["static"]["typical"] * 1e9 == pytest.approx(row["static_nj"])
         hidden = [group["name"] for group in found["groups"] if group["part"] == "hidden"]
-        assert sum(sum(setting["spikes"][name]) for name in hidden) == pytest.approx(row["hidden_spikes"])
+        assert sum(sum(setting["spikes"][name]) for name in hidden) == pytest.approx(row["hidden_spikes"], rel=1e-5)
         right = sum(setting["confusion"][k][k] for k in range(4))
         assert right / SAMPLES == row["accuracy"]
     assert min(setting["steps"] for setting in found["settings"]) < STEPS
@@ -148,6 +150,13 @@ def test_a_learned_dial_and_the_neurons_that_it_switches_off(aspen: Aspen, files
     found = explored(aspen, files, "--dial", "--knobs", "0,0.5,1")
     assert found["knob"] == "learned dial"
     assert [setting["off"].get("layer1", 0) for setting in found["settings"]] == [0, 0, 3]
+
+
+def test_the_knob_is_that_of_the_learned_dial_where_there_is_one(aspen: Aspen, files: Path) -> None:
+    AspenFile.update(files / "net.aspen", lambda file: file.put(DIAL, DialProfile({"layer1": 0.7})))
+    found = explored(aspen, files)
+    assert (found["knob"], [each["knob"] for each in found["settings"]]) == ("learned dial", list(DIAL_KNOBS))
+    assert explored(aspen, files, "--scales", "1,2")["knob"] == "threshold scale"
 
 
 def test_floating_point_has_no_chip(aspen: Aspen, files: Path) -> None:
@@ -260,6 +269,14 @@ def test_every_field_is_told_on_its_page(aspen: Aspen, files: Path) -> None:
         each.clear()
     told = page("explore.md")
     assert {key for key in keys(found) if f"`{key}`" not in told} == set()
+
+
+def test_every_kind_of_event_has_a_look() -> None:
+    text = (ROOT / "emulator/aspen_emulator/exploring/page/pictures.js").read_text("utf-8")
+    looks = text.partition("const LOOKS = {")[2].partition("};")[0]
+    found = dict(re.findall(r"(\w+): (\[[^\]]+\])", looks))
+    assert found.keys() == WORDS.keys()
+    assert len(set(found.values())) == len(found)
 
 
 def test_the_library_is_as_it_was_published_and_has_its_licence() -> None:

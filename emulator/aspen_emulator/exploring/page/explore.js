@@ -85,7 +85,8 @@ function colourOf(group) {
   return colour(HIDDEN[hidden.indexOf(group) % HIDDEN.length]);
 }
 
-const narrow = () => window.matchMedia("(max-width: 44rem)").matches;
+const SMALL = "(max-width: 44rem)";  // as in the style sheet
+const narrow = () => window.matchMedia(SMALL).matches;
 
 function layout(changes) {
   const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true, fixedrange: true };

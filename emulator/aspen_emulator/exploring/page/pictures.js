@@ -70,13 +70,23 @@ function frontTable() {
 const LOOKS = {
   synaptic_operation: ["teal", ""], multiply_accumulate: ["green", "/"], neuron_update_active: ["rust", "\\"],
   neuron_update_inactive: ["amber", "."], spike: ["purple", "x"], spike_packet: ["grey", "-"], hop_east_west: ["grey", "|"],
-  hop_north_south: ["soft", "+"], crossbar_operation: ["teal", "."], leak_operation: ["amber", "x"], program_step: ["grey", "|"],
-  clock_cycle: ["teal", "."], wake_up: ["soft", "-"],
+  hop_north_south: ["soft", "+"], crossbar_operation: ["teal", "."], leak_operation: ["amber", "x"], program_step: ["soft", "x"],
+  clock_cycle: ["green", "x"], wake_up: ["soft", "-"],
 };
 
 function drawEnergy() {
   const now = cost();
   const parts = ["dynamic", "static", "total"].filter((name) => now[name] !== null);
+  const unknown = ["total", "static", "dynamic"].filter((name) => now[name] === null);
+  show("energy-note", `${now.headline.replaceAll(" uJ", " µJ")}.${unknown.length ? ` Unknown: ${unknown.join(", ")}.` : ""} Lines go from the lowest to the highest figures; the axes stay as the knob turns.`);
+  element("parts-picture").hidden = !parts.length;
+  element("events-picture").hidden = now.dynamic === null;
+  if (parts.length) drawParts(now, parts);
+  if (now.dynamic !== null) drawEvents();
+  eventsTable();
+}
+
+function drawParts(now, parts) {
   const most = Math.max(...all.flatMap((index) => parts.map((name) => cost(index)[name].high)));
   const { unit, size } = unitOfRange(most);
   const looks = { total: "grey", static: "soft", dynamic: "teal" };
@@ -91,9 +101,6 @@ function drawEnergy() {
   }], { xaxis: { title: { text: `${unit} per inference` }, range: [0, 1.05 * most / size] },
     yaxis: { tickvals: parts, ticktext: parts.map((name) => `${name} <b>${energy(now[name].typical)}</b> `) } },
   `Energy of an inference on ${state.chip}: ${parts.map((name) => `${name} ${energy(now[name].typical)}`).join(", ")}.`);
-  drawEvents();
-  const unknown = ["total", "static", "dynamic"].filter((name) => now[name] === null);
-  show("energy-note", `${now.headline.replaceAll(" uJ", " µJ")}.${unknown.length ? ` Unknown: ${unknown.join(", ")}.` : ""} Lines go from the lowest to the highest figures; the axes stay as the knob turns.`);
 }
 
 const unitOfRange = (most) => { const [unit, size] = unitOf(most); return { unit, size }; };
@@ -119,6 +126,10 @@ function drawEvents() {
     yaxis: { autorange: "reversed", categoryorder: "array", categoryarray: places.map(plain) },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 }, traceorder: "normal" },
   }, words);
+}
+
+function eventsTable() {
+  const kinds = data.chips[state.chip].events;
   const rows = cost().events.filter((each) => each.count).map((each) => [each.where, kinds[each.event], count(each.count),
     each.joules === null ? "elsewhere or unknown" : energy(each.joules.typical), each.joules === null ? "" : span(each.joules)]);
   show("energy-table", table(`Dynamic energy per inference on ${state.chip}, knob ${knobText(setting().knob)}`,
@@ -228,6 +239,9 @@ function drawConfusion() {
 
 function drawRounding() {
   const rounded = data.settings.map((each) => each.rounded), now = setting().rounded;
+  element("rounding-picture").hidden = now === null;
+  show("rounding-table", ...roundingParts(), ...(now === null ? [] : [roundedTable(rounded)]));
+  if (now === null) return;
   const line = (name, key, tone, symbol, dash) => ({
     x: all, y: rounded.map((each) => 100 * each[key]), name, mode: "lines+markers", line: { color: colour(tone), dash, width: 2 },
     marker: { symbol, size: all.map((index) => index === state.setting ? 14 : 7), color: colour(tone) }, hovertemplate: "%{y:.1f} %<extra>%{fullData.name}</extra>",
@@ -237,21 +251,24 @@ function drawRounding() {
   }, `Accuracy in floating point ${percent(now.accuracy_float)}, in integers ${percent(now.accuracy_integers)}.`);
   show("rounding-note", `At knob ${knobText(setting().knob)}: ${percent(now.accuracy_float)} in floating point, ${percent(now.accuracy_integers)} in ${data.arithmetic}; ` +
     `${percent(now.alike)} of the answers are alike; ${count(now.hidden_spikes_float)} and ${count(now.hidden_spikes_integers)} hidden spikes. Inferences with all their steps, both.`);
-  roundingTable(rounded);
 }
 
-function roundingTable(rounded) {
+function roundingParts() {
   const { columns, populations, notes } = data.rounding, keys = Object.keys(columns);
   const cell = (key, value) => key === "exponent" ? String(value) : key === "max scale" ? value.toFixed(1) : `${digits(100 * value)} %`;
   const list = make("ul");
   keys.forEach((key) => list.append(make("li", `${key}: ${columns[key]}`)));
   notes.forEach((note) => list.append(make("li", note)));
-  show("rounding-table",
+  return [
     table(`Largest errors, compiled for ${data.rounding.chip}`, ["population", ...keys], Object.entries(populations).map(([name, each]) => [name, ...keys.map((key) => cell(key, each[key]))])),
     list,
-    table("Integers beside floating point, all steps", [data.knob, "floating point", "integers", "alike", "hidden spikes, floating point", "integers"],
+  ];
+}
+
+function roundedTable(rounded) {
+  return table("Integers beside floating point, all steps", [data.knob, "floating point", "integers", "alike", "hidden spikes, floating point", "integers"],
       rounded.map((each, index) => [knobText(data.settings[index].knob), percent(each.accuracy_float), percent(each.accuracy_integers), percent(each.alike),
-        count(each.hidden_spikes_float), count(each.hidden_spikes_integers)]), state.setting));
+        count(each.hidden_spikes_float), count(each.hidden_spikes_integers)]), state.setting);
 }
 
 const FEW_CORES = 12;

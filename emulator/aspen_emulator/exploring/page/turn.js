@@ -9,7 +9,7 @@ const ABSENT = {
   energy: () => state.chip === NO_CHIP, cores: () => state.chip === NO_CHIP, rests: () => state.chip === NO_CHIP,
   rounding: () => data.rounding === null, stream: () => data.stream === null, raster: () => !Object.keys(data.rasters.neurons).length,
 };
-const stale = new Set(), visible = new Set();
+const stale = new Set(), visible = new Set(["front"]);
 
 function redraw(names = Object.keys(PICTURES)) {
   names.forEach((name) => stale.add(name));
@@ -103,6 +103,7 @@ function setTheme(theme) {
   redraw();
 }
 
+const small = window.matchMedia(SMALL);
 const preferred = window.matchMedia("(prefers-color-scheme: dark)");
 const theme = () => document.documentElement.dataset.theme;
 
@@ -117,6 +118,7 @@ function begin() {
   if (data.settings.length <= 16) data.settings.forEach((each) => element("ticks").append(make("span", knobText(each.knob))));
   element("knob").addEventListener("input", (event) => turnTo(Number(event.target.value)));
   element("theme").addEventListener("click", () => setTheme(theme() === "dark" ? "light" : "dark"));
+  small.addEventListener("change", () => redraw());
   preferred.addEventListener("change", (event) => setTheme(event.matches ? "dark" : "light"));
   element("print").addEventListener("click", () => window.print());
   offerChips();
@@ -124,7 +126,7 @@ function begin() {
   choices("samples", data.rasters.labels.map((label, k) => [k, className(label)]), state.sample, (sample) => { state.sample = sample; redraw(["raster"]); });
   setTheme(preferred.matches ? "dark" : "light");
   turnTo(best);
-  drawVisible(true);
+  drawVisible();
   element("front-picture").on("plotly_click", (event) => {
     const [clicked] = event.points.filter((each) => each.customdata !== undefined);
     if (clicked) turnTo(clicked.customdata);
