@@ -24,7 +24,7 @@ from tests.networks import float_network, random_spikes
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 KNOBS = (0.5, 0.8, 1.0, 1.5, 2.0, 4.0)
 BAD = '<img src=x onerror="window.broken=1"></script><script>window.broken=1</script>%{x}'
-PATIENCE, PAUSE = 60_000, 20
+PATIENCE, PAUSE = 120_000, 20
 """Milliseconds."""
 
 
