@@ -122,6 +122,7 @@ def calibrate_command(
         chosen_from, settings = front or load_table(trained.sections, name, kind), None
         made, beside_it = None, list[CalibrationTable]()
     else:
+        measuring = measuring.turning(trained)
         table, made = _measured(trained, _timed(measuring, target, rate), target, dynamic, reach / 100, every)
         chosen_from, beside_it = (made.front, [table]) if measuring.early else (table, [made.front])
         settings = len(made.tried.points) if measuring.early else len(measuring.knob_list(dial=trained.dial))

@@ -60,8 +60,7 @@ def explore_command(
     trained, page = NetworkFile(network), output or _beside(network)
     looped.check()
     front = measuring.front(trained, chips)
-    if front is None and measuring.scales is None and trained.dial is not None:
-        measuring = replace(measuring, dial=True)
+    measuring = measuring if front is not None else measuring.turning(trained)
     knobs = measuring.knob_list(front is not None)
     samples = measuring.samples(trained)
     bench = measuring.bench(trained, samples, chips, knobs, front)

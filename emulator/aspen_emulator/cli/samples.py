@@ -74,7 +74,8 @@ class Measuring:
     Args:
         source, values_path, labels_path: files of the user's own samples, as spikes or as values.
         data, data_path, part, seeds: a data set instead, the part of it, and in how many encodings.
-        knobs, scales: numbers with commas between them, and the same under its former name.
+        knobs: numbers with commas between them.
+        scales: the same as threshold scales, in a file with a learned dial too.
         dial: whether they are the learned dial's; otherwise they are threshold scales.
         window_time: from inference to inference, with a unit; None: the chip's time of a step.
         early, max_loss: whether inferences end early, and points of accuracy that this may cost.
@@ -108,6 +109,10 @@ class Measuring:
             return None
         return front_for(trained, None if self.floating else targets[0] if targets else chip(DEFAULT_CHIP))
 
+    def turning(self, trained: NetworkFile) -> Measuring:
+        """The same of the lever that the file has: its learned dial, but where threshold scales are named."""
+        return replace(self, dial=True) if self.scales is None and trained.dial is not None else self
+
     def knob_list(self, front: bool = False, dial: DialProfile | None = None) -> list[float]:
         """The knobs; default: a range that suits what is turned.
 
@@ -121,7 +126,9 @@ class Measuring:
         if not self.early:
             refuse_without("--early", ["max_loss"])
         if self.knobs is not None and self.scales is not None:
-            raise click.UsageError("found --knobs beside --scales, its former name, allowed is one; leave out --scales")
+            raise click.UsageError("found --knobs beside --scales, allowed is one; leave out --scales")
+        if self.dial and self.scales is not None:
+            raise click.UsageError("found --dial beside --scales, allowed is one lever; give the dial's --knobs")
         if self.knobs is None and self.scales is None:
             return list(KNOBS if front else dial_knobs(dial) if self.dial else SCALES)
         option, text = ("--scales", self.scales) if self.knobs is None else ("--knobs", self.knobs)
@@ -213,9 +220,10 @@ measuring_options = group_of(
     part_option,
     click.option("--seeds", type=Whole(min=1), default=1, show_default=True,
                  help="Encodings of each sample that are averaged, where the encoder is random."),
-    click.option("--knobs", metavar="X,X,...", help=f"Where the knob stands in turn.  [default: {listed(SCALES)}, "
-                 f"factors on all hidden thresholds, or {listed(KNOBS)} with --dial, or of a calibrated knob]"),
-    click.option("--scales", hidden=True),
+    click.option("--knobs", metavar="X,X,...", help="Where the knob stands in turn: that of the learned dial, and "
+                 "where there is none a factor on all hidden thresholds.  "
+                 f"[default: {listed(KNOBS)}, or {listed(SCALES)}]"),
+    click.option("--scales", metavar="S,S,...", help="Factors on all hidden thresholds in turn, instead of --knobs."),
     dial_option,
     click.option("--window-time", metavar="TIME",
                  help="From inference to inference, such as 2.56s: how long a microcontroller sleeps, "

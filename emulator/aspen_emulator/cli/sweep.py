@@ -70,6 +70,7 @@ def sweep_command(
         check_section(network)
     trained, early = NetworkFile(network), measuring.early
     front = None if save else measuring.front(trained, chips)
+    measuring = measuring if front is not None else measuring.turning(trained)
     knobs = measuring.knob_list(front is not None)
     samples = measuring.samples(trained)
     bench = measuring.bench(trained, samples, chips, knobs, front)

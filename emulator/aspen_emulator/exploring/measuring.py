@@ -161,8 +161,7 @@ def _energy(bench: Bench, record: Record, on: Chip, knob: float, taken: Array | 
     if taken is None:
         return bench.energy(record, on, bench.every(knob))
     placed, ways = bench.placements[on.name], bench.ways[on.name]
-    seconds = None if bench.step_time is None else bench.step_time * bench.steps / record.steps
-    return energy_early(record, taken, on, placed, step_time=seconds, ways=ways)
+    return energy_early(record, taken, on, placed, step_time=bench.seconds(bench.every(knob)), ways=ways)
 
 
 def _exactly(

@@ -108,10 +108,12 @@ class Bench(Brief):
 
     def energy(self, record: Record, on: Chip, every: int = 1) -> EnergyReport:
         """What a run costs on one of the chips in which every ``every``-th time step ran: those take as long as all."""
-        seconds, placed = self.step_time, self.placements[on.name]
-        if seconds is not None:
-            seconds *= self.steps / steps_seen(self.steps, every)
-        return energy_model(record, on, placed, step_time=seconds, ways=self.ways[on.name])
+        placed, ways = self.placements[on.name], self.ways[on.name]
+        return energy_model(record, on, placed, step_time=self.seconds(every), ways=ways)
+
+    def seconds(self, every: int) -> float | None:
+        """From one step that runs to the next, where every ``every``-th does; None: the chip's time of a step."""
+        return None if self.step_time is None else self.step_time * self.steps / steps_seen(self.steps, every)
 
     def every(self, knob: float) -> int:
         """Every how many-th time step runs at a knob."""

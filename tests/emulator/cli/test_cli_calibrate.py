@@ -140,7 +140,7 @@ def test_calibrate_measures_chooses_and_keeps(aspen: Aspen, file: Path) -> None:
 
 
 def test_calibrate_with_an_early_end(aspen: Aspen, file: Path) -> None:
-    options = ["--data", "digits", "--knobs", "1,2", "--early", "--max-loss", "1"]
+    options = ["--data", "digits", "--scales", "1,2", "--early", "--max-loss", "1"]
     code, out, err = aspen("calibrate", file, *options, "--min-accuracy", "0.5")
     assert code == 0, err
     assert "inferences end early, after" in out
@@ -152,7 +152,7 @@ def test_calibrate_with_an_early_end(aspen: Aspen, file: Path) -> None:
 
 
 def test_calibrate_without_a_chip(aspen: Aspen, file: Path) -> None:
-    options = ["--data", "digits", "--knobs", "1,2", "--float"]
+    options = ["--data", "digits", "--scales", "1,2", "--float"]
     code, out, err = aspen("calibrate", file, *options, "--min-accuracy", "0.5")
     assert code == 0, err
     assert "no published figures" in out
@@ -176,8 +176,8 @@ def test_calibrate_without_a_chip(aspen: Aspen, file: Path) -> None:
         (["--stored", "--max-energy", "5uJ"], 1, "found no calibration table"),
         (["--stored", "--data", "digits", "--max-energy", "5uJ"], 2, "found --stored beside --data"),
         (["--max-energy", "5uJ"], 2, "found no samples"),
-        (["--data", "digits", "--knobs", "1,2", "--max-energy", "1uJ"], 1, "static alone takes"),
-        (["--data", "digits", "--knobs", "1,2", "--min-accuracy", "0.999"], 1, "possible is up to 0."),
+        (["--data", "digits", "--scales", "1,2", "--max-energy", "1uJ"], 1, "static alone takes"),
+        (["--data", "digits", "--scales", "1,2", "--min-accuracy", "0.999"], 1, "possible is up to 0."),
         (["--data", "digits", "--knobs", "1", "--chip", "loihi2", "--max-energy", "1mJ"], 1, "no published figures"),
     ],
 )

@@ -111,13 +111,17 @@ def test_a_bare_knob_is_a_threshold_scale(aspen: Aspen, dialled: Path) -> None:
 
 def test_a_sweep_says_what_its_knobs_are(aspen: Aspen, dialled: Path) -> None:
     given = ["sweep", dialled / "net.aspen", "--input", dialled / "x.npy", "--labels", dialled / "y.npy"]
-    scales, dial = (aspen(*given, "--knobs", "0.5,1", *more)[1] for more in ([], ["--dial"]))
+    dial, named, scales = (
+        aspen(*given, *more)[1]
+        for more in (["--knobs", "0.5,1"], ["--knobs", "0.5,1", "--dial"], ["--scales", "0.5,1"])
+    )
     assert [text.split("accuracy")[0].strip() for text in (scales, dial)] == [
         "loihi1:\nthreshold scale",
         "loihi1:\nknob",
     ]
-    assert aspen(*given, "--scales", "0.5,1", "--dial")[1] == dial  # the former name of --knobs
-    assert "--scales" not in aspen("sweep", "--help")[1]
+    assert named == dial  # as --knob of a run is, where nothing was calibrated
+    code, _, err = aspen(*given, "--scales", "0.5,1", "--dial")
+    assert (code, "found --dial beside --scales, allowed is one lever" in err) == (2, True)
     out = aspen(*given, "--knobs", "0.5,1", "--dial", "--json")[1]
     assert [(row["knob"], row["dial"]) for row in json.loads(out)] == [(0.5, True), (1.0, True)]
 

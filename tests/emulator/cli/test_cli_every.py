@@ -31,7 +31,7 @@ def test_a_knob_that_leaves_out_steps_means_the_same_to_every_command(aspen: Asp
     assert json.loads(out)[0]["steps"] == 5
     assert np.isclose(json.loads(out)[0]["dynamic_nj"], table.cheapest.dynamic_nj, rtol=0.02)
     code, out, _ = aspen("report", file, "--data", "digits", "--part", "validation", "--knob", "1", *chip,
-                         "--window-time", "1s", "--json")  # fmt: skip
+                         "--window-time", "1s", "--cycles", "model", "--json")  # fmt: skip
     (report,) = json.loads(out)
     assert report["front"]["every"] == 5
     total = 1e9 * report["per_inference_j"]["total"]["typical"]
