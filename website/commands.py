@@ -11,9 +11,9 @@ import click
 
 from aspen_emulator.cli.main import aspen
 
-INTRODUCTION = """# Command line
+INTRODUCTION = """# Commands
 
-What each command says with `--help`.
+What each command says with `--help`. Completion, colours, pipes and exit codes: [the command line](../command-line.md).
 """
 
 
