@@ -234,7 +234,7 @@ def _unpruned(steps: float, *sizes: tuple[int, ...]) -> tuple[Member, ...]:
 
 _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
 _WIDE = Dialled(Member((192, 128), rate=2.0), _DIAL)
-_NARROW = Dialled(Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.3, "left": 0.25})
+_NARROW = Dialled(Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.1, "left": 0.5})
 _RATED = {**_DIAL, "low_price": 0.001, "slope": 0.0}
 _SHORTER = (
     Member((96, 96), _LIGHT, 0.15, steps=0.5),
@@ -261,7 +261,7 @@ JOULES = {
             ),
             60, _PRUNED,
             pruned=Dialled(
-                Member((128, 64), density=0.5, steps=0.4, rate=2.0), {**_RATED, "high_price": 0.3, "left": 0.25}
+                Member((128, 64), density=0.5, steps=0.4, rate=2.0), {**_RATED, "high_price": 0.1, "left": 0.5}
             ),
         ),
         JoulesProblem(
