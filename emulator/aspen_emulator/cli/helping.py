@@ -18,7 +18,7 @@ SECTIONS = {
     NETWORK: "--model --hidden --channels --batch-norm --learn-beta --readout",
     TRAINING: "--recipe --epochs --learning-rate --spike-price --density --cost --left --dial-price --final --energy "
               "--processes --scheduler",
-    KNOB: "--knob --knobs --dial --threshold-scale --early --every --max-loss",
+    KNOB: "--knob --knobs --scales --dial --threshold-scale --early --every --max-loss",
     GOAL: "--budget --battery --hours --rate --gated --confidence --max-energy --min-accuracy --dynamic --sure --reach "
           "--stored",
     WHERE: "--chip --engine --float --lava --steps --step-time --window-time --time --scenario --clock --cycles "
@@ -30,6 +30,7 @@ SECTIONS = {
 }  # fmt: skip
 """Heading -> options that stand under it, in every command that has them."""
 ELSEWHERE = {
+    ("train", "--every"): TRAINING,
     ("train", "--seed"): TRAINING,
     ("train", "--state-dict"): WRITTEN,
     ("study", "--seeds"): TRAINING,
