@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _KINDS = (
     ("plain", "D", "black"),
-    ("as large as the dial, priced or pruned", "s", COLOURS[0]),
+    ("as large as the dial", "s", COLOURS[0]),
     ("fewer neurons", "^", COLOURS[2]),
     ("more steps", "v", COLOURS[3]),
     ("fewer steps", ">", COLOURS[3]),
