@@ -1,5 +1,5 @@
 # make demo: the whole way in a few minutes.   make test: linter, type checker and tests.   make bench: speed.
-# make docs: this documentation as a site, in site/index.html.
+# make docs: this documentation as a site, in site/index.html.   make tutorials: its notebooks, run and stored anew.
 # make plain-install: builds the wheel and uses it in a fresh environment elsewhere, as a user would.
 # Another Python: make test PYTHON=python3.12 VENV=.venv312
 # Another torch than PyPI's: make demo TORCH="what pip install is given for it" (README, "Installing by hand")
@@ -12,7 +12,7 @@ LAVA = lava-nc==0.10.0
 NEUROBENCH = neurobench==2.3.0
 CODE = aspen hardware emulator examples benchmarks tests website setup.py setup_editable.py
 
-.PHONY: demo dev test docs plain-install bench mutants lint format clean
+.PHONY: demo dev test docs tutorials plain-install bench mutants lint format clean
 
 demo: $(VENV)/installed
 	$(BIN)/aspen demo
@@ -27,6 +27,9 @@ test: $(VENV)/installed lint
 # Warnings are errors, and links are looked at in what was built. Nothing is looked up on a network.
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+tutorials: $(VENV)/installed
+	$(BIN)/python -m tests.notebooks --write
 
 plain-install:
 	$(PYTHON) tests/plain_install.py --torch "$(TORCH)"
