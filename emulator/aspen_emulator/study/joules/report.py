@@ -29,7 +29,7 @@ from aspen_emulator.study.results import Spread
 from aspen_hardware import chip
 from aspen_hardware.chips.parts import runs_programs
 
-ANN = "- An int8 ANN of the same accuracy: [cycles beside ours, har-levels and digits](microcontroller.md#beside-an-int8-ann)."
+ANN = "- An int8 ANN of the same accuracy: [cycles beside ours, two problems](microcontroller.md#beside-an-int8-ann)."
 
 
 def accounts(problem: JoulesProblem) -> list[Account]:
