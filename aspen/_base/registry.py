@@ -67,6 +67,16 @@ class Registry(MutableMapping[str, Part]):
     def _others(self) -> dict[str, EntryPoint]:
         return {entry.name: entry for entry in installed(self.group) if entry.name not in self._parts}
 
+    def _only(self, name: str) -> EntryPoint:
+        """The entry point of a name that nobody else has, as which one comes first depends on the paths of Python."""
+        named = {entry.value: entry for entry in installed(self.group) if entry.name == name}
+        if len(named) > 1:
+            raise InputError(
+                f"{name}: found {' and '.join(sorted(named))} as its entry points in {self.group}, allowed is one; "
+                f"remove all packages but one that name it"
+            )
+        return self._others()[name]
+
     def _loaded(self, entry: EntryPoint) -> Part:
         try:
             part: Part = entry.load()
@@ -80,7 +90,7 @@ class Registry(MutableMapping[str, Part]):
 
     def __getitem__(self, name: str) -> Part:
         if name not in self._parts:
-            self._parts[name] = self._loaded(self._others()[name])
+            self._parts[name] = self._loaded(self._only(name))
         return self._parts[name]
 
     def __setitem__(self, name: str, part: Part) -> None:

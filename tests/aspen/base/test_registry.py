@@ -56,6 +56,19 @@ def test_a_part_of_an_installed_package_that_is_none_is_refused() -> None:
         colours.add("green", 5)
 
 
+@pytest.mark.usefixtures("package")
+def test_a_name_that_two_packages_have_is_refused_when_it_is_asked_for(tmp_path: Path) -> None:
+    other = tmp_path / "paints-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: paints\nVersion: 1.0\n")
+    (other / "entry_points.txt").write_text(f"[{GROUP}]\ngreen = paints:green\nred = paints:red\n")
+    installed.cache_clear()
+    colours = Registry(GROUP, {"red": 1}, check)
+    assert (list(colours).count("green"), colours["red"]) == (1, 1)
+    with pytest.raises(InputError, match="green: found colours:green and paints:green as its entry points"):
+        colours["green"]
+
+
 def test_a_program_adds_parts_and_none_takes_anothers_name() -> None:
     colours: Registry[int] = Registry(GROUP, {"red": 1000}, check)
     blue = 2000
