@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aspen_emulator.exploring.page import write_page
@@ -208,3 +210,16 @@ def test_it_fits_the_window(shown: Opened) -> None:
         assert width <= wide, name
         assert bar < high / 3, name
     assert letters["phone"] < letters["wide"] == letters["laptop"]
+
+
+def test_many_steps_and_many_classes(started: Any, tmp_path: Path) -> None:
+    """More figures than a function takes arguments, and more names than an axis has room for."""
+    found = exploration()
+    long = {name: [0.0] * 25_000 for name in found.settings[0].spikes}
+    settings = [replace(each, spikes=long, confusion=np.eye(100, 101, dtype=int).tolist()) for each in found.settings]
+    classes = [f"class {k}" for k in range(100)]
+    write_page(replace(found, settings=settings, classes=classes), tmp_path / "page.html")
+    with opened(started, tmp_path / "page.html") as page:
+        page.settle()
+        assert page.complaints == []
+        assert len(page.tab.evaluate("element('confusion-picture').layout.xaxis.ticktext")) == 20

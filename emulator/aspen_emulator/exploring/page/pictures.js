@@ -136,6 +136,10 @@ function eventsTable() {
     ["place", "event", "count", "typical", "range"], rows));
 }
 
+// Step by step, as a function takes no more than some hundred thousand arguments.
+const busiest = data.settings.flatMap((each) => data.groups.flatMap((group) => each.spikes[group.name]))
+  .reduce((most, value) => Math.max(most, value), 0);
+
 function drawSpikes() {
   const spikes = data.groups.map((group) => sum(setting().spikes[group.name]));
   const most = Math.max(...data.settings.flatMap((each) => data.groups.map((group) => sum(each.spikes[group.name]))));
@@ -146,12 +150,11 @@ function drawSpikes() {
     marker: { color: data.groups.map(colourOf) }, hovertemplate: "%{y}:%{text}<extra></extra>",
   }], { xaxis: { title: { text: "spikes per inference" }, range: [0, 1.35 * most] }, yaxis: { autorange: "reversed" } },
   `Spikes per inference: ${data.groups.map((group, k) => `${group.name} ${count(spikes[k])}`).join(", ")}.`);
-  const top = Math.max(...data.settings.flatMap((each) => data.groups.flatMap((group) => each.spikes[group.name])));
   draw("course-picture", data.groups.map((group) => ({
     x: setting().spikes[group.name].map((_, step) => (step + 1) * setting().every), y: setting().spikes[group.name], name: plain(group.name), mode: "lines",
     line: { color: colourOf(group), width: 2, dash: group.part === "input" ? "dot" : group.part === "output" ? "dash" : "solid" },
     hovertemplate: "step %{x}: %{y:.3g}<extra>%{fullData.name}</extra>",
-  })), { xaxis: { title: { text: "time step" } }, yaxis: { title: { text: "spikes in a step" }, range: [0, 1.05 * top] } },
+  })), { xaxis: { title: { text: "time step" } }, yaxis: { title: { text: "spikes in a step" }, range: [0, 1.05 * busiest] } },
   "Spikes of each population in each time step, mean over the samples.");
   spikesTable(spikes, off);
 }
@@ -217,6 +220,14 @@ function drawRaster() {
   show("raster-table", table(`Sample ${data.rasters.samples[state.sample]}, knob ${knob}`, ["population", "neurons shown", "spikes", "spikes of a neuron"], rows));
 }
 
+// As many names as there is room for; the table has all.
+const MOST_NAMES = 24;
+
+function namesAlong(names) {
+  const apart = Math.ceil(names.length / MOST_NAMES), shown = names.map((_, k) => k).filter((k) => k % apart === 0);
+  return { tickvals: shown, ticktext: shown.map((k) => plain(names[k])) };
+}
+
 function drawConfusion() {
   const found = setting().confusion, silent = found.some((row) => row[row.length - 1]);
   const answers = [...data.classes, ...(silent ? ["no answer"] : [])];
@@ -225,13 +236,13 @@ function drawConfusion() {
   const few = answers.length <= (narrow() ? 10 : 16);
   const total = sum(counts.map(sum)), right = sum(counts.map((row, k) => row[k]));
   draw("confusion-picture", [{
-    type: "heatmap", z: share, x: answers.map((_, k) => k), y: counts.map((_, k) => k), zmin: 0, zmax: 1, showscale: false, xgap: 2, ygap: 2,
+    type: "heatmap", z: share, x: answers.map((_, k) => k), y: counts.map((_, k) => k), zmin: 0, zmax: 1, showscale: false, xgap: few ? 2 : 0, ygap: few ? 2 : 0,
     colorscale: [[0, colour("pale")], [1, colour("teal")]], text: counts.map((row) => row.map((each) => each ? String(each) : "")),
     ...(few ? { texttemplate: "%{text}" } : {}), customdata: counts.map((row, k) => row.map((_, j) => [plain(data.classes[k]), plain(answers[j])])),
     hovertemplate: "%{customdata[0]} answered %{customdata[1]}<br>%{text}, %{z:.1%} of the class<extra></extra>",
   }], {
-    xaxis: { title: { text: "answer" }, tickvals: answers.map((_, k) => k), ticktext: answers.map(plain), showgrid: false, zeroline: false },
-    yaxis: { title: { text: "class" }, tickvals: counts.map((_, k) => k), ticktext: data.classes.map(plain), autorange: "reversed", showgrid: false, zeroline: false },
+    xaxis: { title: { text: "answer" }, ...namesAlong(answers), showgrid: false, zeroline: false },
+    yaxis: { title: { text: "class" }, ...namesAlong(data.classes), autorange: "reversed", showgrid: false, zeroline: false },
   }, `Answers by class: ${right} of ${total} right.`);
   show("confusion-table", table(`Inferences by class and answer, knob ${knobText(setting().knob)}`, ["class", ...answers],
     counts.map((row, k) => [data.classes[k], ...row.map(String)])));
