@@ -24,7 +24,7 @@ from aspen_emulator.study.joules.results import (
     budgets,
     least_at,
     over_range,
-    range_of_both,
+    range_of_all,
     range_within,
     row,
     settings,
@@ -157,7 +157,7 @@ def test_facts_of_a_dial_in_joules() -> None:
     assert range_within(test, 2, TOTAL).mean == pytest.approx(4**0.1)  # two points are lost at knob 0.1
     assert range_within(test, 2, TOTAL, 21).mean == pytest.approx(4.0)
     ends = {front_key(f"nested-seed{seed}/cortex-m4"): [point(0.0, 40, 0.935), point(1.0, 5, 0.8)] for seed in range(2)}
-    assert range_of_both({**test, **ends}, 2, TOTAL).mean == pytest.approx(2.0)  # from 80 µJ; 5 are out of reach
+    assert range_of_all({**test, **ends}, 2, TOTAL).mean == pytest.approx(2.0)  # from 80 µJ; 5 are out of reach
     assert steady_until(test, 2, "cortex-m4") == [0.05, 0.05]
     assert steady_until(test, 2, "cortex-m4", 30) == [1.0, 1.0]
     found = settings(test, 2, "cortex-m4")

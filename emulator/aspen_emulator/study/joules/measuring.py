@@ -34,7 +34,7 @@ def key(cell: str, seed: int, on: str) -> str:
 
 
 def front_key(name: str) -> str:
-    """Where the settings along the front of dial and early end are."""
+    """Where the settings along the front of all levers are."""
     return f"{name}/front"
 
 
@@ -49,7 +49,7 @@ def measure_joules(
 ) -> dict[str, list[OperatingPoint]]:
     """Operating points of all networks on each chip: the dial's at each knob, and one of each rival.
 
-    Of the dial also those of one knob along the front of dial and early end, found on validation data, under
+    Of the dial also those of one knob along the front of dial, early end and fewer steps, found on validation data, under
     :func:`front_key`; on validation data also those of the dial that a calibration keeps, under :func:`kept_key`.
 
     Args:
@@ -75,7 +75,7 @@ def measure_joules(
                 found = measure(bench, KNOBS if cell == NESTED else (1.0,))
                 points[name] = found.points[on]
                 if cell == NESTED and chip(on).energies:
-                    points[front_key(name)] = _along_front(bench, samples)
+                    points[front_key(name)] = _along_front(bench, samples, problem.every)
                 if cell == NESTED and part == "validation":
                     points[kept_key(name)] = thin(points[name], found.correct)
             report(stem(cell, seed))
@@ -91,8 +91,8 @@ def _bench(path: Path, dialled: bool, data: Dataset, part: str, on: Chip, proble
     return Bench(program, [spikes], data.part(part).labels, [on], profile=profile, step_time=step_time)
 
 
-def _along_front(bench: Bench, data: Dataset) -> list[OperatingPoint]:
-    """What a bench's network takes along one knob over dial and early end, calibrated on validation data: total energy
+def _along_front(bench: Bench, data: Dataset, every: tuple[int, ...]) -> list[OperatingPoint]:
+    """What a bench's network takes along one knob over dial, early end and fewer steps, calibrated on validation data: total energy
     on a chip that sleeps, else dynamic."""
     (on,), profile = bench.chips, bench.profile
     assert on is not None
@@ -100,6 +100,7 @@ def _along_front(bench: Bench, data: Dataset) -> list[OperatingPoint]:
     table = calibrate(
         bench.program, data.spikes("validation"), data.validation.labels, FRONT_KNOBS, on=on, profile=profile,
         step_time=bench.step_time, front=True, dynamic=not runs_programs(on),
+        every=every,
     )  # fmt: skip
     path = table.along(network_of(bench.program), profile)
     return measure(replace(bench, profile=path), KNOBS, early=table.early).points[on.name]

@@ -76,7 +76,7 @@ class Dialled:
     """
 
     levers: Member
-    dial: Mapping[str, float]
+    dial: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ class JoulesProblem:
         second: what all second stages have beside what the first has.
         chips: whose integers and energies.
         goal: accuracy (percent) at which the dynamic energy is told.
+        every: fewer time steps that the front has beside the dial and early ends: every n-th of these, for each n.
         pruned: the dialled network for chips other than microcontrollers, where a weight that is pruned saves its
             synaptic operations, and a neuron that is off saves little; ``None``: there is one for all.
     """
@@ -104,6 +105,7 @@ class JoulesProblem:
     second: Mapping[str, object] = field(default_factory=dict)
     chips: tuple[str, ...] = ("cortex-m4", "loihi1", "xylo")
     goal: float | None = None
+    every: tuple[int, ...] = (1,)
     pruned: Dialled | None = None
 
     @property
@@ -249,17 +251,16 @@ JOULES = {
         JoulesProblem(
             PROBLEMS["digits"],
             1.0,
-            Dialled(
-                Member((256, 128), steps=0.4, rate=2.0),
-                {**_RATED, "high_price": 0.01, "left": 0.09},
-            ),
+            Dialled(Member((192, 96), rate=2.0), {**_RATED, "high_price": 0.01, "left": 0.09, "every": (1, 2, 4)}),
             _members(
                 _DIGITS,
                 *(Member(hidden, _LIGHT, 0.5, steps=0.4) for hidden in ((128, 64), (64, 32), (32, 16))),
                 *_unpruned(0.4, (256, 128), (128, 64), (64, 32), (32, 16)),
                 *_unpruned(0.2, (128, 64), (64, 32)),
+                *_unpruned(1.0, (192, 96), (128, 64), (64, 32)),
             ),
             60, _PRUNED,
+            every=(1, 2, 3, 4),
             pruned=Dialled(
                 Member((128, 64), density=0.5, steps=0.4, rate=2.0), {**_RATED, "high_price": 0.1, "left": 0.5}
             ),

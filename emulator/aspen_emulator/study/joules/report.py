@@ -18,7 +18,7 @@ from aspen_emulator.study.joules.results import (
     least_at,
     over_range,
     plain_points,
-    range_of_both,
+    range_of_all,
     range_within,
     row,
     settings,
@@ -156,8 +156,8 @@ def _facts(
         yield (
             f"- {_first_upper(str(account))} within 2 points of each network's own best, most over least: "
             f"{range_within(test, seeds, account):.2f} (within 7 points: {range_within(test, seeds, account, 7):.2f}). "
-            f"With inferences that end early too (`aspen calibrate --early`, one knob over both), the dial's dearest "
-            f"over the cheapest: {range_of_both(test, seeds, account):.2f}."
+            f"{_levers(problem.every)}, one knob over all, the dial's dearest over the cheapest: "
+            f"{range_of_all(test, seeds, account):.2f}."
         )
         if account.kind == "dynamic":
             yield f"- {_whole(account.chip, test, seeds)}"
@@ -167,6 +167,14 @@ def _facts(
         yield from (_goal(problem, test, seeds, account) for account in compared if account.kind == "dynamic")
     yield from (_flat(test, seeds, name) for name in problem.chips if name not in [a.chip for a in compared])
     yield ANN
+
+
+def _levers(every: tuple[int, ...]) -> str:
+    """What the front has beside the dial."""
+    if every == (1,):
+        return "With inferences that end early too (`aspen calibrate --early`)"
+    steps = ",".join(str(n) for n in every if n > 1)
+    return f"With inferences that end early and fewer steps too (`aspen calibrate --early --every {steps}`)"
 
 
 def _first_upper(text: str) -> str:

@@ -145,8 +145,8 @@ def range_within(test: Points, seeds: int, account: Account, points: float = 2.0
     return Spread.of([span(found, points / 100, account.cost) for found in each])
 
 
-def range_of_both(test: Points, seeds: int, account: Account, points: float = 2.0) -> Spread:
-    """The dearest setting of the dial alone over the cheapest of the front of dial and early end, of those that are
+def range_of_all(test: Points, seeds: int, account: Account, points: float = 2.0) -> Spread:
+    """The dearest setting of the dial alone over the cheapest of the front of all levers, of those that are
     within so many points of each seed's best."""
     ratios = []
     for seed in range(seeds):
