@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aspen._base.progress import Bar, shows_bars, tell
+from tqdm import tqdm
+
+from aspen._base.progress import Bar, shows_bars
 from aspen.errors import InputError
 from aspen.training.history import Epoch, Report
 
@@ -70,7 +73,7 @@ def reporting(
         bar = EpochBar(total, title)
         bar.begin(done)
         if said:
-            tell(said)
+            tqdm.write(said, file=sys.stderr)
         try:
             yield bar
         finally:

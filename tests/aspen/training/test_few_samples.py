@@ -56,8 +56,8 @@ def test_the_command_says_so(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(RECIPES, "plain", SHORT)
     np.savez(tmp_path / "my.npz", X=X, y=Y)
     options = ("--data", tmp_path / "my.npz", "--recipe", "plain", "--hidden", "8", "--output", tmp_path / "a.aspen")
-    code, _, err = aspen("train", *options)
+    code, _, err = aspen("train", "--progress", *options)
     assert code == 0
     assert "train plain, seed 0, batches of 8 and 6 times the epochs for 18 samples" in err
     assert "12/12" in err
-    assert "batches" not in aspen("train", *options, "--epochs", "2")[2]
+    assert "batches" not in aspen("train", "--progress", *options, "--epochs", "2")[2]
