@@ -49,7 +49,7 @@ def measure_joules(
 ) -> dict[str, list[OperatingPoint]]:
     """Operating points of all networks on each chip: the dial's at each knob, and one of each rival.
 
-    Of the dial also those of one knob along the front of dial, early end and fewer steps, found on validation data, under
+    Of the dial also those of one knob along the front of all levers, found on validation data, under
     :func:`front_key`; on validation data also those of the dial that a calibration keeps, under :func:`kept_key`.
 
     Args:
@@ -92,8 +92,8 @@ def _bench(path: Path, dialled: bool, data: Dataset, part: str, on: Chip, proble
 
 
 def _along_front(bench: Bench, data: Dataset, every: tuple[int, ...]) -> list[OperatingPoint]:
-    """What a bench's network takes along one knob over dial, early end and fewer steps, calibrated on validation data: total energy
-    on a chip that sleeps, else dynamic."""
+    """What a bench's network takes along one knob over all levers, calibrated on validation data: total energy on a
+    chip that sleeps, else dynamic."""
     (on,), profile = bench.chips, bench.profile
     assert on is not None
     assert isinstance(profile, DialProfile)
