@@ -190,7 +190,7 @@ class JoulesProblem:
         return replace(second, spike_price=levers.price, warm_up=0.0)
 
 
-def _with_dial(stage: Recipe, dial: Mapping[str, float]) -> Recipe:
+def _with_dial(stage: Recipe, dial: Mapping[str, object]) -> Recipe:
     from aspen.training.recipes import DialTraining, dial_stages
 
     first, *then = dial_stages(stage, DialTraining(**dial), GROUPS)  # type: ignore[arg-type]
