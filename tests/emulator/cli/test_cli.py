@@ -189,18 +189,18 @@ def test_train_then_export_give_the_same_network(aspen: Aspen, tmp_path: Path, m
     assert code == 0
     assert "saved:" in out
     assert "digits, recipe perturbed" in (tmp_path / "history.svg").read_text()
-    (tmp_path / "mymodels.py").write_text(
+    (tmp_path / "toymodels.py").write_text(
         "from aspen.models.ready import DenseNet\ndef make():\n    return DenseNet((64, 10, 10))\n"
     )
     monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "x.npy", random_spikes(0, 3, 1, 64))
     code, out, err = aspen(
-        "export", "mymodels:make", "--sample", "x.npy", "--state-dict", "w.pt", "--output", "b.aspen"
+        "export", "toymodels:make", "--sample", "x.npy", "--state-dict", "w.pt", "--output", "b.aspen"
     )
     assert (code, err) == (0, "")
     assert "snntorch" in out
     assert "integers" in out
-    code, _, err = aspen("export", "mymodels:make", "--sample", "x.npy", "--state-dict", "w.pt", "--output", "b.nir")
+    code, _, err = aspen("export", "toymodels:make", "--sample", "x.npy", "--state-dict", "w.pt", "--output", "b.nir")
     assert (code, err) == (0, "")
     for name in ("b.aspen", "b.nir"):
         assert aspen("run", name, "--input", "x.npy", "--output", f"{name}.npy", "--float")[0] == 0
