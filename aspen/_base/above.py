@@ -13,3 +13,9 @@ def chip_warning(model: Any, chip: Any, *arguments: Any, **how: Any) -> str:
     """What keeps a model off a chip, or off several: see :func:`aspen_hardware.compiling.models.chip_warning`."""
     said: str = import_module("aspen_hardware.compiling.models").chip_warning(model, chip, *arguments, **how)
     return said
+
+
+def all_run_programs(chip: Any) -> bool:
+    """Whether all chips are microcontrollers: see :func:`aspen_hardware.chips.parts.all_run_programs`."""
+    run: bool = import_module("aspen_hardware.chips.parts").all_run_programs(chip)
+    return run

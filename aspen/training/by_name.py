@@ -17,7 +17,7 @@ from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
 from aspen.errors import InputError, TrainingError, TrainingWarning
 from aspen.training.few_samples import enough_steps, told_of_few
 from aspen.training.progress import EpochBar
-from aspen.training.recipes import RECIPES, DialTraining, Joules, Recipe, recipe
+from aspen.training.recipes import FOR_PROGRAMS, RECIPES, DialTraining, Joules, Recipe, recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,8 +81,10 @@ class Architecture:
         return kind((prod(shape), *self.hidden, dataset.classes), **options)
 
 
-NORMALISED = ("aspen-norm", "aspen-joules")
+NORMALISED = ("aspen-norm", "aspen-joules", "aspen-mcu")
 """Recipes that were made with BatchNorm, learned decays and a linear read-out; the others, with none of these."""
+WIDE = (192, 128)
+"""Hidden layers where the dial goes down to a sixteenth of them, and what is off costs nothing."""
 
 
 def architecture_for(how: str, **given: Any) -> Architecture:
@@ -97,6 +99,8 @@ def architecture_for(how: str, **given: Any) -> Architecture:
     """
     made: dict[str, Any] = {"batch_norm": how in NORMALISED, "learn_beta": how in NORMALISED}
     made["readout"] = "linear" if how in NORMALISED else "spikes"
+    if how == FOR_PROGRAMS:
+        made["hidden"] = WIDE
     return Architecture(**made | {name: value for name, value in given.items() if value is not None})
 
 
@@ -140,7 +144,7 @@ def adapted(
         how: its name.
         readout: of the model; the loss is on the sum of its spikes, or on the mean over time if it does not spike.
         spike_price: in all stages but those with a dial, whose prices are its own.
-        learning_rate: in all stages.
+        learning_rate: in the first stage; in the others as many times more or less as in the recipe.
         density: that the stages which prune prune to, or the first where none does.
         cost, joules: in all stages.
         left: share of the neurons that the dial leaves on at its end. A recipe whose dial switches nothing off then
@@ -154,8 +158,6 @@ def adapted(
     if left is not None or dial_price is not None or every is not None:
         _check_dial(how)
     settings: dict[str, Any] = {"scores": "sum" if readout == "spikes" else "mean"}
-    if learning_rate is not None:
-        settings["learning_rate"] = learning_rate
     if cost is not None:
         settings |= {"cost": cost, "joules": joules}
 
@@ -165,6 +167,9 @@ def adapted(
         return replace(stage, **settings, **priced, dial=dial)
 
     changed = recipe(how).each(change)
+    if learning_rate is not None:
+        factor = learning_rate / changed.learning_rate
+        changed = changed.each(lambda stage: replace(stage, learning_rate=factor * stage.learning_rate))
     if density is None:
         return changed
     if any(stage.prunes for stage in changed.stages):

@@ -25,7 +25,7 @@ from aspen.training.history import EachEpoch, Report
 from aspen.training.measuring import evaluate as evaluate
 from aspen.training.processes import begin_alike, rank_and_world
 from aspen.training.progress import check_progress, reporting
-from aspen.training.recipes import DEFAULT, Recipe
+from aspen.training.recipes import Recipe, default_recipe
 from aspen.training.recipes import recipe as find_recipe
 from aspen.training.stage import Task
 from aspen.training.trainer import Trainer
@@ -34,7 +34,7 @@ from aspen.training.trainer import Trainer
 def fit(
     model: nn.Module,
     data: Dataset | Any,
-    recipe: Recipe | str = DEFAULT,
+    recipe: Recipe | str | None = None,
     *,
     seed: int = 0,
     epochs: int | None = None,
@@ -73,10 +73,12 @@ def fit(
             PyTorch data set or a ``DataLoader``. That is always split alike, whatever the ``seed``; the progress bar
             and ``str(fitted.data)`` say how, and which encoder was chosen. Another split or encoder, and samples that
             are apart already: ``aspen.data.arrays(X, y, ...)``.
-        recipe: how to train, or the name of one of :data:`aspen.training.recipes.RECIPES`. The default learns a dial
-            that switches neurons off and prunes to a quarter of the weights, of models that can be exported; ``aspen``
-            learns one that does neither, of any. By name, and without ``epochs``, it takes smaller batches and more
-            epochs where samples are few (less than 16 batches), so that no fewer steps are made.
+        recipe: how to train, or the name of one of :data:`aspen.training.recipes.RECIPES`. ``None``: ``aspen-joules``,
+            which learns a dial that switches neurons off and prunes to a quarter of the weights; ``aspen-mcu``, which
+            does not prune, where each ``chip`` is a microcontroller. Both are for models that can be exported;
+            ``aspen`` learns a dial that only moves thresholds, of any. By name, and without ``epochs``, it takes
+            smaller batches and more epochs where samples are few (less than 16 batches), so that no fewer steps are
+            made.
         seed: of the order of samples, the encoding, the perturbation, jitter and dropout. The weights are the caller's:
             seed torch before the model is made.
         epochs: instead of the recipe's, in each of its stages, in its batches.
@@ -94,8 +96,9 @@ def fit(
         each_epoch: called after each epoch with the model, in ``eval()`` mode, and the number of epochs before; the
             numbers that it returns, by name, go into the history (``also``) and the log: the energy of an inference,
             for example (``aspen_emulator.EnergyLog``).
-        chip: where the network is to run, the name of a chip or several: what of the model will not go there is said
-            before the training, as :func:`aspen_hardware.check_model` finds it.
+        chip: where the network is to run, the name of a chip or several: it chooses the recipe where none is given, and
+            what of the model will not go there is said before the training, as :func:`aspen_hardware.check_model` finds
+            it.
 
     Returns:
         the model, what was measured, and the dial where one was learned; its ``export()`` makes a network of it that a
@@ -112,6 +115,7 @@ def fit(
         TrainingError: no finite loss, or a network that says nothing. The last good weights remain.
         ChipError: there is no such chip.
     """
+    recipe = default_recipe(chip) if recipe is None else recipe
     chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
     if epochs is not None:
         chosen = chosen.each(lambda stage: replace(stage, epochs=epochs))

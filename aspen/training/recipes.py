@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from aspen._base.above import all_run_programs
 from aspen._base.arrays import Rebuilt
 from aspen._base.checks import as_flag, as_integer, as_name, as_number, shown
 from aspen.dial.path import as_every
@@ -326,12 +327,13 @@ def _dialled(name: str, price: float, dial: DialTraining, epochs: int, **setting
     return _gentle(name, spike_price=price, epochs=epochs, then=(free, replace(few, name="dial in groups")), **settings)
 
 
-def _for_joules(name: str, dial: DialTraining, density: float, epochs: int, **settings: object) -> Recipe:
-    """Nothing but accuracy first, then a dial that switches neurons off, as long again; pruned as that begins, so that
-    the weights that are kept are those that matter with few neurons on."""
-    first = _gentle(name, epochs=epochs, **settings)
-    pruned = replace(first, name="nested dial", density=density, prune_from=0.0, prune_until=0.3)
-    return replace(first, then=dial_stages(pruned, dial, groups=8))
+def _for_joules(name: str, dial: DialTraining, density: float, rate: float) -> Recipe:
+    """Nothing but accuracy first, then a dial that switches neurons off, as long again, at ``rate`` times the learning
+    rate; pruned as that begins, so that the weights that are kept are those that matter with few neurons on."""
+    first = _gentle(name, scores="auto", **_STEADY)
+    faster = rate * first.learning_rate
+    second = replace(first, name="nested dial", density=density, prune_from=0.0, prune_until=0.3, learning_rate=faster)
+    return replace(first, then=dial_stages(second, dial, groups=8))
 
 
 _STEADY: dict[str, Any] = {"label_smoothing": 0.1, "weight_decay": 0.01, "rise": 0.1}
@@ -347,15 +349,28 @@ RECIPES = {
     "aspen-norm": _dialled(
         "aspen-norm", 0.03, DialTraining(low_price=0.002, high_price=3.0, slope=1.2), 20, **_FOR_READOUTS
     ),
-    "aspen-joules": _for_joules("aspen-joules", _NESTED, 0.25, 32, scores="auto", **_STEADY),
+    "aspen-joules": _for_joules("aspen-joules", _NESTED, density=0.25, rate=1.0),
+    "aspen-mcu": _for_joules("aspen-mcu", replace(_NESTED, left=0.0625), density=1.0, rate=2.0),
 }  # fmt: skip
 """``plain``: nothing but accuracy. ``l1``, ``l2``: a price on spikes, in two stages. ``perturbed``: thresholds moved at
 random and a price on spikes. ``aspen``: a light price first, then a dial for every neuron, whose slopes are at last
 brought together into eight for each layer, as many thresholds as a core of Loihi stores. ``aspen-norm``: the same for
 networks with BatchNorm and a linear read-out. ``aspen-joules``: for all of them, a dial that switches neurons off, on a
-network that is pruned to a quarter of its weights."""
-DEFAULT = "aspen-joules"
-"""For those who choose none."""
+network that is pruned to a quarter of its weights. ``aspen-mcu``: the same for microcontrollers, where neurons that are
+off cost nothing and a sparse row costs more than a whole one: it keeps all weights, and a sixteenth of the neurons at
+the end of the dial."""
+DEFAULT, FOR_PROGRAMS = "aspen-joules", "aspen-mcu"
+"""For those who choose none: where the network runs on a neuromorphic chip, or nobody said where; and where on a
+microcontroller."""
+
+
+def default_recipe(chip: Any) -> str:
+    """Name of the recipe for those who choose none: what is cheap depends on where the network runs.
+
+    Raises:
+        ChipError: there is no such chip.
+    """
+    return FOR_PROGRAMS if chip is not None and all_run_programs(chip) else DEFAULT
 
 
 def recipe(name: str) -> Recipe:

@@ -11,7 +11,7 @@ from aspen.data.choosing import encoder_names
 from aspen.dial.path import MOST_EVERY
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
 from aspen.training.by_name import MODEL_KINDS, NORMALISED, architecture_for, train_by_name
-from aspen.training.recipes import COSTS, DEFAULT, RECIPES, Joules
+from aspen.training.recipes import COSTS, RECIPES, Joules, default_recipe
 from aspen_emulator.cli.common import ChipParameter, OneOf, warn
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
 from aspen_emulator.cli.given import DATA, OWN_DATA, data_path_option
@@ -67,14 +67,17 @@ class Density(click.ParamType):
 @click.option("--encoder", type=OneOf(encoder_names()),
               help="What makes spikes, or with current or none a current, of the values.  [default: the data set's; of "
                    "your own: spikes as they are, delta for signals, rate for the rest]")  # fmt: skip
-@click.option("--recipe", type=OneOf(list(RECIPES)), default=DEFAULT, show_default=True,
-              help="aspen-joules: a dial that switches neurons off, and a pruned network; aspen: a dial for every "
+@click.option("--recipe", type=OneOf(list(RECIPES)),
+              help="aspen-joules: a dial that switches neurons off, and a pruned network; aspen-mcu: the same for "
+                   "microcontrollers, wider and not pruned; aspen: a dial for every "
                    "neuron; aspen-norm: the same with prices for a linear read-out; perturbed: thresholds moved at "
-                   "random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.")  # fmt: skip
+                   "random, spikes priced; l1, l2: spikes priced; plain: nothing but accuracy.  [default: aspen-mcu "
+                   "where each --chip is a microcontroller, otherwise aspen-joules]")  # fmt: skip
 @click.option("--model", type=OneOf(MODEL_KINDS), default="dense", show_default=True,
               help="conv: strided convolutions over an image, or over the last samples of a signal.")  # fmt: skip
-@click.option("--hidden", type=Sizes(), default="128,64", show_default=True,
-              help="Sizes of the hidden layers; of a conv model, those after the convolutions.")  # fmt: skip
+@click.option("--hidden", type=Sizes(),
+              help="Sizes of the hidden layers; of a conv model, those after the convolutions.  [default: 192,128 with "
+                   "aspen-mcu, otherwise 128,64]")  # fmt: skip
 @click.option("--channels", type=Sizes(), default="16,32", show_default=True, help="Of a conv model's convolutions.")
 @click.option("--batch-norm/--no-batch-norm", default=None,
               help=f"Normalise over time and batch; it becomes part of the weights.  [default: {WITH}]")  # fmt: skip
@@ -86,7 +89,11 @@ class Density(click.ParamType):
 @click.option("--epochs", type=Whole(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip
 @click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
-@click.option("--learning-rate", type=Number(min=0, max=1e3, min_open=True), help="Instead of the recipe's.")
+@click.option(
+    "--learning-rate",
+    type=Number(min=0, max=1e3, min_open=True),
+    help="Instead of the recipe's in its first stage; in later ones in proportion.",
+)
 @click.option("--density", type=Density(), multiple=True,
               help="Share of its weights that a layer keeps: a number for all but the last, or LAYER=NUMBER, such as "
                    "fc1=0.1; may be repeated.  [default: 0.25 with aspen-joules, otherwise 1]")  # fmt: skip
@@ -122,9 +129,9 @@ def train_command(
     data: str | Path,
     data_path: Path | None,
     encoder: str | None,
-    recipe: str,
+    recipe: str | None,
     model: str,
-    hidden: tuple[int, ...],
+    hidden: tuple[int, ...] | None,
     channels: tuple[int, ...],
     batch_norm: bool | None,
     learn_beta: bool | None,
@@ -148,12 +155,13 @@ def train_command(
     """Train a network on a data set, and export it to an .aspen file, with its dial and its encoder."""
     if resume and checkpoint is None:
         raise click.UsageError("found --resume without --checkpoint, allowed is both; name the checkpoint")
+    chosen = recipe or default_recipe(chips or None)
     architecture = architecture_for(
-        recipe, model=model, hidden=hidden, channels=channels, batch_norm=batch_norm, learn_beta=learn_beta,
+        chosen, model=model, hidden=hidden, channels=channels, batch_norm=batch_norm, learn_beta=learn_beta,
         readout=readout,
     )  # fmt: skip
     fitted = train_by_name(
-        recipe, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
+        chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,
         spike_price=spike_price, learning_rate=learning_rate, density=_density(density), cost=cost,
         joules=_joules(cost, chips), left=left, dial_price=dial_price, every=every, seed=seed,
         checkpoint=checkpoint, resume=resume, log=log, chip=chips or None,

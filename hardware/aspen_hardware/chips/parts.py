@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.description import Chip, chip
 from aspen_hardware.chips.programs import CYCLE
 from aspen_hardware.chips.ranges import NOTHING, Range
 
@@ -55,6 +56,25 @@ def parts_of(chip: Chip) -> dict[str, Part]:
 def runs_programs(chip: Chip) -> bool:
     """Whether the chip is a microcontroller that runs the C program, and its file says in how many cycles."""
     return bool(chip.section("program"))
+
+
+def described(given: Chip | str | Sequence[Chip | str]) -> list[Chip]:
+    """The chips of a chip or its name, or of several.
+
+    Raises:
+        ChipError: there is no such chip.
+    """
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+    return [one if isinstance(one, Chip) else chip(one) for one in several]
+
+
+def all_run_programs(given: Chip | str | Sequence[Chip | str]) -> bool:
+    """Whether a chip or its name, or all of several, are such.
+
+    Raises:
+        ChipError: there is no such chip.
+    """
+    return all(map(runs_programs, described(given)))
 
 
 def _part(chip: Chip, name: str) -> Part:

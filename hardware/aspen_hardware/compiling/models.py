@@ -21,7 +21,8 @@ from aspen.models.probing import FIND, find_form
 from aspen.network.network import Network
 from aspen.network.neurons import BY_SYNAPSE
 from aspen.thresholds.perturbation import perturb_thresholds
-from aspen_hardware.chips.description import Chip, chip
+from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.parts import described
 from aspen_hardware.compiling.checking import suit
 from aspen_hardware.compiling.compile import no_integers
 from aspen_hardware.placing.resets import reset_on
@@ -148,7 +149,7 @@ def check_model(
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model: found {shown(model)}, allowed is a snnTorch model; pass that")
-    chips = _described(chip)
+    chips = described(chip)
     network, refused = export_problems(model, sample, time_axis, arguments)
     problems = [*_perturbed(model), *_fused(model, sample, arguments)]
     for name, message in refused.items():
@@ -182,7 +183,7 @@ def chip_warning(
     Raises:
         ChipError: there is no such chip.
     """
-    chips = _described(chip)
+    chips = described(chip)
     if sample is None:
         found = [(one, _resets(model, one)[0]) for one in chips]
         named = ", ".join(one.name for one, problems in found if problems)
@@ -196,11 +197,6 @@ def chip_warning(
         return ""
     head = f"{named}: found a model that will not go there as it is, allowed is one that does; mend it before training:"
     return "\n".join([head, *lines])
-
-
-def _described(given: Chip | str | Sequence[Chip | str]) -> list[Chip]:
-    several = given if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
-    return [one if isinstance(one, Chip) else chip(one) for one in several]
 
 
 def _form(model: nn.Module, sample: Tensor, time_axis: int | str | None, arguments: Mapping[str, Any] | None) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from aspen.errors import InputError
+from aspen.errors import ChipError, InputError
 from aspen.thresholds.settings import PerturbationSettings
 from aspen.training.averaging import fresh_statistics
-from aspen.training.recipes import RECIPES, DialTraining, Recipe
+from aspen.training.recipes import DEFAULT, FOR_PROGRAMS, RECIPES, DialTraining, Recipe, default_recipe
 
 ONE = Recipe("one", epochs=2)
 MOVED = PerturbationSettings("gaussian", sigma=0.3, per=["sample", "neuron"], layers=["lif1"])
@@ -107,3 +107,13 @@ def test_batch_norm_fades_as_before_when_taking_its_statistics_was_interrupted()
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert norm.momentum == 0.3
+
+
+def test_the_recipe_for_those_who_choose_none_is_the_chips() -> None:
+    assert {default_recipe(chip) for chip in (None, "loihi1", ["loihi2", "xylo"], ["cortex-m4", "loihi1"])} == {DEFAULT}
+    assert {default_recipe(chip) for chip in ("cortex-m4", ("cortex-m0plus", "cortex-m33"))} == {FOR_PROGRAMS}
+    with pytest.raises(ChipError, match="cortex"):
+        default_recipe("cortex")
+    _, second = RECIPES[FOR_PROGRAMS].stages
+    assert second.dial is not None
+    assert (second.density, second.learning_rate, second.dial.left) == (1, 4e-3, 1 / 16)

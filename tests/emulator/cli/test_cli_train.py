@@ -60,7 +60,8 @@ def test_every_model_is_trained_and_its_file_takes_raw_values(
 def test_each_recipe_has_the_network_that_it_was_made_with() -> None:
     plain, whole = Architecture(), Architecture(batch_norm=True, learn_beta=True, readout="linear")
     found = {name: architecture_for(name) for name in RECIPES}
-    assert found == dict.fromkeys(RECIPES, plain) | {"aspen-norm": whole, "aspen-joules": whole}
+    wide = replace(whole, hidden=(192, 128))
+    assert found == dict.fromkeys(RECIPES, plain) | {"aspen-norm": whole, "aspen-joules": whole, "aspen-mcu": wide}
     assert architecture_for(DEFAULT, hidden=(8,), learn_beta=False, model=None) == replace(
         whole, hidden=(8,), learn_beta=False
     )
@@ -171,7 +172,7 @@ def test_a_pruned_network_says_what_is_left_and_what_it_was_priced_by(aspen: Asp
 def test_numbers_of_a_recipe_are_replaced_where_they_count() -> None:
     changed = adapted("aspen", "linear", spike_price=0.3, learning_rate=0.01).stages
     assert [stage.spike_price for stage in changed] == [0.3, 0.0, 0.0]
-    assert {stage.learning_rate for stage in changed} == {0.01}
+    assert [stage.learning_rate for stage in changed] == [0.01, 0.01, 0.005]
     assert {stage.scores for stage in changed} == {"mean"}
     assert adapted("aspen", "spikes") == recipe("aspen")
     assert [stage.density for stage in adapted("aspen", "spikes", density=0.2).stages] == [0.2, 1.0, 1.0]
