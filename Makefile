@@ -59,7 +59,7 @@ format: $(VENV)/installed
 $(VENV)/installed: setup.cfg setup.py setup_editable.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,microcontroller,lava,docs,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,gpu,plot,exchange,microcontroller,lava,docs,dev]"
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
 		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)
 	$(BIN)/pip install --quiet --no-deps $(NEUROBENCH)

@@ -19,6 +19,7 @@ EXTRAS = {
     "snntorch": "train",
     "tonic": "events",
     "torch": "train",
+    "triton": "gpu",
     "unicorn": "microcontroller",
     "ziglang": "microcontroller",
 }

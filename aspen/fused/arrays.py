@@ -1,10 +1,14 @@
-"""What the compiled loops are given, as tuples of arrays of (time, n) or (n,); n runs over samples and neurons."""
+"""What the time loops are given, as tuples of arrays of (time, n) or (n,); n runs over samples and neurons.
+
+The same tuples hold tensors where a pass begins, and NumPy arrays for the loops that Numba compiles.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from aspen._base.arrays import Array
+Values: TypeAlias = Any
+"""A tensor, or a NumPy array on the same memory."""
 
 
 class Layer(NamedTuple):
@@ -16,10 +20,10 @@ class Layer(NamedTuple):
     reset happens in the step of the spike.
     """
 
-    alpha: Array
-    beta: Array
-    theta: Array
-    amount: Array
+    alpha: Values
+    beta: Values
+    theta: Values
+    amount: Values
     reset: int
     at_once: bool
 
@@ -28,8 +32,8 @@ class States(NamedTuple):
     """What neurons carry from step to step, at one step (n,); or the gradients of that. Without synaptic currents,
     those are there and not used."""
 
-    current: Array
-    membrane: Array
+    current: Values
+    membrane: Values
 
 
 class Steps(NamedTuple):
@@ -39,19 +43,19 @@ class Steps(NamedTuple):
     array as ``membrane`` unless the reset happens at once; ``membrane``: after the step; ``spikes``: 0 or 1.
     """
 
-    current: Array
-    charged: Array
-    membrane: Array
-    spikes: Array
+    current: Values
+    charged: Values
+    membrane: Values
+    spikes: Values
 
 
 class Arriving(NamedTuple):
     """Gradients that arrive from outside the layer (time, n): of the spikes, and of the states; empty where these have
     none."""
 
-    spikes: Array
-    membrane: Array
-    current: Array
+    spikes: Values
+    membrane: Values
+    current: Values
 
 
 class Derivative(NamedTuple):
@@ -59,13 +63,29 @@ class Derivative(NamedTuple):
 
     kind: int
     slope: float
-    table: Array
+    table: Values
 
 
 class Totals(NamedTuple):
     """Gradients of the parameters (n,), added up over the steps; empty where not wanted."""
 
-    alpha: Array
-    beta: Array
-    theta: Array
-    amount: Array
+    alpha: Values
+    beta: Values
+    theta: Values
+    amount: Values
+
+
+class Passing(NamedTuple):
+    """One layer on its way back through time.
+
+    ``layer``, ``surrogate``, ``made``, ``arriving``: as given; ``carry``: gradients that reach the states from the step
+    after; ``of_signal``: gradient of the input (time, n), filled; ``totals``: added to.
+    """
+
+    layer: Layer
+    surrogate: Derivative
+    made: Steps
+    arriving: Arriving
+    carry: States
+    of_signal: Values
+    totals: Totals

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import snntorch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from aspen.errors import ModelError
 from aspen.fused import kernels
+from aspen.fused.loops import LOOPS, STEPS, choose, has_triton, state_dtype
 from aspen.fused.recurrence import read_recurrence
 from aspen.fused.scan import Rule, scan
 from aspen.fused.surrogates import Surrogate, read_surrogate
@@ -34,12 +37,16 @@ class Neuron:
     Args:
         name: qualified name of the layer.
         layer: the snnTorch neuron.
+        recompute: as :class:`aspen.fused.scan.Rule` has it.
 
     Raises:
         ModelError: it does something that cannot be fused.
+
+    Attributes:
+        ran: what stepped it in the last pass, as :mod:`aspen.fused.loops` calls it; empty before.
     """
 
-    def __init__(self, name: str, layer: Any) -> None:
+    def __init__(self, name: str, layer: Any, recompute: bool = False) -> None:
         self.what = f"{show(name)} ({type(layer).__name__})"
         self.name = name
         self.layer = layer
@@ -48,8 +55,10 @@ class Neuron:
         self.recurrent = isinstance(layer, (snntorch.RLeaky, snntorch.RSynaptic))
         self.control: NeuronControl | None = find_guard(layer, NeuronControl)
         self._check_forward()
+        self.recompute, self.ran = recompute, ""
         self._surrogates: dict[torch.dtype, Surrogate] = {}
         self._read_from: Any = None
+        self._graded: tuple[Any, int, bool] = None, 0, False
 
     def _check_kind(self) -> None:
         layer = self.layer
@@ -97,32 +106,46 @@ class Neuron:
             spikes and states, each (time, batch, *features).
         """
         self._check_input(current)
-        if not _fits(current):
+        self.ran = choose(current.device.type, current.dtype, self.recurrent, has_triton())
+        if self.ran == STEPS:
             return self._step_through(current)
-        layer, shape = self.layer, current.shape[1:]
-        surrogate = self._surrogate(current.dtype)
-        theta = self._threshold(shape, current)
-        # snnTorch takes a lone threshold in the precision of the spikes where it multiplies it with the reset
-        amount = theta.to(surrogate.dtype).to(theta.dtype) if theta.ndim == 0 else theta
+        shape, states = current.shape[1:], state_dtype(current.dtype)
+        theta = self._threshold(shape, current[0].to(states))
         signal, alpha, beta = self._decays(current)
-        recurrence = read_recurrence(self.what, layer, tuple(shape)) if self.recurrent else None
-        rule = Rule(self._reset(), not getattr(layer, "reset_delay", True), surrogate, recurrence)
+        returned = _promoted(current, alpha, beta, theta)
+        surrogate = replace(self._surrogate(states), dtype=self._surrogate(returned).dtype)
+        # snnTorch takes a lone threshold in the precision of the spikes where it multiplies it with the reset
+        amount = theta.to(self._surrogate(states).dtype).to(theta.dtype) if theta.ndim == 0 else theta
         flat_theta = self._flat("threshold", theta, current)
-        made = scan(
-            rule,
+        spikes, membrane, synaptic = scan(
+            self._rule(surrogate, tuple(shape)),
             signal.reshape(len(signal), -1).contiguous(),
             None if alpha is None else self._flat("alpha", alpha, current),
             self._flat("beta", beta, current),
             flat_theta,
             flat_theta if amount is theta else self._flat("threshold", amount, current),
         )
-        spikes, membrane, synaptic = made
-        factor = layer.graded_spikes_factor
         spikes = spikes.view(current.shape)
-        if factor.requires_grad or bool((factor != 1).any()):
-            spikes = spikes * factor
-        states = {"syn": synaptic, "mem": membrane}
-        return spikes, {state: states[state].view(current.shape) for state in self.states}
+        made = {"syn": synaptic, "mem": membrane}
+        graded = spikes * self.layer.graded_spikes_factor if self._is_graded() else spikes
+        return graded, {state: made[state].view(current.shape).to(returned) for state in self.states}
+
+    def _rule(self, surrogate: Surrogate, shape: tuple[int, ...]) -> Rule:
+        """How the neurons step, ``shape`` (batch, *features) of them."""
+        recurrence = read_recurrence(self.what, self.layer, shape) if self.recurrent else None
+        at_once = not getattr(self.layer, "reset_delay", True)
+        return Rule(LOOPS[self.ran], self._reset(), at_once, surrogate, recurrence, self.recompute)
+
+    def _is_graded(self) -> bool:
+        """Whether spikes are multiplied by something else than 1; looked up once, as a look at a GPU makes it wait."""
+        factor = self.layer.graded_spikes_factor
+        if factor.requires_grad:
+            return True
+        seen, version, graded = self._graded
+        if seen is not factor or version != factor._version:
+            graded = bool((factor != 1).any())
+            self._graded = factor, factor._version, graded
+        return graded
 
     def spike_dtype(self, signal: Tensor) -> torch.dtype:
         """The type of the spikes for an input like ``signal``."""
@@ -131,8 +154,7 @@ class Neuron:
         return torch.result_type(spikes, torch.empty(factor.shape, dtype=factor.dtype, device="meta"))
 
     def _check_input(self, current: Tensor) -> None:
-        factor = self.layer.graded_spikes_factor
-        if self.recurrent and (factor.requires_grad or bool((factor != 1).any())):
+        if self.recurrent and self._is_graded():
             raise ModelError(
                 f"{self.what}: found a graded_spikes_factor other than 1 on a recurrent neuron, which cannot be fused; "
                 f"multiply what it feeds instead"
@@ -148,10 +170,10 @@ class Neuron:
             self._surrogates[dtype] = read_surrogate(self.what, function, dtype)
         return self._surrogates[dtype]
 
-    def _threshold(self, shape: torch.Size, current: Tensor) -> Tensor:
+    def _threshold(self, shape: torch.Size, step: Tensor) -> Tensor:
         """The threshold under the knob and the perturbation, as the loop's first step would have it."""
         theta: Tensor = self.layer.threshold
-        return theta if self.control is None else self.control.setting(shape, current).threshold(theta)
+        return theta if self.control is None else self.control.setting(shape, step).threshold(theta)
 
     def _reset(self) -> int:
         if self.layer.reset_mechanism == "zero":
@@ -162,20 +184,20 @@ class Neuron:
         """The input as it enters the first state, and the decays."""
         layer = self.layer
         if isinstance(layer, snntorch.Lapicque):
-            scaled = current * layer.R * (1 / (layer.R * layer.C)) * layer.time_step
+            scaled = current.to(state_dtype(current.dtype)) * layer.R * (1 / (layer.R * layer.C)) * layer.time_step
             return scaled, None, 1 - (layer.time_step / (layer.R * layer.C))
         return current, layer.alpha.clamp(0, 1) if "syn" in self.states else None, layer.beta.clamp(0, 1)
 
     def _flat(self, parameter: str, value: Tensor, current: Tensor) -> Tensor:
         """A parameter for every neuron of every sample, (n,)."""
-        shape = current.shape[1:]
-        if value.ndim and value.is_floating_point() and value.dtype != current.dtype:
+        shape, states = current.shape[1:], state_dtype(current.dtype)
+        if value.ndim and value.is_floating_point() and value.dtype not in (current.dtype, states):
             raise ModelError(
                 f"{self.what}: found {parameter} in {value.dtype} for an input in {current.dtype}, allowed is the same "
                 f"for both; move the model with .to({current.dtype})"
             )
         try:
-            spread = value.to(current.dtype).expand(shape)
+            spread = value.to(states).expand(shape)
         except RuntimeError:
             raise ModelError(
                 f"{self.what}: found {parameter} of shape {tuple(value.shape)} for neurons of shape "
@@ -184,7 +206,7 @@ class Neuron:
         return spread.reshape(-1).contiguous()  # of a single value, reshape() makes a view with a stride of 0
 
     def _step_through(self, current: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The same by snnTorch's own steps, where no compiled loop runs: on a GPU, and in other precisions."""
+        """The same by snnTorch's own steps, where no loop of ours runs: see :func:`aspen.fused.loops.choose`."""
         layer = self.layer
         forward = type(layer).forward.__get__(layer) if self.control is None else self.control
         keep = {state: layer._buffers[state] for state in ("spk", *self.states) if state in layer._buffers}
@@ -203,5 +225,7 @@ class Neuron:
         return torch.stack(shown), {state: torch.stack(values) for state, values in states.items()}
 
 
-def _fits(current: Tensor) -> bool:
-    return current.device.type == "cpu" and current.dtype in (torch.float32, torch.float64)
+def _promoted(current: Tensor, *parameters: Tensor | None) -> torch.dtype:
+    """The type of what snnTorch's steps make of an input and parameters, where lone values count for nothing."""
+    spread = [value.dtype for value in parameters if value is not None and value.ndim and value.is_floating_point()]
+    return reduce(torch.promote_types, spread, current.dtype)

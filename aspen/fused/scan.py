@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aspen._base.arrays import Array
 from aspen.fused import kernels
-from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
-from aspen.fused.memory import POOL
+from aspen.fused.arrays import Arriving, Derivative, Layer, Passing, States, Steps, Totals
+from aspen.fused.loops import Loops
 from aspen.fused.recurrence import Recurrence
 from aspen.fused.surrogates import Surrogate
-from aspen.fused.threads import spread
 
 
 @dataclass(frozen=True)
@@ -24,21 +22,43 @@ class Rule:
     """How a layer of neurons steps, apart from its parameters.
 
     Args:
+        loops: those that run it.
         reset: one of the constants of :mod:`aspen.fused.kernels`.
         at_once: whether the reset happens in the step of the spike (snnTorch's ``reset_delay=False``).
         surrogate: of the spikes.
         recurrence: how the layer's own spikes come back to it, or ``None``.
+        recompute: whether the backward pass steps forwards once more, instead of keeping what the states were.
     """
 
+    loops: Loops
     reset: int
     at_once: bool
     surrogate: Surrogate
     recurrence: Recurrence | None = None
+    recompute: bool = False
 
     def layer(self, parameters: Sequence[Tensor | None], like: Tensor) -> Layer:
-        """The neurons for the compiled loops, with ``parameters`` alpha, beta, theta and amount."""
-        alpha, beta, theta, amount = (_array(value, like) for value in parameters)
+        """The neurons for the loops, with ``parameters`` alpha, beta, theta and amount."""
+        alpha, beta, theta, amount = (_given(value, like) for value in parameters)
         return Layer(alpha, beta, theta, amount, self.reset, self.at_once)
+
+    def steps(self, layer: Layer, signal: Tensor) -> Steps:
+        """All steps of such neurons with an input (time, n), from states of zero."""
+        empty, states = self.loops.empty, layer.beta.dtype
+        spikes, membrane = empty(signal.shape, self.surrogate.dtype, signal), empty(signal.shape, states, signal)
+        charged = empty(signal.shape, states, signal) if self.at_once else membrane
+        current = empty(signal.shape if layer.alpha.numel() else (1, 0), states, signal)
+        made = Steps(current, charged, membrane, spikes)
+        run = self.loops.forward(layer, signal, made)
+        if self.recurrence is None:
+            run(0, len(signal), layer.beta.new_empty(1, 0))
+            return made
+        before = torch.zeros_like(spikes[0])
+        for t in range(len(signal)):  # what the spikes of one step bring back is part of the next one's input
+            feedback = self.recurrence.apply(before).to(states).reshape(1, -1).contiguous()
+            run(t, t + 1, feedback)
+            before = spikes[t]
+        return made
 
 
 class Scan(torch.autograd.Function):
@@ -47,54 +67,39 @@ class Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rule: Rule, signal: Tensor, alpha: Tensor | None, *rest: Tensor) -> Any:
         """Arguments as :func:`scan` has them, the parameters of the recurrence behind them."""
-        beta, theta, amount = rest[:3]
-        spikes, membrane = POOL.empty(signal.shape, rule.surrogate.dtype), POOL.empty(signal.shape, signal.dtype)
-        charged = POOL.empty(signal.shape, signal.dtype) if rule.at_once else membrane
-        current = POOL.empty(signal.shape if alpha is not None else (1, 0), signal.dtype)
-        layer = rule.layer((alpha, beta, theta, amount), signal)
-        made = Steps(*(part.numpy() for part in (current, charged, membrane, spikes)))
-        if rule.recurrence is None:
-            _run(layer, signal, made)
-        else:
-            _run_recurrent(layer, rule.recurrence, signal, made, spikes)
-        ctx.rule, ctx.alpha_given, ctx.like = rule, alpha is not None, signal.new_empty(0)
+        parameters = alpha, *rest[:3]
+        made = rule.steps(rule.layer(parameters, rest[0]), signal)
+        ctx.rule, ctx.of_signal = rule, signal.dtype
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(alpha, beta, theta, amount, current, charged, membrane, spikes)
+        ctx.save_for_backward(*parameters, *([signal] if rule.recompute else made))
         if alpha is None:
-            ctx.mark_non_differentiable(current)
-        return spikes, membrane, current
+            ctx.mark_non_differentiable(made.current)
+        return made.spikes, made.membrane, made.current
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Gradients of the signal and of the parameters, as the loop over the steps would have them."""
-        alpha, beta, theta, amount, current, charged, membrane, spikes = ctx.saved_tensors
-        rule, like = ctx.rule, ctx.like
-        of_spikes = torch.zeros_like(spikes) if grads[0] is None else grads[0].contiguous()
-        if rule.recurrence is not None and grads[0] is not None:
-            of_spikes = of_spikes.clone()  # what comes back is added to it
-        of_current = grads[2] if ctx.alpha_given else None
-        table = like.new_empty(1, 0)
-        if rule.surrogate.kind == kernels.TABLE:
-            table = rule.surrogate.table(charged - theta)
-        of_signal = POOL.empty(membrane.shape, membrane.dtype)
-        totals = [torch.zeros_like(membrane[0] if needed else like) for needed in ctx.needs_input_grad[2:6]]
-        back = _Backward(
-            rule.layer((alpha, beta, theta, amount), like),
-            Derivative(rule.surrogate.kind, rule.surrogate.slope, table.numpy()),
-            Steps(*(part.numpy() for part in (current, charged, membrane, spikes))),
-            of_spikes,
-            Arriving(of_spikes.numpy(), _array_of_grad(grads[1], like), _array_of_grad(of_current, like)),
-            of_signal,
-            Totals(*(total.numpy() for total in totals)),
+        alpha, beta, theta, amount, *kept = ctx.saved_tensors
+        rule: Rule = ctx.rule
+        layer = rule.layer((alpha, beta, theta, amount), beta)
+        made = rule.steps(layer, kept[0]) if rule.recompute else Steps(*kept)
+        arriving = _arriving(grads, made, alpha is not None, rule.recurrence is not None)
+        surrogate = rule.surrogate
+        table = surrogate.table(made.charged - theta) if surrogate.kind == kernels.TABLE else beta.new_empty(1, 0)
+        totals = [torch.zeros_like(beta if needed else beta[:0]) for needed in ctx.needs_input_grad[2:6]]
+        passing = Passing(
+            layer,
+            Derivative(surrogate.kind, surrogate.slope, table),
+            made,
+            arriving,
+            States(torch.zeros_like(beta), torch.zeros_like(beta)),
+            rule.loops.empty(made.membrane.shape, ctx.of_signal, beta),
+            Totals(*totals),
         )
-        own: list[Tensor | None] = []
-        if rule.recurrence is None:
-            back.run()
-        else:
-            own = back.run_recurrent(rule.recurrence, spikes, ctx.needs_input_grad[6:])
+        own = _go_back(rule, passing, ctx.needs_input_grad[6:])
         needed = [total if wanted else None for total, wanted in zip(totals, ctx.needs_input_grad[2:6], strict=True)]
-        return None, of_signal, *needed, *own
+        return None, passing.of_signal, *needed, *own
 
 
 def scan(
@@ -104,9 +109,9 @@ def scan(
 
     Args:
         rule: how they step.
-        signal: input (time, n), float32 or float64 on the CPU, contiguous; n runs over samples and neurons.
+        signal: input (time, n), of a type that the loops take, contiguous; n runs over samples and neurons.
         alpha: decay of the synaptic current (n,), or ``None`` for neurons without.
-        beta: decay of the membrane (n,).
+        beta: decay of the membrane (n,); its type, float32 or float64, is that of the states.
         theta: threshold (n,).
         amount: what a reset by subtraction takes (n,).
 
@@ -118,71 +123,37 @@ def scan(
     return made
 
 
-def _array(value: Tensor | None, like: Tensor) -> Array:
-    return (like.new_empty(0) if value is None else value.detach().contiguous()).numpy()
+def _given(value: Tensor | None, like: Tensor) -> Tensor:
+    return like.new_empty(0) if value is None else value.detach().contiguous()
 
 
-def _array_of_grad(grad: Tensor | None, like: Tensor) -> Array:
-    return (like.new_empty(1, 0) if grad is None else grad.contiguous()).numpy()
+def _arriving(grads: Sequence[Tensor | None], made: Steps, has_current: bool, added_to: bool) -> Arriving:
+    """The gradients of spikes, membranes and currents for the loops; ``added_to``: those of the spikes are changed."""
+    of_spikes, of_membrane, of_current = grads
+    if of_spikes is None:
+        of_spikes = torch.zeros_like(made.spikes)
+    elif added_to:
+        of_spikes = of_spikes.clone(memory_format=torch.contiguous_format)
+    none = made.membrane.new_empty(1, 0)
+    of_current = of_current if has_current else None
+    states = (none if grad is None else grad.contiguous() for grad in (of_membrane, of_current))
+    return Arriving(of_spikes.contiguous(), *states)
 
 
-def _run(layer: Layer, signal: Tensor, made: Steps) -> None:
-    steps, columns = signal.shape
-    no_feedback = signal.new_empty(1, 0).numpy()
-    spread(kernels.forward, columns, 0, steps, signal.numpy(), no_feedback, layer, _at_rest(signal), made)
+def _go_back(rule: Rule, passing: Passing, wanted: tuple[bool, ...]) -> list[Tensor | None]:
+    """Run the backward pass: all of it at once, or step by step where spikes come back.
 
-
-def _run_recurrent(layer: Layer, recurrence: Recurrence, signal: Tensor, made: Steps, spikes: Tensor) -> None:
-    """Step by step: what the spikes of one step bring back is part of the next one's input.
-
-    Args:
-        layer: the neurons.
-        recurrence: how spikes come back.
-        signal: input (time, n).
-        made: filled.
-        spikes: those of ``made``.
+    Returns:
+        the gradients of the recurrence's parameters.
     """
-    columns, first, given = signal.shape[1], _at_rest(signal), signal.numpy()
-    before = torch.zeros_like(spikes[0])
-    for t in range(len(signal)):
-        feedback = recurrence.apply(before).to(signal.dtype).reshape(1, columns).contiguous()
-        spread(kernels.forward, columns, t, t + 1, given, feedback.numpy(), layer, first, made)
-        before = spikes[t]
-
-
-def _at_rest(signal: Tensor) -> States:
-    """States of zero, for neurons with that input (time, n)."""
-    return States(*(signal.new_zeros(signal.shape[1]).numpy() for _ in States._fields))
-
-
-@dataclass
-class _Backward:
-    """The backward pass of one layer: all of it at once, or step by step where spikes come back."""
-
-    layer: Layer
-    surrogate: Derivative
-    made: Steps
-    of_spikes: Tensor
-    arriving: Arriving
-    of_signal: Tensor
-    totals: Totals
-
-    def __post_init__(self) -> None:
-        given = self.arriving, self.layer, self.surrogate, _at_rest(self.of_signal), self.made
-        self._arguments = *given, _at_rest(self.of_signal), self.of_signal.numpy(), self.totals
-
-    def run(self) -> None:
-        self._kernel(0, len(self.of_signal))
-
-    def run_recurrent(self, recurrence: Recurrence, spikes: Tensor, wanted: tuple[bool, ...]) -> list[Tensor | None]:
-        """Also returns the gradients of the recurrence's parameters."""
-        last = len(self.of_signal) - 1
-        for t in range(last, -1, -1):
-            if t < last:
-                self.of_spikes[t] += recurrence.back(self.of_signal[t + 1]).reshape(-1).to(self.of_spikes.dtype)
-            self._kernel(t, t + 1)
-        earlier = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
-        return recurrence.gradients(earlier, self.of_signal, wanted)
-
-    def _kernel(self, start: int, stop: int) -> None:
-        spread(kernels.backward, self.of_signal.shape[1], start, stop, *self._arguments)
+    run, last = rule.loops.backward(passing), len(passing.of_signal) - 1
+    if rule.recurrence is None:
+        run(0, last + 1)
+        return []
+    of_spikes, spikes = passing.arriving.spikes, passing.made.spikes
+    for t in range(last, -1, -1):
+        if t < last:
+            of_spikes[t] += rule.recurrence.back(passing.of_signal[t + 1]).reshape(-1).to(of_spikes.dtype)
+        run(t, t + 1)
+    earlier = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
+    return rule.recurrence.gradients(earlier, passing.of_signal, wanted)
