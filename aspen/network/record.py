@@ -160,6 +160,19 @@ class Record(Tabled, Rebuilt):
 
     def summary(self) -> dict[str, Any]:
         """Totals over steps and samples, as plain values that JSON can hold."""
+        return {
+            "engine": self.engine,
+            "steps": self.steps,
+            "samples": self.batch,
+            **self.totals(),
+            "predictions": self.predictions.tolist(),
+            "answers": counted(self.predictions),
+            "unanswered": self.unanswered,
+        }
+
+    def totals(self) -> dict[str, dict[str, dict[str, int]]]:
+        """What was counted over steps and samples: the part of :meth:`summary` that needs no answers, and so no
+        membranes."""
         populations = {
             name: {
                 "neurons": self.network[name].size,
@@ -173,16 +186,7 @@ class Record(Tabled, Rebuilt):
         }
         for name, count in self.off.synaptic_operations.items():
             connections[name]["off_synaptic_operations"] = int(count.sum())
-        return {
-            "engine": self.engine,
-            "steps": self.steps,
-            "samples": self.batch,
-            "populations": populations,
-            "connections": connections,
-            "predictions": self.predictions.tolist(),
-            "answers": counted(self.predictions),
-            "unanswered": self.unanswered,
-        }
+        return {"populations": populations, "connections": connections}
 
     def _update_counts(self, name: str) -> dict[str, int]:
         if name not in self.active_updates:

@@ -31,7 +31,8 @@ from aspen_emulator.engines.inputs import load_spikes
 @click.option("--part", type=OneOf(["train", "validation", "test"]), default="validation", show_default=True,
               help="Part of the data set.")  # fmt: skip
 @click.option("--samples", "most", type=Whole(min=1), help="The first so many alone.")
-@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Of an encoder that draws at random.")
+@click.option("--seed", type=Whole(min=0), help="Of an encoder that draws at random.  [default: that by which every "
+              "command encodes this part of --data; 0 for --values]")  # fmt: skip
 @click.option("--output", required=True, type=ARRAY_OUTPUT,
               help="Where they go, .npy: (time, samples, *shape); - for standard output.")  # fmt: skip
 @click.option("--labels-output", type=ARRAY_OUTPUT, help="Where the classes of the data set go, .npy: (samples,).")
@@ -43,7 +44,7 @@ def encode_command(
     data_path: Path | None,
     part: str,
     most: int | None,
-    seed: int,
+    seed: int | None,
     output: Path,
     labels_output: Path | None,
 ) -> None:
@@ -54,13 +55,14 @@ def encode_command(
     trained = None if network is None else NetworkFile(network)
     if data is not None:
         dataset = _dataset(trained, data, data_path, part, encoder)
-        chosen, values, labels = dataset.encoder, dataset.part(part).values, dataset.part(part).labels
+        chosen, labels = dataset.encoder, dataset.part(part).labels
+        encoded = _part(dataset, part, most, seed)
     else:
         refuse_without("--data", ("data_path", "part", "labels_output"))
         assert values_path is not None  # as one was given
         values, labels = as_array("values", load_spikes(values_path)), np.zeros(0, np.int64)
         chosen = _encoder(trained, values, encoder)
-    encoded = chosen.encode(values[:most], seed)
+        encoded = chosen.encode(values[:most], seed or 0)
     with saving() as outcome:
         save_array(output, encoded)
     if labels_output is not None:
@@ -74,6 +76,13 @@ def _dataset(trained: NetworkFile | None, data: str | Path, path: Path | None, p
         return load_dataset(data, path, encoder=name)
     dataset = dataset_for(trained, data, path, part)
     return replace(dataset, encoder=stored_encoder(trained))
+
+
+def _part(dataset: Dataset, part: str, most: int | None, seed: int | None) -> Array:
+    """(time, samples, *shape): the first samples of a part, drawn as every command does unless a seed is given."""
+    if seed is None:
+        return dataset.spikes(part)[:, :most]
+    return dataset.encode(dataset.part(part).values[:most], seed)
 
 
 def _encoder(trained: NetworkFile | None, values: Array, name: str | None) -> Encoder:

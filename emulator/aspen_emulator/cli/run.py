@@ -118,7 +118,7 @@ def run_command(
     counted = _cycles(program, spikes, turned, engine)
     summary = {**record.summary(), **turned.to_dict(), "chip": None if on is None else on.name, "accuracy": accuracy}
     if taken is not None:
-        summary |= {"populations": ended_early(whole, taken).summary()["populations"], "steps_taken": taken.tolist()}
+        summary |= {**ended_early(whole, taken).totals(), "steps_taken": taken.tolist()}
     summary |= {} if energy is None else {"energy": energy.to_dict()}
     summary |= {} if counted is None else {"cycles": counted.to_dict()}
     with saving() as outcome:

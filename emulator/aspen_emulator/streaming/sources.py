@@ -26,7 +26,8 @@ class Source:
     Args:
         parts: (samples, *shape) each: sensor values or, without an encoder, spikes. A window does not reach over two.
         size: samples in a window.
-        encoder: makes spikes or a current of the values of a window; None: they are spikes or a current already.
+        encoder: makes spikes or a current of the values of a window; None: they are spikes or a current already. One
+            that draws at random draws anew for each window, by its number, so that a stream can go on where it was.
         labels: (windows,) classes, -1 where there is none.
         window_seconds: from window to window, where that is known.
     """
@@ -51,17 +52,18 @@ class Source:
 
     def windows(self, first: int = 0) -> Iterator[Array]:
         """Windows from number ``first`` on, as the network takes them: (steps, *input_shape)."""
+        before = 0
         for part in self.parts:
             count = len(part) // self.size
-            for number in range(min(first, count), count):
+            for number in range(min(max(first - before, 0), count), count):
                 values = part[number * self.size : (number + 1) * self.size]
-                yield self._encoded(values)
-            first = max(first - count, 0)
+                yield self._encoded(values, before + number)
+            before += count
 
-    def _encoded(self, values: Array) -> Array:
+    def _encoded(self, values: Array, number: int) -> Array:
         if self.encoder is None:
             return values
-        return self.encoder.encode(values[None] if self.encoder.temporal else values)[:, 0]
+        return self.encoder.encode(values[None] if self.encoder.temporal else values, number)[:, 0]
 
 
 def from_spikes(network: Network, spikes: Array, steps: int) -> Source:
@@ -106,23 +108,19 @@ def from_hapt(path: str | Path, encoder: StoredEncoder, steps: int, classes: int
 
 
 def from_dataset(dataset: Dataset, part: str, steps: int) -> Source:
-    """The samples of a data set, one after the other, each a window, with their classes.
+    """The samples of a data set, one after the other, each a window, with their classes; encoded as everywhere else.
 
     Raises:
-        InputError: they become another number of steps than a window has, or its encoder is none of ASPEN's.
+        InputError: they become another number of steps than a window has.
     """
-    samples, encoder = dataset.part(part), dataset.encoder
-    if not isinstance(encoder, StoredEncoder):
-        raise InputError(f"encoder: found {type(encoder).__name__}, allowed for a stream are those of aspen.data")
-    found = len(encoder.encode(samples.values[:1]))
+    spikes = dataset.spikes(part)
+    found = len(spikes)
     if found != steps:
         raise InputError(
             f"{dataset.name}: found samples of {found} steps, allowed are those of a window, {steps}, which the "
             f"network was calibrated on; calibrate it on these data"
         )
-    if encoder.temporal:
-        return Source(tuple(samples.values), samples.values.shape[1], encoder, samples.labels)
-    return Source((samples.values,), 1, encoder, samples.labels)
+    return Source(tuple(spikes.swapaxes(0, 1)), steps, labels=dataset.part(part).labels)
 
 
 def samples_for(encoder: StoredEncoder, shape: tuple[int, ...], steps: int) -> int:

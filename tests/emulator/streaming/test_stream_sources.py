@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aspen.data import CurrentEncoder, DeltaEncoder, LatencyEncoder
-from aspen_emulator.streaming.sources import Source, from_hapt
+from aspen.data import CurrentEncoder, DeltaEncoder, LatencyEncoder, RateEncoder
+from aspen_emulator.streaming.sources import Source, from_hapt, from_values
 from tests.aspen.data.har_files import write_folder
 
 
@@ -20,6 +20,14 @@ def test_windows_go_on_in_the_recording_that_they_stopped_in(first: int) -> None
     wanted = [0, 4, 100, 104, 108, 200]
     assert len(source) == 6
     assert [window[0, 0] for window in source.windows(first)] == wanted[first:]
+
+
+def test_each_window_draws_anew_and_alike_where_a_stream_goes_on() -> None:
+    """Ten times the same values: as many encodings of them, which are the same from whichever window on."""
+    source = from_values(RateEncoder(steps=20), np.full((10, 4), 0.5, np.float32), 20)
+    windows = list(source.windows())
+    assert len({window.tobytes() for window in windows}) == 10
+    np.testing.assert_array_equal(list(source.windows(7)), windows[7:])
 
 
 def test_windows_of_one_activity_below_the_classes_have_a_label(tmp_path: Path) -> None:
