@@ -267,7 +267,7 @@ JOULES = {
         ),
         JoulesProblem(
             PROBLEMS["har"], 2.56,
-            Dialled(Member((128, 128), rate=2.0), {**_DIAL, "low_price": 0.001, "high_price": 0.1}),
+            Dialled(Member((128, 128), rate=2.0), {**_RATED, "high_price": 0.01, "left": 0.0625}),
             _members(_HAR, *_unpruned(1.0, (128, 128), (64, 64), (32, 32))), 32, _PRUNED,
         ),
         JoulesProblem(
