@@ -23,6 +23,8 @@ _NESTED: dict[str, Callable[[], StoredEncoder]] = {
     "levels": lambda: LevelEncoder(CurrentEncoder()),
     "window": lambda: WindowEncoder(DeltaEncoder()),
 }
+FITTED_ON = 2**28
+"""Bytes of values that an encoder is fitted on; of more it sees evenly spaced samples."""
 UNLIKE = 20.0
 """From this ratio of the features' ranges on, the smallest spikes less than once in 25 steps."""
 
@@ -52,7 +54,7 @@ def encoder_for(values: Array, asked: str | Encoder | None = None) -> tuple[Enco
             f"RateEncoder(steps=50)"
         )
     else:
-        fitted = asked.fit(values) if isinstance(asked, StoredEncoder) else asked
+        fitted = asked.fit(fitted_on(values)) if isinstance(asked, StoredEncoder) else asked
         return fitted, "as given"
     if asked == AS_THEY_ARE:
         return CurrentEncoder(), why
@@ -60,7 +62,7 @@ def encoder_for(values: Array, asked: str | Encoder | None = None) -> tuple[Enco
         raise InputError(unknown_name("encoder", asked, encoder_names()))
     encoder = _NESTED.get(asked, ENCODERS[asked])()
     _check_axes(encoder, values)
-    return encoder.fit(values), why
+    return encoder.fit(fitted_on(values)), why
 
 
 def encoded_by(dataset: Dataset, name: str) -> Dataset:
@@ -95,9 +97,14 @@ def suited(values: Array) -> tuple[str, str]:
     )
 
 
+def fitted_on(values: Array) -> Array:
+    """The samples that an encoder is fitted on: all, or evenly spaced ones of what may lie on a disk."""
+    return values[:: -(-values.nbytes // FITTED_ON) or 1]
+
+
 def _unlike(values: Array) -> str:
     """What to say where one range for all features leaves little of some."""
-    spans = np.ptp(values.astype(np.float64), axis=0)
+    spans = np.ptp(fitted_on(values).astype(np.float64), axis=0)
     spans = spans[spans > 0]
     ratio = spans.max() / spans.min() if spans.size else 1.0
     return f", whose ranges differ {ratio:.3g} times, which one range for all hides: scale X" if ratio > UNLIKE else ""

@@ -136,7 +136,11 @@ def _read(what: str, loader: Any) -> tuple[Array, Array]:
         values.append(as_array(f"{what}: values", batch[0]))
         labels.append(as_classes(f"{what}: labels", batch[1]))
         size += 2 * values[-1].nbytes  # once more where they are put together
-        check_memory(f"{what}: its samples", size, "give fewer, or train in a loop of your own (aspen.Trained.of)")
+        check_memory(
+            f"{what}: its samples",
+            size,
+            "give fewer, or write them to X.npy and pass numpy.load('X.npy', mmap_mode='r')",
+        )
     if not values:
         raise InputError(f"{what}: found a {type(loader.dataset).__name__} without samples; check what it reads")
     try:

@@ -15,6 +15,9 @@ from aspen._base.labels import as_labels
 from aspen.data.encoders import Encoder, StoredEncoder
 from aspen.errors import InputError
 
+KEPT = 2**30
+"""Bytes of an encoded part that are kept at once."""
+_CHUNK = 256
 _SEEDS = {"train": 1, "validation": 2, "test": 3}
 
 
@@ -146,7 +149,16 @@ class Dataset(Brief):
     @cached_property
     def input_peak(self) -> float:
         """Largest magnitude in the encoded training data, as :meth:`aspen.Network.with_input_peak` wants it."""
-        return float(np.abs(self.spikes("train")).max())
+        if self.keeps("train"):
+            return float(np.abs(self.spikes("train")).max())
+        values, seed = self.train.values, _SEEDS["train"]
+        chunks = (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+        return max(float(np.abs(self.encode(chunk, seed)).max()) for chunk in chunks)
+
+    def keeps(self, part: str) -> bool:
+        """Whether a part, encoded, is small enough to be kept at once; what is not is encoded where it is needed."""
+        values = self.part(part).values
+        return self.encode(values[:1], 0).nbytes * len(values) <= KEPT
 
     @cached_property
     def _encoded(self) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""A user's own files as a data set: ``.npz`` archives, ``.ts`` files, and folders of ``.csv`` files."""
+"""A user's own files as a data set: ``.npz`` archives, ``.ts`` files, and folders of ``.csv`` or ``.npy`` files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aspen._base.checks import as_path
 from aspen.data.csv_files import FORMS, read_csv_folder
 from aspen.data.datasets import Dataset
 from aspen.data.encoders import Encoder
+from aspen.data.npy_folders import is_npy_folder, read_npy_folder
 from aspen.data.npz_files import read_npz
 from aspen.data.own_arrays import HELD_OUT, Part, arrays
 from aspen.data.sources import MAX_FILE_BYTES
@@ -36,7 +37,8 @@ def load_arrays(
       and y_test, X_validation and y_validation.
     - ``.ts``: one file; beside NAME_TRAIN.ts its NAME_TEST.ts is taken for the test.
     - a folder: CLASS/RECORDING.csv, with a row for each time step and a column for each channel, or X.csv and y.csv
-      (and subjects.csv), with a row for each sample; or one problem as NAME_TRAIN.ts and NAME_TEST.ts.
+      (and subjects.csv), with a row for each sample; or one problem as NAME_TRAIN.ts and NAME_TEST.ts; or X_train.npy,
+      y_train.npy, X_validation.npy and so on, which may be larger than the memory: they are read where they lie.
 
     >>> np.savez("mine.npz", X=np.random.default_rng(0).random((20, 9)), y=np.arange(20) % 2)
     >>> print(load_arrays("mine.npz"))
@@ -78,6 +80,8 @@ def is_own_file(name: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, Array]:
+    if path.is_dir() and is_npy_folder(path):
+        return read_npy_folder(path)
     if path.is_dir():
         problems = sorted(path.glob(f"*{_TRAIN}"))
         if len(problems) > 1:

@@ -21,7 +21,7 @@ from aspen.network.readout import NO_ANSWER, answers
 from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from aspen.training.framed import Runner, form_for, framed
 from aspen.training.history import EachEpoch, Epoch
-from aspen.training.inputs import batch_of
+from aspen.training.inputs import as_frames
 from aspen.training.logs import row
 from aspen.training.loss import scores_of
 from aspen.training.stage import Stage
@@ -113,7 +113,9 @@ def count_at(stage: Stage, settings: tuple[float, ...]) -> list[Counted]:
 def validation_samples(data: Dataset) -> tuple[Array, Array]:
     """(time, n, *shape) and (n,): encoded samples and labels of at most :data:`VALIDATION_SAMPLES`."""
     chosen = np.random.default_rng(0).permutation(len(data.validation))[:VALIDATION_SAMPLES]
-    return data.spikes("validation")[:, chosen], data.validation.labels[chosen]
+    some = data.validation.select(chosen)
+    inputs = data.spikes("validation")[:, chosen] if data.keeps("validation") else data.encode(some.values, 0)
+    return inputs, some.labels
 
 
 @contextmanager
@@ -141,7 +143,7 @@ def _count(model: nn.Module, runner: Runner, inputs: Array, labels: Array) -> Co
     correct, unanswered, counts = 0, 0, dict[str, Tensor]()
     try:
         for start in range(0, len(labels), _CHUNK):
-            part = batch_of(inputs, slice(start, start + _CHUNK), like)
+            part = as_frames(inputs[:, start : start + _CHUNK], like)
             with torch.no_grad(), count_spikes(hidden) as spikes:
                 found = answers(scores_of(runner(part)).cpu().numpy())
             correct += int((found == labels[start : start + _CHUNK]).sum())
@@ -162,6 +164,6 @@ def evaluate(model: nn.Module, data: Dataset, part: str) -> tuple[float, float]:
     """
     labels = as_labels(f"{part} labels", data.part(part).labels, classes=data.classes)
     inputs = data.spikes(part)
-    few = batch_of(inputs, slice(0, 2), next(model.parameters()))
+    few = as_frames(inputs[:, :2], next(model.parameters()))
     found = _count(model, framed(model, model, form_for(model, few), few), inputs, labels)
     return found.accuracy, found.spikes

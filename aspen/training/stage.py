@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from math import ceil, cos, isfinite, pi
 from typing import Any
@@ -31,7 +31,7 @@ from aspen.thresholds.learned_dial import LearnedDial, learn_dial
 from aspen.thresholds.perturbation import attach_perturbation
 from aspen.training.averaging import RunningAverage, fresh_statistics
 from aspen.training.framed import Runner
-from aspen.training.inputs import batch_of, training_inputs
+from aspen.training.inputs import as_frames, encoded_batches
 from aspen.training.loss import draw_knobs, price_of, scores_of, takes_mean
 from aspen.training.nesting import importance_of, nested
 from aspen.training.penalties import SpikePenalty, costs_of
@@ -150,17 +150,20 @@ class Stage:
         """
         rng = np.random.default_rng([self.task.seed, self.index, epoch])
         kept = self._now()
-        inputs = training_inputs(self.task.data, int(rng.integers(2**31)))
-        order = rng.permutation(len(self.task.data.train))
+        encoding = int(rng.integers(2**31))
+        parts = np.array_split(rng.permutation(len(self.task.data.train)), self.batches)
+        shares = [part[self.rank :: self.world] for part in parts]
         torch.manual_seed(int(rng.integers(2**31)) + self.rank)
         losses: list[float] = []
         if self.recipe.prunes:
             self.penalty = self._penalty()
         self._begin()
-        with self._perturbed(int(rng.integers(2**31)) + self.rank):
-            for number, part in enumerate(np.array_split(order, self.batches)):
+        seed = int(rng.integers(2**31)) + self.rank
+        with self._perturbed(seed), closing(encoded_batches(self.task.data, shares, encoding)) as batches:
+            for number, encoded in enumerate(batches):
                 try:
-                    losses.append(self._step(epoch * self.batches + number, inputs, part, rng))
+                    done, size = epoch * self.batches + number, len(parts[number])
+                    losses.append(self._step(done, size, encoded, shares[number], rng))
                 except _NotFinite as error:
                     self._load_weights(kept)
                     raise TrainingError(
@@ -191,14 +194,13 @@ class Stage:
             if handle is not None:
                 handle.remove()
 
-    def _step(self, done: int, inputs: Array, part: Array, rng: np.random.Generator) -> float:
-        """One step on the samples ``part``, of which each process takes its share; their mean loss."""
-        mine = slice(self.rank, None, self.world)
-        price, every = self._price(done, len(part), rng, mine), self._every(rng)
-        share = self._loss(inputs, part[mine], price, every) * (len(price) / len(part))
+    def _step(self, done: int, size: int, encoded: Array, share: Array, rng: np.random.Generator) -> float:
+        """One step on a batch of ``size`` samples, of which this process has its ``share``; their mean loss."""
+        price, every = self._price(done, size, rng, slice(self.rank, None, self.world)), self._every(rng)
+        loss = self._loss(encoded, share, price, every) * (len(price) / size)
         self.optimizer.zero_grad()
-        share.backward()
-        mean = sum_gradients(self.parameters, share)
+        loss.backward()
+        mean = sum_gradients(self.parameters, loss)
         self.pruner.hold_gradients()
         _check_finite("loss", mean)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
@@ -224,10 +226,10 @@ class Stage:
         every = (1,) if self.recipe.dial is None else self.recipe.dial.every
         return every[0] if len(every) == 1 else int(rng.choice(every))
 
-    def _loss(self, inputs: Array, part: Array, price: Tensor, every: int) -> Tensor:
-        """The mean loss of the samples ``part`` of every so many-th step of the encoded ``inputs``, with a price on the
-        spikes of each."""
-        batch = self._batch(inputs, part, every)
+    def _loss(self, encoded: Array, part: Array, price: Tensor, every: int) -> Tensor:
+        """The mean loss of the samples ``part`` at every so many-th of their encoded steps, with a price on the spikes
+        of each."""
+        batch = self._frames(encoded, every)
         labels = torch.from_numpy(self.task.data.train.labels[part]).to(batch.device)
         price = price.to(batch.device, batch.dtype)
         with count_spikes(self.hidden) as spikes:
@@ -250,8 +252,8 @@ class Stage:
         self.dial.turn(knobs.to(self.parameters[0].dtype))
         return price_of(self.recipe.dial, knobs)
 
-    def _batch(self, inputs: Array, part: Array, every: int) -> Tensor:
-        return batch_of(inputs[every - 1 :: every], part, self.parameters[0])
+    def _frames(self, encoded: Array, every: int) -> Tensor:
+        return as_frames(encoded[every - 1 :: every], self.parameters[0])
 
     def finish(self, best: dict[str, Any] | None = None) -> None:
         """Put the averaged weights in place, or the ``best`` ones, with the statistics of BatchNorm for them."""
@@ -268,13 +270,15 @@ class Stage:
         if not norms:
             return
         rng = np.random.default_rng([self.task.seed, self.index, self.recipe.epochs])
-        inputs = self.task.data.spikes("train")
-        with fresh_statistics(norms), torch.no_grad(), self._perturbed(int(rng.integers(2**31))):
-            for part in np.array_split(rng.permutation(len(self.task.data.train)), self.batches):
+        seed = int(rng.integers(2**31))
+        parts = np.array_split(rng.permutation(len(self.task.data.train)), self.batches)
+        encodings = closing(encoded_batches(self.task.data, parts))
+        with fresh_statistics(norms), torch.no_grad(), self._perturbed(seed), encodings as batches:
+            for part, encoded in zip(parts, batches, strict=True):
                 if self.dial is not None and self.recipe.dial is not None:
                     knobs = torch.from_numpy(draw_knobs(rng, len(part), self.recipe.dial.beyond))
                     self.dial.turn(knobs.to(self.parameters[0].dtype))
-                self.task.runner(self._batch(inputs, part, self._every(rng)))
+                self.task.runner(self._frames(encoded, self._every(rng)))
 
     def close(self) -> None:
         """Take the dial off the model."""

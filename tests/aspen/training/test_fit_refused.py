@@ -209,7 +209,6 @@ def test_data_that_cannot_be_trained_on_is_refused(data: Any, message: str) -> N
             replace(ONE, then=(replace(ONE, perturbation=PerturbationSettings(layers=("lif4",))),)),
             "layer: found 'lif4', allowed: the spiking layers lif1, lif2, lif3",
         ),
-        (None, "recipe: found None, allowed are plain, l1"),
     ],
 )
 def test_recipes_for_something_else_are_refused(recipe: Any, message: str) -> None:

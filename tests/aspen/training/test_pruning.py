@@ -92,7 +92,7 @@ def test_a_stage_prunes_by_weight_and_gradient() -> None:
     net = model()
     recipe = replace(QUICK, density={"fc1": 0.5}, prune_from=0.0, prune_until=0.0, learning_rate=1e-9)
     made, before = Stage(Task(net, net, DATA, torch.ones(12, 1, 8), 0), recipe), net.fc1.weight.detach().clone()
-    made._step(0, DATA.spikes("train"), np.arange(16), np.random.default_rng(0))
+    made._step(0, 16, DATA.spikes("train")[:, :16], np.arange(16), np.random.default_rng(0))
     matters = (before * made.optimizer.state[net.fc1.weight]["exp_avg_sq"].sqrt()).abs().reshape(-1)
     kept = made.pruner.masks["fc1"].reshape(-1)
     assert float(matters[kept].min()) >= float(matters[~kept].max())
@@ -105,7 +105,7 @@ def test_what_is_pruned_does_not_count_in_the_gradients_norm() -> None:
     recipe = replace(QUICK, density={"fc1": 0.1}, prune_from=0.0, prune_until=0.0, clip=1e-3)
     made = Stage(Task(net, net, DATA, torch.ones(12, 1, 8), 0), recipe)
     made.pruner.advance(made.densities, 1.0)
-    made._step(0, DATA.spikes("train"), np.arange(16), np.random.default_rng(0))
+    made._step(0, 16, DATA.spikes("train")[:, :16], np.arange(16), np.random.default_rng(0))
     assert net.fc1.weight.grad is not None
     assert int(net.fc1.weight.grad.count_nonzero()) <= 10
     norm = torch.stack([p.grad.norm() for p in net.parameters() if p.grad is not None]).norm()

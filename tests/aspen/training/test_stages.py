@@ -38,7 +38,9 @@ def test_the_loss_of_a_dialled_step_is_weighed_by_the_price_of_each_sample() -> 
         scores = scores_of(made.task.runner(torch.from_numpy(inputs[:, part]).float()))
     entropy = functional.cross_entropy(scores, torch.from_numpy(DATA.train.labels[part]), reduction="none")
     wanted = ((entropy + price * made.penalty(spikes, len(part))) / (1 + price).sqrt()).mean()
-    assert made._step(0, inputs, part, np.random.default_rng(3)) == pytest.approx(float(wanted), rel=1e-5)
+    assert made._step(0, len(part), inputs[:, part], part, np.random.default_rng(3)) == pytest.approx(
+        float(wanted), rel=1e-5
+    )
 
 
 def test_the_average_begins_where_the_recipe_says() -> None:

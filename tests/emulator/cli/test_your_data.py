@@ -20,7 +20,7 @@ def test_the_program_and_the_commands_of_the_page_run(
     aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arrays, program = blocks("your-data.md", "python")
+    arrays, program, mapped = blocks("your-data.md", "python")
     assert len([line for line in program.splitlines() if line]) == 15
     found: dict[str, object] = {}
     exec(compile(arrays + program, "your-data.md", "exec"), found)
@@ -33,6 +33,9 @@ def test_the_program_and_the_commands_of_the_page_run(
     X, y = found["X"], found["y"]
     assert isinstance(X, np.ndarray)
     np.savez("my.npz", X=X, y=y)
+    for part in ("train", "validation"):
+        np.save(f"X_{part}.npy", X.astype(np.float32))
+    exec(mapped, found | {"X_test": X, **{f"y_{part}": y for part in ("train", "validation", "test")}})
     np.save("new.npy", X[:5])
     for line in blocks("your-data.md", "sh")[0].splitlines():
         name, *arguments = shlex.split(line)
