@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +17,7 @@ SOME = 512
 """Validation samples that are looked at where there are too many to encode all."""
 
 
-def encoded_batches(data: Dataset, parts: Sequence[Array], seed: int | None = None) -> Iterator[Array]:
+def encoded_batches(data: Dataset, parts: Sequence[Array], seed: int | None = None) -> Generator[Array, None, None]:
     """The training samples of each part in turn, (time, samples, *shape), made and encoded anew where that is random.
 
     Where they are too many to be kept at once, each part is encoded by itself, while the one before it is in use.
