@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from aspen._base.checks import as_name
+from aspen._base.checks import as_flag, as_name
 from aspen.errors import AspenError, InputError, ModelError
 from aspen.fused.hooks import changing_hooks
 from aspen.fused.neurons import Neuron
@@ -30,6 +30,7 @@ def fuse(
     *,
     batch_norm: str = "refuse",
     arguments: Mapping[str, Any] | None = None,
+    recompute: bool = False,
 ) -> Fused:
     """Run a snnTorch model over all time steps at once, for training several times faster.
 
@@ -65,11 +66,15 @@ def fuse(
         batch_norm: ``"refuse"`` BatchNorm in training mode, whose statistics the loop takes for each step alone, or
             let it take them ``"over_time"`` and batch, which trains another network. In ``eval()`` mode both agree.
         arguments: what ``forward`` is given beside its input and the states of its neurons, by name.
+        recompute: whether the backward pass computes the states of the neurons again from their input, instead of
+            keeping them: the same numbers, one time loop more for each layer, and less memory where a neuron has
+            synaptic currents, resets at once or takes half precision.
 
     Returns:
         a module to be called with all steps, (time, batch, *shape); it returns what the model's loop returns, or for a
-        model that does one step what it returns at each, stacked. On the CPU, float32 and float64 run compiled;
-        elsewhere the neurons step as snnTorch has them, only the layers between are fused.
+        model that does one step what it returns at each, stacked. On the CPU, float32 and float64 run compiled, on a
+        GPU where Triton is installed half precision too, with states in float32; elsewhere the neurons step as snnTorch
+        has them, only the layers between are fused. After a pass, ``str()`` of it says which.
 
     Raises:
         InputError: an argument is not allowed.
@@ -79,7 +84,7 @@ def fuse(
     if isinstance(model, Fused):
         raise InputError("model: found a fused model, allowed is a plain one; use it as it is, or unfuse() it")
     as_name("batch_norm", batch_norm, _BATCH_NORMS)
-    fused = Fused(model, batch_norm, arguments)
+    fused = Fused(model, batch_norm, arguments, as_flag("recompute", recompute))
     if sample is not None:
         fused.check(sample)
     return fused
@@ -107,7 +112,13 @@ def unfuse(fused: nn.Module) -> nn.Module:
 class Fused(StandIn):
     """What :func:`fuse` returns; made by it alone."""
 
-    def __init__(self, model: nn.Module, batch_norm: str, arguments: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        batch_norm: str,
+        arguments: Mapping[str, Any] | None = None,
+        recompute: bool = False,
+    ) -> None:
         layers = spiking_layers(model)
         if "" in layers:
             raise ModelError(
@@ -119,7 +130,7 @@ class Fused(StandIn):
         self.training = training
         self._batch_norm = batch_norm
         self._layout = InputForm(arguments=dict(arguments or {}))
-        self._neurons = [Neuron(name, layer) for name, layer in layers.items()]
+        self._neurons = [Neuron(name, layer, recompute) for name, layer in layers.items()]
         self._forms: dict[tuple[Any, ...], tuple[int, Form]] = {}
         for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
             vars(self)[shared] = getattr(model, shared)
@@ -258,5 +269,6 @@ class Fused(StandIn):
         vars(self).update(state, _forms={})
 
     def extra_repr(self) -> str:
-        """Names the model."""
-        return f"{type(self.plain).__name__}, fused over time"
+        """Names the model, and after a pass what stepped its neurons."""
+        ran = sorted({neuron.ran for neuron in self._neurons} - {""})
+        return f"{type(self.plain).__name__}, fused over time{' by ' if ran else ''}{', '.join(ran)}"
