@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from aspen._base.checks import as_flag, as_name
 from aspen.errors import AspenError, InputError, ModelError
 from aspen.fused.hooks import changing_hooks
+from aspen.fused.linear import PRODUCTS, linear_layers, multiplier
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
 from aspen.fused.rehearsal import Form, rehearse, rehearse_repeating, twin_of
@@ -31,6 +33,7 @@ def fuse(
     batch_norm: str = "refuse",
     arguments: Mapping[str, Any] | None = None,
     recompute: bool = False,
+    products: str = "auto",
 ) -> Fused:
     """Run a snnTorch model over all time steps at once, for training several times faster.
 
@@ -41,6 +44,9 @@ def fuse(
         fused = aspen.fuse(model)
         spikes = fused(inputs)          # (time, batch, *shape), as the loop would return it
         loss(spikes).backward()         # gradients in the model's own parameters
+
+    On the CPU a linear layer multiplies by events, by those of its inputs that are not zero, where these are few enough
+    for that to be faster: forwards and for the gradient of its weights. Which layers did is in ``fused.products``.
 
     The result shares its parameters, buffers and submodules with ``model``, which remains usable as it is: the same
     ``state_dict``, optimisers, hooks, ``train()`` and ``to()``. Perturbed thresholds and the knob work in it, with the
@@ -69,6 +75,8 @@ def fuse(
         recompute: whether the backward pass computes the states of the neurons again from their input, instead of
             keeping them: the same numbers, one time loop more for each layer, and less memory where a neuron has
             synaptic currents, resets at once or takes half precision.
+        products: how linear layers multiply: ``"auto"`` by events where it is faster, by the share of inputs that are
+            not zero, so that the same run gives the same numbers; or always ``"dense"``, or ``"events"``.
 
     Returns:
         a module to be called with all steps, (time, batch, *shape); it returns what the model's loop returns, or for a
@@ -84,7 +92,8 @@ def fuse(
     if isinstance(model, Fused):
         raise InputError("model: found a fused model, allowed is a plain one; use it as it is, or unfuse() it")
     as_name("batch_norm", batch_norm, _BATCH_NORMS)
-    fused = Fused(model, batch_norm, arguments, as_flag("recompute", recompute))
+    as_name("products", products, PRODUCTS)
+    fused = Fused(model, batch_norm, arguments, as_flag("recompute", recompute), products)
     if sample is not None:
         fused.check(sample)
     return fused
@@ -118,6 +127,7 @@ class Fused(StandIn):
         batch_norm: str,
         arguments: Mapping[str, Any] | None = None,
         recompute: bool = False,
+        products: str = "auto",
     ) -> None:
         layers = spiking_layers(model)
         if "" in layers:
@@ -130,6 +140,8 @@ class Fused(StandIn):
         self.training = training
         self._batch_norm = batch_norm
         self._layout = InputForm(arguments=dict(arguments or {}))
+        self._products = products
+        self.products: dict[str, str] = {}  # linear layer -> how it multiplied in the last pass
         self._neurons = [Neuron(name, layer, recompute) for name, layer in layers.items()]
         self._forms: dict[tuple[Any, ...], tuple[int, Form]] = {}
         for shared in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
@@ -189,7 +201,7 @@ class Fused(StandIn):
         for neuron in self._neurons:
             neuron.refresh()
         forwards = {neuron.layer: stepper(neuron, steps) for neuron in self._neurons}
-        with changing_hooks(self.plain) as changing:
+        with replaced(self._multipliers()), changing_hooks(self.plain) as changing:
             made = Replay(self.plain, forwards, form.layers, steps).run(inputs, form.layout)
         if changing:
             self.check(inputs, tuple(changing))
@@ -259,8 +271,14 @@ class Fused(StandIn):
     def _running(self, steps: int) -> Iterator[None]:
         for neuron in self._neurons:
             neuron.refresh()
-        with replaced({neuron.layer: stepper(neuron, steps) for neuron in self._neurons}):
+        with replaced({neuron.layer: stepper(neuron, steps) for neuron in self._neurons} | self._multipliers()):
             yield
+
+    def _multipliers(self) -> dict[nn.Module, Callable[..., Any]]:
+        """What the linear layers run."""
+        layers = linear_layers(self.plain, [neuron.layer for neuron in self._neurons])
+        say = self.products.__setitem__
+        return {layer: multiplier(layer, self._products, partial(say, name)) for name, layer in layers.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_forms"}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
 from aspen.errors import ModelError
+from aspen.fused.linear import linear
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,13 @@ class Recurrence:
             return [None] * len(wanted)
         merged = (-1, *self.shape[1:])
         with torch.enable_grad():
-            made = self.layer(spikes.reshape(merged))
+            made = self._all_steps(spikes.reshape(merged))
             found = iter(torch.autograd.grad(made, chosen, grad.reshape(merged).to(made.dtype)))
         return [next(found) if want else None for want in wanted]
+
+    def _all_steps(self, spikes: Tensor) -> Any:
+        layer: Any = self.layer
+        return linear(spikes, layer.weight, layer.bias)[0] if isinstance(layer, nn.Linear) else layer(spikes)
 
 
 def read_recurrence(what: str, layer: Any, shape: tuple[int, ...]) -> Recurrence:

@@ -1,0 +1,143 @@
+"""Linear layers in a fused pass: by events where few of their inputs are other than zero, else as one dense product.
+
+The result is the dense one up to the order of sums; only what is not finite differs: a weight that is infinite or NaN
+counts where its input is not zero. The choice follows from the share of inputs that are not zero, never from a clock:
+the same training gives the same numbers, whatever else the machine does, resumed or not, with one thread or several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from aspen.fused import events
+from aspen.fused.memory import POOL
+from aspen.fused.threads import spread
+from aspen.fused.vectors import LANES
+
+PRODUCTS = ("auto", "dense", "events")
+"""How linear layers multiply: as is faster, or always the one or the other."""
+_MOST = 0.3
+"""Share of events up to which they win, forwards and for the weights' gradient together; measured with 18 to 512 inputs
+and 128 to 512 outputs, where both take as long at 0.3 to 0.45."""
+_FEWEST_OUTPUTS = 2 * LANES
+"""For fewer outputs, listing the events takes longer than what they save."""
+_WORTH = 1 << 21
+"""Multiplications below which a dense product is done before the events are counted."""
+_EVERY = 7
+"""Every so many-th row is counted; no batch size that is in use is a multiple of it."""
+
+
+class _ByEvents(torch.autograd.Function):
+    """``inputs @ weight.T + bias``, for the inputs that are not zero."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Inputs (*rows, m), weight (n, m), bias (n,); all of one type, float32 or float64, on the CPU."""
+        ctx.save_for_backward(inputs, weight)
+        flat, n = _flat(inputs), len(weight)
+        made = POOL.empty((len(flat), n), inputs.dtype)
+        weights, biases = _padded(weight.t()), weight.new_zeros(1, n) if bias is None else bias[None]
+        spread(events.forward, n, 0, len(flat), flat.numpy(), weights, _padded(biases)[0], made.numpy())
+        return made.view(*inputs.shape[:-1], n)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        """Gradients of inputs, weight and bias; that of the inputs is dense."""
+        inputs, weight = ctx.saved_tensors
+        flat, arriving = _flat(inputs), _flat(grad)
+        of_inputs = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_inputs = torch.mm(arriving, weight, out=POOL.empty(flat.shape, flat.dtype)).view(inputs.shape)
+        if ctx.needs_input_grad[1]:
+            of_weight = _weight_gradient(flat, arriving)
+        if ctx.needs_input_grad[2]:
+            of_bias = arriving.sum(0)
+        return of_inputs, of_weight, of_bias
+
+
+def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = "auto") -> tuple[Tensor, str]:
+    """``inputs @ weight.T + bias``, and how it was done: ``events`` or ``dense``.
+
+    Args:
+        inputs: (*rows, m).
+        weight: (n, m).
+        bias: (n,) or ``None``.
+        products: one of :data:`PRODUCTS`.
+    """
+    if products == "dense" or not _fits(inputs, weight, bias) or not (products == "events" or _few(inputs, weight)):
+        return functional.linear(inputs, weight, bias), "dense"
+    made: Tensor = _ByEvents.apply(inputs, weight, bias)
+    return made, "events"
+
+
+def linear_layers(model: nn.Module, neurons: list[nn.Module]) -> dict[str, nn.Module]:
+    """The layers of a model that may run by events: linear ones with no ``forward`` of their own, outside neurons."""
+    inside = {id(part) for neuron in neurons for part in neuron.modules()}
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and type(module).forward is nn.Linear.forward
+        and "forward" not in vars(module)
+        and id(module) not in inside
+    }
+
+
+def multiplier(layer: Any, products: str, say: Callable[[str], None]) -> Callable[[Tensor], Tensor]:
+    """A ``forward`` for a linear layer that tells ``say`` how it multiplied."""
+
+    def forward(input: Tensor) -> Tensor:  # named as torch names it
+        made, how = linear(input, layer.weight, layer.bias, products)
+        say(how)
+        return made
+
+    return forward
+
+
+def _fits(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the compiled loops take these."""
+    given = [inputs, weight] if bias is None else [inputs, weight, bias]
+    return (
+        inputs.dtype in (torch.float32, torch.float64)
+        and all(each.dtype == inputs.dtype and each.device.type == "cpu" for each in given)
+        and inputs.ndim > 1
+        and inputs.shape[-1] == weight.shape[-1]
+        and inputs.numel() > 0
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _few(inputs: Tensor, weight: Tensor) -> bool:
+    """Whether so few of the inputs are events that these are faster."""
+    if len(weight) < _FEWEST_OUTPUTS or inputs.numel() * len(weight) < _WORTH:
+        return False
+    flat = _flat(inputs.detach())
+    counted = flat[::_EVERY].numel()
+    return bool(events.count_events(flat.numpy(), _EVERY) <= _MOST * counted)
+
+
+def _flat(values: Tensor) -> Tensor:
+    return values.reshape(-1, values.shape[-1]).contiguous()
+
+
+def _padded(values: Tensor) -> Any:
+    """Rows that end at a vector's end, (rows, n up to a multiple of LANES)."""
+    rows, n = values.shape
+    made = values.new_zeros(rows, n + -n % LANES)
+    made[:, :n] = values.detach()
+    return made.numpy()
+
+
+def _weight_gradient(inputs: Tensor, grad: Tensor) -> Tensor:
+    """(n, m), of inputs (rows, m) and the gradient of the outputs (rows, n)."""
+    n = grad.shape[1]
+    total = inputs.new_zeros(inputs.shape[1], n + -n % LANES)
+    spread(events.weight_gradient, n, 0, len(inputs), inputs.numpy(), grad.numpy(), total.numpy())
+    return total[:, :n].t().contiguous()
