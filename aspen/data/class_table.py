@@ -34,15 +34,20 @@ class ClassTable:
     def of(cls, labels: Array, names: Sequence[str] | None = None) -> ClassTable:
         """The classes of training labels.
 
-        Text is numbered in alphabetical order, or in that of ``names``. Whole numbers from 0 stay what they are, and
-        those of another range, as from 1, are numbered in order.
+        Text is numbered in alphabetical order, or in that of ``names``. Whole numbers from 0 on without a gap stay what
+        they are; others, as from 1, or 0 and 2, are numbered in order: no class is made of a number that nothing has.
 
         Raises:
-            InputError: there is one class only, fractions, or a label that is not among the names.
+            InputError: there is one class only, fractions, empty text, or a label that is not among the names.
         """
         given = None if names is None else _as_names(names)
         if labels.dtype.kind == "U":
             found = np.unique(labels)
+            if "" in found:
+                raise InputError(
+                    f"labels: found none at {int(np.flatnonzero(labels == '')[0])}, allowed is the name of a class for "
+                    f"each sample; name it, or leave the sample out"
+                )
             table = cls._named(found, tuple(map(str, found)) if given is None else given)
         else:
             table = cls._numbered(labels, given)
@@ -72,8 +77,8 @@ class ClassTable:
         if names is not None and (len(found) != len(names) or found[0] == 0):
             as_labels("labels", labels, classes=len(names))
             return cls(len(names), names, None)
-        if found[0] == 0 and found[-1] < 2 * len(found):
-            return cls(int(found[-1]) + 1, names or (), None)
+        if found[0] == 0 and found[-1] == len(found) - 1:
+            return cls(len(found), (), None)
         return cls(len(found), names or tuple(map(str, found)), found)
 
     def numbers(self, what: str, labels: Array) -> Array:
@@ -95,7 +100,7 @@ class ClassTable:
         if wrong.any():
             raise InputError(
                 f"{what}: found {shown(labels[wrong][0].item())}, allowed are {', '.join(self.names)[:200]}, the "
-                f"classes of the training labels"
+                f"classes of the training labels; class_names names those too that no training sample has"
             )
         return found.astype(np.int64)
 

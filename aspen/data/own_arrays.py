@@ -52,8 +52,8 @@ the same mix of classes; encoder delta: signals (n, time, channels); for images 
     Args:
         values: (n, *shape) numbers: an array, lists or a tensor; or values and labels together as a tuple, a PyTorch
             data set or a ``DataLoader`` of (values, labels), which is read once, in the order of its data set.
-        labels: (n,) classes: whole numbers, or names. What does not count from 0 is numbered in order, and keeps its
-            name in ``class_names`` of the data set.
+        labels: (n,) classes: whole numbers, or names. What does not count from 0 without a gap is numbered in order,
+            and keeps its name in ``class_names`` of the data set.
         subjects: (n,) who or what each sample is from: numbers, or names.
         validation, test: the fraction of the samples, or of the subjects, that is held out; or samples that are apart
             already, as (values, labels), a data set or a loader.

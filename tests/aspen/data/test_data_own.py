@@ -91,7 +91,8 @@ def test_parts_that_are_apart_stay_apart() -> None:
         (np.array([b"a", b"b"])[Y % 2], ("a", "b"), 2),
         (Y % 2 * 2 - 1, ("-1", "1"), 2),
         (Y % 2 == 1, (), 2),
-        (np.where(Y == 2, 1, Y), (), 4),  # a class that nobody recorded stays a class
+        (np.where(Y == 2, 1, Y), ("0", "1", "3"), 3),  # nothing is trained for a number that no sample has
+        (Y % 2 * 2, ("0", "2"), 2),
     ],
 )
 def test_labels_are_numbered_from_0_and_keep_their_names(labels: Any, names: tuple[str, ...], classes: int) -> None:
@@ -110,6 +111,8 @@ def test_names_say_how_many_classes_there_are() -> None:
     assert (named.class_names, named.train.labels.max()) == (("b", "a"), 1)
     from_one = arrays(X, Y + 1, class_names=["w", "x", "y", "z"])
     assert (from_one.class_names, from_one.train.labels.max()) == (("w", "x", "y", "z"), 3)
+    unrecorded = arrays(X, Y % 2 * 2, class_names=["no", "maybe", "yes"])
+    assert (unrecorded.classes, {*unrecorded.train.labels.tolist()}) == (3, {0, 2})
     with pytest.raises(InputError, match="found 'c', allowed by class_names are a, b"):
         arrays(X, np.array(["a", "b", "c", "a"])[Y], class_names=["a", "b"])
 
@@ -214,6 +217,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: arrays(X, Y, test=(X[:, :5], Y)), r"test: found samples of shape \(5, 2\), allowed is \(12, 2\)"),
     (lambda: arrays(X, Y, test=(X, Y + 1)), "test labels: found labels 1 to 4, allowed are 0 to 3"),
     (lambda: arrays(X, Y + 1, test=(X, Y)), "test labels: found 0, allowed are 1, 2, 3, 4, the classes"),
+    (lambda: arrays(X, Y % 2 * 2, test=(X, Y)), "test labels: found 1, allowed are 0, 2, the classes .*; class_names"),
+    (lambda: arrays(X, ["a", "", "b", "c"] * 10), "labels: found none at 1, allowed is the name of a class"),
     (lambda: arrays(X, Y, test=(X, list("abcd" * 10))), "test labels: found text, allowed are numbers"),
     (lambda: arrays(X, Y, encoder="dleta"), "encoder: found 'dleta', allowed are .*; did you mean 'delta'"),
     (lambda: arrays(X, Y, encoder=5), r"encoder: found 5, allowed are .*or an encoder such as RateEncoder\(steps=50\)"),
