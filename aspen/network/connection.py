@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array, Rebuilt, as_parameters, check_shape, frozen
 from aspen._base.checks import as_integer, as_integers, as_name
@@ -16,6 +15,7 @@ from aspen._base.memory import MAX_NEURONS
 from aspen.errors import NetworkError
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
     from typing_extensions import Self
 
 MAX_DELAY = 63

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array, csr_array
 
 from aspen._base.arrays import Array, check_range, check_shape, frozen
 from aspen._base.checks import as_integers
@@ -22,6 +21,9 @@ from aspen._base.memory import MAX_NEURONS, check_memory, check_neurons
 from aspen.errors import NetworkError
 from aspen.network.connection import MAX_DELAY as MAX_DELAY
 from aspen.network.connection import Connection as Connection
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,8 @@ class Dense(Connection):
 
     def synapses(self) -> csr_array:
         """See :meth:`Connection.synapses`."""
+        from scipy.sparse import csr_array
+
         return csr_array(self.weight)
 
     def fan_out(self) -> Array:
@@ -136,6 +140,8 @@ class Sparse(Connection):
     @classmethod
     def from_matrix(cls, source: str, target: str, matrix: Array, bias: Array | None = None, delay: int = 0) -> Sparse:
         """The connection whose synapses are the entries other than zero of ``matrix`` (n_target, n_source)."""
+        from scipy.sparse import coo_array
+
         entries = coo_array(matrix)
         n_target, n_source = matrix.shape
         return cls(source, target, entries.data, entries.row, entries.col, (n_target, n_source), bias, delay)
@@ -171,11 +177,15 @@ class Sparse(Connection):
 
     def accumulate(self, values: Array) -> Array:
         """See :meth:`Connection.accumulate`."""
+        from scipy.sparse import coo_array
+
         matrix = coo_array((self.weight.astype(values.dtype), (self.rows, self.columns)), self.shape).tocsr()
         return np.asarray((matrix @ values.T).T)
 
     def synapses(self) -> csr_array:
         """See :meth:`Connection.synapses`."""
+        from scipy.sparse import coo_array
+
         matrix = coo_array((self.weight, (self.rows, self.columns)), self.shape).tocsr()
         matrix.eliminate_zeros()
         return matrix
@@ -352,6 +362,8 @@ class Conv(Connection):
         Raises:
             InputError: they do not fit in memory.
         """
+        from scipy.sparse import coo_array
+
         n_source, n_target, places = prod(self.input_shape), prod(self.output_shape), prod(self.output_shape[1:])
         size = n_target * prod(self.weight.shape[1:]) * (16 + 2 * self.weight.itemsize)  # indices and values, twice
         check_memory(f"{self.name}: its synapses one by one", size, "make the convolution smaller")

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array, check_range, check_shape, frozen
 from aspen.errors import NetworkError
 from aspen.network.connection import Connection
 from aspen.network.neurons import BY_SYNAPSE, SYNAPSE_EXPONENT, Lif, Neuron, synapse_parts
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,8 @@ class ResetSynapse(Connection):
 
     def synapses(self) -> csr_array:
         """See :meth:`Connection.synapses`; the weights without their exponents."""
+        from scipy.sparse import csr_array
+
         n = len(self.weight)
         return csr_array((self.weight, (np.arange(n), np.arange(n))), (n, n))
 

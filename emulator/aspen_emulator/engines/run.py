@@ -19,7 +19,6 @@ from aspen.network.record import RECORDS, Record
 from aspen_emulator.engines.c.engine import run_c
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.cortex_m.engine import run_on_core
-from aspen_emulator.engines.fast import run_fast
 from aspen_emulator.engines.inputs import check_input, check_size, repeated, thresholds_for
 from aspen_emulator.engines.reference import run_reference
 from aspen_hardware.chips.description import Chip, chip
@@ -30,6 +29,12 @@ class Engine(Protocol):
     """Runs checked input with the thresholds of :func:`aspen_emulator.engines.inputs.thresholds_for`."""
 
     def __call__(self, network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record: ...
+
+
+def _run_fast(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
+    from aspen_emulator.engines.fast import run_fast
+
+    return run_fast(network, spikes, thresholds, record)
 
 
 def _run_lava(network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
@@ -68,7 +73,7 @@ def _check(name: str, engine: Engine) -> None:
 
 _OWN: dict[str, Engine] = {
     "reference": run_reference,
-    "fast": run_fast,
+    "fast": _run_fast,
     **PROGRAMS,
     "lava": _run_lava,
     "loihi": _run_loihi,

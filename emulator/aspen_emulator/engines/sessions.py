@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,12 +17,14 @@ from aspen.network.network import Network
 from aspen_emulator.engines.c.engine import CStepper
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.cortex_m.engine import CoreStepper
-from aspen_emulator.engines.fast import FastStepper, StepEvents
 from aspen_emulator.engines.inputs import check_input, thresholds_for
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.engines.run import check_engine, network_of
 from aspen_emulator.engines.turning import Turnable, begins_at
 from aspen_hardware.compiling.deployment import Deployment
+
+if TYPE_CHECKING:
+    from aspen_emulator.engines.fast import FastStepper, StepEvents
 
 
 class _Backend(Protocol):
@@ -72,10 +74,10 @@ class _Local:
         return self._now
 
     def counted(self) -> dict[str, int]:
-        return self._stepper.counted() if isinstance(self._stepper, FastStepper) else _count(self._now)
+        return _count(self._now) if isinstance(self._stepper, Stepper | CStepper) else self._stepper.counted()
 
     def events(self) -> StepEvents | None:
-        return self._stepper.events() if isinstance(self._stepper, FastStepper) else None
+        return None if isinstance(self._stepper, Stepper | CStepper) else self._stepper.events()
 
     @property
     def rasters(self) -> Mapping[str, Array]:
@@ -93,8 +95,14 @@ class _Local:
             self._stepper.close()
 
 
+def _fast(network: Network, batch: int) -> FastStepper:
+    from aspen_emulator.engines.fast import FastStepper
+
+    return FastStepper(network, batch)
+
+
 _STEPPERS: dict[str, _Opened] = {
-    "fast": FastStepper,
+    "fast": _fast,
     "reference": Stepper,
 }
 _PROGRAMS: dict[str, type[CStepper] | partial[CoreStepper]] = {

@@ -25,7 +25,6 @@ from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.readout import NO_ANSWER, answers
 from aspen.network.record import Record
-from aspen_emulator.engines.fast import run_dials
 from aspen_emulator.engines.inputs import check_input, check_shape, thresholds_for
 from aspen_emulator.engines.run import chip_of, network_of, run
 from aspen_emulator.measuring.early import asleep, ended_early
@@ -304,6 +303,8 @@ def _records(
     if engine != "fast":
         yield from (run(program, spikes, scale, engine=engine) for scale in settings)
         return
+    from aspen_emulator.engines.fast import run_dials
+
     network = network_of(program)
     checked = check_input(network, spikes)
     steps, batch = checked.shape[:2]

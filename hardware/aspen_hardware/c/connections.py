@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from aspen._base.arrays import Array
 from aspen.network.connection import Connection
@@ -28,6 +28,9 @@ from aspen_hardware.c.kernels import (
 from aspen_hardware.c.nesting import Nest
 from aspen_hardware.c.packing import PER_WORD, packed, packed_kernel, packed_row, padded, parts
 from aspen_hardware.c.text import SIZES, Field, Table, filled, type_of
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 MOST_EXTRA = 512
 """Bytes that filling up the last words of packed rows may cost, where this is not a sixteenth of all."""

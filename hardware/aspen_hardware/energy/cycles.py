@@ -17,15 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from aspen.errors import ChipError, InputError
 from aspen.network.network import Network
 from aspen.network.record import Record
 from aspen.units import format_duration
 from aspen_hardware.chips.description import Chip
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -53,6 +55,17 @@ def test_help_fits_its_room_and_nothing_is_cut(name: str | None, width: int) -> 
     assert [each for each in told if squeezed(each) not in whole] == []
     long = [line.strip() for line in click.unstyle(text).splitlines() if len(line) > width]
     assert {line for line in long if " " in line} <= {*EXAMPLES.get(name or "", ()), *STARTING}
+
+
+def test_help_waits_for_no_library_that_is_slow_to_import() -> None:
+    code = """
+import sys
+from aspen_emulator.cli.main import COMMANDS, aspen
+for name in COMMANDS:
+    aspen([name, "--help"], standalone_mode=False)
+    assert not {"numba", "scipy", "torch", "snntorch", "matplotlib"} & {*sys.modules}, name
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
 def squeezed(text: str) -> str:
