@@ -7,8 +7,10 @@ import configparser
 import hashlib
 import os
 import runpy
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,6 +73,26 @@ def test_every_other_file_is_package_data(given: dict[str, Any]) -> None:
 
 def test_what_a_build_reads_is_copied_for_a_plain_install() -> None:
     assert all((ROOT / name).exists() for name in (*PACKAGES, *FILES))
+
+
+def test_a_source_distribution_has_the_licences_and_no_tests(tmp_path: Path) -> None:
+    for name in (*PACKAGES, *FILES, "MANIFEST.in"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, tmp_path / name)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_a.py").write_text("")  # which setuptools takes along by itself, without its helpers
+    code = "import setup_editable; print(setup_editable.build_sdist('.'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tmp_path / done.stdout.splitlines()[-1]) as file:
+        held = {name.partition("/")[2] for name in file.getnames()}
+        (about,) = (name for name in file.getnames() if name.endswith("-0.1.0/PKG-INFO"))
+        metadata = file.extractfile(about).read().decode().splitlines()  # type: ignore[union-attr]
+    assert not [name for name in held if name.startswith("tests")]
+    assert {"LICENSE", "constraints.txt", "setup_editable.py"} <= held
+    licences = [line.partition(": ")[2] for line in metadata if line.startswith(("License: ", "License-File: "))]
+    assert licences == ["BSD-3-Clause AND MIT", "LICENSE", "emulator/aspen_emulator/exploring/page/plotly.LICENSE"]
 
 
 @pytest.fixture

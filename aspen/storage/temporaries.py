@@ -66,7 +66,10 @@ def _remove_if_dead(path: Path, ours: bool) -> None:
 
 def _family(target: Path) -> str:
     """What the names of all temporaries of ``target`` begin with."""
-    return f".{target.name.encode()[:_LONGEST].decode(errors='ignore')}."
+    name = target.name
+    while len(os.fsencode(name)) > _LONGEST:  # whole characters go, and names that are no UTF-8 stay as they are
+        name = name[:-1]
+    return f".{name}."
 
 
 def _machine() -> str:

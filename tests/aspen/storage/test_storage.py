@@ -192,6 +192,16 @@ def test_a_writer_whose_temporary_was_taken_for_a_dead_ones_begins_again(
     assert ((tmp_path / "a").read_bytes(), names(tmp_path)) == (b"new", ["a"])
 
 
+@pytest.mark.parametrize("name", [b"\xff.csv", b"\xc3\xbc" * 120 + b"\xff", "\n ü".encode()])
+def test_a_name_that_is_no_text_is_a_files_name_too(tmp_path: Path, name: bytes) -> None:
+    """Bytes that are no UTF-8, as in an archive of another system, or where the locale is none of UTF-8."""
+    target = tmp_path / os.fsdecode(name)
+    handle, _ = temporaries.begin(target, 0o666)
+    os.close(handle)  # of a writer that is dead
+    write_atomically(target, b"new")
+    assert (os.listdir(os.fsencode(tmp_path)), target.read_bytes()) == ([name], b"new")
+
+
 def test_a_growing_file_begins_anew_or_goes_on(tmp_path: Path) -> None:
     for append, expected in ((False, "1\n"), (True, "1\n1\n"), (False, "1\n")):
         with GrowingFile(tmp_path / "a", append=append) as file:
