@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aspen.errors import InputError, MissingDependencyError
-from aspen_emulator.study import cells
+from aspen_emulator.measuring import cluster
 from aspen_emulator.study.cells import train_all
 from aspen_emulator.study.problems import PROBLEMS
 
@@ -33,7 +33,7 @@ def test_a_cluster_trains_what_is_missing(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cells, "PATIENCE", 1)
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
     with pytest.raises(InputError, match=r"scheduler: found 'tcp://127.0.0.1:9', where none answers"):
         train_all(SMALL, None, tmp_path, 1, "tcp://127.0.0.1:9", lambda name: None)
 

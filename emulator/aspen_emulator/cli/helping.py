@@ -30,6 +30,7 @@ SECTIONS = {
 }  # fmt: skip
 """Heading -> options that stand under it, in every command that has them."""
 ELSEWHERE = {
+    ("sweep", "--scheduler"): WHERE,
     ("train", "--every"): TRAINING,
     ("train", "--seed"): TRAINING,
     ("train", "--state-dict"): WRITTEN,

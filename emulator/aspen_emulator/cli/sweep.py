@@ -42,6 +42,7 @@ from aspen_hardware.energy.gating import price_of_off
 @click.option("--chip", "chips", type=ChipParameter(), multiple=True,
               help=f"Chip name or file; several: compiled for the first, priced on all.  [default: {DEFAULT_CHIP}]"
               )  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler, a knob at a time.")
 @click.option("--save", is_flag=True, help="Keep the knobs worth having in NETWORK, as its calibration table.")
 @click.option("--output", type=OutputFile(TABLES), help="Write the points, .csv.")
 @click.option("--plot", type=PICTURE_OUTPUT, help="Draw accuracy, spikes and energy over the knob: .png, .pdf or .svg.")
@@ -50,6 +51,7 @@ def sweep_command(
     network: Path,
     measuring: Measuring,
     chips: tuple[Chip, ...],
+    scheduler: str | None,
     save: bool,
     output: Path | None,
     plot: Path | None,
@@ -75,12 +77,12 @@ def sweep_command(
     samples = measuring.samples(trained)
     bench = measuring.bench(trained, samples, chips, knobs, front)
     stop = stored_stop(measuring, trained, bench) if early else None
-    measured = measure_at(bench, knobs, None if front is None else front.early)
+    measured = measure_at(bench, knobs, None if front is None else front.early, scheduler)
     rows = _rows(bench, measured, early=front is not None and front.early is not None)
     ended = None
     if early:
         stop = stop or new_stop(measuring, bench, samples, knobs)
-        ended = measure_at(bench, knobs, stop)
+        ended = measure_at(bench, knobs, stop, scheduler)
         rows += _rows(bench, ended, early=True)
     tables = make_tables(bench, measured, samples.name, max_loss=measuring.loss) if save else []
     if as_json:
@@ -109,10 +111,12 @@ def sweep_command(
         plot_dial(sweeps, plot, title, dial=bench.profile is not None, turned=turned)
 
 
-def measure_at(bench: Bench, knobs: Sequence[float], stop: EarlyStop | None = None) -> Measured:
+def measure_at(
+    bench: Bench, knobs: Sequence[float], stop: EarlyStop | None = None, scheduler: str | None = None
+) -> Measured:
     """Measure, with a progress bar."""
     with bar("sweep", len(knobs) * len(bench.encodings), "knobs") as shown:
-        return measure(bench, knobs, early=stop, progress=lambda _: shown.advance())
+        return measure(bench, knobs, early=stop, progress=lambda _: shown.advance(), scheduler=scheduler)
 
 
 def warn_of_silence(runs: Sequence[Measured]) -> None:

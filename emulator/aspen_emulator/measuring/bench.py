@@ -27,6 +27,7 @@ from aspen.network.readout import NO_ANSWER, answers
 from aspen.network.record import Record
 from aspen_emulator.engines.inputs import check_input, check_shape, thresholds_for
 from aspen_emulator.engines.run import chip_of, network_of, run
+from aspen_emulator.measuring.cluster import spread
 from aspen_emulator.measuring.early import asleep, ended_early
 from aspen_emulator.measuring.sweeps import Sweep
 from aspen_hardware.chips.description import Chip
@@ -146,6 +147,7 @@ def measure(
     *,
     early: EarlyStop | None = None,
     progress: Callable[[Mapping[str | None, OperatingPoint]], None] | None = None,
+    scheduler: str | None = None,
 ) -> Measured:
     """Run at each knob, count, and reckon the energies.
 
@@ -154,21 +156,50 @@ def measure(
         knobs: where the knob stands in turn.
         early: ends inferences early; spikes and energies are then those of the steps taken.
         progress: called with the points of each run as soon as it is measured.
+        scheduler: address of a Dask scheduler whose workers run it, a knob of an encoding at a time; the same to the
+            bit as here.
+
+    Raises:
+        InputError: no scheduler answers there.
+        MissingDependencyError: Dask's scheduler was asked for, and it is not installed.
     """
     labels = bench.labels
     runs: list[list[Mapping[str | None, OperatingPoint]]] = [[] for _ in knobs]
     correct, taken = np.zeros((len(knobs), len(labels))), np.zeros(len(knobs))
-    for encoding in range(len(bench.encodings)):
-        for k, record in enumerate(bench.records(knobs, encoding)):
-            scores = None if early is None else scores_over_time(record)
-            steps = None if early is None or scores is None else early.stops(scores, knobs[k], bench.every(knobs[k]))
-            found, right = observed(bench, record, knobs[k], scores, steps)
-            correct[k] += right / len(bench.encodings)
-            taken[k] += (record.steps if steps is None else steps.mean()) / len(bench.encodings)
-            runs[k].append(found)
-            if progress is not None:
-                progress(found)
+    jobs = [(encoding, knob, early) for encoding in range(len(bench.encodings)) for knob in knobs]
+    done = _here(bench, knobs, early) if scheduler is None else spread(scheduler, _at, bench, jobs)
+    for number, (found, right, steps) in enumerate(done):
+        k = number % len(knobs)
+        correct[k] += right / len(bench.encodings)
+        taken[k] += steps / len(bench.encodings)
+        runs[k].append(found)
+        if progress is not None:
+            progress(found)
     return Measured(averaged(bench, runs, correct), correct, taken.tolist())
+
+
+_Run = tuple[Mapping[str | None, OperatingPoint], Array, float]
+"""The points of a run, which answers are right, and the time steps of an inference."""
+
+
+def _here(bench: Bench, knobs: Sequence[float], early: EarlyStop | None) -> Iterator[_Run]:
+    """Each encoding at each knob, in this process."""
+    for encoding in range(len(bench.encodings)):
+        records = bench.records(knobs, encoding)
+        yield from (_run(bench, record, knob, early) for record, knob in zip(records, knobs, strict=True))
+
+
+def _at(bench: Bench, encoding: int, knob: float, early: EarlyStop | None) -> _Run:
+    """One encoding at one knob."""
+    (record,) = bench.records([knob], encoding)
+    return _run(bench, record, knob, early)
+
+
+def _run(bench: Bench, record: Record, knob: float, early: EarlyStop | None) -> _Run:
+    scores = None if early is None else scores_over_time(record)
+    steps = None if early is None or scores is None else early.stops(scores, knob, bench.every(knob))
+    found, right = observed(bench, record, knob, scores, steps)
+    return found, right, float(record.steps if steps is None else steps.mean())
 
 
 def observed(
@@ -226,6 +257,7 @@ def sweep(
     profile: AnyDial | None = None,
     step_time: float | None = None,
     progress: Callable[[OperatingPoint], None] | None = None,
+    scheduler: str | None = None,
 ) -> Sweep:
     """Run ``program`` at each knob; :func:`measure` for one encoding and one chip.
 
@@ -253,16 +285,18 @@ def sweep(
         profile: what a knob does to the thresholds; default: it multiplies those of all hidden populations.
         step_time: seconds of a step, instead of the chip's.
         progress: called with each point as soon as it is measured.
+        scheduler: address of a Dask scheduler whose workers run it, a knob at a time.
 
     Returns:
         A list of one operating point for each knob, which prints as a table and has a ``plot()``.
 
     Raises:
-        InputError: the labels do not fit the spikes, or a setting is not allowed.
+        InputError: the labels do not fit the spikes, a setting is not allowed, or no scheduler answers.
+        MissingDependencyError: Dask's scheduler was asked for, and it is not installed.
     """
     description = chip_of(program, on)
     bench = Bench(program, [spikes], labels, [description], engine, profile, step_time=step_time)
-    measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress))
+    measured = measure(bench, knobs_of(knobs, profile), progress=reporting(bench, progress), scheduler=scheduler)
     name = "network" if description is None else f"network on {description.name}"
     return Sweep(measured.points[_name(description)], dial=profile is not None, name=name)
 

@@ -11,19 +11,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from aspen._base.packages import needed_for
-from aspen.errors import InputError
 from aspen.storage.outputs import make_folder
 from aspen.storage.writing import write_atomically
+from aspen_emulator.measuring.cluster import connected
 
 if TYPE_CHECKING:
     from torch import nn
 
     from aspen.data import Dataset
     from aspen.training.recipes import Recipe
-
-PATIENCE = 10
-"""Seconds to wait for a scheduler."""
 
 
 class Trainings(Protocol):
@@ -119,14 +115,5 @@ def _pool(workers: int | str) -> Iterator[Executor]:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             yield pool
         return
-    with needed_for("a Dask scheduler"):
-        from distributed import Client
-    try:
-        client = Client(workers, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"scheduler: found {workers!r}, where none answers ({error}); start one with `dask scheduler` and give its "
-            f"address, such as tcp://host:8786"
-        ) from error
-    with client, client.get_executor(pure=False) as executor:
+    with connected(workers) as client, client.get_executor(pure=False) as executor:
         yield executor
