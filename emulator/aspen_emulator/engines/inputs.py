@@ -248,3 +248,22 @@ def _check_floats(name: str, scaled: Array, neuron: Lif, factors: Array) -> None
         f"threshold_scale of {name}: found {factors.min():g} to {factors.max():g}, its thresholds allow {low:.3g} to "
         f"{high:.3g}, so that they stay numbers above 0 and up to {LARGEST:.3g}; give a scale in this range"
     )
+
+
+def check_step(found: tuple[int, ...], allowed: tuple[int, ...]) -> None:
+    """Raise unless one time step of the input has the shape (batch, *input_shape) of a session.
+
+    Raises:
+        InputError: another one; says what it looks like, and the remedy.
+    """
+    if found == allowed:
+        return
+    if found[1:] == allowed:
+        remedy = "this looks like several steps: pass one after the other, as in `for step in spikes`"
+    elif found == allowed[1:]:
+        remedy = "for one sample add the batch: spikes[None]"
+    elif found[1:] == allowed[1:] and found[0]:
+        remedy = f"for another number of samples side by side open a session with batch={found[0]}"
+    else:
+        remedy = "the batch comes first, then the shape of the input"
+    raise InputError(f"step: found shape {found}, allowed is {allowed}, one time step (batch, *input_shape); {remedy}")

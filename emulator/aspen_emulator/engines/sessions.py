@@ -17,7 +17,7 @@ from aspen.network.network import Network
 from aspen_emulator.engines.c.engine import CStepper
 from aspen_emulator.engines.cortex_m.engine import ENGINES as ON_CORES
 from aspen_emulator.engines.cortex_m.engine import CoreStepper
-from aspen_emulator.engines.inputs import check_input, thresholds_for
+from aspen_emulator.engines.inputs import check_input, check_step, thresholds_for
 from aspen_emulator.engines.reference import Stepper
 from aspen_emulator.engines.run import check_engine, network_of
 from aspen_emulator.engines.turning import Turnable, begins_at
@@ -335,25 +335,6 @@ class Session(Turnable):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_step(found: tuple[int, ...], allowed: tuple[int, ...]) -> None:
-    """Raise unless one time step of the input has the shape (batch, *input_shape) of a session.
-
-    Raises:
-        InputError: another one; says what it looks like, and the remedy.
-    """
-    if found == allowed:
-        return
-    if found[1:] == allowed:
-        remedy = "this looks like several steps: pass one after the other, as in `for step in spikes`"
-    elif found == allowed[1:]:
-        remedy = "for one sample add the batch: spikes[None]"
-    elif found[1:] == allowed[1:] and found[0]:
-        remedy = f"for another number of samples side by side open a session with batch={found[0]}"
-    else:
-        remedy = "the batch comes first, then the shape of the input"
-    raise InputError(f"step: found shape {found}, allowed is {allowed}, one time step (batch, *input_shape); {remedy}")
 
 
 def session(

@@ -20,9 +20,9 @@ from aspen.dial.scale import ThresholdScale
 from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.readout import NO_ANSWER, accumulated, answers
-from aspen_emulator.engines.inputs import check_input, thresholds_for
+from aspen_emulator.engines.inputs import check_input, check_step, thresholds_for
 from aspen_emulator.engines.run import network_of
-from aspen_emulator.engines.sessions import check_step, session
+from aspen_emulator.engines.sessions import session
 from aspen_emulator.engines.turning import Turnable, begins_at
 from aspen_emulator.streaming.counting import Events, Tally
 from aspen_emulator.streaming.meter import Meter
