@@ -184,6 +184,11 @@ class Fused(StandIn):
             InputError: the input has no steps or samples.
             ModelError: the model cannot be fused.
         """
+        if torch.compiler.is_compiling():  # runs as it is: what it runs is compiled already
+            return torch.compiler.disable(self._pass)(inputs)
+        return self._pass(inputs)
+
+    def _pass(self, inputs: Tensor) -> Any:
         form = self.check(inputs)
         if form.restore is None:
             return self._repeated(inputs, form)
