@@ -14,6 +14,7 @@ from aspen._base.checks import as_flag, as_name
 from aspen.errors import AspenError, InputError, ModelError
 from aspen.fused.hooks import changing_hooks
 from aspen.fused.linear import PRODUCTS, linear_layers, multiplier
+from aspen.fused.loops import choose, has_triton
 from aspen.fused.neurons import Neuron
 from aspen.fused.passes import replaced, stepper
 from aspen.fused.rehearsal import Form, rehearse, rehearse_repeating, twin_of
@@ -231,6 +232,11 @@ class Fused(StandIn):
             made = self._rehearsed(inputs, hooks, other)
             self._layout = other
             return made
+
+    def stepped_by(self, inputs: Tensor) -> str:
+        """What will step the neurons in a pass with inputs like these, in words; see :mod:`aspen.fused.loops`."""
+        kind, dtype = inputs.device.type, inputs.dtype
+        return ", ".join(sorted({choose(kind, dtype, each.recurrent, has_triton()) for each in self._neurons}))
 
     def _rehearsed(self, inputs: Tensor, hooks: tuple[int, ...], layout: InputForm) -> Form:
         names = [neuron.name for neuron in self._neurons]

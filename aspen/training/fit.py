@@ -14,6 +14,7 @@ from aspen.data import Dataset
 from aspen.data.own_arrays import as_dataset
 from aspen.errors import ChipWarning, InputError, ModelError, TrainingWarning
 from aspen.fused import fuse
+from aspen.fused.module import Fused
 from aspen.models.ready import normalises_over_time
 from aspen.storage.outputs import check_output
 from aspen.training.checks import check_training
@@ -67,7 +68,8 @@ def fit(
     >>> fitted.export().save("net.aspen")  # the network, its encoder and, where one was learned, its dial
 
     Args:
-        model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode. It may take its
+        model: any snnTorch model with at least one hidden spiking layer; it is left in ``eval()`` mode, and trained on
+            the device where it is: ``fit(model.to("cuda"), data)`` trains on a GPU. It may take its
             input with the batch first or with time last, or do one time step: that is found out.
         data: what to learn: a data set, or what :func:`aspen.data.arrays` makes one of: (X, y), (X, y, subjects), a
             PyTorch data set or a ``DataLoader``. That is always split alike, whatever the ``seed``; the progress bar
@@ -139,17 +141,27 @@ def fit(
         check_output(checkpoint)
     sample = torch.from_numpy(data.encode(data.train.values[:1], seed=0)).to(next(model.parameters()))
     form = form_for(model, sample)
-    runner = framed(model, _runner(model, form.sample(sample), fused, batch_norm), form, sample)
+    run = _runner(model, form.sample(sample), fused, batch_norm)
+    runner = framed(model, run, form, sample)
     task = Task(model, runner, data, sample, seed, form)
     trainer = Trainer(task, chosen, checkpoint=checkpoint, resume=resume, log=log, each_epoch=each_epoch)
     shown = progress if callable(progress) or is_first else False
     done = len(trainer.fitted.history)
-    bar = reporting(shown, trainer.epochs, f"train {chosen.name}", done, "" if data is given else str(data))
+    told = [*([] if data is given else [str(data)]), *_on_device(run, sample)]
+    bar = reporting(shown, trainer.epochs, f"train {chosen.name}", done, "\n".join(told))
     with torch.random.fork_rng(devices=[]), bar as report:
         fitted = trainer.run(report)
     if fitted.warning and is_first:
         warnings.warn(fitted.warning, TrainingWarning, stacklevel=2)
     return fitted
+
+
+def _on_device(run: nn.Module, sample: Tensor) -> list[str]:
+    """What steps the neurons, in a line that is worth one where it is no CPU."""
+    if sample.device.type == "cpu":
+        return []
+    how = f"all time steps at once, by {run.stepped_by(sample)}" if isinstance(run, Fused) else "step by step"
+    return [f"trained on {sample.device}: {how}"]
 
 
 def _runner(model: nn.Module, sample: Tensor, fused: bool | None, batch_norm: str | None) -> nn.Module:

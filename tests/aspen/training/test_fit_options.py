@@ -18,7 +18,7 @@ from aspen.exporting import export
 from aspen.fused import fuse
 from aspen.models.ready import DenseNet
 from aspen.training import fit as training
-from aspen.training.fit import fit
+from aspen.training.fit import _on_device, fit
 from aspen.training.loss import scores_of, takes_mean
 from aspen.training.recipes import DialTraining, Recipe
 from aspen.training.stage import Stage, Task
@@ -223,3 +223,11 @@ def test_a_training_goes_on_where_checkpoint_and_log_cannot_be_written(
             f"{name}: cannot write there (No space left on device); make room, or choose another disk; the training"
         )
         assert sum(message in str(warning.message) for warning in told) == 2  # once after each epoch
+
+
+def test_a_training_elsewhere_than_on_a_cpu_says_what_steps_the_neurons() -> None:
+    model, sample = DenseNet((4, 3, 2)), torch.zeros(5, 1, 4)
+    assert _on_device(fuse(model), sample) == []
+    there = sample.to("meta")
+    assert _on_device(model, there) == ["trained on meta: step by step"]
+    assert _on_device(fuse(model), there) == ["trained on meta: all time steps at once, by snnTorch's steps"]
