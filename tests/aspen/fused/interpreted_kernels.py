@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import snntorch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from snntorch import surrogate
 from torch import Tensor, nn
 
@@ -46,31 +48,43 @@ def rule(kind: str, reset: int, at_once: bool, dtype: torch.dtype, **options: An
     return Rule(ON_GPU, reset, at_once, replace(surrogate, dtype=dtype), **options)
 
 
-def values(rule: Rule, columns: int, rounded: torch.dtype, given: torch.dtype, has_current: bool) -> list[Tensor]:
+def values(
+    rule: Rule, columns: int, rounded: torch.dtype, given_in: torch.dtype, has_current: bool, learned: str = "abhr"
+) -> list[Tensor]:
     """Everything that a scan returns, and the gradients of all that it is given.
 
-    The input is ``rounded`` to a type, and given in one that is as precise or more.
+    The input is ``rounded`` to a type, and given in one that is as precise or more. Of the decays a and b, the
+    threshold h and what a reset takes, r, those that are ``learned`` have gradients.
     """
     generator = torch.Generator().manual_seed(columns)
 
     def drawn(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
 
-    signal = drawn(STEPS, columns, low=-0.2, high=1.2).to(rounded).to(given).requires_grad_()
-    parameters = (drawn(columns, low=0.3).to(loops.state_dtype(given)).requires_grad_() for _ in range(4))
+    signal = drawn(STEPS, columns, low=-0.2, high=1.2).to(rounded).to(given_in).requires_grad_()
+    parameters = [drawn(columns, low=0.3).to(loops.state_dtype(given_in)) for _ in range(4)]
+    for parameter, name in zip(parameters, "abhr", strict=True):
+        parameter.requires_grad_(name in learned)
     alpha, beta, theta, amount = parameters
     made = scan(rule, signal, alpha if has_current else None, beta, theta, amount)[: 3 if has_current else 2]
     loss = torch.stack([(part.double() * drawn(*part.shape)).sum() for part in made]).sum()
-    wanted = [signal, beta, theta, *([alpha] if has_current else []), *([amount] if rule.reset == 0 else [])]
+    reached = [beta, theta, *([alpha] if has_current else []), *([amount] if rule.reset == kernels.SUBTRACT else [])]
+    wanted = [signal, *(part for part in reached if part.requires_grad)]
     return [*(part.detach() for part in made), *torch.autograd.grad(loss, wanted)]
 
 
-def check(rule: Rule, columns: int = 7, dtype: torch.dtype = torch.float64, has_current: bool = False) -> None:
+def check(
+    rule: Rule,
+    columns: int = 7,
+    dtype: torch.dtype = torch.float64,
+    has_current: bool = False,
+    learned: str = "abhr",
+) -> None:
     """Triton's loops make what Numba's make: spikes and states to the bit, gradients up to rounding."""
     states = loops.state_dtype(dtype)
     on_cpu = replace(rule, loops=ON_CPU, recompute=False, surrogate=replace(rule.surrogate, dtype=states))
-    expected = values(on_cpu, columns, dtype, states, has_current)
-    found = values(rule, columns, dtype, dtype, has_current)
+    expected = values(on_cpu, columns, dtype, states, has_current, learned)
+    found = values(rule, columns, dtype, dtype, has_current, learned)
     assert 0 < float(found[0].double().mean()) < 1
     made = 3 if has_current else 2
     for one, other in zip(found[:made], expected[:made], strict=True):
@@ -86,6 +100,22 @@ def check(rule: Rule, columns: int = 7, dtype: torch.dtype = torch.float64, has_
 def test_every_kind_of_neuron_to_the_bit(reset: int, at_once: bool, has_current: bool) -> None:
     for dtype in (torch.float64, torch.float32):
         check(rule("bell" if at_once else "atan", reset, at_once, dtype), dtype=dtype, has_current=has_current)
+
+
+@given(
+    reset=st.sampled_from(RESETS),
+    at_once=st.booleans(),
+    has_current=st.booleans(),
+    kind=st.sampled_from(("atan", "atan-5", "fast_sigmoid", "straight_through", "bell")),
+    learned=st.sets(st.sampled_from("abhr")).map("".join),
+    columns=st.integers(8, 140),
+    dtype=st.sampled_from((torch.float32, torch.float64)),
+)
+@settings(max_examples=20)
+def test_random_neurons_to_the_bit(
+    reset: int, at_once: bool, has_current: bool, kind: str, learned: str, columns: int, dtype: torch.dtype
+) -> None:
+    check(rule(kind, reset, at_once, dtype), columns, dtype, has_current, learned)
 
 
 @pytest.mark.parametrize("kind", SURROGATES)
