@@ -35,6 +35,11 @@ def milliseconds(value: float | None) -> str:
     return "not measured" if value is None else f"{float(f'{value:.3g}'):,g} ms"
 
 
+def percent(value: float) -> str:
+    """A share that is given in percent."""
+    return f"{value:.1f} %"
+
+
 def measured(machine: dict[str, Any]) -> str:
     """Date, machine, versions and command."""
     load = machine["load_at_start"]
@@ -87,10 +92,24 @@ def training(found: dict[str, Any]) -> str:
     base = found["base"]
     rows = [(name, milliseconds(ms), milliseconds(base["fastest_ms"][name])) for name, ms in base["ms"].items()]
     grown = [
-        (what, f"{row['at']:g}", times(row["loop_over_fused"]), times(row["fused_over_products"]))
+        (
+            what,
+            f"{row['at']:g}",
+            times(row["loop_over_fused"]),
+            times(row["fused_over_products"]),
+            times(row["dense_over_fused"]),
+            percent(row["activity"]),
+        )
         for what, found_rows in found["growth"].items()
         for row in found_rows
     ]
+    whole = []
+    if "har" in found:
+        share = found["har"]["fused_over_dense"]
+        whole = [
+            f"Whole trainings of `har-levels`, encoding and validation included: {share:.2f} times as long by spikes "
+            f"as with dense products.\n"
+        ]
     setting = base["setting"]
     sizes = "-".join(map(str, setting["sizes"]))
     return "\n".join(
@@ -101,7 +120,18 @@ def training(found: dict[str, Any]) -> str:
             f"rounds, {found['machine']['threads']} threads. Perturbed thresholds cost "
             f"{100 * (base['perturbed_over_fused'] - 1):+.1f} %.\n",
             table(("training step", "median", "fastest"), rows),
-            table(("what grows", "to", "snnTorch's loop / fused", "fused / products alone"), grown),
+            table(
+                (
+                    "what grows",
+                    "to",
+                    "snnTorch's loop / fused",
+                    "fused / dense products alone",
+                    "dense / fused",
+                    "spiking",
+                ),
+                grown,
+            ),
+            *whole,
         )
     )
 

@@ -1,15 +1,24 @@
 """How fast does a fused model train? Beside snnTorch's loop, the matrix products alone, and other libraries.
 
-    python benchmarks/training.py [--output FOLDER] [--quick] [--threads N] [--repeats N]
+    python benchmarks/training.py [--output FOLDER] [--quick] [--threads N] [--repeats N] [--har UCI_HAR]
 
 A training step is: forward over all time steps, cross-entropy of the summed output spikes, backward, Adam. The network
-is dense, of Leaky neurons with ATan surrogates; the input is random spikes. "Products" are the matrix products of that
-step alone, forward and backward, of all time steps in one call each: what no implementation of this network can avoid
-(the gradient of the input is not needed and not computed). The contenders take turns, so that whatever else the machine
-does hits all of them alike; ratios are those of the first quartiles, as interruptions only ever lengthen a step.
+is dense, of Leaky neurons with ATan surrogates; the input is random spikes, and the hidden layers spike at 5 to 10 % of
+the steps, as trained ones do ("activity": other shares). "Products" are the matrix products of that step alone, forward
+and backward, dense, of all time steps in one call each (the gradient of the input is not needed and not computed).
+"Fused" multiplies by spikes where these are few, "fused, dense" never. The contenders take turns, so that whatever else
+the machine does hits all of them alike; ratios are those of the first quartiles, as interruptions only ever lengthen a
+step.
 
 Prints tables and writes ``training.json`` and ``training.png`` to the folder. spikingjelly, norse and sinabs take part
-where they are installed; they compute networks of their own kind, of the same sizes.
+where they are installed: ``pip install --no-deps spikingjelly norse sinabs nir nirtorch loguru pbr einops`` (what else
+they ask for would replace torch). Each runs in its fastest way on a CPU, with weights drawn alike; their neurons and
+surrogates are their own: spikingjelly's LIF with ATan over all steps, norse's LIFBox with its default surrogate step by
+step, sinabs' LIF with its default surrogate over all steps.
+
+``--har`` trains ``har-levels`` with the default recipe (fewer epochs), by turns with products by spikes and with dense
+ones: two whole trainings of the same code, seconds of the wall clock with encoding and validation. No release before
+products by spikes takes part: dense products stand for it.
 """
 
 from __future__ import annotations
@@ -22,9 +31,11 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest import mock
 
 import torch
 from common import machine
@@ -33,11 +44,17 @@ from torch.nn import functional
 
 import aspen
 from aspen._figures import save_figure
+from aspen.data import load_dataset
+from aspen.models.layers import hidden_layers
 from aspen.models.ready import DenseNet
+from aspen.models.spikes import count_spikes
 from aspen.storage.writing import write_atomically
+from aspen.training import fit as fit_module
+from aspen.training.recipes import DEFAULT, RECIPES
 
 Step = Callable[[], object]
 LOOP, FUSED, PERTURBED, PRODUCTS = "snnTorch loop", "fused", "fused, perturbed", "products"
+DENSE = "fused, dense"
 DENSITY = 0.2
 """Share of the inputs that spike at a step."""
 
@@ -50,11 +67,13 @@ class Setting:
         sizes: neurons per layer, the inputs first.
         batch: samples.
         steps: time steps.
+        drive: mean of the weights, which sets how much the hidden layers spike.
     """
 
     sizes: tuple[int, ...] = (18, 128, 128, 6)
     batch: int = 128
     steps: int = 128
+    drive: float = 0.1
 
     def __str__(self) -> str:
         return f"{'-'.join(map(str, self.sizes))}, batch {self.batch}, {self.steps} steps"
@@ -75,6 +94,7 @@ GROWTH = {
     "steps": [replace(BASE, steps=n) for n in (16, 32, 64, 128, 256)],
     "width": [replace(BASE, sizes=(18, n, n, 6)) for n in (32, 64, 128, 256, 512)],
     "depth": [replace(BASE, sizes=(18, *[128] * n, 6)) for n in (1, 2, 4, 8)],
+    "activity": [replace(BASE, drive=drive) for drive in (0.0, 0.1, 0.2, 0.3)],
 }
 
 
@@ -91,13 +111,28 @@ def training_step(model: nn.Module, run: Callable[[Tensor], Tensor], setting: Se
     return step
 
 
-def lively(setting: Setting, sizes: tuple[int, ...] | None = None) -> DenseNet:
-    """The network, with weights under which all layers spike."""
-    torch.manual_seed(0)
-    model = DenseNet(sizes or setting.sizes, beta=0.9)
+def draw_weights(model: nn.Module, setting: Setting) -> None:
+    """Weights under which all layers spike, alike in networks of any library."""
+    generator = torch.Generator().manual_seed(0)
     for linear in (module for module in model.modules() if isinstance(module, nn.Linear)):
-        nn.init.normal_(linear.weight, 0.3 / linear.in_features**0.5, 1.0 / linear.in_features**0.5)
+        n = linear.in_features
+        mean = setting.drive * min(1 / n**0.5, 128**0.5 / n)  # wide layers do not spike more
+        nn.init.normal_(linear.weight, mean, 1.0 / n**0.5, generator=generator)
+
+
+def lively(setting: Setting) -> DenseNet:
+    """The network."""
+    model = DenseNet(setting.sizes, beta=0.9)
+    draw_weights(model, setting)
     return model
+
+
+def activity(setting: Setting) -> float:
+    """Share of the hidden neurons that spike at a step, in percent."""
+    model = lively(setting)
+    with torch.no_grad(), count_spikes(hidden_layers(model)) as spikes:
+        aspen.fuse(model)(setting.inputs())
+    return 100 * float(torch.cat([steps[0].flatten() for steps in spikes.values()]).mean())
 
 
 def products(setting: Setting) -> Step:
@@ -120,11 +155,12 @@ def products(setting: Setting) -> Step:
 
 def contenders(setting: Setting) -> dict[str, Step]:
     """What is measured on a setting: aspen and snnTorch."""
-    looped, fused, perturbed = (lively(setting) for _ in range(3))
+    looped, fused, perturbed, dense = (lively(setting) for _ in range(4))
     aspen.perturb_thresholds(perturbed, seed=0)
     steps = {LOOP: training_step(looped, looped, setting), PRODUCTS: products(setting)}
     for name, model in ((FUSED, fused), (PERTURBED, perturbed)):
         steps[name] = training_step(model, aspen.fuse(model, setting.inputs()), setting)
+    steps[DENSE] = training_step(dense, aspen.fuse(dense, setting.inputs(), products="dense"), setting)
     return steps
 
 
@@ -135,9 +171,10 @@ def neighbours(setting: Setting) -> dict[str, Step]:
 
 
 def _layers(setting: Setting, neuron: Callable[[], nn.Module]) -> list[nn.Module]:
-    torch.manual_seed(0)
     pairs = zip(setting.sizes, setting.sizes[1:], strict=False)
-    return [module for one, two in pairs for module in (nn.Linear(one, two, bias=False), neuron())]
+    made = [module for one, two in pairs for module in (nn.Linear(one, two, bias=False), neuron())]
+    draw_weights(nn.ModuleList(made), setting)
+    return made
 
 
 def spikingjelly_step(setting: Setting) -> Step:
@@ -223,8 +260,27 @@ def summary(taken: dict[str, list[float]]) -> dict[str, Any]:
         "fastest_ms": {name: round(1e3 * min(times), 3) for name, times in taken.items()},
         "loop_over_fused": round(ratio(taken, LOOP, FUSED), 3),
         "fused_over_products": round(ratio(taken, FUSED, PRODUCTS), 3),
+        "dense_over_fused": round(ratio(taken, DENSE, FUSED), 3),
         "perturbed_over_fused": round(ratio(taken, PERTURBED, FUSED), 4),
     }
+
+
+def whole_trainings(path: Path, epochs: int, repeats: int) -> dict[str, list[float]]:
+    """Seconds of trainings of ``har-levels`` by the default recipe, ``epochs`` in each stage, in turns."""
+    data = load_dataset("har-levels", path)
+    recipe = RECIPES[DEFAULT].each(lambda stage: replace(stage, epochs=epochs))
+    taken: dict[str, list[float]] = {FUSED: [], DENSE: []}
+    for number in range(repeats + 1):
+        for name in taken:
+            torch.manual_seed(0)
+            model = DenseNet((168, 128, 128, 6), batch_norm=True, learn_beta=True, readout="linear")
+            products = "dense" if name == DENSE else "auto"
+            start = time.perf_counter()
+            with mock.patch.object(fit_module, "fuse", partial(aspen.fuse, products=products)):
+                aspen.fit(model, data, recipe=recipe, progress=False)
+            if number:
+                taken[name].append(time.perf_counter() - start)
+    return taken
 
 
 def print_row(title: str, result: dict[str, Any]) -> None:
@@ -233,6 +289,7 @@ def print_row(title: str, result: dict[str, Any]) -> None:
     times = "".join(f"{ms[name]:>12.2f}" for name in (LOOP, FUSED, PRODUCTS))
     print(
         f"{title:<44}{times}{result['loop_over_fused']:>12.2f}{result['fused_over_products']:>12.2f}"
+        f"{result['dense_over_fused']:>12.2f}{result['activity']:>12.1f}"
         f"{100 * (result['perturbed_over_fused'] - 1):>+12.1f}"
     )
 
@@ -260,7 +317,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
 def size_of(what: str, setting: Setting) -> int:
     """The number that grows."""
     sizes = {"batch": setting.batch, "steps": setting.steps, "width": setting.sizes[1], "depth": len(setting.sizes) - 2}
-    return sizes[what]
+    return sizes[what] if what in sizes else round(activity(setting))
 
 
 def main() -> None:
@@ -269,6 +326,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmark-training"), help="folder for JSON and plot")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and only the ends of each growth")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch; all cores unless told")
+    parser.add_argument("--har", type=Path, help="UCI HAR as a folder or zip: time whole trainings of har-levels too")
     parser.add_argument("--repeats", type=int, help="rounds; 31, with --quick 9")
     options = parser.parse_args()
     if options.threads < 1 or (options.repeats is not None and options.repeats < 1):
@@ -277,21 +335,27 @@ def main() -> None:
     repeats = options.repeats or (9 if options.quick else 31)
     report: dict[str, Any] = {"machine": machine(threads=options.threads), "repeats": repeats, "quick": options.quick}
     print(json.dumps(report["machine"], indent=1))
-    columns = ("loop ms", "fused ms", "products ms", "loop/fused", "fused/prod.", "perturb. %")
+    columns = ("loop ms", "fused ms", "products ms", "loop/fused", "fused/prod.", "dense/fused", "activity %")
+    columns += ("perturb. %",)
     print(f"\n{'training step':<44}" + "".join(f"{column:>12}" for column in columns))
     taken = measure(contenders(BASE) | neighbours(BASE), repeats)
-    report["base"] = {"setting": asdict(BASE), **summary(taken)}
+    report["base"] = {"setting": asdict(BASE), "activity": activity(BASE), **summary(taken)}
     print_row(str(BASE), report["base"])
     report["growth"] = {}
     for what, settings in GROWTH.items():
         rows = report["growth"][what] = []
         for setting in settings[:: len(settings) - 1] if options.quick else settings:
-            result = summary(measure(contenders(setting), max(3, repeats // 3)))
+            result = {"activity": activity(setting), **summary(measure(contenders(setting), max(3, repeats // 3)))}
             rows.append({"at": size_of(what, setting), "setting": asdict(setting), **result})
             print_row(f"{what} {size_of(what, setting)}", rows[-1])
     print("\nall contenders, ms (median, fastest):")
     for name, ms in report["base"]["ms"].items():
         print(f"{name:<24}{ms:>10.2f}{report['base']['fastest_ms'][name]:>10.2f}")
+    if options.har is not None:
+        seconds = whole_trainings(options.har, 2 if options.quick else 8, 1 if options.quick else 3)
+        share = median(seconds[FUSED]) / median(seconds[DENSE])
+        report["har"] = {"seconds": seconds, "fused_over_dense": round(share, 3)}
+        print(f"\nhar-levels, whole trainings by spikes / with dense products: {share:.2f}")
     options.output.mkdir(parents=True, exist_ok=True)
     write_atomically(options.output / "training.json", json.dumps(report, indent=1).encode())
     plot(report["growth"], options.output / "training.png")

@@ -31,7 +31,12 @@ TRAINING = {
         "setting": {"sizes": [18, 6], "batch": 128, "steps": 64}, "ms": {"fused": 4.2}, "fastest_ms": {"fused": 4.0},
         "perturbed_over_fused": 1.021,
     },
-    "growth": {"depth": [{"at": 2, "loop_over_fused": 4.2, "fused_over_products": 1.3}]},
+    "growth": {
+        "depth": [
+            {"at": 2, "loop_over_fused": 4.2, "fused_over_products": 1.3, "dense_over_fused": 1.5, "activity": 7.04}
+        ]
+    },
+    "har": {"fused_over_dense": 0.7512},
 }  # fmt: skip
 
 
@@ -52,11 +57,12 @@ def test_make_bench_writes_its_tables_between_the_marks(
     for line in (
         "| Lava's runtime / fast, all samples | 1,960 x |", "| Lava's runtime / fast, one sample | not measured |",
         "| fast | 47.1 ms |", "| a step of a stream | 0.00851 ms |", "| fast | 100 MiB |", "| fused | 4.2 ms | 4 ms |",
-        "| depth | 2 | 4.2 x | 1.3 x |", "| one sample in C | not measured |",
+        "| depth | 2 | 4.2 x | 1.3 x | 1.5 x | 7.0 % |", "| one sample in C | not measured |",
     ):  # fmt: skip
         assert f"{line}\n" in text
     assert "`python benchmarks/x.py --quick`, 2026-01-02; A processor, 2 cores, load 0.2 at the start" in text
     assert "Perturbed thresholds cost +2.1 %." in text
+    assert "Whole trainings of `har-levels`, encoding and validation included: 0.75 times as long by spikes" in text
 
 
 def test_the_page_has_a_place_for_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,8 @@ def _means(current: Array, every: int) -> Array:
 
 def _levels(means: Array, table: Array) -> Array:
     """One-hot levels (steps, ..., channels x levels) uint8."""
-    level = (means[..., None] > table).sum(axis=-1)
-    lines = np.arange(table.shape[1] + 1)
-    return (level[..., None] == lines).astype(np.uint8).reshape(*means.shape[:-1], -1)
+    level = np.zeros(means.shape, np.uint8)
+    for edge in table.T:
+        level += means > edge
+    lines = np.arange(table.shape[1] + 1, dtype=np.uint8)
+    return (level[..., None] == lines).view(np.uint8).reshape(*means.shape[:-1], -1)

@@ -57,9 +57,8 @@ class MotionAugmentation:
                 f"values: found shape {values.shape}, allowed is (n, time, 3 x signals), axes side by side"
             )
         shifted = _shift(values, self.overlap, rng)
-        turned = np.einsum(
-            "ntsa,nba->ntsb", shifted.reshape(*values.shape[:2], -1, 3), self._rotations(len(values), rng)
-        )
+        vectors = shifted.reshape(len(values), -1, 3)
+        turned = vectors @ self._rotations(len(values), rng).transpose(0, 2, 1)
         new = np.ascontiguousarray(turned.reshape(values.shape), np.float32)
         factor = np.exp(self.scale * rng.standard_normal(len(values))).astype(np.float32)
         new[..., : self.moving] *= factor[:, None, None]
