@@ -22,11 +22,6 @@ from aspen.fused.vectors import LANES
 
 PRODUCTS = ("auto", "dense", "events")
 """How linear layers multiply: as is faster, or always the one or the other."""
-_MOST = 0.3
-"""Share of events up to which they win, forwards and for the weights' gradient together; measured with 18 to 512 inputs
-and 128 to 512 outputs, where both take as long at 0.3 to 0.45."""
-_FEWEST_OUTPUTS = 2 * LANES
-"""For fewer outputs, listing the events takes longer than what they save."""
 _WORTH = 1 << 21
 """Multiplications below which a dense product is done before the events are counted."""
 _EVERY = 7
@@ -116,11 +111,23 @@ def _fits(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 def _few(inputs: Tensor, weight: Tensor) -> bool:
     """Whether so few of the inputs are events that these are faster."""
-    if len(weight) < _FEWEST_OUTPUTS or inputs.numel() * len(weight) < _WORTH:
+    if inputs.numel() * len(weight) < _WORTH:
         return False
     flat = _flat(inputs.detach())
-    counted = flat[::_EVERY].numel()
-    return bool(events.count_events(flat.numpy(), _EVERY) <= _MOST * counted)
+    share = events.count_events(flat.numpy(), _EVERY) / flat[::_EVERY].numel()
+    n, m = weight.shape
+    return _cost_of_events(m, n, share) < _dense_cost(m, n)
+
+
+def _cost_of_events(m: int, n: int, share: float) -> float:
+    """Nanoseconds of a row of m inputs and n outputs, forwards and for the weights' gradient, as measured on one thread
+    with 18 to 512 of each; 15 % on top, so that where both take as long the dense product is taken."""
+    return 1.15 * (30 + 2 * m + share * m * (1 + 0.1 * n))
+
+
+def _dense_cost(m: int, n: int) -> float:
+    """The same of dense products, which are slower by the multiplication with few inputs."""
+    return 0.05 * n * (m + 24)
 
 
 def _flat(values: Tensor) -> Tensor:
