@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aspen._base.arrays import Array, as_array
-from aspen.data import Dataset, Samples
+from aspen.data import Dataset, MotionAugmentation, Samples
+from aspen.data.encoders import StoredEncoder
 from aspen.errors import InputError
 
 SOME = 512
 """Validation samples that are looked at where there are too many to encode all."""
 
 
-def encoded_batches(data: Dataset, parts: Sequence[Array], seed: int | None = None) -> Generator[Array, None, None]:
+class Encoding:
+    """The encoded training samples of one epoch after the other, those of the next made while one is in use.
+
+    Ahead of time are only the library's own encoders and augmentation, which draw from what they are given alone; what
+    a user wrote may draw from torch's generator, as the training does at that time.
+
+    Args:
+        data: what to learn.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        own = data.augment is None or isinstance(data.augment, MotionAugmentation)
+        self._data, self._ahead = data, own and isinstance(data.encoder, StoredEncoder) and _is_random(data)
+        self._coming: tuple[int, Future[Array]] | None = None
+
+    def whole(self, seed: int, following: int | None) -> Array:
+        """All samples for ``seed``, (time, n, *shape); those for the seed ``following`` are begun."""
+        coming, self._coming = self._coming, None
+        made = coming[1].result() if coming is not None and coming[0] == seed else _training_inputs(self._data, seed)
+        if self._ahead and following is not None:
+            with _without_waiting() as pool:
+                self._coming = following, pool.submit(_training_inputs, self._data, following)
+        return made
+
+
+@contextmanager
+def _without_waiting() -> Iterator[ThreadPoolExecutor]:
+    """A thread that ends by itself when its work is done."""
+    pool = ThreadPoolExecutor(1, "aspen-encoding")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False)
+
+
+def encoded_batches(
+    data: Dataset,
+    parts: Sequence[Array],
+    seed: int | None = None,
+    encoding: Encoding | None = None,
+    following: int | None = None,
+) -> Generator[Array, None, None]:
     """The training samples of each part in turn, (time, samples, *shape), made and encoded anew where that is random.
 
     Where they are too many to be kept at once, each part is encoded by itself, while the one before it is in use.
@@ -26,12 +69,13 @@ def encoded_batches(data: Dataset, parts: Sequence[Array], seed: int | None = No
         data: what to learn.
         parts: numbers of samples.
         seed: of what is random; ``None``: the samples as :meth:`aspen.data.Dataset.spikes` has them, never augmented.
+        encoding, following: what makes the next epoch's samples ahead of time, and the seed of these.
 
     Raises:
         InputError: what ``augment`` returned is no value for each sample.
     """
     if data.keeps("train"):
-        whole = data.spikes("train") if seed is None else _training_inputs(data, seed)
+        whole = data.spikes("train") if seed is None else (encoding or Encoding(data)).whole(seed, following)
         yield from (whole[:, part] for part in parts)
         return
     entropy = 0 if seed is None else seed + 1
@@ -51,9 +95,14 @@ def encoded_batches(data: Dataset, parts: Sequence[Array], seed: int | None = No
 
 
 def _training_inputs(data: Dataset, seed: int) -> Array:
-    if data.augment is None and not getattr(data.encoder, "random", True):
+    if not _is_random(data):
         return data.spikes("train")
     return data.encoder.encode(_made(data, data.train, seed), seed=seed)
+
+
+def _is_random(data: Dataset) -> bool:
+    """Whether each epoch has samples of its own."""
+    return data.augment is not None or bool(getattr(data.encoder, "random", True))
 
 
 def _made(data: Dataset, samples: Samples, seed: int) -> Array:

@@ -31,7 +31,7 @@ from aspen.thresholds.learned_dial import LearnedDial, learn_dial
 from aspen.thresholds.perturbation import attach_perturbation
 from aspen.training.averaging import RunningAverage, fresh_statistics
 from aspen.training.framed import Runner
-from aspen.training.inputs import as_frames, encoded_batches
+from aspen.training.inputs import Encoding, as_frames, encoded_batches
 from aspen.training.loss import draw_knobs, price_of, scores_of, takes_mean
 from aspen.training.nesting import importance_of, nested
 from aspen.training.penalties import SpikePenalty, costs_of
@@ -81,6 +81,7 @@ class Stage:
     ) -> None:
         self.task, self.recipe, self.index, self.before = task, recipe, index, before
         self.pruner = pruner or Pruner(task.model, (recipe,))
+        self.encoding = Encoding(task.data)
         self.densities = densities_of(recipe, task.model)
         self.rank, self.world = rank_and_world()
         self.hidden = hidden_layers(task.model)
@@ -148,9 +149,11 @@ class Stage:
         Raises:
             TrainingError: the loss or its gradient is not finite. The weights are those of the start of the epoch.
         """
-        rng = np.random.default_rng([self.task.seed, self.index, epoch])
+        rng = self._epoch_rng(epoch)
         kept = self._now()
         encoding = int(rng.integers(2**31))
+        last = epoch + 1 == self.recipe.epochs
+        following = None if last else int(self._epoch_rng(epoch + 1).integers(2**31))
         parts = np.array_split(rng.permutation(len(self.task.data.train)), self.batches)
         shares = [part[self.rank :: self.world] for part in parts]
         torch.manual_seed(int(rng.integers(2**31)) + self.rank)
@@ -159,7 +162,8 @@ class Stage:
             self.penalty = self._penalty()
         self._begin()
         seed = int(rng.integers(2**31)) + self.rank
-        with self._perturbed(seed), closing(encoded_batches(self.task.data, shares, encoding)) as batches:
+        made = encoded_batches(self.task.data, shares, encoding, self.encoding, following)
+        with self._perturbed(seed), closing(made) as batches:
             for number, encoded in enumerate(batches):
                 try:
                     done, size = epoch * self.batches + number, len(parts[number])
@@ -171,6 +175,10 @@ class Stage:
                         f"the weights are those before this epoch; lower the learning rate or the spike price"
                     ) from None
         return float(np.mean(losses))
+
+    def _epoch_rng(self, epoch: int) -> np.random.Generator:
+        """All that is random in an epoch; its first number is the seed of the encoding."""
+        return np.random.default_rng([self.task.seed, self.index, epoch])
 
     def _begin(self) -> None:
         """Training mode, but of BatchNorm in a frozen network."""
