@@ -18,10 +18,10 @@ demo: $(VENV)/installed
 	$(BIN)/aspen demo
 
 # To change ASPEN itself: all that the tests need.
-dev: $(VENV)/installed
+dev: $(VENV)/tested
 	@echo "ready: $(BIN)/python -m pytest tests/aspen/network, make lint, make test"
 
-test: $(VENV)/installed lint
+test: $(VENV)/tested lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 # Warnings are errors, and links are looked at in what was built. Nothing is looked up on a network.
@@ -59,10 +59,15 @@ format: $(VENV)/installed
 $(VENV)/installed: setup.cfg setup.py setup_editable.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,gpu,plot,exchange,microcontroller,lava,docs,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,microcontroller,lava,docs,dev]"
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
 		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)
 	$(BIN)/pip install --quiet --no-deps $(NEUROBENCH)
+	touch $@
+
+# Triton runs a GPU's loops in its interpreter there: hundreds of megabytes that the demo does without.
+$(VENV)/tested: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,gpu]"
 	touch $@
 
 clean:
