@@ -55,6 +55,14 @@ def offered(package: str) -> set[str]:
     return {f"{package}.{alias.name}" for node in imports for alias in node.names if alias.name != "__version__"}
 
 
+def test_no_page_stands_twice_in_the_navigation() -> None:
+    """MkDocs takes the second place for the page's own, and shows it in the list of pages twice."""
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
+    named = re.findall(r"([\w/.-]+\.md)$", nav, re.MULTILINE)
+    assert len(named) > 20
+    assert sorted(set(named)) == sorted(named)
+
+
 @needs_mkdocs
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
     there, names = anchors([*(site / "reference").glob("*.html")]), reference.public_names()
