@@ -11,7 +11,7 @@ from aspen._version import __version__
 from aspen.calibration.points import OperatingPoint
 
 FORMAT = "aspen-explore"
-VERSION = 1
+VERSION = 2
 """Of the JSON: counted up where a field goes, or comes to mean something else."""
 
 
@@ -92,10 +92,11 @@ class Setting:
         points: chip (``none`` without one) -> the operating point, as `aspen sweep` has it.
         steps: time steps taken per inference.
         every: every how many-th time step of the input runs; the others are left out.
-        spikes: population -> (steps,) spikes per inference in each time step that runs.
+        spikes: population -> spikes per inference in each time step that runs, or in several that follow one another.
         off: population -> neurons that the knob has switched off, where there are any.
         operations: connection -> synaptic operations per inference.
-        confusion: (classes, classes + 1): inferences by true class and answer; the last column: no answer.
+        confusion: inferences by true class (a row for each of the exploration's ``confused``, and, where it has not
+            all classes, one for all others) and answer (columns as the rows, the last one: no answer).
         costs: chip -> what an inference costs.
         rounded: beside floating point; None where the network runs in it.
     """
@@ -158,6 +159,8 @@ class Exploration:
         data: what it was measured on, in words.
         samples, steps, encodings: how many, how long each, and how often each was encoded.
         classes: their names.
+        confused: the classes that the tables of answers tell apart; with many classes those that are mixed up most.
+        together: how many time steps that follow one another have one value in ``spikes`` of a setting.
         knob: what is turned: ``threshold scale``, ``learned dial`` or ``calibrated knob``.
         settings: places of the knob, ascending.
         rasters: spikes of a few samples at a few settings.
@@ -176,6 +179,8 @@ class Exploration:
     steps: int
     encodings: int
     classes: Sequence[str]
+    confused: Sequence[int]
+    together: int
     knob: str
     settings: Sequence[Setting]
     rasters: Rasters

@@ -19,6 +19,7 @@ from aspen_emulator.engines.run import network_of
 from aspen_emulator.exploring.described import chips_of, groups_of, rounding_of, told_here
 from aspen_emulator.exploring.explored import Cost, Event, Exploration, Rounded, Setting
 from aspen_emulator.exploring.rasters import answers_at, rasters_of
+from aspen_emulator.exploring.thinning import in_bins, merged, most_confused, together
 from aspen_emulator.measuring.bench import Bench, averaged, observed
 from aspen_emulator.measuring.early import energy_early
 from aspen_hardware.chips.description import Chip
@@ -103,6 +104,8 @@ def explore(
     chips = chips_of(bench, [each.reports[0] for each in seen])
     called = {name or NO_CHIP: found for name, found in points.items()}
     size = network[network.output].size
+    answered = [_confusion(bench.labels, each.answers, size) for each in seen]
+    confused, joined = most_confused(answered), together(bench.steps, len(knobs) * len(network.names))
     return Exploration(
         name=told.name,
         arithmetic=told.arithmetic,
@@ -113,6 +116,8 @@ def explore(
         steps=bench.steps,
         encodings=len(bench.encodings),
         classes=tuple(told.classes) or tuple(map(str, range(size))),
+        confused=confused,
+        together=joined,
         knob=told.knob,
         settings=[
             Setting(
@@ -120,10 +125,10 @@ def explore(
                 points={name: found[k] for name, found in called.items()},
                 steps=mean(each.steps),
                 every=bench.every(knob),
-                spikes=_mean_of([{name: s.tolist() for name, s in run.items()} for run in each.spikes]),
+                spikes=_mean_of([{name: in_bins(s, joined) for name, s in run.items()} for run in each.spikes]),
                 off=each.off,
                 operations={name: mean(run[name] for run in each.operations) for name in each.operations[0]},
-                confusion=_confusion(bench.labels, each.answers, size),
+                confusion=merged(answered[k], confused).tolist(),
                 costs={name: _cost([run[name] for run in each.reports], of) for name, of in chips.items()},
                 rounded=None if exact is None else _rounded(bench.labels, each, exact[k]),
             )
@@ -188,17 +193,17 @@ def _rounded(labels: Array, seen: _Seen, exact: tuple[list[Array], float]) -> Ro
     )
 
 
-def _mean_of(runs: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float]]:
+def _mean_of(runs: Sequence[Mapping[str, Array]]) -> dict[str, list[float]]:
     """The mean over encodings, to six digits, as there are many."""
     return {name: [float(f"{each:.6g}") for each in np.mean([r[name] for r in runs], axis=0)] for name in runs[0]}
 
 
-def _confusion(labels: Array, given: Sequence[Array], classes: int) -> list[list[int]]:
+def _confusion(labels: Array, given: Sequence[Array], classes: int) -> Array:
     """(classes, classes + 1) inferences by true class and answer; no answer, -1, falls in the last column."""
     found = np.zeros((classes, classes + 1), np.int64)
     for each in given:
         np.add.at(found, (labels, each), 1)
-    return found.tolist()
+    return found
 
 
 def _cost(reports: Sequence[EnergyReport], everywhere: Mapping[str, Any]) -> Cost:

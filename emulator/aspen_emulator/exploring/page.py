@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aspen.storage.writing import write_atomically
 from aspen_emulator.exploring.explored import Exploration
+from aspen_emulator.exploring.thinning import check_size
 
 LIBRARY = "plotly-cartesian.min.js"
 SCRIPTS = (LIBRARY, "explore.js", "pictures.js", "stream.js", "turn.js")
@@ -22,12 +23,18 @@ _CHARACTERS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u
 
 
 def page(exploration: Exploration) -> str:
-    """The page as HTML."""
+    """The page as HTML, below 5 MB.
+
+    Raises:
+        InputError: it would be larger, although courses and answers are thinned.
+    """
+    text = escaped(exploration.to_json())
+    check_size(text)
     scripts = [_part(name) for name in SCRIPTS]
     parts = {
         "policy": _policy(scripts),
         "style": _part("explore.css"),
-        "data": escaped(exploration.to_json()),
+        "data": text,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     return _filled(_part("page.html"), parts)
@@ -37,6 +44,7 @@ def write_page(exploration: Exploration, path: str | Path) -> None:
     """Write the page, whole or not at all.
 
     Raises:
+        InputError: it would have more than 5 MB.
         UnwrittenError: it cannot be written.
     """
     write_atomically(path, page(exploration).encode())

@@ -11,6 +11,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.labels import NO_LABEL
 from aspen.network.readout import NO_ANSWER
+from aspen_emulator.exploring.thinning import MOST_VALUES
 from aspen_emulator.streaming import Stream, Window
 
 MOST_BINS = 480
@@ -44,8 +45,8 @@ def streamed(
     given = np.array([window.prediction for window in found], np.int64)
     known = np.full(len(found), NO_LABEL) if labels is None else np.asarray(labels)[: len(found)]
     labelled = known != NO_LABEL
-    size = max(1, ceil(len(found) / MOST_BINS))
     classes = running.network[running.network.output].size
+    size = max(1, ceil(len(found) / min(MOST_BINS, max(MOST_VALUES // (classes + 1), 1))))
     return {
         "goal": goal,
         "chip": running.meter.chip.name,

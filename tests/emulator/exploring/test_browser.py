@@ -216,10 +216,13 @@ def test_many_steps_and_many_classes(started: Any, tmp_path: Path) -> None:
     """More figures than a function takes arguments, and more names than an axis has room for."""
     found = exploration()
     long = {name: [0.0] * 25_000 for name in found.settings[0].spikes}
-    settings = [replace(each, spikes=long, confusion=np.eye(100, 101, dtype=int).tolist()) for each in found.settings]
+    settings = [replace(each, spikes=long, confusion=np.eye(51, 52, dtype=int).tolist()) for each in found.settings]
     classes = [f"class {k}" for k in range(100)]
-    write_page(replace(found, settings=settings, classes=classes), tmp_path / "page.html")
+    many = replace(found, settings=settings, classes=classes, confused=[*range(50)], together=2, steps=50_000)
+    write_page(many, tmp_path / "page.html")
     with opened(started, tmp_path / "page.html") as page:
         page.settle()
         assert page.complaints == []
-        assert len(page.tab.evaluate("element('confusion-picture').layout.xaxis.ticktext")) == 20
+        assert len(page.tab.evaluate("element('confusion-picture').layout.xaxis.ticktext")) == 17
+        assert "The 50 of 100 classes" in page.tab.inner_text("#confusion-note")
+        assert page.tab.evaluate("element('course-picture').data[0].x.at(-1)") == 50_000

@@ -136,8 +136,15 @@ function eventsTable() {
     ["place", "event", "count", "typical", "range"], rows));
 }
 
+// Spikes in a step: means where one value stands for several steps, of which the last value may have fewer.
+const runsOf = (each) => Math.floor(data.steps / each.every);
+function courseOf(group, each = setting()) {
+  return each.spikes[group.name].map((value, k) => value / Math.min(data.together, Math.max(runsOf(each) - k * data.together, 1)));
+}
+const stepsUntil = (k, course) => (k + 1 < course.length ? (k + 1) * data.together : Math.max(runsOf(setting()), k * data.together + 1)) * setting().every;
+
 // Step by step, as a function takes no more than some hundred thousand arguments.
-const busiest = data.settings.flatMap((each) => data.groups.flatMap((group) => each.spikes[group.name]))
+const busiest = data.settings.flatMap((each) => data.groups.flatMap((group) => courseOf(group, each)))
   .reduce((most, value) => Math.max(most, value), 0);
 
 function drawSpikes() {
@@ -151,10 +158,10 @@ function drawSpikes() {
   }], { xaxis: { title: { text: "spikes per inference" }, range: [0, 1.35 * most] }, yaxis: { autorange: "reversed" } },
   `Spikes per inference: ${data.groups.map((group, k) => `${group.name} ${count(spikes[k])}`).join(", ")}.`);
   draw("course-picture", data.groups.map((group) => ({
-    x: setting().spikes[group.name].map((_, step) => (step + 1) * setting().every), y: setting().spikes[group.name], name: plain(group.name), mode: "lines",
+    x: setting().spikes[group.name].map((_, k, course) => stepsUntil(k, course)), y: courseOf(group), name: plain(group.name), mode: "lines",
     line: { color: colourOf(group), width: 2, dash: group.part === "input" ? "dot" : group.part === "output" ? "dash" : "solid" },
     hovertemplate: "step %{x}: %{y:.3g}<extra>%{fullData.name}</extra>",
-  })), { xaxis: { title: { text: "time step" } }, yaxis: { title: { text: "spikes in a step" }, range: [0, 1.05 * busiest] } },
+  })), { xaxis: { title: { text: "time step" } }, yaxis: { title: { text: data.together > 1 ? `spikes in a step, means of ${data.together}` : "spikes in a step" }, range: [0, 1.05 * busiest] } },
   "Spikes of each population in each time step, mean over the samples.");
   spikesTable(spikes, off);
 }
@@ -230,22 +237,25 @@ function namesAlong(names) {
 
 function drawConfusion() {
   const found = setting().confusion, silent = found.some((row) => row[row.length - 1]);
-  const answers = [...data.classes, ...(silent ? ["no answer"] : [])];
+  const others = data.classes.length - data.confused.length;
+  const names = [...data.confused.map((label) => data.classes[label]), ...(others ? [`${others} others`] : [])];
+  const answers = [...names, ...(silent ? ["no answer"] : [])];
   const counts = found.map((row) => row.slice(0, answers.length));
   const share = counts.map((row) => row.map((each) => each / Math.max(sum(row), 1)));
   const few = answers.length <= (narrow() ? 10 : 16);
-  const total = sum(counts.map(sum)), right = sum(counts.map((row, k) => row[k]));
+  const total = sum(counts.map(sum)), right = Math.round(total * point().accuracy);
   draw("confusion-picture", [{
     type: "heatmap", z: share, x: answers.map((_, k) => k), y: counts.map((_, k) => k), zmin: 0, zmax: 1, showscale: false, xgap: few ? 2 : 0, ygap: few ? 2 : 0,
     colorscale: [[0, colour("pale")], [1, colour("teal")]], text: counts.map((row) => row.map((each) => each ? String(each) : "")),
-    ...(few ? { texttemplate: "%{text}" } : {}), customdata: counts.map((row, k) => row.map((_, j) => [plain(data.classes[k]), plain(answers[j])])),
+    ...(few ? { texttemplate: "%{text}" } : {}), customdata: counts.map((row, k) => row.map((_, j) => [plain(names[k]), plain(answers[j])])),
     hovertemplate: "%{customdata[0]} answered %{customdata[1]}<br>%{text}, %{z:.1%} of the class<extra></extra>",
   }], {
     xaxis: { title: { text: "answer" }, ...namesAlong(answers), showgrid: false, zeroline: false },
-    yaxis: { title: { text: "class" }, ...namesAlong(data.classes), autorange: "reversed", showgrid: false, zeroline: false },
+    yaxis: { title: { text: "class" }, ...namesAlong(names), autorange: "reversed", showgrid: false, zeroline: false },
   }, `Answers by class: ${right} of ${total} right.`);
+  show("confusion-note", others ? `The ${names.length - 1} of ${data.classes.length} classes that are mixed up most over the whole knob; all others are one row and one column.` : "");
   show("confusion-table", table(`Inferences by class and answer, knob ${knobText(setting().knob)}`, ["class", ...answers],
-    counts.map((row, k) => [data.classes[k], ...row.map(String)])));
+    counts.map((row, k) => [names[k], ...row.map(String)])));
 }
 
 function drawRounding() {
