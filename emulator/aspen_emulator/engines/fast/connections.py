@@ -21,14 +21,18 @@ class Synapses:
     Args:
         kind: ``DENSE``: ``weights`` (n_source, padded target); ``ROWS``: short rows of weights; ``SINGLE``: one by one.
         weights: flat, or (n_source, n_target).
-        index: two flat tables: where each source's synapses are, and where they lead; see the core's functions.
+        index: two flat tables. ``SINGLE``: where each source's synapses are, and where they lead. ``ROWS``: how a source
+            is numbered, and the runs of weights of each line (all spatial dimensions but the last), then those of each
+            column; a line's and a column's runs together lead to the targets.
         fan_out: (n_source,) synapses other than zero.
+        longest: weights in the longest of the short rows.
     """
 
     kind: int
     weights: Array
     index: tuple[Array, Array]
     fan_out: Array
+    longest: int = 0
 
 
 def synapses_of(connection: Connection, source_order: Array, target_order: Array) -> Synapses:
@@ -46,7 +50,7 @@ def synapses_of(connection: Connection, source_order: Array, target_order: Array
         empty = np.zeros(0, np.int64)
         return Synapses(DENSE, weights, (empty, empty), np.count_nonzero(weights, axis=1))
     if isinstance(connection, Conv) and connection.weight.shape[0] > connection.groups:
-        return _rows_of(connection, source_order)
+        return _rows_of(connection, channels_last=bool((np.diff(source_order) != 1).any()))
     return _single_synapses_of(connection, source_order, target_order)
 
 
@@ -57,57 +61,62 @@ def _single_synapses_of(connection: Connection, source_order: Array, target_orde
     return Synapses(SINGLE, matrix.data, (matrix.indptr, matrix.indices), fan_out)
 
 
-def _rows_of(connection: Conv, source_order: Array) -> Synapses:
+def _rows_of(connection: Conv, channels_last: bool) -> Synapses:
     """Rows along the output channels, which the core keeps side by side; neighbouring kernel columns that lead to
     neighbouring places make one row."""
-    per_group = connection.weight.shape[0] // connection.groups
-    taps = _tap_order(connection)
-    places, targets = _reached(connection, taps)
-    weights = _weights_by_tap(connection, taps)  # (channels in, taps, channels out per group)
-    channels, size = connection.input_shape[0], prod(connection.input_shape[1:])
-    tap = np.broadcast_to(np.arange(len(taps)), targets.shape)
-    inside = targets >= 0
-    first_target, first_weight = targets[inside] * connection.weight.shape[0], tap[inside] * per_group
-    place = np.broadcast_to(places[:, None], targets.shape)[inside]
-    follows = np.zeros(len(place), bool)
-    if len(place):
-        follows[1:] = (
-            (np.diff(place) == 0)
-            & (np.diff(first_weight) == per_group)
-            & (np.diff(first_target) == per_group)
-            & (connection.groups == 1)
-        )
-    starts = np.flatnonzero(~follows)
-    lengths = np.diff([*starts, len(place)]) * per_group
-    runs = np.stack([first_target[starts], first_weight[starts], lengths], axis=1)
-    ends = np.searchsorted(place[starts], np.arange(size + 1))
-    channel, spot = source_order // size, source_order % size
-    group = channel // (channels // connection.groups)
-    own = np.stack([spot, channel * len(taps) * per_group, group * per_group], axis=1)
-    # rows are found by a pointer for each place; the table of rows begins behind the pointers
-    table = np.concatenate([ends + (size + 1 + 2) // 3, np.zeros(-(size + 1) % 3, np.int64), runs.ravel()])
-    counts = np.count_nonzero(weights, axis=2)  # (channels in, taps)
-    fan_out = (inside.astype(np.int64) @ counts.T.astype(np.int64))[spot, channel]
-    return Synapses(ROWS, weights.ravel(), (own.ravel(), table), fan_out)
-
-
-def _tap_order(connection: Conv) -> list[tuple[int, ...]]:
-    """The kernel's taps, so ordered that those which a source reaches side by side follow each other."""
+    outputs, per_group = connection.weight.shape[0], connection.weight.shape[0] // connection.groups
     kernel, stride = connection.weight.shape[2:], connection.stride[-1]
+    # those columns of the kernel that a source reaches side by side follow each other
     columns = sorted(range(kernel[-1]), key=lambda k: (k % stride, -k))
-    return [(*front, k) for front in product(*(range(n) for n in kernel[:-1])) for k in columns]
+    fronts = list(product(*(range(n) for n in kernel[:-1])))
+    to_lines = _reached(connection, slice(0, -1), fronts)
+    to_columns = _reached(connection, slice(-1, None), [(k,) for k in columns])
+    weights = _weights_by_tap(connection, [(*front, k) for front in fronts for k in columns])
+    channels, of_group, taps = connection.input_shape[0], connection.weight.shape[1], weights.shape[1]
+    lines = _runs(to_lines, connection.output_shape[-1] * outputs, len(columns) * per_group, joined=False)
+    rows = _runs(to_columns, outputs, per_group, joined=connection.groups == 1)
+    places, width = prod(connection.input_shape[1:]), connection.input_shape[-1]
+    header = [channels_last, channels, places, width, taps * per_group, of_group, per_group]
+    counts = np.count_nonzero(weights, axis=2).reshape(channels, len(fronts), len(columns))
+    inside = (to_lines >= 0).astype(np.int64), (to_columns >= 0).astype(np.int64)
+    fan_out = np.einsum("lf,wk,cfk->clw", *inside, counts, optimize=True).reshape(channels, places)
+    return Synapses(
+        ROWS, weights.ravel(), (np.array([*header, *lines], np.int64), rows),
+        (fan_out.T if channels_last else fan_out).ravel(), len(columns) * per_group,
+    )  # fmt: skip
 
 
-def _reached(connection: Conv, taps: list[tuple[int, ...]]) -> tuple[Array, Array]:
-    """(places of the source,) and (places, taps): the place of the target that each tap leads to, or -1."""
-    size, out = connection.input_shape[1:], connection.output_shape[1:]
-    grid = np.stack(np.unravel_index(np.arange(prod(size)), size), axis=1)  # (places, dims)
-    kernel = np.array(taps).reshape(len(taps), len(size))
-    shifted = grid[:, None] + np.array(connection.padding) - kernel * np.array(connection.dilation)
-    target, rest = np.divmod(shifted, np.array(connection.stride))
-    inside = ((rest == 0) & (target >= 0) & (target < np.array(out))).all(axis=2)
-    flat = (target * np.array([prod(out[i + 1 :]) for i in range(len(out))])).sum(axis=2)
-    return np.arange(prod(size)), np.where(inside, flat, -1)
+def _runs(targets: Array, to_step: int, of_step: int, joined: bool) -> Array:
+    """For each place where its runs begin, counted from here, and one place more; then (target, weight, length) of each.
+
+    Args:
+        targets: (places, taps), the target that each tap leads to, or -1.
+        to_step, of_step: what lies between neighbouring targets and between the weights of neighbouring taps.
+        joined: whether neighbouring targets by neighbouring taps are one run.
+    """
+    place, tap = np.nonzero(targets >= 0)
+    to, of = targets[place, tap] * to_step, tap * of_step
+    follows = np.zeros(len(place), bool)
+    if joined:
+        follows[1:] = (np.diff(place) == 0) & (np.diff(of) == of_step) & (np.diff(to) == to_step)
+    starts = np.flatnonzero(~follows)
+    lengths = np.diff([*starts, len(place)]) * of_step
+    ends = np.searchsorted(place[starts], np.arange(len(targets) + 1))
+    return np.concatenate([len(ends) + 3 * ends, np.stack([to[starts], of[starts], lengths], axis=1).ravel()])
+
+
+def _reached(connection: Conv, dims: slice, taps: list[tuple[int, ...]]) -> Array:
+    """(places, taps), counted along some of the spatial dimensions: the target that each tap leads to, or -1."""
+    size, out = connection.input_shape[1:][dims], connection.output_shape[1:][dims]
+    grid = np.stack(np.unravel_index(np.arange(prod(size)), size), axis=1) if size else np.zeros((1, 0), np.int64)
+    kernel = np.array(taps, np.int64).reshape(len(taps), len(size))
+    padding, dilation, stride = (
+        np.array(each[dims], np.int64) for each in (connection.padding, connection.dilation, connection.stride)
+    )
+    target, rest = np.divmod(grid[:, None] + padding - kernel * dilation, stride)
+    inside = ((rest == 0) & (target >= 0) & (target < np.array(out, np.int64))).all(axis=2)
+    flat = (target * np.array([prod(out[i + 1 :]) for i in range(len(out))], np.int64)).sum(axis=2)
+    return np.where(inside, flat, -1)
 
 
 def _weights_by_tap(connection: Conv, taps: list[tuple[int, ...]]) -> Array:
@@ -117,3 +126,18 @@ def _weights_by_tap(connection: Conv, taps: list[tuple[int, ...]]) -> Array:
     flat = np.ravel_multi_index(tuple(np.array(taps).T), connection.weight.shape[2:])
     chosen = grouped.reshape(*grouped.shape[:3], -1)[..., flat]  # (groups, out, in, taps)
     return chosen.transpose(0, 2, 3, 1).reshape(connection.groups * channels, len(taps), per_group)
+
+
+def largest_signed_sum(connection: Connection) -> float:
+    """The largest magnitude that a sum of weights reaches, whichever of its sources spike; at most
+    :attr:`Connection.largest_sum`, as weights of both signs never add up."""
+    if not isinstance(connection, Conv | Dense):
+        return connection.largest_sum
+    rows = connection.weight.reshape(len(connection.weight), -1)
+    return float(max(np.maximum(rows, 0).sum(axis=1).max(), -np.minimum(rows, 0).sum(axis=1).min()))
+
+
+def common_bits(connections: list[Connection]) -> int:
+    """How many of the lowest bits are zero in all of their integer weights."""
+    bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(c.weight, axis=None, initial=0) for c in connections]))
+    return (bits & -bits).bit_length() - 1 if bits else 0

@@ -34,6 +34,8 @@ SOURCE, DELAY, KIND, WEIGHTS, STRIDE, SUMS, INDEX, RUNS, FAN, FAN_ALL, FROM_INPU
 """Columns of the table of connections."""
 DENSE, ROWS, SINGLE = range(3)
 """Kinds of connections: one row of weights for each source; several short rows; single synapses."""
+HEADER = 7
+"""Numbers before the table of lines of a connection by short rows."""
 ZERO, NONE, SUBTRACT, SUBTRACT_DELAYED, ZERO_DELAYED, SUBTRACT_GUARDED, SUBTRACT_SYNAPSE, NONE_RECTIFIED = range(8)
 LIMIT = 2**23
 SIDE_BY_SIDE = 8
@@ -112,6 +114,38 @@ def lowest_bit(typing: Any, word: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return numba.int64(numba.uint64), build
+
+
+def _adder(lanes: int) -> Any:
+    """``add(sums, to, weights, of, more)``: that many neighbouring sums, and to each the weights of two rows."""
+
+    @intrinsic
+    def add(typing: Any, sums: Any, to: Any, weights: Any, of: Any, more: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            vector = ir.VectorType(context.get_data_type(sums.dtype), lanes)
+            align, plus = sums.dtype.bitwidth // 8, builder.fadd if _is_float(sums.dtype) else builder.add
+
+            def place(kind: Any, array: Any, at: Any) -> Any:
+                data = context.make_array(kind)(context, builder, array).data
+                return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+
+            into = place(sums, args[0], args[1])
+            total = builder.load(into, align=align)
+            for row in args[3:]:
+                total = plus(total, builder.load(place(weights, args[2], row), align=align))
+            builder.store(total, into, align=align)
+            return context.get_dummy_value()
+
+        return numba.void(sums, numba.intp, weights, numba.intp, numba.intp), build
+
+    return add
+
+
+_add32, _add16, _add8, _add4, _add1 = map(_adder, (32, 16, 8, 4, 1))
+
+
+def _is_float(kind: Any) -> bool:
+    return isinstance(kind, numba.types.Float)
 
 
 def decay(x: Any, keep: Any) -> Any:
@@ -248,20 +282,54 @@ def _add_dense(sums: Any, weights: Any, first: int, stride: int, sources: Any, c
 
 
 @inlined
-def _add_rows(sums: Any, weights: Any, first: int, index: Any, at: int, runs: int, sources: Any, count: int) -> None:
-    """Add short rows. ``index`` from ``at``: place, first weight and first target of each source (3 each); from
-    ``runs``: first row of each place; then target, weight and length of each row, counted from those of the source."""
-    for k in range(count):
-        own = at + 3 * sources[k]
-        place = runs + index[own]
-        weight, target = first + index[own + 1], index[own + 2]
-        for r in range(index[place], index[place + 1]):
-            run = runs + 3 * r
-            length = index[run + 2]
-            to, of = target + index[run], weight + index[run + 1]
-            some, row = sums[to : to + length], weights[of : of + length]
-            for j in range(length):
-                some[j] += row[j]
+def _add_run(sums: Any, to: int, weights: Any, of: int, more: int, length: int) -> None:
+    """Add two rows of weights, wide pieces first: a compiler's own loop would add all that is left one by one."""
+    end = to + length
+    while to + 32 <= end:
+        _add32(sums, to, weights, of, more)
+        to, of, more = to + 32, of + 32, more + 32
+    if length & 16:
+        _add16(sums, to, weights, of, more)
+        to, of, more = to + 16, of + 16, more + 16
+    if length & 8:
+        _add8(sums, to, weights, of, more)
+        to, of, more = to + 8, of + 8, more + 8
+    if length & 4:
+        _add4(sums, to, weights, of, more)
+        to, of, more = to + 4, of + 4, more + 4
+    while to < end:
+        _add1(sums, to, weights, of, more)
+        to, of, more = to + 1, of + 1, more + 1
+
+
+@inlined
+def _add_rows(
+    sums: Any, weights: Any, first: int, zeros: int, index: Any, at: int, runs: int, sources: Any, count: int
+) -> None:
+    """Add short rows of a convolution. ``index`` from ``at``: how its sources are numbered, then the runs of each line;
+    from ``runs``: those of each column; see :class:`aspen_emulator.engines.fast.connections.Synapses`. The sources of
+    one place, which reach the same targets, go together in pairs; ``zeros``: weights that the last one goes with."""
+    last, channels, size, width = index[at], index[at + 1], index[at + 2], index[at + 3]
+    per_channel, of_group, per_group = index[at + 4], index[at + 5], index[at + 6]
+    lines, paired = at + HEADER, last and of_group == channels
+    k = 0
+    while k < count:
+        source, divisor = np.uint32(sources[k]), np.uint32(channels if last else size)
+        above = np.int64(source // divisor)
+        within = np.int64(source) - above * np.int64(divisor)
+        channel, place = (within, above) if last else (above, within)
+        line = np.int64(np.uint32(place) // np.uint32(width))
+        column = place - line * width
+        own = first + channel * per_channel
+        target = 0 if of_group == channels else channel // of_group * per_group
+        ahead = sources[k + 1] - sources[k] if paired and k + 1 < count else channels
+        more, step = (own + ahead * per_channel, 1) if ahead < channels - channel else (zeros, 0)
+        k += 1 + step
+        for a in range(index[lines + line], index[lines + line + 1], 3):
+            for b in range(index[runs + column], index[runs + column + 1], 3):
+                to = target + index[lines + a] + index[runs + b]
+                of = index[lines + a + 1] + index[runs + b + 1]
+                _add_run(sums, to, weights, own + of, more + of * step, index[runs + b + 2])
 
 
 @inlined
@@ -316,7 +384,7 @@ def _arrive(
         if conn[KIND] == DENSE:
             _add_dense(some, net.weights, conn[WEIGHTS], conn[STRIDE], sources, count)
         elif conn[KIND] == ROWS:
-            _add_rows(some, net.weights, conn[WEIGHTS], net.places, conn[INDEX], conn[RUNS], sources, count)
+            _add_rows(some, net.weights, conn[WEIGHTS], 0, net.places, conn[INDEX], conn[RUNS], sources, count)
         else:
             _add_single(some, net.weights, conn[WEIGHTS], net.places, conn[INDEX], conn[RUNS], sources, count)
     if arrived == 0:

@@ -16,7 +16,7 @@ from aspen.network.neurons import FixedLif, Lif, Neuron
 from aspen.network.reset import ResetSynapse
 from aspen_emulator.engines.fast import kernels as core
 from aspen_emulator.engines.fast.arrays import State, Tables
-from aspen_emulator.engines.fast.connections import Synapses, synapses_of
+from aspen_emulator.engines.fast.connections import Synapses, common_bits, largest_signed_sum, synapses_of
 
 RESETS = {
     "zero": core.ZERO,
@@ -69,30 +69,57 @@ class Plan:
         synapses = {c.name: synapses_of(c, self.orders[c.source], self.orders[c.target]) for c in self.connections}
         self.fan_out = {name: each.fan_out for name, each in synapses.items()}
         self.padded = {name: -(-self.populations[name].size // core.PAD) * core.PAD for name in self.slots}
-        self.state_type, self.sum_type = _types(network)
+        self.common_bits = self._common_bits()
+        self.state_type = _state_type(network)
+        self.sum_type = self._sum_type()
         self.tables = self._tables(network, synapses)
         self.fan_out_off: dict[tuple[str, bytes], Array] = {}
         self._matrices: dict[str, Array] = {}
 
+    def _members(self, name: str) -> list[list[Connection]]:
+        """The connections into a population, those together that are summed together."""
+        members: dict[object, list[Connection]] = {}
+        for connection in self.incoming[name]:
+            # a sum is rounded when it is shifted right: each connection's own
+            key = connection.exponent if connection.exponent >= 0 else connection.name
+            members.setdefault(key, []).append(connection)
+        return list(members.values())
+
     def _groups(self) -> tuple[list[Group], int]:
         groups, first = [], 0
         for name in self.slots:
-            members: dict[object, list[Connection]] = {}
-            for connection in self.incoming[name]:
-                # a sum is rounded when it is shifted right: each connection's own
-                key = connection.exponent if connection.exponent >= 0 else connection.name
-                members.setdefault(key, []).append(connection)
-            for together in members.values():
+            for together in self._members(name):
                 down, factor = self.scaling(together[0])
                 groups.append(Group(first, down, factor, tuple(c.name for c in together)))
                 first += self.padded[name]
         return groups, first
 
+    def _common_bits(self) -> dict[str, int]:
+        """For each connection the lowest bits that the core leaves out of its weights, and of all summed with it: they
+        are zero. Chips whose weights of both signs are even have one, which is a bit more for sums in few bits."""
+        bits = dict.fromkeys(self.position, 0)
+        for together in (members for name in self.slots for members in self._members(name)):
+            if self.is_integer and not any(c.name in self.weighing for c in together):
+                bits |= dict.fromkeys((c.name for c in together), common_bits(together))
+        return bits
+
     def scaling(self, connection: Connection) -> tuple[int, int]:
-        """(bits right, factor): what makes a sum of weights a drive in units of the membrane."""
+        """(bits right, factor): what makes a sum of the core's weights a drive in units of the membrane."""
         if not connection.is_integer:
             return 0, 1
-        return max(-connection.exponent, 0), 2 ** (max(connection.exponent, 0) + FixedLif.SHIFT)
+        exponent = connection.exponent + self.common_bits[connection.name]
+        return max(-exponent, 0), 2 ** (max(exponent, 0) + FixedLif.SHIFT)
+
+    def _sum_type(self) -> type[Any]:
+        """The smallest type that holds every sum of weights of spikes; on the way there it may wrap around."""
+        if self.state_type is not np.int32:
+            return self.state_type
+        added = (
+            sum(largest_signed_sum(c) / 2 ** self.common_bits[c.name] for c in together)
+            for name in self.slots
+            for together in self._members(name)
+        )
+        return np.int16 if max(added) < 2**15 else np.int32
 
     def _tables(self, network: Network, synapses: dict[str, Synapses]) -> Tables:
         groups, room = self._groups()
@@ -139,7 +166,7 @@ class Plan:
         self, synapses: dict[str, Synapses], sums_of: dict[str, int]
     ) -> tuple[Array, Array, Array, Array]:
         conns = np.zeros((len(self.connections), 11), np.int64)
-        weights: list[Array] = [np.zeros(core.PAD, self.sum_type)]
+        weights: list[Array] = [np.zeros(self._room_of_zeros(synapses), self.sum_type)]
         index: list[Array] = [np.zeros(1, np.int64)]
         fan: list[Array] = [np.zeros(1, np.int64)]
         for row, connection in zip(conns, self.connections, strict=True):
@@ -152,7 +179,8 @@ class Plan:
             row[core.RUNS] = row[core.INDEX] + len(own.index[0])
             row[core.FROM_INPUT] = connection.source == self.input.name and not self.input.neuron
             row[core.FAN_ALL] = own.fan_out[0] if (own.fan_out == own.fan_out[0]).all() else -1
-            placed = own.weights.astype(self.sum_type)
+            placed = (own.weights >> self.common_bits[connection.name]) if self.is_integer else own.weights
+            placed = placed.astype(self.sum_type)
             if own.kind == core.DENSE:
                 row[core.STRIDE] = self.padded[connection.target]
                 placed = np.pad(placed, ((0, 0), (0, row[core.STRIDE] - placed.shape[1]))).ravel()
@@ -163,7 +191,12 @@ class Plan:
         tables = np.concatenate(index)
         if tables.max() < 2**31:
             tables = tables.astype(np.int32)
-        return conns, np.concatenate(weights), tables, np.concatenate(fan).astype(np.int64)
+        return conns, np.concatenate(weights), tables, np.concatenate(fan).astype(np.int32)
+
+    @staticmethod
+    def _room_of_zeros(synapses: dict[str, Synapses]) -> int:
+        """Zeros before the weights: as many as the longest row that goes without another to be added beside it."""
+        return max(core.PAD, *(each.longest for each in synapses.values()))
 
     def _parameters(self, network: Network) -> dict[str, Array]:
         made: dict[str, Array] = {
@@ -228,19 +261,17 @@ class Plan:
         return np.moveaxis(channels_last, -1, values.ndim - 1)
 
 
-def _types(network: Network) -> tuple[type[Any], type[Any]]:
-    """The smallest types that hold every state, and every sum of weights that the core adds up, without loss.
+def _state_type(network: Network) -> type[Any]:
+    """The smallest type that holds every state without loss.
 
     The core adds up weights of spikes. Analog values are weighed outside of it; it shifts what comes of them.
     """
     if not network.is_integer:
-        return np.float64, np.float64
+        return np.float64
     into = {name: network.incoming(name) for name in network.order}
     given = max(sum(c.largest_sum * network[c.source].peak for c in incoming) for incoming in into.values())
-    if given >= 2**31 or max(network.largest_current(name) for name in into) > MAX_CURRENT:
-        return np.int64, np.int64
-    added = max(sum(c.largest_sum for c in incoming) for incoming in into.values())
-    return np.int32, np.int16 if added < 2**15 else np.int32
+    wide = given >= 2**31 or max(network.largest_current(name) for name in into) > MAX_CURRENT
+    return np.int64 if wide else np.int32
 
 
 def _keep(neuron: Neuron) -> tuple[Array, Array]:
