@@ -110,7 +110,8 @@ def test_networks_compiled_with_graded_input(seed: int, bits: int) -> None:
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("sources", [128, 129, 200])
 def test_sums_at_the_edge_of_16_bits(sources: int, sign: int) -> None:
-    """128 synapses of 255, and one of 127, stay within 16 bits; one of 128 does not, nor do 200 of 254."""
+    """128 synapses of 255, and one of 127, stay within 16 bits; one of 128 does not, nor do 200 of 254; where all are
+    even, half of their sum is what counts."""
     for last in (127, 128):
         weight = np.full((sources + 1, 1), 255 if sources < 200 else 254)
         weight[-1] = last
@@ -120,13 +121,24 @@ def test_sums_at_the_edge_of_16_bits(sources: int, sign: int) -> None:
                 network = Network(network.populations, (weights,))
             spikes = constant(network, 3)
             compare(network, spikes, thresholds_for(network, 1.0, 3, 2))
-            assert types(network)[1] is (np.int16 if 255 * sources + last < 2**15 else np.int32)
+            total = int(weight.sum()) // (2 if (weight % 2 == 0).all() else 1)
+            assert types(network)[1] is (np.int16 if total < 2**15 else np.int32)
+
+
+@pytest.mark.parametrize(("first", "kind"), [(127, np.int16), (128, np.int32)])
+def test_weights_of_both_signs_add_up_in_16_bits_as_one_sign_allows(first: int, kind: type) -> None:
+    """Sums of 32,767 and of -32,640, alone and together: on the way they wrap around, at the end they are right."""
+    network = one_layer([[first] + [255] * 128 + [-255] * 128] * 2, threshold=100_000)
+    spikes = constant(network, 3)
+    spikes[0, :, :129] = spikes[1, :, 129:] = 0
+    compare(network, spikes, thresholds_for(network, 1.0, *spikes.shape[:2]))
+    assert types(network)[1] is kind
 
 
 @pytest.mark.parametrize("connection", ["conv", "depthwise"])
 def test_convolutions_add_up_beyond_16_bits(connection: str) -> None:
     groups = 4 if connection == "depthwise" else 1
-    conv = Conv("in", "out", np.full((4, 4 // groups, 12, 12), 254), (4, 12, 12), groups=groups)
+    conv = Conv("in", "out", np.full((4, 4 // groups, 12, 12), 255), (4, 12, 12), groups=groups)
     populations = (Population("in", (4, 12, 12)), Population("out", (4, 1, 1), FixedLif(131071, 0)))
     network = Network(populations, (conv,))
     compare(network, constant(network, 3), thresholds_for(network, 1.0, 3, 2))

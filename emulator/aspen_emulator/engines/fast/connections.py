@@ -21,8 +21,8 @@ class Synapses:
     Args:
         kind: ``DENSE``: ``weights`` (n_source, padded target); ``ROWS``: short rows of weights; ``SINGLE``: one by one.
         weights: flat, or (n_source, n_target).
-        index: two flat tables. ``SINGLE``: where each source's synapses are, and where they lead. ``ROWS``: how a source
-            is numbered, and the runs of weights of each line (all spatial dimensions but the last), then those of each
+        index: two flat tables. ``SINGLE``: where each source's synapses are, and where they lead. ``ROWS``: how sources
+            are numbered, and the runs of weights of each line (all spatial dimensions but the last), then those of each
             column; a line's and a column's runs together lead to the targets.
         fan_out: (n_source,) synapses other than zero.
         longest: weights in the longest of the short rows.
@@ -87,7 +87,7 @@ def _rows_of(connection: Conv, channels_last: bool) -> Synapses:
 
 
 def _runs(targets: Array, to_step: int, of_step: int, joined: bool) -> Array:
-    """For each place where its runs begin, counted from here, and one place more; then (target, weight, length) of each.
+    """For each place (and one more) where its runs begin, counted from here; then target, weight, length of each.
 
     Args:
         targets: (places, taps), the target that each tap leads to, or -1.
