@@ -22,7 +22,7 @@ def test_a_cluster_trains_what_is_missing(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     done: list[str] = []
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp"
     ) as cluster:
         train_all(SMALL, None, tmp_path, 1, cluster.scheduler_address, done.append)
         assert sorted(done) == ["dial-seed0", "l1-0.1-seed0", "plain-seed0", "warm-seed0"]

@@ -45,7 +45,7 @@ def test_two_workers_that_are_killed_lose_nothing(aspen: Aspen, tmp_path: Path) 
     bench = Bench(compile(network(), "loihi1"), [spikes(1), spikes(2)], LABELS, [chip("loihi1"), chip("xylo")])
     alone, seen = measure(bench, KNOBS), list[Any]()
     with distributed.LocalCluster(
-        n_workers=3, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=3, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as machines:
 
         def kill(found: Any) -> None:
