@@ -144,7 +144,7 @@ class Dataset(Brief):
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one encoded time step of one sample: what the network's input population needs."""
-        return self.encode(self.train.values[:1], 0).shape[2:]
+        return self._encoded_sample.shape[2:]
 
     @cached_property
     def input_peak(self) -> float:
@@ -157,8 +157,12 @@ class Dataset(Brief):
 
     def keeps(self, part: str) -> bool:
         """Whether a part, encoded, is small enough to be kept at once; what is not is encoded where it is needed."""
-        values = self.part(part).values
-        return self.encode(values[:1], 0).nbytes * len(values) <= KEPT
+        return self._encoded_sample.nbytes * len(self.part(part)) <= KEPT
+
+    @cached_property
+    def _encoded_sample(self) -> Array:
+        """(time, 1, *shape): what one sample becomes, for its size alone."""
+        return self.encode(self.train.values[:1], 0)
 
     @cached_property
     def _encoded(self) -> dict[str, Array]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from aspen._base.arrays import Array
 from aspen.data.npz_files import NAMES
 from aspen.errors import FileFormatError, one_line
+from aspen.storage.npy import map_npy
 
 FORM = "X_train.npy and y_train.npy, and beside them X_validation.npy, X_test.npy and their labels"
 
@@ -45,10 +44,9 @@ def read_npy_folder(folder: Path) -> dict[str, Array]:
 
 def _mapped(file: Path) -> Array:
     try:
-        mapped: Array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, TypeError, OSError, EOFError) as error:
+        return map_npy(file, text=True)
+    except (ValueError, TypeError, OSError) as error:
         raise FileFormatError(
             f"{file}: found no array of numbers or text ({one_line(error)}); write it by numpy.save, text as an array "
             f"of dtype=str"
         ) from error
-    return mapped

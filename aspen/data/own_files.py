@@ -80,9 +80,9 @@ def is_own_file(name: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, Array]:
-    if path.is_dir() and is_npy_folder(path):
-        return read_npy_folder(path)
     if path.is_dir():
+        if is_npy_folder(path):
+            return read_npy_folder(path)
         problems = sorted(path.glob(f"*{_TRAIN}"))
         if len(problems) > 1:
             raise FileFormatError(f"{path}: found {len(problems)} problems, allowed is one; name its {_TRAIN} file")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import sys
 from math import prod
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -37,6 +38,38 @@ def read_npy(stream: BinaryIO, size: int, *, text: bool = False) -> Array:
     Raises:
         ValueError: it is damaged, of another kind, or holds anything else than real numbers or booleans.
     """
+    dtype, order, shape = _header(stream, size, text)
+    wanted = prod(shape) * dtype.itemsize
+    data = bytearray(wanted)
+    if stream.readinto(data) != wanted:  # type: ignore[attr-defined]
+        raise ValueError("found the end of the file within the values")
+    found = np.frombuffer(data, dtype)
+    _check_text(found)
+    return found.reshape(shape, order=order)
+
+
+def map_npy(path: Path, *, text: bool = False) -> Array:
+    """The array in a ``.npy`` file, left where it lies: what of it is used is read then.
+
+    Args:
+        path: of the file.
+        text: whether it may hold text too.
+
+    Raises:
+        ValueError: as :func:`read_npy`.
+    """
+    with path.open("rb") as stream:
+        dtype, order, shape = _header(stream, path.stat().st_size, text)
+        offset = stream.tell()
+    if not prod(shape):
+        return np.empty(shape, dtype)  # nothing cannot be mapped
+    mapped = np.memmap(path, dtype, "r", offset, shape, order)
+    _check_text(mapped)
+    return mapped
+
+
+def _header(stream: BinaryIO, size: int, text: bool) -> tuple[np.dtype[np.generic], Literal["C", "F"], tuple[int, ...]]:
+    """Type, order and shape, with the stream at the first value; ``size``: bytes of the file, which hold all values."""
     start = stream.read(len(MAGIC) + 2)
     if start[: len(MAGIC)] != MAGIC or start[len(MAGIC) :] not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
         raise ValueError("found another kind of file, allowed is format 1 to 3 of numpy.save")
@@ -48,16 +81,14 @@ def read_npy(stream: BinaryIO, size: int, *, text: bool = False) -> Array:
     wanted, left = prod(shape) * dtype.itemsize, size - len(start) - width - length
     if wanted > left:
         raise ValueError(f"found {wanted} bytes declared, the file has {max(left, 0)} of them")
-    data = bytearray(wanted)
-    if stream.readinto(data) != wanted:  # type: ignore[attr-defined]
-        raise ValueError("found the end of the file within the values")
-    if dtype.kind == "U":
-        _check_text(np.frombuffer(data, f"{dtype.byteorder}u4"))
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    return dtype, "F" if fortran else "C", shape
 
 
-def _check_text(codes: Array) -> None:
-    """Raise on what is no character, which Python would find only when the text is read."""
+def _check_text(array: Array) -> None:
+    """Raise on text of what is no character, which Python would find only when the text is read."""
+    if array.dtype.kind != "U":
+        return
+    codes = array.reshape(-1, order="A").view(f"{array.dtype.byteorder}u4")
     if codes.size and (codes.max() > sys.maxunicode or ((codes >= 0xD800) & (codes < 0xE000)).any()):
         raise ValueError("found text of what are no characters")
 

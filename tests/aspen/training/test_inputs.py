@@ -124,3 +124,8 @@ def test_a_folder_of_npy_files_is_read_with_care(tmp_path: Path) -> None:
     (folder / "y_train.npy").write_bytes(b"none")
     with pytest.raises(FileFormatError, match=r"y_train.npy: found no array of numbers or text"):
         load_arrays(folder)
+    names = np.array(["a", "b"] * 15)
+    no_character = names.tobytes().replace(b"b\0\0\0", b"\0\xd8\0\0")
+    np.save(folder / "y_train.npy", np.frombuffer(no_character, names.dtype))
+    with pytest.raises(FileFormatError, match=r"y_train\.npy: .* \(found text of what are no characters\)"):
+        load_arrays(folder)
