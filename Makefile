@@ -25,10 +25,10 @@ test: $(VENV)/tested lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 # Warnings are errors, and links are looked at in what was built. Nothing is looked up on a network.
-docs: $(VENV)/installed
+docs: $(VENV)/tested
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-tutorials: $(VENV)/installed
+tutorials: $(VENV)/tested
 	$(BIN)/python -m tests.notebooks --write
 
 plain-install:
@@ -42,32 +42,32 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/page.py runs/bench docs/benchmarks.md
 
 # Small mistakes in the numeric core, one at a time: hours; a sample: make mutants MUTANTS="--sample 10 aspen/control/"
-mutants: $(VENV)/installed
+mutants: $(VENV)/tested
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-lint: $(VENV)/installed
+lint: $(VENV)/tested
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 
-format: $(VENV)/installed
+format: $(VENV)/tested
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-# Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check. NeuroBench's counters are tested
-# against; the data loaders that it requires are not needed for that (both: docs/dependencies.md).
+# Lava 0.10 declares Python 3.10 only; on newer ones it is installed without that check (docs/dependencies.md).
 $(VENV)/installed: setup.cfg setup.py setup_editable.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,microcontroller,lava,docs,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,plot,exchange,microcontroller,lava]"
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || \
 		$(BIN)/pip install --quiet --no-deps --ignore-requires-python $(LAVA)
-	$(BIN)/pip install --quiet --no-deps $(NEUROBENCH)
 	touch $@
 
-# Triton runs a GPU's loops in its interpreter there: hundreds of megabytes that the demo does without.
+# What the demo does without: linter, type checker, the site's tools, browsers' driver, and Triton, which runs a GPU's loops
+# in its interpreter. NeuroBench's counters are tested against; the data loaders that it requires are not needed for that.
 $(VENV)/tested: $(VENV)/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,gpu]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,gpu,docs,dev]"
+	$(BIN)/pip install --quiet --no-deps $(NEUROBENCH)
 	touch $@
 
 clean:
