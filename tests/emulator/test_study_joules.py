@@ -200,3 +200,22 @@ def test_a_study_in_joules_from_training_to_tables(
     before = (folder / "joules-test.json").read_text()
     assert aspen(*asked)[0] == 0
     assert (folder / "joules-test.json").read_text() == before  # test data are not measured again
+    monkeypatch.setitem(problems.JOULES, "digits", replace(least, members=(*least.members, Member(_8, 0.7))))
+    code, out, _ = aspen(*asked, "--trained")
+    assert code == 0
+    assert "Not in the envelope, as they were not trained: 8-8-p0.7." in out
+    assert not list(folder.glob("8-8-p0.7*"))
+    assert (folder / "joules-test.json").read_text() == before
+
+
+def test_what_is_not_trained_is_not_compared(aspen: Aspen, tmp_path: Path) -> None:
+    asked = ["study", "digits", "--folder", tmp_path, "--trained"]
+    code, _, err = aspen(*asked)
+    assert code == 2
+    assert "--trained goes with --energy" in err
+    code, _, err = aspen(*asked, "--energy")
+    assert code == 1
+    assert "digits: found a folder without nested, nested-pruned, plain" in err
+    with pytest.raises(InputError, match=r"digits: found a folder with none of the envelope, needed"):
+        SMALL.among(lambda cell: cell in (*SMALL.dialled, "plain"))
+    assert SMALL.among(lambda cell: True) == (SMALL, ())

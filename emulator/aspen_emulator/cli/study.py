@@ -14,7 +14,7 @@ from aspen_emulator.cli.common import OneOf
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder
 from aspen_emulator.cli.numbers import Whole
 from aspen_emulator.cli.shown import show
-from aspen_emulator.study.cells import stem, train_all
+from aspen_emulator.study.cells import is_trained, train_all
 from aspen_emulator.study.figures import plot
 from aspen_emulator.study.joules.figures import plot_joules
 from aspen_emulator.study.joules.measuring import measure_joules, neurons_on
@@ -46,6 +46,9 @@ from aspen_emulator.study.report import document, markdown
 @click.option("--energy", is_flag=True,
               help="The study in joules: a dial that switches neurons off, against networks that were pruned, narrowed "
                    "and shortened for one energy each.")  # fmt: skip
+@click.option("--trained", is_flag=True,
+              help="Train nothing: with --energy, compare the networks that --folder has for every seed, and name "
+                   "those of the envelope that it lacks.")  # fmt: skip
 @click.option("--report", type=OutputFile(REPORTS),
               help="Write all tables into one Markdown file; plots go into images/ beside it.")  # fmt: skip
 def study_command(
@@ -57,6 +60,7 @@ def study_command(
     scheduler: str | None,
     final: bool,
     energy: bool,
+    trained: bool,
     report: Path | None,
 ) -> None:
     """Train the envelope and the dialled networks of NAMES, compare them, and write tables and plots.
@@ -64,13 +68,15 @@ def study_command(
     They are compared at equal spikes, or, with --energy, at equal joules. May be broken off at any time and started
     again. Without --final everything is measured on validation data.
     """
+    if trained and not energy:
+        raise click.UsageError("--trained goes with --energy")
     chosen = list(dict.fromkeys(names))
     paths = {name: None if DATASETS[name].ships else data_path for name in chosen}
     for name, path in paths.items():
         DATASETS[name].check_path(path)
     workers = scheduler or processes
     texts = [
-        _joules(JOULES[name], paths[name], folder / name, seeds, workers, final)
+        _joules(JOULES[name], paths[name], folder / name, seeds, None if trained else workers, final)
         if energy
         else _one(PROBLEMS[name], paths[name], folder / name, seeds, workers, final)
         for name in chosen
@@ -87,14 +93,21 @@ def study_command(
 
 
 def _train(problem: Problem | JoulesProblem, path: str | None, folder: Path, seeds: int, workers: int | str) -> None:
-    names = [stem(cell, seed) for cell in problem.cells for seed in range(seeds)]
-    with bar(f"train {problem.name}", len(names), "networks") as shown:
-        shown.begin(sum((folder / f"{name}.json").exists() for name in names))
+    trained = [is_trained(folder, cell, seed) for cell in problem.cells for seed in range(seeds)]
+    with bar(f"train {problem.name}", len(trained), "networks") as shown:
+        shown.begin(sum(trained))
         train_all(problem, path, folder, seeds, workers, lambda name: shown.advance())
 
 
-def _joules(problem: JoulesProblem, path: str | None, folder: Path, seeds: int, workers: int | str, final: bool) -> str:
-    _train(problem, path, folder, seeds, workers)
+def _joules(
+    problem: JoulesProblem, path: str | None, folder: Path, seeds: int, workers: int | str | None, final: bool
+) -> str:
+    """Train, or take the networks that are trained where ``workers`` is ``None``, and compare them."""
+    missing: tuple[str, ...] = ()
+    if workers is None:
+        problem, missing = problem.among(lambda cell: all(is_trained(folder, cell, seed) for seed in range(seeds)))
+    else:
+        _train(problem, path, folder, seeds, workers)
     parts = ("validation", "test") if final else ("validation",)
     for part in parts:
         file = folder / f"joules-{part}.json"
@@ -104,7 +117,7 @@ def _joules(problem: JoulesProblem, path: str | None, folder: Path, seeds: int, 
         write_points(done, file)
     validation, found = (read_points(folder / f"joules-{part}.json") for part in (parts[0], parts[-1]))
     on = {cell: neurons_on(folder, cell, seeds) for cell in problem.dialled}
-    text = in_joules(problem, validation, found, on, seeds, parts[-1])
+    text = in_joules(problem, validation, found, on, seeds, parts[-1], missing)
     write_atomically(folder / f"joules-{parts[-1]}.md", text.encode())
     plot_joules(problem, found, seeds, folder / f"joules-{parts[-1]}.png")
     return text

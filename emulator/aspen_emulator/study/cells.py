@@ -47,6 +47,16 @@ def stem(cell: str, seed: int) -> str:
     return f"{cell}-seed{seed}"
 
 
+def is_trained(folder: Path, cell: str, seed: int) -> bool:
+    """Whether a folder has a network."""
+    return _done(folder, cell, seed).exists()
+
+
+def _done(folder: Path, cell: str, seed: int) -> Path:
+    """The file that is written last."""
+    return folder / f"{stem(cell, seed)}.json"
+
+
 def train_cell(chosen: Trainings, path: str | None, folder: Path, cell: str, seed: int) -> None:
     """Train one network on one thread, and write ``.pt`` (weights), ``.aspen`` (network and dial) and ``.json``."""
     import torch
@@ -54,8 +64,7 @@ def train_cell(chosen: Trainings, path: str | None, folder: Path, cell: str, see
     from aspen.training.checkpoints import load_tensors, save_weights
     from aspen.training.fit import fit
 
-    done = folder / f"{stem(cell, seed)}.json"
-    if done.exists():
+    if is_trained(folder, cell, seed):
         return
     torch.set_num_threads(1)
     data = chosen.data(cell, path)
@@ -68,7 +77,9 @@ def train_cell(chosen: Trainings, path: str | None, folder: Path, cell: str, see
     fitted = fit(model, data, chosen.recipe(cell), seed=seed, checkpoint=checkpoint, resume=True)
     save_weights(model, folder / f"{stem(cell, seed)}.pt")
     fitted.export().save(folder / f"{stem(cell, seed)}.aspen")
-    write_atomically(done, json.dumps({"history": [asdict(entry) for entry in fitted.history]}).encode())
+    write_atomically(
+        _done(folder, cell, seed), json.dumps({"history": [asdict(entry) for entry in fitted.history]}).encode()
+    )
     checkpoint.unlink(missing_ok=True)
 
 
@@ -99,7 +110,7 @@ def train_all(
     jobs = [(cell, seed) for cell in chosen.cells for seed in range(seeds)]
     first = [job for job in jobs if chosen.begins_with(job[0]) is None]
     for group in (first, [job for job in jobs if job not in first]):
-        missing = [job for job in group if not (folder / f"{stem(*job)}.json").exists()]
+        missing = [job for job in group if not is_trained(folder, *job)]
         if not missing:
             continue
         with _pool(workers) as pool:

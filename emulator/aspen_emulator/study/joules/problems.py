@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -154,6 +154,26 @@ class JoulesProblem:
     def rivals(self) -> tuple[str, ...]:
         """The envelope, with the plain network."""
         return (*self.envelope, PLAIN)
+
+    def among(self, trained: Callable[[str], bool]) -> tuple[JoulesProblem, tuple[str, ...]]:
+        """The problem with the members that are trained, and the names of the others.
+
+        Args:
+            trained: whether a network is.
+
+        Raises:
+            InputError: none of the members is, or not those that all are compared with: with a dial, and plain.
+        """
+        missing = [cell for cell in (*self.dialled, PLAIN) if not trained(cell)]
+        members = tuple(member for member in self.members if trained(member.name))
+        if missing or not members:
+            found = f"without {', '.join(missing)}" if missing else "with none of the envelope"
+            raise InputError(
+                f"{self.name}: found a folder {found}, needed for every seed are {', '.join((*self.dialled, PLAIN))} "
+                f"and a network of the envelope; train them first, or ask for fewer seeds"
+            )
+        left = tuple(name for name, member in self.envelope.items() if member not in members)
+        return replace(self, members=members), left
 
     def levers(self, cell: str) -> Member:
         """Size, density, price and steps of a network."""

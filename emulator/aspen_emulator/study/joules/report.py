@@ -52,7 +52,13 @@ def document_in_joules(names: Sequence[str], texts: Sequence[str], seeds: int, f
 
 
 def in_joules(
-    problem: JoulesProblem, validation: Points, test: Points, on: Mapping[str, Sequence[float]], seeds: int, part: str
+    problem: JoulesProblem,
+    validation: Points,
+    test: Points,
+    on: Mapping[str, Sequence[float]],
+    seeds: int,
+    part: str,
+    missing: Sequence[str] = (),
 ) -> str:
     """All tables of one problem.
 
@@ -63,6 +69,7 @@ def in_joules(
         on: of each dialled network, by name, the hidden neurons that are on at each knob.
         seeds: networks of each kind.
         part: what data ``test`` are of.
+        missing: networks of the envelope that were not trained.
     """
     lines = [f"## {problem.name} in joules, {part} data, {seeds} seeds (mean ± half of the 95 % interval)", ""]
     compared = accounts(problem)
@@ -80,6 +87,8 @@ def in_joules(
     lines += ["### In words", ""]
     lines += [*_facts(problem, validation, test, seeds, compared), ""]
     lines += ["### The envelope", "", *_envelope_table(problem, test, seeds, compared), ""]
+    if missing:
+        lines += [f"Not in the envelope, as they were not trained: {', '.join(missing)}.", ""]
     return "\n".join(lines)
 
 
