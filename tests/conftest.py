@@ -10,6 +10,8 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,15 @@ from hypothesis import settings
 
 from tests.machine_code import make
 
+TESTS = Path(__file__).parent
 MANY = 500
 """Tests, from which on it pays to compile all that any of them needs."""
+
+
+def process_of(config: pytest.Config) -> tuple[int, int] | None:
+    """With ``-n``, which process this is, from 0, and of how many."""
+    worker = getattr(config, "workerinput", None)
+    return worker and (int(worker["workerid"].removeprefix("gw")), worker["workercount"])
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,11 +46,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group("lava" if item.get_closest_marker("lava") else item.path.stem))
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Processes of a long run each begin with another part of the files: one that was never read is rewritten for its
+    asserts, which takes longer than all else that collecting does, and what one process has written others load."""
+    given = [session.config.invocation_params.dir / argument for argument in session.config.args]
+    process = process_of(session.config)
+    if process is None or given != [TESTS]:
+        return
+    files = sorted(TESTS.rglob("test_*.py"))
+    for file in files[len(files) * process[0] // process[1] :] if process[0] else ():
+        with suppress(Exception, pytest.skip.Exception):  # collecting says what is wrong
+            import_module(".".join(file.relative_to(TESTS.parent).with_suffix("").parts))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Processes of a long run share the compiling, before any test's time is taken."""
-    worker, folder = getattr(session.config, "workerinput", None), session.config.option.basetemp
-    if worker is not None and folder is not None and len(session.items) > MANY:
-        make(int(worker["workerid"].removeprefix("gw")), worker["workercount"], Path(folder).parent)
+    process, folder = process_of(session.config), session.config.option.basetemp
+    if process is not None and folder is not None and len(session.items) > MANY:
+        make(*process, Path(folder).parent)
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each start as many threads as there are cores wait

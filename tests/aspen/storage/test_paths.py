@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,19 @@ from aspen.models.ready import DenseNet
 from aspen.storage.file import AspenFile
 from aspen_emulator import run
 from aspen_emulator.engines.inputs import load_spikes
-from aspen_hardware import chip, compile, energy_model, load_deployment, store_deployment, to_c
+from aspen_hardware import EnergyReport, chip, compile, energy_model, load_deployment, store_deployment, to_c
 from tests.networks import float_network, random_spikes
 
 NETWORK = float_network(1)
 DEPLOYMENT = compile(NETWORK, "loihi1")
+
+
+@cache
+def report() -> EnergyReport:
+    """Made when asked for: a run may compile machine code, which while tests are collected each process does alone."""
+    return energy_model(run(DEPLOYMENT, random_spikes(0, 4, 1, 6)), chip("loihi1"))
+
+
 TAKERS: dict[str, Callable[[Any], object]] = {
     "Network.save": NETWORK.save,
     "load_network": load_network,
@@ -47,7 +56,7 @@ TAKERS: dict[str, Callable[[Any], object]] = {
     "to_c": lambda path: to_c(DEPLOYMENT, path),
     "store_deployment": lambda path: store_deployment(DEPLOYMENT, path),
     "load_deployment": lambda path: load_deployment(path, "loihi1"),
-    "plot": energy_model(run(DEPLOYMENT, random_spikes(0, 4, 1, 6)), chip("loihi1")).plot,
+    "plot": lambda path: report().plot(path),
     "fit, checkpoint": lambda path: fit(DenseNet((64, 4, 10)), digits(steps=2), checkpoint=path),
     "fit, log": lambda path: fit(DenseNet((64, 4, 10)), digits(steps=2), log=path),
 }
