@@ -5,7 +5,8 @@ NumPy's scalars are welcome; they become Python's own, which JSON can hold.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from inspect import signature
 from math import inf, nan
 from numbers import Integral, Real
 from os import PathLike, fspath
@@ -31,6 +32,22 @@ def shown(value: object, most: int = 60) -> str:
     except ValueError:  # an integer of more digits than Python writes out
         text = f"an integer of {int(value).bit_length()} bits" if isinstance(value, int) else type(value).__name__
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def check_takes(what: str, function: Callable[..., object], *names: str) -> None:
+    """Refuse a function of somebody's that cannot be called with so many arguments in a row.
+
+    Raises:
+        InputError: it takes others; one whose signature Python does not know is let through.
+    """
+    try:
+        found = signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        found.bind(*names)
+    except TypeError:
+        raise InputError(f"{what}: found a function of {found}, allowed is one of ({', '.join(names)})") from None
 
 
 def printable(text: object) -> str:

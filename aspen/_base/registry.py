@@ -80,10 +80,10 @@ class Registry(MutableMapping[str, Part]):
     def _loaded(self, entry: EntryPoint) -> Part:
         try:
             part: Part = entry.load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # it is somebody else's code that runs here
             raise MissingDependencyError(
                 f"{entry.name}: found {entry.value} as its entry point in {self.group}, which cannot be imported "
-                f"({one_line(error)}); mend or remove the package that it is of"
+                f"({type(error).__name__}: {one_line(error)}); mend or remove the package that it is of"
             ) from error
         self._check(entry.name, part)
         return part

@@ -125,15 +125,26 @@ class Dataset(Brief):
         """(time, n, *shape): what the encoder makes of values (n, *shape).
 
         Raises:
-            InputError: another number of samples, as where an encoder gives the batch first.
+            InputError: no array, other spikes than 0 and 1, or another number of samples, as where an encoder gives the
+                batch first.
         """
         encoded = self.encoder.encode(values, seed)
+        if not isinstance(encoded, np.ndarray):
+            raise InputError(
+                f"{self.name}: found an encoder that gives {type(encoded).__name__}, allowed is an array (time, "
+                f"{len(values)}, *shape); correct the encoder"
+            )
         if encoded.ndim < 2 or encoded.shape[1] != len(values):
             first = encoded.ndim > 1 and encoded.shape[0] == len(values)
             remedy = "it looks as if the batch came first: swap its axes 0 and 1" if first else "correct the encoder"
             raise InputError(
                 f"{self.name}: found an encoder that gives {encoded.shape} for a batch of {len(values)}, allowed is "
                 f"(time, {len(values)}, *shape); {remedy}"
+            )
+        if getattr(self.encoder, "gives", None) == "spikes" and not _are_spikes(encoded):
+            raise InputError(
+                f"{self.name}: found an encoder that gives other values than 0 and 1, allowed are spikes; correct it, "
+                f"or say that it gives a current: gives = 'current'"
             )
         return encoded
 
@@ -167,6 +178,12 @@ class Dataset(Brief):
     @cached_property
     def _encoded(self) -> dict[str, Array]:
         return {}
+
+
+def _are_spikes(encoded: Array) -> bool:
+    if encoded.dtype.kind in "bu":
+        return bool(encoded.max(initial=0) <= 1)
+    return bool(((encoded == 0) | (encoded == 1)).all())
 
 
 def split_subjects(samples: Samples, held_out: int | Sequence[int], seed: int = 0) -> tuple[Samples, Samples]:

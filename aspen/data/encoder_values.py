@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
+from inspect import isabstract
 from typing import Any, TypeVar
 
-from aspen._base.checks import shown
+from aspen._base.checks import check_takes, shown
 from aspen._base.registry import Registry
 from aspen.data.encoders import LatencyEncoder, RateEncoder, StoredEncoder
 from aspen.data.har_features import HarFeatures
@@ -20,10 +21,16 @@ Kind = TypeVar("Kind", bound=type[StoredEncoder])
 
 def _check(kind: str, encoder: type[StoredEncoder]) -> None:
     """Refuse what is no encoder that a file can hold."""
-    if not (isinstance(encoder, type) and issubclass(encoder, StoredEncoder) and is_dataclass(encoder)):
+    own = isinstance(encoder, type) and issubclass(encoder, StoredEncoder)
+    if not own or "__dataclass_params__" not in vars(
+        encoder
+    ):  # which a class inherits, and its own fields would be none
         raise InputError(
             f"encoder {kind}: found {shown(encoder)}, allowed is a class of StoredEncoder with @dataclass(frozen=True)"
         )
+    if isabstract(encoder):
+        raise InputError(f"encoder {kind}: found {encoder.__name__} without stream(self, seed=0); write it")
+    check_takes(f"encoder {kind}: stream", encoder.stream, "self", "seed")
     if encoder.kind != kind:
         raise InputError(f"encoder {kind}: found the kind {encoder.kind!r} in {encoder.__name__}; give both one name")
 
@@ -74,7 +81,10 @@ def add_encoder(encoder: Kind) -> Kind:
     Raises:
         InputError: it is none, or another encoder has its kind.
     """
-    ENCODERS.add(getattr(encoder, "kind", ""), encoder)
+    kind = getattr(encoder, "kind", "")
+    if not kind:
+        raise InputError(f"encoder: found no kind in {shown(encoder)}, allowed is a name for files: kind = 'name'")
+    ENCODERS.add(kind, encoder)
     return encoder
 
 

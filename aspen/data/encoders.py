@@ -147,6 +147,10 @@ class StoredEncoder(ABC):
         """
         array = as_array("values", values)
         stream = self.stream(seed)
+        if not isinstance(stream, EncoderStream):
+            raise InputError(
+                f"encoder {self.kind}: found {shown(stream)} as its stream, allowed is EncoderStream(advance, restart)"
+            )
         if not self.temporal:
             return stream.step(array)
         if array.ndim < 3 or 0 in array.shape:

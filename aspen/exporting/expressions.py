@@ -18,6 +18,7 @@ from aspen.models.operations import convert, parts
 Key = tuple[str, int]
 """Where an expression begins: population's module (the input: ``""``) and call."""
 Values = Mapping[Key, Tensor]
+_COMPARISONS = ("gt", "ge", "lt", "le")
 
 
 def key(atom: Node) -> Key:
@@ -109,9 +110,11 @@ def check_expression(node: Node, consumer: str, parameters: set[int], used: dict
     if node.kind == "mixed" and node.operation in MAX_FUNCTIONS:
         raise ModelError(f"{consumer}: its input comes from {node.operation!r} over currents; {MAX_REMEDY}")
     if node.kind == "mixed":
+        own = node.operation in _COMPARISONS  # of a membrane with a threshold
+        remedy = ", or, if it is a neuron class of your own, say with aspen.add_neuron as what it does" if own else ""
         raise ModelError(
             f"{consumer}: its input comes from {node.operation!r}, which cannot be exported: it is not linear, or acts "
-            f"in place; feed it straight from a layer or from the input"
+            f"in place; feed it straight from a layer or from the input{remedy}"
         )
     if node.is_atom:
         return

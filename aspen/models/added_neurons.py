@@ -63,6 +63,15 @@ def is_added(module: nn.Module) -> bool:
     return type(module) in _TWINS
 
 
+def check_added(name: str, module: nn.Module) -> None:
+    """Raise ModelError where a module is of a class that was added, and has nothing that the knob could move."""
+    if is_added(module) and not hasattr(module, "threshold"):
+        raise ModelError(
+            f"{name}: {type(module).__name__} was added as a neuron, but has no threshold; give it self.threshold, and "
+            f"let forward compare with that"
+        )
+
+
 def is_theirs(kind: type) -> bool:
     """Whether a class is torch's or snnTorch's."""
     return kind.__module__.partition(".")[0] in ("torch", "snntorch")
@@ -78,11 +87,12 @@ def twin_of(name: str, module: nn.Module) -> snntorch.SpikingNeuron | None:
     """snnTorch's neuron that does as a module of a class that was added; None for any other module.
 
     Raises:
-        ModelError: both do not spike alike.
+        ModelError: both do not spike alike, or it has no threshold.
     """
     make = _TWINS.get(type(module))
     if make is None:
         return None
+    check_added(name, module)
     own: Any = copy_of(module).eval()
     vars(own).pop("forward", None)  # the knob
     try:

@@ -11,6 +11,7 @@ from snntorch._neurons.leakyparallel import LeakyParallel
 from torch import nn
 
 from aspen.errors import InputError, ModelError
+from aspen.models.added_neurons import check_added, is_theirs
 from aspen.models.own_neurons import is_own
 
 STATES = frozenset({"mem", "syn", "spk"})
@@ -38,12 +39,14 @@ def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model: found {type(model).__name__}, allowed: torch.nn.Module; pass a model")
+    for name, module in model.named_modules():
+        check_added(show(name), module)
     layers = {name: module for name, module in model.named_modules() if is_spiking(module)}
     if not layers:
         raise ModelError(
             f"{type(model).__name__}: found no spiking layer, allowed: a model with snnTorch neurons such as "
             "snntorch.Leaky, or neurons of your own that do as these (forward(input, mem) gives spikes and mem, by "
-            "self.threshold); add one, or put it in the place of a neuron class of your own"
+            "self.threshold); add one, or put it in the place of a neuron class of your own" + _not_known(model)
         )
     for name, module in layers.items():
         _check_steps(name, module)
@@ -142,9 +145,20 @@ def hidden_layers(model: nn.Module) -> dict[str, nn.Module]:
         (name,) = layers
         raise ModelError(
             f"{show(name)}: found the output as the only spiking layer, allowed: at least one hidden one; "
-            f"pass layers='all', or {{{name!r}: scale}} as threshold scale"
+            f"pass layers='all', or {{{name!r}: scale}} as threshold scale{_not_known(model)}"
         )
     return hidden
+
+
+def _not_known(model: nn.Module) -> str:
+    """For a message: classes of one's own that have a threshold and do not do as ``Leaky``."""
+    found = [
+        f"{show(name)}: {type(module).__name__}"
+        for name, module in model.named_modules()
+        if hasattr(module, "threshold") and not (is_theirs(type(module)) or is_spiking(module))
+    ]
+    told = f"; {', '.join(found)} has a threshold and does not do as Leaky does: say with aspen.add_neuron as what"
+    return told if found else ""
 
 
 def _output_layer(model: nn.Module, layers: dict[str, nn.Module]) -> nn.Module | None:

@@ -21,6 +21,7 @@ from aspen.errors import InputError
 from aspen.units import NUMBER, format_duration, format_energy, parse_battery, parse_energy
 from aspen_emulator.cli.common import (
     NetworkFile,
+    as_given,
     chip_option,
     is_given,
     json_option,
@@ -295,7 +296,7 @@ def _turn(found: CalibrationTable, knob: float) -> str:
 
 
 def _ending(network: Path, found: CalibrationTable, choice: Choice | None) -> str:
-    on = "--float" if found.chip is None else f"--chip {found.chip}"
+    on = "--float" if found.chip is None else f"--chip {as_given(found.chip)}"
     turn = "--knob 0.5" if choice is None else _turn(found, choice.point.knob)
     return f"saved in {network}; run it: aspen run {network} {turn} {on} --input X.npy --output Y.npy"
 

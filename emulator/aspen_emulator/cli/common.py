@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from aspen.data.encoders import StoredEncoder
 
 DEFAULT_CHIP = "loihi1"
+_GIVEN = "aspen.chips"
+"""Where a command keeps the names of its chips -> what was given for them."""
 
 
 class ChipParameter(click.ParamType):
@@ -45,14 +48,25 @@ class ChipParameter(click.ParamType):
     name = "name|file.toml"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Chip:
+        if isinstance(value, Chip):
+            return value
         try:
-            return value if isinstance(value, Chip) else chip(value)
+            found = chip(value)
         except AspenError as error:
             self.fail(str(error), param, ctx)
+        if ctx is not None:
+            ctx.meta.setdefault(_GIVEN, {})[found.name] = shlex.quote(value)
+        return found
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
         named = beginning_with(incomplete, {name: chip(name).title for name in chip_names()})
         return [*named, *with_suffixes([".toml"])]
+
+
+def as_given(name: str) -> str:
+    """How a command that is suggested names a chip: by its file, where this one was given that."""
+    given: dict[str, str] = click.get_current_context().meta.get(_GIVEN, {})
+    return given.get(name, name)
 
 
 class OneOf(click.Choice[str]):

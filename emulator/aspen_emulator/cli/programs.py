@@ -14,7 +14,7 @@ from aspen.calibration.table import FRONT
 from aspen.control import FixedBudget, ended_early
 from aspen.data.encoders import StoredEncoder
 from aspen.units import format_energy
-from aspen_emulator.cli.common import NetworkFile, refuse_without, warn
+from aspen_emulator.cli.common import NetworkFile, as_given, refuse_without, warn
 from aspen_emulator.cli.groups import group_of
 from aspen_emulator.cli.numbers import Several
 from aspen_emulator.streaming.goals import Goal
@@ -23,6 +23,7 @@ from aspen_hardware.c.dial import SETTINGS, UNIT
 from aspen_hardware.c.export import to_c
 from aspen_hardware.c.memory import check_memory
 from aspen_hardware.c.program import Program
+from aspen_hardware.c.sensing.fixing import SENSOR_KINDS
 from aspen_hardware.c.sensing.sensor import Sensor
 from aspen_hardware.chips.description import Chip
 from aspen_hardware.chips.parts import runs_programs
@@ -184,6 +185,8 @@ def write_program(
 
 
 def _no_sensor(encoder: StoredEncoder) -> str:
+    if encoder.kind not in SENSOR_KINDS:
+        return f"that in the file is {encoder.kind}, which C does not have; give the step function what it makes"
     return (
         f"that in the file is {encoder.kind}; with --sensor-scale, the value of one raw unit of the sensor, it comes "
         f"along"
@@ -201,7 +204,7 @@ def check_parts(deployment: Deployment, source: NetworkFile, target: Chip) -> No
 def _calibrating(source: NetworkFile, key: str) -> str:
     """The command that makes the table of this key."""
     chip, dial = key.partition("@")[2], " --dial" if key.startswith("profile") else ""
-    return f"aspen calibrate {source.path} --chip {chip}{dial}"
+    return f"aspen calibrate {source.path} --chip {as_given(chip)}{dial}"
 
 
 def _no_early(source: NetworkFile, key: str, tables: Sequence[CalibrationTable]) -> str:

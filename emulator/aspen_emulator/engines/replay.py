@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen.errors import InputError
 from aspen.network.network import Network
 from aspen.network.record import Record, counted_record
 from aspen_emulator.engines.inputs import thresholds_for
@@ -67,7 +68,11 @@ def record_from_rasters(
         membranes: population -> (steps, batch, *shape), those that are to be kept.
         thresholds: population -> (steps or 1, batch or 1, n or 1), in units of the membrane; default: the network's.
         current: (steps, batch, *shape): what the input population is given, where it has neurons.
+
+    Raises:
+        InputError: a population's spikes or membranes are missing, have another shape, or hold anything but 0 and 1.
     """
+    _check_rasters(network, rasters, {} if membranes is None else membranes)
     dialled = thresholds_for(network, 1.0, 1, 1) if thresholds is None else thresholds
     flat = {name: raster.reshape(*raster.shape[:2], -1) for name, raster in rasters.items()}
     direct = None if current is None else current.reshape(*current.shape[:2], -1)
@@ -77,6 +82,27 @@ def record_from_rasters(
         for name in network.order
     }
     return counted_record(network, rasters, updates, engine, record, membranes, off)
+
+
+def _check_rasters(network: Network, rasters: Mapping[str, Array], membranes: Mapping[str, Array]) -> None:
+    names = [population.name for population in network.populations]
+    for what, given, wanted in (("spikes", rasters, names), ("membranes", membranes, [*membranes])):
+        lacking = [name for name in wanted if name not in given or name not in names]
+        if lacking:
+            raise InputError(
+                f"{what}: found those of {', '.join(given)}, allowed is each of {', '.join(names)}; correct "
+                f"{', '.join(lacking)}"
+            )
+        for name in wanted:
+            shape = (*rasters[network.input.name].shape[:2], *network[name].shape)
+            if given[name].shape != shape:
+                raise InputError(
+                    f"{what} of {name}: found {given[name].shape}, allowed is (steps, batch, *shape), here {shape}"
+                )
+    for name in names:
+        spikes = rasters[name]
+        if not network[name].is_analog and ((spikes != 0) & (spikes != 1)).any():
+            raise InputError(f"spikes of {name}: found other values than 0 and 1, allowed is a 1 for a spike")
 
 
 def _updates(

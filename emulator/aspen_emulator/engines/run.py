@@ -7,12 +7,12 @@ from functools import partial
 from typing import Protocol
 
 from aspen._base.arrays import Array
-from aspen._base.checks import as_name, shown
+from aspen._base.checks import as_name, check_takes, shown
 from aspen._base.progress import bar
 from aspen._base.registry import Registry
 from aspen.dial.profile import DialProfile, DialScale
 from aspen.dial.scale import ThresholdScale
-from aspen.errors import EngineError, InputError
+from aspen.errors import AspenError, EngineError, InputError, one_line
 from aspen.network.given import as_network
 from aspen.network.network import Network
 from aspen.network.record import RECORDS, Record
@@ -66,9 +66,10 @@ PROGRAMS: dict[str, ProgramEngine] = {
 
 
 def _check(name: str, engine: Engine) -> None:
-    """Refuse what cannot be called."""
+    """Refuse what cannot be called as an engine is."""
     if not callable(engine):
         raise InputError(f"engine {name}: found {shown(engine)}, allowed is a function as of aspen_emulator.add_engine")
+    check_takes(f"engine {name}", engine, "network", "spikes", "thresholds", "record")
 
 
 _OWN: dict[str, Engine] = {
@@ -190,7 +191,38 @@ def run(
     thresholds = thresholds_for(network, threshold_scale, length, batch)
     if engine in PROGRAMS and isinstance(threshold_scale, DialScale):
         return PROGRAMS[engine](network, checked, thresholds, record, profile=threshold_scale.profile)
-    made = ENGINES[engine](network, checked, thresholds, record)
+    if engine in _OWN:
+        return ENGINES[engine](network, checked, thresholds, record)
+    return _run_theirs(engine, network, checked, thresholds, record)
+
+
+def _run_theirs(engine: str, network: Network, spikes: Array, thresholds: Mapping[str, Array], record: str) -> Record:
+    """A run on an engine that was added: whatever it does wrong is told as its own.
+
+    Raises:
+        EngineError: it fails, or its result is no record of this run.
+    """
+    try:
+        made = ENGINES[engine](network, spikes, thresholds, record)
+    except AspenError:
+        raise
+    except Exception as error:  # it is somebody else's code that runs here
+        raise EngineError(f"engine {engine}: {type(error).__name__} ({one_line(error)}); mend the engine") from error
     if not isinstance(made, Record):
         raise EngineError(f"engine {engine}: found {shown(made)} as its result, allowed is a Record; mend the engine")
+    shape = (*spikes.shape[:2], *network[network.output].shape)
+    if made.output.shape != shape:
+        raise EngineError(
+            f"engine {engine}: found output of {made.output.shape}, allowed is (steps, batch, *shape), here {shape}; "
+            f"mend the engine"
+        )
+    kept = {"rasters": {*network.order}} if record != "counts" else {}
+    kept |= {"membranes": {*network.order}} if record == "membranes" else {}
+    for what, names in kept.items():
+        lacking = names - {*getattr(made, what)}
+        if lacking:
+            raise EngineError(
+                f"engine {engine}: found no {what} of {', '.join(sorted(lacking))}, allowed where record is {record!r} "
+                f"are those of all populations; mend the engine"
+            )
     return made

@@ -329,7 +329,8 @@ def chip(name_or_path: str | Path) -> Chip:
     if isinstance(name_or_path, Path) or path.suffix == ".toml" or len(path.parts) > 1:
         return _parse(_read(path), path.name)
     if name_or_path not in chip_names():
-        otherwise = "choose one of these, or give the path of your own .toml file"
+        here = f"{name_or_path}.toml is here: give that" if Path(f"{name_or_path}.toml").is_file() else ""
+        otherwise = here or "choose one of these, or give the path of your own .toml file"
         raise ChipError(unknown_name("chip", name_or_path, chip_names(), otherwise))
     return _parse(_known(name_or_path), f"{name_or_path}.toml")
 

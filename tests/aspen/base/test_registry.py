@@ -20,13 +20,20 @@ def check(name: str, part: object) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installed package that names four colours, and says when it is imported."""
+    """An installed package that names five colours, and says when it is imported."""
     metadata = tmp_path / "colours-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: colours\nVersion: 1.0\n")
-    names = ("red = colours:red", "green = colours:green", "grey = colours:grey", "gone = colours_that_are_gone:red")
+    names = (
+        "red = colours:red",
+        "green = colours:green",
+        "grey = colours:grey",
+        "gone = colours_that_are_gone:red",
+        "odd = odd_colours:red",
+    )
     (metadata / "entry_points.txt").write_text("\n".join((f"[{GROUP}]", *names, "")))
     (tmp_path / "colours.py").write_text('print("imported")\nred, green, grey = 11, 12, "none"\n')
+    (tmp_path / "odd_colours.py").write_text("red = (\n")
     monkeypatch.syspath_prepend(tmp_path)
     installed.cache_clear()
     yield
@@ -39,7 +46,7 @@ def test_an_installed_package_adds_parts_that_are_imported_when_they_are_used(
 ) -> None:
     colours = Registry(GROUP, {"red": 1}, check)
     assert (list(colours), len(colours), "green" in colours, "blue" in colours) == (
-        ["red", "green", "grey", "gone"], 4, True, False,
+        ["red", "green", "grey", "gone", "odd"], 5, True, False,
     )  # fmt: skip
     assert (colours["red"], capsys.readouterr().out) == (1, "")  # ASPEN's own keeps its name
     assert (colours["green"], capsys.readouterr().out) == (12, "imported\n")
@@ -50,6 +57,8 @@ def test_a_part_of_an_installed_package_that_is_none_is_refused() -> None:
     colours = Registry(GROUP, {}, check)
     with pytest.raises(MissingDependencyError, match="gone: found colours_that_are_gone:red as its entry point in"):
         colours["gone"]
+    with pytest.raises(MissingDependencyError, match=r"odd: .*which cannot be imported \(SyntaxError: .*never closed"):
+        colours["odd"]
     with pytest.raises(InputError, match="grey: no colour"):
         colours["grey"]
     with pytest.raises(InputError, match="'green', which is taken by 'colours:green'"):

@@ -268,3 +268,5 @@ _FIXING: dict[str, Callable[[Any, Sensor, Network], FixedEncoder]] = {
     "static": _static,
 }
 """Kind of an encoder -> what makes it one of integers."""
+SENSOR_KINDS = tuple(_FIXING)
+"""Kinds of the encoders that C has."""
