@@ -37,8 +37,8 @@ class _ByEvents(torch.autograd.Function):
         ctx.save_for_backward(inputs, weight)
         flat, n = _flat(inputs), len(weight)
         made = POOL.empty((len(flat), n), inputs.dtype)
-        weights, biases = _padded(weight.t()), weight.new_zeros(1, n) if bias is None else bias[None]
-        spread(events.forward, n, 0, len(flat), flat.numpy(), weights, _padded(biases)[0], made.numpy())
+        biases = _padded(weight.new_zeros(n) if bias is None else bias.detach())
+        spread(events.forward, len(flat), 0, n, flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy())
         return made.view(*inputs.shape[:-1], n)
 
     @staticmethod
@@ -121,30 +121,34 @@ def _few(inputs: Tensor, weight: Tensor) -> bool:
 
 def _cost_of_events(m: int, n: int, share: float) -> float:
     """Nanoseconds of a row of m inputs and n outputs, forwards and for the weights' gradient, as measured on one thread
-    with 18 to 512 of each; 15 % on top, so that where both take as long the dense product is taken."""
-    return 1.15 * (30 + 2 * m + share * m * (1 + 0.1 * n))
+    of a processor with AVX-512, with 18 to 512 of each; a little more, so that where both take as long the dense
+    product is taken."""
+    return 40 + 0.8 * m + share * m * (1 + 0.12 * n)
 
 
 def _dense_cost(m: int, n: int) -> float:
-    """The same of dense products, which are slower by the multiplication with few inputs."""
-    return 0.05 * n * (m + 24)
+    """The same of dense products: 0.025 a multiplication there, 0.05 on another machine."""
+    return 0.03 * n * (m + 24)
 
 
 def _flat(values: Tensor) -> Tensor:
     return values.reshape(-1, values.shape[-1]).contiguous()
 
 
-def _padded(values: Tensor) -> Any:
-    """Rows that end at a vector's end, (rows, n up to a multiple of LANES)."""
-    rows, n = values.shape
-    made = values.new_zeros(rows, n + -n % LANES)
-    made[:, :n] = values.detach()
-    return made.numpy()
+def _padded(values: Tensor) -> Tensor:
+    """With zeros behind, so that the first axis is a multiple of LANES."""
+    missing = -len(values) % LANES
+    return torch.cat([values, values.new_zeros(missing, *values.shape[1:])]) if missing else values.contiguous()
+
+
+def _by_vectors(weight: Tensor) -> Any:
+    """Weights (n, m) as (n / LANES rounded up, m, LANES)."""
+    return _padded(weight.detach()).unflatten(0, (-1, LANES)).transpose(1, 2).contiguous().numpy()
 
 
 def _weight_gradient(inputs: Tensor, grad: Tensor) -> Tensor:
     """(n, m), of inputs (rows, m) and the gradient of the outputs (rows, n)."""
     n = grad.shape[1]
-    total = inputs.new_zeros(inputs.shape[1], n + -n % LANES)
+    total = inputs.new_zeros(-(-n // LANES), inputs.shape[1], LANES)
     spread(events.weight_gradient, n, 0, len(inputs), inputs.numpy(), grad.numpy(), total.numpy())
-    return total[:, :n].t().contiguous()
+    return total.transpose(1, 2).reshape(-1, inputs.shape[1])[:n].contiguous()

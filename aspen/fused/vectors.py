@@ -6,6 +6,8 @@ vectors are LLVM's: what a processor lacks of their width, LLVM does in several 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -39,49 +41,52 @@ def events_among(typing: Any, values: Any, start: Any) -> Any:
 
 @_intrinsic
 def lowest(typing: Any, bits: Any) -> Any:
-    """The number of the lowest bit that is set; one must be."""
+    """The number of the lowest bit that is set; 64 if none is."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.intp(types.uint64), generate
 
 
-def _over_events(vectors: int, add_up: bool) -> Any:
-    """The loop over the events of a row, for so many vectors of outputs.
+@_intrinsic
+def number_of(typing: Any, bits: Any) -> Any:
+    """How many bits are set."""
 
-    Args:
-        vectors: outputs, in vectors.
-        add_up: whether the events' rows of a table are summed, or are added to.
-    """
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.intp(types.uint64), generate
+
+
+def _sum_events(vectors: int) -> Any:
+    """Sums of the events of a row, in so many vectors of outputs."""
 
     @_intrinsic
     def loop(
-        typing: Any, row: Any, events: Any, first: Any, last: Any, table: Any, width: Any, at: Any, outer: Any, to: Any
-    ) -> Any:
-        numbers = types.intp, types.intp, table, types.intp, types.intp, outer, types.intp
+        typing: Any, row: Any, events: Any, first: Any, last: Any, table: Any, apart: Any, at: Any,
+        bias: Any, made: Any, to: Any,
+    ) -> Any:  # fmt: skip
+        numbers = types.intp, types.intp, table, types.intp, types.intp, bias, made, types.intp
 
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-            _, _, first, last, _, width, at, _, to = arguments
-            arrays = ((row, arguments[0]), (events, arguments[1]), (table, arguments[4]), (outer, arguments[7]))
-            of_row, of_events, of_table, of_outer = (_data(context, builder, kind, array) for kind, array in arrays)
+            _, _, first, last, _, apart, at, _, _, to = arguments
+            of_row, of_events, of_table, of_bias, of_made = (
+                _data(context, builder, kind, arguments[place])
+                for kind, place in ((row, 0), (events, 1), (table, 4), (bias, 7), (made, 8))
+            )
+            begins = _begins(builder, of_table, at, apart, vectors)
             offsets = [ir.Constant(_INT64, LANES * number) for number in range(vectors)]
-            places = [builder.add(to, offset) for offset in offsets]
-            held = [cgutils.alloca_once_value(builder, _load(builder, of_outer, place)) for place in places]
-            with cgutils.for_range_slice(builder, first, last, ir.Constant(_INT64, 1)) as (index, _):
-                event = builder.sext(builder.load(builder.gep(of_events, [index])), _INT64)
-                value = _spread(builder, builder.load(builder.gep(of_row, [event])))
-                begin = builder.add(builder.mul(event, width), at)
-                for each, offset in zip(held, offsets, strict=True):
-                    place = builder.add(begin, offset)
-                    known, there = builder.load(each), _load(builder, of_table, place)
-                    if add_up:
-                        builder.store(_add_product(builder, known, value, there), each)
-                    else:
-                        _store(builder, _add_product(builder, there, value, known), of_table, place)
-            if add_up:
-                for each, place in zip(held, places, strict=True):
-                    _store(builder, builder.load(each), of_outer, place)
+            held = [
+                cgutils.alloca_once_value(builder, _load(builder, of_bias, builder.add(at, offset)))
+                for offset in offsets
+            ]
+            with _each_event(builder, of_row, of_events, first, last) as (offset, value):
+                for each, begin in zip(held, begins, strict=True):
+                    there = _load(builder, begin, offset)
+                    builder.store(_add_product(builder, builder.load(each), value, there), each)
+            for each, offset in zip(held, offsets, strict=True):
+                _store(builder, builder.load(each), of_made, builder.add(to, offset))
             return context.get_dummy_value()
 
         return types.void(row, events, *numbers), generate
@@ -89,12 +94,58 @@ def _over_events(vectors: int, add_up: bool) -> Any:
     return loop
 
 
-sum_tile, sum_vector = _over_events(TILE // LANES, True), _over_events(1, True)
-"""``(row, events, first, last, table, width, at, outer, to)``: add the sum of ``row[e] * table[e * width + at:]`` over
-the ``events[first:last]`` to ``outer[to:]``, in :data:`TILE` outputs or :data:`LANES`; arrays are contiguous, tables
-flat."""
-give_tile, give_vector = _over_events(TILE // LANES, False), _over_events(1, False)
-"""With the same arguments: add ``row[e] * outer[to:]`` to each ``table[e * width + at:]``."""
+def _give_events(vectors: int) -> Any:
+    """What so many vectors of outputs give to the events of a row."""
+
+    @_intrinsic
+    def loop(
+        typing: Any, row: Any, events: Any, first: Any, last: Any, table: Any, apart: Any, at: Any, given: Any, of: Any
+    ) -> Any:
+        numbers = types.intp, types.intp, table, types.intp, types.intp, given, types.intp
+
+        def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+            _, _, first, last, _, apart, at, _, of = arguments
+            of_row, of_events, of_table, of_given = (
+                _data(context, builder, kind, arguments[place])
+                for kind, place in ((row, 0), (events, 1), (table, 4), (given, 7))
+            )
+            begins = _begins(builder, of_table, at, apart, vectors)
+            offsets = [ir.Constant(_INT64, LANES * number) for number in range(vectors)]
+            held = [_load(builder, of_given, builder.add(of, offset)) for offset in offsets]
+            with _each_event(builder, of_row, of_events, first, last) as (offset, value):
+                for each, begin in zip(held, begins, strict=True):
+                    there = _load(builder, begin, offset)
+                    _store(builder, _add_product(builder, there, value, each), begin, offset)
+            return context.get_dummy_value()
+
+        return types.void(row, events, *numbers), generate
+
+    return loop
+
+
+def _begins(builder: Any, table: Any, at: Any, apart: Any, vectors: int) -> list[Any]:
+    """Where the table's parts for the outputs ``at`` and on begin, one for each vector."""
+    first = builder.mul(builder.sdiv(at, ir.Constant(_INT64, LANES)), apart)
+    places = [builder.add(first, builder.mul(ir.Constant(_INT64, number), apart)) for number in range(vectors)]
+    return [builder.gep(table, [place]) for place in places]
+
+
+@contextmanager
+def _each_event(builder: Any, row: Any, events: Any, first: Any, last: Any) -> Iterator[tuple[Any, Any]]:
+    """A loop over events: the offset of each in a part of a table, and its value in all lanes."""
+    with cgutils.for_range_slice(builder, first, last, ir.Constant(_INT64, 1)) as (index, _):
+        event = builder.sext(builder.load(builder.gep(events, [index])), _INT64)
+        yield builder.mul(event, ir.Constant(_INT64, LANES)), _spread(builder, builder.load(builder.gep(row, [event])))
+
+
+sum_tile, sum_vector = _sum_events(TILE // LANES), _sum_events(1)
+"""``(row, events, first, last, table, apart, at, bias, made, to)``: write ``bias[at:]`` and, added to it, the sum of
+``row[e]`` times the weights of the outputs ``at`` and on over ``e`` in ``events[first:last]`` to ``made[to:]``; in
+:data:`TILE` outputs or :data:`LANES`. Arrays are contiguous; the weights of input e and output o are at
+``table[o // LANES * apart + e * LANES + o % LANES]``, where a tile's stay in the cache."""
+give_tile, give_vector = _give_events(TILE // LANES), _give_events(1)
+"""``(row, events, first, last, table, apart, at, given, of)``: add ``row[e] * given[of:]`` to the table's values of
+each ``e`` and the outputs ``at`` and on."""
 
 
 def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
