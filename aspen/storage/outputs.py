@@ -128,7 +128,7 @@ def _keep(name: str, data: bytes, folder: str | Path) -> Path:
 
 def _check_access(path: Path) -> None:
     if path != STANDARD_OUTPUT and not os.access(path, os.W_OK):
-        raise InputError(f"{path}: found what you may not write to; choose another name")
+        raise InputError(f"{path}: found what you may not write to; choose another name, or work on a copy")
 
 
 def _check_room(path: Path, folder: Path) -> None:

@@ -96,7 +96,8 @@ INLINE uint32_t blocks_on(uint32_t on, uint32_t begin, uint32_t targets, uint32_
     const uint32_t blocks = on > begin ? (on - begin + targets - 1u) / targets : 0u;
     return blocks < most ? blocks : most;
 }
-
+"""
+IN_BLOCKS = """
 /* How many sums that are: whole blocks, up to `most`. */
 INLINE uint32_t in_blocks(uint32_t on, uint32_t targets, uint32_t most)
 {

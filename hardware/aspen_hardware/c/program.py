@@ -25,7 +25,7 @@ from aspen_hardware.c.kernels import CONV_SHAPE, RECALL
 from aspen_hardware.c.knob import dial_code, dial_tables, factors_size, halving_code, halving_table, scale_code
 from aspen_hardware.c.nesting import Nest, check_nested, nests_of, sorted_network, sorted_profile
 from aspen_hardware.c.neurons import Neurons, history
-from aspen_hardware.c.packing import BLOCKS_ON, PACKED_SUMS, padded
+from aspen_hardware.c.packing import BLOCKS_ON, IN_BLOCKS, PACKED_SUMS, padded
 from aspen_hardware.c.ranges import bounds, largest_value
 from aspen_hardware.c.steps import answer_code, gather_code, step_code
 from aspen_hardware.c.text import Field, Table, check_prefix, identifiers, widest_first
@@ -342,13 +342,16 @@ class Program:
             yield RECALL
         if any(stored.form == "packed" and stored.nest for stored in self.connections):
             yield BLOCKS_ON
+        steps = step_code(self)
+        if "in_blocks(" in steps:  # clang warns of functions that nothing calls
+            yield IN_BLOCKS
         yield from (stored.loop() for stored in self.connections)
         yield gathered
         yield from (each.update(self.prefix) for each in self.populations)
         yield halving_code() if self._halves else ""
         yield self._knob()
         yield skip_code(self.path, self.prefix, self.first_setting)
-        yield step_code(self)
+        yield steps
         yield answer_code(self)
         if self.early is not None:
             yield early_code(self.early, self.network, self.turned, self.prefix, self.skips)

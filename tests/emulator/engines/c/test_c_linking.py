@@ -13,10 +13,13 @@ import pytest
 
 from aspen.calibration.early import EarlyStop
 from aspen.dial import DialProfile
+from aspen.network import Dense, FixedLif, Network, Population
 from aspen_emulator import run
+from aspen_hardware import chip
 from aspen_hardware.c.dial import UNIT, knob_at, scale_range
 from aspen_hardware.c.export import files
 from aspen_hardware.c.program import Program
+from aspen_hardware.compiling.off import gated
 from tests.c_networks import STRICT
 from tests.emulator.engines.c.programs import built, needs_compiler, output
 from tests.emulator.engines.fast_networks import input_for, network_for
@@ -103,6 +106,23 @@ def test_three_networks_stand_in_one_program(tmp_path: Path, compiler: str) -> N
     ends = STOP.start(knob_at(PROFILE, 20000))
     assert found[:, -2].tolist() == [ends.update(each) for each in left.readings[:, 0]]
     np.testing.assert_array_equal(found[:, -1], counted.synaptic_operations["input->layer1"][:, 0].cumsum())
+
+
+def test_programs_whose_neurons_go_off_give_no_warning_in_clang_either(tmp_path: Path) -> None:
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("there is no clang: pip install ziglang")
+    rng = np.random.default_rng(0)
+    layers = (
+        Population("input", (8,)),
+        Population("wide", (32,), FixedLif(20, 1000)),
+        Population("output", (3,), FixedLif(60, 1000)),
+    )
+    weights = (("input", "wide", (32, 8)), ("wide", "output", (3, 32)))
+    network = Network(layers, tuple(Dense(a, b, rng.integers(-40, 41, shape)) for a, b, shape in weights))
+    profile = DialProfile({"wide": 0.0}, on_until={"wide": np.linspace(0, 1, 32)})
+    program = Program(gated(network, chip("cortex-m")), profile)
+    assert program.connections[0].form == "packed"
+    assert objects(tmp_path, sources(program), COMPILERS["clang"], *STRICTER)
 
 
 FROM_CPP = """
