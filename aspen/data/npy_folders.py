@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aspen._base.arrays import Array
-from aspen.data.npz_files import NAMES
+from aspen.data.npz_files import NAMES, named
 from aspen.errors import FileFormatError, one_line
 from aspen.storage.npy import map_npy
 
@@ -30,16 +30,8 @@ def read_npy_folder(folder: Path) -> dict[str, Array]:
     Raises:
         FileFormatError: a file is damaged or holds objects, or X or y is missing.
     """
-    found: dict[str, Array] = {}
-    for file in sorted(folder.glob("*.npy")):
-        name = NAMES.get(file.stem.lower())
-        if name in found:
-            raise FileFormatError(f"{folder}: found {name} twice, allowed is each array once; leave {file.name} out")
-        if name is not None:
-            found[name] = _mapped(file)
-    if not {"X", "y"} <= found.keys():
-        raise FileFormatError(f"{folder}: found {', '.join(found)}, allowed are X and y at least: {FORM}")
-    return found
+    given = [(file.stem, file) for file in sorted(folder.glob("*.npy"))]
+    return {name: _mapped(file) for name, file in named(folder, given, f"name them {FORM}").items()}
 
 
 def _mapped(file: Path) -> Array:

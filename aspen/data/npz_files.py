@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from aspen._base.arrays import Array
 from aspen._base.checks import as_path
@@ -13,6 +15,7 @@ from aspen.data.sources import ZIP_ERRORS
 from aspen.errors import AspenError, FileFormatError, InputError, one_line
 from aspen.storage.npy import read_npy
 
+Item = TypeVar("Item")
 NAMES = {
     "x": "X", "values": "X", "x_train": "X", "y": "y", "labels": "y", "y_train": "y", "subjects": "subjects",
     "class_names": "class_names", "channels": "channels",
@@ -49,17 +52,33 @@ def read_npz(path: str | Path) -> dict[str, Array]:
         raise FileFormatError(f"{path}: found no readable .npz file ({reason}); write it by {_SAVE}") from error
 
 
-def _arrays(path: Path, archive: zipfile.ZipFile) -> dict[str, Array]:
-    entries: dict[str, zipfile.ZipInfo] = {}
-    for entry in archive.infolist():
-        name = NAMES.get(entry.filename.removesuffix(".npy").lower())
-        if name in entries:
-            raise FileFormatError(f"{path}: found {name} twice, allowed is each array once; write it by {_SAVE}")
+def named(path: Path, given: Sequence[tuple[str, Item]], remedy: str) -> dict[str, Item]:
+    """Of what has a name, that which :data:`NAMES` knows, by what it is.
+
+    Args:
+        path: the file or folder, for messages.
+        given: names in it, and what is there.
+        remedy: the end of messages.
+
+    Raises:
+        FileFormatError: X or y is missing, or one is there twice.
+    """
+    found: dict[str, Item] = {}
+    for own, item in given:
+        name = NAMES.get(own.lower())
+        if name in found:
+            raise FileFormatError(f"{path}: found {name} twice, also as {own}, allowed is each array once; {remedy}")
         if name is not None:
-            entries[name] = entry
-    if not {"X", "y"} <= entries.keys():
-        found = ", ".join(entry.filename.removesuffix(".npy") for entry in archive.infolist()[:10]) or "nothing"
-        raise FileFormatError(f"{path}: found {found[:200]}, allowed are X and y at least; write it by {_SAVE}")
+            found[name] = item
+    if not {"X", "y"} <= found.keys():
+        listed = ", ".join(own for own, _ in given[:10]) or "nothing"
+        raise FileFormatError(f"{path}: found {listed[:200]}, allowed are X and y at least; {remedy}")
+    return found
+
+
+def _arrays(path: Path, archive: zipfile.ZipFile) -> dict[str, Array]:
+    given = [(entry.filename.removesuffix(".npy"), entry) for entry in archive.infolist()]
+    entries = named(path, given, f"write it by {_SAVE}")
     check_memory(str(path), 2 * sum(entry.file_size for entry in entries.values()), "give fewer samples")
     return {name: _array(path, name, archive, entry) for name, entry in entries.items()}
 

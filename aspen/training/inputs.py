@@ -15,8 +15,8 @@ from aspen.data import Dataset, MotionAugmentation, Samples
 from aspen.data.encoders import StoredEncoder
 from aspen.errors import InputError
 
-SOME = 512
-"""Validation samples that are looked at where there are too many to encode all."""
+VALIDATION_SAMPLES = 512
+"""Validation samples that are tried after each epoch and at the export; the same ones each time."""
 
 
 class Encoding:
@@ -118,11 +118,12 @@ def _made(data: Dataset, samples: Samples, seed: int) -> Array:
     return made
 
 
-def some_validation(data: Dataset) -> Array:
-    """Encoded validation samples, (time, n, *shape): all, or the first where they are too many to be kept at once."""
-    if data.keeps("validation"):
-        return data.spikes("validation")
-    return data.encode(data.validation.values[:SOME], 0)
+def validation_samples(data: Dataset) -> tuple[Array, Array]:
+    """(time, n, *shape) and (n,): encoded samples and labels of at most :data:`VALIDATION_SAMPLES`, always the same."""
+    chosen = np.random.default_rng(0).permutation(len(data.validation))[:VALIDATION_SAMPLES]
+    some = data.validation.select(chosen)
+    inputs = data.spikes("validation")[:, chosen] if data.keeps("validation") else data.encode(some.values, 0)
+    return inputs, some.labels
 
 
 def as_frames(encoded: Array, like: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from aspen._base.arrays import Array
 from aspen._base.brief import Brief
 from aspen.calibration.statistics import wilson
 from aspen.thresholds.distributions import MIN_FACTOR, Distribution
-from aspen.training.measuring import Counted, count_at, validation_samples
+from aspen.training.inputs import validation_samples
+from aspen.training.measuring import Counted, count_at
 from aspen.training.recipes import Recipe
 from aspen.training.stage import Stage
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from aspen.network.readout import NO_ANSWER, answers
 from aspen.thresholds.knob import get_threshold_scale, set_threshold_scale
 from aspen.training.framed import Runner, form_for, framed
 from aspen.training.history import EachEpoch, Epoch
-from aspen.training.inputs import as_frames
+from aspen.training.inputs import as_frames, validation_samples
 from aspen.training.logs import row
 from aspen.training.loss import scores_of
 from aspen.training.stage import Stage
@@ -30,8 +29,6 @@ EPOCH_SCALES = (1.0, 0.7, 1.5)
 """Threshold scales at which a network is tried after each epoch."""
 EPOCH_KNOBS = (0.0, 0.5, 1.0)
 """Settings at which a learned dial is tried after each epoch."""
-VALIDATION_SAMPLES = 512
-"""Validation samples that are tried after each epoch; the same ones each time."""
 _CHUNK = 256
 
 
@@ -108,14 +105,6 @@ def count_at(stage: Stage, settings: tuple[float, ...]) -> list[Counted]:
         with _dialled(stage, setting):
             found.append(_count(stage.task.model, stage.task.runner, inputs, labels))
     return found
-
-
-def validation_samples(data: Dataset) -> tuple[Array, Array]:
-    """(time, n, *shape) and (n,): encoded samples and labels of at most :data:`VALIDATION_SAMPLES`."""
-    chosen = np.random.default_rng(0).permutation(len(data.validation))[:VALIDATION_SAMPLES]
-    some = data.validation.select(chosen)
-    inputs = data.spikes("validation")[:, chosen] if data.keeps("validation") else data.encode(some.values, 0)
-    return inputs, some.labels
 
 
 @contextmanager

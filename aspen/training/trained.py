@@ -19,7 +19,7 @@ from aspen.network.idle import without_idle
 from aspen.network.network import Network
 from aspen.storage.file import AspenFile
 from aspen.training.framed import form_for
-from aspen.training.inputs import some_validation, telling
+from aspen.training.inputs import telling, validation_samples
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Trained(Brief):
             InputError: the profile is of another model, or the validation data hold zeros alone.
         """
         like = next(model.parameters())
-        sample = telling(some_validation(data))
+        sample = telling(validation_samples(data)[0])
         frames = torch.from_numpy(sample).to(like.device, like.dtype)
         form = form_for(model, frames)
         network = export(model, form.sample(frames), time_axis=form.sample_axis, arguments=form.arguments)

@@ -21,10 +21,12 @@ from aspen.models.probing import FIND, find_form
 from aspen.network.network import Network
 from aspen.network.neurons import BY_SYNAPSE
 from aspen.thresholds.perturbation import perturb_thresholds
-from aspen_hardware.chips.description import Chip
+from aspen_hardware.chips.description import Chip, chip_names
+from aspen_hardware.chips.description import chip as read_chip
 from aspen_hardware.chips.parts import described
 from aspen_hardware.compiling.checking import suit
 from aspen_hardware.compiling.compile import no_integers
+from aspen_hardware.placing.hosting import by_host, carries
 from aspen_hardware.placing.resets import reset_on
 from aspen_hardware.placing.rules import reset_refused
 
@@ -78,6 +80,7 @@ class ModelReport(Tabled):
         problems: in this order.
         costs: what the chips take beside, in their order.
         network: what was exported, or None.
+        notes: what this rests on: the range of an analog input; where no chip was asked for, those that refuse it.
     """
 
     form: str
@@ -86,10 +89,11 @@ class ModelReport(Tabled):
     problems: Sequence[Problem]
     costs: Sequence[Problem]
     network: Network | None
+    notes: Sequence[str] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether everything goes."""
+        """Whether everything goes that was asked for: without a chip, all before one."""
         return not self.problems
 
     def _shown(self) -> Iterable[str | Table]:
@@ -101,6 +105,7 @@ class ModelReport(Tabled):
         unsaid = [way for way in self.ways if any(self._says(name, way) == UNKNOWN for name in self._rows)]
         if unsaid:
             yield f"{UNKNOWN}: {', '.join(unsaid)} can tell once the model is exported; mend that first"
+        yield from self.notes
 
     @property
     def _rows(self) -> list[str]:
@@ -119,7 +124,7 @@ class ModelReport(Tabled):
         found = [{"way": p.way, "where": p.where, "message": p.message, "mend": p.mend} for p in self.problems]
         costs = [{"way": cost.way, "where": cost.where, "message": cost.message} for cost in self.costs]
         listed = {"ways": list(self.ways), "layers": list(self.layers)}
-        return {"form": self.form, **listed, "problems": found, "costs": costs}
+        return {"form": self.form, **listed, "problems": found, "costs": costs, "notes": list(self.notes)}
 
 
 def check_model(
@@ -161,7 +166,8 @@ def check_model(
         costs += there[1]
     ways = (*BEFORE_CHIPS, *(one.name for one in chips))
     form = _form(model, sample, time_axis, arguments)
-    return ModelReport(form, ways, _layers(model, network), problems, costs, network)
+    notes = [] if network is None else list(_notes(network, sample, chips))
+    return ModelReport(form, ways, _layers(model, network), problems, costs, network, notes)
 
 
 def chip_warning(
@@ -245,6 +251,24 @@ def _compiled(network: Network, sample: Tensor, on: Chip) -> _Said:
     known = {*network.names, *(connection.name for connection in network.connections)}
     problems = [Problem(on.name, e.where if e.where in known else WHOLE, e.message) for e in suited.errors]
     return problems, [] if problems else [Problem(on.name, where, words) for where, words in suited.costs]
+
+
+def _notes(network: Network, sample: Tensor, chips: Sequence[Chip]) -> Iterator[str]:
+    """What is to be known of an analog input beside what the chips say of it."""
+    name = network.input.name
+    if not network.input.is_analog:
+        return
+    if not chips:
+        known = [description for description in map(read_chip, chip_names()) if not description.energy_only]
+        refusing = [one.name for one in known if not (carries(network, one) or by_host(network, one))]
+        if refusing:
+            yield f"no chip was asked for; {name}: an analog input, which {', '.join(refusing)} refuses: give chip="
+    elif any(carries(network, one) or by_host(network, one) for one in chips if not one.energy_only):
+        peak = float(sample.abs().max())
+        yield (
+            f"{name}: an analog input, here taken to reach {peak:.3g}, the largest magnitude in the sample; compiling "
+            f"needs that of the training data: network.with_input_peak(...), which aspen.fit keeps by itself"
+        )
 
 
 def _resets(model: nn.Module, on: Chip) -> _Said:

@@ -111,11 +111,11 @@ def test_a_folder_of_npy_files_is_read_with_care(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.train.labels, labels)
     assert (len(data.validation), len(data.test)) == (40, 40)
     np.save(folder / "x.npy", values)
-    with pytest.raises(FileFormatError, match=r"found X twice, allowed is each array once; leave x\.npy out"):
+    with pytest.raises(FileFormatError, match="found X twice, also as x, allowed is each array once; name them X_train"):
         load_arrays(folder)
     (folder / "x.npy").unlink()
     (folder / "y_train.npy").unlink()
-    with pytest.raises(FileFormatError, match=r"allowed are X and y at least: X_train\.npy and y_train\.npy"):
+    with pytest.raises(FileFormatError, match=r"allowed are X and y at least; name them X_train\.npy and y_train\.npy"):
         load_arrays(folder)
     objects: Any = np.array([{}, {}], object)
     np.save(folder / "y_train.npy", objects, allow_pickle=True)

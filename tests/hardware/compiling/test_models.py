@@ -90,3 +90,23 @@ def test_neurons_chips_and_models_that_do_not_go() -> None:
         check_model("net", torch.rand(8, 3, 6))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"arguments: found \[1\], allowed is a mapping from name to value"):
         check_model(current, torch.rand(8, 3, 6), arguments=[1])  # type: ignore[arg-type]
+
+
+def test_without_a_chip_it_is_said_which_refuse_an_analog_input_and_with_one_what_its_range_is() -> None:
+    values = torch.rand(8, 3, 6, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(
+        nn.Linear(6, 5),
+        snn.Leaky(0.9, init_hidden=True),
+        nn.Linear(5, 3),
+        snn.Leaky(0.9, init_hidden=True, output=True),
+    )
+    report = check_model(model, values)
+    assert report.ok
+    assert report.notes == ["no chip was asked for; input: an analog input, which loihi1 refuses: give chip="]
+    assert str(report).endswith(report.notes[0])
+    assert not check_model(model, values, "loihi1").ok
+    ranged = check_model(model, values, "loihi2")
+    assert (ranged.ok, len(ranged.notes)) == (True, 1)
+    assert ranged.notes[0].startswith(f"input: an analog input, here taken to reach {float(values.max()):.3g}, the lar")
+    assert ranged.to_dict()["notes"] == ranged.notes
+    assert check_model(model, spikes(6).float()).notes == []
