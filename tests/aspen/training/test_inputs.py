@@ -111,7 +111,7 @@ def test_a_folder_of_npy_files_is_read_with_care(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.train.labels, labels)
     assert (len(data.validation), len(data.test)) == (40, 40)
     np.save(folder / "x.npy", values)
-    with pytest.raises(FileFormatError, match="found X twice, also as x, allowed is each array once; name them X_train"):
+    with pytest.raises(FileFormatError, match="found X twice, also as x, allowed is each array once; name them"):
         load_arrays(folder)
     (folder / "x.npy").unlink()
     (folder / "y_train.npy").unlink()
