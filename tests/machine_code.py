@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.networks import fixed_network, float_network, random_spikes, static_network
+from aspen.network.network import Dense, FixedLif, Network, Population
+from tests.networks import float_network, random_spikes
 
 LONGEST_WAIT = 300.0
 """Seconds for the parts of others; a process that waited in vain compiles them itself."""
@@ -23,18 +24,13 @@ def _runs_of_floats() -> None:
     run(float_network(0), random_spikes(0, 2, 1, 6))
 
 
-def _runs_of_integers() -> None:
+def _runs_of_integers(inputs: int, exponent: int = 0) -> None:
     from aspen_emulator import run
 
-    run(fixed_network(0), random_spikes(0, 2, 1, 6))
-
-
-def _runs_of_currents_in_integers() -> None:
-    from aspen_emulator import run
-    from aspen_hardware import compile
-
-    network = compile(static_network().with_input_peak(1.0), "loihi1").network
-    run(network, np.ones((1, 6)), steps=2)
+    neuron = FixedLif(threshold=1000, voltage_decay=0, current_decay=0)
+    layers = Population("in", (inputs,)), Population("out", (2,), neuron)
+    network = Network(layers, (Dense("in", "out", np.full((2, inputs), 255), exponent=exponent),))
+    run(network, random_spikes(0, 2, 1, inputs))
 
 
 def _training(double: bool) -> None:
@@ -49,13 +45,15 @@ def _training(double: bool) -> None:
 
 
 PARTS: tuple[tuple[str, Callable[[], None]], ...] = (
-    ("currents", _runs_of_currents_in_integers),
-    ("integers", _runs_of_integers),
-    ("single", lambda: _training(double=False)),
+    ("sums of 16 bits", lambda: _runs_of_integers(6)),
+    ("sums of 32 bits", lambda: _runs_of_integers(300)),
+    ("states of 64 bits", lambda: _runs_of_integers(16, exponent=7)),
     ("floats", _runs_of_floats),
+    ("single", lambda: _training(double=False)),
     ("double", lambda: _training(double=True)),
 )
-"""17, 17, 6, 16 and 6 seconds: process i of n makes every n-th from the i-th on, so that two have as much to do."""
+"""The first four take twice as long as the last two: process i of n makes every n-th from the i-th on, so that two have
+as much to do."""
 
 
 def make(number: int, processes: int, folder: Path) -> None:

@@ -14,7 +14,8 @@ from aspen.network.graded import GradedInput
 from aspen.network.network import MAX_CURRENT, Conv, Dense, FixedLif, Lif, Network, Population, Sparse
 from aspen.network.neurons import RESETS, largest_threshold
 from aspen_emulator import run, session
-from aspen_emulator.engines.fast import parts, run_dials
+from aspen_emulator.engines.fast import chunk, parts, run_dials
+from aspen_emulator.engines.fast.arrays import Tables
 from aspen_emulator.engines.fast.plan import plan_of
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_hardware import compile
@@ -197,6 +198,19 @@ def test_graded_values_decide_the_type_of_the_state() -> None:
     assert types(one_layer([[255] * 8], 16)) == (np.int64, np.int64)
     assert types(one_layer([[255] * 8], 10, current_decay=4000)) == (np.int32, np.int16)
     assert types(one_layer([[255] * 8], 10, current_decay=40)) == (np.int64, np.int64)
+
+
+def test_spikes_and_graded_values_share_their_machine_code() -> None:
+    """One for each type of states and of sums: another takes as long to compile as many tests take to run."""
+    networks = [one_layer([[3, 5], [7, 9]], bits) for bits in (None, 4)]
+    assert types(networks[0]) == types(networks[1]) == (np.int32, np.int16)
+    for network in networks:
+        on_all_ways(network, constant(network, 3))
+    made = [
+        (state.types[0].dtype, tables.types[Tables._fields.index("weights")].dtype)
+        for tables, state, *_ in chunk.core.advance.signatures
+    ]
+    assert len(made) == len({*made}) > 0
 
 
 @pytest.mark.parametrize("bias", range(253, 258))

@@ -119,9 +119,12 @@ class Chunk:
         return np.array(rows, np.int64).reshape(-1, 2)
 
     def _outside(self, part: Part, outside: set[str], spikes: Array, spikes_at: Array) -> tuple[Array, Array]:
-        """The sums of connections into ``part`` that the core does not add up, and where they are."""
+        """The sums of connections into ``part`` that the core does not add up, and where they are.
+
+        In the type of the state, which holds them: another one would be another machine code.
+        """
         table = np.full((len(self.plan.connections), 5), -1, np.int64)
-        pieces, first = [np.zeros(0, np.float64 if self.plan.state_type is np.float64 else np.float32)], 0
+        pieces, first = [np.zeros(0, self.plan.state_type)], 0
         for index, connection in enumerate(self.plan.connections):
             if connection.name not in outside or connection.target not in part.todo:
                 continue
@@ -132,7 +135,7 @@ class Chunk:
                 source = self.given if from_input else self._view(spikes, spikes_at, connection.source)
                 sums = product(self.plan, connection, source)
             table[index] = first, from_input, self.batch if from_input else self.rows, *self.plan.scaling(connection)
-            pieces.append(sums.ravel())
+            pieces.append(sums.ravel().astype(self.plan.state_type, copy=False))
             first += sums.size
         return (pieces[1] if len(pieces) == 2 else np.concatenate(pieces)), table
 

@@ -82,11 +82,7 @@ class FastStepper:
             current=np.zeros(
                 (1, batch, sizes[self.plan.slots[0]] if self.plan.input.neuron else 0), self.plan.state_type
             ),
-            outside=np.zeros(
-                sum(batch * sizes[c.target] for c in self._analog),
-                # weighed values are doubles; where there are none, what a run of spikes has: one machine code for both
-                np.float64 if self._analog or not network.is_integer else np.float32,
-            ),
+            outside=np.zeros(sum(batch * sizes[c.target] for c in self._analog), self.plan.state_type),
             outside_at=self._outside_at(sizes),
             thresholds=flat,
             thresholds_at=places,
