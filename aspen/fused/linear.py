@@ -23,22 +23,29 @@ from aspen.fused.vectors import LANES
 PRODUCTS = ("auto", "dense", "events")
 """How linear layers multiply: as is faster, or always the one or the other."""
 _WORTH = 1 << 21
-"""Multiplications below which a dense product is done before the events are counted."""
-_EVERY = 7
-"""Every so many-th row is counted; no batch size that is in use is a multiple of it."""
+"""Multiplications below which a product is torch's own, and no events are counted."""
+_MANY = 1 << 13
+_EVERY, _SELDOM = 7, 61
+"""Every so many-th row is counted, seldom of many; no batch size that is in use is a multiple of these."""
 
 
-class _ByEvents(torch.autograd.Function):
-    """``inputs @ weight.T + bias``, for the inputs that are not zero."""
+class _Product(torch.autograd.Function):
+    """``inputs @ weight.T + bias``, in memory that is used again."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, by_events: bool, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Inputs (*rows, m), weight (n, m), bias (n,); all of one type, float32 or float64, on the CPU."""
+        ctx.by_events = by_events
         ctx.save_for_backward(inputs, weight)
         flat, n = _flat(inputs), len(weight)
         made = POOL.empty((len(flat), n), inputs.dtype)
-        biases = _padded(weight.new_zeros(n) if bias is None else bias.detach())
-        spread(events.forward, len(flat), 0, n, flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy())
+        if by_events:
+            biases = _padded(weight.new_zeros(n) if bias is None else bias.detach())
+            spread(events.forward, len(flat), 0, n, flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy())
+        elif bias is None:
+            torch.mm(flat, weight.t(), out=made)
+        else:
+            torch.addmm(bias, flat, weight.t(), out=made)
         return made.view(*inputs.shape[:-1], n)
 
     @staticmethod
@@ -48,13 +55,14 @@ class _ByEvents(torch.autograd.Function):
         inputs, weight = ctx.saved_tensors
         flat, arriving = _flat(inputs), _flat(grad)
         of_inputs = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
+        _, needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
+        if needs_inputs:
             of_inputs = torch.mm(arriving, weight, out=POOL.empty(flat.shape, flat.dtype)).view(inputs.shape)
-        if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(flat, arriving)
-        if ctx.needs_input_grad[2]:
+        if needs_weight:
+            of_weight = _weight_gradient(flat, arriving) if ctx.by_events else arriving.t() @ flat
+        if needs_bias:
             of_bias = arriving.sum(0)
-        return of_inputs, of_weight, of_bias
+        return None, of_inputs, of_weight, of_bias
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = "auto") -> tuple[Tensor, str]:
@@ -66,10 +74,14 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = 
         bias: (n,) or ``None``.
         products: one of :data:`PRODUCTS`.
     """
-    if products == "dense" or not _fits(inputs, weight, bias) or not (products == "events" or _few(inputs, weight)):
+    if not _fits(inputs, weight, bias):
         return functional.linear(inputs, weight, bias), "dense"
-    made: Tensor = _ByEvents.apply(inputs, weight, bias)
-    return made, "events"
+    small = inputs.numel() * len(weight) < _WORTH
+    by_events = products == "events" or (products == "auto" and not small and _few(inputs, weight))
+    if small and not by_events:
+        return functional.linear(inputs, weight, bias), "dense"
+    made: Tensor = _Product.apply(by_events, inputs, weight, bias)
+    return made, "events" if by_events else "dense"
 
 
 def linear_layers(model: nn.Module, neurons: list[nn.Module]) -> dict[str, nn.Module]:
@@ -111,10 +123,9 @@ def _fits(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 def _few(inputs: Tensor, weight: Tensor) -> bool:
     """Whether so few of the inputs are events that these are faster."""
-    if inputs.numel() * len(weight) < _WORTH:
-        return False
     flat = _flat(inputs.detach())
-    share = events.count_events(flat.numpy(), _EVERY) / flat[::_EVERY].numel()
+    every = _EVERY if len(flat) < _MANY else _SELDOM
+    share = events.count_events(flat.numpy(), every) / flat[::every].numel()
     n, m = weight.shape
     return _cost_of_events(m, n, share) < _dense_cost(m, n)
 
