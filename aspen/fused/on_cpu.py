@@ -8,10 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aspen.fused import kernels
+from aspen.fused import kernels, wide
 from aspen.fused.arrays import Layer, Passing, States, Steps
 from aspen.fused.memory import POOL
 from aspen.fused.threads import spread
+from aspen.fused.vectors import LANES, LINE
+
+_LARGE = 1 << 22
+"""Bytes from which on arrays are written past the cache."""
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, like: Tensor) -> Tensor:
@@ -28,10 +32,12 @@ def forward(layer: Layer, signal: Tensor, made: Steps) -> Callable[[int, int, Te
         made: filled; steps before the first one are made.
     """
     given, neurons, first, filled = signal.numpy(), _arrays(layer), _at_rest(signal), _arrays(made)
+    wide_enough = _is_plain(layer) and _is_wide(signal, made.membrane, made.spikes)
 
     def run(start: int, stop: int, feedback: Tensor) -> None:
+        loop = wide.forward if wide_enough and not feedback.numel() else kernels.forward
         arguments = given, feedback.numpy(), neurons, first, filled
-        spread(kernels.forward, signal.shape[1], start, stop, *arguments)
+        spread(loop, signal.shape[1], start, stop, *arguments)
 
     return run
 
@@ -45,11 +51,31 @@ def backward(passing: Passing) -> Callable[[int, int], None]:
     layer, surrogate, made, arriving, carry, of_signal, totals = passing
     given = *map(_arrays, (arriving, layer, surrogate)), _at_rest(of_signal), _arrays(made), _arrays(carry)
     arguments = *given, of_signal.numpy(), _arrays(totals)
+    usual = not any(part.numel() for part in (arriving.membrane, totals.theta, totals.amount, surrogate.table))
+    wide_enough = usual and _is_plain(layer) and _is_wide(arriving.spikes, made.membrane, of_signal)
+    loop = wide.backward if wide_enough else kernels.backward
 
     def run(start: int, stop: int) -> None:
-        spread(kernels.backward, of_signal.shape[1], start, stop, *arguments)
+        spread(loop, of_signal.shape[1], start, stop, *arguments)
 
     return run
+
+
+def _is_plain(layer: Layer) -> bool:
+    """Whether the neurons are such as :mod:`aspen.fused.wide` steps."""
+    return layer.alpha.numel() == 0 and not layer.at_once
+
+
+def _is_wide(*arrays: Tensor) -> bool:
+    """Whether arrays (time, n) are of one type, larger than the cache, and their rows whole vectors that begin where
+    lines do."""
+    return all(
+        array.dtype == arrays[0].dtype
+        and array.nbytes >= _LARGE
+        and array.shape[1] % LANES == 0
+        and array.data_ptr() % LINE == 0
+        for array in arrays
+    )
 
 
 def _arrays(values: Any) -> Any:

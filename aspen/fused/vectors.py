@@ -24,6 +24,8 @@ _FUSED = ("contract",)
 """Products may be added without being rounded in between."""
 _ALIGNED = 4
 """Bytes, of every value: no array needs to begin at a vector's."""
+LINE = 64
+"""Bytes of a line of the cache."""
 _INT64 = ir.IntType(64)
 
 
@@ -32,7 +34,7 @@ def events_among(typing: Any, values: Any, start: Any) -> Any:
     """Bit i of the result: whether ``values[start + i]`` is something else than zero, for i below :data:`LANES`."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        loaded = _load(builder, _data(context, builder, values, arguments[0]), arguments[1])
+        loaded = _load(builder, data_of(context, builder, values, arguments[0]), arguments[1])
         found = builder.fcmp_unordered("!=", loaded, ir.Constant(loaded.type, [0.0] * LANES))
         return builder.zext(builder.bitcast(found, ir.IntType(LANES)), _INT64)
 
@@ -72,7 +74,7 @@ def _sum_events(vectors: int) -> Any:
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
             _, _, first, last, _, apart, at, _, _, to = arguments
             of_row, of_events, of_table, of_bias, of_made = (
-                _data(context, builder, kind, arguments[place])
+                data_of(context, builder, kind, arguments[place])
                 for kind, place in ((row, 0), (events, 1), (table, 4), (bias, 7), (made, 8))
             )
             begins = _begins(builder, of_table, at, apart, vectors)
@@ -106,7 +108,7 @@ def _give_events(vectors: int) -> Any:
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
             _, _, first, last, _, apart, at, _, of = arguments
             of_row, of_events, of_table, of_given = (
-                _data(context, builder, kind, arguments[place])
+                data_of(context, builder, kind, arguments[place])
                 for kind, place in ((row, 0), (events, 1), (table, 4), (given, 7))
             )
             begins = _begins(builder, of_table, at, apart, vectors)
@@ -135,7 +137,10 @@ def _each_event(builder: Any, row: Any, events: Any, first: Any, last: Any) -> I
     """A loop over events: the offset of each in a part of a table, and its value in all lanes."""
     with cgutils.for_range_slice(builder, first, last, ir.Constant(_INT64, 1)) as (index, _):
         event = builder.sext(builder.load(builder.gep(events, [index])), _INT64)
-        yield builder.mul(event, ir.Constant(_INT64, LANES)), _spread(builder, builder.load(builder.gep(row, [event])))
+        yield (
+            builder.mul(event, ir.Constant(_INT64, LANES)),
+            in_all_lanes(builder, builder.load(builder.gep(row, [event]))),
+        )
 
 
 sum_tile, sum_vector = _sum_events(TILE // LANES), _sum_events(1)
@@ -148,21 +153,23 @@ give_tile, give_vector = _give_events(TILE // LANES), _give_events(1)
 each ``e`` and the outputs ``at`` and on."""
 
 
-def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Where an array of that kind has its values."""
     return context.make_array(kind)(context, builder, array).data
 
 
-def _pointer(builder: Any, data: Any, offset: Any) -> Any:
+def address(builder: Any, data: Any, offset: Any) -> Any:
+    """Where the vector begins that is so many values behind ``data``."""
     vector = ir.VectorType(data.type.pointee, LANES)
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
 def _load(builder: Any, data: Any, offset: Any) -> Any:
-    return builder.load(_pointer(builder, data, offset), align=_ALIGNED)
+    return builder.load(address(builder, data, offset), align=_ALIGNED)
 
 
 def _store(builder: Any, value: Any, data: Any, offset: Any) -> None:
-    builder.store(value, _pointer(builder, data, offset), align=_ALIGNED)
+    builder.store(value, address(builder, data, offset), align=_ALIGNED)
 
 
 def _add_product(builder: Any, term: Any, one: Any, other: Any) -> Any:
@@ -170,7 +177,7 @@ def _add_product(builder: Any, term: Any, one: Any, other: Any) -> Any:
     return builder.fadd(term, builder.fmul(one, other, flags=_FUSED), flags=_FUSED)
 
 
-def _spread(builder: Any, value: Any) -> Any:
+def in_all_lanes(builder: Any, value: Any) -> Any:
     """One value in all lanes."""
     undefined = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
     one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))

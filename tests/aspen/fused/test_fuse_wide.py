@@ -1,0 +1,103 @@
+"""The loops that write past the cache beside the usual ones: the same bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from snntorch import surrogate
+from torch import Tensor
+
+from aspen.fused import kernels, on_cpu
+from aspen.fused.loops import LOOPS, NUMBA
+from aspen.fused.scan import Rule, scan
+from aspen.fused.surrogates import read_surrogate
+
+RESETS = (kernels.SUBTRACT, kernels.ZERO_BEFORE, kernels.ZERO_AFTER, kernels.NO_RESET)
+SURROGATES = {
+    "atan": surrogate.atan(alpha=3.0),
+    "fast sigmoid": surrogate.fast_sigmoid(slope=5),
+    "straight": surrogate.straight_through_estimator(),
+}
+STEPS, COLUMNS = 40, 4096
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which of the loops ran."""
+    names: list[str] = []
+    usual = on_cpu.spread
+
+    def spread(loop: Any, *others: Any) -> None:
+        names.append(loop.py_func.__module__.split(".")[-1])
+        usual(loop, *others)
+
+    monkeypatch.setattr(on_cpu, "spread", spread)
+    return names
+
+
+def results(rule: Rule, dtype: torch.dtype, beta_learned: bool, columns: int = COLUMNS) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    signal = (torch.randn(STEPS, columns, generator=generator, dtype=dtype) * 0.6 + 0.2).requires_grad_()
+    theta = torch.rand(columns, generator=generator, dtype=dtype) + 0.3
+    beta = torch.rand(columns, generator=generator, dtype=dtype).requires_grad_(beta_learned)
+    spikes, membrane, _ = scan(rule, signal, None, beta, theta, theta)
+    wanted = [signal, *([beta] if beta_learned else [])]
+    factors = torch.randn(spikes.shape, generator=generator).to(spikes.dtype)
+    assert 0.05 < float(spikes.detach().mean()) < 0.95
+    return [spikes.detach(), membrane.detach(), *torch.autograd.grad(spikes, wanted, factors)]
+
+
+def rule(kind: str, reset: int, dtype: torch.dtype) -> Rule:
+    return Rule(LOOPS[NUMBA], reset, False, read_surrogate("layer", SURROGATES[kind], dtype))
+
+
+@pytest.mark.parametrize("beta_learned", [False, True])
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("kind", SURROGATES)
+def test_the_same_bits_on_any_number_of_threads(
+    kind: str, reset: int, beta_learned: bool, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = results(rule(kind, reset, torch.float32), torch.float32, beta_learned)
+    assert set(ran) == {"kernels"}
+    monkeypatch.setattr(on_cpu, "_LARGE", 1)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            ran.clear()
+            found = results(rule(kind, reset, torch.float32), torch.float32, beta_learned)
+            assert ran == ["wide", "wide"]
+            for one, other in zip(expected, found, strict=True):
+                assert torch.equal(one, other)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_is_not_of_one_type_or_not_in_lines_runs_as_usual(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_cpu, "_LARGE", 1)
+    results(rule("atan", kernels.SUBTRACT, torch.float32), torch.float32, True, columns=4095)
+    results(rule("atan", kernels.SUBTRACT, torch.float64), torch.float64, True)  # whose spikes are float32
+    assert set(ran) == {"kernels"}
+
+
+def test_gradients_of_membranes_and_thresholds_go_back_as_usual(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_cpu, "_LARGE", 1)
+    signal = torch.rand(STEPS, 64, requires_grad=True)
+    beta, theta = torch.full((64,), 0.9), torch.ones(64, requires_grad=True)
+    for wanted in ("membrane", "threshold"):
+        ran.clear()
+        spikes, membrane, _ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, theta, theta)
+        torch.autograd.grad((membrane if wanted == "membrane" else spikes).sum(), signal if wanted[0] == "m" else theta)
+        assert ran == ["wide", "kernels"]
+
+
+def test_large_layers_are_written_past_the_cache(ran: list[str]) -> None:
+    signal = torch.rand(64, 1 << 14, requires_grad=True)
+    beta = torch.full((1 << 14,), 0.9)
+    spikes, _, _ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, beta, beta)
+    spikes.sum().backward()
+    assert ran == ["wide", "wide"]
