@@ -12,6 +12,11 @@ def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text("utf-8")
 
 
+def commands(name: str) -> list[str]:
+    """The lines of ``docs/NAME`` that are typed in a terminal, each a command of ``aspen``."""
+    return re.findall(r"^(?:    )?(aspen [a-z].*)$", page(name), re.MULTILINE)
+
+
 def blocks(name: str, language: str) -> list[str]:
     """What stands between fences of a language on a page."""
     return re.findall(rf"^```{language}\n(.*?)^```", page(name), re.DOTALL | re.MULTILINE)

@@ -167,11 +167,15 @@ def write_program(
         encoder = None
     held, prices = None, None
     if asked.budget is not None:
-        if table is None:
+        if table is None or (table.step_time is None and target.step_time is None):
             kind = "threshold scale" if source.dial is None else "dial"
+            found = (
+                f"no calibration of its {kind} for" if table is None else "no length of a window in its calibration for"
+            )
+            window = " --window-time 1s" if target.step_time is None else ""
             raise click.UsageError(
-                f"{source.path}: found --budget and no calibration of its {kind} for {target.name}, allowed is it with "
-                f"one; {_calibrating(source, key)}"
+                f"{source.path}: found --budget and {found} {target.name}, allowed is it with one; "
+                f"{_calibrating(source, key)}{window}"
             )
         prices = Meter.of(deployment, target, table.steps, table.step_time, profile=dial)
         known = table if early is None else ended_early(table)

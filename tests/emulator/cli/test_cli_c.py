@@ -197,9 +197,12 @@ def test_a_budget_comes_along_where_it_was_calibrated(aspen: Aspen, network: Pat
     code, _, err = aspen(*arguments)
     assert code == 2
     assert "found --budget and no calibration of its threshold scale for cortex-m4" in err
-    assert f"aspen calibrate {network} --chip cortex-m4" in err
+    assert f"aspen calibrate {network} --chip cortex-m4 --window-time 1s" in err
     rows = (2.0, 0.80, 5e3), (1.0, 0.90, 9e3)
     points = tuple(OperatingPoint(k, a, a - 0.1, a + 0.1, 9, 90, 50, nj, 1e3, 50) for k, a, nj in rows)
+    save_table(CalibrationTable("cortex-m4", "scale", 9, None, "a validation", 1, points), network)
+    code, _, err = aspen(*arguments)
+    assert (code, "found --budget and no length of a window in its calibration for cortex-m4, allowed" in err) == (2, True)
     save_table(CalibrationTable("cortex-m4", "scale", 9, 0.2, "a validation", 1, points), network)
     code, out, err = aspen(*arguments)
     assert (code, err) == (0, "")
