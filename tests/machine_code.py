@@ -41,7 +41,7 @@ def _training(double: bool) -> None:
 
     dtype = torch.float64 if double else torch.float32
     model, spikes = DenseNet((6, 5, 3)).to(dtype), torch.ones(3, 2, 6, dtype=dtype)
-    fuse(model, spikes)(spikes).sum().backward()
+    fuse(model, spikes, products="events")(spikes).sum().backward()  # and the loops, which are the same
 
 
 PARTS: tuple[tuple[str, Callable[[], None]], ...] = (
