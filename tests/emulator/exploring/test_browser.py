@@ -218,11 +218,24 @@ def test_many_steps_and_many_classes(started: Any, tmp_path: Path) -> None:
     long = {name: [0.0] * 25_000 for name in found.settings[0].spikes}
     settings = [replace(each, spikes=long, confusion=np.eye(51, 52, dtype=int).tolist()) for each in found.settings]
     classes = [f"class {k}" for k in range(100)]
-    many = replace(found, settings=settings, classes=classes, confused=[*range(50)], together=2, steps=50_000)
+    assert found.stream is not None
+    bins = [{**each, "answers": [each["of"], *[0] * 100]} for each in found.stream["bins"]]
+    groups = [replace(each, neurons=300) for each in found.groups]
+    many = replace(
+        found, settings=settings, classes=classes, confused=[*range(50)], together=2, steps=50_000, groups=groups,
+        stream={**found.stream, "bins": bins},
+    )  # fmt: skip
     write_page(many, tmp_path / "page.html")
     with opened(started, tmp_path / "page.html") as page:
         page.settle()
         assert page.complaints == []
         assert len(page.tab.evaluate("element('confusion-picture').layout.xaxis.ticktext")) == 17
         assert "The 50 of 100 classes" in page.tab.inner_text("#confusion-note")
+        axes = page.tab.evaluate(
+            "Object.values(element('stream-picture').layout).filter(axis => axis && axis.ticktext)"
+        )
+        assert [len(axis["ticktext"]) for axis in axes] == [20]
+        shown = len(found.rasters.neurons["layer1"])
+        assert f"{shown} of 300 neurons of layer1" in page.tab.inner_text("#raster-note")
+        assert "of 128 cores in use" in page.tab.inner_text("#cores-note")
         assert page.tab.evaluate("element('course-picture').data[0].x.at(-1)") == 50_000

@@ -194,7 +194,7 @@ function drawRaster() {
   const shown = data.groups.filter((group) => group.name in data.rasters.neurons);
   const { wide, high } = markOf(element("raster-picture"), shown);
   let ground = 0;
-  const traces = [], ticks = [], lines = [], rows = [];
+  const traces = [], ticks = [], lines = [], rows = [], thinned = [];
   for (const group of shown) {
     const neurons = data.rasters.neurons[group.name], places = spikes[group.name], start = ground;
     traces.push({
@@ -206,7 +206,8 @@ function drawRaster() {
     ticks.push([start + neurons.length / 2, group.name]);
     ground += neurons.length + 4;
     lines.push(ground - 2.5);
-    const part = neurons.length < group.neurons ? `${neurons.length} of ${group.neurons}` : `${group.neurons}`;
+    const left = neurons.length < group.neurons, part = left ? `${neurons.length} of ${group.neurons}` : `${group.neurons}`;
+    if (left) thinned.push(`${part} neurons of ${group.name}`);
     rows.push([group.name, part, count(places.length), digits(places.length / neurons.length)]);
   }
   const knob = knobText(data.settings[raster.setting].knob), label = data.rasters.labels[state.sample];
@@ -223,7 +224,7 @@ function drawRaster() {
   const given = raster.answers[state.sample];
   const ended = steps < whole ? ` It ended after ${steps} of ${data.steps} steps.` : "";
   const right = given === label ? ", right" : given < 0 ? "" : ", wrong";
-  show("raster-note", `${here} Class ${className(label)}; the network says ${className(given)}${right}.${ended}`);
+  show("raster-note", `${here} Class ${className(label)}; the network says ${className(given)}${right}.${ended}${thinned.length ? ` Shown are ${thinned.join(", ")}.` : ""}`);
   show("raster-table", table(`Sample ${data.rasters.samples[state.sample]}, knob ${knob}`, ["population", "neurons shown", "spikes", "spikes of a neuron"], rows));
 }
 
@@ -309,7 +310,7 @@ function drawCores() {
   })), { barmode: "stack", bargap: 0.2, showlegend: true, xaxis: axes.x, yaxis: axes.y, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" } }, `${used} core${used > 1 ? "s" : ""} in use on ${state.chip}; the table below has what each holds.`);
   const of = limits.cores > 1 ? ` of ${count(limits.cores)}` : "";
   const full = Object.entries(use).filter(([name]) => name !== "cores").map(([name, share]) => `${name.replaceAll("_", " ").replace(" per core", "")} ${percent(share)}`);
-  show("cores-note", `${used}${of} core${used > 1 ? "s" : ""} in use${needed > 1 ? `, on ${needed} chips` : ""}.${full.length ? ` Fullest core: ${full.join(", ")}.` : ""}${left ? ` ${left} more are not shown.` : ""}`);
+  show("cores-note", `${used}${of} core${used > 1 || of ? "s" : ""} in use${needed > 1 ? `, on ${needed} chips` : ""}.${full.length ? ` Fullest core: ${full.join(", ")}.` : ""}${left ? ` ${left} more are not shown.` : ""}`);
   const rows = cores.map((core, index) => [String(index), core.slices.map((part) => `${part.population} ${part.start} to ${part.stop - 1}`).join(", "),
     count(core.neurons), count(core.synapses), count(core.memory_bits), count(core.input_axons), count(core.output_axons), String(core.thresholds)]);
   show("cores-table", table(`Cores of ${state.chip}`, ["core", "neurons held", "neurons", "synapses", "synaptic memory, bits", "input axons", "output axons", "thresholds"], rows));

@@ -59,7 +59,7 @@ function answersRow(bins, time, axis) {
     traces: [{ type: "heatmap", x: time, y: names.map((_, k) => k), z: share, zmin: 0, zmax: 1, showscale: false, yaxis: axis,
       colorscale: [[0, colour("pale")], [1, colour("teal")]], customdata: names.map((name) => bins.map(() => plain(name))),
       hovertemplate: "%{customdata}: %{z:.0%}<extra></extra>" }],
-    title: "answers", weight: 2, range: { tickvals: names.map((_, k) => k), ticktext: names.map(plain), autorange: "reversed", showgrid: false, tickfont: { size: names.length > 12 ? 8 : 10 } },
+    title: "answers", weight: 2, range: { ...namesAlong(names), autorange: "reversed", showgrid: false, tickfont: { size: names.length > 12 ? 8 : 10 } },
   };
 }
 
