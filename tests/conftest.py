@@ -21,6 +21,8 @@ from hypothesis import settings
 from tests.machine_code import make
 
 TESTS = Path(__file__).parent
+LONGEST = "test_tutorials"
+"""The file whose tests take longest, one after the other."""
 MANY = 500
 """Tests, from which on it pays to compile all that any of them needs."""
 
@@ -38,9 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups for ``--dist loadgroup``."""
+    """Groups for ``--dist loadgroup``; the longest begins first, as else the other processes would wait for its end."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
+    items.sort(key=lambda item: item.path.stem != LONGEST)
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("lava" if item.get_closest_marker("lava") else item.path.stem))
