@@ -18,13 +18,16 @@ from aspen._base.compiling import tell_of_compiling
 from aspen.fused.vectors import (
     LANES,
     TILE,
+    arrived,
     events_among,
     give_tile,
     give_vector,
     lowest,
     number_of,
     sum_tile,
+    sum_tile_past,
     sum_vector,
+    sum_vector_past,
 )
 
 WORD = 64
@@ -95,7 +98,9 @@ def _list_rows(inputs: Array, start: int, stop: int, events: Array, ends: Array)
 
 
 @_compiled
-def forward(lo: int, hi: int, start: int, stop: int, inputs: Array, weights: Array, bias: Array, made: Array) -> None:
+def forward(
+    lo: int, hi: int, start: int, stop: int, inputs: Array, weights: Array, bias: Array, made: Array, past: bool
+) -> None:
     """The outputs ``start`` to ``stop`` of the rows ``lo`` to ``hi``.
 
     Args:
@@ -105,6 +110,7 @@ def forward(lo: int, hi: int, start: int, stop: int, inputs: Array, weights: Arr
         weights: (n / LANES rounded up, m, LANES), contiguous.
         bias: (n up to a multiple of LANES,).
         made: filled (rows, n), contiguous.
+        past: whether past the cache, as :func:`aspen.fused.memory.past_the_cache` has it.
     """
     n, m = made.shape[1], inputs.shape[1]
     table, apart, sums, last = weights.reshape(-1), m * LANES, made.reshape(-1), np.empty(LANES, made.dtype)
@@ -116,17 +122,25 @@ def forward(lo: int, hi: int, start: int, stop: int, inputs: Array, weights: Arr
         for at in range(start, tiles, TILE):
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
-                sum_tile(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
+                if past:
+                    sum_tile_past(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
+                else:
+                    sum_tile(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
         for at in range(tiles, vectors, LANES):
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
-                sum_vector(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
+                if past:
+                    sum_vector_past(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
+                else:
+                    sum_vector(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
         if vectors < stop:
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
                 sum_vector(inputs[r], events, a, b, table, apart, vectors, bias, last, 0)
                 for lane in range(stop - vectors):
                     sums[r * n + vectors + lane] = last[lane]
+    if past:
+        arrived()
 
 
 @_compiled

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from aspen.fused import events
-from aspen.fused.memory import POOL
+from aspen.fused.memory import POOL, past_the_cache
 from aspen.fused.threads import spread
 from aspen.fused.vectors import LANES
 
@@ -41,7 +41,8 @@ class _Product(torch.autograd.Function):
         made = POOL.empty((len(flat), n), inputs.dtype)
         if by_events:
             biases = _padded(weight.new_zeros(n) if bias is None else bias.detach())
-            spread(events.forward, len(flat), 0, n, flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy())
+            given = flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy(), past_the_cache(made)
+            spread(events.forward, len(flat), 0, n, *given)
         elif bias is None:
             torch.mm(flat, weight.t(), out=made)
         else:

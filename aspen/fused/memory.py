@@ -17,14 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aspen.fused.vectors import LANES, LINE
+
 _NUMPY: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: np.float64}
 _SMALLEST = 1 << 18
 """Bytes below which memory is not kept."""
 _PATIENCE = 64
 """An array that nobody took for so many requests is given back to the system."""
-_ALIGNED = 64
+_LARGE = 1 << 22
+"""Bytes from which on an array is gone from the cache before it is read."""
 _FREE = 2
 """References to an array that only the pool holds: its own, and the argument of ``getrefcount``."""
+
+
+def past_the_cache(filled: Tensor) -> bool:
+    """Whether an array (rows, n) is written past the cache: it is large, and rows are vectors that begin in lines."""
+    return filled.nbytes >= _LARGE and filled.shape[1] % LANES == 0 and filled.data_ptr() % LINE == 0
 
 
 class Pool:
@@ -41,8 +49,8 @@ class Pool:
         if size < _SMALLEST:
             return torch.empty(*shape, dtype=dtype)
         with self._lock:
-            base = self._take(size + _ALIGNED)
-        start = -base.ctypes.data % _ALIGNED
+            base = self._take(size + LINE)
+        start = -base.ctypes.data % LINE
         return torch.from_numpy(base[start : start + size].view(_NUMPY[dtype]).reshape(shape))
 
     def _take(self, size: int) -> Any:

@@ -10,12 +10,8 @@ from torch import Tensor
 
 from aspen.fused import kernels, wide
 from aspen.fused.arrays import Layer, Passing, States, Steps
-from aspen.fused.memory import POOL
+from aspen.fused.memory import POOL, past_the_cache
 from aspen.fused.threads import spread
-from aspen.fused.vectors import LANES, LINE
-
-_LARGE = 1 << 22
-"""Bytes from which on arrays are written past the cache."""
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, like: Tensor) -> Tensor:
@@ -67,15 +63,8 @@ def _is_plain(layer: Layer) -> bool:
 
 
 def _is_wide(*arrays: Tensor) -> bool:
-    """Whether arrays (time, n) are of one type, larger than the cache, and their rows whole vectors that begin where
-    lines do."""
-    return all(
-        array.dtype == arrays[0].dtype
-        and array.nbytes >= _LARGE
-        and array.shape[1] % LANES == 0
-        and array.data_ptr() % LINE == 0
-        for array in arrays
-    )
+    """Whether arrays (time, n) are of one type, and such as are written past the cache."""
+    return all(array.dtype == arrays[0].dtype and past_the_cache(array) for array in arrays)
 
 
 def _arrays(values: Any) -> Any:

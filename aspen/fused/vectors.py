@@ -34,7 +34,7 @@ def events_among(typing: Any, values: Any, start: Any) -> Any:
     """Bit i of the result: whether ``values[start + i]`` is something else than zero, for i below :data:`LANES`."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        loaded = _load(builder, data_of(context, builder, values, arguments[0]), arguments[1])
+        loaded = load(builder, data_of(context, builder, values, arguments[0]), arguments[1])
         found = builder.fcmp_unordered("!=", loaded, ir.Constant(loaded.type, [0.0] * LANES))
         return builder.zext(builder.bitcast(found, ir.IntType(LANES)), _INT64)
 
@@ -61,8 +61,24 @@ def number_of(typing: Any, bits: Any) -> Any:
     return types.intp(types.uint64), generate
 
 
-def _sum_events(vectors: int) -> Any:
-    """Sums of the events of a row, in so many vectors of outputs."""
+@_intrinsic
+def arrived(typing: Any) -> Any:
+    """Wait until what was written past the cache is where other threads see it."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def _sum_events(vectors: int, past: bool) -> Any:
+    """Sums of the events of a row, in so many vectors of outputs.
+
+    Args:
+        vectors: how many.
+        past: whether they are written past the cache, to where lines begin.
+    """
 
     @_intrinsic
     def loop(
@@ -80,15 +96,15 @@ def _sum_events(vectors: int) -> Any:
             begins = _begins(builder, of_table, at, apart, vectors)
             offsets = [ir.Constant(_INT64, LANES * number) for number in range(vectors)]
             held = [
-                cgutils.alloca_once_value(builder, _load(builder, of_bias, builder.add(at, offset)))
+                cgutils.alloca_once_value(builder, load(builder, of_bias, builder.add(at, offset)))
                 for offset in offsets
             ]
             with _each_event(builder, of_row, of_events, first, last) as (offset, value):
                 for each, begin in zip(held, begins, strict=True):
-                    there = _load(builder, begin, offset)
+                    there = load(builder, begin, offset)
                     builder.store(_add_product(builder, builder.load(each), value, there), each)
             for each, offset in zip(held, offsets, strict=True):
-                _store(builder, builder.load(each), of_made, builder.add(to, offset))
+                (store_past if past else store)(builder, builder.load(each), of_made, builder.add(to, offset))
             return context.get_dummy_value()
 
         return types.void(row, events, *numbers), generate
@@ -113,11 +129,11 @@ def _give_events(vectors: int) -> Any:
             )
             begins = _begins(builder, of_table, at, apart, vectors)
             offsets = [ir.Constant(_INT64, LANES * number) for number in range(vectors)]
-            held = [_load(builder, of_given, builder.add(of, offset)) for offset in offsets]
+            held = [load(builder, of_given, builder.add(of, offset)) for offset in offsets]
             with _each_event(builder, of_row, of_events, first, last) as (offset, value):
                 for each, begin in zip(held, begins, strict=True):
-                    there = _load(builder, begin, offset)
-                    _store(builder, _add_product(builder, there, value, each), begin, offset)
+                    there = load(builder, begin, offset)
+                    store(builder, _add_product(builder, there, value, each), begin, offset)
             return context.get_dummy_value()
 
         return types.void(row, events, *numbers), generate
@@ -143,7 +159,8 @@ def _each_event(builder: Any, row: Any, events: Any, first: Any, last: Any) -> I
         )
 
 
-sum_tile, sum_vector = _sum_events(TILE // LANES), _sum_events(1)
+sum_tile, sum_vector = _sum_events(TILE // LANES, False), _sum_events(1, False)
+sum_tile_past, sum_vector_past = _sum_events(TILE // LANES, True), _sum_events(1, True)
 """``(row, events, first, last, table, apart, at, bias, made, to)``: write ``bias[at:]`` and, added to it, the sum of
 ``row[e]`` times the weights of the outputs ``at`` and on over ``e`` in ``events[first:last]`` to ``made[to:]``; in
 :data:`TILE` outputs or :data:`LANES`. Arrays are contiguous; the weights of input e and output o are at
@@ -158,18 +175,26 @@ def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
     return context.make_array(kind)(context, builder, array).data
 
 
-def address(builder: Any, data: Any, offset: Any) -> Any:
-    """Where the vector begins that is so many values behind ``data``."""
+def _address(builder: Any, data: Any, offset: Any) -> Any:
     vector = ir.VectorType(data.type.pointee, LANES)
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
-def _load(builder: Any, data: Any, offset: Any) -> Any:
-    return builder.load(address(builder, data, offset), align=_ALIGNED)
+def load(builder: Any, data: Any, offset: Any) -> Any:
+    """The vector that is so many values behind ``data``."""
+    return builder.load(_address(builder, data, offset), align=_ALIGNED)
 
 
-def _store(builder: Any, value: Any, data: Any, offset: Any) -> None:
-    builder.store(value, address(builder, data, offset), align=_ALIGNED)
+def store(builder: Any, value: Any, data: Any, offset: Any) -> None:
+    """Store a vector so many values behind ``data``."""
+    builder.store(value, _address(builder, data, offset), align=_ALIGNED)
+
+
+def store_past(builder: Any, value: Any, data: Any, offset: Any) -> None:
+    """Store a vector past the cache: what is not in it need not be read before it is written. It begins where a line
+    does, and :func:`arrived` ends the loop."""
+    stored = builder.store(value, _address(builder, data, offset), align=LINE)
+    stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
 
 
 def _add_product(builder: Any, term: Any, one: Any, other: Any) -> Any:

@@ -24,7 +24,7 @@ from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
 from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
 from aspen.fused.kernels import ATAN, FAST_SIGMOID, STRAIGHT, SUBTRACT, ZERO_AFTER, ZERO_BEFORE
-from aspen.fused.vectors import LANES, LINE, address, data_of, in_all_lanes
+from aspen.fused.vectors import LANES, arrived, data_of, in_all_lanes, load, store, store_past
 
 BLOCK = 2048
 
@@ -87,31 +87,16 @@ def _over_vectors(rule: Callable[..., Sequence[_Vector]], kept: int) -> Any:
                 for number in cgutils.unpack_tuple(builder, arguments[1])
             ]
             int64 = ir.IntType(64)
-            past = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
             with cgutils.for_range_slice(builder, int64(0), size, int64(LANES)) as (index, _):
-                values = [_Vector(builder, builder.load(address(builder, at, index), align=4)) for at in places]
+                values = [_Vector(builder, load(builder, at, index)) for at in places]
                 made = rule(*values, *constants)
                 for number, (value, at) in enumerate(zip(made, places[-len(made) :], strict=True)):
-                    usual = number < kept
-                    stored = builder.store(value.value, address(builder, at, index), align=4 if usual else LINE)
-                    if not usual:
-                        stored.set_metadata("nontemporal", past)
+                    (store if number < kept else store_past)(builder, value.value, at, index)
             return context.get_dummy_value()
 
         return types.void(arrays, numbers), generate
 
     return loop
-
-
-@_intrinsic
-def _arrived(typing: Any) -> Any:
-    """Wait until what was written past the cache is where other threads see it."""
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), generate
 
 
 def _charging(reset: int) -> Any:
@@ -202,7 +187,7 @@ def forward(
                 _charge_cleared(arrays, ())
             else:
                 _charge(arrays, ())
-    _arrived()
+    arrived()
 
 
 @_compiled
@@ -269,4 +254,4 @@ def backward(
                 _straight_cleared(arrays, numbers)
             else:
                 _straight(arrays, numbers)
-    _arrived()
+    arrived()

@@ -9,7 +9,7 @@ import torch
 from snntorch import surrogate
 from torch import Tensor
 
-from aspen.fused import kernels, on_cpu
+from aspen.fused import kernels, memory, on_cpu
 from aspen.fused.loops import LOOPS, NUMBA
 from aspen.fused.scan import Rule, scan
 from aspen.fused.surrogates import read_surrogate
@@ -61,7 +61,7 @@ def test_the_same_bits_on_any_number_of_threads(
 ) -> None:
     expected = results(rule(kind, reset, torch.float32), torch.float32, beta_learned)
     assert set(ran) == {"kernels"}
-    monkeypatch.setattr(on_cpu, "_LARGE", 1)
+    monkeypatch.setattr(memory, "_LARGE", 1)
     before = torch.get_num_threads()
     try:
         for threads in (1, 2):
@@ -76,7 +76,7 @@ def test_the_same_bits_on_any_number_of_threads(
 
 
 def test_what_is_not_of_one_type_or_not_in_lines_runs_as_usual(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_cpu, "_LARGE", 1)
+    monkeypatch.setattr(memory, "_LARGE", 1)
     results(rule("atan", kernels.SUBTRACT, torch.float32), torch.float32, True, columns=4095)
     results(rule("atan", kernels.SUBTRACT, torch.float64), torch.float64, True)  # whose spikes are float32
     assert set(ran) == {"kernels"}
@@ -85,7 +85,7 @@ def test_what_is_not_of_one_type_or_not_in_lines_runs_as_usual(ran: list[str], m
 def test_gradients_of_membranes_and_thresholds_go_back_as_usual(
     ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_cpu, "_LARGE", 1)
+    monkeypatch.setattr(memory, "_LARGE", 1)
     signal = torch.rand(STEPS, 64, requires_grad=True)
     beta, theta = torch.full((64,), 0.9), torch.ones(64, requires_grad=True)
     for wanted in ("membrane", "threshold"):
