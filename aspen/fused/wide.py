@@ -26,7 +26,7 @@ from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Total
 from aspen.fused.kernels import ATAN, FAST_SIGMOID, STRAIGHT, SUBTRACT, ZERO_AFTER, ZERO_BEFORE
 from aspen.fused.vectors import LANES, arrived, data_of, in_all_lanes, load, store, store_past
 
-BLOCK = 2048
+BLOCK = 1024
 
 tell_of_compiling(__name__)
 _compiled: Any = partial(compiled, error_model="numpy")
