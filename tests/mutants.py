@@ -37,7 +37,11 @@ COPIED = ("aspen", "hardware", "emulator", "tests", "benchmarks", "examples", "p
 SOURCES = ("", "hardware", "emulator")
 PRELOADED = ["hypothesis", "numba", "pytest", "safetensors.numpy", "scipy.sparse", "torch"]
 """Imported once; each run of the tests is forked from there and imports only the mutated code itself."""
-KERNELS = ("emulator/aspen_emulator/engines/fast/kernels.py", "aspen/fused/kernels.py")
+FAST_ENGINE = "emulator/aspen_emulator/engines/fast"
+KERNELS = (
+    *(f"{FAST_ENGINE}/{name}.py" for name in ("arithmetic", "intrinsics", "kernels", "neurons", "recording", "sums")),
+    "aspen/fused/kernels.py",
+)
 """Compiled code: each of their mutants gets an empty cache of machine code."""
 OUTPUT = "output.txt"
 PATIENCE = 3.0

@@ -12,10 +12,12 @@ import pickle
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
@@ -56,6 +58,12 @@ class _Cache(FunctionCache):
 
     _impl_class = _Checked
 
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        locator = self._impl.locator
+        stamp = locator.get_source_stamp(), _stamp_of_folder(Path(function.__code__.co_filename).parent)
+        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return self._load(sig, target_context)
@@ -92,6 +100,15 @@ class _Cache(FunctionCache):
         self.disable()
 
 
+@cache
+def _stamp_of_folder(folder: Path) -> str:
+    """Of the modules in a folder: compiled functions are put together from several, and numba looks at one only."""
+    known = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        known.update(path.name.encode() + b"\0" + path.read_bytes())
+    return known.hexdigest()
+
+
 _SAID: set[str] = set()
 
 
@@ -103,7 +120,8 @@ def _say(line: str) -> None:
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """``function`` compiled at its first call; the machine code is kept on disk where there is a place for it.
+    """``function`` compiled at its first call; the machine code is kept on disk where there is a place for it, and good
+    as long as no module of the function's folder changes.
 
     Args:
         function: of a module in a file; its arguments and results as numba takes them.

@@ -27,6 +27,7 @@ def load(tmp_path: Path) -> Iterator[Callable[[], ModuleType]]:
 
     def loaded() -> ModuleType:
         _compiled._SAID.clear()
+        _compiled._stamp_of_folder.cache_clear()
         spec = importlib.util.spec_from_file_location("doubling", path)
         assert spec is not None
         assert spec.loader is not None
@@ -52,6 +53,15 @@ def outcome(module: ModuleType) -> tuple[int, int]:
 def test_code_is_compiled_once(load: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str]) -> None:
     assert [outcome(load()), outcome(load())] == [(42, 1), (42, 0)]
     assert capsys.readouterr().err == ""
+
+
+def test_code_is_compiled_anew_when_a_module_beside_it_changes(load: Callable[[], ModuleType], tmp_path: Path) -> None:
+    """Compiled functions are put together from several modules."""
+    assert [outcome(load()), outcome(load())] == [(42, 1), (42, 0)]
+    (tmp_path / "beside.py").write_text("TWO = 2\n")
+    assert [outcome(load()), outcome(load())] == [(42, 1), (42, 0)]
+    (tmp_path / "beside.py").write_text("TWO = 3\n")
+    assert outcome(load()) == (42, 1)
 
 
 MAKING = """

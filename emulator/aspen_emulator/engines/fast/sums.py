@@ -1,0 +1,180 @@
+"""What arrives at a population: the weights of the spikes, added up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aspen_emulator.engines.fast.arithmetic import shift_right
+from aspen_emulator.engines.fast.arrays import Job, State, Tables
+from aspen_emulator.engines.fast.columns import (
+    DELAY,
+    DENSE,
+    FROM_INPUT,
+    GROUP,
+    GROUP_END,
+    HEADER,
+    IN,
+    IN_END,
+    INDEX,
+    KIND,
+    LENS,
+    LIST,
+    PADDED,
+    RING,
+    ROWS,
+    RUNS,
+    SOURCE,
+    STRIDE,
+    SUMS,
+    WEIGHTS,
+    N,
+)  # fmt: skip
+from aspen_emulator.engines.fast.intrinsics import add1, add4, add8, add16, add32, inlined
+
+
+@inlined
+def _add_dense(sums: Any, weights: Any, first: int, stride: int, sources: Any, count: int) -> None:
+    """Add the rows of all sources, four at a time."""
+    k = 0
+    while k + 4 <= count:
+        a = first + sources[k] * stride
+        b = first + sources[k + 1] * stride
+        c = first + sources[k + 2] * stride
+        d = first + sources[k + 3] * stride
+        row_a, row_b = weights[a : a + stride], weights[b : b + stride]
+        row_c, row_d = weights[c : c + stride], weights[d : d + stride]
+        for j in range(stride):
+            sums[j] += (row_a[j] + row_b[j]) + (row_c[j] + row_d[j])
+        k += 4
+    while k < count:
+        a = first + sources[k] * stride
+        row = weights[a : a + stride]
+        for j in range(stride):
+            sums[j] += row[j]
+        k += 1
+
+
+@inlined
+def _add_run(sums: Any, to: int, weights: Any, of: int, more: int, length: int) -> None:
+    """Add two rows of weights, wide pieces first: a compiler's own loop would add all that is left one by one."""
+    end = to + length
+    while to + 32 <= end:
+        add32(sums, to, weights, of, more)
+        to, of, more = to + 32, of + 32, more + 32
+    if length & 16:
+        add16(sums, to, weights, of, more)
+        to, of, more = to + 16, of + 16, more + 16
+    if length & 8:
+        add8(sums, to, weights, of, more)
+        to, of, more = to + 8, of + 8, more + 8
+    if length & 4:
+        add4(sums, to, weights, of, more)
+        to, of, more = to + 4, of + 4, more + 4
+    while to < end:
+        add1(sums, to, weights, of, more)
+        to, of, more = to + 1, of + 1, more + 1
+
+
+@inlined
+def _add_rows(
+    sums: Any, weights: Any, first: int, zeros: int, index: Any, at: int, runs: int, sources: Any, count: int
+) -> None:
+    """Add short rows of a convolution. ``index`` from ``at``: how its sources are numbered, then the runs of each line;
+    from ``runs``: those of each column; see :class:`aspen_emulator.engines.fast.connections.Synapses`. The sources of
+    one place, which reach the same targets, go together in pairs; ``zeros``: weights that the last one goes with."""
+    last, channels, size, width = index[at], index[at + 1], index[at + 2], index[at + 3]
+    per_channel, of_group, per_group = index[at + 4], index[at + 5], index[at + 6]
+    lines, paired = at + HEADER, last and of_group == channels
+    k = 0
+    while k < count:
+        source, divisor = np.uint32(sources[k]), np.uint32(channels if last else size)
+        above = np.int64(source // divisor)
+        within = np.int64(source) - above * np.int64(divisor)
+        channel, place = (within, above) if last else (above, within)
+        line = np.int64(np.uint32(place) // np.uint32(width))
+        column = place - line * width
+        own = first + channel * per_channel
+        target = 0 if of_group == channels else channel // of_group * per_group
+        ahead = sources[k + 1] - sources[k] if paired and k + 1 < count else channels
+        more, step = (own + ahead * per_channel, 1) if ahead < channels - channel else (zeros, 0)
+        k += 1 + step
+        for a in range(index[lines + line], index[lines + line + 1], 3):
+            for b in range(index[runs + column], index[runs + column + 1], 3):
+                to = target + index[lines + a] + index[runs + b]
+                of = index[lines + a + 1] + index[runs + b + 1]
+                _add_run(sums, to, weights, own + of, more + of * step, index[runs + b + 2])
+
+
+@inlined
+def _add_single(
+    sums: Any, weights: Any, first: int, index: Any, at: int, targets: int, sources: Any, count: int
+) -> None:
+    """Add single synapses: ``index`` from ``at``: the first synapse of each source; from ``targets``: their targets."""
+    for k in range(count):
+        own = at + sources[k]
+        for s in range(index[own], index[own + 1]):
+            sums[index[targets + s]] += weights[first + s]
+
+
+@inlined
+def _scale_into(drive: Any, sums: Any, down: int, factor: Any, more: bool) -> None:
+    """Move sums, shifted right and multiplied, to the drive; added to it where ``more``."""
+    kind = drive.dtype.type
+    if down:
+        for j in range(len(sums)):
+            part = kind(kind(shift_right(kind(sums[j]), down)) * factor)
+            drive[j] = kind(drive[j] + part) if more else part
+    elif more:
+        for j in range(len(sums)):
+            drive[j] += kind(kind(sums[j]) * factor)
+    else:
+        for j in range(len(sums)):
+            drive[j] = kind(kind(sums[j]) * factor)
+
+
+@inlined
+def arrive(
+    net: Tables, state: State, job: Job, pop: Any, when: Any, row: int, shared: int, sums: Any, drive: Any
+) -> int:
+    """The drive of one population in one step, without biases; returns 0 where nothing arrived."""
+    clock, t, b = when
+    n = pop[PADDED]
+    arrived = 0
+    for c in range(pop[IN], pop[IN_END]):
+        if job.outside_at[c, 0] >= 0:
+            continue
+        conn = net.conns[c]
+        source = net.pops[conn[SOURCE]]
+        slot = 0 if source[RING] == 1 else (clock + source[RING] - conn[DELAY]) % source[RING]
+        own = shared if conn[FROM_INPUT] else row
+        count = state.lens[own, source[LENS] + slot]
+        if count == 0:
+            continue
+        arrived += count
+        first = source[LIST] + slot * source[N]
+        sources = state.lists[own, first : first + count]
+        some = sums[conn[SUMS] : conn[SUMS] + n]
+        if conn[KIND] == DENSE:
+            _add_dense(some, net.weights, conn[WEIGHTS], conn[STRIDE], sources, count)
+        elif conn[KIND] == ROWS:
+            _add_rows(some, net.weights, conn[WEIGHTS], 0, net.places, conn[INDEX], conn[RUNS], sources, count)
+        else:
+            _add_single(some, net.weights, conn[WEIGHTS], net.places, conn[INDEX], conn[RUNS], sources, count)
+    if arrived == 0:
+        drive[:n] = 0
+    else:
+        for g in range(pop[GROUP], pop[GROUP_END]):
+            group = net.groups[g]
+            own_sums = sums[group[0] : group[0] + n]
+            _scale_into(drive, own_sums, group[1], drive.dtype.type(group[2]), g > pop[GROUP])
+            own_sums[:] = 0
+    for c in range(pop[IN], pop[IN_END]):
+        if job.outside_at[c, 0] >= 0:
+            where = job.outside_at[c]
+            first = where[0] + (t * where[2] + (b if where[1] else row)) * pop[N]
+            outside = job.outside[first : first + pop[N]]
+            _scale_into(drive, outside, where[3], drive.dtype.type(where[4]), True)
+            arrived = 1
+    return arrived
