@@ -37,7 +37,7 @@ COPIED = ("aspen", "hardware", "emulator", "tests", "benchmarks", "examples", "p
 SOURCES = ("", "hardware", "emulator")
 PRELOADED = ["hypothesis", "numba", "pytest", "safetensors.numpy", "scipy.sparse", "torch"]
 """Imported once; each run of the tests is forked from there and imports only the mutated code itself."""
-FAST_ENGINE = "emulator/aspen_emulator/engines/fast"
+FAST_ENGINE = "emulator/aspen_emulator/engines/fast/core"
 KERNELS = (
     *(f"{FAST_ENGINE}/{name}.py" for name in ("arithmetic", "intrinsics", "kernels", "neurons", "recording", "sums")),
     "aspen/fused/kernels.py",

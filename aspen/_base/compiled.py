@@ -58,11 +58,11 @@ class _Cache(FunctionCache):
 
     _impl_class = _Checked
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], folder: bool) -> None:
         super().__init__(function)
-        locator = self._impl.locator
-        stamp = locator.get_source_stamp(), _stamp_of_folder(Path(function.__code__.co_filename).parent)
-        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
+        if folder:
+            stamp = _stamp_of_folder(Path(function.__code__.co_filename).parent)
+            self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -102,7 +102,7 @@ class _Cache(FunctionCache):
 
 @cache
 def _stamp_of_folder(folder: Path) -> str:
-    """Of the modules in a folder: compiled functions are put together from several, and numba looks at one only."""
+    """Changes with any module in a folder."""
     known = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
         known.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -119,16 +119,17 @@ def _say(line: str) -> None:
         print(f"aspen: {line}", file=sys.stderr)
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """``function`` compiled at its first call; the machine code is kept on disk where there is a place for it, and good
-    as long as no module of the function's folder changes.
+def compiled(function: Callable[..., Any], *, folder: bool = False, **options: Any) -> Any:
+    """``function`` compiled at its first call; the machine code is kept on disk where there is a place for it.
 
     Args:
         function: of a module in a file; its arguments and results as numba takes them.
+        folder: the function is put together from others in its folder: what is kept is good as long as none of the
+            modules there changes, and not just its own.
         options: of ``numba.njit``.
     """
     made = numba.njit(nogil=True, **options)(function)
     # where neither the package's folder nor the user's cache can be written, it is compiled once per process
     with suppress(RuntimeError):
-        made._cache = _Cache(function)  # as its own enable_caching() does
+        made._cache = _Cache(function, folder)  # as its own enable_caching() does
     return made

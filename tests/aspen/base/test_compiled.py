@@ -16,7 +16,7 @@ import pytest
 
 from aspen._base import compiled as _compiled
 
-SOURCE = "from aspen._base.compiled import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n"
+SOURCE = "from functools import partial\nfrom aspen._base.compiled import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n"
 
 
 @pytest.fixture
@@ -56,9 +56,12 @@ def test_code_is_compiled_once(load: Callable[[], ModuleType], capsys: pytest.Ca
 
 
 def test_code_is_compiled_anew_when_a_module_beside_it_changes(load: Callable[[], ModuleType], tmp_path: Path) -> None:
-    """Compiled functions are put together from several modules."""
+    """Where a function is put together from several modules; others are left alone."""
+    (tmp_path / "beside.py").write_text("TWO = 1\n")
     assert [outcome(load()), outcome(load())] == [(42, 1), (42, 0)]
     (tmp_path / "beside.py").write_text("TWO = 2\n")
+    assert outcome(load()) == (42, 0)
+    (tmp_path / "doubling.py").write_text(SOURCE.replace("@compiled", "@partial(compiled, folder=True)") + "\n")
     assert [outcome(load()), outcome(load())] == [(42, 1), (42, 0)]
     (tmp_path / "beside.py").write_text("TWO = 3\n")
     assert outcome(load()) == (42, 1)

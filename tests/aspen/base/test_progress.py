@@ -201,10 +201,10 @@ def test_only_what_is_really_compiled_is_told(
 
 def test_the_compiled_parts_of_the_library_are_told() -> None:
     import_module("aspen.fused.kernels")
-    import_module("aspen_emulator.engines.fast.kernels")
+    import_module("aspen_emulator.engines.fast.core.kernels")
     tellers = [each.module for each in event._registered["numba:compile"] if isinstance(each, Teller)]
     assert tellers == list(dict.fromkeys(tellers))
-    assert set(tellers) >= {"aspen.fused.kernels", "aspen_emulator.engines.fast.kernels"}
+    assert set(tellers) >= {"aspen.fused.kernels", "aspen_emulator.engines.fast.core.kernels"}
 
 
 def test_the_command_line_tells_in_a_pipe_and_keeps_json_clean(

@@ -15,7 +15,7 @@ from aspen.network.network import READOUTS, Lif, Network, Population, Sparse
 from aspen.network.record import RECORDS, Record
 from aspen_emulator import run
 from aspen_emulator.engines.fast import chunk, engine, parts, run_dials, run_fast
-from aspen_emulator.engines.fast.kernels import compiled
+from aspen_emulator.engines.fast.core.kernels import compiled
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_emulator.engines.reference import run_reference
 from tests.emulator.engines.fast_networks import INPUTS, Array, convolutional, dial_for, input_for, mixed, network_for

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen_emulator.engines.fast import kernels as core
-from aspen_emulator.engines.fast.arrays import Counts, Job, State
+from aspen_emulator.engines.fast.core import kernels as core
+from aspen_emulator.engines.fast.core.arrays import Counts, Job, State
 from aspen_emulator.engines.fast.off import SwitchedOff
 from aspen_emulator.engines.fast.outside import analog_drive, product
 from aspen_emulator.engines.fast.parts import Part

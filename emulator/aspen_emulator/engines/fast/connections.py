@@ -11,7 +11,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.network.connections import Connection, Conv, Dense
 from aspen.network.reset import ResetSynapse
-from aspen_emulator.engines.fast.columns import DENSE, ROWS, SINGLE
+from aspen_emulator.engines.fast.core.columns import DENSE, ROWS, SINGLE
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen.network.off import Off, neurons_off
 from aspen.network.record import Record, kept_membranes
-from aspen_emulator.engines.fast.arrays import Counts, State
 from aspen_emulator.engines.fast.chunk import Chunk, threads
+from aspen_emulator.engines.fast.core.arrays import Counts, State
 from aspen_emulator.engines.fast.dials import Dialled
 from aspen_emulator.engines.fast.off import SwitchedOff
 from aspen_emulator.engines.fast.parts import Chooser

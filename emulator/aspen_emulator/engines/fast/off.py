@@ -83,7 +83,7 @@ class SwitchedOff:
         return np.where(which < 0, 0, chosen)
 
     def job(self, time: slice, samples: slice) -> dict[str, Array]:
-        """The fields of :class:`aspen_emulator.engines.fast.arrays.Job` for a part of the run."""
+        """The fields of :class:`aspen_emulator.engines.fast.core.arrays.Job` for a part of the run."""
         plan = self._plan
         at, fan_at = np.full((len(plan.slots), 5), -1, np.int64), np.full((len(plan.connections) + 1, 2), -1, np.int64)
         fan_at[-1] = 0 if self.any else -1

@@ -14,9 +14,9 @@ from aspen.network.connections import Connection, Conv
 from aspen.network.network import Network, Population
 from aspen.network.neurons import FixedLif, Lif, Neuron
 from aspen.network.reset import ResetSynapse
-from aspen_emulator.engines.fast import columns as core
-from aspen_emulator.engines.fast.arrays import State, Tables
 from aspen_emulator.engines.fast.connections import Synapses, common_bits, largest_signed_sum, synapses_of
+from aspen_emulator.engines.fast.core import columns as core
+from aspen_emulator.engines.fast.core.arrays import State, Tables
 
 RESETS = {
     "zero": core.ZERO,

@@ -12,8 +12,8 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen.network.network import Network
 from aspen.network.off import neurons_off
-from aspen_emulator.engines.fast import kernels as core
-from aspen_emulator.engines.fast.arrays import Counts, Job
+from aspen_emulator.engines.fast.core import kernels as core
+from aspen_emulator.engines.fast.core.arrays import Counts, Job
 from aspen_emulator.engines.fast.dials import Dialled
 from aspen_emulator.engines.fast.off import SwitchedOff
 from aspen_emulator.engines.fast.parts import Chooser

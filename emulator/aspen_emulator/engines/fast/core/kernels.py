@@ -1,7 +1,7 @@
 """The compiled core: all populations of a part, step by step, for a range of samples. Needs no compiler at run time.
 
 The arithmetic is that of :func:`aspen_emulator.engines.lif.lif_step`, written once for integers and floats
-(:mod:`aspen_emulator.engines.fast.arithmetic`).
+(:mod:`aspen_emulator.engines.fast.core.arithmetic`).
 
 Layout: every population's neurons stand side by side, padded to a multiple of 64, in arrays over all populations. The
 padding never fires. Spikes travel as lists of the indices of neurons that fired.
@@ -9,15 +9,16 @@ padding never fires. Spikes travel as lists of the indices of neurons that fired
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
-from aspen_emulator.engines.fast.arithmetic import wrap
-from aspen_emulator.engines.fast.arrays import Counts, Job, State, Tables
-from aspen_emulator.engines.fast.columns import (
+from aspen_emulator.engines.fast.core.arithmetic import wrap
+from aspen_emulator.engines.fast.core.arrays import Counts, Job, State, Tables
+from aspen_emulator.engines.fast.core.columns import (
     AT,
     BIASED,
     LENS,
@@ -31,9 +32,9 @@ from aspen_emulator.engines.fast.columns import (
     SUBTRACT_SYNAPSE,
     N,
 )  # fmt: skip
-from aspen_emulator.engines.fast.intrinsics import borrowed, inlined, nonzero_bits
-from aspen_emulator.engines.fast.neurons import fire, integrate, remember
-from aspen_emulator.engines.fast.recording import (
+from aspen_emulator.engines.fast.core.intrinsics import borrowed, inlined, nonzero_bits
+from aspen_emulator.engines.fast.core.neurons import fire, integrate, remember
+from aspen_emulator.engines.fast.core.recording import (
     count_off,
     count_updates,
     list_spikes,
@@ -41,7 +42,7 @@ from aspen_emulator.engines.fast.recording import (
     record_off,
     record_spikes,
 )  # fmt: skip
-from aspen_emulator.engines.fast.sums import arrive
+from aspen_emulator.engines.fast.core.sums import arrive
 
 SIDE_BY_SIDE = 8
 """Samples that go through time together: their counts and inputs of a step share cache lines."""
@@ -159,7 +160,7 @@ def _load(net: Tables, state: State, job: Job, counts: Counts, load: Any, when: 
         state.lens[row, pop[LENS] + slot] = list_spikes(flags, n, state.lists[row, first:])
 
 
-@compiled
+@partial(compiled, folder=True)
 def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, steps: int, part: Any, dials: int) -> int:
     """Run the populations of a job.
 

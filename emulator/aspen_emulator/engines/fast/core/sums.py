@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from aspen_emulator.engines.fast.arithmetic import shift_right
-from aspen_emulator.engines.fast.arrays import Job, State, Tables
-from aspen_emulator.engines.fast.columns import (
+from aspen_emulator.engines.fast.core.arithmetic import shift_right
+from aspen_emulator.engines.fast.core.arrays import Job, State, Tables
+from aspen_emulator.engines.fast.core.columns import (
     DELAY,
     DENSE,
     FROM_INPUT,
@@ -31,7 +31,7 @@ from aspen_emulator.engines.fast.columns import (
     WEIGHTS,
     N,
 )  # fmt: skip
-from aspen_emulator.engines.fast.intrinsics import add1, add4, add8, add16, add32, inlined
+from aspen_emulator.engines.fast.core.intrinsics import add1, add4, add8, add16, add32, inlined
 
 
 @inlined

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic as typed_intrinsic
 
-from aspen_emulator.engines.fast.columns import PAD
+from aspen_emulator.engines.fast.core.columns import PAD
 
 intrinsic: Callable[[Callable[..., Any]], Any] = typed_intrinsic  # called without its first argument
 

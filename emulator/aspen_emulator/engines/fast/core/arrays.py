@@ -1,4 +1,4 @@
-"""What the compiled core is given, as tuples of arrays; :mod:`aspen_emulator.engines.fast.columns` names their
+"""What the compiled core is given, as tuples of arrays; :mod:`aspen_emulator.engines.fast.core.columns` names their
 columns."""
 
 from __future__ import annotations

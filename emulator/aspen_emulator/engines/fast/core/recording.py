@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from aspen_emulator.engines.fast.arrays import Counts, Job, State, Tables
-from aspen_emulator.engines.fast.columns import FAN, FAN_ALL, LENS, LIST, OUT, OUT_END, PAD, N
-from aspen_emulator.engines.fast.intrinsics import bits_set, fired_bits, inlined, lowest_bit, nonzero_bits
+from aspen_emulator.engines.fast.core.arrays import Counts, Job, State, Tables
+from aspen_emulator.engines.fast.core.columns import FAN, FAN_ALL, LENS, LIST, OUT, OUT_END, PAD, N
+from aspen_emulator.engines.fast.core.intrinsics import bits_set, fired_bits, inlined, lowest_bit, nonzero_bits
 
 
 @inlined

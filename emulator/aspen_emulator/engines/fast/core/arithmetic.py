@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from aspen_emulator.engines.fast.columns import LIMIT
+from aspen_emulator.engines.fast.core.columns import LIMIT
 
 
 def decay(x: Any, keep: Any) -> Any:

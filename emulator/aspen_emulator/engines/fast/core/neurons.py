@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aspen_emulator.engines.fast.arithmetic import by_synapse, clip, decay, wrap
-from aspen_emulator.engines.fast.columns import (
+from aspen_emulator.engines.fast.core.arithmetic import by_synapse, clip, decay, wrap
+from aspen_emulator.engines.fast.core.columns import (
     NONE,
     NONE_RECTIFIED,
     SUBTRACT,
@@ -14,7 +14,7 @@ from aspen_emulator.engines.fast.columns import (
     ZERO,
     ZERO_DELAYED,
 )  # fmt: skip
-from aspen_emulator.engines.fast.intrinsics import inlined
+from aspen_emulator.engines.fast.core.intrinsics import inlined
 
 
 @inlined
