@@ -16,7 +16,13 @@ import pytest
 
 from aspen._base import compiled as _compiled
 
-SOURCE = "from functools import partial\nfrom aspen._base.compiled import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n"
+SOURCE = """from functools import partial
+from aspen._base.compiled import compiled
+
+@compiled
+def double(x):
+    return 2 * x
+"""
 
 
 @pytest.fixture

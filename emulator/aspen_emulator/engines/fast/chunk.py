@@ -52,7 +52,7 @@ class Chunk:
         elif not self.analog:
             ready = own.dtype == np.uint8 and own.flags.c_contiguous and own.flags.writeable
             self.given = own if ready else np.array(own, np.uint8, order="C")  # one type of array, one machine code
-        self.density = float(self.given.mean()) if self.given.size else 0.0
+        self.density = np.count_nonzero(self.given.view(bool)) / self.given.size if self.given.size else 0.0
 
     def run(
         self,

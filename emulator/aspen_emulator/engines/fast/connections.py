@@ -69,12 +69,12 @@ def _rows_of(connection: Conv, channels_last: bool) -> Synapses:
     # those columns of the kernel that a source reaches side by side follow each other
     columns = sorted(range(kernel[-1]), key=lambda k: (k % stride, -k))
     fronts = list(product(*(range(n) for n in kernel[:-1])))
-    to_lines = _reached(connection, slice(0, -1), fronts)
-    to_columns = _reached(connection, slice(-1, None), [(k,) for k in columns])
+    to_lines = reached(connection, slice(0, -1), fronts)
+    to_columns = reached(connection, slice(-1, None), [(k,) for k in columns])
     weights = _weights_by_tap(connection, [(*front, k) for front in fronts for k in columns])
     channels, of_group, taps = connection.input_shape[0], connection.weight.shape[1], weights.shape[1]
-    lines = _runs(to_lines, connection.output_shape[-1] * outputs, len(columns) * per_group, joined=False)
-    rows = _runs(to_columns, outputs, per_group, joined=connection.groups == 1)
+    lines = runs(to_lines, connection.output_shape[-1] * outputs, len(columns) * per_group, joined=False)
+    rows = runs(to_columns, outputs, per_group, joined=connection.groups == 1)
     places, width = prod(connection.input_shape[1:]), connection.input_shape[-1]
     header = [channels_last, channels, places, width, taps * per_group, of_group, per_group]
     counts = np.count_nonzero(weights, axis=2).reshape(channels, len(fronts), len(columns))
@@ -86,11 +86,11 @@ def _rows_of(connection: Conv, channels_last: bool) -> Synapses:
     )  # fmt: skip
 
 
-def _runs(targets: Array, to_step: int, of_step: int, joined: bool) -> Array:
+def runs(targets: Array, to_step: int, of_step: int, joined: bool) -> Array:
     """For each place (and one more) where its runs begin, counted from here; then target, weight, length of each.
 
     Args:
-        targets: (places, taps), the target that each tap leads to, or -1.
+        targets: (places, taps), the target that each tap leads to, or -1; or the other way around.
         to_step, of_step: what lies between neighbouring targets and between the weights of neighbouring taps.
         joined: whether neighbouring targets by neighbouring taps are one run.
     """
@@ -105,7 +105,7 @@ def _runs(targets: Array, to_step: int, of_step: int, joined: bool) -> Array:
     return np.concatenate([len(ends) + 3 * ends, np.stack([to[starts], of[starts], lengths], axis=1).ravel()])
 
 
-def _reached(connection: Conv, dims: slice, taps: list[tuple[int, ...]]) -> Array:
+def reached(connection: Conv, dims: slice, taps: list[tuple[int, ...]]) -> Array:
     """(places, taps), counted along some of the spatial dimensions: the target that each tap leads to, or -1."""
     size, out = connection.input_shape[1:][dims], connection.output_shape[1:][dims]
     grid = np.stack(np.unravel_index(np.arange(prod(size)), size), axis=1) if size else np.zeros((1, 0), np.int64)

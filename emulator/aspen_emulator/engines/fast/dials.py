@@ -29,7 +29,7 @@ class Dialled:
         return cls(made)
 
     def chunk(self, plan: Plan, time: slice, samples: slice) -> tuple[Array, Array]:
-        """One flat array and where each population is in it; see :class:`aspen_emulator.engines.fast.core.arrays.Job`."""
+        """One flat array, and where in it each population is: ``thresholds`` and ``thresholds_at`` of a job."""
         places = np.zeros((len(plan.slots), 5), np.int64)
         pieces, first = [], 0
         for slot, name in enumerate(plan.slots):

@@ -17,6 +17,7 @@ from aspen.network.reset import ResetSynapse
 from aspen_emulator.engines.fast.connections import Synapses, common_bits, largest_signed_sum, synapses_of
 from aspen_emulator.engines.fast.core import columns as core
 from aspen_emulator.engines.fast.core.arrays import State, Tables
+from aspen_emulator.engines.fast.windows import Windows, windows_of
 
 RESETS = {
     "zero": core.ZERO,
@@ -91,7 +92,7 @@ class Plan:
             for together in self._members(name):
                 down, factor = self.scaling(together[0])
                 groups.append(Group(first, down, factor, tuple(c.name for c in together)))
-                first += self.padded[name]
+                first += self.padded[name] + core.PAD  # windows add zeros to some sums behind their own
         return groups, first
 
     def _common_bits(self) -> dict[str, int]:
@@ -124,16 +125,17 @@ class Plan:
     def _tables(self, network: Network, synapses: dict[str, Synapses]) -> Tables:
         groups, room = self._groups()
         sums_of = {name: group.first for group in groups for name in group.members}
-        conns, weights, index, fan = self._connection_tables(synapses, sums_of)
+        conns, weights, index, fan, at_once = self._connection_tables(synapses, sums_of)
         outs = {n: [self.position[c.name] for c in self.connections if c.source == n] for n in self.slots}
-        pops = np.zeros((len(self.slots), 16), np.int64)
-        at = lists = lens = out = group = into = 0
+        pops = np.zeros((len(self.slots), 20), np.int64)
+        at = lists = lens = bits = out = group = into = 0
         for row, name in zip(pops, self.slots, strict=True):
             population, incoming = self.populations[name], self.incoming[name]
             ring = 1 + max((c.delay for c in self.summed if c.source == name), default=0)
             own = sum(g.members[0] in {c.name for c in incoming} for g in groups)
-            row[[core.N, core.PADDED, core.LIST, core.RING, core.LENS]] = (
-                population.size, self.padded[name], lists, ring, lens,
+            slot = population.size + core.BEYOND
+            row[[core.N, core.PADDED, core.LIST, core.SLOT, core.RING, core.LENS, core.BITS]] = (
+                population.size, self.padded[name], lists, slot, ring, lens, bits,
             )  # fmt: skip
             row[[core.IN, core.IN_END, core.GROUP, core.GROUP_END]] = into, into + len(incoming), group, group + own
             row[[core.OUT, core.OUT_END]] = out, out + len(outs[name])
@@ -141,10 +143,10 @@ class Plan:
                 row[core.AT] = at
                 at += self.padded[name]
                 self._describe(row, population, population.neuron, incoming)
-            lists, lens = lists + ring * population.size, lens + ring
+            lists, lens, bits = lists + ring * slot, lens + ring, bits + ring * (self.padded[name] // core.PAD)
             into, group, out = into + len(incoming), group + own, out + len(outs[name])
-        self.room, self.list_room, self.ring_room = at, lists + 1, lens
-        ends = (room, max(self.padded.values()), 0)
+        self.room, self.list_room, self.ring_room, self.bit_room = at, lists + core.BEYOND, lens, bits + 1
+        ends = (room, max(self.padded.values()), at_once)
         return Tables(
             pops=pops,
             conns=conns,
@@ -160,13 +162,21 @@ class Plan:
         row[core.RESET] = RESETS[neuron.reset]
         row[core.MEMORY] = bool((_keep(neuron)[0] != 0).any())
         row[core.BIASED] = any(c.bias is not None for c in incoming)
+        row[core.UNIFORM] = not row[core.BIASED] and all((p == p.flat[0]).all() for p in (*_keep(neuron), neuron.bias))
+        row[core.WRAPS] = self.is_integer and not row[core.MEMORY] and (row[core.BIASED] or self._drives_far(incoming))
         row[core.SHARED] = all(c.source == self.input.name for c in incoming) and not (self.input.neuron)
+
+    def _drives_far(self, incoming: list[Connection]) -> bool:
+        """Whether a drive may be beyond 24 bits; each sum that is shifted right may be rounded down."""
+        sums = (c.largest_sum * self.populations[c.source].peak * 2.0**c.exponent + 1 for c in incoming)
+        return sum(sums) * 2**FixedLif.SHIFT >= core.LIMIT
 
     def _connection_tables(
         self, synapses: dict[str, Synapses], sums_of: dict[str, int]
-    ) -> tuple[Array, Array, Array, Array]:
-        conns = np.zeros((len(self.connections), 11), np.int64)
+    ) -> tuple[Array, Array, Array, Array, int]:
+        conns = np.zeros((len(self.connections), 15), np.int64)
         weights: list[Array] = [np.zeros(self._room_of_zeros(synapses), self.sum_type)]
+        at_once, summed = 0, set()
         index: list[Array] = [np.zeros(1, np.int64)]
         fan: list[Array] = [np.zeros(1, np.int64)]
         for row, connection in zip(conns, self.connections, strict=True):
@@ -179,24 +189,42 @@ class Plan:
             row[core.RUNS] = row[core.INDEX] + len(own.index[0])
             row[core.FROM_INPUT] = connection.source == self.input.name and not self.input.neuron
             row[core.FAN_ALL] = own.fan_out[0] if (own.fan_out == own.fan_out[0]).all() else -1
-            placed = (own.weights >> self.common_bits[connection.name]) if self.is_integer else own.weights
-            placed = placed.astype(self.sum_type)
+            placed = self._as_added(connection, own.weights)
             if own.kind == core.DENSE:
                 row[core.STRIDE] = self.padded[connection.target]
-                placed = np.pad(placed, ((0, 0), (0, row[core.STRIDE] - placed.shape[1]))).ravel()
-            weights.append(placed)
+                placed = np.pad(placed, ((0, 0), (0, row[core.STRIDE] - placed.shape[1])))
+            weights.append(_whole_lines(placed.ravel()))
             index += own.index
+            row[core.FRESH] = row[core.SUMS] not in summed
+            summed.add(row[core.SUMS])
+            if own.kind == core.ROWS:
+                windows = self._windows(connection)
+                row[core.LEAST], row[core.WINDOWS] = windows.least, sum(map(len, index))
+                row[core.WINDOW_ROWS] = sum(map(len, weights))
+                weights.append(_whole_lines(self._as_added(connection, windows.weights).ravel()))
+                index.append(windows.index)
+                at_once = max(at_once, windows.longest + 2 * core.BEYOND)
             if row[core.FAN_ALL] < 0:
                 fan.append(own.fan_out)
         tables = np.concatenate(index)
         if tables.max() < 2**31:
             tables = tables.astype(np.int32)
-        return conns, np.concatenate(weights), tables, np.concatenate(fan).astype(np.int32)
+        return conns, _from_a_line_on(np.concatenate(weights)), tables, np.concatenate(fan).astype(np.int32), at_once
+
+    def _as_added(self, connection: Connection, weights: Array) -> Array:
+        """Weights as the core adds them up."""
+        placed = (weights >> self.common_bits[connection.name]) if self.is_integer else weights
+        return placed.astype(self.sum_type)
+
+    def _windows(self, connection: Connection) -> Windows:
+        assert isinstance(connection, Conv)  # others have no short rows
+        channels_last = bool((np.diff(self.orders[connection.source]) != 1).any())
+        return windows_of(connection, channels_last, self.sum_type)
 
     @staticmethod
     def _room_of_zeros(synapses: dict[str, Synapses]) -> int:
         """Zeros before the weights: as many as the longest row that goes without another to be added beside it."""
-        return max(core.PAD, *(each.longest for each in synapses.values()))
+        return -(-max(each.longest for each in synapses.values()) // core.PAD + 1) * core.PAD
 
     def _parameters(self, network: Network) -> dict[str, Array]:
         made: dict[str, Array] = {
@@ -245,12 +273,14 @@ class Plan:
         """The state at rest."""
         u, v, owed = (np.zeros((rows, self.room), self.state_type) for _ in range(3))
         lists, lens = np.zeros((rows, self.list_room), np.int32), np.zeros((rows, self.ring_room), np.int32)
-        return State(u, v, owed, lists, lens)
+        return State(u, v, owed, lists, lens, np.zeros((rows, self.bit_room), np.uint64))
 
     @cached_property
     def state_bytes(self) -> int:
         """Bytes of the state of one row."""
-        return 3 * self.room * np.dtype(self.state_type).itemsize + 4 * (self.list_room + self.ring_room)
+        return 3 * self.room * np.dtype(self.state_type).itemsize + 4 * (
+            self.list_room + self.ring_room + 2 * self.bit_room
+        )
 
     def natural(self, name: str, values: Array) -> Array:
         """Values (..., n) in the core's order as (..., *shape) in the network's."""
@@ -259,6 +289,21 @@ class Plan:
             return values.reshape(*values.shape[:-1], *shape)
         channels_last = values.reshape(*values.shape[:-1], *shape[1:], shape[0])
         return np.moveaxis(channels_last, -1, values.ndim - 1)
+
+
+def _whole_lines(values: Array) -> Array:
+    """Flat values, with zeros behind them up to the end of a cache line."""
+    line = core.CACHE_LINE // values.itemsize
+    return np.pad(values, (0, -len(values) % line))
+
+
+def _from_a_line_on(values: Array) -> Array:
+    """A copy whose first byte is that of a cache line, so that no load of one needs two."""
+    room = np.empty(len(values) + core.CACHE_LINE // values.itemsize, values.dtype)
+    first = -room.ctypes.data % core.CACHE_LINE // values.itemsize
+    placed = room[first : first + len(values)]
+    placed[:] = values
+    return placed
 
 
 def _state_type(network: Network) -> type[Any]:

@@ -14,8 +14,8 @@ class Tables(NamedTuple):
     """A network as flat arrays; never changed. Column names above.
 
     ``outs``: connections by source; ``groups``: (first sum, shift right, factor) of each group of sums, and last (room
-    for all sums, largest population, 0); ``places``: what the connections' tables say; ``keep_u``, ``keep_v``,
-    ``bias``: for each neuron; ``drive_bias``: the connections' biases, for each neuron; ``biased``: a bit for each
+    for all sums, largest population, rows of windows at once); ``places``: what the connections' tables say;
+    ``keep_u``, ``keep_v``, ``bias``: for each neuron; ``drive_bias``: the connections' biases, for each neuron; ``biased``: a bit for each
     neuron, in words of 64, set where either is not zero.
     """
 
@@ -34,13 +34,15 @@ class Tables(NamedTuple):
 
 
 class State(NamedTuple):
-    """State of the samples: current, membrane, reset owed (rows, neurons); spikes (rows, list) and their numbers."""
+    """State of the samples: current, membrane, reset owed (rows, neurons); spikes (rows, list), their numbers, and the
+    same as bits (rows, words)."""
 
     u: Array
     v: Array
     owed: Array
     lists: Array
     lens: Array
+    bits: Array
 
 
 class Job(NamedTuple):

@@ -21,6 +21,7 @@ from aspen_emulator.engines.fast.core.arrays import Counts, Job, State, Tables
 from aspen_emulator.engines.fast.core.columns import (
     AT,
     BIASED,
+    BITS,
     LENS,
     LIST,
     MEMORY,
@@ -29,7 +30,11 @@ from aspen_emulator.engines.fast.core.columns import (
     RESET,
     RING,
     SHARED,
+    SLOT,
     SUBTRACT_SYNAPSE,
+    TILE,
+    UNIFORM,
+    WRAPS,
     N,
 )  # fmt: skip
 from aspen_emulator.engines.fast.core.intrinsics import borrowed, inlined, nonzero_bits
@@ -42,7 +47,7 @@ from aspen_emulator.engines.fast.core.recording import (
     record_off,
     record_spikes,
 )  # fmt: skip
-from aspen_emulator.engines.fast.core.sums import arrive
+from aspen_emulator.engines.fast.core.sums import add_up, make_drive
 
 SIDE_BY_SIDE = 8
 """Samples that go through time together: their counts and inputs of a step share cache lines."""
@@ -53,15 +58,17 @@ tell_of_compiling(__name__)
 
 
 @inlined
-def _dial(job: Job, q: int, n: int, dial: int, t: int, b: int, into: Any) -> None:
-    """The thresholds of one population, dial, step and sample."""
+def _dial(job: Job, q: int, tile: Any, dial: int, t: int, b: int, into: Any) -> None:
+    """The thresholds of a tile of one population, at one dial, step and sample; padding never fires."""
+    start, stop = tile
     where = job.thresholds_at[q]
     first = where[0] + dial * where[1] + t * where[2] + b * where[3]
     if where[4] == 0:
-        into[:n] = job.thresholds[first]
+        into[: stop - start] = job.thresholds[first]
     else:
-        for j in range(n):
-            into[j] = job.thresholds[first + j]
+        for j in range(stop - start):
+            into[j] = job.thresholds[first + start + j]
+    into[stop - start :] = job.thresholds[-1]
 
 
 @inlined
@@ -69,69 +76,98 @@ def _step(
     net: Tables, state: State, job: Job, counts: Counts, q: int, when: Any, origin: Any, dials: int, work: Any
 ) -> None:
     """One population, one step, one sample, all dials."""
-    sums, drive, brought, threshold, total_bias, words, fired = work
+    sums, scratch, tiles = work
     clock, t, b = when
     pop = net.pops[q]
-    n, padded, at, reset = pop[N], pop[PADDED], pop[AT], pop[RESET]
-    slot = 0 if pop[RING] == 1 else clock % pop[RING]
-    bias, biased = net.bias[at : at + padded], net.biased[at // PAD : (at + padded) // PAD]
+    together = dials if pop[SHARED] else 1
+    for first in range(0, dials, together):
+        arrived = add_up(net, state, job, pop, clock, b * dials + first, b * dials, sums, scratch)
+        for start in range(0, pop[PADDED], TILE):
+            _step_tile(
+                net, state, job, counts, q, when, origin, dials, (first, first + together), arrived, start, sums, tiles
+            )
+        for dial in range(first, first + together):
+            row, place, slot = b * dials + dial, (dial, origin[1] + t, origin[2] + b), _slot(pop, clock)
+            record_spikes(net, state, counts, q, slot, place, row)
+            if job.off_fan_at[-1, 1] >= 0:
+                record_off(net, state, job, counts, q, slot, when, place, row)
+
+
+@inlined
+def _slot(pop: Any, clock: int) -> int:
+    """Where in its ring a population's spikes of a step are."""
+    return 0 if pop[RING] == 1 else clock % pop[RING]
+
+
+@inlined
+def _step_tile(
+    net: Tables, state: State, job: Job, counts: Counts, q: int, when: Any, origin: Any, dials: int, span: Any,
+    arrived: int, start: int, sums: Any, tiles: Any,
+) -> None:  # fmt: skip
+    """Some neurons of a population, ``start`` the first, at the dials from ``span[0]`` to ``span[1]``, which what
+    arrived is the same for."""
+    clock, t, b = when
+    pop = net.pops[q]
+    size = min(TILE, pop[PADDED] - start)
+    tile = start, min(start + size, pop[N])
+    own, reset, n = tile[1] - start, pop[RESET], pop[N]
+    drive, brought, threshold, total_bias, words, fired = tiles
+    drive, fired = drive[:size], fired[:size]
+    at = pop[AT] + start
+    same = pop[AT] if pop[UNIFORM] and own == TILE else at  # the parameters of another tile: one that is in the cache
+    bias, biased = net.bias[same : same + size], net.biased[same // PAD : (same + size) // PAD]
     if job.current.shape[2] > 0 and q == 0:
-        for j in range(n):
-            total_bias[j] = bias[j] + job.current[t, b, j]
-        bias, biased = total_bias[:padded], words[: padded // PAD]
+        total_bias[own:size] = 0
+        for j in range(own):
+            total_bias[j] = bias[j] + job.current[t, b, start + j]
+        bias, biased = total_bias[:size], words[: size // PAD]
         for w in range(len(biased)):
             biased[w] = nonzero_bits(bias, w * PAD) | nonzero_bits(net.drive_bias, at + w * PAD)
-    for dial in range(dials):
-        row = b * dials + dial
-        if dial == 0 or not pop[SHARED]:
-            arrived = arrive(net, state, job, pop, when, row, b * dials, sums, drive)
-            for same in range(dial, dials if pop[SHARED] else dial + 1):
-                before = state.v[b * dials + same, at : at + padded]
-                if reset == SUBTRACT_SYNAPSE:
-                    for j in range(padded):
-                        brought[j] = drive[j] - state.owed[b * dials + same, at + j]
-                    active, awake = count_updates(brought, 1, before, biased)
-                else:
-                    active, awake = count_updates(drive, arrived, before, biased)
-                counts.active[same, q, origin[1] + t, origin[2] + b] = active
-                counts.awake[same, q, origin[1] + t, origin[2] + b] = awake
-                pattern = pattern_of(job, q, same, t, b)
-                if pattern >= 0:
-                    off = job.off_words[job.off_at[q, 4] + pattern * (padded // PAD) :]
-                    if reset == SUBTRACT_SYNAPSE:
-                        active, awake = count_off(brought, 1, before, biased, off)
-                    else:
-                        active, awake = count_off(drive, arrived, before, biased, off)
-                    counts.off_active[same, q, origin[1] + t, origin[2] + b] = active
-                    counts.off_awake[same, q, origin[1] + t, origin[2] + b] = awake
-            if pop[BIASED]:
-                for j in range(n):
-                    drive[j] += net.drive_bias[at + j]
-            if not pop[MEMORY]:
-                for j in range(padded):
-                    drive[j] = wrap(drive[j])
-        v, owed = state.v[row, at : at + padded], state.owed[row, at : at + padded]
-        current = drive[:padded]
+    arrived = make_drive(net, job, pop, (t, b), b * dials + span[0], tile, arrived, sums, drive)
+    for dial in range(span[0], span[1]):
+        row, place = b * dials + dial, (dial, q, origin[1] + t, origin[2] + b)
+        before = state.v[row, at : at + size]
+        compared, some = drive, arrived
+        if reset == SUBTRACT_SYNAPSE:
+            compared, some = brought[:size], 1
+            for j in range(size):
+                compared[j] = drive[j] - state.owed[row, at + j]
+        active, awake = count_updates(compared, some, before, biased)
+        more = start > 0
+        counts.active[place] = active + (counts.active[place] if more else 0)
+        counts.awake[place] = awake + (counts.awake[place] if more else 0)
+        pattern = pattern_of(job, q, dial, t, b)
+        if pattern >= 0:
+            off = job.off_words[job.off_at[q, 4] + pattern * (pop[PADDED] // PAD) + start // PAD :]
+            active, awake = count_off(compared, some, before, biased, off)
+            counts.off_active[place] = active + (counts.off_active[place] if more else 0)
+            counts.off_awake[place] = awake + (counts.off_awake[place] if more else 0)
+    if pop[BIASED]:
+        for j in range(own):
+            drive[j] += net.drive_bias[at + j]
+    if pop[WRAPS]:
+        for j in range(size):
+            drive[j] = wrap(drive[j])
+    for dial in range(span[0], span[1]):
+        row, slot, samples = b * dials + dial, _slot(pop, clock), state.v.shape[0]
+        v, owed = state.v[row, at : at + size], state.owed[row, at : at + size]
+        current = drive
         if pop[MEMORY]:
-            current = state.u[row, at : at + padded]
-            remember(current, drive, net.keep_u[at : at + padded])
-        integrate(v, current, owed, net.keep_v[at : at + padded], bias, reset)
-        samples = state.v.shape[0]
+            current = state.u[row, at : at + size]
+            remember(current, drive, net.keep_u[same : same + size])
+        integrate(v, current, owed, net.keep_v[same : same + size], bias, reset)
         if job.membranes_at[q] >= 0:
-            first = job.membranes_at[q] + (t * samples + row) * n
-            job.membranes[first : first + n] = v[:n]
-        own = threshold[at : at + padded]
-        _dial(job, q, n, dial, t, b, own)
-        fire(v, owed, own, reset, fired[:padded])
+            first = job.membranes_at[q] + (t * samples + row) * n + start
+            job.membranes[first : first + own] = v[:own]
+        _dial(job, q, tile, dial, t, b, threshold[:size])
+        fire(v, owed, threshold[:size], reset, fired)
         if job.rasters_at[q] >= 0:
-            first = job.rasters_at[q] + (t * samples + row) * n
-            job.rasters[first : first + n] = fired[:n]
-        first = pop[LIST] + slot * n
-        state.lens[row, pop[LENS] + slot] = list_spikes(fired, padded, state.lists[row, first:])
-        place = (dial, origin[1] + t, origin[2] + b)
-        record_spikes(net, state, counts, q, slot, place, row)
-        if job.off_fan_at[-1, 1] >= 0:
-            record_off(net, state, job, counts, q, slot, when, place, row)
+            first = job.rasters_at[q] + (t * samples + row) * n + start
+            job.rasters[first : first + own] = fired[:own]
+        count = state.lens[row, pop[LENS] + slot] if start > 0 else 0
+        into = state.lists[row, pop[LIST] + slot * pop[SLOT] + count :]
+        words_at = pop[BITS] + (slot * pop[PADDED] + start) // PAD
+        state.lens[row, pop[LENS] + slot] = count + list_spikes(fired, size, start, into, state.bits[row, words_at:])
 
 
 @inlined
@@ -141,11 +177,12 @@ def _load(net: Tables, state: State, job: Job, counts: Counts, load: Any, when: 
     q, counted = load
     pop = net.pops[q]
     n = pop[N]
-    slot = 0 if pop[RING] == 1 else clock % pop[RING]
-    first = pop[LIST] + slot * n
+    slot = _slot(pop, clock)
+    first, words_at = pop[LIST] + slot * pop[SLOT], pop[BITS] + slot * (pop[PADDED] // PAD)
     if job.rasters_at[q] < 0:
         row = b * dials
-        state.lens[row, pop[LENS] + slot] = list_spikes(job.given[t, b], n, state.lists[row, first:])
+        into, words = state.lists[row, first:], state.bits[row, words_at:]
+        state.lens[row, pop[LENS] + slot] = list_spikes(job.given[t, b], n, 0, into, words)
         if counted:
             record_spikes(net, state, counts, q, slot, (0, origin[1] + t, origin[2] + b), row)
             if job.off_fan_at[-1, 1] >= 0:
@@ -156,8 +193,8 @@ def _load(net: Tables, state: State, job: Job, counts: Counts, load: Any, when: 
     samples = state.v.shape[0]
     for row in range(b * dials, (b + 1) * dials):
         at = job.rasters_at[q] + (t * samples + row) * n
-        flags = job.rasters[at : at + n]
-        state.lens[row, pop[LENS] + slot] = list_spikes(flags, n, state.lists[row, first:])
+        into, words = state.lists[row, first:], state.bits[row, words_at:]
+        state.lens[row, pop[LENS] + slot] = list_spikes(job.rasters[at : at + n], n, 0, into, words)
 
 
 @partial(compiled, folder=True)
@@ -177,7 +214,12 @@ def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, st
         borrowed(net.drive_bias), borrowed(net.biased),
     )  # fmt: skip
     state = State(
-        borrowed(state.u), borrowed(state.v), borrowed(state.owed), borrowed(state.lists), borrowed(state.lens)
+        borrowed(state.u),
+        borrowed(state.v),
+        borrowed(state.owed),
+        borrowed(state.lists),
+        borrowed(state.lens),
+        borrowed(state.bits),
     )
     job = Job(
         borrowed(job.todo), borrowed(job.loads), borrowed(job.given), borrowed(job.current),
@@ -190,18 +232,18 @@ def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, st
         borrowed(counts.spikes), borrowed(counts.active), borrowed(counts.awake), borrowed(counts.operations),
         borrowed(counts.off_active), borrowed(counts.off_awake), borrowed(counts.off_operations),
     )  # fmt: skip
-    room = len(net.keep_v)
-    sums_own = np.zeros(net.groups[-1, 0] + PAD, net.weights.dtype)
-    drive_own = np.zeros(net.groups[-1, 1] + PAD, state.v.dtype)
-    brought_own = np.zeros(len(drive_own), state.v.dtype)
-    fired_own = np.zeros(len(drive_own), np.uint8)
-    bias_own = np.zeros(len(drive_own), state.v.dtype)
-    words_own = np.zeros(len(drive_own) // PAD, np.uint64)
-    threshold_own = np.full(room, job.thresholds[-1], job.thresholds.dtype)
-    work = (
-        borrowed(sums_own), borrowed(drive_own), borrowed(brought_own), borrowed(threshold_own), borrowed(bias_own),
-        borrowed(words_own), borrowed(fired_own),
+    room, widest, at_once = len(net.keep_v), net.groups[-1, 1], net.groups[-1, 2]
+    sums = np.zeros(net.groups[-1, 0] + PAD, net.weights.dtype)
+    counted = np.zeros(widest // PAD + 1, np.int32), np.zeros(widest + 1, np.int32)
+    found = np.zeros(at_once, np.int32), np.zeros(widest // PAD + PAD, np.uint64)
+    drive, brought = np.zeros(TILE, state.v.dtype), np.zeros(TILE, state.v.dtype)
+    threshold, bias = np.zeros(TILE, job.thresholds.dtype), np.zeros(TILE, state.v.dtype)
+    words, fired = np.zeros(TILE // PAD, np.uint64), np.zeros(TILE, np.uint8)
+    scratch = borrowed(counted[0]), borrowed(counted[1]), borrowed(found[0]), borrowed(found[1])
+    tiles = (
+        borrowed(drive), borrowed(brought), borrowed(threshold), borrowed(bias), borrowed(words), borrowed(fired),
     )  # fmt: skip
+    work = borrowed(sums), scratch, tiles
     side = SIDE_BY_SIDE if room * dials < SMALL else 1
     for start in range(part[0], part[1], side):
         for t in range(steps):
@@ -212,5 +254,5 @@ def advance(net: Tables, state: State, job: Job, counts: Counts, origin: Any, st
                 for i in range(len(job.todo)):
                     _step(net, state, job, counts, job.todo[i], when, origin, dials, work)
     # used once more, so that they live until here
-    used = len(sums_own) + len(drive_own) + len(brought_own) + len(fired_own)
-    return used + len(bias_own) + len(words_own) + len(threshold_own)
+    used = len(sums) + len(counted[0]) + len(counted[1]) + len(found[0]) + len(found[1]) + len(drive) + len(brought)
+    return used + len(threshold) + len(bias) + len(words) + len(fired)

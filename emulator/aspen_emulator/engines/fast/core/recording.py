@@ -7,25 +7,36 @@ from typing import Any
 import numpy as np
 
 from aspen_emulator.engines.fast.core.arrays import Counts, Job, State, Tables
-from aspen_emulator.engines.fast.core.columns import FAN, FAN_ALL, LENS, LIST, OUT, OUT_END, PAD, N
+from aspen_emulator.engines.fast.core.columns import FAN, FAN_ALL, LENS, LIST, OUT, OUT_END, PAD, SLOT, N
 from aspen_emulator.engines.fast.core.intrinsics import bits_set, fired_bits, inlined, lowest_bit, nonzero_bits
 
 
 @inlined
-def list_spikes(flags: Any, n: int, into: Any) -> int:
-    """Write the indices of the flags set among the first ``n`` to ``into``; returns how many."""
-    count = 0
-    whole = n // PAD * PAD
-    for start in range(0, whole, PAD):
-        word = fired_bits(flags, start)
-        while word != 0:
-            into[count] = start + lowest_bit(word)
-            count += 1
-            word &= word - np.uint64(1)
-    for i in range(whole, n):
-        into[count] = i
-        count += flags[i] != 0
+def list_spikes(flags: Any, n: int, start: int, into: Any, words: Any) -> int:
+    """Write which of the first ``n`` flags are set: their indices, counted from ``start``, to ``into``, and their bits
+    to ``words``; returns how many. Some places behind are written too, at most :data:`BEYOND`."""
+    count, whole = 0, n // PAD
+    for w in range(whole):
+        words[w] = fired_bits(flags, w * PAD)
+        count = _list_bits(words[w], start + w * PAD, into, count)
+    if whole * PAD < n:
+        last = np.uint64(0)
+        for i in range(whole * PAD, n):
+            last |= np.uint64(flags[i] != 0) << np.uint64(i - whole * PAD)
+        words[whole] = last
+        count = _list_bits(last, start + whole * PAD, into, count)
     return count
+
+
+@inlined
+def _list_bits(word: Any, first: int, into: Any, count: int) -> int:
+    """Add the indices of the bits of a word to a list, eight at a time, as every branch would have to be guessed."""
+    end = count + bits_set(word)
+    for k in range(count, end, 8):
+        for i in range(8):
+            into[k + i] = first + lowest_bit(word)
+            word &= word - np.uint64(1)
+    return end
 
 
 @inlined
@@ -68,7 +79,7 @@ def record_spikes(net: Tables, state: State, counts: Counts, q: int, slot: int, 
     pop = net.pops[q]
     count = state.lens[row, pop[LENS] + slot]
     counts.spikes[dial, q, t, b] = count
-    first = pop[LIST] + slot * pop[N]
+    first = pop[LIST] + slot * pop[SLOT]
     sources = state.lists[row, first : first + count]
     for o in range(pop[OUT], pop[OUT_END]):
         c = net.outs[o]
@@ -91,7 +102,7 @@ def record_off(
     dial, step, sample = place
     pop = net.pops[q]
     count = state.lens[row, pop[LENS] + slot]
-    first = pop[LIST] + slot * pop[N]
+    first = pop[LIST] + slot * pop[SLOT]
     for o in range(pop[OUT], pop[OUT_END]):
         c = net.outs[o]
         where = job.off_fan_at[c]

@@ -9,8 +9,10 @@ import numpy as np
 from aspen_emulator.engines.fast.core.arithmetic import shift_right
 from aspen_emulator.engines.fast.core.arrays import Job, State, Tables
 from aspen_emulator.engines.fast.core.columns import (
+    BITS,
     DELAY,
     DENSE,
+    FRESH,
     FROM_INPUT,
     GROUP,
     GROUP_END,
@@ -19,19 +21,25 @@ from aspen_emulator.engines.fast.core.columns import (
     IN_END,
     INDEX,
     KIND,
+    LEAST,
     LENS,
     LIST,
+    PAD,
     PADDED,
     RING,
-    ROWS,
     RUNS,
+    SINGLE,
+    SLOT,
     SOURCE,
     STRIDE,
     SUMS,
     WEIGHTS,
+    WINDOW_ROWS,
+    WINDOWS,
     N,
 )  # fmt: skip
 from aspen_emulator.engines.fast.core.intrinsics import add1, add4, add8, add16, add32, inlined
+from aspen_emulator.engines.fast.core.windows import add_windows
 
 
 @inlined
@@ -135,12 +143,11 @@ def _scale_into(drive: Any, sums: Any, down: int, factor: Any, more: bool) -> No
 
 
 @inlined
-def arrive(
-    net: Tables, state: State, job: Job, pop: Any, when: Any, row: int, shared: int, sums: Any, drive: Any
+def add_up(
+    net: Tables, state: State, job: Job, pop: Any, clock: int, row: int, shared: int, sums: Any, scratch: Any
 ) -> int:
-    """The drive of one population in one step, without biases; returns 0 where nothing arrived."""
-    clock, t, b = when
-    n = pop[PADDED]
+    """Add up the weights of all spikes that reach a population in one step, where they are not summed outside; returns
+    how many spikes."""
     arrived = 0
     for c in range(pop[IN], pop[IN_END]):
         if job.outside_at[c, 0] >= 0:
@@ -153,28 +160,51 @@ def arrive(
         if count == 0:
             continue
         arrived += count
-        first = source[LIST] + slot * source[N]
-        sources = state.lists[own, first : first + count]
-        some = sums[conn[SUMS] : conn[SUMS] + n]
+        sources = state.lists[own, source[LIST] + slot * source[SLOT] :]
+        some = sums[conn[SUMS] : conn[SUMS] + pop[PADDED]]
         if conn[KIND] == DENSE:
             _add_dense(some, net.weights, conn[WEIGHTS], conn[STRIDE], sources, count)
-        elif conn[KIND] == ROWS:
+        elif conn[KIND] == SINGLE:
+            _add_single(some, net.weights, conn[WEIGHTS], net.places, conn[INDEX], conn[RUNS], sources, count)
+        elif count < conn[LEAST]:
             _add_rows(some, net.weights, conn[WEIGHTS], 0, net.places, conn[INDEX], conn[RUNS], sources, count)
         else:
-            _add_single(some, net.weights, conn[WEIGHTS], net.places, conn[INDEX], conn[RUNS], sources, count)
+            bits = state.bits[own, source[BITS] + slot * (source[PADDED] // PAD) :]
+            add_windows(
+                some,
+                net.weights,
+                conn[WINDOW_ROWS],
+                net.places,
+                conn[WINDOWS],
+                sources,
+                bits,
+                conn[FRESH] != 0,
+                scratch,
+            )
+    return arrived
+
+
+@inlined
+def make_drive(
+    net: Tables, job: Job, pop: Any, when: Any, row: int, tile: Any, arrived: int, sums: Any, drive: Any
+) -> int:
+    """The drive of the neurons of a tile, without biases, of the sums, which are zero again then; returns 0 where
+    nothing arrived."""
+    t, b = when
+    start, stop = tile
     if arrived == 0:
-        drive[:n] = 0
+        drive[:] = 0
     else:
         for g in range(pop[GROUP], pop[GROUP_END]):
             group = net.groups[g]
-            own_sums = sums[group[0] : group[0] + n]
+            own_sums = sums[group[0] + start : group[0] + start + len(drive)]
             _scale_into(drive, own_sums, group[1], drive.dtype.type(group[2]), g > pop[GROUP])
             own_sums[:] = 0
     for c in range(pop[IN], pop[IN_END]):
         if job.outside_at[c, 0] >= 0:
             where = job.outside_at[c]
             first = where[0] + (t * where[2] + (b if where[1] else row)) * pop[N]
-            outside = job.outside[first : first + pop[N]]
+            outside = job.outside[first + start : first + stop]
             _scale_into(drive, outside, where[3], drive.dtype.type(where[4]), True)
             arrived = 1
     return arrived
