@@ -85,10 +85,12 @@ class Maker:
 
     def sparse(self, source: str, target: str, n: int, m: int, delay: int) -> Sparse:
         """One synapse in four, weights of zero among them."""
-        rows, columns = np.nonzero(self.rng.random((m, n)) < 0.25)
-        return Sparse(
-            source, target, self.weights(len(rows)), rows, columns, (m, n), self.bias(m), delay, self.exponent()
-        )
+        return self.some(source, target, np.stack(np.nonzero(self.rng.random((m, n)) < 0.25)), (m, n), delay)
+
+    def some(self, source: str, target: str, pairs: Array, shape: tuple[int, int], delay: int) -> Sparse:
+        """A synapse for each pair of a target and a source."""
+        weights, (rows, columns) = self.weights(pairs.shape[1]), pairs
+        return Sparse(source, target, weights, rows, columns, shape, self.bias(shape[0]), delay, self.exponent())
 
 
 def mixed(seed: int, integer: bool, extreme: bool = False, kind: str = "spikes") -> Network:

@@ -105,9 +105,8 @@ def _looked_up(connection: Conv, width: int, row_bytes: int) -> Windows | None:
         return None
     weights = np.zeros((1 + channels * len(fronts) * rows, width), connection.weight.dtype)
     taps = connection.weight.reshape(outputs, channels, len(fronts), kernel[-1]).transpose(1, 2, 3, 0)
-    weights[1:, :outputs] = np.concatenate([_subsets(taps[:, :, piece]) for piece in pieces], axis=2).reshape(
-        -1, outputs
-    )
+    sums = np.concatenate([_subsets(taps[:, :, piece]) for piece in pieces], axis=2)
+    weights[1:, :outputs] = sums.reshape(-1, outputs)
     one = _read(connection, slice(0, -1), fronts)
     of_channel = prod(connection.input_shape[1:-1])
     from_lines = np.concatenate([np.where(one >= 0, one + c * of_channel, -1) for c in range(channels)], axis=1)

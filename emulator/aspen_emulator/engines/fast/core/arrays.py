@@ -15,8 +15,8 @@ class Tables(NamedTuple):
 
     ``outs``: connections by source; ``groups``: (first sum, shift right, factor) of each group of sums, and last (room
     for all sums, largest population, rows of windows at once); ``places``: what the connections' tables say;
-    ``keep_u``, ``keep_v``, ``bias``: for each neuron; ``drive_bias``: the connections' biases, for each neuron; ``biased``: a bit for each
-    neuron, in words of 64, set where either is not zero.
+    ``keep_u``, ``keep_v``, ``bias``: for each neuron; ``drive_bias``: the connections' biases, for each neuron;
+    ``biased``: a bit for each neuron, in words of 64, set where either is not zero.
     """
 
     pops: Array
