@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aspen_emulator.engines.fast.core.columns import CACHE_LINE, COPIED, LANES, LISTED, PAD, QUARTER
+from aspen_emulator.engines.fast.core.columns import COPIED, LANES, LISTED, PAD, QUARTER
 from aspen_emulator.engines.fast.core.intrinsics import (
     add_windows32,
     add_windows64,
@@ -37,15 +37,16 @@ def add_windows(
         scratch: room.
     """
     prefix, starts, rows, line = scratch
+    quarter = QUARTER // sums.itemsize
     if index[at] == LISTED:
-        _add_listed(sums, weights, first, index, at, sources, bits, fresh, prefix, starts, rows)
+        _add_listed(sums, weights, first, index, at, sources, bits, fresh, quarter, prefix, starts, rows)
     else:
-        _add_looked_up(sums, weights, first, index, at, bits, fresh, rows, line)
+        _add_looked_up(sums, weights, first, index, at, bits, fresh, quarter, rows, line)
 
 
 @inlined
 def _add_listed(
-    sums: Any, weights: Any, first: int, index: Any, at: int, sources: Any, bits: Any, fresh: bool,
+    sums: Any, weights: Any, first: int, index: Any, at: int, sources: Any, bits: Any, fresh: bool, quarter: int,
     prefix: Any, starts: Any, rows: Any,
 ) -> None:  # fmt: skip
     targets, columns, outputs, width = index[at + 1], index[at + 2], index[at + 3], index[at + 4]
@@ -53,20 +54,26 @@ def _add_listed(
     runs, to, channel = lines + index[at + 7], 0, channels * width
     _count_before(bits, channels, index[at + 6], prefix, starts)
     for i in range(targets):
+        first_line, last_line = lines + index[lines + i], lines + index[lines + i + 1]
         for j in range(columns):
-            count = 0
-            for a in range(index[lines + i], index[lines + i + 1], 3):
-                for b in range(index[runs + j], index[runs + j + 1], 3):
-                    place = index[lines + a] + index[runs + b]
-                    tap = index[lines + a + 1] + index[runs + b + 1]
-                    start = starts[place]
-                    more = starts[place + index[runs + b + 2]] - start
-                    for k in range(0, more, COPIED):
-                        copy_rows(rows, count + k, sources, start + k, width, (tap - place) * channel + width)
+            count, first_run, last_run = 0, runs + index[runs + j], runs + index[runs + j + 1]
+            a = first_line
+            while a < last_line:  # a range with a step divides to count its rounds
+                b = first_run
+                while b < last_run:
+                    place, tap = index[a] + index[b], index[a + 1] + index[b + 1]
+                    start, base = starts[place], (tap - place) * channel + width
+                    more = starts[place + index[b + 2]] - start
+                    k = 0
+                    while k < more:
+                        copy_rows(rows, count + k, sources, start + k, width, base)
+                        k += COPIED
                     count += more
+                    b += 3
+                a += 3
             if count:
                 rows[count] = rows[count + 1] = rows[count + 2] = 0
-                _add_window(sums, to, weights, first, rows, 0, 1, count, fresh, width)
+                _add_window(sums, to, weights, first, rows, 0, 1, count, fresh, width, quarter)
             to += outputs
 
 
@@ -87,8 +94,9 @@ def _count_before(bits: Any, channels: int, places: int, prefix: Any, starts: An
 
 @inlined
 def _add_looked_up(
-    sums: Any, weights: Any, first: int, index: Any, at: int, bits: Any, fresh: bool, rows: Any, line: Any
-) -> None:
+    sums: Any, weights: Any, first: int, index: Any, at: int, bits: Any, fresh: bool, quarter: int, rows: Any,
+    line: Any,
+) -> None:  # fmt: skip
     targets, columns, outputs, width = index[at + 1], index[at + 2], index[at + 3], index[at + 4]
     stride, length, lines = index[at + 5], index[at + 6], at + 8
     pieces, to = lines + index[at + 7], 0
@@ -108,7 +116,7 @@ def _add_looked_up(
             count += 1
         if count:
             for j in range(columns):
-                _add_window(sums, to + j * outputs, weights, first, rows, j, step, count, fresh, width)
+                _add_window(sums, to + j * outputs, weights, first, rows, j, step, count, fresh, width, quarter)
         to += columns * outputs
 
 
@@ -131,13 +139,13 @@ def _word_from(words: Any, bit: int) -> Any:
 
 @inlined
 def _add_window(
-    sums: Any, to: int, weights: Any, first: int, rows: Any, at: int, step: int, count: int, fresh: bool, width: int
-) -> None:
-    """Add so many rows of ``width`` weights to the sums of a target, in registers."""
-    both, quarter = 2 * CACHE_LINE // sums.itemsize, QUARTER // sums.itemsize
-    while width >= both:
+    sums: Any, to: int, weights: Any, first: int, rows: Any, at: int, step: int, count: int, fresh: bool, width: int,
+    quarter: int,
+) -> None:  # fmt: skip
+    """Add so many rows of ``width`` weights to the sums of a target, in registers; ``quarter``: weights in a piece."""
+    while width >= 4 * quarter:
         add_windows128(sums, to, weights, first, rows, at, step, count, fresh)
-        to, first, width = to + both, first + both, width - both
+        to, first, width = to + 4 * quarter, first + 4 * quarter, width - 4 * quarter
     if width == 3 * quarter:
         add_windows96(sums, to, weights, first, rows, at, step, count, fresh)
     elif width == 2 * quarter:
