@@ -175,7 +175,7 @@ class Plan:
         self, synapses: dict[str, Synapses], sums_of: dict[str, int]
     ) -> tuple[Array, Array, Array, Array, int]:
         conns = np.zeros((len(self.connections), 15), np.int64)
-        weights: list[Array] = [np.zeros(self._room_of_zeros(synapses), self.sum_type)]
+        weights: list[Array] = [_whole_lines(np.zeros(self._room_of_zeros(synapses), self.sum_type))]
         at_once, summed = 0, set()
         index: list[Array] = [np.zeros(1, np.int64)]
         fan: list[Array] = [np.zeros(1, np.int64)]
@@ -224,7 +224,7 @@ class Plan:
     @staticmethod
     def _room_of_zeros(synapses: dict[str, Synapses]) -> int:
         """Zeros before the weights: as many as the longest row that goes without another to be added beside it."""
-        return -(-max(each.longest for each in synapses.values()) // core.PAD + 1) * core.PAD
+        return max(core.PAD, *(each.longest for each in synapses.values()))
 
     def _parameters(self, network: Network) -> dict[str, Array]:
         made: dict[str, Array] = {

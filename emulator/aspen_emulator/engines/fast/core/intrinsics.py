@@ -75,16 +75,6 @@ def bits_set(typing: Any, word: Any) -> Any:
     return numba.int64(numba.uint64), build
 
 
-@intrinsic
-def lowest_bit(typing: Any, word: Any) -> Any:
-    """Index of the lowest bit that is set in a word; of zero 64."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.int64(numba.uint64), build
-
-
 def _adder(lanes: int) -> Any:
     """``add(sums, to, weights, of, more)``: that many neighbouring sums, and to each the weights of two rows."""
 
@@ -184,6 +174,22 @@ def _splat(builder: Any, value: Any, lanes: int) -> Any:
     empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     one = builder.insert_element(empty, value, index(0))
     return builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(index, lanes), [0] * lanes))
+
+
+@intrinsic
+def put_bits(typing: Any, into: Any, at: Any, table: Any, bits: Any, first: Any) -> Any:
+    """Row ``bits`` of a table of eight bytes a row, plus ``first``, to eight places of a list from ``at`` on."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        narrow, wide = (ir.VectorType(ir.IntType(size), 8) for size in (8, 32))
+        data, rows = (context.make_array(kind)(context, builder, args[i]).data for kind, i in ((into, 0), (table, 2)))
+        row = builder.gep(rows, [builder.shl(args[3], ir.IntType(64)(3))])
+        found = builder.zext(builder.load(builder.bitcast(row, narrow.as_pointer()), align=1), wide)
+        total = builder.add(found, _splat(builder, builder.trunc(args[4], ir.IntType(32)), 8))
+        builder.store(total, builder.bitcast(builder.gep(data, [args[1]]), wide.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return numba.void(into, numba.intp, table, numba.intp, numba.intp), build
 
 
 @intrinsic

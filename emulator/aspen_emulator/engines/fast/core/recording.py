@@ -8,7 +8,10 @@ import numpy as np
 
 from aspen_emulator.engines.fast.core.arrays import Counts, Job, State, Tables
 from aspen_emulator.engines.fast.core.columns import FAN, FAN_ALL, LENS, LIST, OUT, OUT_END, PAD, SLOT, N
-from aspen_emulator.engines.fast.core.intrinsics import bits_set, fired_bits, inlined, lowest_bit, nonzero_bits
+from aspen_emulator.engines.fast.core.intrinsics import bits_set, fired_bits, inlined, nonzero_bits, put_bits
+
+SET_BITS = np.array([[*(i for i in range(8) if byte >> i & 1), *[0] * 8][:8] for byte in range(256)], np.uint8)
+"""Of every byte which bits are set, and zeros behind."""
 
 
 @inlined
@@ -30,13 +33,13 @@ def list_spikes(flags: Any, n: int, start: int, into: Any, words: Any) -> int:
 
 @inlined
 def _list_bits(word: Any, first: int, into: Any, count: int) -> int:
-    """Add the indices of the bits of a word to a list, eight at a time, as every branch would have to be guessed."""
-    end = count + bits_set(word)
-    for k in range(count, end, 8):
-        for i in range(8):
-            into[k + i] = first + lowest_bit(word)
-            word &= word - np.uint64(1)
-    return end
+    """Add the indices of the bits of a word to a list, eight bits at a time: the next spike's place is hard to guess."""
+    if word != 0:
+        for byte in range(0, PAD, 8):
+            bits = np.int64(word >> np.uint64(byte) & np.uint64(255))
+            put_bits(into, count, SET_BITS, bits, first + byte)
+            count += bits_set(np.uint64(bits))
+    return count
 
 
 @inlined
