@@ -6,9 +6,10 @@ The network is dense, 18-128-128-6, with random weights that keep 5 to 10 % of t
 loihi1; 128 steps, 1024 samples, 10 % of the inputs spike, counts are recorded. Everything goes through
 ``aspen_emulator.run`` as a user would call it, after a first call (which loads or makes the machine code).
 "Products" are the float32 matrix products of all layers over all steps at once: what a dense implementation cannot
-avoid. Lava's time is that of some samples more on a runtime that is already running: starting it is not counted. The
-contenders take turns; ratios are medians over the rounds of the ratio within a round. On the very inputs that are
-timed, the answers are compared with the reference (the first samples) and, in floating point, with snnTorch.
+avoid; torch's convolutions in the convolutional network. Lava's time is that of some samples more on a runtime that is
+already running: starting it is not counted. The contenders take turns; ratios are medians over the rounds of the ratio
+within a round. On the very inputs that are timed, the answers are compared with the reference (the first samples) and,
+in floating point, with snnTorch.
 
 Prints tables and writes ``emulation.json`` and ``emulation.png`` to the folder. Lava takes part where it is installed.
 """
@@ -33,7 +34,8 @@ from peak_memory import peak_memory
 from aspen._base.arrays import Array
 from aspen._figures import save_figure
 from aspen.models.ready import DenseNet
-from aspen.network.network import Network
+from aspen.network.connections import Connection
+from aspen.network.network import Conv, Network
 from aspen.network.record import Record
 from aspen.storage.writing import write_atomically
 from aspen_emulator import run, session
@@ -103,13 +105,27 @@ def ratio(taken: dict[str, list[float]], slow: str, fast: str) -> float:
 
 def products(network: Network, record: Record, spikes: Array) -> Step:
     """The matrix products of all layers alone, in float32 and with spikes as they were."""
-    matrices = [c.weight.T.astype(np.float32) for c in network.connections]
-    rows = spikes.shape[0] * spikes.shape[1]
-    sources = [record.rasters[c.source].reshape(rows, -1).astype(np.float32) for c in network.connections]
+    layers = [product(c, record.rasters[c.source].reshape(spikes.shape[0] * spikes.shape[1], -1))
+              for c in network.connections]  # fmt: skip
 
     def step() -> None:
-        for source, matrix in zip(sources, matrices, strict=True):
-            source @ matrix
+        for layer in layers:
+            layer()
+
+    return step
+
+
+def product(connection: Connection, source: Array) -> Step:
+    """That of one layer, dense or a convolution; ``source``: (rows, n) spikes."""
+    if not isinstance(connection, Conv):
+        matrix, rows = connection.weight.T.astype(np.float32), source.astype(np.float32)
+        return lambda: rows @ matrix
+    given = torch.from_numpy(source.reshape(-1, *connection.input_shape).astype(np.float32))
+    weight = torch.from_numpy(connection.weight.astype(np.float32))
+
+    def step() -> Any:
+        with torch.no_grad():
+            return torch.nn.functional.conv2d(given, weight, None, connection.stride, connection.padding)
 
     return step
 
@@ -233,17 +249,19 @@ def in_c(integers: Network, one: Array, rounds: int = 20) -> float | None:
 
 
 def convolutions(steps: int, batch: int, rounds: Rounds, lava_samples: int, side: tuple[int, int]) -> dict[str, Any]:
-    """The convolutional network against Lava."""
+    """The convolutional network against Lava and the products alone."""
     network = pilotnet(side)
     spikes = (np.random.default_rng(3).random((steps, batch, *network.input.shape)) < 0.1).astype(np.uint8)
     record = run(network, spikes)
     assert_same(record, run(network, spikes[:, :1], engine="reference"))
-    taken = measure({"fast": lambda: run(network, spikes)}, rounds)
+    alone = products(network, run(network, spikes, record="spikes"), spikes)
+    taken = measure({"fast": lambda: run(network, spikes), "products": alone}, rounds)
     result: dict[str, Any] = {
         "synapses": network.n_synapses,
         "neurons": network.n_neurons,
         "activity": {n: float(c.mean()) / network[n].size for n, c in record.spikes.items()},
         "ms_per_sample": 1e3 * median(taken["fast"]) / batch,
+        "products_over_fast": ratio(taken, "products", "fast"),
         "synaptic_operations_per_second": float(record.total_synaptic_operations.sum()) / median(taken["fast"]),
     }
     if lava_samples:
@@ -294,6 +312,7 @@ def print_results(results: dict[str, Any]) -> None:
         ("snnTorch / fast, float", head["snntorch_over_float"]),
         *((f"snnTorch / fast, float, batch {n}", value) for n, value in by_batch.items()),
         ("products / fast", head["products_over_fast"]),
+        ("products / fast, convolutions", conv["products_over_fast"]),
         ("fast, dense input / products", head["fast_dense_over_products"]),
     ]
     for name, value in lines:

@@ -63,6 +63,7 @@ def emulation(found: dict[str, Any]) -> str:
         ("snnTorch's loop / fast, in floating point", head["snntorch_over_float"]),
         *((f"the same, batch {size}", value) for size, value in by_batch),
         ("matrix products alone (float32, all steps at once) / fast", head["products_over_fast"]),
+        ("the same, the convolutional network", convolutions.get("products_over_fast")),
     ]
     rows = [(name, milliseconds(value)) for name, value in head["ms"].items()]
     rows += [("one sample in C", milliseconds(head["one_sample_in_c_ms"]))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 
@@ -52,7 +53,11 @@ class Chunk:
         elif not self.analog:
             ready = own.dtype == np.uint8 and own.flags.c_contiguous and own.flags.writeable
             self.given = own if ready else np.array(own, np.uint8, order="C")  # one type of array, one machine code
-        self.density = np.count_nonzero(self.given.view(bool)) / self.given.size if self.given.size else 0.0
+
+    @cached_property
+    def density(self) -> float:
+        """Share of the input's neurons that spike."""
+        return np.count_nonzero(self.given.view(bool)) / self.given.size if self.given.size else 0.0
 
     def run(
         self,

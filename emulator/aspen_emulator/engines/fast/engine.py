@@ -93,7 +93,7 @@ class _Run:
 
     def _run_chunk(self, pool: ThreadPoolExecutor, state: State, time: slice, samples: slice) -> None:
         chunk = Chunk(self.plan, self.spikes, self.dials, time, samples)
-        chosen = self.chooser.chosen(chunk.density)
+        chosen = self.chooser.chosen(chunk.density if self.chooser.looks_at_input else 0.0)
         thresholds = self.dialled.chunk(self.plan, time, samples)
         chunk.run(
             pool, self.chooser.parts(chosen), chosen, state, self.counts, thresholds, self.switched,

@@ -52,6 +52,7 @@ class Chooser:
         self._tied = _ties(plan, self.analog)
         self._able = [c for c in plan.connections if isinstance(c, Dense) and self._may_multiply(c)]
         self._density = dict.fromkeys(plan.slots, ASSUMED)
+        self.looks_at_input = any(c.source == plan.input.name for c in self._able)
         self._learned = False
         self.widest = max(plan.populations[name].size for name in plan.slots)
 
@@ -70,8 +71,8 @@ class Chooser:
 
     def learn(self, spikes: Array) -> None:
         """Take in the counts (dials, populations, steps, samples) of what has been run."""
-        for slot, name in enumerate(self.plan.slots):
-            self._density[name] = float(spikes[:, slot].mean()) / self.plan.populations[name].size
+        for name, mean in zip(self.plan.slots, spikes.mean(axis=(0, 2, 3)).tolist(), strict=True):
+            self._density[name] = mean / self.plan.populations[name].size
 
     def chosen(self, input_density: float) -> set[str]:
         """The connections to be added up outside of the core: by matrix products, or because values are analog."""

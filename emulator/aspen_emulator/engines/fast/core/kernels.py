@@ -159,7 +159,8 @@ def _step_tile(
         if job.membranes_at[q] >= 0:
             first = job.membranes_at[q] + (t * samples + row) * n + start
             job.membranes[first : first + own] = v[:own]
-        _dial(job, q, tile, dial, t, b, threshold[:size])
+        if start == 0 or own < TILE or span[1] - span[0] > 1 or job.thresholds_at[q, 4]:  # else as in the tile before
+            _dial(job, q, tile, dial, t, b, threshold[:size])
         fire(v, owed, threshold[:size], reset, fired)
         if job.rasters_at[q] >= 0:
             first = job.rasters_at[q] + (t * samples + row) * n + start

@@ -33,7 +33,7 @@ def list_spikes(flags: Any, n: int, start: int, into: Any, words: Any) -> int:
 
 @inlined
 def _list_bits(word: Any, first: int, into: Any, count: int) -> int:
-    """Add the indices of the bits of a word to a list, eight bits at a time: the next spike's place is hard to guess."""
+    """Add the indices of the bits of a word to a list, eight bits at a time: where the next is, is hard to guess."""
     if word != 0:
         for byte in range(0, PAD, 8):
             bits = np.int64(word >> np.uint64(byte) & np.uint64(255))
