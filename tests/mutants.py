@@ -37,11 +37,8 @@ COPIED = ("aspen", "hardware", "emulator", "tests", "benchmarks", "examples", "p
 SOURCES = ("", "hardware", "emulator")
 PRELOADED = ["hypothesis", "numba", "pytest", "safetensors.numpy", "scipy.sparse", "torch"]
 """Imported once; each run of the tests is forked from there and imports only the mutated code itself."""
-FAST_ENGINE = "emulator/aspen_emulator/engines/fast/core"
-KERNELS = (
-    *(f"{FAST_ENGINE}/{name}.py" for name in ("arithmetic", "intrinsics", "kernels", "neurons", "recording", "sums")),
-    "aspen/fused/kernels.py",
-)
+CORE = ("arithmetic", "intrinsics", "kernels", "neurons", "recording", "sums", "windows")
+KERNELS = (*(f"emulator/aspen_emulator/engines/fast/core/{name}.py" for name in CORE), "aspen/fused/kernels.py")
 """Compiled code: each of their mutants gets an empty cache of machine code."""
 OUTPUT = "output.txt"
 PATIENCE = 3.0
@@ -53,6 +50,7 @@ FAST = [
     "test_fast",
     "test_fast_limits",
     "test_fast_stepper",
+    "test_fast_windows",
     "test_engines",
     "test_connections",
     "test_readout",

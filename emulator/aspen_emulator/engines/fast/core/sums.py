@@ -108,11 +108,15 @@ def _add_rows(
         ahead = sources[k + 1] - sources[k] if paired and k + 1 < count else channels
         more, step = (own + ahead * per_channel, 1) if ahead < channels - channel else (zeros, 0)
         k += 1 + step
-        for a in range(index[lines + line], index[lines + line + 1], 3):
-            for b in range(index[runs + column], index[runs + column + 1], 3):
-                to = target + index[lines + a] + index[runs + b]
-                of = index[lines + a + 1] + index[runs + b + 1]
-                _add_run(sums, to, weights, own + of, more + of * step, index[runs + b + 2])
+        a, last_line = lines + index[lines + line], lines + index[lines + line + 1]
+        first_run, last_run = runs + index[runs + column], runs + index[runs + column + 1]
+        while a < last_line:  # a range with a step divides to count its rounds
+            b = first_run
+            while b < last_run:
+                to, of = target + index[a] + index[b], index[a + 1] + index[b + 1]
+                _add_run(sums, to, weights, own + of, more + of * step, index[b + 2])
+                b += 3
+            a += 3
 
 
 @inlined
