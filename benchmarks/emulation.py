@@ -1,6 +1,6 @@
 """How fast does the fast engine run a network? Beside Lava, the reference, snnTorch and the matrix products alone.
 
-    python benchmarks/emulation.py [--output FOLDER] [--quick | --tiny] [--repeats N]
+    python benchmarks/emulation.py [--output FOLDER] [--quick | --tiny] [--repeats N] [--full-convolutions]
 
 The network is dense, 18-128-128-6, with random weights that keep 5 to 10 % of the hidden neurons firing, compiled for
 loihi1; 128 steps, 1024 samples, 10 % of the inputs spike, counts are recorded. Everything goes through
@@ -351,8 +351,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="smaller everything, less than a minute")
     parser.add_argument("--tiny", action="store_true", help="just see that it works; the figures mean nothing")
     parser.add_argument("--repeats", type=int, default=0, help="rounds; default 9, quick 3")
+    parser.add_argument("--full-convolutions", action="store_true", help="these in full, however quick the others")
     options = parser.parse_args(arguments)
     small = options.quick or options.tiny
+    full = options.full_convolutions or not small
     shrink = TINY if options.tiny else 1
     rounds = Rounds(options.repeats or (1 if options.tiny else 3 if options.quick else 9), 0 if options.tiny else PAUSE)
     setting = BASE.shrunk(shrink)
@@ -364,8 +366,8 @@ def main(arguments: list[str] | None = None) -> None:
         "repeats": rounds.count,
         "headline": headline(setting, rounds, samples),
         "convolutions": convolutions(
-            4 if small else 16, 2 if small else 8, replace(rounds, count=min(rounds.count, 3)),
-            int(lava_available() and not small), (66, 80) if small else (66, 200),
+            16 if full else 4, 8 if full else 2, replace(rounds, count=min(rounds.count, 3)),
+            int(lava_available() and full), (66, 200) if full else (66, 80),
         ),
         "growth": growth(Rounds(1, rounds.pause) if small else Rounds(3), 16 if small else 1, shrink),
         "memory": peak_memory(*on_loihi1(replace(BASE, batch=16 if small else 16384))),

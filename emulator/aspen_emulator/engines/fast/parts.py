@@ -53,7 +53,6 @@ class Chooser:
         self._able = [c for c in plan.connections if isinstance(c, Dense) and self._may_multiply(c)]
         self._density = dict.fromkeys(plan.slots, ASSUMED)
         self.looks_at_input = any(c.source == plan.input.name for c in self._able)
-        self._learned = False
         self.widest = max(plan.populations[name].size for name in plan.slots)
 
     def _may_multiply(self, connection: Connection) -> bool:
