@@ -15,7 +15,7 @@ from aspen.network.network import MAX_CURRENT, Conv, Dense, FixedLif, Lif, Netwo
 from aspen.network.neurons import RESETS, largest_threshold
 from aspen_emulator import run, session
 from aspen_emulator.engines.fast import chunk, parts, run_dials
-from aspen_emulator.engines.fast.arrays import Tables
+from aspen_emulator.engines.fast.core.arrays import Tables
 from aspen_emulator.engines.fast.plan import plan_of
 from aspen_emulator.engines.inputs import thresholds_for
 from aspen_hardware import compile
