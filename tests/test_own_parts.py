@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from aspen.data.encoder_values import ENCODERS
 from aspen.data.encoders import ScaledEncoder, StoredEncoder
 from aspen.errors import EngineError, InputError, ModelError
 from aspen_emulator import add_engine, run
+from aspen_emulator.cli import doctor
 from aspen_emulator.engines.replay import record_from_rasters
 from aspen_emulator.engines.run import ENGINES
 from tests.emulator.cli.test_cli import Aspen, aspen
@@ -278,3 +280,16 @@ def test_a_chip_of_ones_own_is_named_by_its_file(aspen: Aspen, tmp_path: Path, m
     code, _, err = aspen("compile", "net.aspen", "--chip", "mychip")
     assert code == 2
     assert "mychip.toml is here: give that" in err
+
+
+def test_the_doctor_tries_what_was_added(aspen: Aspen, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = doctor.self_test
+    monkeypatch.setattr(doctor, "self_test", lambda name: tried(name) if name == "own" else "ok")
+    add_engine("own", fails)
+    add_encoder(Sign)
+    code, out, _ = aspen("doctor")
+    assert code == 1
+    assert "  own           engine own: AttributeError (" in out
+    assert "encoders of installed packages:\n  sign          ok\n" in out
+    del ENGINES["own"]
+    assert (aspen("doctor")[0], json.loads(aspen("doctor", "--json")[1])["added_encoders"]) == (0, {"sign": "ok"})

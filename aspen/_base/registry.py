@@ -39,6 +39,7 @@ class Registry(MutableMapping[str, Part]):
     def __init__(self, group: str, own: Mapping[str, Part], check: Callable[[str, Part], None]) -> None:
         self.group = group
         self._parts = dict(own)
+        self._own = frozenset(own)
         self._check = check
 
     def add(self, name: str, part: Part) -> None:
@@ -55,6 +56,11 @@ class Registry(MutableMapping[str, Part]):
                 f"choose another one"
             )
         self._parts[name] = part
+
+    @property
+    def added(self) -> list[str]:
+        """Names of what is not ASPEN's own."""
+        return [name for name in self if name not in self._own]
 
     def _taken(self, name: str, part: Part) -> object:
         """Who else has a name, or None; a package may add itself what its entry point names."""

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from aspen._version import __version__
+from aspen.data.encoder_values import ENCODERS
 from aspen.errors import AspenError
 from aspen.network.network import Dense, FixedLif, Network, Population
 from aspen_emulator.cli.common import json_option
@@ -21,7 +22,7 @@ from aspen_emulator.engines.c.compiler import compiler_available
 from aspen_emulator.engines.cortex_m.engine import emulator_available
 from aspen_emulator.engines.lava.loihi import loihi_available
 from aspen_emulator.engines.lava.shim import FIRST_LINE
-from aspen_emulator.engines.run import run
+from aspen_emulator.engines.run import ENGINES, run
 
 PACKAGES = {
     "numpy": "everything",
@@ -72,26 +73,32 @@ def _installed(package: str) -> str | None:
 @click.command("doctor", cls=Command)
 @json_option
 def doctor_command(as_json: bool) -> None:
-    """Show versions, what is installed, and a one-step self-test of every engine. Exit code 1 if a test fails.
+    """Show versions, what is installed, and a one-step self-test of every engine, those of installed packages too.
+
+    Exit code 1 if a test fails.
 
     Lava, a C compiler or the extra microcontroller that is not installed is reported and is no failure; nor is Intel's
     extension, which the loihi engine needs.
     """
     found = {package: _installed(package) for package in PACKAGES}
-    engines = {engine: self_test(engine) for engine in ("reference", "fast", "c", "cortex-m", "lava")}
+    tried = ("reference", "fast", "c", "cortex-m", "lava", *ENGINES.added)
+    engines = {engine: self_test(engine) for engine in tried}
+    encoders = {kind: _known(kind) for kind in ENCODERS.added}
     extension = loihi_available()
     absent = {
         "lava": not found["lava-nc"],
         "c": not compiler_available(),
         "cortex-m": not emulator_available(),
     }
-    failed = [name for name, answer in engines.items() if answer != "ok" and not absent.get(name, False)]
+    answers = {**engines, **encoders}
+    failed = [name for name, answer in answers.items() if answer != "ok" and not absent.get(name, False)]
     first_line = FIRST_LINE if found["lava-nc"] and sys.version_info >= (3, 11) else None
     if as_json:
         report = {"aspen": __version__, "python": platform.python_version(), "packages": found, "engines": engines}
-        click.echo(json.dumps({**report, "loihi_extension": extension, "lava_first_line": first_line}))
+        more = {"added_encoders": encoders, "loihi_extension": extension, "lava_first_line": first_line}
+        click.echo(json.dumps(report | more))
     else:
-        show(*_lines(found, engines), _on_chip(extension), *_in_programs(first_line))
+        show(*_lines(found, engines, encoders), _on_chip(extension), *_in_programs(first_line))
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -112,8 +119,19 @@ def _in_programs(first_line: str | None) -> list[str]:
     return [why, f"  {first_line}"]
 
 
-def _lines(found: dict[str, str | None], engines: dict[str, str]) -> list[str]:
+def _known(kind: str) -> str:
+    """``ok`` where the encoder of an installed package is one, or why not."""
+    try:
+        ENCODERS[kind]
+    except AspenError as error:
+        return str(error)
+    return "ok"
+
+
+def _lines(found: dict[str, str | None], engines: dict[str, str], encoders: dict[str, str]) -> list[str]:
     pad: Callable[[str], str] = lambda text: f"  {text:<14}"  # noqa: E731 - one format for both lists
     lines = [f"aspen {__version__}, Python {platform.python_version()} on {sys.platform}", "packages:"]
     lines += [f"{pad(name)}{number or 'missing':<12}{PACKAGES[name]}" for name, number in found.items()]
-    return [*lines, "engines, one step each:", *[f"{pad(name)}{answer}" for name, answer in engines.items()]]
+    lines += ["engines, one step each:", *[f"{pad(name)}{answer}" for name, answer in engines.items()]]
+    added = [f"{pad(kind)}{answer}" for kind, answer in encoders.items()]
+    return [*lines, *(["encoders of installed packages:"] if added else []), *added]

@@ -17,7 +17,7 @@ SECTIONS = {
            "--seed --state-dict --time-axis --argument",
     NETWORK: "--model --hidden --channels --batch-norm --learn-beta --readout",
     TRAINING: "--recipe --epochs --learning-rate --spike-price --density --cost --left --dial-price --final --energy "
-              "--processes --scheduler",
+              "--processes --scheduler --trained",
     KNOB: "--knob --knobs --scales --dial --threshold-scale --early --every --max-loss",
     GOAL: "--budget --battery --hours --rate --gated --confidence --max-energy --min-accuracy --dynamic --sure --reach "
           "--stored",
