@@ -69,9 +69,10 @@ def _is_wide(*arrays: Tensor) -> bool:
 
 def _arrays(values: Any) -> Any:
     """The same tuple with tensors as arrays on their memory."""
-    return type(values)(*(part.numpy() if isinstance(part, Tensor) else part for part in values))
+    return values._make([part.numpy() if isinstance(part, Tensor) else part for part in values])
 
 
 def _at_rest(signal: Tensor) -> States:
-    """States of zero, for neurons with that input (time, n)."""
-    return States(*(signal.new_zeros(signal.shape[1]).numpy() for _ in States._fields))
+    """States of zero, for neurons with that input (time, n); they are only read."""
+    zero = signal.new_zeros(signal.shape[1]).numpy()
+    return States(zero, zero)

@@ -87,7 +87,8 @@ class Scan(torch.autograd.Function):
         arriving = _arriving(grads, made, alpha is not None, rule.recurrence is not None)
         surrogate = rule.surrogate
         table = surrogate.table(made.charged - theta) if surrogate.kind == kernels.TABLE else beta.new_empty(1, 0)
-        totals = [torch.zeros_like(beta if needed else beta[:0]) for needed in ctx.needs_input_grad[2:6]]
+        none = beta.new_empty(0)
+        totals = [torch.zeros_like(beta) if needed else none for needed in ctx.needs_input_grad[2:6]]
         passing = Passing(
             layer,
             Derivative(surrogate.kind, surrogate.slope, table),
