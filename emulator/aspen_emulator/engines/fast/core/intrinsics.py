@@ -16,8 +16,12 @@ intrinsic: Callable[[Callable[..., Any]], Any] = typed_intrinsic  # called witho
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """``function`` as a part of those that call it: handing over a hundred arrays would take longer than the work."""
-    return numba.njit(nogil=True, forceinline=True)(function)
+    """``function`` as a part of those that call it: handing over a hundred arrays would take longer than the work.
+
+    Nobody else calls it, so nothing is compiled to call it from Python or C: that took a fifth of all compiling.
+    """
+    alone: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(nogil=True, forceinline=True, **alone)(function)
 
 
 @intrinsic
