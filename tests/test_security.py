@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,8 +18,11 @@ from aspen.storage.file import AspenFile
 from aspen.training.checkpoints import load_tensors
 from aspen_hardware import chip, compile, deployment_on, load_deployment, store_deployment
 from tests import ROOT
+from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.hardware.chips.small_chip import small
 from tests.networks import float_network
+
+__all__ = ["aspen"]
 
 HOSTILE = ("../../etc/x", "/dev/zero", "loihi1\x1b[2J", "*/ int evil; /*", "a b", "")
 
@@ -92,3 +96,18 @@ def test_a_chip_file_is_no_device(tmp_path: Path) -> None:
 def test_the_page_names_what_is_executed() -> None:
     text, parts = (ROOT / "SECURITY.md").read_text("utf-8"), (".aspen", ".pt", "notebook", "Chip file", "entry point")
     assert [part for part in (*parts, "netx", "pickle", "zig") if part not in text] == []
+
+
+def test_names_in_data_do_not_steer_the_terminal(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = np.array(["a\x1b[31m", "b\x07", "c"])
+    np.savez("my.npz", X=np.random.default_rng(0).random((60, 4)), y=names[np.arange(60) % 3])
+    code, out, err = aspen("train", "--data", "my.npz", "--hidden", "4", "--epochs", "1", "--output", "net.aspen")
+    assert code == 0
+    assert "3 classes (a?[31m, b?, c)" in out + err
+    assert not {"\x1b", "\x07"} & {*out, *err}
+    with zipfile.ZipFile("odd.npz", "w") as archive:
+        archive.writestr("X\x1b[31m.npy", b"")
+    code, _, err = aspen("train", "--data", "odd.npz", "--output", "net.aspen")
+    assert code != 0
+    assert "found X?[31m, allowed are X and y at least" in err

@@ -50,11 +50,6 @@ def check_takes(what: str, function: Callable[..., object], *names: str) -> None
         raise InputError(f"{what}: found a function of {found}, allowed is one of ({', '.join(names)})") from None
 
 
-def printable(text: object) -> str:
-    """Text of a file for a terminal: what would steer it, or turn its writing round, becomes a question mark."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(text))
-
-
 def as_integer(
     what: str,
     value: object,

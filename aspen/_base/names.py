@@ -1,4 +1,4 @@
-"""Names that a user gave and that are not among those allowed: what was probably meant."""
+"""Names that a user gave: what was probably meant where one is not allowed, and names of files on a terminal."""
 
 from __future__ import annotations
 
@@ -46,3 +46,8 @@ def unknown_name(
     names = list(allowed)
     shown = f"{kind} {found!r}".lstrip()
     return f"{what}: found {shown}, allowed are {', '.join(names)}; {did_you_mean(found, names, otherwise)}"
+
+
+def printable(text: object) -> str:
+    """Text of a file for a terminal: what would steer it, or turn its writing round, becomes a question mark."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(text))

@@ -12,6 +12,7 @@ from aspen._base.arrays import Array, as_array
 from aspen._base.brief import Brief
 from aspen._base.checks import as_name
 from aspen._base.labels import as_labels
+from aspen._base.names import printable
 from aspen.data.encoders import Encoder, StoredEncoder
 from aspen.errors import InputError
 
@@ -101,7 +102,7 @@ class Dataset(Brief):
     def __str__(self) -> str:
         """One line: name, samples, classes, and what there was to decide."""
         sizes = f"{len(self.train)} training, {len(self.validation)} validation and {len(self.test)} test samples"
-        names = ", ".join(self.class_names)
+        names = ", ".join(map(printable, self.class_names))
         listed = f" ({names if len(names) <= 80 else f'{names[:77]}...'})" if names else ""
         kind = getattr(self.encoder, "kind", type(self.encoder).__name__)
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aspen._base.checks import printable
+from aspen._base.names import printable
 from aspen._base.tables import Table
 
 if TYPE_CHECKING:

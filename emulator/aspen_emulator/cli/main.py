@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from aspen._base.names import unknown_name
+from aspen._base.names import printable, unknown_name
 from aspen._base.packages import needed_for
 from aspen._base.progress import telling
 from aspen._version import __version__
@@ -191,7 +191,7 @@ def _remedied(message: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from aspen._base.names import printable
+
 if TYPE_CHECKING:
     from aspen._base.tables import Table, Tabled
 
@@ -45,7 +47,7 @@ def show(*parts: str | Table | Tabled, err: bool = False) -> None:
     file = sys.stderr if err else sys.stdout
     given = list(_flat(parts))
     width = get_terminal_size().columns if file.isatty() else None
-    lines = [line for part in given for line in laid_out(part, width)]
+    lines = [(kind, printable(text)) for part in given for kind, text in laid_out(part, width)]
     coloured = colours(file)
     click.echo("\n".join(map(painted, lines) if coloured else (text for _, text in lines)), err=err, color=coloured)
 
