@@ -52,7 +52,7 @@ PARTS: tuple[tuple[str, Callable[[], None]], ...] = (
     ("single", lambda: _training(double=False)),
     ("double", lambda: _training(double=True)),
 )
-"""The first four take twice as long as the last two: process i of n makes every n-th from the i-th on, so that two have
+"""The first four take longer than the last two: process i of n makes every n-th from the i-th on, so that two have
 as much to do."""
 
 
