@@ -46,6 +46,8 @@ os.chdir(tempfile.mkdtemp(dir=os.environ["TUTORIALS"]))
 %reset -f
 """
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+PLACE = re.compile(r"\b(?:step|sample|neuron) $")
+"""Before a number that says where, not how much: another place is not near or far."""
 RELATIVE, POINTS = 0.25, 4.0
 """How far a number may be from the stored one, of itself, and one in percent: another processor rounds a training
 differently, and from there on it goes another way."""
@@ -144,7 +146,10 @@ def alike(old: str, new: str) -> bool:
     if _words(old) != _words(new):
         return False
     pairs = zip(NUMBER.finditer(old), NUMBER.finditer(new), strict=True)
-    return all(_near(a[0], b[0], old[a.end() : a.end() + 2].strip().startswith("%")) for a, b in pairs)
+    return all(
+        PLACE.search(old[: a.start()]) or _near(a[0], b[0], old[a.end() : a.end() + 2].strip().startswith("%"))
+        for a, b in pairs
+    )
 
 
 def _words(text: str) -> list[str]:
