@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,6 @@ from aspen_emulator.cli.main import SECTIONS as LISTED
 from aspen_emulator.cli.main import aspen as group
 from tests.emulator.cli.test_cli import Aspen, aspen
 from tests.networks import float_network, random_spikes
-from tests.pages import commands
 
 __all__ = ["aspen"]
 
@@ -147,45 +145,6 @@ def test_two_examples_of_every_command_run(name: str, place: Path, monkeypatch: 
             command(name).make_context(name, arguments, parent=click.Context(group))
         elif name != "doctor":  # which has tests of its own, and starts every engine
             ran(line)
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that the pages name: networks that were trained for a moment, and the digits as data of one's own."""
-    folder, data = tmp_path_factory.mktemp("pages"), digits()
-    for name, recipe in (("net", "perturbed"), ("dial", "aspen")):
-        ran(f"aspen train --recipe {recipe} --epochs 3 --hidden 32 --output {folder / name}.aspen")
-    given = data.spikes("validation")[:, :4]
-    for name, array in {"raw": data.validation.values[:4], "spikes": given, "X": given, "long": given[:, 0]}.items():
-        np.save(folder / f"{name}.npy", array)
-    np.savez(folder / "my.npz", X=data.train.values, y=data.train.labels)
-    return folder
-
-
-@pytest.mark.parametrize("name", ["features.md", "control.md", "explore.md", "microcontroller.md"])
-def test_the_commands_of_a_page_run_one_after_the_other(
-    name: str, learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(learned, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    if name == "control.md":  # its network is the one with a dial
-        shutil.copy("dial.aspen", "net.aspen")
-    lines = commands(name)
-    assert len(lines) >= 3
-    for line in lines:
-        words, _, piped = line.partition(" < ")
-        _, asked, *arguments = shlex.split(words)
-        if asked in TRAININGS:
-            command(asked).make_context(asked, arguments, parent=click.Context(group))
-        elif piped:
-            given, _, made = piped.partition(" > ")
-            code = "from aspen_emulator.cli import main; main()"
-            with Path(given).open("rb") as source, Path(made).open("wb") as sink:
-                subprocess.run(
-                    [sys.executable, "-c", code, asked, *arguments], stdin=source, stdout=sink, check=True, timeout=60
-                )
-        elif asked != "doctor":
-            ran(words)
 
 
 def ran(line: str) -> None:

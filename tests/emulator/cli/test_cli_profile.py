@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 
 from aspen_emulator import Profile
 from tests.emulator.cli.test_cli import Aspen, aspen
-from tests.pages import blocks, page
+from tests.pages import blocks
 
 __all__ = ["aspen"]
 
@@ -93,8 +92,8 @@ def test_the_programs_of_the_page_run(
     found: dict[str, object] = {}
     for program in blocks("profile.md", "python"):
         exec(compile(program, "profile.md", "exec"), found)
-    printed, shown = capsys.readouterr().out, re.findall(r"```\n(Profile.*?)```", page("profile.md"), re.DOTALL)
-    names = [[line.split("  ")[0] for line in text.splitlines()] for text in (printed, shown[0])]
+    printed, (shown,) = capsys.readouterr().out, blocks("profile.md", "text")
+    names = [[line.split("  ")[0] for line in text.splitlines()] for text in (printed, shown)]
     assert names[0] == names[1]
     assert isinstance(found["report"], Profile)
     assert found["report"].exact

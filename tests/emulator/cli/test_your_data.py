@@ -1,4 +1,4 @@
-"""The page about a user's own data: its program and its commands, as they stand there, and control of their network."""
+"""The page about a user's own data: its program and its commands, as they stand there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def test_the_program_and_the_commands_of_the_page_run(
         np.save(f"X_{part}.npy", X.astype(np.float32))
     exec(mapped, found | {"X_test": X, **{f"y_{part}": y for part in ("train", "validation", "test")}})
     np.save("new.npy", X[:5])
-    for line in blocks("your-data.md", "sh")[0].splitlines():
+    (typed,) = blocks("your-data.md", "sh")
+    for line in typed.splitlines():
         name, *arguments = shlex.split(line)
         code, out, err = aspen(*arguments)
         assert (name, code, "samples may be among them" in err) == ("aspen", 0, False), err
@@ -45,8 +46,3 @@ def test_the_program_and_the_commands_of_the_page_run(
     right = re.search(r"([\d.]+)% of 60 labelled windows answered correctly", out)
     assert right is not None
     assert float(right[1]) > 70
-    control = {"windows": found["data"].spikes("test").swapaxes(0, 1)[:3]}  # type: ignore[attr-defined]
-    exec(
-        compile("".join(blocks("control.md", "python")[:2]), "control.md", "exec"), control
-    )  # on the file that they left
-    assert len(capsys.readouterr().out.splitlines()) == 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aspen.dial.profile import DialProfile
+from aspen.dial.profile import DialProfile, save_profile
 from aspen.errors import EngineError, InputError, UnknownAttributeError
 from aspen_emulator import run
 from aspen_emulator.engines.lava.layout import longest_delay
 from aspen_emulator.lava import import_lava, to_lava
+from aspen_hardware import compile, store_deployment
 
 import_lava()
 
@@ -31,6 +33,7 @@ from aspen_emulator.engines.lava.graph import has_ended
 from tests.emulator.lava.test_lava_loihi import deep, looped
 from tests.emulator.lava.test_lava_networks import random_input, random_network
 from tests.networks import Array, fixed_network, float_network, random_spikes
+from tests.pages import blocks
 
 STEPS = 6
 ONE = RunSteps(num_steps=1)
@@ -119,6 +122,26 @@ def dial() -> None:
         assert net.threshold_scale == 2.0
 
 
+def page() -> None:
+    """The program of the page on Lava, between a source and a sink."""
+    network, given = float_network(1, bias=False), random_spikes(0, 200, 1, 6)
+    profile = DialProfile({"layer1": np.linspace(-0.5, 1.5, 8)})
+    deployment = compile(network, "loihi2", profile=profile)
+    source = Source(data=np.pad(given[:, 0], [(0, 50), (0, 0)]).T)
+    sink = Sink(shape=(4,), buffer=250)
+    (program,) = blocks("lava.md", "python")
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(f"{folder}/net.aspen")
+        save_profile(profile, f"{folder}/net.aspen")
+        store_deployment(deployment, f"{folder}/net.aspen")
+        space: dict[str, Any] = {"__name__": "page", "source": source, "sink": sink}
+        exec(program.replace("net.aspen", f"{folder}/net.aspen"), space)
+    turned = [profile.scale(0.2 if t + 1 < 100 else 0.7)["layer1"] for t in range(200)]
+    expected = run(deployment, given, {"layer1": np.concatenate(turned)}, record="spikes").rasters["layer2"]
+    assert expected.sum() > 20
+    np.testing.assert_array_equal(space["spikes"].T[space["net"].latency :][:200], expected[:, 0])
+
+
 def stock(configuration: str) -> None:
     """Stock processes, with biases in every population: two samples, each from rest; the knob is set before."""
     config: Any = Loihi2SimCfg(select_tag="fixed_pt") if configuration == "cpu" else Loihi2HwCfg(select_tag="fixed_pt")
@@ -199,7 +222,7 @@ def endings() -> None:
 
 
 PROGRAMS: dict[str, Callable[..., None]] = {
-    program.__name__: program for program in (samples, pipelined, dial, stock, mistakes, endings)
+    program.__name__: program for program in (samples, pipelined, dial, page, stock, mistakes, endings)
 }
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class TestPrograms:
         [
             ["samples:spikes:float", "samples:current:fixed"],
             ["pipelined", "dial", "stock:cpu"],
-            ["mistakes", "endings"],
+            ["mistakes", "endings", "page"],
         ],
         ids=" ".join,
     )
