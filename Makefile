@@ -39,10 +39,11 @@ plain-install:
 	$(PYTHON) tests/plain_install.py --torch "$(TORCH)"
 
 # Ratios against Lava and snnTorch, measured in one run: plots in runs/bench, tables in docs/benchmarks.md.
-BENCH ?=
+# Options of both in BENCH, of one alone in RUNNING and TRAINING:
+# make bench BENCH=--quick RUNNING=--full-convolutions TRAINING="--threads 1"
 bench: $(VENV)/installed
-	$(BIN)/python benchmarks/emulation.py $(BENCH) --output runs/bench
-	$(BIN)/python benchmarks/training.py $(BENCH) --output runs/bench
+	$(BIN)/python benchmarks/emulation.py $(BENCH) $(RUNNING) --output runs/bench
+	$(BIN)/python benchmarks/training.py $(BENCH) $(TRAINING) --output runs/bench
 	$(BIN)/python benchmarks/page.py runs/bench docs/benchmarks.md
 
 # Small mistakes in the numeric core, one at a time: hours; a sample: make mutants MUTANTS="--sample 10 aspen/control/"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.pages import page
 from tests.scripts import load_benchmark
 
@@ -68,3 +72,18 @@ def test_make_bench_writes_its_tables_between_the_marks(
 def test_the_page_has_a_place_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     module = load_benchmark("page", monkeypatch)
     assert [page("benchmarks.md").count(mark) for mark in (module.BEGIN, module.END)] == [1, 1]
+
+
+def test_make_gives_each_benchmark_options_that_it_has() -> None:
+    (typed,) = re.findall(r"`make (bench .*RUNNING.*)`", page("benchmarks.md"))
+    made = subprocess.run(
+        ["make", "--dry-run", "--assume-old=venv/installed", "VENV=venv", *shlex.split(typed)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    lines = [line.split()[1:] for line in made.stdout.splitlines() if line.startswith("venv/bin/python ")]
+    assert [line[0] for line in lines] == [f"benchmarks/{name}.py" for name in ("emulation", "training", "page")]
+    for script, *options in lines:
+        known = re.findall(r'add_argument\("(--[\w-]+)"', (ROOT / script).read_text("utf-8"))
+        assert {option for option in options if option.startswith("--")} <= {*known}, script
+    assert "--full-convolutions" in lines[0]
+    assert "--threads" in lines[1]
