@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def test_the_page_has_a_place_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [page("benchmarks.md").count(mark) for mark in (module.BEGIN, module.END)] == [1, 1]
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 def test_make_gives_each_benchmark_options_that_it_has() -> None:
     (typed,) = re.findall(r"`make (bench .*RUNNING.*)`", page("benchmarks.md"))
     made = subprocess.run(

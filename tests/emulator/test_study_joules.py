@@ -213,6 +213,9 @@ def test_what_is_not_trained_is_not_compared(aspen: Aspen, tmp_path: Path) -> No
     code, _, err = aspen(*asked)
     assert code == 2
     assert "--trained goes with --energy" in err
+    code, _, err = aspen(*asked, "--energy", "--processes", "2", "--scheduler", "tcp://127.0.0.1:9")
+    assert code == 2
+    assert "--trained trains nothing: leave out --processes and --scheduler" in err
     code, _, err = aspen(*asked, "--energy")
     assert code == 1
     assert "digits: found a folder without nested, nested-pruned, plain" in err

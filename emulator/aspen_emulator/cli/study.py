@@ -10,7 +10,7 @@ from aspen._base.progress import bar
 from aspen.data import DATASETS
 from aspen.storage.outputs import REPORTS, make_folder
 from aspen.storage.writing import write_atomically
-from aspen_emulator.cli.common import OneOf
+from aspen_emulator.cli.common import OneOf, is_given
 from aspen_emulator.cli.files import FileCommand, OutputFile, OutputFolder
 from aspen_emulator.cli.numbers import Whole
 from aspen_emulator.cli.shown import show
@@ -70,6 +70,9 @@ def study_command(
     """
     if trained and not energy:
         raise click.UsageError("--trained goes with --energy")
+    useless = [f"--{name}" for name in ("processes", "scheduler") if trained and is_given(name)]
+    if useless:
+        raise click.UsageError(f"--trained trains nothing: leave out {' and '.join(useless)}")
     chosen = list(dict.fromkeys(names))
     paths = {name: None if DATASETS[name].ships else data_path for name in chosen}
     for name, path in paths.items():

@@ -19,6 +19,7 @@ from aspen._base.arrays import Rebuilt
 from aspen._base.checks import shown
 from aspen._base.names import unknown_name
 from aspen.errors import ChipError, InputError
+from aspen_hardware.chips.figures import expect
 from aspen_hardware.chips.formats import Formats
 from aspen_hardware.chips.programs import completed
 from aspen_hardware.chips.ranges import NOTHING, ByScenario, Range
@@ -28,7 +29,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
 
 MAX_BYTES = 2**20
 """Of a chip file; those that come with ASPEN have some ten thousand."""
@@ -317,17 +317,19 @@ def chip(name_or_path: str | Path) -> Chip:
         name_or_path: one of :func:`chip_names`, or the path of a chip file.
 
     Raises:
-        ChipError: there is no chip of that name, or the file is not a valid chip file.
+        ChipError: there is no chip of that name, or the file is no valid chip file, or has the name of another chip.
         InputError: there is no such file.
     """
     if not isinstance(name_or_path, (str, Path)):
-        raise ChipError(
-            f"chip: found {shown(name_or_path)}, allowed is the name of a chip or the path of a .toml file; choose of "
-            f"{', '.join(chip_names())}"
-        )
+        allowed = f"the name of a chip or the path of a .toml file; choose of {', '.join(chip_names())}"
+        raise ChipError(f"chip: found {shown(name_or_path)}, allowed is {allowed}")
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or path.suffix == ".toml" or len(path.parts) > 1:
-        return _parse(_read(path), path.name)
+        found = _parse(data := _read(path), path.name)
+        taken = found.name in chip_names() and data != _known(found.name)  # deployments and tables are kept by a name
+        name, allowed = f"{found.name!r}, a chip that comes with ASPEN", "a name of its own"
+        expect(not taken, path.name, "name", name, allowed, f'write e.g. name = "my-{found.name}"')
+        return found
     if name_or_path not in chip_names():
         here = f"{name_or_path}.toml is here: give that" if Path(f"{name_or_path}.toml").is_file() else ""
         otherwise = here or "choose one of these, or give the path of your own .toml file"

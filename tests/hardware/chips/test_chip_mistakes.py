@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,16 @@ def test_a_chip_powered_by_core_says_how_many_there_are(tmp_path: Path) -> None:
 def test_mistakes_are_refused_by_name(old: str, new: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ChipError, match=r"^small\.toml: .*(" + message + ")"):
         chip(small(tmp_path, old, new))
+
+
+def test_a_chip_of_ones_own_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """Its integers and calibrations would be taken for those of the other."""
+    message = "small.toml: name: found 'loihi1', a chip that comes with ASPEN, .*name = \"my-loihi1\""
+    with pytest.raises(ChipError, match=message):
+        chip(small(tmp_path, 'name = "small"', 'name = "loihi1"'))
+    copied = tmp_path / "loihi1.toml"
+    copied.write_bytes(resources.files("aspen_hardware").joinpath("chips/loihi1.toml").read_bytes())
+    assert chip(copied) == chip("loihi1")
 
 
 def test_a_section_that_is_no_table(tmp_path: Path) -> None:
