@@ -23,6 +23,8 @@ from aspen.errors import InputError
 LARGEST = 1e15
 SMALLEST = 1e-15
 """Range of the magnitudes of settings and values, 0 beside it: the arithmetic then stays within float32."""
+TOGETHER = 64
+"""Samples whose times are encoded together, where that is faster than one time after the other: they fit the cache."""
 _FEWER = "encode fewer samples at a time"
 
 
@@ -158,12 +160,7 @@ class StoredEncoder(ABC):
                 f"values: found shape {array.shape}, allowed is (batch, time, channels) without an empty axis; for one "
                 f"recording add the batch: values[None]"
             )
-        steps, size = list[Array](), 0
-        for t in range(array.shape[1]):
-            steps.append(stream.step(array[:, t]))
-            size += steps[-1].nbytes
-            check_memory("values: what they become", size, _FEWER)  # as much again when they are put together
-        encoded = np.concatenate(steps)
+        encoded = self._over_time(array, stream)
         if not len(encoded):
             raise InputError(
                 f"values: found {array.shape[1]} time steps, the encoder needs more for its first result; "
@@ -171,10 +168,24 @@ class StoredEncoder(ABC):
             )
         return encoded
 
+    def _over_time(self, values: Array, stream: EncoderStream) -> Array:
+        """What a fresh ``stream`` makes of all times of ``values`` (batch, time, *shape), which have no empty axis."""
+        steps, size = list[Array](), 0
+        for t in range(values.shape[1]):
+            steps.append(stream.step(values[:, t]))
+            size += steps[-1].nbytes
+            check_encoded(size)  # as much again when they are put together
+        return np.concatenate(steps)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
         return {"kind": self.kind, **values}
+
+
+def check_encoded(size: int) -> None:
+    """Raise InputError unless ``size`` bytes of what values become fit in memory."""
+    check_memory("values: what they become", size, _FEWER)
 
 
 def check_integer(what: str, value: object, low: int, high: int = 2**20) -> int:

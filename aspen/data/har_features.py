@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.data.encoders import EncoderStream, StoredEncoder, check_number, check_numbers
+from aspen.data.encoders import (
+    TOGETHER,
+    EncoderStream,
+    StoredEncoder,
+    as_values,
+    check_encoded,
+    check_number,
+    check_numbers,
+)
 from aspen.errors import InputError
 
-SIGNALS = 9
+SIGNALS, CHANNELS = 9, 21
 
 
 @dataclass(frozen=True)
@@ -55,30 +64,51 @@ class HarFeatures(StoredEncoder):
             raise InputError(f"gravity: found {len(self.gravity)} numbers, allowed are 3, one for each axis")
 
     def stream(self, seed: int = 0) -> EncoderStream:
-        resolution = np.repeat([self.acceleration, self.rotation], 3)
-        gravity = np.array(self.gravity, np.float64)
         last: list[Array] = []
 
         def advance(sample: Array) -> Array:
-            if sample.ndim < 1 or sample.shape[-1] != SIGNALS:
-                raise InputError(
-                    f"sample: found shape {sample.shape}, allowed are {SIGNALS} channels on the last axis: body "
-                    f"acceleration, angular velocity and total acceleration, three axes each"
-                )
-            body = np.ascontiguousarray(sample[..., :6], np.float64)
-            change = body - (last[0] if last else body)
-            last[:] = [body]
-            parts = [
-                np.arcsinh(body / resolution) / 1.5,
-                (sample[..., 6:].astype(np.float64) - body[..., :3] - gravity) / 0.4,
-                _envelope(body, 0.4 * resolution),
-                _envelope(change, 0.2 * resolution),
-            ]
-            return np.concatenate(parts, axis=-1).astype(np.float32)[None]
+            channels = _channels_first(sample)
+            change = channels[:6] - (last[0] if last else channels[:6])
+            last[:] = [channels[:6]]
+            return np.moveaxis(self._features(channels, change), 0, -1)[None]
 
         return EncoderStream(advance, last.clear)
+
+    def _over_time(self, values: Array, stream: EncoderStream) -> Array:
+        """Of a few samples all times at once, with the same operations as one time after the other."""
+        times, *shape = values.shape[1:-1]
+        check_encoded(4 * CHANNELS * times * len(values) * prod(shape))
+        made = np.empty((times, len(values), *shape, CHANNELS), np.float32)
+        for start in range(0, len(values), TOGETHER):
+            channels = _channels_first(as_values("sample", values[start : start + TOGETHER]).swapaxes(0, 1))
+            change = np.zeros_like(channels[:6])
+            np.subtract(channels[:6, 1:], channels[:6, :-1], out=change[:, 1:])
+            made[:, start : start + TOGETHER] = np.moveaxis(self._features(channels, change), 0, -1)
+        return made
+
+    def _features(self, channels: Array, change: Array) -> Array:
+        """(21, *shape) float32 of the channels (9, *shape), and of what the first six (6, *shape) changed by."""
+        body, total = channels[:6], channels[6:]
+        along = [-1, *[1] * (channels.ndim - 1)]
+        resolution = np.repeat([self.acceleration, self.rotation], 3).reshape(along)
+        made = np.empty((CHANNELS, *channels.shape[1:]), np.float32)
+        made[:6] = np.arcsinh(body / resolution) / 1.5
+        made[6:9] = (total - body[:3] - np.array(self.gravity, np.float64).reshape(along)) / 0.4
+        made[9:15] = _envelope(body, 0.4 * resolution)
+        made[15:] = _envelope(change, 0.2 * resolution)
+        return made
+
+
+def _channels_first(sample: Array) -> Array:
+    """(9, *shape) float64 of a sample (*shape, 9): numbers that belong to a channel then meet rows of values."""
+    if sample.ndim < 1 or sample.shape[-1] != SIGNALS:
+        raise InputError(
+            f"sample: found shape {sample.shape}, allowed are {SIGNALS} channels on the last axis: body "
+            f"acceleration, angular velocity and total acceleration, three axes each"
+        )
+    return np.ascontiguousarray(np.moveaxis(sample, -1, 0), np.float64)
 
 
 def _envelope(values: Array, floor: Array) -> Array:
     """Logarithm of the magnitude above a floor; -0.7 at rest."""
-    return np.asarray(np.log(np.hypot(values, floor) / floor) / 1.5 - 0.7)
+    return np.asarray(np.log(np.sqrt(values * values + floor * floor) / floor) / 1.5 - 0.7)

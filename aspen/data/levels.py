@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from aspen._base.arrays import Array
-from aspen.data.encoders import EncoderStream, StoredEncoder, check_integer, check_numbers
+from aspen.data.encoders import (
+    TOGETHER,
+    EncoderStream,
+    StoredEncoder,
+    check_encoded,
+    check_integer,
+    check_numbers,
+)
 from aspen.errors import InputError
 
 
@@ -102,7 +109,7 @@ class LevelEncoder(StoredEncoder):
             current = recent[0]
             if current.shape[-1] != len(table):
                 recent.clear()
-                raise InputError(f"sample: found {current.shape[-1]} channels, this encoder has edges for {len(table)}")
+            _check_channels(current, table)
             if len(recent) < self.every:
                 return np.zeros((0, *current.shape[:-1], table.size + len(table)), np.uint8)
             levels = _levels(_means(np.stack(recent), self.every), table)
@@ -111,11 +118,31 @@ class LevelEncoder(StoredEncoder):
 
         return EncoderStream(advance, restart)
 
+    def _over_time(self, values: Array, stream: EncoderStream) -> Array:
+        """Of a few samples all times at once, unless what is drawn for a sample depends on those beside it."""
+        if self.inner.random:
+            return super()._over_time(values, stream)
+        table, made = self._table, None
+        for start in range(0, len(values), TOGETHER):
+            current = self.inner._over_time(values[start : start + TOGETHER], self.inner.stream())
+            _check_channels(current, table)
+            levels = _levels(_means(current, self.every), table)
+            if made is None:
+                check_encoded(levels[:, :1].nbytes * len(values))
+                made = np.empty((len(levels), len(values), *levels.shape[2:]), np.uint8)
+            made[:, start : start + TOGETHER] = levels
+        return np.asarray(made)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "kind": self.kind, "inner": self.inner.to_dict(), "levels": self.levels, "every": self.every,
             "edges": list(self.edges),
         }  # fmt: skip
+
+
+def _check_channels(current: Array, table: Array) -> None:
+    if current.shape[-1] != len(table):
+        raise InputError(f"sample: found {current.shape[-1]} channels, this encoder has edges for {len(table)}")
 
 
 def _means(current: Array, every: int) -> Array:
@@ -133,5 +160,5 @@ def _levels(means: Array, table: Array) -> Array:
     level = np.zeros(means.shape, np.uint8)
     for edge in table.T:
         level += means > edge
-    lines = np.arange(table.shape[1] + 1, dtype=np.uint8)
-    return (level[..., None] == lines).view(np.uint8).reshape(*means.shape[:-1], -1)
+    lines = np.eye(table.shape[1] + 1, dtype=np.uint8)
+    return lines.take(level, axis=0).reshape(*means.shape[:-1], -1)

@@ -24,6 +24,7 @@ from aspen.data import (
     StoredEncoder,
     WindowEncoder,
 )
+from aspen.data.encoders import TOGETHER
 from aspen.errors import InputError
 
 TEMPORAL = [
@@ -260,3 +261,13 @@ def test_an_encoder_without_a_stream_cannot_be_made() -> None:
     kind = type("Half", (StoredEncoder,), {"kind": "half"})
     with pytest.raises(TypeError, match="stream"):
         kind()
+
+
+@pytest.mark.parametrize(
+    "encoder", [HarFeatures(), LevelEncoder(HarFeatures(), 8, 4), LevelEncoder(CurrentEncoder(), 3, 2)]
+)
+def test_a_batch_gives_what_each_of_its_samples_gives_alone(encoder: StoredEncoder) -> None:
+    values = signals(3, 2 * TOGETHER + 1, 11)  # more than are encoded together, and some left over
+    fitted = encoder.fit(values)
+    alone = [fitted.encode(values[i : i + 1])[:, 0] for i in range(len(values))]
+    np.testing.assert_array_equal(fitted.encode(values), np.stack(alone, axis=1))
