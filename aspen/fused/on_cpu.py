@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aspen.fused import kernels, wide
+from aspen.fused import kernels, plain
 from aspen.fused.arrays import Layer, Passing, States, Steps
 from aspen.fused.memory import POOL, past_the_cache
 from aspen.fused.threads import spread
+from aspen.fused.vectors import LANES
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, like: Tensor) -> Tensor:
@@ -28,12 +29,12 @@ def forward(layer: Layer, signal: Tensor, made: Steps) -> Callable[[int, int, Te
         made: filled; steps before the first one are made.
     """
     given, neurons, first, filled = signal.numpy(), _arrays(layer), _at_rest(signal), _arrays(made)
-    wide_enough = _is_plain(layer) and _is_wide(signal, made.membrane, made.spikes)
+    arrays = signal, made.membrane, made.spikes
+    past = _is_plain(layer) and _of_vectors(*arrays) and _past_the_cache(*arrays)
 
     def run(start: int, stop: int, feedback: Tensor) -> None:
-        loop = wide.forward if wide_enough and not feedback.numel() else kernels.forward
-        arguments = given, feedback.numpy(), neurons, first, filled
-        spread(loop, signal.shape[1], start, stop, *arguments)
+        loop = plain.forward if past and not feedback.numel() else kernels.forward
+        spread(loop, signal.shape[1], start, stop, given, feedback.numpy(), neurons, first, filled)
 
     return run
 
@@ -47,24 +48,33 @@ def backward(passing: Passing) -> Callable[[int, int], None]:
     layer, surrogate, made, arriving, carry, of_signal, totals = passing
     given = *map(_arrays, (arriving, layer, surrogate)), _at_rest(of_signal), _arrays(made), _arrays(carry)
     arguments = *given, of_signal.numpy(), _arrays(totals)
-    usual = not any(part.numel() for part in (arriving.membrane, totals.theta, totals.amount, surrogate.table))
-    wide_enough = usual and _is_plain(layer) and _is_wide(arriving.spikes, made.membrane, of_signal)
-    loop = wide.backward if wide_enough else kernels.backward
+    usual = not (arriving.membrane.numel() or surrogate.table.numel())
+    moved = arriving.spikes, made.membrane, of_signal
+    is_plain = usual and _is_plain(layer) and _of_vectors(*moved)
+    past = _past_the_cache(*moved)
 
     def run(start: int, stop: int) -> None:
-        spread(loop, of_signal.shape[1], start, stop, *arguments)
+        if is_plain:
+            spread(plain.backward, of_signal.shape[1], start, stop, past, *arguments)
+        else:
+            spread(kernels.backward, of_signal.shape[1], start, stop, *arguments)
 
     return run
 
 
 def _is_plain(layer: Layer) -> bool:
-    """Whether the neurons are such as :mod:`aspen.fused.wide` steps."""
+    """Whether the neurons are such as :mod:`aspen.fused.plain` steps."""
     return layer.alpha.numel() == 0 and not layer.at_once
 
 
-def _is_wide(*arrays: Tensor) -> bool:
-    """Whether arrays (time, n) are of one type, and such as are written past the cache."""
-    return all(array.dtype == arrays[0].dtype and past_the_cache(array) for array in arrays)
+def _of_vectors(*arrays: Tensor) -> bool:
+    """Whether arrays (time, n) are of one type, and of whole vectors."""
+    return all(array.dtype == arrays[0].dtype and array.shape[1] % LANES == 0 for array in arrays)
+
+
+def _past_the_cache(*arrays: Tensor) -> bool:
+    """Whether all arrays (time, n) are such as are written past the cache."""
+    return all(past_the_cache(array) for array in arrays)
 
 
 def _arrays(values: Any) -> Any:

@@ -1,15 +1,18 @@
-"""The time loops for what is most in use, in one pass over memory that is written past the cache.
+"""The time loops for what is most in use: vector instructions, and one pass over memory.
 
-Layers of a large batch do not fit the cache. What is written in the usual way is read first, and pushes out what comes
-next: the loops of :mod:`aspen.fused.kernels` then take twice as long as these. These step neurons without a synaptic
-current whose reset happens in the step after the spike, and go back where nothing arrives at the membranes and no
-threshold is learned; each rule is that of ``kernels``, with the same operations in the same order, and the same bits.
+The loops of :mod:`aspen.fused.kernels`, which take every neuron, go over a step in several passes. These step neurons
+without a synaptic current whose reset happens in the step after the spike, and go back where nothing arrives at the
+membranes; each rule is that of ``kernels``, with the same operations in the same order, and the same bits.
+
+Layers of a large batch do not fit the cache, and are written past it: what is written in the usual way is read first,
+and pushes out what comes next.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -23,7 +26,7 @@ from aspen._base.arrays import Array
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
 from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
-from aspen.fused.kernels import ATAN, FAST_SIGMOID, STRAIGHT, SUBTRACT, ZERO_AFTER, ZERO_BEFORE
+from aspen.fused.kernels import ATAN, FAST_SIGMOID, NO_RESET, STRAIGHT, SUBTRACT, ZERO_AFTER, ZERO_BEFORE
 from aspen.fused.vectors import LANES, arrived, data_of, in_all_lanes, load, store, store_past
 
 BLOCK = 1024
@@ -67,44 +70,70 @@ class _Vector:
         return _Vector(self.builder, self.builder.select(above, one.value, other.value))
 
 
-def _over_vectors(rule: Callable[..., Sequence[_Vector]], kept: int) -> Any:
-    """A loop over arrays (n,) of one type, n a multiple of :data:`LANES`.
+Made = Sequence[_Vector | None]
+
+
+def _over_vectors(rules: Mapping[tuple[int, ...], Callable[..., Made]], past_last: int) -> Any:
+    """Loops over arrays (n,) of one type, n a multiple of :data:`LANES`, of which one is chosen when it is called.
 
     Args:
-        rule: from the values of all arrays and the numbers to new ones of the last arrays.
-        kept: how many of these are written in the usual way; the others are written past the cache, and begin where
-            lines of it do.
+        rules: by choice, from the values of all arrays and the numbers to new ones of the last arrays; ``None`` for
+            those that stay as they are.
+        past_last: how many of the last arrays are written past the cache, if any are; those begin where lines of it do.
+
+    Returns:
+        ``loop(choice, past, arrays, numbers)``.
     """
 
     @_intrinsic
-    def loop(typing: Any, arrays: Any, numbers: Any) -> Any:
+    def loop(typing: Any, choice: Any, past: Any, arrays: Any, numbers: Any) -> Any:
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-            parts = cgutils.unpack_tuple(builder, arguments[0])
+            chosen = cgutils.unpack_tuple(builder, arguments[0])
+            parts = cgutils.unpack_tuple(builder, arguments[2])
             places = [data_of(context, builder, kind, part) for kind, part in zip(arrays.types, parts, strict=True)]
             size = context.make_array(arrays.types[0])(context, builder, parts[0]).nitems
             constants = [
                 _Vector(builder, in_all_lanes(builder, number))
-                for number in cgutils.unpack_tuple(builder, arguments[1])
+                for number in cgutils.unpack_tuple(builder, arguments[3])
             ]
             int64 = ir.IntType(64)
-            with cgutils.for_range_slice(builder, int64(0), size, int64(LANES)) as (index, _):
-                values = [_Vector(builder, load(builder, at, index)) for at in places]
-                made = rule(*values, *constants)
-                for number, (value, at) in enumerate(zip(made, places[-len(made) :], strict=True)):
-                    (store if number < kept else store_past)(builder, value.value, at, index)
+
+            def step(rule: Callable[..., Made], stores: Sequence[Callable[..., None]]) -> None:
+                with cgutils.for_range_slice(builder, int64(0), size, int64(LANES)) as (index, _):
+                    values = [_Vector(builder, load(builder, at, index)) for at in places]
+                    made = rule(*values, *constants)
+                    for value, at, keep in zip(reversed(made), reversed(places), reversed(stores), strict=False):
+                        if value is not None:
+                            keep(builder, value.value, at, index)
+
+            usual = [store] * len(places)
+            for wanted, rule in rules.items():
+                with _where_equal(builder, chosen, wanted), builder.if_else(arguments[1]) as (beyond, within):
+                    with beyond:
+                        step(rule, [*usual[past_last:], *[store_past] * past_last])
+                    with within:
+                        step(rule, usual)
             return context.get_dummy_value()
 
-        return types.void(arrays, numbers), generate
+        return types.void(choice, past, arrays, numbers), generate
 
     return loop
 
 
-def _charging(reset: int) -> Any:
-    """``(signal, theta, amount, beta, state, charged, spikes), ()``: a step."""
+@contextmanager
+def _where_equal(builder: Any, chosen: Sequence[Any], wanted: Sequence[int]) -> Iterator[None]:
+    """What runs if all of these are equal."""
+    equal = ir.Constant(ir.IntType(1), 1)
+    for one, other in zip(chosen, wanted, strict=True):
+        equal = builder.and_(equal, builder.icmp_signed("==", one, ir.Constant(one.type, other)))
+    with builder.if_then(equal):
+        yield
 
-    def rule(
-        signal: _Vector, theta: _Vector, amount: _Vector, beta: _Vector, before: _Vector, *_: _Vector
-    ) -> Sequence[_Vector]:
+
+def _charging(reset: int) -> Callable[..., Made]:
+    """From ``signal, theta, amount, beta, state, charged, spikes`` to the last three: a step."""
+
+    def rule(signal: _Vector, theta: _Vector, amount: _Vector, beta: _Vector, before: _Vector, *_: _Vector) -> Made:
         due, zero = before - theta, before.filled(0)
         if reset == ZERO_BEFORE:
             now = beta * due.where_above_zero(zero, before) + signal
@@ -116,17 +145,17 @@ def _charging(reset: int) -> Any:
                 now = due.where_above_zero(zero, now)
         return now, now, (now - theta).where_above_zero(before.filled(1), zero)
 
-    return _over_vectors(rule, 1)
+    return rule
 
 
-def _going_back(kind: int, reset: int) -> Any:
-    """``(of_spikes, charged, before, theta, beta, carry, of_beta, of_signal), numbers``: a step back; the numbers are
-    those that :func:`_numbers` has."""
+def _going_back(kind: int, reset: int, learned: bool) -> Callable[..., Made]:
+    """From ``of_spikes, charged, before, theta, beta, carry, of_beta, of_theta, of_amount, of_signal`` and the numbers
+    that :func:`_numbers` has to the last five: a step back, ``learned`` where thresholds are."""
 
     def rule(
         of_spikes: _Vector, charged: _Vector, before: _Vector, theta: _Vector, beta: _Vector, carry: _Vector,
-        of_beta: _Vector, _: _Vector, first: _Vector, second: _Vector,
-    ) -> Sequence[_Vector]:  # fmt: skip
+        of_beta: _Vector, of_theta: _Vector, of_amount: _Vector, _: _Vector, first: _Vector, second: _Vector,
+    ) -> Made:  # fmt: skip
         one, zero, due = theta.filled(1), theta.filled(0), before - theta
         through = of_spikes
         if kind == ATAN:
@@ -141,18 +170,22 @@ def _going_back(kind: int, reset: int) -> Any:
         back, factor = beta * given, given * before
         if reset == ZERO_BEFORE:
             back, factor = due.where_above_zero(zero, back), due.where_above_zero(zero, factor)
-        return back, of_beta + factor, given
+        taken = of_amount - due.where_above_zero(given, zero) if learned and reset == SUBTRACT else None
+        return back, of_beta + factor, of_theta - through if learned else None, taken, given
 
-    return _over_vectors(rule, 2)
+    return rule
 
 
-_charge_unfired, _charge_taken, _charge_cleared, _charge = (
-    _charging(reset) for reset in (ZERO_BEFORE, SUBTRACT, ZERO_AFTER, -1)
-)
-_atan_unfired, _atan_cleared, _atan = (_going_back(ATAN, reset) for reset in (ZERO_BEFORE, ZERO_AFTER, -1))
-_fast_unfired, _fast_cleared, _fast = (_going_back(FAST_SIGMOID, reset) for reset in (ZERO_BEFORE, ZERO_AFTER, -1))
-_straight_unfired, _straight_cleared, _straight = (
-    _going_back(STRAIGHT, reset) for reset in (ZERO_BEFORE, ZERO_AFTER, -1)
+_RESETS = (SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET)
+_charge = _over_vectors({(reset,): _charging(reset) for reset in _RESETS}, 2)
+_go_back = _over_vectors(
+    {
+        (kind, reset, learned): _going_back(kind, reset, bool(learned))
+        for kind in (ATAN, FAST_SIGMOID, STRAIGHT)
+        for reset in _RESETS
+        for learned in (0, 1)
+    },
+    1,
 )
 
 
@@ -168,7 +201,7 @@ def forward(
     first: States,
     made: Steps,
 ) -> None:
-    """As :func:`aspen.fused.kernels.forward`, without feedback."""
+    """As :func:`aspen.fused.kernels.forward`, without feedback, and past the cache."""
     _, beta, theta, amount, reset, _ = layer
     _, first_membrane = first
     _, _, membrane, spikes = made
@@ -179,14 +212,7 @@ def forward(
         state[:] = membrane[start - 1, a:b] if start else first_membrane[a:b]
         for t in range(start, stop):
             arrays = (signal[t, a:b], theta[a:b], amount[a:b], beta[a:b], state, membrane[t, a:b], spikes[t, a:b])
-            if reset == ZERO_BEFORE:
-                _charge_unfired(arrays, ())
-            elif reset == SUBTRACT:
-                _charge_taken(arrays, ())
-            elif reset == ZERO_AFTER:
-                _charge_cleared(arrays, ())
-            else:
-                _charge(arrays, ())
+            _charge((reset,), True, arrays, ())
     arrived()
 
 
@@ -205,6 +231,7 @@ def backward(
     hi: int,
     start: int,
     stop: int,
+    past: bool,
     arriving: Arriving,
     layer: Layer,
     surrogate: Derivative,
@@ -214,44 +241,30 @@ def backward(
     of_signal: Array,
     totals: Totals,
 ) -> None:
-    """As :func:`aspen.fused.kernels.backward`, with gradients of the spikes, the input and beta alone."""
+    """As :func:`aspen.fused.kernels.backward`, with nothing arriving at the states; ``past``: whether past the
+    cache."""
     of_spikes, _, _ = arriving
     _, beta, theta, _, reset, _ = layer
     kind, slope, _ = surrogate
     _, first_membrane = first
     _, _, membrane, _ = made
     _, carried = carry
-    _, wanted, _, _ = totals
-    width = min(BLOCK, hi - lo)
-    unwanted = np.zeros(0 if wanted.size else width, membrane.dtype)
+    _, of_beta, of_theta, of_amount = totals
+    unwanted = np.zeros(min(BLOCK, hi - lo), membrane.dtype)
     numbers = _numbers(kind, slope, of_signal)
+    learned = 1 if of_theta.size or of_amount.size else 0
     for a in range(lo, hi, BLOCK):
         b = min(a + BLOCK, hi)
-        of_beta = wanted[a:b] if wanted.size else unwanted[: b - a]
+        none = unwanted[: b - a]
+        betas = of_beta[a:b] if of_beta.size else none
+        thetas = of_theta[a:b] if of_theta.size else none
+        amounts = of_amount[a:b] if of_amount.size else none
         for t in range(stop - 1, start - 1, -1):
             before = membrane[t - 1, a:b] if t else first_membrane[a:b]
             arrays = (
-                of_spikes[t, a:b], membrane[t, a:b], before, theta[a:b], beta[a:b], carried[a:b], of_beta,
-                of_signal[t, a:b],
+                of_spikes[t, a:b], membrane[t, a:b], before, theta[a:b], beta[a:b], carried[a:b], betas, thetas,
+                amounts, of_signal[t, a:b],
             )  # fmt: skip
-            if kind == ATAN:
-                if reset == ZERO_BEFORE:
-                    _atan_unfired(arrays, numbers)
-                elif reset == ZERO_AFTER:
-                    _atan_cleared(arrays, numbers)
-                else:
-                    _atan(arrays, numbers)
-            elif kind == FAST_SIGMOID:
-                if reset == ZERO_BEFORE:
-                    _fast_unfired(arrays, numbers)
-                elif reset == ZERO_AFTER:
-                    _fast_cleared(arrays, numbers)
-                else:
-                    _fast(arrays, numbers)
-            elif reset == ZERO_BEFORE:
-                _straight_unfired(arrays, numbers)
-            elif reset == ZERO_AFTER:
-                _straight_cleared(arrays, numbers)
-            else:
-                _straight(arrays, numbers)
-    arrived()
+            _go_back((kind, reset, learned), past, arrays, numbers)
+    if past:
+        arrived()
