@@ -125,8 +125,9 @@ class _Chain(nn.Module):
             return [layer(step) for step in shaped]
         if not norm.training:
             return [norm(layer(step)) for step in shaped]
-        merged = shaped[0] if len(shaped) == 1 else torch.cat(shaped)  # fused, all steps are one
-        return list(norm(layer(merged)).unflatten(0, (len(steps), -1)).unbind(0))
+        if len(shaped) == 1:  # fused, all steps are one
+            return [norm(layer(shaped[0]))]
+        return list(norm(layer(torch.cat(shaped))).unflatten(0, (len(steps), -1)).unbind(0))
 
     def _shaped(self, layer: Any, step: Tensor) -> Tensor:
         """One step's values as the layer takes them."""
