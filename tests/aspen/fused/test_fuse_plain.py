@@ -1,4 +1,4 @@
-"""The loops that write past the cache beside the usual ones: the same bits."""
+"""The loops of the usual neurons beside those of all neurons: the same bits, past the cache and not."""
 
 from __future__ import annotations
 
@@ -37,13 +37,17 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def results(rule: Rule, dtype: torch.dtype, beta_learned: bool, columns: int = COLUMNS) -> list[Tensor]:
+def results(
+    rule: Rule, dtype: torch.dtype, beta_learned: bool, columns: int = COLUMNS, theta_learned: bool = False
+) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     signal = (torch.randn(STEPS, columns, generator=generator, dtype=dtype) * 0.6 + 0.2).requires_grad_()
-    theta = torch.rand(columns, generator=generator, dtype=dtype) + 0.3
+    theta, amount = (
+        (torch.rand(columns, generator=generator, dtype=dtype) + 0.3).requires_grad_(theta_learned) for _ in range(2)
+    )
     beta = torch.rand(columns, generator=generator, dtype=dtype).requires_grad_(beta_learned)
-    spikes, membrane, _ = scan(rule, signal, None, beta, theta, theta)
-    wanted = [signal, *([beta] if beta_learned else [])]
+    spikes, membrane, _ = scan(rule, signal, None, beta, theta, amount)
+    wanted = [signal, *([beta] if beta_learned else []), *([theta, amount] if theta_learned else [])]
     factors = torch.randn(spikes.shape, generator=generator).to(spikes.dtype)
     assert 0.05 < float(spikes.detach().mean()) < 0.95
     return [spikes.detach(), membrane.detach(), *torch.autograd.grad(spikes, wanted, factors)]
@@ -53,46 +57,50 @@ def rule(kind: str, reset: int, dtype: torch.dtype) -> Rule:
     return Rule(LOOPS[NUMBA], reset, False, read_surrogate("layer", SURROGATES[kind], dtype))
 
 
+@pytest.mark.parametrize("theta_learned", [False, True])
 @pytest.mark.parametrize("beta_learned", [False, True])
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("kind", SURROGATES)
 def test_the_same_bits_on_any_number_of_threads(
-    kind: str, reset: int, beta_learned: bool, ran: list[str], monkeypatch: pytest.MonkeyPatch
+    kind: str, reset: int, beta_learned: bool, theta_learned: bool, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = results(rule(kind, reset, torch.float32), torch.float32, beta_learned)
-    assert set(ran) == {"kernels"}
-    monkeypatch.setattr(memory, "_LARGE", 1)
+    def found() -> list[Tensor]:
+        ran.clear()
+        made = rule(kind, reset, torch.float32)
+        return results(made, torch.float32, beta_learned, theta_learned=theta_learned)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(on_cpu, "_of_vectors", lambda *arrays: False)
+        expected = found()
+    assert ran == ["kernels", "kernels"]
     before = torch.get_num_threads()
     try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            ran.clear()
-            found = results(rule(kind, reset, torch.float32), torch.float32, beta_learned)
-            assert ran == ["plain", "plain"]
-            for one, other in zip(expected, found, strict=True):
-                assert torch.equal(one, other)
+        for large, loops in ((memory._LARGE, ["kernels", "plain"]), (1, ["plain", "plain"])):
+            monkeypatch.setattr(memory, "_LARGE", large)
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                for one, other in zip(expected, found(), strict=True):
+                    assert torch.equal(one, other)
+                assert ran == loops
     finally:
         torch.set_num_threads(before)
 
 
-def test_what_is_not_of_one_type_or_not_in_lines_runs_as_usual(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_of_one_type_or_of_whole_vectors_runs_as_usual(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(memory, "_LARGE", 1)
     results(rule("atan", kernels.SUBTRACT, torch.float32), torch.float32, True, columns=4095)
     results(rule("atan", kernels.SUBTRACT, torch.float64), torch.float64, True)  # whose spikes are float32
     assert set(ran) == {"kernels"}
 
 
-def test_gradients_of_membranes_and_thresholds_go_back_as_usual(
-    ran: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "_LARGE", 1)
+def test_gradients_of_membranes_go_back_as_usual(ran: list[str]) -> None:
     signal = torch.rand(STEPS, 64, requires_grad=True)
-    beta, theta = torch.full((64,), 0.9), torch.ones(64, requires_grad=True)
-    for wanted in ("membrane", "threshold"):
-        ran.clear()
-        spikes, membrane, _ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, theta, theta)
-        torch.autograd.grad((membrane if wanted == "membrane" else spikes).sum(), signal if wanted[0] == "m" else theta)
-        assert ran == ["plain", "kernels"]
+    beta = torch.full((64,), 0.9)
+    _, membrane, _ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, beta, beta)
+    membrane.sum().backward()
+    assert ran == ["kernels", "kernels"]
 
 
 def test_large_layers_are_written_past_the_cache(ran: list[str]) -> None:
