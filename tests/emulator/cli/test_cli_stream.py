@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,7 @@ def test_the_example_runs_on_a_small_generated_stream(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "hapt_budget", example)
     spec.loader.exec_module(example)
     monkeypatch.setattr(example, "KNOBS", (0.0, 0.5, 1.0))
+    monkeypatch.setattr(example, "drained", partial(example.drained, hours=1.1))
     write_folder(har_texts(people=7), tmp_path / "UCI HAR Dataset")
     write_folder(recordings(), tmp_path / "RawData")
     example.main(["--har", str(tmp_path), "--hapt", str(tmp_path / "RawData"), "--seeds", "1", "--epochs", "1",

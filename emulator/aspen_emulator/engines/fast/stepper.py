@@ -73,7 +73,7 @@ class FastStepper:
         self._spikes = self._counts.spikes[0, :, 0]
         thresholds = {name: np.ones((1, 1, 1), self.plan.state_type) for name in self.plan.order}
         self._dialled: object = None
-        self._off = SwitchedOff(self.plan, [thresholds])
+        self._switch_off(thresholds)
         flat, places = Dialled.of(self.plan, [thresholds]).chunk(self.plan, _NOW, slice(0, batch))
         self._job = Job(
             todo=np.array([self.plan.slots.index(name) for name in part.todo], np.int64),
@@ -161,8 +161,7 @@ class FastStepper:
 
     def _rows_off(self) -> dict[str, list[tuple[int, int]]]:
         """As the last of :class:`StepEvents`."""
-        who, spikes = self._off.who[0], dict(zip(self.plan.slots, self._spikes, strict=True))
-        off = {name: neurons_off({name: mask}, 1, self.batch)[name][0].tolist() for name, mask in who.items()}
+        off, spikes = self._many_off, dict(zip(self.plan.slots, self._spikes, strict=True))
         return {
             c.name: [pair for pair in zip(off[c.target], spikes[c.source].tolist(), strict=True) if pair[0]]
             for c in self.plan.summed
@@ -177,7 +176,7 @@ class FastStepper:
         active, awake, operations = (each[0, :, 0].sum(axis=1).tolist() for each in self._counts[4:])
         slots, connections = self.plan.slots, self.plan.connections
         return (
-            {name: int(neurons_off({name: mask}, 1, self.batch)[name].sum()) for name, mask in who.items()},
+            {name: sum(counts) for name, counts in self._many_off.items()},
             {name: n for name, n in zip(slots, active, strict=True) if name in who},
             {name: n for name, n in zip(slots, awake, strict=True) if name in who},
             {c.name: n for c, n in zip(connections, operations, strict=True) if c.target in who},
@@ -189,12 +188,18 @@ class FastStepper:
     def _dial(self, thresholds: Mapping[str, Array]) -> None:
         shaped = {name: np.atleast_2d(array)[None] for name, array in thresholds.items()}
         flat, places = Dialled.of(self.plan, [shaped]).chunk(self.plan, _NOW, slice(0, self.batch))
-        self._off = SwitchedOff(self.plan, [shaped])
+        self._switch_off(shaped)
         for counts in self._counts[4:]:
             counts[:] = 0  # the core writes where somebody is off
         off = self._off.job(_NOW, slice(0, self.batch))
         self._job = self._job._replace(thresholds=flat, thresholds_at=places, **off)
         self._dialled = thresholds
+
+    def _switch_off(self, thresholds: Mapping[str, Array]) -> None:
+        """See who is off, and how many: the same at every step until the knob is turned."""
+        self._off = SwitchedOff(self.plan, [thresholds])
+        who = self._off.who[0]
+        self._many_off = {name: counts[0].tolist() for name, counts in neurons_off(who, 1, self.batch).items()}
 
     def _weigh(self, values: Array) -> None:
         self._past.appendleft(np.asarray(values, np.float64))
