@@ -13,6 +13,7 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.progress import bar
 from aspen.calibration.points import OperatingPoint
+from aspen.control import sparsest_worth_running
 from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
 from aspen.errors import InputError, MissingDependencyError
@@ -147,7 +148,9 @@ def _page(trained: Trained, deployment: Deployment, data: Dataset) -> Exploratio
         found = explore(bench, KNOBS, told, original=trained.network, progress=shown.advance)
     held, labels = data.spikes("validation"), data.validation.labels
     table = calibrate(deployment, held, labels, KNOBS, profile=trained.profile, step_time=step)
-    budget = f"{(_total(table.cheapest) + _total(table.best)) / 2:.3g}uJ/window"
+    ends = table.best.knob, sparsest_worth_running(table)  # between which a controller turns it; beyond, it skips
+    dear, cheap = (table.dynamic_nj(knob) / 1e3 for knob in ends)
+    budget = f"{_total(table.best) - (dear - cheap) / 2:.3g}uJ/window"
     with stream(
         deployment, table, budget=budget, profile=trained.profile, window_seconds=WINDOW_SECONDS
     ) as running:  # fmt: skip

@@ -99,7 +99,7 @@ function streamSummary() {
   return [
     ["stream_windows", "Windows", of.windows, count(of.windows), `${count(of.skipped)} skipped, ${count(of.cut_short)} cut short`],
     ["stream_total", "Total energy", of.dynamic_j + of.static_j, energy(of.dynamic_j + of.static_j), `static ${energy(of.static_j)}`],
-    ["stream_dynamic", "Dynamic, a window", spent, energy(spent), of.allowed_j === null ? "" : `${percent(spent / of.allowed_j)} of the budget's ${energy(of.allowed_j)}`],
+    ["stream_dynamic", "Dynamic, a window", spent, energy(spent), of.allowed_j === null ? "" : `${percent(spent / of.allowed_j)} of ${energy(of.allowed_j)} that the budget leaves`],
     ...(of.accuracy === null ? [] : [["stream_accuracy", "Right answers", of.accuracy, percent(of.accuracy), "of labelled windows"]]),
   ];
 }
