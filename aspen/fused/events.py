@@ -8,7 +8,7 @@ over rows, and that of the gradient over outputs, so that each sum is in the sam
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,10 +24,9 @@ from aspen.fused.vectors import (
     give_vector,
     lowest,
     number_of,
+    others_among,
     sum_tile,
-    sum_tile_past,
     sum_vector,
-    sum_vector_past,
 )
 
 WORD = 64
@@ -35,25 +34,42 @@ WORD = 64
 SURE = 8
 """Events of a word that are written whether there are so many or not."""
 ROWS = 64
-"""Rows whose events are listed at a time: their weights stay in the cache for so long."""
+"""Rows whose events are listed at a time: their weights stay in the cache for so long. Parts of the rows for threads
+begin at multiples of it."""
+NOT_KEPT, KEPT, ONES = range(3)
 
 tell_of_compiling(__name__)
 _compiled: Any = partial(compiled, error_model="numpy")
 
 
+class Lists(NamedTuple):
+    """The events of each :data:`ROWS` rows, for who needs them again; all empty where nobody does.
+
+    ``places``: (blocks, room) int16, ``ends``: (blocks, ROWS + 1) int32, where those of each row end, that of the row
+    before its first; ``kinds``: (blocks,) uint8, whether they are there, as there is not room for all, and all are 1.
+    """
+
+    places: Any
+    ends: Any
+    kinds: Any
+
+
 @_compiled
-def _list_events(row: Array, events: Array, found: int) -> int:
-    """Write the places in ``row`` that are not zero to ``events`` from ``found`` on; the number of events then.
+def _list_events(row: Array, events: Array, found: int) -> tuple[int, bool]:
+    """Write the places in ``row`` that are not zero to ``events`` from ``found`` on; the number of events then, and
+    whether all of the row are 1.
 
     Up to :data:`SURE` places behind the last event are overwritten: each word writes so many, whether it has them or
     not, as a loop that ends after another number of rounds each time holds the processor up.
     """
     n = row.size
     whole = n - n % LANES
+    others = np.uint64(0)
     for start in range(0, whole, WORD):
         bits = np.uint64(0)
         for lane in range(start, min(start + WORD, whole), LANES):
             bits |= events_among(row, lane) << np.uint64(lane - start)
+            others |= others_among(row, lane)
         count = number_of(bits)
         for place in range(found, found + SURE):
             events[place] = start + lowest(bits)
@@ -64,10 +80,12 @@ def _list_events(row: Array, events: Array, found: int) -> int:
             place += 1
             bits &= bits - np.uint64(1)
         found += count
+    ones = others == 0
     for i in range(whole, n):
         events[found] = i
         found += 1 if row[i] != 0 else 0
-    return found
+        ones &= row[i] == 0 or row[i] == 1
+    return found, ones
 
 
 @_compiled
@@ -91,26 +109,50 @@ def _empty_list(m: int) -> tuple[Array, Array]:
 
 
 @_compiled
-def _list_rows(inputs: Array, start: int, stop: int, events: Array, ends: Array) -> None:
-    """Write the events of some rows to ``events``, those of each up to the next of ``ends``."""
+def _list_rows(inputs: Array, start: int, stop: int, events: Array, ends: Array) -> bool:
+    """Write the events of some rows to ``events``, those of each up to the next of ``ends``; whether all are 1."""
+    ones = True
     for r in range(start, stop):
-        ends[r - start + 1] = _list_events(inputs[r], events, ends[r - start])
+        ends[r - start + 1], own = _list_events(inputs[r], events, ends[r - start])
+        ones &= own
+    return ones
+
+
+@_compiled
+def _keep(block: int, events: Array, ends: Array, ones: bool, lists: Lists) -> None:
+    """Keep the events of a block, if there is room."""
+    count = ends[-1]
+    fits = count <= lists.places.shape[1]
+    lists.kinds[block] = (ONES if ones else KEPT) if fits else NOT_KEPT
+    if fits:
+        lists.places[block, :count] = events[:count]
+        lists.ends[block] = ends
 
 
 @_compiled
 def forward(
-    lo: int, hi: int, start: int, stop: int, inputs: Array, weights: Array, bias: Array, made: Array, past: bool
+    lo: int,
+    hi: int,
+    start: int,
+    stop: int,
+    inputs: Array,
+    weights: Array,
+    bias: Array,
+    made: Array,
+    past: bool,
+    lists: Lists,
 ) -> None:
     """The outputs ``start`` to ``stop`` of the rows ``lo`` to ``hi``.
 
     Args:
-        lo, hi: rows.
+        lo, hi: rows; ``lo`` is a multiple of :data:`ROWS`.
         start, stop: outputs, out of n; ``start`` is a multiple of :data:`aspen.fused.vectors.LANES`.
         inputs: (rows, m), contiguous.
         weights: (n / LANES rounded up, m, LANES), contiguous.
         bias: (n up to a multiple of LANES,).
         made: filled (rows, n), contiguous.
         past: whether past the cache, as :func:`aspen.fused.memory.past_the_cache` has it.
+        lists: filled, unless they are empty.
     """
     n, m = made.shape[1], inputs.shape[1]
     table, apart, sums, last = weights.reshape(-1), m * LANES, made.reshape(-1), np.empty(LANES, made.dtype)
@@ -118,25 +160,22 @@ def forward(
     tiles, vectors = start + (stop - start) // TILE * TILE, start + (stop - start) // LANES * LANES
     for block in range(lo, hi, ROWS):
         end = min(block + ROWS, hi)
-        _list_rows(inputs, block, end, events, ends)
+        ones = _list_rows(inputs, block, end, events, ends)
+        if lists.kinds.size:
+            ends[end - block + 1 :] = ends[end - block]
+            _keep(block // ROWS, events, ends, ones, lists)
         for at in range(start, tiles, TILE):
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
-                if past:
-                    sum_tile_past(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
-                else:
-                    sum_tile(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
+                sum_tile(inputs[r], events, a, b, ones, table, apart, at, bias, sums, r * n + at, past)
         for at in range(tiles, vectors, LANES):
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
-                if past:
-                    sum_vector_past(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
-                else:
-                    sum_vector(inputs[r], events, a, b, table, apart, at, bias, sums, r * n + at)
+                sum_vector(inputs[r], events, a, b, ones, table, apart, at, bias, sums, r * n + at, past)
         if vectors < stop:
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
-                sum_vector(inputs[r], events, a, b, table, apart, vectors, bias, last, 0)
+                sum_vector(inputs[r], events, a, b, ones, table, apart, vectors, bias, last, 0, False)
                 for lane in range(stop - vectors):
                     sums[r * n + vectors + lane] = last[lane]
     if past:
@@ -144,15 +183,18 @@ def forward(
 
 
 @_compiled
-def weight_gradient(lo: int, hi: int, start: int, stop: int, inputs: Array, grad: Array, total: Array) -> None:
+def weight_gradient(
+    lo: int, hi: int, start: int, stop: int, inputs: Array, grad: Array, total: Array, lists: Lists
+) -> None:
     """Add the gradient of the weights of the outputs ``lo`` to ``hi`` from the rows ``start`` to ``stop``.
 
     Args:
         lo, hi: outputs, out of n; ``lo`` is a multiple of :data:`aspen.fused.vectors.LANES`.
-        start, stop: rows.
+        start, stop: rows; ``start`` is a multiple of :data:`ROWS`.
         inputs: (rows, m), contiguous.
         grad: of the outputs (rows, n), contiguous.
         total: added to (n / LANES rounded up, m, LANES), contiguous.
+        lists: of the inputs, as :func:`forward` filled them.
     """
     n, m = grad.shape[1], inputs.shape[1]
     table, apart, arriving, last = total.reshape(-1), m * LANES, grad.reshape(-1), np.zeros(LANES, grad.dtype)
@@ -160,18 +202,25 @@ def weight_gradient(lo: int, hi: int, start: int, stop: int, inputs: Array, grad
     tiles, vectors = lo + (hi - lo) // TILE * TILE, lo + (hi - lo) // LANES * LANES
     for block in range(start, stop, ROWS):
         end = min(block + ROWS, stop)
-        _list_rows(inputs, block, end, events, ends)
+        number = block // ROWS
+        kind = lists.kinds[number]
+        if kind == NOT_KEPT:
+            ones = _list_rows(inputs, block, end, events, ends)
+        else:
+            ones = kind == ONES
+            ends[:] = lists.ends[number]
+            events[: ends[-1]] = lists.places[number, : ends[-1]]
         for at in range(lo, tiles, TILE):
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
-                give_tile(inputs[r], events, a, b, table, apart, at, arriving, r * n + at)
+                give_tile(inputs[r], events, a, b, ones, table, apart, at, arriving, r * n + at)
         for at in range(tiles, vectors, LANES):
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
-                give_vector(inputs[r], events, a, b, table, apart, at, arriving, r * n + at)
+                give_vector(inputs[r], events, a, b, ones, table, apart, at, arriving, r * n + at)
         if vectors < hi:
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
                 for lane in range(hi - vectors):
                     last[lane] = arriving[r * n + vectors + lane]
-                give_vector(inputs[r], events, a, b, table, apart, vectors, last, 0)
+                give_vector(inputs[r], events, a, b, ones, table, apart, vectors, last, 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -25,6 +26,8 @@ PRODUCTS = ("auto", "dense", "events")
 _WORTH = 1 << 21
 """Multiplications below which a product is torch's own, and no events are counted."""
 _MANY = 1 << 13
+_NUMBERED = 1 << 15
+"""Inputs that 16 bits can number."""
 _EVERY, _SELDOM = 7, 61
 """Every so many-th row is counted, seldom of many; no batch size that is in use is a multiple of these."""
 
@@ -33,15 +36,19 @@ class _Product(torch.autograd.Function):
     """``inputs @ weight.T + bias``, in memory that is used again."""
 
     @staticmethod
-    def forward(ctx: Any, by_events: bool, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Inputs (*rows, m), weight (n, m), bias (n,); all of one type, float32 or float64, on the CPU."""
+    def forward(ctx: Any, by_events: bool, learns: bool, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Inputs (*rows, m), weight (n, m), bias (n,); all of one type, float32 or float64, on the CPU.
+
+        ``learns``: whether the weight's gradient will be asked for, so that the events are kept for it.
+        """
         ctx.by_events = by_events
         ctx.save_for_backward(inputs, weight)
         flat, n = _flat(inputs), len(weight)
         made = POOL.empty((len(flat), n), inputs.dtype)
         if by_events:
             biases = _padded(weight.new_zeros(n) if bias is None else bias.detach())
-            given = flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy(), past_the_cache(made)
+            ctx.lists = _room(*flat.shape if learns else (0, 0))
+            given = flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy(), past_the_cache(made), ctx.lists
             spread(events.forward, len(flat), 0, n, *given)
         elif bias is None:
             torch.mm(flat, weight.t(), out=made)
@@ -56,14 +63,14 @@ class _Product(torch.autograd.Function):
         inputs, weight = ctx.saved_tensors
         flat, arriving = _flat(inputs), _flat(grad)
         of_inputs = of_weight = of_bias = None
-        _, needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
+        _, _, needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
         if needs_inputs:
             of_inputs = torch.mm(arriving, weight, out=POOL.empty(flat.shape, flat.dtype)).view(inputs.shape)
         if needs_weight:
-            of_weight = _weight_gradient(flat, arriving) if ctx.by_events else arriving.t() @ flat
+            of_weight = _weight_gradient(flat, arriving, ctx.lists) if ctx.by_events else arriving.t() @ flat
         if needs_bias:
             of_bias = arriving.sum(0)
-        return None, of_inputs, of_weight, of_bias
+        return None, None, of_inputs, of_weight, of_bias
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = "auto") -> tuple[Tensor, str]:
@@ -81,7 +88,8 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = 
     by_events = products == "events" or (products == "auto" and not small and _few(inputs, weight))
     if small and not by_events:
         return functional.linear(inputs, weight, bias), "dense"
-    made: Tensor = _Product.apply(by_events, inputs, weight, bias)
+    learns = torch.is_grad_enabled() and weight.requires_grad
+    made: Tensor = _Product.apply(by_events, learns, inputs, weight, bias)
     return made, "events" if by_events else "dense"
 
 
@@ -158,9 +166,16 @@ def _by_vectors(weight: Tensor) -> Any:
     return _padded(weight.detach()).unflatten(0, (-1, LANES)).transpose(1, 2).contiguous().numpy()
 
 
-def _weight_gradient(inputs: Tensor, grad: Tensor) -> Tensor:
-    """(n, m), of inputs (rows, m) and the gradient of the outputs (rows, n)."""
+def _room(rows: int, m: int) -> events.Lists:
+    """Room for the events of half of the inputs (rows, m): where there are more, they are listed again."""
+    blocks, room = -(-rows // events.ROWS), events.ROWS * m // 2 if m <= _NUMBERED else 0
+    places = POOL.empty((blocks, room), torch.int16).numpy()
+    return events.Lists(places, np.empty((blocks, events.ROWS + 1), np.int32), np.zeros(blocks, np.uint8))
+
+
+def _weight_gradient(inputs: Tensor, grad: Tensor, lists: events.Lists) -> Tensor:
+    """(n, m), of inputs (rows, m) with such events, and the gradient of the outputs (rows, n)."""
     n = grad.shape[1]
     total = inputs.new_zeros(-(-n // LANES), inputs.shape[1], LANES)
-    spread(events.weight_gradient, n, 0, len(inputs), inputs.numpy(), grad.numpy(), total.numpy())
+    spread(events.weight_gradient, n, 0, len(inputs), inputs.numpy(), grad.numpy(), total.numpy(), lists)
     return total.transpose(1, 2).reshape(-1, inputs.shape[1])[:n].contiguous()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from aspen.fused.vectors import LANES, LINE
 
-_NUMPY: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: np.float64}
+_NUMPY: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: np.float64, torch.int16: np.int16}
 _SMALLEST = 1 << 18
 """Bytes below which memory is not kept."""
 _PATIENCE = 64
@@ -44,7 +44,7 @@ class Pool:
         self._lock = Lock()
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor with arbitrary values, float32 or float64, contiguous."""
+        """A tensor with arbitrary values, float32, float64 or int16, contiguous."""
         size = math.prod(shape) * dtype.itemsize
         if size < _SMALLEST:
             return torch.empty(*shape, dtype=dtype)

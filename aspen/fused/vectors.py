@@ -42,6 +42,19 @@ def events_among(typing: Any, values: Any, start: Any) -> Any:
 
 
 @_intrinsic
+def others_among(typing: Any, values: Any, start: Any) -> Any:
+    """As :func:`events_among`: whether it is something else than zero and one."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        loaded = load(builder, data_of(context, builder, values, arguments[0]), arguments[1])
+        zeros, ones = (ir.Constant(loaded.type, [number] * LANES) for number in (0.0, 1.0))
+        other = builder.fcmp_unordered("!=", loaded, zeros), builder.fcmp_unordered("!=", loaded, ones)
+        return builder.zext(builder.bitcast(builder.and_(*other), ir.IntType(LANES)), _INT64)
+
+    return types.uint64(values, types.intp), generate
+
+
+@_intrinsic
 def lowest(typing: Any, bits: Any) -> Any:
     """The number of the lowest bit that is set; 64 if none is."""
 
@@ -72,26 +85,21 @@ def arrived(typing: Any) -> Any:
     return types.void(), generate
 
 
-def _sum_events(vectors: int, past: bool) -> Any:
-    """Sums of the events of a row, in so many vectors of outputs.
-
-    Args:
-        vectors: how many.
-        past: whether they are written past the cache, to where lines begin.
-    """
+def _sum_events(vectors: int) -> Any:
+    """Sums of the events of a row, in so many vectors of outputs."""
 
     @_intrinsic
     def loop(
-        typing: Any, row: Any, events: Any, first: Any, last: Any, table: Any, apart: Any, at: Any,
-        bias: Any, made: Any, to: Any,
+        typing: Any, row: Any, events: Any, first: Any, last: Any, ones: Any, table: Any, apart: Any, at: Any,
+        bias: Any, made: Any, to: Any, past: Any,
     ) -> Any:  # fmt: skip
-        numbers = types.intp, types.intp, table, types.intp, types.intp, bias, made, types.intp
+        numbers = types.intp, types.intp, ones, table, types.intp, types.intp, bias, made, types.intp, past
 
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-            _, _, first, last, _, apart, at, _, _, to = arguments
+            _, _, first, last, ones, _, apart, at, _, _, to, past = arguments
             of_row, of_events, of_table, of_bias, of_made = (
                 data_of(context, builder, kind, arguments[place])
-                for kind, place in ((row, 0), (events, 1), (table, 4), (bias, 7), (made, 8))
+                for kind, place in ((row, 0), (events, 1), (table, 5), (bias, 8), (made, 9))
             )
             begins = _begins(builder, of_table, at, apart, vectors)
             offsets = [ir.Constant(_INT64, LANES * number) for number in range(vectors)]
@@ -99,12 +107,14 @@ def _sum_events(vectors: int, past: bool) -> Any:
                 cgutils.alloca_once_value(builder, load(builder, of_bias, builder.add(at, offset)))
                 for offset in offsets
             ]
-            with _each_event(builder, of_row, of_events, first, last) as (offset, value):
-                for each, begin in zip(held, begins, strict=True):
-                    there = load(builder, begin, offset)
-                    builder.store(_add_product(builder, builder.load(each), value, there), each)
-            for each, offset in zip(held, offsets, strict=True):
-                (store_past if past else store)(builder, builder.load(each), of_made, builder.add(to, offset))
+            for values in _each_way(builder, ones, None, of_row):
+                with _each_event(builder, values, of_events, first, last) as (offset, value):
+                    for each, begin in zip(held, begins, strict=True):
+                        there = load(builder, begin, offset)
+                        builder.store(_add_product(builder, builder.load(each), value, there), each)
+            for keep in _each_way(builder, past, store_past, store):
+                for each, offset in zip(held, offsets, strict=True):
+                    keep(builder, builder.load(each), of_made, builder.add(to, offset))
             return context.get_dummy_value()
 
         return types.void(row, events, *numbers), generate
@@ -117,28 +127,39 @@ def _give_events(vectors: int) -> Any:
 
     @_intrinsic
     def loop(
-        typing: Any, row: Any, events: Any, first: Any, last: Any, table: Any, apart: Any, at: Any, given: Any, of: Any
-    ) -> Any:
-        numbers = types.intp, types.intp, table, types.intp, types.intp, given, types.intp
+        typing: Any, row: Any, events: Any, first: Any, last: Any, ones: Any, table: Any, apart: Any, at: Any,
+        given: Any, of: Any,
+    ) -> Any:  # fmt: skip
+        numbers = types.intp, types.intp, ones, table, types.intp, types.intp, given, types.intp
 
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-            _, _, first, last, _, apart, at, _, of = arguments
+            _, _, first, last, ones, _, apart, at, _, of = arguments
             of_row, of_events, of_table, of_given = (
                 data_of(context, builder, kind, arguments[place])
-                for kind, place in ((row, 0), (events, 1), (table, 4), (given, 7))
+                for kind, place in ((row, 0), (events, 1), (table, 5), (given, 8))
             )
             begins = _begins(builder, of_table, at, apart, vectors)
             offsets = [ir.Constant(_INT64, LANES * number) for number in range(vectors)]
             held = [load(builder, of_given, builder.add(of, offset)) for offset in offsets]
-            with _each_event(builder, of_row, of_events, first, last) as (offset, value):
-                for each, begin in zip(held, begins, strict=True):
-                    there = load(builder, begin, offset)
-                    store(builder, _add_product(builder, there, value, each), begin, offset)
+            for values in _each_way(builder, ones, None, of_row):
+                with _each_event(builder, values, of_events, first, last) as (offset, value):
+                    for each, begin in zip(held, begins, strict=True):
+                        there = load(builder, begin, offset)
+                        store(builder, _add_product(builder, there, value, each), begin, offset)
             return context.get_dummy_value()
 
         return types.void(row, events, *numbers), generate
 
     return loop
+
+
+def _each_way(builder: Any, condition: Any, then: Any, otherwise: Any) -> Iterator[Any]:
+    """What is done where the condition holds, and where it does not: ``for way in ...`` writes both."""
+    with builder.if_else(condition) as (holds, fails):
+        with holds:
+            yield then
+        with fails:
+            yield otherwise
 
 
 def _begins(builder: Any, table: Any, at: Any, apart: Any, vectors: int) -> list[Any]:
@@ -150,24 +171,22 @@ def _begins(builder: Any, table: Any, at: Any, apart: Any, vectors: int) -> list
 
 @contextmanager
 def _each_event(builder: Any, row: Any, events: Any, first: Any, last: Any) -> Iterator[tuple[Any, Any]]:
-    """A loop over events: the offset of each in a part of a table, and its value in all lanes."""
+    """A loop over events: the offset of each in a part of a table, and its value in all lanes; ``None`` without row."""
     with cgutils.for_range_slice(builder, first, last, ir.Constant(_INT64, 1)) as (index, _):
         event = builder.sext(builder.load(builder.gep(events, [index])), _INT64)
-        yield (
-            builder.mul(event, ir.Constant(_INT64, LANES)),
-            in_all_lanes(builder, builder.load(builder.gep(row, [event]))),
-        )
+        value = None if row is None else in_all_lanes(builder, builder.load(builder.gep(row, [event])))
+        yield builder.mul(event, ir.Constant(_INT64, LANES)), value
 
 
-sum_tile, sum_vector = _sum_events(TILE // LANES, False), _sum_events(1, False)
-sum_tile_past, sum_vector_past = _sum_events(TILE // LANES, True), _sum_events(1, True)
-"""``(row, events, first, last, table, apart, at, bias, made, to)``: write ``bias[at:]`` and, added to it, the sum of
-``row[e]`` times the weights of the outputs ``at`` and on over ``e`` in ``events[first:last]`` to ``made[to:]``; in
-:data:`TILE` outputs or :data:`LANES`. Arrays are contiguous; the weights of input e and output o are at
-``table[o // LANES * apart + e * LANES + o % LANES]``, where a tile's stay in the cache."""
+sum_tile, sum_vector = _sum_events(TILE // LANES), _sum_events(1)
+"""``(row, events, first, last, ones, table, apart, at, bias, made, to, past)``: write ``bias[at:]`` and, added to it,
+the sum of ``row[e]`` times the weights of the outputs ``at`` and on over ``e`` in ``events[first:last]`` to
+``made[to:]``; in :data:`TILE` outputs or :data:`LANES`. ``ones``: whether all of these ``row[e]`` are 1, and not looked
+at; ``past``: whether past the cache, to where a line begins. Arrays are contiguous; the weights of input e and output o
+are at ``table[o // LANES * apart + e * LANES + o % LANES]``, where a tile's stay in the cache."""
 give_tile, give_vector = _give_events(TILE // LANES), _give_events(1)
-"""``(row, events, first, last, table, apart, at, given, of)``: add ``row[e] * given[of:]`` to the table's values of
-each ``e`` and the outputs ``at`` and on."""
+"""``(row, events, first, last, ones, table, apart, at, given, of)``: add ``row[e] * given[of:]`` to the table's values
+of each ``e`` and the outputs ``at`` and on."""
 
 
 def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
@@ -198,8 +217,9 @@ def store_past(builder: Any, value: Any, data: Any, offset: Any) -> None:
 
 
 def _add_product(builder: Any, term: Any, one: Any, other: Any) -> Any:
-    """``term + one * other``, in one operation where the processor has it."""
-    return builder.fadd(term, builder.fmul(one, other, flags=_FUSED), flags=_FUSED)
+    """``term + one * other``, in one operation where the processor has it; ``None`` is a factor of 1."""
+    product = other if one is None else builder.fmul(one, other, flags=_FUSED)
+    return builder.fadd(term, product, flags=_FUSED)
 
 
 def in_all_lanes(builder: Any, value: Any) -> Any:

@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 import aspen
 from aspen.errors import InputError
+from aspen.fused import linear as module
 from aspen.fused.linear import linear
 from aspen.models.ready import DenseNet
 from aspen.thresholds.learned_dial import learn_dial
@@ -161,6 +162,26 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         torch.set_num_threads(before)
     for other in found[1:]:
         assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_events_that_were_not_kept_are_listed_again(graded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, grad = sparse(130, 70, share=0.2, graded=graded), torch.randn(130, 33)
+    found = []
+    for numbered in (module._NUMBERED, 0):
+        monkeypatch.setattr(module, "_NUMBERED", numbered)
+        weight = torch.zeros(33, 70, requires_grad=True)
+        made, _ = linear(inputs, weight, None, "events")
+        found += torch.autograd.grad(made, weight, grad)
+    assert torch.equal(*found)
+    assert_close(found[0], grad.t() @ inputs)
+
+
+def test_more_inputs_than_are_numbered_in_16_bits() -> None:
+    inputs, weight = sparse(3, 40_000, share=0.1), torch.randn(5, 40_000).requires_grad_()
+    made, _ = linear(inputs, weight, None, "events")
+    (found,) = torch.autograd.grad(made.sum(), weight)
+    assert_close(found, inputs.sum(0).expand(5, -1))
 
 
 def test_a_layer_that_is_not_torchs_own_runs_its_own_forward() -> None:
