@@ -144,8 +144,8 @@ def hidden_layers(model: nn.Module) -> dict[str, nn.Module]:
     if not hidden:
         (name,) = layers
         raise ModelError(
-            f"{show(name)}: found the output as the only spiking layer, allowed: at least one hidden one; "
-            f"pass layers='all', or {{{name!r}: scale}} as threshold scale{_not_known(model)}"
+            f"{show(name)}: found the output as the only spiking layer, allowed: at least one hidden one; add one, "
+            f"or without aspen.fit pass layers='all', or {{{name!r}: scale}} as threshold scale{_not_known(model)}"
         )
     return hidden
 
