@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from click.shell_completion import CompletionItem
 
 from aspen._base.arrays import Array
@@ -15,6 +16,7 @@ from aspen._base.names import unknown_name
 from aspen.data import DATASETS, Dataset, load_dataset
 from aspen.data.own_files import is_own_file
 from aspen.data.stored import load_encoder
+from aspen.errors import InputError
 from aspen_emulator.cli.common import NetworkFile, OneOf, warn
 from aspen_emulator.cli.completion import beginning_with, with_suffixes
 from aspen_emulator.cli.files import ARRAY_INPUT
@@ -63,7 +65,7 @@ def read_input(trained: NetworkFile, source: Path | None, values: Path | None, s
         click.UsageError: neither is given, or both.
     """
     if source is not None and values is None:
-        return load_spikes(source)
+        return _input_of(trained, source)
     if values is None or source is not None:
         found = "neither --input nor --values" if values is None else "both --input and --values"
         raise click.UsageError(f"found {found}, allowed is one of them; give spikes, or raw values")
@@ -86,9 +88,45 @@ def check_one_way(ways: Mapping[str, object]) -> None:
         raise click.UsageError(f"found {' and '.join(given) or 'no samples'}, allowed is one of {listed}")
 
 
+def _input_of(trained: NetworkFile, source: Path) -> Array:
+    """What --input names; raw values are told from it where the network's file has an encoder for them."""
+    given, population = load_spikes(source), trained.network.input
+    alike = given.shape[1:] == population.given_shape and not population.static
+    if alike and trained.encoder is not None and not np.isin(given, (0, 1)).all():
+        wanted = ", ".join(map(str, ("time", "batch", *population.given_shape)))
+        raise InputError(
+            f"{source.name}: found values {given.shape}, allowed after --input are spikes or currents ({wanted}); give "
+            f"values as --values, for the encoder in {trained.path.name}"
+        )
+    return given
+
+
 def encoded(trained: NetworkFile, values: Path, seed: int = 0) -> Array:
     """(time, samples, *shape): what the encoder in the network's file makes of the values in another."""
-    return stored_encoder(trained).encode(load_spikes(values), seed)
+    given = load_spikes(values)
+    made: Array = stored_encoder(trained).encode(given, seed)
+    check_made(trained, values.name, given, made.shape[2:])
+    return made
+
+
+def check_made(trained: NetworkFile, name: str, values: Array, made: tuple[int, ...]) -> None:
+    """Refuse values of which the encoder makes something of another shape than the network takes.
+
+    Args:
+        trained: the network's file.
+        name: of the values.
+        values: (samples, ...).
+        made: shape of a time step that was made of one of these.
+
+    Raises:
+        InputError: it is not that of the network's input.
+    """
+    wanted = trained.network.input.given_shape
+    if made != wanted:
+        raise InputError(
+            f"{name}: found samples of shape {values.shape[1:]}, which are encoded as {made}, allowed is what is "
+            f"encoded as {wanted}, the input of {trained.path.name}; give samples like those that it was trained on"
+        )
 
 
 def stored_encoder(trained: NetworkFile) -> Any:
@@ -110,9 +148,11 @@ def dataset_for(trained: NetworkFile, data: str | Path, path: Path | None, part:
     """
     stored = trained.encoder
     dataset = load_dataset(data, path, encoder=None if stored is None else _AS_GIVEN)
+    dataset = dataset if stored is None else replace(dataset, encoder=stored, told="")
+    check_made(trained, dataset.name, dataset.train.values, dataset.input_shape)
     if dataset.provenance and part != "train":
         _check_unseen(trained, dataset, part)
-    return dataset if stored is None else replace(dataset, encoder=stored, told="")
+    return dataset
 
 
 _AS_GIVEN = "none"

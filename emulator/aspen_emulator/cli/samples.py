@@ -28,6 +28,7 @@ from aspen_emulator.cli.files import ARRAY_INPUT
 from aspen_emulator.cli.given import (
     DATA,
     OWN_DATA,
+    check_made,
     data_path_option,
     dataset_for,
     part_option,
@@ -165,7 +166,9 @@ class Measuring:
         given, labels = next(iter(options.values())), load_spikes(self.labels_path)
         if self.values_path is None:
             return Labelled([_spikes(given, labels)], labels, given.name)
-        return _encoded(stored_encoder(trained), Samples(load_spikes(given), labels), given.name, self)
+        encoder, values = stored_encoder(trained), load_spikes(given)
+        check_made(trained, given.name, values, encoder.encode(values[:1], 0).shape[2:])
+        return _encoded(encoder, Samples(values, labels), given.name, self)
 
     def bench(
         self,

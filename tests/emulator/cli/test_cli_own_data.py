@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aspen.data import DeltaEncoder, arrays, digits, load_encoder, save_encoder
+from aspen.data import DeltaEncoder, RateEncoder, arrays, digits, load_encoder, save_encoder
 from aspen.network.network import load_network
 from aspen_emulator import run
 from aspen_hardware import compile
@@ -147,3 +148,31 @@ def test_what_does_not_go_together_is_refused(aspen: Aspen, folder: Path, argume
     code, out, err = aspen(*arguments.split())
     assert (code in (1, 2), out, message in err) == (True, "", True), err
     assert err.count("\n") == 1
+
+
+def test_values_of_another_shape_are_told_as_they_were_given(
+    aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    float_network(1, bias=False).save("net.aspen")  # of 6 inputs
+    rng = np.random.default_rng(0)
+    save_encoder(RateEncoder(steps=5).fit(rng.random((9, 6))), "net.aspen")
+    np.save("few.npy", rng.random((3, 5)))
+    np.save("right.npy", rng.random((3, 6)))
+    np.savez("few.npz", X=rng.random((30, 5)), y=np.arange(30) % 3)
+    message = r"found samples of shape \(5,\), which are encoded as \(5,\), allowed is what is encoded as \(6,\), the"
+    np.save("y.npy", np.arange(3))
+    for name, *arguments in (
+        ("few.npy", "run", "net.aspen", "--values", "few.npy", "--output", "out.npy"),
+        ("few.npy", "report", "net.aspen", "--values", "few.npy"),
+        ("few.npy", "sweep", "net.aspen", "--values", "few.npy", "--labels", "y.npy"),
+        ("own data|few.npz", "sweep", "net.aspen", "--data", "few.npz"),
+        ("own data|few.npz", "report", "net.aspen", "--data", "few.npz"),
+    ):
+        code, _, err = aspen(*arguments)
+        assert code == 1
+        assert re.search(f"(?:{name}): {message}", err), err
+        assert err.count("\n") == 1
+    code, _, err = aspen("run", "net.aspen", "--input", "right.npy", "--output", "out.npy")
+    assert code == 1
+    assert "right.npy: found values (3, 6), allowed after --input are spikes or currents (time, batch, 6); give" in err
