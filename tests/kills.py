@@ -19,6 +19,8 @@ from aspen.training.recipes import Recipe
 
 PART = 0.3
 """A process is killed within this part of an undisturbed training after the moment at which it begins to train."""
+PRELOADED = ["aspen.training.fit", "aspen.models.ready", "tests.aspen.training.test_fit", "torch._dynamo"]
+"""What each process would import: the last, which takes longest, is what torch's optimizers import when one is made."""
 LONGEST = 300.0
 """Seconds after which a training that was left alone is given up."""
 
@@ -84,7 +86,7 @@ def kill_trainings(count: int, seed: int, folder: Path) -> Killed:
         RuntimeError: a training failed, or did not come to its end.
     """
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["aspen.training.fit", "aspen.models.ready", "tests.aspen.training.test_fit"])
+    processes.set_forkserver_preload(PRELOADED)
     rng, found = np.random.default_rng(seed), Killed()
     _until(processes, folder / "first", None)  # compiles what is not compiled yet
     whole_takes = _seconds(processes, folder / "whole")
