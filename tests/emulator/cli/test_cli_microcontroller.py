@@ -175,7 +175,8 @@ def test_compile_refuses_what_no_part_holds_and_warns_of_parts(aspen: Aspen, fil
     assert "8,192 and 65,536 (stm32l053)" in err
     text = (ROOT / "hardware" / "aspen_hardware" / "chips" / "cortex-m0plus.toml").read_text(encoding="utf-8")
     small = text.replace("value = 28672", "value = 512").replace("value = 40960", "value = 512")
-    Path("small.toml").write_text(small.replace("value = 8192", "value = 512"), encoding="utf-8")
+    small = small.replace("value = 8192", "value = 512").replace('name = "cortex-m0plus"', 'name = "small"')
+    Path("small.toml").write_text(small, encoding="utf-8")
     before = Path("wide.aspen").read_bytes()
     code, _, err = aspen("compile", "wide.aspen", "--chip", "small.toml")
     assert code == 1
