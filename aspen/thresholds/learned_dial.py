@@ -240,6 +240,7 @@ class LearnedDial(Attachment, nn.Module):
         like = next(model.parameters())
         self.offsets, self.slopes = nn.ParameterDict(), nn.ParameterDict()
         self._groups: dict[str, Tensor] = {}
+        self._shared: dict[str, tuple[Tensor, int, Tensor]] = {}  # from the buffer of the knobs, as it was then
         for name, until in on_until.items():
             self.register_buffer(_until_of(name), torch.tensor(until, dtype=like.dtype, device=like.device))
         for name, (offset, slope) in start.items():
@@ -300,7 +301,13 @@ class LearnedDial(Attachment, nn.Module):
         """Which slope each neuron shares: that of the neurons that go off with it, by the buffer, which a checkpoint
         may have put in place of the one that the dial was made with."""
         until = self._buffers.get(_until_of(key))
-        return self._groups[key] if until is None else torch.unique(until, return_inverse=True)[1]
+        if until is None:
+            return self._groups[key]
+        seen, version, groups = self._shared.get(key, (None, 0, until))
+        if seen is not until or version != until._version:
+            groups = torch.unique(until, return_inverse=True)[1]
+            self._shared[key] = until, until._version, groups
+        return groups
 
     def factors(self, layer: str) -> Array:
         """(1, batch or 1, n): the factors of ``layer`` where the dial stands, without jitter."""
@@ -324,7 +331,7 @@ class LearnedDial(Attachment, nn.Module):
         return DialProfile(slopes, offsets, low, high, until)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self._stored(_factors={})
+        return self._stored(_factors={}, _shared={})
 
 
 def dial_scale(model: nn.Module) -> dict[str, Array]:

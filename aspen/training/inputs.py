@@ -76,7 +76,7 @@ def encoded_batches(
     """
     if data.keeps("train"):
         whole = data.spikes("train") if seed is None else (encoding or Encoding(data)).whole(seed, following)
-        yield from (whole[:, part] for part in parts)
+        yield from (whole.take(part, axis=1) for part in parts)
         return
     entropy = 0 if seed is None else seed + 1
 
