@@ -112,7 +112,8 @@ quarter of the samples is trained at each end."""
 def _nested(dial: DialTraining, left: float | None, price: float | None, every: tuple[int, ...] | None) -> DialTraining:
     """The dial with another share ``left``, another ``price`` at its end and fewer steps, where they are given."""
     changed: dict[str, Any] = dict(NESTED) if left is not None and left < 1 == dial.left else {}
-    given = {"left": left, "high_price": price, "every": every}
+    # a share that somebody asked for is taken at its word
+    given = {"left": left, "least": None if left is None else 1, "high_price": price, "every": every}
     changed |= {name: value for name, value in given.items() if value is not None}
     return replace(dial, low_price=min(dial.low_price, changed.get("high_price", dial.high_price)), **changed)
 
@@ -260,19 +261,20 @@ def train_by_name(
         chosen.build(dataset),
         adapted(how, chosen.readout, **changed, joules=joules),
     )
-    suited = method if epochs else enough_steps(method, len(dataset.train))
+    if epochs is not None:
+        method = method.each(lambda stage: replace(stage, epochs=epochs))
+    suited = enough_steps(method, len(dataset.train), more_epochs=epochs is None)
     title = ", ".join(filter(None, (f"train {how}, seed {seed}", told_of_few(method, suited, len(dataset.train)))))
     options: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "log": log}
     if chip is not None:
         refused = warning_for(model, dataset, chip)
         if refused:
             tell(f"warning: {refused}")
-    total = len(suited.stages) * epochs if epochs else sum(stage.epochs for stage in suited.stages)
-    bar = EpochBar(total, title, shows_bars())
+    bar = EpochBar(sum(stage.epochs for stage in suited.stages), title, shows_bars())
     with closing(bar), _one_thread(), _remembered(checkpoint):
         with catch_warnings():
             simplefilter("ignore", TrainingWarning)  # whoever called says it in words of its own
-            fitted = fit(model, dataset, suited, seed=seed, epochs=epochs, progress=bar, **options)
+            fitted = fit(model, dataset, suited, seed=seed, progress=bar, **options)
         if not any(fitted.history[-1].spikes):
             raise TrainingError(
                 f"{how}: found no hidden spike on validation data after the last epoch, allowed are some; train "

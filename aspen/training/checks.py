@@ -21,7 +21,7 @@ from aspen.thresholds.learned_dial import dialled_layers
 from aspen.thresholds.perturbation import perturbed_layers
 from aspen.training.framed import form_for, framed
 from aspen.training.loss import scores_of
-from aspen.training.nesting import importance_of
+from aspen.training.nesting import outgoing_of
 from aspen.training.processes import rank_and_world
 from aspen.training.pruning import densities_of
 from aspen.training.recipes import Recipe
@@ -190,7 +190,7 @@ def _check_nesting(model: nn.Module, recipe: Recipe, frames: Tensor, form: Input
     if all(stage.dial is None or stage.dial.left == 1 for stage in recipe.stages):
         return
     try:
-        importance_of(model, torch.ones_like(frames), form)
+        outgoing_of(model, torch.ones_like(frames), form)
     except ModelError as error:
         raise ModelError(f"{error}; or train with recipe='aspen', whose dial switches no neurons off") from error
 

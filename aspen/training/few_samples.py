@@ -13,7 +13,7 @@ LEAST_BATCH = 8
 """Samples: below, the gradients and the statistics of BatchNorm are mostly noise."""
 
 
-def enough_steps(recipe: Recipe, samples: int) -> Recipe:
+def enough_steps(recipe: Recipe, samples: int, more_epochs: bool = True) -> Recipe:
     """The recipe for so few training samples: smaller batches first, then more epochs.
 
     >>> from aspen.training.recipes import Recipe
@@ -24,11 +24,13 @@ def enough_steps(recipe: Recipe, samples: int) -> Recipe:
     Args:
         recipe: as it is for many.
         samples: to train on.
+        more_epochs: whether there are more where smaller batches are not enough; not where somebody said how many.
     """
 
     def change(stage: Recipe) -> Recipe:
         size = min(stage.batch_size, max(LEAST_BATCH, samples // LEAST_BATCHES))
-        return replace(stage, batch_size=size, epochs=stage.epochs * ceil(LEAST_BATCHES / ceil(samples / size)))
+        times = ceil(LEAST_BATCHES / ceil(samples / size)) if more_epochs else 1
+        return replace(stage, batch_size=size, epochs=stage.epochs * times)
 
     return recipe.each(change)
 

@@ -78,12 +78,11 @@ def fit(
         recipe: how to train, or the name of one of :data:`aspen.training.recipes.RECIPES`. ``None``: ``aspen-joules``,
             which learns a dial that switches neurons off and prunes to a quarter of the weights; ``aspen-mcu``, which
             does not prune, where each ``chip`` is a microcontroller. Both are for models that can be exported;
-            ``aspen`` learns a dial that only moves thresholds, of any. By name, and without ``epochs``, it takes
-            smaller batches and more epochs where samples are few (less than 16 batches), so that no fewer steps are
-            made.
+            ``aspen`` learns a dial that only moves thresholds, of any. By name it takes smaller batches where samples
+            are few (less than 16 batches) and, without ``epochs``, more epochs, so that no fewer steps are made.
         seed: of the order of samples, the encoding, the perturbation, jitter and dropout. The weights are the caller's:
             seed torch before the model is made.
-        epochs: instead of the recipe's, in each of its stages, in its batches.
+        epochs: instead of the recipe's, in each of its stages.
         fused: whether the model runs all time steps at once (:func:`aspen.fuse`), which is several times faster and
             computes the same; ``None``: where it can be, which a rehearsal finds out before the training.
         batch_norm: as in :func:`aspen.fuse`; ``None``: as the model's own loop takes the statistics, which is over
@@ -129,8 +128,8 @@ def fit(
         )
     given, data = data, as_dataset(data)
     data = data if data is given else held_still(model, data)
-    if epochs is None and not isinstance(recipe, Recipe):
-        chosen = enough_steps(chosen, len(data.train))
+    if not isinstance(recipe, Recipe):
+        chosen = enough_steps(chosen, len(data.train), more_epochs=epochs is None)
     check_training(model, data, chosen)
     is_first = rank_and_world()[0] == 0
     refused = "" if chip is None or not is_first else warning_for(model, data, chip)

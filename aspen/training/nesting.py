@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from math import log
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
 
 from aspen._base.arrays import Array
@@ -20,29 +21,30 @@ STEPS = 7
 thresholds."""
 
 
-def nested(importance: Array, left: float) -> Array:
-    """The highest knob at which each neuron is on: at knob k, ``left^k`` of them are, the most important ones.
+def nested(order: Sequence[int], left: float, least: int = 1) -> Array:
+    """The highest knob at which each neuron is on, (n,): at knob k, the first ``left^k`` of them are.
 
-    >>> nested(np.array([3.0, 1.0, 4.0, 2.0]), left=0.5).round(2)
+    >>> nested([2, 0, 3, 1], left=0.5).round(2)
     array([ inf, 0.  ,  inf, 0.29])
 
     Args:
-        importance: of each neuron, any shape.
+        order: the numbers of all neurons, the most important one first.
         left: share that is on at knob 1; below 1.
+        least: neurons that are on at knob 1 at least, or half of them, where these are fewer.
 
     Returns:
-        in the same shape; multiples of ``1 / STEPS``, and infinity.
+        multiples of ``1 / STEPS``, and infinity.
     """
-    order = np.argsort(-importance.reshape(-1), kind="stable")
-    until = np.empty(order.size)
-    share = np.arange(1, order.size + 1) / order.size
-    until[order] = np.floor(np.log(share) / log(left) * STEPS + 1e-9) / STEPS
+    size = len(order)
+    left = max(left, min(least / size, 0.5))
+    until = np.empty(size)
+    until[order] = np.floor(np.log(np.arange(1, size + 1) / size) / log(left) * STEPS + 1e-9) / STEPS
     until[order[0]] = np.inf
-    return np.where(until >= 1, np.inf, until).reshape(importance.shape)
+    return np.where(until >= 1, np.inf, until)
 
 
-def importance_of(model: nn.Module, frames: Tensor, form: InputForm | None = None) -> dict[str, Array]:
-    """Population -> its shape: the sum of the magnitudes of each hidden neuron's outgoing weights.
+def outgoing_of(model: nn.Module, frames: Tensor, form: InputForm | None = None) -> dict[str, csr_array]:
+    """Hidden layer -> (targets, n): what a spike of its neurons adds to all neurons that it reaches.
 
     Raises:
         ModelError: the model cannot be exported.
@@ -50,13 +52,8 @@ def importance_of(model: nn.Module, frames: Tensor, form: InputForm | None = Non
     form = form or InputForm()
     with torch.no_grad():
         network = export(model, form.sample(frames), time_axis=form.sample_axis, arguments=form.arguments)
-    names = [population_name(name) for name in hidden_layers(model)]
-    return {name: _outgoing(network, name) for name in names}
+    return {name: _outgoing(network, population_name(name)) for name in hidden_layers(model)}
 
 
-def _outgoing(network: Network, name: str) -> Array:
-    sums: Mapping[str, Array] = {
-        c.name: np.asarray(abs(c.synapses()).sum(axis=0)).reshape(-1) for c in network.outgoing(name)
-    }
-    total: Array = np.sum(list(sums.values()), axis=0)
-    return total.reshape(network[name].shape)
+def _outgoing(network: Network, name: str) -> csr_array:
+    return csr_array(vstack([connection.synapses() for connection in network.outgoing(name)]))

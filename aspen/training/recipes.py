@@ -38,6 +38,8 @@ class DialTraining:
             while the knob rises, in equal ratios of what is left, those with the smallest outgoing weights first; 1:
             all stay on. A neuron that is off does not fire. As spikes go with the neurons, take a ``high_price`` of
             0.05 or less, and 0.5 ``beyond``: the recipe ``aspen-joules`` has these.
+        least: neurons of each hidden layer that stay on at least, or half of it, where these are fewer: few answer
+            badly, whatever share of the layer they are. The recipes by name have 16.
         beyond: how far beyond 0 and 1 knobs are drawn, before they are clipped: with 0.5 a quarter of the samples is at
             each end.
         every: numbers n, one of which is drawn for each batch, of which the network then gets every n-th time step
@@ -54,6 +56,7 @@ class DialTraining:
     rate: float = 3.0
     groups: int | None = None
     left: float = 1.0
+    least: int = 1
     beyond: float = 0.1
     every: Sequence[int] = (1,)
     frozen: bool = False
@@ -64,6 +67,7 @@ class DialTraining:
         for what in ("jitter", "rate", "beyond"):
             object.__setattr__(self, what, as_number(f"dial: {what}", getattr(self, what), 0))
         object.__setattr__(self, "left", as_number("dial: left", self.left, 0, 1, above=True))
+        object.__setattr__(self, "least", as_integer("dial: least", self.least, 1))
         if self.groups is not None:
             object.__setattr__(self, "groups", as_integer("dial: groups", self.groups, 1))
         object.__setattr__(self, "frozen", as_flag("dial: frozen", self.frozen))
@@ -339,7 +343,7 @@ def _for_joules(name: str, dial: DialTraining, density: float, rate: float) -> R
 _STEADY: dict[str, Any] = {"label_smoothing": 0.1, "weight_decay": 0.01, "rise": 0.1}
 _FOR_READOUTS: dict[str, Any] = {"batch_size": 128, "scores": "mean", **_STEADY}
 """Of networks with BatchNorm and a linear read-out."""
-_NESTED = DialTraining(low_price=0.002, high_price=0.05, slope=1.2, left=0.125, beyond=0.5)
+_NESTED = DialTraining(low_price=0.002, high_price=0.05, slope=0.0, offset=0.0, left=0.125, least=16, beyond=0.5)
 RECIPES = {
     "plain": Recipe("plain"),
     "l1": _priced("l1"),
@@ -358,7 +362,7 @@ brought together into eight for each layer, as many thresholds as a core of Loih
 networks with BatchNorm and a linear read-out. ``aspen-joules``: for all of them, a dial that switches neurons off, on a
 network that is pruned to a quarter of its weights. ``aspen-mcu``: the same for microcontrollers, where neurons that are
 off cost nothing and a sparse row costs more than a whole one: it keeps all weights, and a sixteenth of the neurons at
-the end of the dial."""
+the end of the dial. Both leave 16 neurons of a layer on at least."""
 DEFAULT, FOR_PROGRAMS = "aspen-joules", "aspen-mcu"
 """For those who choose none: where the network runs on a neuromorphic chip, or nobody said where; and where on a
 microcontroller."""

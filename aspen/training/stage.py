@@ -25,7 +25,7 @@ from aspen.data import Dataset
 from aspen.dial.profile import DialProfile
 from aspen.errors import TrainingError
 from aspen.models.forms import InputForm
-from aspen.models.layers import hidden_layers, population_name
+from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.thresholds.learned_dial import LearnedDial, learn_dial
 from aspen.thresholds.perturbation import attach_perturbation
@@ -33,11 +33,12 @@ from aspen.training.averaging import RunningAverage, fresh_statistics
 from aspen.training.framed import Runner
 from aspen.training.inputs import Encoding, as_frames, encoded_batches
 from aspen.training.loss import draw_knobs, price_of, scores_of, takes_mean
-from aspen.training.nesting import importance_of, nested
+from aspen.training.nesting import nested, outgoing_of
 from aspen.training.penalties import SpikePenalty, costs_of
-from aspen.training.processes import rank_and_world, sum_gradients
+from aspen.training.processes import first_says, rank_and_world, sum_gradients
 from aspen.training.pruning import Pruner, densities_of, pruning_progress
 from aspen.training.recipes import DialTraining, Recipe
+from aspen.training.telling import order_of, rates_of
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,14 @@ class Stage:
         """Up to which knob neurons are on, by layer; ``None`` where a dial goes on as before."""
         if dial.left == 1 or (self.before is not None and self.before.on_until):
             return None
-        few = self.task.sample if self.task.form.steps else self.task.sample[:2]
-        found = importance_of(self.task.model, torch.ones_like(few), self.task.form)
-        return {name: nested(found[population_name(name)], dial.left) for name in self.hidden}
+        task = self.task
+        few = task.sample if task.form.steps else task.sample[:2]
+        weights = outgoing_of(task.model, torch.ones_like(few), task.form)
+        until: dict[str, Array] = {}
+        for name, rates in rates_of(task.model, task.runner, task.data, self.recipe.batch_size).items():
+            order = order_of(rates.reshape(len(rates), -1), weights[name])
+            until[name] = nested(order, dial.left, dial.least).reshape(rates.shape[1:])
+        return first_says(until)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """What the optimizer changes: the weights, unless they are frozen, and the dial at a rate of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -52,6 +53,22 @@ def test_only_a_named_recipe_is_changed(monkeypatch: pytest.MonkeyPatch) -> None
     assert epochs("plain", epochs=3) == 3
 
 
+def test_said_epochs_are_kept_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "plain", SHORT)
+    assert enough_steps(SHORT, 30, more_epochs=False) == replace(SHORT, batch_size=8)
+    sizes = []
+
+    class Net(DenseNet):
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            if torch.is_grad_enabled():
+                sizes.append(frames.shape[1])
+            return super().forward(frames)
+
+    torch.manual_seed(0)
+    fit(Net((4, 6, 2)), (X, Y), "plain", epochs=1, fused=False, progress=False)
+    assert sizes[-3:] == [6, 6, 6]  # 18 of the 30; a rehearsal comes before
+
+
 def test_the_command_says_so(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "plain", SHORT)
     np.savez(tmp_path / "my.npz", X=X, y=Y)
@@ -60,4 +77,6 @@ def test_the_command_says_so(aspen: Aspen, tmp_path: Path, monkeypatch: pytest.M
     assert code == 0
     assert "train plain, seed 0, batches of 8 and 6 times the epochs for 18 samples" in err
     assert "12/12" in err
-    assert "batches" not in aspen("train", "--progress", *options, "--epochs", "2")[2]
+    shorter = aspen("train", "--progress", *options, "--epochs", "3")[2]
+    assert "seed 0, batches of 8 for 18 samples" in shorter
+    assert "3/3" in shorter

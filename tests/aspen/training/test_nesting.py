@@ -17,7 +17,7 @@ from aspen.network.network import load_network
 from aspen.training.fit import fit
 from aspen.training.history import Epoch
 from aspen.training.loss import draw_knobs
-from aspen.training.nesting import importance_of, nested
+from aspen.training.nesting import nested
 from aspen.training.recipes import DialTraining, Recipe, dial_stages
 from aspen_emulator import parity, run
 from aspen_hardware import chip
@@ -29,19 +29,22 @@ NESTED = replace(QUICK, then=(FREE, replace(FREE, name="few", dial=replace(FREE.
 
 
 def test_the_most_important_stay_on_longest() -> None:
-    until = nested(np.arange(128.0).reshape(2, 64), left=0.125)
+    order = np.random.default_rng(0).permutation(128).tolist()
+    until = nested(order, left=0.125)
     counts = [int((until >= knob).sum()) for knob in (0.0, 1 / 7, 3 / 7, 6 / 7, 1.0)]
     assert counts == [128, *(int(128 * 0.125**knob + 1e-9) for knob in (1 / 7, 3 / 7, 6 / 7)), 16]
-    assert np.array_equal(np.sort(until, axis=None), until.reshape(-1))
+    assert np.all(until[order][:-1] >= until[order][1:])
     assert len(np.unique(until)) == 8
-    assert np.isinf(nested(np.ones(3), left=1e-9)).tolist() == [True, False, False]  # one is always on
+    assert np.isinf(nested([1, 0, 2], left=1e-9)).tolist() == [False, True, False]  # one is always on
 
 
-def test_importance_is_what_a_neuron_sends_out() -> None:
-    net = model()
-    found = importance_of(net, torch.ones(2, 2, 8))
-    np.testing.assert_allclose(found["lif1"], net.fc2.weight.detach().abs().sum(0), rtol=1e-6)
-    np.testing.assert_allclose(found["lif2"], net.fc3.weight.detach().abs().sum(0), rtol=1e-6)
+@pytest.mark.parametrize(
+    ("size", "least", "on"), [(64, 16, 16), (64, 8, 8), (64, 1, 4), (20, 16, 10), (3, 2, 1), (512, 16, 32)]
+)
+def test_so_many_or_half_of_them_stay_on(size: int, least: int, on: int) -> None:
+    until = nested(range(size), 1 / 16, least)
+    assert int((until >= 1).sum()) == on
+    assert len(np.unique(until)) <= 8
 
 
 def test_a_quarter_of_the_knobs_is_at_each_end() -> None:

@@ -24,7 +24,7 @@ def test_the_programs_on_the_page_run(
         exec(quick, space)
     on = [int(line.split()[2]) for line in capsys.readouterr().out.splitlines()]
     assert on == sorted(on, reverse=True)
-    assert 10 < on[2] <= 16 + 8 + 10 < on[0] <= 128 + 64 + 10
+    assert 10 < on[2] <= 16 + 16 + 10 < on[0] <= 128 + 64 + 10
     assert (tmp_path / "net.aspen").is_file()
     exec(changed, space)
     first, second = space["narrow"].stages

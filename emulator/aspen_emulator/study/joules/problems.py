@@ -235,7 +235,8 @@ def shortened(encoder: Encoder, share: float) -> StoredEncoder:
 _PRICES = (0.1, 0.01, 1.0, 0.03, 0.3)
 _LIGHT = 0.01
 _PRUNED = {"prune_from": 0.0, "prune_until": 0.3}
-_DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 1.2, "left": 0.0625, "beyond": 0.5}
+_DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 0.0, "offset": 0.0, "left": 0.0625, "beyond": 0.5}
+_STEEP = {"slope": 1.2, "offset": -0.2}
 
 
 def _members(pruned: Member, *more: Member) -> tuple[Member, ...]:
@@ -256,8 +257,10 @@ def _unpruned(steps: float, *sizes: tuple[int, ...]) -> tuple[Member, ...]:
 
 _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
 _WIDE = Dialled(Member((192, 128), rate=2.0), _DIAL)
-_NARROW = Dialled(Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.1, "left": 0.5})
-_RATED = {**_DIAL, "low_price": 0.001, "slope": 0.0}
+_NARROW = Dialled(
+    Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, **_STEEP, "high_price": 0.1, "left": 0.5}
+)
+_RATED = {**_DIAL, "low_price": 0.001, "offset": -0.2}
 _SHORTER = (
     Member((96, 96), _LIGHT, 0.15, steps=0.5),
     Member((64, 64), _LIGHT, 0.25, steps=0.5),
