@@ -36,8 +36,9 @@ class DialTraining:
             chip's core stores few different thresholds: 8 on Loihi.
         left: share of each hidden layer's neurons that are on at knob 1. The others go off one group after the other
             while the knob rises, in equal ratios of what is left, those first that tell the next layer least that the
-            others do not (:mod:`aspen.training.telling`); 1: all stay on. A neuron that is off does not fire. As spikes go with the neurons, take a ``high_price`` of
-            0.05 or less, and 0.5 ``beyond``: the recipe ``aspen-joules`` has these.
+            others do not (:mod:`aspen.training.telling`); 1: all stay on. A neuron that is off does not fire. As spikes
+            go with the neurons, take a ``high_price`` of 0.05 or less, and 0.5 ``beyond``: the recipe ``aspen-joules``
+            has these.
         least: neurons of each hidden layer that stay on at least, or half of it, where these are fewer: few answer
             badly, whatever share of the layer they are. The recipes by name have 16.
         beyond: how far beyond 0 and 1 knobs are drawn, before they are clipped: with 0.5 a quarter of the samples is at
