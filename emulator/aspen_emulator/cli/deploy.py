@@ -232,6 +232,9 @@ def check_command(
     else:
         show(*(f"{finding.level}: {finding.message}" for finding in suited.findings),
              f"{network} on {target.name}: {'does not fit' if suited.errors else 'fits'}")  # fmt: skip
+        if target.energy_only:
+            show(f"{target.name} is for energies only, by aspen report: compile makes no integers for it "
+                 f"({target.energy_only})")  # fmt: skip
         if suited.placement is not None and not suited.errors:
             show(suited.placement, *(words for _, words in suited.costs))
         if report is not None:

@@ -136,6 +136,9 @@ def test_check_says_whether_it_fits(aspen: Aspen, files: Path) -> None:
     assert code == 1
     assert "does not fit" in out
     assert json.loads(aspen("check", files / "soft.aspen", "--json")[1])["findings"][0]["level"] == "error"
+    code, out, _ = aspen("check", files / "net.aspen", "--chip", "spinnaker2")
+    assert (code, "spinnaker2 is for energies only, by aspen report: compile makes no integers" in out) == (0, True)
+    assert "energies only" not in aspen("check", files / "net.aspen", "--chip", "loihi1")[1]
 
 
 def test_check_and_compile_say_that_synapses_will_reset_the_neurons(aspen: Aspen, files: Path) -> None:
