@@ -224,7 +224,7 @@ function drawRaster() {
   const given = raster.answers[state.sample];
   const ended = steps < whole ? ` It ended after ${steps} of ${data.steps} steps.` : "";
   const right = given === label ? ", right" : given < 0 ? "" : ", wrong";
-  show("raster-note", `${here} Class ${className(label)}; the network says ${className(given)}${right}.${ended}${thinned.length ? ` Shown are ${thinned.join(", ")}.` : ""}`);
+  show("raster-note", `${here} Class ${className(label)}; the network ${given < 0 ? "has no answer" : `says ${className(given)}`}${right}.${ended}${thinned.length ? ` Shown are ${thinned.join(", ")}.` : ""}`);
   show("raster-table", table(`Sample ${data.rasters.samples[state.sample]}, knob ${knob}`, ["population", "neurons shown", "spikes", "spikes of a neuron"], rows));
 }
 
