@@ -24,6 +24,8 @@ _SMALLEST = 1 << 18
 """Bytes below which memory is not kept."""
 _PATIENCE = 64
 """An array that nobody took for so many requests is given back to the system."""
+_EVERY = 16
+"""Requests after which it is looked for such arrays."""
 _LARGE = 1 << 22
 """Bytes from which on an array is gone from the cache before it is read."""
 _FREE = 2
@@ -36,10 +38,10 @@ def past_the_cache(filled: Tensor) -> bool:
 
 
 class Pool:
-    """Arrays, each with the number of the request that took it last."""
+    """Arrays, each with where its first line begins and the number of the request that took it last, by size."""
 
     def __init__(self) -> None:
-        self._arrays: list[list[Any]] = []
+        self._arrays: dict[int, list[list[Any]]] = {}
         self._requests = 0
         self._lock = Lock()
 
@@ -49,22 +51,27 @@ class Pool:
         if size < _SMALLEST:
             return torch.empty(*shape, dtype=dtype)
         with self._lock:
-            base = self._take(size + LINE)
-        start = -base.ctypes.data % LINE
+            base, start = self._take(size + LINE)
         return torch.from_numpy(base[start : start + size].view(_NUMPY[dtype]).reshape(shape))
 
-    def _take(self, size: int) -> Any:
+    def _take(self, size: int) -> tuple[Any, int]:
         self._requests += 1
-        found = None
-        for entry in self._arrays:
-            if found is None and entry[0].nbytes == size and sys.getrefcount(entry[0]) == _FREE:
-                entry[1] = self._requests
-                found = entry[0]
-        self._arrays = [entry for entry in self._arrays if self._requests - entry[1] < _PATIENCE]
-        if found is None:
-            found = np.empty(size, np.uint8)
-            self._arrays.append([found, self._requests])
-        return found
+        if self._requests % _EVERY == 0:
+            self._give_back()
+        entries = self._arrays.setdefault(size, [])
+        for entry in entries:
+            if sys.getrefcount(entry[0]) == _FREE:
+                entry[2] = self._requests
+                return entry[0], entry[1]
+        made = np.empty(size, np.uint8)
+        entries.append([made, -made.ctypes.data % LINE, self._requests])
+        return made, entries[-1][1]
+
+    def _give_back(self) -> None:
+        for size, entries in list(self._arrays.items()):
+            self._arrays[size] = [entry for entry in entries if self._requests - entry[2] < _PATIENCE]
+            if not self._arrays[size]:
+                del self._arrays[size]
 
 
 POOL = Pool()

@@ -38,7 +38,8 @@ def test_memory_that_nobody_asks_for_is_given_back() -> None:
     pool.empty((64, 4096), torch.float32)
     for _ in range(100):
         pool.empty((64, 8192), torch.float32)
-    assert [entry[0].nbytes > 64 * 4096 * 4 * 1.5 for entry in pool._arrays] == [True]
+    assert [size > 64 * 4096 * 4 * 1.5 for size in pool._arrays] == [True]
+    assert [len(entries) for entries in pool._arrays.values()] == [1]
 
 
 def test_small_tensors_and_alignment() -> None:
