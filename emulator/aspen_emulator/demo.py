@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aspen._base.arrays import Array
+from aspen._base.packages import needed_for
 from aspen._base.progress import bar
 from aspen.calibration.points import OperatingPoint
 from aspen.control import sparsest_worth_running
@@ -78,10 +80,13 @@ def run_demo(
 
     Raises:
         InputError: the folder cannot be made, or ``seeds`` is below 1.
-        MissingDependencyError: Lava is wanted and not installed, or torch, snnTorch or scikit-learn is missing.
+        MissingDependencyError: torch, snnTorch, scikit-learn or matplotlib is missing, or Lava, which is wanted.
     """
     if seeds < 1:
         raise InputError(f"seeds: found {seeds}, allowed is 1 and more")
+    for package in ("snntorch", "sklearn", "matplotlib"):
+        with needed_for("the demo", package):
+            import_module(package)
     if lava:
         _require_lava()
     make_folder(folder)

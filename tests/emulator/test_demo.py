@@ -123,6 +123,9 @@ def test_the_demo_asks_for_lava_before_it_trains(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("aspen_emulator.engines.lava.shim.lava_available", lambda: False)
     with pytest.raises(MissingDependencyError, match=r"lava.* --no-lava"):
         run_demo(tmp_path / "x")
+    monkeypatch.setitem(sys.modules, "snntorch", None)  # without which leaving out Lava would not help
+    with pytest.raises(MissingDependencyError, match=r"snntorch: .*needed for the demo; .*\[train\]"):
+        run_demo(tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
