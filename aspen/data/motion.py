@@ -91,8 +91,8 @@ def _shift(values: Array, overlap: int, rng: np.random.Generator) -> Array:
     goes_on = np.zeros(len(values), bool)
     goes_on[:-1] = (values[:-1, -overlap:] == values[1:, :overlap]).all(axis=(1, 2))
     shifted = values.copy()
-    for window in np.flatnonzero(goes_on & (amounts > 0)):
-        by = amounts[window]
-        shifted[window, :-by] = values[window, by:]
-        shifted[window, -by:] = values[window + 1, overlap : overlap + by]
+    for by in range(1, overlap):
+        windows = np.flatnonzero(goes_on & (amounts == by))
+        shifted[windows, :-by] = values[windows, by:]
+        shifted[windows, -by:] = values[windows + 1, overlap : overlap + by]
     return shifted
