@@ -58,7 +58,7 @@ class SpikePenalty:
         total: Tensor | float = 0.0
         neurons = 0
         for layer, steps in spikes.items():
-            rates = percent_of(steps, batch)
+            rates = _rates(steps, batch)
             cost = self._costs.spikes.get(layer)
             weighed = rates if cost is None else rates * cost.to(rates.device, rates.dtype)
             charged = weighed.square() if self._square else weighed
@@ -73,7 +73,7 @@ class SpikePenalty:
         return torch.relu(mean - self._target) if self._target else mean
 
 
-def percent_of(steps: list[Tensor], batch: int) -> Tensor:
+def _rates(steps: list[Tensor], batch: int) -> Tensor:
     """(batch, n): 100 x the mean over time of a layer's spikes."""
     whole = steps[0].reshape(-1, batch, steps[0][0].numel()) if len(steps) == 1 else torch.stack(steps).flatten(2)
     return 100 * (whole.sum(dim=0) / len(whole))  # whose gradient is not spread over time before it is divided

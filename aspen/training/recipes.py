@@ -16,6 +16,7 @@ from aspen.thresholds.settings import PerturbationSettings
 PENALTIES = ("l1", "l2")
 COSTS = ("spikes", "operations", "energy")
 SCORES = ("sum", "mean", "auto")
+STAYING = ("telling", "weights")
 LARGEST_PRICE = 1e38
 """Of spikes: float32, in which models are trained, holds no larger ones."""
 
@@ -35,12 +36,13 @@ class DialTraining:
         groups: most different slopes in a layer, found among those of the stage before; ``None`` for one per neuron. A
             chip's core stores few different thresholds: 8 on Loihi.
         left: share of each hidden layer's neurons that are on at knob 1. The others go off one group after the other
-            while the knob rises, in equal ratios of what is left, those first that tell the next layer least that the
-            others do not (:mod:`aspen.training.telling`); 1: all stay on. A neuron that is off does not fire. As spikes
-            go with the neurons, take a ``high_price`` of 0.05 or less, and 0.5 ``beyond``: the recipe ``aspen-joules``
-            has these.
+            while the knob rises, in equal ratios of what is left; 1: all stay on. A neuron that is off does not fire.
+            As spikes go with the neurons, take a ``high_price`` of 0.05 or less, and 0.5 ``beyond``: the recipe
+            ``aspen-joules`` has these.
         least: neurons of each hidden layer that stay on at least, or half of it, where these are fewer: few answer
             badly, whatever share of the layer they are. The recipes by name have 16.
+        staying: which neurons stay on longest: those that are most ``telling`` beside each other
+            (:mod:`aspen.training.telling`), or those with the largest outgoing ``weights``.
         beyond: how far beyond 0 and 1 knobs are drawn, before they are clipped: with 0.5 a quarter of the samples is at
             each end.
         every: numbers n, one of which is drawn for each batch, of which the network then gets every n-th time step
@@ -58,6 +60,7 @@ class DialTraining:
     groups: int | None = None
     left: float = 1.0
     least: int = 1
+    staying: str = "telling"
     beyond: float = 0.1
     every: Sequence[int] = (1,)
     frozen: bool = False
@@ -69,6 +72,7 @@ class DialTraining:
             object.__setattr__(self, what, as_number(f"dial: {what}", getattr(self, what), 0))
         object.__setattr__(self, "left", as_number("dial: left", self.left, 0, 1, above=True))
         object.__setattr__(self, "least", as_integer("dial: least", self.least, 1))
+        as_name("dial: staying", self.staying, STAYING)
         if self.groups is not None:
             object.__setattr__(self, "groups", as_integer("dial: groups", self.groups, 1))
         object.__setattr__(self, "frozen", as_flag("dial: frozen", self.frozen))

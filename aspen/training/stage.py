@@ -129,8 +129,8 @@ class Stage:
         weights = outgoing_of(task.model, torch.ones_like(few), task.form)
         until: dict[str, Array] = {}
         for name, rates in rates_of(task.model, task.runner, task.data, self.recipe.batch_size).items():
-            order = order_of(rates.reshape(len(rates), -1), weights[name])
-            until[name] = nested(order, dial.left, dial.least).reshape(rates.shape[1:])
+            telling = rates.reshape(len(rates), -1) if dial.staying == "telling" else None
+            until[name] = nested(order_of(weights[name], telling), dial.left, dial.least).reshape(rates.shape[1:])
         return first_says(until)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:

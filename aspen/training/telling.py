@@ -16,12 +16,12 @@ from aspen.models.layers import hidden_layers
 from aspen.models.spikes import count_spikes
 from aspen.training.framed import Runner
 from aspen.training.inputs import as_frames, encoded_batches
-from aspen.training.penalties import percent_of
 
 MOST_CHOSEN = 512
 """Neurons of a layer that are chosen one by one; there is little left to tell by then."""
-SAMPLES = 2048
-"""So many training samples are asked what the neurons tell."""
+SAMPLES, PARTS = 1024, 8
+"""So many training samples are asked what the neurons tell, each in so many parts of its time: what a neuron says of a
+motion is often when it fires, not how often."""
 NOTHING = 1e-9
 """Of a neuron that repeats what others say, so much of its variance may be left by rounding."""
 
@@ -39,7 +39,7 @@ def most_telling(rates: Array, weights: csr_array) -> list[int]:
     [0, 2]
 
     Args:
-        rates: (samples, n), spikes of each neuron per time step.
+        rates: (moments, n), spikes of each neuron per time step.
         weights: (targets, n), what a spike adds to the neurons that it reaches.
 
     Returns:
@@ -67,15 +67,17 @@ def most_telling(rates: Array, weights: csr_array) -> list[int]:
     return chosen
 
 
-def order_of(rates: Array, weights: csr_array) -> list[int]:
-    """All neurons, the most important one first: :func:`most_telling`, then those with the largest outgoing weights."""
-    first = most_telling(rates, weights)
+def order_of(weights: csr_array, rates: Array | None = None) -> list[int]:
+    """All neurons, the most important one first: those that are :func:`most_telling`, where there are ``rates``, then
+    those with the largest outgoing weights."""
+    first = [] if rates is None else most_telling(rates, weights)
     by_weight = np.argsort(-np.asarray(abs(weights).sum(axis=0)).reshape(-1), kind="stable")
     return [*first, *by_weight[~np.isin(by_weight, first)].tolist()]
 
 
 def rates_of(model: nn.Module, runner: Runner, data: Dataset, batch_size: int) -> dict[str, Array]:
-    """Hidden layer -> (samples, *shape): spikes per time step, float64, in :data:`SAMPLES` of the training samples.
+    """Hidden layer -> (moments, *shape): spikes per time step, float64, in each of the :data:`PARTS` of
+    :data:`SAMPLES` training samples.
 
     The model's mode is as before.
     """
@@ -97,5 +99,7 @@ def rates_of(model: nn.Module, runner: Runner, data: Dataset, batch_size: int) -
 
 
 def _rates(steps: list[Tensor], batch: int) -> Array:
-    rates = percent_of(steps, batch).double().cpu().numpy() / 100
-    return rates.reshape(batch, *steps[0].shape[1:])
+    """(parts x batch, *shape), of the spikes of all steps as :func:`count_spikes` has them."""
+    whole = steps[0].reshape(-1, batch, *steps[0].shape[1:]) if len(steps) == 1 else torch.stack(steps)
+    parts = torch.tensor_split(whole.double(), min(PARTS, len(whole)))
+    return torch.cat([part.mean(dim=0) for part in parts]).cpu().numpy()

@@ -65,11 +65,11 @@ def test_what_adds_nothing_is_left_to_its_weights() -> None:
     wide = csr_array(np.concatenate([weights.toarray(), [[5, 4, 3, 0, 0, 0]] * 4], axis=1))
     chosen = most_telling(more, wide)
     assert set(range(23)) >= set(chosen) > {20, 21, 22}
-    assert order_of(more, wide)[len(chosen) :][:3] == [23, 24, 25]
-    assert sorted(order_of(more, wide)) == list(range(29))
+    assert order_of(wide, more)[len(chosen) :][:3] == [23, 24, 25]
+    assert sorted(order_of(wide, more)) == list(range(29))
     assert most_telling(np.zeros((5, 3)), csr_array(np.ones((2, 3)))) == []
-    assert order_of(np.zeros((5, 3)), csr_array([[1.0, 3.0, 2.0]])) == [1, 2, 0]
-    assert order_of(rates, csr_array((4, 23))) == list(range(23))
+    assert order_of(csr_array([[1.0, 3.0, 2.0]]), np.zeros((5, 3))) == [1, 2, 0]
+    assert order_of(csr_array((4, 23)), rates) == list(range(23))
 
 
 def test_of_a_wide_layer_the_first_are_chosen_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,21 +87,36 @@ def test_rates_are_the_models_own(training: bool) -> None:
     assert model.training is training
     assert {name: rates.shape[1:] for name, rates in loop.items()} == {"lif1": (16,), "lif2": (12,)}
     assert loop["lif1"].any()
+    assert len(loop["lif1"]) == len(DATA.train) * min(telling.PARTS, len(sample))
     assert all(np.array_equal(loop[name], fused[name]) for name in loop)
 
 
-def test_those_are_on_at_the_end_of_the_dial() -> None:
+@pytest.mark.parametrize("staying", ["telling", "weights"])
+def test_when_they_fire_counts_not_only_how_often() -> None:
+    steps = [torch.zeros(2, 3) for _ in range(8)]
+    for step in range(8):
+        steps[step][:, 0] = float(step < 4)
+        steps[step][:, 1] = float(step >= 4)
+        steps[step][:, 2] = float(step % 2)
+    rates = telling._rates(steps, 2)
+    assert rates.shape == (16, 3)
+    assert np.array_equal(rates[::2], rates[1::2])
+    assert most_telling(rates, csr_array(np.eye(3)))[:2] == [0, 2]  # 1 says what 0 says
+    assert np.array_equal(telling._rates([torch.cat(steps)], 2), rates)
+
+
+def test_those_are_on_at_the_end_of_the_dial(staying: str) -> None:
     torch.manual_seed(0)
     model = DenseNet((8, 16, 12, 2))
     fit(model, DATA, QUICK, progress=False)
     sample = torch.from_numpy(DATA.spikes("train")[:, :1]).float()
     stage = Stage(Task(model, model, DATA, sample, 0, InputForm()), QUICK)
-    until = stage._on_until(DialTraining(left=0.25))
+    until = stage._on_until(DialTraining(left=0.25, staying=staying))
     assert until is not None
     weights = outgoing_of(model, sample)
     np.testing.assert_array_equal(weights["lif1"].toarray(), model.fc2.weight.detach())
     for name, rates in rates_of(model, model, DATA, batch_size=64).items():
-        first = order_of(rates, weights[name])[: rates.shape[1] // 4]
+        first = order_of(weights[name], rates if staying == "telling" else None)[: rates.shape[1] // 4]
         assert np.flatnonzero(np.isinf(until[name])).tolist() == sorted(first)
     stage.close()
 
@@ -115,4 +130,4 @@ def test_layers_of_any_shape(kind: str) -> None:
     for name, rates in found.items():
         flat = rates.reshape(len(rates), -1)
         assert weights[name].shape[1] == flat.shape[1]
-        assert sorted(order_of(flat, weights[name])) == list(range(flat.shape[1]))
+        assert sorted(order_of(weights[name], flat)) == list(range(flat.shape[1]))

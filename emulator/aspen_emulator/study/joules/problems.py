@@ -235,8 +235,7 @@ def shortened(encoder: Encoder, share: float) -> StoredEncoder:
 _PRICES = (0.1, 0.01, 1.0, 0.03, 0.3)
 _LIGHT = 0.01
 _PRUNED = {"prune_from": 0.0, "prune_until": 0.3}
-_DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 0.0, "offset": 0.0, "left": 0.0625, "beyond": 0.5}
-_STEEP = {"slope": 1.2, "offset": -0.2}
+_DIAL = {"low_price": 0.002, "high_price": 0.05, "slope": 1.2, "left": 0.0625, "beyond": 0.5, "staying": "weights"}
 
 
 def _members(pruned: Member, *more: Member) -> tuple[Member, ...]:
@@ -257,10 +256,9 @@ def _unpruned(steps: float, *sizes: tuple[int, ...]) -> tuple[Member, ...]:
 
 _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
 _WIDE = Dialled(Member((192, 128), rate=2.0), _DIAL)
-_NARROW = Dialled(
-    Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, **_STEEP, "high_price": 0.1, "left": 0.5}
-)
-_RATED = {**_DIAL, "low_price": 0.001, "offset": -0.2}
+_NARROW = Dialled(Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.1, "left": 0.5})
+_RATED = {**_DIAL, "low_price": 0.001, "slope": 0.0}
+_TELLING = {"staying": "telling"}
 _SHORTER = (
     Member((96, 96), _LIGHT, 0.15, steps=0.5),
     Member((64, 64), _LIGHT, 0.25, steps=0.5),
@@ -290,7 +288,7 @@ JOULES = {
         ),
         JoulesProblem(
             PROBLEMS["har"], 2.56,
-            Dialled(Member((128, 128), rate=2.0), {**_RATED, "high_price": 0.01, "left": 0.0625}),
+            Dialled(Member((128, 128), rate=2.0), {**_RATED, **_TELLING, "high_price": 0.01}),
             _members(_HAR, *_unpruned(1.0, (128, 128), (64, 64), (32, 32))), 32, _PRUNED,
         ),
         JoulesProblem(
@@ -298,7 +296,9 @@ JOULES = {
             pruned=_NARROW,
         ),
         JoulesProblem(
-            PROBLEMS["har-current"], 2.56, _WIDE, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED,
+            PROBLEMS["har-current"], 2.56,
+            Dialled(_WIDE.levers, {**_DIAL, **_TELLING, "slope": 0.0, "offset": 0.0}),
+            _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED,
             chips=("cortex-m4",),
         ),
     )
