@@ -91,7 +91,6 @@ def test_rates_are_the_models_own(training: bool) -> None:
     assert all(np.array_equal(loop[name], fused[name]) for name in loop)
 
 
-@pytest.mark.parametrize("staying", ["telling", "weights"])
 def test_when_they_fire_counts_not_only_how_often() -> None:
     steps = [torch.zeros(2, 3) for _ in range(8)]
     for step in range(8):
@@ -105,6 +104,7 @@ def test_when_they_fire_counts_not_only_how_often() -> None:
     assert np.array_equal(telling._rates([torch.cat(steps)], 2), rates)
 
 
+@pytest.mark.parametrize("staying", ["telling", "weights"])
 def test_those_are_on_at_the_end_of_the_dial(staying: str) -> None:
     torch.manual_seed(0)
     model = DenseNet((8, 16, 12, 2))
