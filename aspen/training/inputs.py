@@ -95,7 +95,7 @@ def encoded_batches(
 
 
 def _taken(whole: Array, part: Array) -> Array:
-    """Some samples of (time, n, *shape): by ``take``, which is faster but first copies all of what is not contiguous."""
+    """Some samples of (time, n, *shape): by ``take``, which is faster, but copies what is not contiguous whole."""
     return whole.take(part, axis=1) if whole.flags.c_contiguous else whole[:, part]
 
 

@@ -258,7 +258,6 @@ _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
 _WIDE = Dialled(Member((192, 128), rate=2.0), _DIAL)
 _NARROW = Dialled(Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.1, "left": 0.5})
 _RATED = {**_DIAL, "low_price": 0.001, "slope": 0.0}
-_TELLING = {"staying": "telling"}
 _SHORTER = (
     Member((96, 96), _LIGHT, 0.15, steps=0.5),
     Member((64, 64), _LIGHT, 0.25, steps=0.5),
@@ -288,7 +287,7 @@ JOULES = {
         ),
         JoulesProblem(
             PROBLEMS["har"], 2.56,
-            Dialled(Member((128, 128), rate=2.0), {**_RATED, **_TELLING, "high_price": 0.01}),
+            Dialled(Member((128, 128), rate=2.0), {**_RATED, "high_price": 0.01}),
             _members(_HAR, *_unpruned(1.0, (128, 128), (64, 64), (32, 32))), 32, _PRUNED,
         ),
         JoulesProblem(
@@ -297,7 +296,7 @@ JOULES = {
         ),
         JoulesProblem(
             PROBLEMS["har-current"], 2.56,
-            Dialled(_WIDE.levers, {**_DIAL, **_TELLING, "slope": 0.0, "offset": 0.0}),
+            Dialled(_WIDE.levers, {**_DIAL, "staying": "telling", "slope": 0.0, "offset": 0.0}),
             _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED,
             chips=("cortex-m4",),
         ),
