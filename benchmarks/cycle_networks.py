@@ -105,4 +105,5 @@ def _pruned(rng: np.random.Generator, connection: Connection, density: float) ->
 
 def _until(rng: np.random.Generator, shape: tuple[int, ...], left: float) -> Array:
     """Until which knobs neurons are on; of a convolution's, whole channels."""
-    return np.broadcast_to(nested(rng.random((shape[0], *(1,) * (len(shape) - 1))), left), shape)
+    order = np.argsort(-rng.random(shape[0]), kind="stable").tolist()
+    return np.broadcast_to(nested(order, left).reshape(-1, *[1] * (len(shape) - 1)), shape)
