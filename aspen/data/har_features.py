@@ -75,7 +75,10 @@ class HarFeatures(StoredEncoder):
         return EncoderStream(advance, last.clear)
 
     def _over_time(self, values: Array, stream: EncoderStream) -> Array:
-        """Of a few samples all times at once, with the same operations as one time after the other."""
+        """Of a few samples all times at once, with the same operations as one time after the other; where somebody's
+        stream is another one, as that has it."""
+        if type(self).stream is not HarFeatures.stream:
+            return super()._over_time(values, stream)
         times, *shape = values.shape[1:-1]
         check_encoded(4 * CHANNELS * times * len(values) * prod(shape))
         made = np.empty((times, len(values), *shape, CHANNELS), np.float32)

@@ -119,8 +119,9 @@ class LevelEncoder(StoredEncoder):
         return EncoderStream(advance, restart)
 
     def _over_time(self, values: Array, stream: EncoderStream) -> Array:
-        """Of a few samples all times at once, unless what is drawn for a sample depends on those beside it."""
-        if self.inner.random:
+        """Of a few samples all times at once; not where what is drawn for a sample depends on those beside it, or where
+        somebody's stream is another one."""
+        if self.inner.random or type(self).stream is not LevelEncoder.stream:
             return super()._over_time(values, stream)
         table, made = self._table, None
         for start in range(0, len(values), TOGETHER):

@@ -24,7 +24,7 @@ from aspen.data import (
     StoredEncoder,
     WindowEncoder,
 )
-from aspen.data.encoders import TOGETHER
+from aspen.data.encoders import TOGETHER, EncoderStream
 from aspen.errors import InputError
 
 TEMPORAL = [
@@ -271,3 +271,26 @@ def test_a_batch_gives_what_each_of_its_samples_gives_alone(encoder: StoredEncod
     fitted = encoder.fit(values)
     alone = [fitted.encode(values[i : i + 1])[:, 0] for i in range(len(values))]
     np.testing.assert_array_equal(fitted.encode(values), np.stack(alone, axis=1))
+
+
+def test_a_stream_of_ones_own_is_what_is_encoded() -> None:
+    class Halved(HarFeatures):
+        kind = "halved"
+
+        def stream(self, seed: int = 0) -> EncoderStream:
+            whole = super().stream(seed)
+            return EncoderStream(lambda sample: whole.step(sample) / 2, whole.reset)
+
+    values = signals(0, 2, 12)
+    np.testing.assert_array_equal(Halved().encode(values), HarFeatures().encode(values) / 2)
+
+    class Inverted(LevelEncoder):
+        kind = "inverted"
+
+        def stream(self, seed: int = 0) -> EncoderStream:
+            whole = super().stream(seed)
+            return EncoderStream(lambda sample: 1 - whole.step(sample), whole.reset)
+
+    levels = LevelEncoder(HarFeatures(), 3, 4, tuple(np.linspace(-1, 1, 42)))
+    inverted = Inverted(HarFeatures(), 3, 4, tuple(np.linspace(-1, 1, 42)))
+    np.testing.assert_array_equal(inverted.encode(values), 1 - levels.encode(values))
