@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,8 +44,15 @@ def nested(order: Sequence[int], left: float, least: int = 1) -> Array:
     return np.where(until >= 1, np.inf, until)
 
 
-def outgoing_of(model: nn.Module, frames: Tensor, form: InputForm | None = None) -> dict[str, csr_array]:
-    """Hidden layer -> (targets, n): what a spike of its neurons adds to all neurons that it reaches.
+class Outgoing(NamedTuple):
+    """What a spike of a layer's neurons adds to all neurons that it reaches, (targets, n), and the layer's shape."""
+
+    weights: csr_array
+    shape: tuple[int, ...]
+
+
+def outgoing_of(model: nn.Module, frames: Tensor, form: InputForm | None = None) -> dict[str, Outgoing]:
+    """What each hidden layer of a model sends on.
 
     Raises:
         ModelError: the model cannot be exported.
@@ -55,5 +63,6 @@ def outgoing_of(model: nn.Module, frames: Tensor, form: InputForm | None = None)
     return {name: _outgoing(network, population_name(name)) for name in hidden_layers(model)}
 
 
-def _outgoing(network: Network, name: str) -> csr_array:
-    return csr_array(vstack([connection.synapses() for connection in network.outgoing(name)]))
+def _outgoing(network: Network, name: str) -> Outgoing:
+    synapses = [connection.synapses() for connection in network.outgoing(name)]
+    return Outgoing(csr_array(vstack(synapses)), network[name].shape)

@@ -126,11 +126,13 @@ class Stage:
             return None
         task = self.task
         few = task.sample if task.form.steps else task.sample[:2]
-        weights = outgoing_of(task.model, torch.ones_like(few), task.form)
+        found: dict[str, Array] = {}
+        if dial.staying == "telling":
+            found = rates_of(task.model, task.runner, task.data, self.recipe.batch_size)
         until: dict[str, Array] = {}
-        for name, rates in rates_of(task.model, task.runner, task.data, self.recipe.batch_size).items():
-            telling = rates.reshape(len(rates), -1) if dial.staying == "telling" else None
-            until[name] = nested(order_of(weights[name], telling), dial.left, dial.least).reshape(rates.shape[1:])
+        for name, (weights, shape) in outgoing_of(task.model, torch.ones_like(few), task.form).items():
+            order = order_of(weights, found[name].reshape(-1, weights.shape[1]) if found else None)
+            until[name] = nested(order, dial.left, dial.least).reshape(shape)
         return first_says(until)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:

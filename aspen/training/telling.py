@@ -46,7 +46,7 @@ def most_telling(rates: Array, weights: csr_array) -> list[int]:
         at most :data:`MOST_CHOSEN` numbers, without those of neurons that add nothing.
     """
     varied = rates - rates.mean(axis=0)
-    values = varied * np.asarray(abs(weights).sum(axis=0)).reshape(-1)
+    values = varied * _sent_on(weights)
     own = np.square(values).sum(axis=0)
     left, told = own.copy(), values.T @ (varied @ weights.T)
     parts = np.empty((min(MOST_CHOSEN, left.size), left.size))
@@ -71,8 +71,13 @@ def order_of(weights: csr_array, rates: Array | None = None) -> list[int]:
     """All neurons, the most important one first: those that are :func:`most_telling`, where there are ``rates``, then
     those with the largest outgoing weights."""
     first = [] if rates is None else most_telling(rates, weights)
-    by_weight = np.argsort(-np.asarray(abs(weights).sum(axis=0)).reshape(-1), kind="stable")
+    by_weight = np.argsort(-_sent_on(weights), kind="stable")
     return [*first, *by_weight[~np.isin(by_weight, first)].tolist()]
+
+
+def _sent_on(weights: csr_array) -> Array:
+    """(n,): the sum of the magnitudes of each neuron's outgoing weights, (targets, n)."""
+    return np.asarray(abs(weights).sum(axis=0)).reshape(-1)
 
 
 def rates_of(model: nn.Module, runner: Runner, data: Dataset, batch_size: int) -> dict[str, Array]:

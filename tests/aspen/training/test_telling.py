@@ -114,9 +114,9 @@ def test_those_are_on_at_the_end_of_the_dial(staying: str) -> None:
     until = stage._on_until(DialTraining(left=0.25, staying=staying))
     assert until is not None
     weights = outgoing_of(model, sample)
-    np.testing.assert_array_equal(weights["lif1"].toarray(), model.fc2.weight.detach())
+    np.testing.assert_array_equal(weights["lif1"].weights.toarray(), model.fc2.weight.detach())
     for name, rates in rates_of(model, model, DATA, batch_size=64).items():
-        first = order_of(weights[name], rates if staying == "telling" else None)[: rates.shape[1] // 4]
+        first = order_of(weights[name].weights, rates if staying == "telling" else None)[: rates.shape[1] // 4]
         assert np.flatnonzero(np.isinf(until[name])).tolist() == sorted(first)
     stage.close()
 
@@ -129,5 +129,6 @@ def test_layers_of_any_shape(kind: str) -> None:
     weights, found = outgoing_of(model, sample), rates_of(model, model, DATA, batch_size=64)
     for name, rates in found.items():
         flat = rates.reshape(len(rates), -1)
-        assert weights[name].shape[1] == flat.shape[1]
-        assert sorted(order_of(weights[name], flat)) == list(range(flat.shape[1]))
+        assert weights[name].shape == rates.shape[1:]
+        assert weights[name].weights.shape[1] == flat.shape[1]
+        assert sorted(order_of(weights[name].weights, flat)) == list(range(flat.shape[1]))
