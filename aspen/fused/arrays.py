@@ -40,13 +40,16 @@ class Steps(NamedTuple):
     """What the neurons did at each step (time, n).
 
     ``current``: synaptic current, empty for neurons without; ``charged``: membrane when the neuron fires, the same
-    array as ``membrane`` unless the reset happens at once; ``membrane``: after the step; ``spikes``: 0 or 1.
+    array as ``membrane`` unless the reset happens at once; ``membrane``: after the step; ``spikes``: 0 or 1;
+    ``bits``: the same, a bit each, (time, n / LANES) int16, bit i of word w for neuron LANES w + i; empty where nobody
+    asks.
     """
 
     current: Values
     charged: Values
     membrane: Values
     spikes: Values
+    bits: Values
 
 
 class Arriving(NamedTuple):

@@ -17,6 +17,7 @@ from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
 from aspen.fused.vectors import (
     LANES,
+    SURE,
     TILE,
     arrived,
     events_among,
@@ -27,12 +28,11 @@ from aspen.fused.vectors import (
     others_among,
     sum_tile,
     sum_vector,
+    write_lowest,
 )
 
 WORD = 64
 """Inputs whose events are listed in one loop."""
-SURE = 8
-"""Events of a word that are written whether there are so many or not."""
 ROWS = 64
 """Rows whose events are listed at a time: their weights stay in the cache for so long. Parts of the rows for threads
 begin at multiples of it."""
@@ -40,28 +40,66 @@ NOT_KEPT, KEPT, ONES = range(3)
 
 tell_of_compiling(__name__)
 _compiled: Any = partial(compiled, error_model="numpy")
+_inlined: Any = partial(compiled, error_model="numpy", inline="always")
 
 
 class Lists(NamedTuple):
-    """The events of each :data:`ROWS` rows, for who needs them again; all empty where nobody does.
+    """The events of each :data:`ROWS` rows, for who needs them again, empty where nobody does; and how to list them.
 
     ``places``: (blocks, room) int16, ``ends``: (blocks, ROWS + 1) int32, where those of each row end, that of the row
     before its first; ``kinds``: (blocks,) uint8, whether they are there, as there is not room for all, and all are 1.
+    ``bits``: (rows, m / LANES) int16, which of the inputs are 1, the others being 0, as
+    :class:`aspen.fused.arrays.Steps` has them; empty where that is not known.
     """
 
     places: Any
     ends: Any
     kinds: Any
+    bits: Any
 
 
-@_compiled
+@_inlined
+def _write_places(bits: Any, start: int, events: Array, found: int) -> int:
+    """Write ``start`` and the place of each bit that is set to ``events`` from ``found`` on; the number of events then.
+
+    Up to :data:`aspen.fused.vectors.SURE` places behind the last event are overwritten.
+    """
+    after = found + number_of(bits)
+    bits = write_lowest(bits, start, events, found)
+    place = found + SURE
+    while bits:
+        events[place] = start + lowest(bits)
+        place += 1
+        bits &= bits - np.uint64(1)
+    return after
+
+
+@_inlined
+def _word(bits: Array, place: int) -> Any:
+    """:data:`LANES` bits."""
+    return np.uint64(np.uint16(bits[place]))
+
+
+@_inlined
+def _list_bits(row: Array, events: Array, found: int) -> int:
+    """Write the places of the bits of ``row`` that are set to ``events`` from ``found`` on; the number of events then.
+
+    Four words at a time, as :data:`WORD` says.
+    """
+    whole = row.size - row.size % 4
+    for place in range(0, whole, 4):
+        low = _word(row, place) | _word(row, place + 1) << np.uint64(16)
+        high = _word(row, place + 2) | _word(row, place + 3) << np.uint64(16)
+        found = _write_places(low | high << np.uint64(32), LANES * place, events, found)
+    for place in range(whole, row.size):
+        found = _write_places(_word(row, place), LANES * place, events, found)
+    return found
+
+
+@_inlined
 def _list_events(row: Array, events: Array, found: int) -> tuple[int, bool]:
     """Write the places in ``row`` that are not zero to ``events`` from ``found`` on; the number of events then, and
-    whether all of the row are 1.
-
-    Up to :data:`SURE` places behind the last event are overwritten: each word writes so many, whether it has them or
-    not, as a loop that ends after another number of rounds each time holds the processor up.
-    """
+    whether all of the row are 1."""
     n = row.size
     whole = n - n % LANES
     others = np.uint64(0)
@@ -70,16 +108,7 @@ def _list_events(row: Array, events: Array, found: int) -> tuple[int, bool]:
         for lane in range(start, min(start + WORD, whole), LANES):
             bits |= events_among(row, lane) << np.uint64(lane - start)
             others |= others_among(row, lane)
-        count = number_of(bits)
-        for place in range(found, found + SURE):
-            events[place] = start + lowest(bits)
-            bits &= bits - np.uint64(1)
-        place = found + SURE
-        while bits:
-            events[place] = start + lowest(bits)
-            place += 1
-            bits &= bits - np.uint64(1)
-        found += count
+        found = _write_places(bits, start, events, found)
     ones = others == 0
     for i in range(whole, n):
         events[found] = i
@@ -103,15 +132,38 @@ def count_events(inputs: Array, every: int) -> int:
 
 
 @_compiled
+def count_bits(bits: Array) -> int:
+    """How many of ``bits`` (words,) are set."""
+    total = 0
+    for place in range(bits.size):
+        total += number_of(_word(bits, place))
+    return total
+
+
+@_compiled
+def agree(values: Array, bits: Array, every: int) -> bool:
+    """Whether every so many-th word of ``bits`` (words,) says which of ``values`` (n,) are 1, the others being 0."""
+    for place in range(0, bits.size, every):
+        start = LANES * place
+        if events_among(values, start) != _word(bits, place) or others_among(values, start) != 0:
+            return False
+    return True
+
+
+@_compiled
 def _empty_list(m: int) -> tuple[Array, Array]:
     """Room for the events of :data:`ROWS` rows of m inputs, and where those of each row begin and end."""
     return np.empty(ROWS * m + SURE, np.int32), np.zeros(ROWS + 1, np.intp)
 
 
 @_compiled
-def _list_rows(inputs: Array, start: int, stop: int, events: Array, ends: Array) -> bool:
+def _list_rows(inputs: Array, bits: Array, start: int, stop: int, events: Array, ends: Array) -> bool:
     """Write the events of some rows to ``events``, those of each up to the next of ``ends``; whether all are 1."""
     ones = True
+    if bits.size:
+        for r in range(start, stop):
+            ends[r - start + 1] = _list_bits(bits[r], events, ends[r - start])
+        return ones
     for r in range(start, stop):
         ends[r - start + 1], own = _list_events(inputs[r], events, ends[r - start])
         ones &= own
@@ -152,7 +204,7 @@ def forward(
         bias: (n up to a multiple of LANES,).
         made: filled (rows, n), contiguous.
         past: whether past the cache, as :func:`aspen.fused.memory.past_the_cache` has it.
-        lists: filled, unless they are empty.
+        lists: of the inputs; filled, unless they are empty.
     """
     n, m = made.shape[1], inputs.shape[1]
     table, apart, sums, last = weights.reshape(-1), m * LANES, made.reshape(-1), np.empty(LANES, made.dtype)
@@ -160,7 +212,7 @@ def forward(
     tiles, vectors = start + (stop - start) // TILE * TILE, start + (stop - start) // LANES * LANES
     for block in range(lo, hi, ROWS):
         end = min(block + ROWS, hi)
-        ones = _list_rows(inputs, block, end, events, ends)
+        ones = _list_rows(inputs, lists.bits, block, end, events, ends)
         if lists.kinds.size:
             ends[end - block + 1 :] = ends[end - block]
             _keep(block // ROWS, events, ends, ones, lists)
@@ -204,10 +256,10 @@ def weight_gradient(
         end = min(block + ROWS, stop)
         number = block // ROWS
         kind = lists.kinds[number]
+        ones = kind == ONES
         if kind == NOT_KEPT:
-            ones = _list_rows(inputs, block, end, events, ends)
+            ones = _list_rows(inputs, lists.bits, block, end, events, ends)
         else:
-            ones = kind == ONES
             ends[:] = lists.ends[number]
             events[: ends[-1]] = lists.places[number, : ends[-1]]
         for at in range(lo, tiles, TILE):

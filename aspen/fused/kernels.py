@@ -17,6 +17,7 @@ from aspen._base.arrays import Array
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
 from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
+from aspen.fused.vectors import LANES, above_among
 
 SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET = range(4)
 """Resets: what fired loses its threshold; its membrane is set to 0 before it decays, or after its input; none."""
@@ -75,6 +76,13 @@ def _fire(membrane: Array, theta: Array, spikes: Array) -> None:
 
 
 @_compiled
+def _write_bits(membrane: Array, theta: Array, bits: Array) -> None:
+    """Write which neurons (n,) fire to ``bits``, as :class:`aspen.fused.arrays.Steps` has them."""
+    for i in range(0, membrane.size, LANES):
+        bits[i // LANES] = above_among(membrane, theta, i)
+
+
+@_compiled
 def _reset_at_once(
     before: Array, theta: Array, amount: Array, spikes: Array, charged: Array, reset: int, after: Array
 ) -> None:
@@ -111,7 +119,7 @@ def forward(
     """
     alpha, beta, theta, amount, reset, at_once = layer
     first_current, first_membrane = first
-    current, charged, membrane, spikes = made
+    current, charged, membrane, spikes, bits = made
     for a in range(lo, hi, BLOCK):
         b = min(a + BLOCK, hi)
         for t in range(start, stop):
@@ -133,6 +141,8 @@ def forward(
             elif reset == ZERO_AFTER:
                 _clear_fired(before, theta[a:b], now)
             _fire(now, theta[a:b], spikes[t, a:b])
+            if bits.size:
+                _write_bits(now, theta[a:b], bits[t, a // LANES : b // LANES])
             if at_once:
                 _reset_at_once(before, theta[a:b], amount[a:b], spikes[t, a:b], now, reset, membrane[t, a:b])
 
@@ -256,7 +266,7 @@ def backward(
     alpha, beta, theta, amount, reset, at_once = layer
     kind, slope, table = surrogate
     first_current, first_membrane = first
-    current, charged, membrane, _ = made
+    current, charged, membrane, _, _ = made
     carry_current, carry_membrane = carry
     of_alpha, of_beta, of_theta, of_amount = totals
     width = min(BLOCK, hi - lo)

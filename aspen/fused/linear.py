@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from aspen.fused import events
+from aspen.fused.fired import Fired
 from aspen.fused.memory import POOL, past_the_cache
 from aspen.fused.threads import spread
 from aspen.fused.vectors import LANES
@@ -28,6 +29,8 @@ _WORTH = 1 << 21
 _MANY = 1 << 13
 _NUMBERED = 1 << 15
 """Inputs that 16 bits can number."""
+_CHECKED = 251
+"""Every so many-th vector of spikes is compared with its bits."""
 _EVERY, _SELDOM = 7, 61
 """Every so many-th row is counted, seldom of many; no batch size that is in use is a multiple of these."""
 
@@ -36,19 +39,18 @@ class _Product(torch.autograd.Function):
     """``inputs @ weight.T + bias``, in memory that is used again."""
 
     @staticmethod
-    def forward(ctx: Any, by_events: bool, learns: bool, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, lists: events.Lists | None, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Inputs (*rows, m), weight (n, m), bias (n,); all of one type, float32 or float64, on the CPU.
 
-        ``learns``: whether the weight's gradient will be asked for, so that the events are kept for it.
+        ``lists``: for the events of the inputs; ``None`` for a dense product.
         """
-        ctx.by_events = by_events
+        ctx.lists = lists
         ctx.save_for_backward(inputs, weight)
         flat, n = _flat(inputs), len(weight)
         made = POOL.empty((len(flat), n), inputs.dtype)
-        if by_events:
+        if lists is not None:
             biases = _padded(weight.new_zeros(n) if bias is None else bias.detach())
-            ctx.lists = _room(*flat.shape if learns else (0, 0))
-            given = flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy(), past_the_cache(made), ctx.lists
+            given = flat.numpy(), _by_vectors(weight), biases.numpy(), made.numpy(), past_the_cache(made), lists
             spread(events.forward, len(flat), 0, n, *given)
         elif bias is None:
             torch.mm(flat, weight.t(), out=made)
@@ -63,17 +65,20 @@ class _Product(torch.autograd.Function):
         inputs, weight = ctx.saved_tensors
         flat, arriving = _flat(inputs), _flat(grad)
         of_inputs = of_weight = of_bias = None
-        _, _, needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
+        _, needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
         if needs_inputs:
             of_inputs = torch.mm(arriving, weight, out=POOL.empty(flat.shape, flat.dtype)).view(inputs.shape)
         if needs_weight:
-            of_weight = _weight_gradient(flat, arriving, ctx.lists) if ctx.by_events else arriving.t() @ flat
+            dense = ctx.lists is None
+            of_weight = arriving.t() @ flat if dense else _weight_gradient(flat, arriving, ctx.lists)
         if needs_bias:
             of_bias = arriving.sum(0)
-        return None, None, of_inputs, of_weight, of_bias
+        return None, of_inputs, of_weight, of_bias
 
 
-def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = "auto") -> tuple[Tensor, str]:
+def linear(
+    inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = "auto", fired: Fired | None = None
+) -> tuple[Tensor, str]:
     """``inputs @ weight.T + bias``, and how it was done: ``events`` or ``dense``.
 
     Args:
@@ -81,16 +86,21 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, products: str = 
         weight: (n, m).
         bias: (n,) or ``None``.
         products: one of :data:`PRODUCTS`.
+        fired: what is known of the spikes of this pass, if anything.
     """
     if not _fits(inputs, weight, bias):
         return functional.linear(inputs, weight, bias), "dense"
     small = inputs.numel() * len(weight) < _WORTH
-    by_events = products == "events" or (products == "auto" and not small and _few(inputs, weight))
-    if small and not by_events:
+    lists = None
+    if products == "events" or (products == "auto" and not small):
+        bits = _bits(inputs, fired)
+        if products == "events" or _few(inputs, weight, bits):
+            learns = torch.is_grad_enabled() and weight.requires_grad
+            lists = _room(inputs.numel() // inputs.shape[-1] if learns else 0, inputs.shape[-1], bits)
+    if small and lists is None:
         return functional.linear(inputs, weight, bias), "dense"
-    learns = torch.is_grad_enabled() and weight.requires_grad
-    made: Tensor = _Product.apply(by_events, learns, inputs, weight, bias)
-    return made, "events" if by_events else "dense"
+    made: Tensor = _Product.apply(lists, inputs, weight, bias)
+    return made, "dense" if lists is None else "events"
 
 
 def linear_layers(model: nn.Module, neurons: list[nn.Module]) -> dict[str, nn.Module]:
@@ -106,11 +116,13 @@ def linear_layers(model: nn.Module, neurons: list[nn.Module]) -> dict[str, nn.Mo
     }
 
 
-def multiplier(layer: Any, products: str, say: Callable[[str], None]) -> Callable[[Tensor], Tensor]:
-    """A ``forward`` for a linear layer that tells ``say`` how it multiplied."""
+def multiplier(
+    layer: Any, products: str, say: Callable[[str], None], fired: Fired | None = None
+) -> Callable[[Tensor], Tensor]:
+    """A ``forward`` for a linear layer that tells ``say`` how it multiplied; ``fired`` as :func:`linear` has it."""
 
     def forward(input: Tensor) -> Tensor:  # named as torch names it
-        made, how = linear(input, layer.weight, layer.bias, products)
+        made, how = linear(input, layer.weight, layer.bias, products, fired)
         say(how)
         return made
 
@@ -130,12 +142,27 @@ def _fits(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
-def _few(inputs: Tensor, weight: Tensor) -> bool:
+def _bits(inputs: Tensor, fired: Fired | None) -> Tensor | None:
+    """The bits of the inputs, (rows, m / LANES) int16, where they are spikes of which these are known.
+
+    What was changed without a new version, as ``.data`` allows, is found by samples.
+    """
+    m = inputs.shape[-1]
+    bits = fired.of(inputs) if fired is not None and m % LANES == 0 else None
+    if bits is None or not events.agree(inputs.detach().view(-1).numpy(), bits.view(-1).numpy(), _CHECKED):
+        return None
+    return bits.view(-1, m // LANES)
+
+
+def _few(inputs: Tensor, weight: Tensor, bits: Tensor | None) -> bool:
     """Whether so few of the inputs are events that these are faster."""
     flat = _flat(inputs.detach())
+    n, m = weight.shape
+    if bits is not None:
+        share = events.count_bits(bits.view(-1).numpy()) / flat.numel()
+        return _cost_of_known_events(m, n, share) < max(_dense_cost(m, n), _cost_of_reading(flat))
     every = _EVERY if len(flat) < _MANY else _SELDOM
     share = events.count_events(flat.numpy(), every) / flat[::every].numel()
-    n, m = weight.shape
     return _cost_of_events(m, n, share) < _dense_cost(m, n)
 
 
@@ -149,6 +176,17 @@ def _cost_of_events(m: int, n: int, share: float) -> float:
 def _dense_cost(m: int, n: int) -> float:
     """The same of dense products: 0.025 a multiplication there, 0.05 on another machine."""
     return 0.03 * n * (m + 24)
+
+
+def _cost_of_known_events(m: int, n: int, share: float) -> float:
+    """As :func:`_cost_of_events`, of spikes whose bits are known: they are listed without reading the inputs."""
+    return 40 + 0.16 * m + share * m * (2 + 0.12 * n)
+
+
+def _cost_of_reading(inputs: Tensor) -> float:
+    """The least that a dense product of a row takes, forwards and for the weights' gradient: reading the inputs (rows,
+    m) twice, from memory where they were written past the cache."""
+    return (0.8 if past_the_cache(inputs) else 0.35) * inputs.shape[1]
 
 
 def _flat(values: Tensor) -> Tensor:
@@ -166,11 +204,13 @@ def _by_vectors(weight: Tensor) -> Any:
     return _padded(weight.detach()).unflatten(0, (-1, LANES)).transpose(1, 2).contiguous().numpy()
 
 
-def _room(rows: int, m: int) -> events.Lists:
-    """Room for the events of half of the inputs (rows, m): where there are more, they are listed again."""
+def _room(rows: int, m: int, bits: Tensor | None) -> events.Lists:
+    """Room for the events of half of the inputs (rows, m), with those bits: where there are more, they are listed
+    again."""
     blocks, room = -(-rows // events.ROWS), events.ROWS * m // 2 if m <= _NUMBERED else 0
     places = POOL.empty((blocks, room), torch.int16).numpy()
-    return events.Lists(places, np.empty((blocks, events.ROWS + 1), np.int32), np.zeros(blocks, np.uint8))
+    known = np.zeros((1, 0), np.int16) if bits is None else bits.numpy()
+    return events.Lists(places, np.empty((blocks, events.ROWS + 1), np.int32), np.zeros(blocks, np.uint8), known)
 
 
 def _weight_gradient(inputs: Tensor, grad: Tensor, lists: events.Lists) -> Tensor:

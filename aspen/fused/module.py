@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aspen._base.checks import as_flag, as_name
 from aspen.errors import AspenError, InputError, ModelError
+from aspen.fused.fired import Fired
 from aspen.fused.hooks import changing_hooks
 from aspen.fused.linear import PRODUCTS, linear_layers, multiplier
 from aspen.fused.loops import choose, has_triton
@@ -25,6 +26,7 @@ from aspen.models.layers import show, spiking_layers
 from aspen.models.probing import FIND, find_form
 
 _BATCH_NORMS = ("refuse", "over_time")
+_Forwards = dict[nn.Module, Callable[..., Any]]
 
 
 def fuse(
@@ -204,10 +206,8 @@ class Fused(StandIn):
     def _repeated(self, inputs: Tensor, form: Form) -> Any:
         """What a model returns that has a number of steps of its own."""
         steps = form.layout.steps or 1
-        for neuron in self._neurons:
-            neuron.refresh()
-        forwards = {neuron.layer: stepper(neuron, steps) for neuron in self._neurons}
-        with replaced(self._multipliers()), changing_hooks(self.plain) as changing:
+        forwards, multipliers = self._forwards(steps)
+        with replaced(multipliers), changing_hooks(self.plain) as changing:
             made = Replay(self.plain, forwards, form.layers, steps).run(inputs, form.layout)
         if changing:
             self.check(inputs, tuple(changing))
@@ -280,16 +280,21 @@ class Fused(StandIn):
 
     @contextmanager
     def _running(self, steps: int) -> Iterator[None]:
-        for neuron in self._neurons:
-            neuron.refresh()
-        with replaced({neuron.layer: stepper(neuron, steps) for neuron in self._neurons} | self._multipliers()):
+        forwards, multipliers = self._forwards(steps)
+        with replaced(forwards | multipliers):
             yield
 
-    def _multipliers(self) -> dict[nn.Module, Callable[..., Any]]:
-        """What the linear layers run."""
+    def _forwards(self, steps: int) -> tuple[_Forwards, _Forwards]:
+        """What the neurons and the linear layers run in a pass."""
+        for neuron in self._neurons:
+            neuron.refresh()
         layers = linear_layers(self.plain, [neuron.layer for neuron in self._neurons])
+        fired = Fired() if layers and self._products != "dense" else None
         say = self.products.__setitem__
-        return {layer: multiplier(layer, self._products, partial(say, name)) for name, layer in layers.items()}
+        neurons: _Forwards = {neuron.layer: stepper(neuron, steps, fired) for neuron in self._neurons}
+        return neurons, {
+            layer: multiplier(layer, self._products, partial(say, name), fired) for name, layer in layers.items()
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_forms"}

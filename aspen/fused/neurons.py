@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from aspen.errors import ModelError
 from aspen.fused import kernels
-from aspen.fused.loops import LOOPS, STEPS, choose, has_triton, state_dtype
+from aspen.fused.fired import Fired
+from aspen.fused.loops import LOOPS, NUMBA, STEPS, choose, has_triton, state_dtype
 from aspen.fused.recurrence import read_recurrence
 from aspen.fused.scan import Rule, scan
 from aspen.fused.surrogates import Surrogate, read_surrogate
+from aspen.fused.vectors import LANES
 from aspen.models.layers import AT_ONCE, show
 from aspen.thresholds.guards import find_guard
 from aspen.thresholds.neuron_control import NeuronControl
@@ -96,11 +98,12 @@ class Neuron:
         self.control = find_guard(self.layer, NeuronControl)
         self._check_forward()
 
-    def run(self, current: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def run(self, current: Tensor, fired: Fired | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Spikes and states of all steps, from states of zero.
 
         Args:
             current: input (time, batch, *features).
+            fired: where it is kept in bits which neurons fired, if anywhere.
 
         Returns:
             spikes and states, each (time, batch, *features).
@@ -117,8 +120,9 @@ class Neuron:
         # snnTorch takes a lone threshold in the precision of the spikes where it multiplies it with the reset
         amount = theta.to(self._surrogate(states).dtype).to(theta.dtype) if theta.ndim == 0 else theta
         flat_theta = self._flat("threshold", theta, current)
-        spikes, membrane, synaptic = scan(
-            self._rule(surrogate, tuple(shape)),
+        in_bits = fired is not None and self.ran == NUMBA and shape[1:].numel() % LANES == 0
+        spikes, membrane, synaptic, bits = scan(
+            replace(self._rule(surrogate, tuple(shape)), bits=in_bits),
             signal.reshape(len(signal), -1).contiguous(),
             None if alpha is None else self._flat("alpha", alpha, current),
             self._flat("beta", beta, current),
@@ -126,6 +130,8 @@ class Neuron:
             flat_theta if amount is theta else self._flat("threshold", amount, current),
         )
         spikes = spikes.view(current.shape)
+        if fired is not None and in_bits:
+            fired.keep(spikes, bits)
         made = {"syn": synaptic, "mem": membrane}
         graded = spikes * self.layer.graded_spikes_factor if self._is_graded() else spikes
         return graded, {state: made[state].view(current.shape).to(returned) for state in self.states}

@@ -33,7 +33,7 @@ def forward(layer: Layer, signal: Tensor, made: Steps) -> Callable[[int, int, Te
 
     def run(start: int, stop: int, feedback: Tensor) -> None:
         current = made.current[start:] if has_current else made.current
-        arrays = signal[start:], feedback, *layer[:4], current, *(part[start:] for part in made[1:])
+        arrays = signal[start:], feedback, *layer[:4], current, *(part[start:] for part in made[1:4])
         with torch.cuda.device_of(signal):
             triton_kernels.forward[_grid(signal)](
                 *arrays, start, stop - start, columns, layer.reset, layer.at_once, has_current, feedback.numel() > 0,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aspen.errors import ModelError
+from aspen.fused.fired import Fired
 from aspen.fused.neurons import Neuron
 
 _STATES = ("spk", "syn", "mem")
@@ -49,12 +50,13 @@ def given_states(neuron: Neuron, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return {state: bound[state] for state in _STATES if bound.get(state) is not None}
 
 
-def stepper(neuron: Neuron, steps: int) -> Callable[..., Any]:
+def stepper(neuron: Neuron, steps: int, fired: Fired | None = None) -> Callable[..., Any]:
     """A ``forward`` for one neuron that runs all steps in one call.
 
     Args:
         neuron: whose.
         steps: the number of time steps; the first dimension of the input is steps x batch.
+        fired: as :meth:`aspen.fused.neurons.Neuron.run` has it.
     """
     layer: Any = neuron.layer
     calls = 0
@@ -67,13 +69,13 @@ def stepper(neuron: Neuron, steps: int) -> Callable[..., Any]:
                 f"{neuron.what}: found something else than one call with all {steps} steps, which cannot be fused; "
                 f"call each neuron once per step, with the batch as first dimension"
             )
-        spikes, states = neuron.run(input_.unflatten(0, (steps, -1)))
+        spikes, states = neuron.run(input_.unflatten(0, (steps, -1)), fired)
         merged = {state: value.flatten(0, 1) for state, value in states.items()}
-        fired = spikes.flatten(0, 1)
+        emitted = spikes.flatten(0, 1)
         for state, value in merged.items():
             layer._buffers[state] = value
         if "spk" in layer._buffers:
-            layer._buffers["spk"] = fired
-        return shown(layer, fired, tuple(merged.values()))
+            layer._buffers["spk"] = emitted
+        return shown(layer, emitted, tuple(merged.values()))
 
     return forward

@@ -82,11 +82,12 @@ def _over_vectors(rules: Mapping[tuple[int, ...], Callable[..., Made]], past_las
         past_last: how many of the last arrays are written past the cache, if any are; those begin where lines of it do.
 
     Returns:
-        ``loop(choice, past, arrays, numbers)``.
+        ``loop(choice, past, arrays, numbers, bits)``; ``bits``: which values of the last array are other than zero, a
+        bit each, filled (n / LANES,) int16; or ``()``.
     """
 
     @_intrinsic
-    def loop(typing: Any, choice: Any, past: Any, arrays: Any, numbers: Any) -> Any:
+    def loop(typing: Any, choice: Any, past: Any, arrays: Any, numbers: Any, bits: Any) -> Any:
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
             chosen = cgutils.unpack_tuple(builder, arguments[0])
             parts = cgutils.unpack_tuple(builder, arguments[2])
@@ -97,6 +98,7 @@ def _over_vectors(rules: Mapping[tuple[int, ...], Callable[..., Made]], past_las
                 for number in cgutils.unpack_tuple(builder, arguments[3])
             ]
             int64 = ir.IntType(64)
+            write_bits = _writing_bits(context, builder, bits, arguments[4])
 
             def step(rule: Callable[..., Made], stores: Sequence[Callable[..., None]]) -> None:
                 with cgutils.for_range_slice(builder, int64(0), size, int64(LANES)) as (index, _):
@@ -105,6 +107,7 @@ def _over_vectors(rules: Mapping[tuple[int, ...], Callable[..., Made]], past_las
                     for value, at, keep in zip(reversed(made), reversed(places), reversed(stores), strict=False):
                         if value is not None:
                             keep(builder, value.value, at, index)
+                    write_bits(made[-1], index)
 
             usual = [store] * len(places)
             for wanted, rule in rules.items():
@@ -115,9 +118,22 @@ def _over_vectors(rules: Mapping[tuple[int, ...], Callable[..., Made]], past_las
                         step(rule, usual)
             return context.get_dummy_value()
 
-        return types.void(choice, past, arrays, numbers), generate
+        return types.void(choice, past, arrays, numbers, bits), generate
 
     return loop
+
+
+def _writing_bits(context: Any, builder: Any, kind: Any, bits: Any) -> Callable[[Any, Any], None]:
+    """What writes to ``bits`` which lanes of a vector, so many values from the first one, are other than zero."""
+    if not isinstance(kind, types.Array):
+        return lambda vector, index: None
+    data = data_of(context, builder, kind, bits)
+
+    def write(vector: Any, index: Any) -> None:
+        found = builder.bitcast(builder.fcmp_unordered("!=", vector.value, vector.filled(0).value), ir.IntType(LANES))
+        builder.store(found, builder.gep(data, [builder.udiv(index, ir.Constant(index.type, LANES))]))
+
+    return write
 
 
 @contextmanager
@@ -204,15 +220,16 @@ def forward(
     """As :func:`aspen.fused.kernels.forward`, without feedback, and past the cache."""
     _, beta, theta, amount, reset, _ = layer
     _, first_membrane = first
-    _, _, membrane, spikes = made
+    _, _, membrane, spikes, bits = made
     held = np.empty(min(BLOCK, hi - lo), membrane.dtype)
+    unasked = np.empty(len(held) // LANES, bits.dtype)
     for a in range(lo, hi, BLOCK):
         b = min(a + BLOCK, hi)
         state = held[: b - a]
         state[:] = membrane[start - 1, a:b] if start else first_membrane[a:b]
         for t in range(start, stop):
             arrays = (signal[t, a:b], theta[a:b], amount[a:b], beta[a:b], state, membrane[t, a:b], spikes[t, a:b])
-            _charge((reset,), True, arrays, ())
+            _charge((reset,), True, arrays, (), bits[t, a // LANES : b // LANES] if bits.size else unasked)
     arrived()
 
 
@@ -247,7 +264,7 @@ def backward(
     _, beta, theta, _, reset, _ = layer
     kind, slope, _ = surrogate
     _, first_membrane = first
-    _, _, membrane, _ = made
+    _, _, membrane, _, _ = made
     _, carried = carry
     _, of_beta, of_theta, of_amount = totals
     unwanted = np.zeros(min(BLOCK, hi - lo), membrane.dtype)
@@ -265,6 +282,6 @@ def backward(
                 of_spikes[t, a:b], membrane[t, a:b], before, theta[a:b], beta[a:b], carried[a:b], betas, thetas,
                 amounts, of_signal[t, a:b],
             )  # fmt: skip
-            _go_back((kind, reset, learned), past, arrays, numbers)
+            _go_back((kind, reset, learned), past, arrays, numbers, ())
     if past:
         arrived()

@@ -15,6 +15,7 @@ from aspen.fused.arrays import Arriving, Derivative, Layer, Passing, States, Ste
 from aspen.fused.loops import Loops
 from aspen.fused.recurrence import Recurrence
 from aspen.fused.surrogates import Surrogate
+from aspen.fused.vectors import LANES
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Rule:
         surrogate: of the spikes.
         recurrence: how the layer's own spikes come back to it, or ``None``.
         recompute: whether the backward pass steps forwards once more, instead of keeping what the states were.
+        bits: whether it is kept in bits too which neurons fired; on a CPU, for whole vectors of neurons.
     """
 
     loops: Loops
@@ -36,6 +38,7 @@ class Rule:
     surrogate: Surrogate
     recurrence: Recurrence | None = None
     recompute: bool = False
+    bits: bool = False
 
     def layer(self, parameters: Sequence[Tensor | None], like: Tensor) -> Layer:
         """The neurons for the loops, with ``parameters`` alpha, beta, theta and amount."""
@@ -48,7 +51,8 @@ class Rule:
         spikes, membrane = empty(signal.shape, self.surrogate.dtype, signal), empty(signal.shape, states, signal)
         charged = empty(signal.shape, states, signal) if self.at_once else membrane
         current = empty(signal.shape if layer.alpha.numel() else (1, 0), states, signal)
-        made = Steps(current, charged, membrane, spikes)
+        bits = empty((len(signal), signal.shape[1] // LANES) if self.bits else (1, 0), torch.int16, signal)
+        made = Steps(current, charged, membrane, spikes, bits)
         run = self.loops.forward(layer, signal, made)
         if self.recurrence is None:
             run(0, len(signal), layer.beta.new_empty(1, 0))
@@ -62,7 +66,7 @@ class Rule:
 
 
 class Scan(torch.autograd.Function):
-    """Spikes, membranes and synaptic currents of all steps; see :func:`scan`."""
+    """Spikes, membranes and synaptic currents of all steps, and who fired; see :func:`scan`."""
 
     @staticmethod
     def forward(ctx: Any, rule: Rule, signal: Tensor, alpha: Tensor | None, *rest: Tensor) -> Any:
@@ -72,9 +76,8 @@ class Scan(torch.autograd.Function):
         ctx.rule, ctx.of_signal = rule, signal.dtype
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*parameters, *([signal] if rule.recompute else made))
-        if alpha is None:
-            ctx.mark_non_differentiable(made.current)
-        return made.spikes, made.membrane, made.current
+        ctx.mark_non_differentiable(made.bits, *([made.current] if alpha is None else []))
+        return made.spikes, made.membrane, made.current, made.bits
 
     @staticmethod
     @once_differentiable
@@ -84,7 +87,7 @@ class Scan(torch.autograd.Function):
         rule: Rule = ctx.rule
         layer = rule.layer((alpha, beta, theta, amount), beta)
         made = rule.steps(layer, kept[0]) if rule.recompute else Steps(*kept)
-        arriving = _arriving(grads, made, alpha is not None, rule.recurrence is not None)
+        arriving = _arriving(grads[:3], made, alpha is not None, rule.recurrence is not None)
         surrogate = rule.surrogate
         table = surrogate.table(made.charged - theta) if surrogate.kind == kernels.TABLE else beta.new_empty(1, 0)
         none = beta.new_empty(0)
@@ -105,7 +108,7 @@ class Scan(torch.autograd.Function):
 
 def scan(
     rule: Rule, signal: Tensor, alpha: Tensor | None, beta: Tensor, theta: Tensor, amount: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Step a layer of neurons through time, from states of zero.
 
     Args:
@@ -117,10 +120,11 @@ def scan(
         amount: what a reset by subtraction takes (n,).
 
     Returns:
-        spikes (of the surrogate's dtype), membranes and synaptic currents (time, n).
+        spikes (of the surrogate's dtype), membranes and synaptic currents (time, n), and who fired, as
+        :class:`aspen.fused.arrays.Steps` has it.
     """
     own = rule.recurrence.parameters if rule.recurrence is not None else ()
-    made: tuple[Tensor, Tensor, Tensor] = Scan.apply(rule, signal, alpha, beta, theta, amount, *own)
+    made: tuple[Tensor, Tensor, Tensor, Tensor] = Scan.apply(rule, signal, alpha, beta, theta, amount, *own)
     return made
 
 

@@ -20,6 +20,8 @@ LANES = 16
 """Values in a vector."""
 TILE = 4 * LANES
 """Outputs whose sums are held at a time."""
+SURE = 8
+"""Events of 64 inputs that are written whether there are so many or not."""
 _FUSED = ("contract",)
 """Products may be added without being rounded in between."""
 _ALIGNED = 4
@@ -55,6 +57,20 @@ def others_among(typing: Any, values: Any, start: Any) -> Any:
 
 
 @_intrinsic
+def above_among(typing: Any, values: Any, thresholds: Any, start: Any) -> Any:
+    """Bit i of the result: whether ``values[start + i] - thresholds[start + i]`` is above zero; both of one type."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        given = zip((values, thresholds), arguments[:2], strict=True)
+        one, other = (load(builder, data_of(context, builder, kind, part), arguments[2]) for kind, part in given)
+        over = builder.fsub(one, other)
+        found = builder.fcmp_ordered(">", over, ir.Constant(over.type, [0.0] * LANES))
+        return builder.bitcast(found, ir.IntType(LANES))
+
+    return types.int16(values, thresholds, types.intp), generate
+
+
+@_intrinsic
 def lowest(typing: Any, bits: Any) -> Any:
     """The number of the lowest bit that is set; 64 if none is."""
 
@@ -62,6 +78,23 @@ def lowest(typing: Any, bits: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.intp(types.uint64), generate
+
+
+@_intrinsic
+def write_lowest(typing: Any, bits: Any, start: Any, events: Any, at: Any) -> Any:
+    """Write ``start`` and the places of the :data:`SURE` lowest bits that are set to ``events[at:]``, whether there are
+    so many or not: a loop that ends after another number of rounds each time holds the processor up. The bits above."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        left, first, _, begin = arguments
+        to = builder.gep(data_of(context, builder, events, arguments[2]), [begin])
+        for place in range(SURE):
+            found = builder.add(first, builder.cttz(left, ir.Constant(ir.IntType(1), 0)))
+            builder.store(builder.trunc(found, ir.IntType(32)), builder.gep(to, [ir.Constant(_INT64, place)]))
+            left = builder.and_(left, builder.sub(left, ir.Constant(_INT64, 1)))
+        return left
+
+    return types.uint64(types.uint64, types.intp, events, types.intp), generate
 
 
 @_intrinsic

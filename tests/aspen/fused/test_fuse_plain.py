@@ -46,7 +46,7 @@ def results(
         (torch.rand(columns, generator=generator, dtype=dtype) + 0.3).requires_grad_(theta_learned) for _ in range(2)
     )
     beta = torch.rand(columns, generator=generator, dtype=dtype).requires_grad_(beta_learned)
-    spikes, membrane, _ = scan(rule, signal, None, beta, theta, amount)
+    spikes, membrane, *_ = scan(rule, signal, None, beta, theta, amount)
     wanted = [signal, *([beta] if beta_learned else []), *([theta, amount] if theta_learned else [])]
     factors = torch.randn(spikes.shape, generator=generator).to(spikes.dtype)
     assert 0.05 < float(spikes.detach().mean()) < 0.95
@@ -98,7 +98,7 @@ def test_what_is_not_of_one_type_or_of_whole_vectors_runs_as_usual(
 def test_gradients_of_membranes_go_back_as_usual(ran: list[str]) -> None:
     signal = torch.rand(STEPS, 64, requires_grad=True)
     beta = torch.full((64,), 0.9)
-    _, membrane, _ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, beta, beta)
+    _, membrane, *_ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, beta, beta)
     membrane.sum().backward()
     assert ran == ["kernels", "kernels"]
 
@@ -106,6 +106,6 @@ def test_gradients_of_membranes_go_back_as_usual(ran: list[str]) -> None:
 def test_large_layers_are_written_past_the_cache(ran: list[str]) -> None:
     signal = torch.rand(64, 1 << 14, requires_grad=True)
     beta = torch.full((1 << 14,), 0.9)
-    spikes, _, _ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, beta, beta)
+    spikes, *_ = scan(rule("atan", kernels.SUBTRACT, torch.float32), signal, None, beta, beta, beta)
     spikes.sum().backward()
     assert ran == ["plain", "plain"]
