@@ -21,6 +21,7 @@ from aspen.fused.vectors import (
     TILE,
     arrived,
     events_among,
+    fetch_tile,
     give_tile,
     give_vector,
     lowest,
@@ -39,8 +40,8 @@ begin at multiples of it."""
 NOT_KEPT, KEPT, ONES = range(3)
 
 tell_of_compiling(__name__)
-_compiled: Any = partial(compiled, error_model="numpy")
-_inlined: Any = partial(compiled, error_model="numpy", inline="always")
+_compiled: Any = partial(compiled, folder=True, error_model="numpy")
+_inlined: Any = partial(compiled, folder=True, error_model="numpy", inline="always")
 
 
 class Lists(NamedTuple):
@@ -265,6 +266,7 @@ def weight_gradient(
         for at in range(lo, tiles, TILE):
             for r in range(block, end):
                 a, b = ends[r - block], ends[r - block + 1]
+                fetch_tile(arriving, (r + ROWS) * n + at)  # that of the next rows: no processor foresees this order
                 give_tile(inputs[r], events, a, b, ones, table, apart, at, arriving, r * n + at)
         for at in range(tiles, vectors, LANES):
             for r in range(block, end):

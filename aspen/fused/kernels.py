@@ -27,7 +27,7 @@ BLOCK = 2048
 
 tell_of_compiling(__name__)
 # division by zero and the like give what IEEE says, as in torch; without the releases of the lock, threads would wait
-_compiled: Any = partial(compiled, error_model="numpy")
+_compiled: Any = partial(compiled, folder=True, error_model="numpy")
 # values are loaded before it is decided whether they are needed: only so do the loops become vector instructions
 
 

@@ -32,7 +32,7 @@ from aspen.fused.vectors import LANES, arrived, data_of, in_all_lanes, load, sto
 BLOCK = 1024
 
 tell_of_compiling(__name__)
-_compiled: Any = partial(compiled, error_model="numpy")
+_compiled: Any = partial(compiled, folder=True, error_model="numpy")
 _intrinsic: Any = intrinsic  # which adds an argument that its type does not know of
 
 

@@ -108,6 +108,23 @@ def number_of(typing: Any, bits: Any) -> Any:
 
 
 @_intrinsic
+def fetch_tile(typing: Any, values: Any, start: Any) -> Any:
+    """Have a tile of values from ``values[start]`` on brought into the cache; they may be behind the array's end."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        int32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, int32, int32, int32])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        data = data_of(context, builder, values, arguments[0])
+        for vector in range(TILE // LANES):
+            place = builder.gep(data, [builder.add(arguments[1], ir.Constant(_INT64, vector * LANES))])
+            builder.call(fetch, [builder.bitcast(place, pointer), int32(0), int32(2), int32(1)])
+        return context.get_dummy_value()
+
+    return types.void(values, types.intp), generate
+
+
+@_intrinsic
 def arrived(typing: Any) -> Any:
     """Wait until what was written past the cache is where other threads see it."""
 
@@ -209,6 +226,16 @@ def _each_event(builder: Any, row: Any, events: Any, first: Any, last: Any) -> I
         event = builder.sext(builder.load(builder.gep(events, [index])), _INT64)
         value = None if row is None else in_all_lanes(builder, builder.load(builder.gep(row, [event])))
         yield builder.mul(event, ir.Constant(_INT64, LANES)), value
+        body = builder.basic_block
+    _one_a_round(builder.module, body.terminator)
+
+
+def _one_a_round(module: Any, back: Any) -> None:
+    """Keep LLVM from taking several events a round in the loop that ends in the branch ``back``: rows have few, and
+    what is left over is another loop, of whose end the processor is as unsure."""
+    loop = module.add_metadata([["llvm.loop.unroll.disable"], ir.Constant(_INT64, len(module.metadata))])
+    loop.operands = loop, loop.operands[0]  # LLVM takes what begins with itself for the name of a loop
+    back.set_metadata("llvm.loop", loop)
 
 
 sum_tile, sum_vector = _sum_events(TILE // LANES), _sum_events(1)
