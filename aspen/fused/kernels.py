@@ -21,7 +21,7 @@ from aspen.fused.vectors import LANES, above_among
 
 SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET = range(4)
 """Resets: what fired loses its threshold; its membrane is set to 0 before it decays, or after its input; none."""
-TABLE, ATAN, FAST_SIGMOID, STRAIGHT = range(4)
+TABLE, ATAN, FAST_SIGMOID, STRAIGHT, TRIANGLE = range(5)
 """Surrogate derivatives: given for each place, or computed."""
 BLOCK = 2048
 
@@ -165,6 +165,11 @@ def _through_spikes(
     elif kind == STRAIGHT:
         for i in range(out.size):
             out[i] = grad[i]
+    elif kind == TRIANGLE:
+        zero = out.dtype.type(0)
+        for i in range(out.size):
+            height = one - k * abs(charged[i] - theta[i])
+            out[i] = k * (height if height > zero else zero) * grad[i]
     else:
         for i in range(out.size):
             out[i] = grad[i] * table[i]

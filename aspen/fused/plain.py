@@ -26,7 +26,16 @@ from aspen._base.arrays import Array
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
 from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
-from aspen.fused.kernels import ATAN, FAST_SIGMOID, NO_RESET, STRAIGHT, SUBTRACT, ZERO_AFTER, ZERO_BEFORE
+from aspen.fused.kernels import (
+    ATAN,
+    FAST_SIGMOID,
+    NO_RESET,
+    STRAIGHT,
+    SUBTRACT,
+    TRIANGLE,
+    ZERO_AFTER,
+    ZERO_BEFORE,
+)
 from aspen.fused.vectors import LANES, arrived, data_of, in_all_lanes, load, store, store_past
 
 BLOCK = 1024
@@ -180,6 +189,9 @@ def _going_back(kind: int, reset: int, learned: bool) -> Callable[..., Made]:
         elif kind == FAST_SIGMOID:
             place = first * abs(charged - theta) + one
             through = of_spikes / (place * place)
+        elif kind == TRIANGLE:
+            height = one - first * abs(charged - theta)
+            through = first * height.where_above_zero(height, zero) * of_spikes
         given = through + carry
         if reset == ZERO_AFTER:
             given = due.where_above_zero(zero, given)
@@ -197,7 +209,7 @@ _charge = _over_vectors({(reset,): _charging(reset) for reset in _RESETS}, 2)
 _go_back = _over_vectors(
     {
         (kind, reset, learned): _going_back(kind, reset, bool(learned))
-        for kind in (ATAN, FAST_SIGMOID, STRAIGHT)
+        for kind in (ATAN, FAST_SIGMOID, STRAIGHT, TRIANGLE)
         for reset in _RESETS
         for learned in (0, 1)
     },

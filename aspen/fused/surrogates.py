@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from aspen.errors import ModelError
-from aspen.fused.kernels import ATAN, FAST_SIGMOID, STRAIGHT, TABLE
+from aspen.fused.kernels import ATAN, FAST_SIGMOID, STRAIGHT, TABLE, TRIANGLE
+from aspen.models.surrogates import Triangle
 
 _COMPUTED = {
     "atan": (ATAN, "alpha"),
@@ -78,6 +79,8 @@ def read_surrogate(what: str, function: Any, dtype: torch.dtype) -> Surrogate:
 
 def _recognise(function: Any) -> tuple[int, float]:
     """snnTorch's own surrogates are closures over their parameter."""
+    if isinstance(function, Triangle):
+        return TRIANGLE, function.slope
     if getattr(function, "__module__", "") != "snntorch.surrogate":
         return TABLE, 0.0
     kind, parameter = _COMPUTED.get(function.__qualname__.split(".")[0], (TABLE, ""))

@@ -20,7 +20,8 @@ from aspen.fused import kernels
 SUBTRACT, ZERO_BEFORE = tl.constexpr(kernels.SUBTRACT), tl.constexpr(kernels.ZERO_BEFORE)
 ZERO_AFTER, NO_RESET = tl.constexpr(kernels.ZERO_AFTER), tl.constexpr(kernels.NO_RESET)
 ATAN, FAST_SIGMOID = tl.constexpr(kernels.ATAN), tl.constexpr(kernels.FAST_SIGMOID)
-STRAIGHT, TABLE = tl.constexpr(kernels.STRAIGHT), tl.constexpr(kernels.TABLE)
+STRAIGHT, TRIANGLE = tl.constexpr(kernels.STRAIGHT), tl.constexpr(kernels.TRIANGLE)
+TABLE = tl.constexpr(kernels.TABLE)
 
 
 @triton.jit(do_not_specialize=("start", "steps"))
@@ -94,7 +95,8 @@ def forward(  # type: ignore[no-untyped-def]
 def derived(distance, SURROGATE: tl.constexpr, SLOPE: tl.constexpr, HALF: tl.constexpr, SCALE: tl.constexpr):  # type: ignore[no-untyped-def]
     """The surrogate's derivative, as numerator and denominator, at membrane - threshold.
 
-    ATAN: (k / 2) / (1 + (pi k x / 2)^2); FAST_SIGMOID: 1 / (k |x| + 1)^2; STRAIGHT: 1.
+    ATAN: (k / 2) / (1 + (pi k x / 2)^2); FAST_SIGMOID: 1 / (k |x| + 1)^2; STRAIGHT: 1;
+    TRIANGLE: k max(0, 1 - k |x|).
     """
     one = tl.full(distance.shape, 1.0, distance.dtype)
     if SURROGATE == ATAN:
@@ -103,6 +105,10 @@ def derived(distance, SURROGATE: tl.constexpr, SLOPE: tl.constexpr, HALF: tl.con
     elif SURROGATE == FAST_SIGMOID:
         place = tl.full(distance.shape, SLOPE, distance.dtype) * tl.abs(distance) + one
         return one, place * place
+    elif SURROGATE == TRIANGLE:
+        slope, zero = tl.full(distance.shape, SLOPE, distance.dtype), tl.full(distance.shape, 0.0, distance.dtype)
+        height = one - slope * tl.abs(distance)
+        return slope * tl.where(height > 0, height, zero), one
     else:
         return one, one
 

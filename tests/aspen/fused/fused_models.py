@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import aspen
 from aspen.models.ready import DenseNet
+from aspen.models.surrogates import Triangle
 
 STEPS, BATCH = 9, 4
 
@@ -53,6 +54,7 @@ SURROGATES: dict[str, Callable[[], Any]] = {
     "sparse_fast_sigmoid": lambda: surrogate.SFS(slope=2, B=-0.5),
     "custom": lambda: surrogate.custom_surrogate(doubled),
     "bell": bell,
+    "triangle": lambda: Triangle(0.4),
 }
 
 

@@ -106,7 +106,7 @@ def test_every_kind_of_neuron_to_the_bit(reset: int, at_once: bool, has_current:
     reset=st.sampled_from(RESETS),
     at_once=st.booleans(),
     has_current=st.booleans(),
-    kind=st.sampled_from(("atan", "atan-5", "fast_sigmoid", "straight_through", "bell")),
+    kind=st.sampled_from(("atan", "atan-5", "fast_sigmoid", "straight_through", "triangle", "bell")),
     learned=st.sets(st.sampled_from("abhr")).map("".join),
     columns=st.integers(8, 140),
     dtype=st.sampled_from((torch.float32, torch.float64)),

@@ -13,12 +13,14 @@ from aspen.fused import kernels, memory, on_cpu
 from aspen.fused.loops import LOOPS, NUMBA
 from aspen.fused.scan import Rule, scan
 from aspen.fused.surrogates import read_surrogate
+from aspen.models.surrogates import Triangle
 
 RESETS = (kernels.SUBTRACT, kernels.ZERO_BEFORE, kernels.ZERO_AFTER, kernels.NO_RESET)
 SURROGATES = {
     "atan": surrogate.atan(alpha=3.0),
     "fast sigmoid": surrogate.fast_sigmoid(slope=5),
     "straight": surrogate.straight_through_estimator(),
+    "triangle": Triangle(0.5),
 }
 STEPS, COLUMNS = 40, 4096
 
