@@ -203,6 +203,60 @@ def _give_events(vectors: int) -> Any:
     return loop
 
 
+@_intrinsic
+def multiply_pair(typing: Any, row: Any, table: Any, places: Any, first: Any, made: Any) -> Any:
+    """For the two ``p`` in ``places[first:]``: write the sum of ``row`` times the ``p``-th row of ``table`` to
+    ``made[p]``; rows are of whole vectors. More than two at a time were slower."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        of_row, of_table, of_places, of_made = (
+            data_of(context, builder, kind, arguments[place])
+            for kind, place in ((row, 0), (table, 1), (places, 2), (made, 4))
+        )
+        size = context.make_array(row)(context, builder, arguments[0]).nitems
+        chosen = [builder.add(arguments[3], ir.Constant(_INT64, number)) for number in range(2)]
+        chosen = [builder.sext(builder.load(builder.gep(of_places, [place])), _INT64) for place in chosen]
+        begins = [builder.gep(of_table, [builder.mul(place, size)]) for place in chosen]
+        vector = ir.VectorType(of_row.type.pointee, LANES)
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * LANES)) for _ in chosen]
+        with cgutils.for_range_slice(builder, ir.Constant(_INT64, 0), size, ir.Constant(_INT64, LANES)) as (index, _):
+            given = load(builder, of_row, index)
+            for each, begin in zip(sums, begins, strict=True):
+                builder.store(_add_product(builder, builder.load(each), given, load(builder, begin, index)), each)
+        for place, each in zip(chosen, sums, strict=True):
+            builder.store(_sum_of_lanes(builder, builder.load(each)), builder.gep(of_made, [place]))
+        return context.get_dummy_value()
+
+    return types.void(row, table, places, types.intp, made), generate
+
+
+def _sum_of_lanes(builder: Any, value: Any) -> Any:
+    """The sum of a vector's values, in halves."""
+    kind = value.type.element
+    name = f"llvm.vector.reduce.fadd.v{LANES}{'f32' if isinstance(kind, ir.FloatType) else 'f64'}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind, value.type]), name)
+    return builder.call(function, [ir.Constant(kind, 0.0), value], fastmath=("reassoc",))
+
+
+@_intrinsic
+def copy_vectors(typing: Any, values: Any, made: Any, to: Any, count: Any, past: Any) -> Any:
+    """Write the first ``count`` of ``values``, a multiple of :data:`LANES`, to ``made[to:]``; ``past``: whether past
+    the cache, to where a line begins."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        of_values, of_made = (
+            data_of(context, builder, values, arguments[0]),
+            data_of(context, builder, made, arguments[1]),
+        )
+        _, _, to, count, past = arguments
+        for keep in _each_way(builder, past, store_past, store):
+            with cgutils.for_range_slice(builder, ir.Constant(_INT64, 0), count, ir.Constant(_INT64, LANES)) as (at, _):
+                keep(builder, load(builder, of_values, at), of_made, builder.add(to, at))
+        return context.get_dummy_value()
+
+    return types.void(values, made, types.intp, types.intp, past), generate
+
+
 def _each_way(builder: Any, condition: Any, then: Any, otherwise: Any) -> Iterator[Any]:
     """What is done where the condition holds, and where it does not: ``for way in ...`` writes both."""
     with builder.if_else(condition) as (holds, fails):

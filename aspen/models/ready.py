@@ -6,7 +6,7 @@ All are chains: a layer of weights, BatchNorm where it is asked for, neurons; th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -46,6 +46,7 @@ class _Chain(nn.Module):
             by torch's seed, and ``beta`` does not count.
         readout: ``spikes``: the last layer's neurons spike for their classes. ``linear``: a linear layer with bias
             weighs the last hidden layer's spikes at each step; it does not spike.
+        spike_grad: as in :class:`DenseNet`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class _Chain(nn.Module):
         batch_norm: bool,
         learn_beta: bool,
         readout: str,
+        spike_grad: Callable[[Tensor], Tensor] | None,
     ) -> None:
         super().__init__()
         if readout not in READOUTS:
@@ -66,7 +68,11 @@ class _Chain(nn.Module):
         self._beta, self._learn_beta = beta, learn_beta
         self._bias = bias and not batch_norm
         self._linear = readout == "linear"
-        self._neuron_options: dict[str, Any] = {"reset_mechanism": reset_mechanism, "reset_delay": reset_delay}
+        self._neuron_options: dict[str, Any] = {
+            "reset_mechanism": reset_mechanism,
+            "reset_delay": reset_delay,
+            "spike_grad": spike_grad or surrogate.atan(alpha=2.0),
+        }
 
     def _add_dense(self, n_in: int, n_out: int, recurrent: bool = False) -> None:
         layer = nn.Linear(n_in, n_out, bias=self._bias)
@@ -84,13 +90,7 @@ class _Chain(nn.Module):
             nn.init.constant_(norm.weight, FIRST_GAIN)
             self.add_module(f"norm{self.depth}", norm)
         beta = torch.empty(betas).uniform_(*FIRST_BETAS) if self._learn_beta else self._beta
-        made = neuron(
-            beta=beta,
-            learn_beta=self._learn_beta,
-            spike_grad=surrogate.atan(alpha=2.0),
-            **self._neuron_options,
-            **options,
-        )
+        made = neuron(beta=beta, learn_beta=self._learn_beta, **self._neuron_options, **options)
         self.add_module(f"lif{self.depth}", made)
 
     def _finish(self, n_in: int, classes: int) -> None:
@@ -163,6 +163,7 @@ class DenseNet(_Chain):
             seed; ``beta`` does not count then.
         readout: ``spikes``: the last layer's neurons spike for their classes; ``linear``: a linear layer with a bias
             weighs the last hidden layer's spikes at each step, and does not spike.
+        spike_grad: the neurons' surrogate; ``None``: snnTorch's ``atan(alpha=2.0)``.
 
     Raises:
         InputError: a size or the read-out is not allowed.
@@ -179,8 +180,9 @@ class DenseNet(_Chain):
         batch_norm: bool = False,
         learn_beta: bool = False,
         readout: str = "spikes",
+        spike_grad: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(beta, reset_mechanism, bias, reset_delay, batch_norm, learn_beta, readout)
+        super().__init__(beta, reset_mechanism, bias, reset_delay, batch_norm, learn_beta, readout, spike_grad)
         least = 3 if self._linear else 2
         if len(sizes) < least or min(sizes) < 1:
             raise InputError(
@@ -242,8 +244,8 @@ class ConvNet(_Chain):
         classes: number of classes.
         kernel: size of the convolutions' kernels, 1 or more; their borders are padded with ``kernel // 2`` zeros.
         stride: of the convolutions.
-        beta, reset_mechanism, bias, reset_delay, batch_norm, learn_beta, readout: as in :class:`DenseNet`; each channel
-            of a convolution learns one decay.
+        beta, reset_mechanism, bias, reset_delay, batch_norm, learn_beta, readout, spike_grad: as in
+            :class:`DenseNet`; each channel of a convolution learns one decay.
 
     Raises:
         InputError: a size or the read-out is not allowed.
@@ -265,8 +267,9 @@ class ConvNet(_Chain):
         batch_norm: bool = False,
         learn_beta: bool = False,
         readout: str = "spikes",
+        spike_grad: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__(beta, reset_mechanism, bias, reset_delay, batch_norm, learn_beta, readout)
+        super().__init__(beta, reset_mechanism, bias, reset_delay, batch_norm, learn_beta, readout, spike_grad)
         sizes = (*shape, *channels, *hidden, classes, kernel, stride)
         if len(shape) not in (2, 3) or not channels or min(sizes) < 1:
             raise InputError(

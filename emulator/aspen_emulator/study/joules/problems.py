@@ -95,6 +95,8 @@ class JoulesProblem:
         every: fewer time steps that the front has beside the dial and early ends: every n-th of these, for each n.
         pruned: the dialled network for chips other than microcontrollers, where a weight that is pruned saves its
             synaptic operations, and a neuron that is off saves little; ``None``: there is one for all.
+        surrogate: width of the :class:`aspen.models.surrogates.Triangle` that all networks train with; ``None``:
+            snnTorch's ATan.
     """
 
     base: Problem
@@ -107,6 +109,7 @@ class JoulesProblem:
     goal: float | None = None
     every: tuple[int, ...] = (1,)
     pruned: Dialled | None = None
+    surrogate: float | None = None
 
     @property
     def name(self) -> str:
@@ -190,7 +193,10 @@ class JoulesProblem:
 
     def network(self, cell: str) -> DenseNet:
         """The model of a network, with weights drawn by torch's generator."""
-        return replace(self.base, sizes=self.sizes(cell)).network(cell)
+        from aspen.models.surrogates import Triangle
+
+        own = {} if self.surrogate is None else {"spike_grad": Triangle(self.surrogate)}
+        return replace(self.base, sizes=self.sizes(cell), model={**self.base.model, **own}).network(cell)
 
     def begins_with(self, cell: str) -> str | None:
         """The first stage whose weights a network goes on with."""
@@ -292,7 +298,7 @@ JOULES = {
         ),
         JoulesProblem(
             PROBLEMS["har-levels"], 2.56, _WIDE, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED, goal=94.5,
-            pruned=_NARROW,
+            pruned=_NARROW, surrogate=0.5,
         ),
         JoulesProblem(
             PROBLEMS["har-current"], 2.56,
