@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aspen.errors import ModelError
 from aspen.fused.kernels import ATAN, FAST_SIGMOID, STRAIGHT, TABLE, TRIANGLE
-from aspen.models.surrogates import Triangle
+from aspen.models.surrogates import Triangle, derivative
 
 _COMPUTED = {
     "atan": (ATAN, "alpha"),
@@ -42,13 +42,7 @@ class Surrogate:
         Args:
             distance: membrane - threshold, any shape.
         """
-        with torch.enable_grad():
-            place = distance.detach().requires_grad_()
-            spikes = self.function(place)
-            if not spikes.requires_grad:
-                return torch.zeros_like(distance)
-            (derivative,) = torch.autograd.grad(spikes, place, torch.ones_like(spikes))
-        return derivative.to(distance.dtype).contiguous()
+        return derivative(self.function, distance)
 
 
 def read_surrogate(what: str, function: Any, dtype: torch.dtype) -> Surrogate:

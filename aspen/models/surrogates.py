@@ -1,7 +1,8 @@
-"""A surrogate for the derivative of spikes that is zero away from the threshold."""
+"""Surrogates for the derivative of spikes: one that is zero away from the threshold, and what any of them derives."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,22 @@ class Triangle:
         """
         spikes: Tensor = _Spikes.apply(distance, self.slope)
         return spikes
+
+
+def derivative(function: Callable[[Tensor], Tensor], distance: Tensor) -> Tensor:
+    """What a neuron's ``spike_grad`` derives at each place.
+
+    Args:
+        function: the ``spike_grad``.
+        distance: membrane - threshold, any shape.
+    """
+    with torch.enable_grad():
+        place = distance.detach().requires_grad_()
+        spikes = function(place)
+        if not spikes.requires_grad:
+            return torch.zeros_like(distance)
+        (derived,) = torch.autograd.grad(spikes, place, torch.ones_like(spikes))
+    return derived.to(distance.dtype).contiguous()
 
 
 class _Spikes(torch.autograd.Function):

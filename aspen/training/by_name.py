@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
-from aspen._base.names import unknown_name
+from aspen._base.checks import as_name
 from aspen._base.packages import needed_for
 from aspen._base.progress import shows_bars, tell
 from aspen.data import Dataset, StoredEncoder, WindowEncoder, load_dataset
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aspen.training.fit import Fitted
 
 MODEL_KINDS = ("dense", "conv", "recurrent")
+SURROGATES = ("atan", "triangle")
 _IMAGES = {"digits": (1, 8, 8)}
 """Data sets whose flat samples are images, (channels, height, width)."""
 
@@ -38,6 +39,7 @@ class Architecture:
         hidden: sizes of the hidden layers; of ``conv``, those after the convolutions.
         channels: of the convolutions.
         batch_norm, learn_beta, readout: as for :class:`aspen.models.ready.DenseNet`.
+        surrogate: ``atan``, snnTorch's, or ``triangle``: :class:`aspen.models.surrogates.Triangle`, 0.5 wide.
     """
 
     model: str = "dense"
@@ -46,10 +48,11 @@ class Architecture:
     batch_norm: bool = False
     learn_beta: bool = False
     readout: str = "spikes"
+    surrogate: str = "atan"
 
     def __post_init__(self) -> None:
-        if self.model not in MODEL_KINDS:
-            raise InputError(unknown_name("model", self.model, MODEL_KINDS))
+        as_name("model", self.model, MODEL_KINDS)
+        as_name("surrogate", self.surrogate, SURROGATES)
 
     def fitting(self, dataset: Dataset) -> Dataset:
         """The data as this model takes them: for a convolution in time, as windows of the last samples.
@@ -72,8 +75,10 @@ class Architecture:
     def build(self, dataset: Dataset) -> nn.Module:
         """The untrained model for :meth:`fitting` data; seed torch before."""
         from aspen.models.ready import ConvNet, DenseNet, RecurrentNet
+        from aspen.models.surrogates import Triangle
 
         options: dict[str, Any] = {name: getattr(self, name) for name in ("batch_norm", "learn_beta", "readout")}
+        options["spike_grad"] = Triangle() if self.surrogate == "triangle" else None
         shape = dataset.input_shape
         if self.model == "conv":
             return ConvNet(_IMAGES.get(dataset.name, shape), self.channels, self.hidden, dataset.classes, **options)

@@ -27,13 +27,15 @@ from aspen._base.checks import as_integer, as_number, as_numbers, shown
 from aspen.data import Dataset
 from aspen.dial.profile import PARTS, DialProfile
 from aspen.errors import FileFormatError, InputError, one_line
+from aspen.models.layers import spiking_layers
+from aspen.models.surrogates import derivative
 from aspen.storage.container import MALFORMED
 from aspen.storage.writing import write_atomically
 from aspen.training.history import Epoch
 from aspen.training.recipes import Recipe
 from aspen.training.stage import Stage, Task
 
-VERSION = 3
+VERSION = 4
 _KEYS = (
     "version",
     "settings",
@@ -122,8 +124,20 @@ def settings_of(task: Task, stages: Sequence[Recipe]) -> dict[str, Any]:
         "samples": [len(data.train), len(data.validation)],
         "input": _fingerprint(data),
         "weights": {name: list(values.shape) for name, values in task.model.state_dict().items()},
+        "surrogates": {name: _derived(layer) for name, layer in spiking_layers(task.model).items()},
         "seed": task.seed,
     }
+
+
+def _derived(layer: Any) -> list[float]:
+    """The derivative of a neuron's surrogate at some distances from its threshold."""
+    function = getattr(layer, "spike_grad", None)
+    if function is None:  # neurons of one's own may have none
+        return []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # there are random ones
+        found: list[float] = derivative(function, torch.tensor([-1.0, -0.3, -0.1, 0.1, 0.3, 1.0])).tolist()
+    return [round(each, 3) for each in found]
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ import click
 from aspen.data.choosing import encoder_names
 from aspen.dial.path import MOST_EVERY
 from aspen.storage.outputs import CHECKPOINTS, WEIGHTS
-from aspen.training.by_name import MODEL_KINDS, NORMALISED, architecture_for, train_by_name
+from aspen.training.by_name import MODEL_KINDS, NORMALISED, SURROGATES, architecture_for, train_by_name
 from aspen.training.recipes import COSTS, RECIPES, Joules, default_recipe
 from aspen_emulator.cli.common import ChipParameter, OneOf, warn
 from aspen_emulator.cli.files import PICTURE_OUTPUT, FileCommand, OutputFile, OutputFolder, saving
@@ -86,6 +86,9 @@ class Density(click.ParamType):
 @click.option("--readout", type=OneOf(["spikes", "linear"]),
               help="linear: the answer is a weighted sum of the last hidden layer's spikes; spikes: the last layer's "
                    f"neurons spike.  [default: linear {WITH}]")  # fmt: skip
+@click.option("--surrogate", type=OneOf(SURROGATES), default="atan", show_default=True,
+              help="Derivative that spikes train with: snnTorch's ATan, or a triangle that is zero where a membrane is "
+                   "more than 0.5 from its threshold.")  # fmt: skip
 @click.option("--epochs", type=Whole(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip
 @click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
@@ -136,6 +139,7 @@ def train_command(
     batch_norm: bool | None,
     learn_beta: bool | None,
     readout: str | None,
+    surrogate: str,
     epochs: int | None,
     spike_price: float | None,
     learning_rate: float | None,
@@ -158,7 +162,7 @@ def train_command(
     chosen = recipe or default_recipe(chips or None)
     architecture = architecture_for(
         chosen, model=model, hidden=hidden, channels=channels, batch_norm=batch_norm, learn_beta=learn_beta,
-        readout=readout,
+        readout=readout, surrogate=surrogate,
     )  # fmt: skip
     fitted = train_by_name(
         chosen, data=data, data_path=data_path, encoder=encoder, architecture=architecture, epochs=epochs,

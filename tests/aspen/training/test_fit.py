@@ -21,6 +21,7 @@ from aspen.data import Dataset, RateEncoder, Samples
 from aspen.errors import FileFormatError, InputError, TrainingError
 from aspen.exporting import export
 from aspen.models.ready import DenseNet
+from aspen.models.surrogates import Triangle
 from aspen.thresholds.settings import PerturbationSettings
 from aspen.training.fit import Fitted, fit
 from aspen.training.loss import draw_knobs
@@ -208,6 +209,10 @@ def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
         fit(model(), DATA, replace(QUICK, clip=2.0), checkpoint=path, resume=True)
     with pytest.raises(InputError, match=r"differs in recipe \(epochs: found 3, now 5\); seed: found 0, now 1; resume"):
         fit(model(), DATA, QUICK, epochs=5, seed=1, checkpoint=path, resume=True)
+    other_surrogate = model()
+    other_surrogate.lif2.spike_grad = Triangle(0.5)
+    with pytest.raises(InputError, match="differs in surrogates;"):
+        fit(other_surrogate, DATA, QUICK, checkpoint=path, resume=True)
     swapped = replace(DATA.train, labels=1 - DATA.train.labels)
     for other in (bad(encoder=RateEncoder(7)), bad(train=swapped)):
         with pytest.raises(InputError, match="differs in input;"):

@@ -29,7 +29,9 @@ SMALL = ("--hidden", "12,10", "--channels", "4", "--epochs", "1")
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--no-batch-norm", "--no-learn-beta", "--readout", "spikes")], ids=["all", "plain"]
+    "options",
+    [(), ("--no-batch-norm", "--no-learn-beta", "--readout", "spikes", "--surrogate", "triangle")],
+    ids=["all", "plain"],
 )
 @pytest.mark.parametrize("model", ["dense", "conv", "recurrent"])
 def test_every_model_is_trained_and_its_file_takes_raw_values(
@@ -44,7 +46,7 @@ def test_every_model_is_trained_and_its_file_takes_raw_values(
         "data": "digits", "recipe": "aspen-joules", "epochs": 2, "seed": 0,
         "model": model, "hidden": [12, 10],
         "channels": [4], "batch_norm": not options, "learn_beta": not options,
-        "readout": "spikes" if options else "linear",
+        "readout": "spikes" if options else "linear", "surrogate": "triangle" if options else "atan",
     }  # fmt: skip
     assert network.readout == ("spikes" if options else "membrane-last")
     assert len(network.hidden) == (3 if model == "conv" else 2)
