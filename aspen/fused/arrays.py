@@ -17,7 +17,8 @@ class Layer(NamedTuple):
     ``alpha``: decay of the synaptic current (n,), empty for neurons without; ``beta``: decay of the membrane (n,);
     ``theta``: threshold (n,); ``amount``: what a reset by subtraction takes (n,): the threshold, in the precision that
     snnTorch gives it there; ``reset``: one of the constants of :mod:`aspen.fused.kernels`; ``at_once``: whether the
-    reset happens in the step of the spike.
+    reset happens in the step of the spike; ``slope``: of a surrogate that is zero away from the threshold, for
+    :attr:`Steps.near`, else 0.
     """
 
     alpha: Values
@@ -26,6 +27,7 @@ class Layer(NamedTuple):
     amount: Values
     reset: int
     at_once: bool
+    slope: float
 
 
 class States(NamedTuple):
@@ -42,7 +44,7 @@ class Steps(NamedTuple):
     ``current``: synaptic current, empty for neurons without; ``charged``: membrane when the neuron fires, the same
     array as ``membrane`` unless the reset happens at once; ``membrane``: after the step; ``spikes``: 0 or 1;
     ``bits``: the same, a bit each, (time, n / LANES) int16, bit i of word w for neuron LANES w + i; empty where nobody
-    asks.
+    asks; ``near``: likewise, whether the surrogate is other than zero.
     """
 
     current: Values
@@ -50,6 +52,7 @@ class Steps(NamedTuple):
     membrane: Values
     spikes: Values
     bits: Values
+    near: Values
 
 
 class Arriving(NamedTuple):

@@ -82,7 +82,7 @@ def _word(bits: Array, place: int) -> Any:
 
 
 @_inlined
-def _list_bits(row: Array, events: Array, found: int) -> int:
+def list_bits(row: Array, events: Array, found: int) -> int:
     """Write the places of the bits of ``row`` that are set to ``events`` from ``found`` on; the number of events then.
 
     Four words at a time, as :data:`WORD` says.
@@ -163,7 +163,7 @@ def _list_rows(inputs: Array, bits: Array, start: int, stop: int, events: Array,
     ones = True
     if bits.size:
         for r in range(start, stop):
-            ends[r - start + 1] = _list_bits(bits[r], events, ends[r - start])
+            ends[r - start + 1] = list_bits(bits[r], events, ends[r - start])
         return ones
     for r in range(start, stop):
         ends[r - start + 1], own = _list_events(inputs[r], events, ends[r - start])

@@ -17,7 +17,7 @@ from aspen._base.arrays import Array
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
 from aspen.fused.arrays import Arriving, Derivative, Layer, States, Steps, Totals
-from aspen.fused.vectors import LANES, above_among
+from aspen.fused.vectors import LANES, above_among, near_among
 
 SUBTRACT, ZERO_BEFORE, ZERO_AFTER, NO_RESET = range(4)
 """Resets: what fired loses its threshold; its membrane is set to 0 before it decays, or after its input; none."""
@@ -83,6 +83,15 @@ def _write_bits(membrane: Array, theta: Array, bits: Array) -> None:
 
 
 @_compiled
+def write_near(membrane: Array, theta: Array, slope: float, near: Array) -> None:
+    """Write for which neurons (n,) :data:`TRIANGLE` is other than zero to ``near``, as
+    :class:`aspen.fused.arrays.Steps` has it."""
+    k = membrane.dtype.type(slope)
+    for i in range(0, membrane.size, LANES):
+        near[i // LANES] = near_among(membrane, theta, k, i)
+
+
+@_compiled
 def _reset_at_once(
     before: Array, theta: Array, amount: Array, spikes: Array, charged: Array, reset: int, after: Array
 ) -> None:
@@ -117,9 +126,9 @@ def forward(
         first: states before the first step of all.
         made: filled.
     """
-    alpha, beta, theta, amount, reset, at_once = layer
+    alpha, beta, theta, amount, reset, at_once, slope = layer
     first_current, first_membrane = first
-    current, charged, membrane, spikes, bits = made
+    current, charged, membrane, spikes, bits, near = made
     for a in range(lo, hi, BLOCK):
         b = min(a + BLOCK, hi)
         for t in range(start, stop):
@@ -143,6 +152,8 @@ def forward(
             _fire(now, theta[a:b], spikes[t, a:b])
             if bits.size:
                 _write_bits(now, theta[a:b], bits[t, a // LANES : b // LANES])
+            if near.size:
+                write_near(now, theta[a:b], slope, near[t, a // LANES : b // LANES])
             if at_once:
                 _reset_at_once(before, theta[a:b], amount[a:b], spikes[t, a:b], now, reset, membrane[t, a:b])
 
@@ -268,10 +279,10 @@ def backward(
         totals: gradients of the parameters, added to.
     """
     of_spikes, of_membrane, of_current = arriving
-    alpha, beta, theta, amount, reset, at_once = layer
+    alpha, beta, theta, amount, reset, at_once, _ = layer
     kind, slope, table = surrogate
     first_current, first_membrane = first
-    current, charged, membrane, _, _ = made
+    current, charged, membrane, _, _, _ = made
     carry_current, carry_membrane = carry
     of_alpha, of_beta, of_theta, of_amount = totals
     width = min(BLOCK, hi - lo)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from aspen.fused import events
+from aspen.fused import events, sampled
 from aspen.fused.fired import Fired
 from aspen.fused.memory import POOL, past_the_cache
 from aspen.fused.threads import spread
@@ -39,12 +39,20 @@ class _Product(torch.autograd.Function):
     """``inputs @ weight.T + bias``, in memory that is used again."""
 
     @staticmethod
-    def forward(ctx: Any, lists: events.Lists | None, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any,
+        lists: events.Lists | None,
+        near: Tensor | None,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:
         """Inputs (*rows, m), weight (n, m), bias (n,); all of one type, float32 or float64, on the CPU.
 
-        ``lists``: for the events of the inputs; ``None`` for a dense product.
+        ``lists``: for the events of the inputs; ``None`` for a dense product. ``near``: of which inputs the gradient is
+        asked for, in bits (rows, m / LANES); ``None``: of all.
         """
-        ctx.lists = lists
+        ctx.lists, ctx.near = lists, near
         ctx.save_for_backward(inputs, weight)
         flat, n = _flat(inputs), len(weight)
         made = POOL.empty((len(flat), n), inputs.dtype)
@@ -61,19 +69,24 @@ class _Product(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        """Gradients of inputs, weight and bias; that of the inputs is dense."""
+        """Gradients of inputs, weight and bias."""
         inputs, weight = ctx.saved_tensors
         flat, arriving = _flat(inputs), _flat(grad)
         of_inputs = of_weight = of_bias = None
-        _, needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
+        _, _, needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
         if needs_inputs:
-            of_inputs = torch.mm(arriving, weight, out=POOL.empty(flat.shape, flat.dtype)).view(inputs.shape)
+            of_inputs = POOL.empty(flat.shape, flat.dtype)
+            if ctx.near is None:
+                torch.mm(arriving, weight, out=of_inputs)
+            else:
+                _sample(arriving, weight, ctx.near, of_inputs)
+            of_inputs = of_inputs.view(inputs.shape)
         if needs_weight:
             dense = ctx.lists is None
             of_weight = arriving.t() @ flat if dense else _weight_gradient(flat, arriving, ctx.lists)
         if needs_bias:
             of_bias = arriving.sum(0)
-        return None, of_inputs, of_weight, of_bias
+        return None, None, of_inputs, of_weight, of_bias
 
 
 def linear(
@@ -91,15 +104,17 @@ def linear(
     if not _fits(inputs, weight, bias):
         return functional.linear(inputs, weight, bias), "dense"
     small = inputs.numel() * len(weight) < _WORTH
-    lists = None
+    lists = near = None
     if products == "events" or (products == "auto" and not small):
         bits = _bits(inputs, fired)
         if products == "events" or _few(inputs, weight, bits):
             learns = torch.is_grad_enabled() and weight.requires_grad
             lists = _room(inputs.numel() // inputs.shape[-1] if learns else 0, inputs.shape[-1], bits)
+        if fired is not None and bits is not None and inputs.requires_grad:
+            near = _near(fired.near(inputs), weight, always=products == "events")
     if small and lists is None:
         return functional.linear(inputs, weight, bias), "dense"
-    made: Tensor = _Product.apply(lists, inputs, weight, bias)
+    made: Tensor = _Product.apply(lists, near, inputs, weight, bias)
     return made, "dense" if lists is None else "events"
 
 
@@ -166,6 +181,16 @@ def _few(inputs: Tensor, weight: Tensor, bits: Tensor | None) -> bool:
     return _cost_of_events(m, n, share) < _dense_cost(m, n)
 
 
+def _near(bits: Tensor | None, weight: Tensor, always: bool) -> Tensor | None:
+    """Bits that tell of which inputs the gradient is asked for, (rows, m / LANES), where these are known and so few
+    that they are faster alone, or ``always``."""
+    if bits is None:
+        return None
+    n, m = weight.shape
+    share = events.count_bits(bits.view(-1).numpy()) / (LANES * bits.numel())
+    return bits.view(-1, m // LANES) if always or _cost_of_samples(m, n, share) < _cost_of_all(m, n) else None
+
+
 def _cost_of_events(m: int, n: int, share: float) -> float:
     """Nanoseconds of a row of m inputs and n outputs, forwards and for the weights' gradient, as measured on one thread
     of a processor with AVX-512, with 18 to 512 of each; a little more, so that where both take as long the dense
@@ -187,6 +212,17 @@ def _cost_of_reading(inputs: Tensor) -> float:
     """The least that a dense product of a row takes, forwards and for the weights' gradient: reading the inputs (rows,
     m) twice, from memory where they were written past the cache."""
     return (0.8 if past_the_cache(inputs) else 0.35) * inputs.shape[1]
+
+
+def _cost_of_samples(m: int, n: int, share: float) -> float:
+    """Nanoseconds of the gradient of a row of m inputs, from n outputs, for such a share of the inputs: as measured on
+    one thread of a processor with AVX-512, with 64 to 512 of each."""
+    return 10 + 0.4 * m + share * m * (1 + 0.034 * n)
+
+
+def _cost_of_all(m: int, n: int) -> float:
+    """The same of a dense product."""
+    return 0.0115 * m * n
 
 
 def _flat(values: Tensor) -> Tensor:
@@ -211,6 +247,15 @@ def _room(rows: int, m: int, bits: Tensor | None) -> events.Lists:
     places = POOL.empty((blocks, room), torch.int16).numpy()
     known = np.zeros((1, 0), np.int16) if bits is None else bits.numpy()
     return events.Lists(places, np.empty((blocks, events.ROWS + 1), np.int32), np.zeros(blocks, np.uint8), known)
+
+
+def _sample(grad: Tensor, weight: Tensor, near: Tensor, made: Tensor) -> None:
+    """Fill the gradient of inputs (rows, m) from that of the outputs (rows, n), where it is asked for."""
+    n = len(weight)
+    missing = -n % LANES
+    arriving = functional.pad(grad, (0, missing)) if missing else grad
+    table = functional.pad(weight.detach().t(), (0, missing, 0, 1))
+    spread(sampled.input_gradient, len(made), 0, n, arriving.numpy(), table.numpy(), near.numpy(), made.numpy())
 
 
 def _weight_gradient(inputs: Tensor, grad: Tensor, lists: events.Lists) -> Tensor:

@@ -121,8 +121,9 @@ class Neuron:
         amount = theta.to(self._surrogate(states).dtype).to(theta.dtype) if theta.ndim == 0 else theta
         flat_theta = self._flat("threshold", theta, current)
         in_bits = fired is not None and self.ran == NUMBA and shape[1:].numel() % LANES == 0
-        spikes, membrane, synaptic, bits = scan(
-            replace(self._rule(surrogate, tuple(shape)), bits=in_bits),
+        is_compact = in_bits and surrogate.kind == kernels.TRIANGLE and torch.is_grad_enabled()
+        spikes, membrane, synaptic, bits, near = scan(
+            replace(self._rule(surrogate, tuple(shape)), bits=in_bits, near=is_compact),
             signal.reshape(len(signal), -1).contiguous(),
             None if alpha is None else self._flat("alpha", alpha, current),
             self._flat("beta", beta, current),
@@ -131,7 +132,7 @@ class Neuron:
         )
         spikes = spikes.view(current.shape)
         if fired is not None and in_bits:
-            fired.keep(spikes, bits)
+            fired.keep(spikes, bits, near if is_compact else None)
         made = {"syn": synaptic, "mem": membrane}
         graded = spikes * self.layer.graded_spikes_factor if self._is_graded() else spikes
         return graded, {state: made[state].view(current.shape).to(returned) for state in self.states}

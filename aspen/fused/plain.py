@@ -35,6 +35,7 @@ from aspen.fused.kernels import (
     TRIANGLE,
     ZERO_AFTER,
     ZERO_BEFORE,
+    write_near,
 )
 from aspen.fused.vectors import LANES, arrived, data_of, in_all_lanes, load, store, store_past
 
@@ -230,9 +231,9 @@ def forward(
     made: Steps,
 ) -> None:
     """As :func:`aspen.fused.kernels.forward`, without feedback, and past the cache."""
-    _, beta, theta, amount, reset, _ = layer
+    _, beta, theta, amount, reset, _, slope = layer
     _, first_membrane = first
-    _, _, membrane, spikes, bits = made
+    _, _, membrane, spikes, bits, near = made
     held = np.empty(min(BLOCK, hi - lo), membrane.dtype)
     unasked = np.empty(len(held) // LANES, bits.dtype)
     for a in range(lo, hi, BLOCK):
@@ -242,6 +243,8 @@ def forward(
         for t in range(start, stop):
             arrays = (signal[t, a:b], theta[a:b], amount[a:b], beta[a:b], state, membrane[t, a:b], spikes[t, a:b])
             _charge((reset,), True, arrays, (), bits[t, a // LANES : b // LANES] if bits.size else unasked)
+            if near.size:
+                write_near(state, theta[a:b], slope, near[t, a // LANES : b // LANES])
     arrived()
 
 
@@ -273,10 +276,10 @@ def backward(
     """As :func:`aspen.fused.kernels.backward`, with nothing arriving at the states; ``past``: whether past the
     cache."""
     of_spikes, _, _ = arriving
-    _, beta, theta, _, reset, _ = layer
+    _, beta, theta, _, reset, _, _ = layer
     kind, slope, _ = surrogate
     _, first_membrane = first
-    _, _, membrane, _, _ = made
+    _, _, membrane, _, _, _ = made
     _, carried = carry
     _, of_beta, of_theta, of_amount = totals
     unwanted = np.zeros(min(BLOCK, hi - lo), membrane.dtype)

@@ -15,8 +15,8 @@ import numpy as np
 from aspen._base.arrays import Array
 from aspen._base.compiled import compiled
 from aspen._base.compiling import tell_of_compiling
-from aspen.fused.events import list_told
-from aspen.fused.vectors import LANES, SURE, arrived, copy_vectors, multiply_pair
+from aspen.fused.events import list_bits
+from aspen.fused.vectors import LANES, SURE, copy_vectors, multiply_pair
 
 tell_of_compiling(__name__)
 _compiled: Any = partial(compiled, error_model="numpy")
@@ -26,30 +26,26 @@ PAIR = 2
 
 @_compiled
 def input_gradient(
-    lo: int, hi: int, start: int, stop: int, grad: Array, weights: Array, asked: Array, made: Array, past: bool
+    lo: int, hi: int, start: int, stop: int, grad: Array, weights: Array, near: Array, made: Array
 ) -> None:
     """The gradient of the inputs of the rows ``lo`` to ``hi`` where it is asked for, and 0 elsewhere.
 
     Args:
         lo, hi: rows.
-        start, stop: unused: outputs are not spread.
+        start, stop: outputs, all n; n is a multiple of LANES.
         grad: of the outputs (rows, n), contiguous.
-        weights: of each input, (m + 1, n up to a multiple of LANES), contiguous; what is beyond n and m is zero.
-        asked: (rows, m / LANES) int16, bits as :class:`aspen.fused.arrays.Steps` has them; m a multiple of LANES.
+        weights: of each input, and one row more, (m + 1, n), contiguous.
+        near: of which inputs it is asked for, in bits (rows, m / LANES) as :class:`aspen.fused.arrays.Steps` has them.
         made: filled (rows, m), contiguous.
-        past: whether past the cache, as :func:`aspen.fused.memory.past_the_cache` has it.
     """
     n, m = grad.shape[1], made.shape[1]
-    table, flat = weights.reshape(-1), made.reshape(-1)
-    given, row = np.zeros(weights.shape[1], grad.dtype), np.zeros(m + LANES, made.dtype)
+    table, arriving, flat = weights.reshape(-1), grad.reshape(-1), made.reshape(-1)
+    row = np.zeros(m + LANES, made.dtype)
     places = np.empty(m + SURE + PAIR, np.int32)
     for r in range(lo, hi):
-        found = list_told(asked[r], places, 0)
+        found = list_bits(near[r], places, 0)
         places[found] = m  # of an odd number the last pair has one that nobody asked for
-        given[:n] = grad[r]
         row[:] = 0
         for i in range(0, found, PAIR):
-            multiply_pair(given, table, places, i, row)
-        copy_vectors(row, flat, r * m, m, past)
-    if past:
-        arrived()
+            multiply_pair(arriving, r * n, n, table, places, i, row)
+        copy_vectors(row, flat, r * m, m)

@@ -30,6 +30,7 @@ class Rule:
         recurrence: how the layer's own spikes come back to it, or ``None``.
         recompute: whether the backward pass steps forwards once more, instead of keeping what the states were.
         bits: whether it is kept in bits too which neurons fired; on a CPU, for whole vectors of neurons.
+        near: whether it is kept likewise where the surrogate, a triangle, is other than zero.
     """
 
     loops: Loops
@@ -39,11 +40,12 @@ class Rule:
     recurrence: Recurrence | None = None
     recompute: bool = False
     bits: bool = False
+    near: bool = False
 
     def layer(self, parameters: Sequence[Tensor | None], like: Tensor) -> Layer:
         """The neurons for the loops, with ``parameters`` alpha, beta, theta and amount."""
         alpha, beta, theta, amount = (_given(value, like) for value in parameters)
-        return Layer(alpha, beta, theta, amount, self.reset, self.at_once)
+        return Layer(alpha, beta, theta, amount, self.reset, self.at_once, self.surrogate.slope if self.near else 0.0)
 
     def steps(self, layer: Layer, signal: Tensor) -> Steps:
         """All steps of such neurons with an input (time, n), from states of zero."""
@@ -51,8 +53,9 @@ class Rule:
         spikes, membrane = empty(signal.shape, self.surrogate.dtype, signal), empty(signal.shape, states, signal)
         charged = empty(signal.shape, states, signal) if self.at_once else membrane
         current = empty(signal.shape if layer.alpha.numel() else (1, 0), states, signal)
-        bits = empty((len(signal), signal.shape[1] // LANES) if self.bits else (1, 0), torch.int16, signal)
-        made = Steps(current, charged, membrane, spikes, bits)
+        words = len(signal), signal.shape[1] // LANES
+        bits, near = (empty(words if kept else (1, 0), torch.int16, signal) for kept in (self.bits, self.near))
+        made = Steps(current, charged, membrane, spikes, bits, near)
         run = self.loops.forward(layer, signal, made)
         if self.recurrence is None:
             run(0, len(signal), layer.beta.new_empty(1, 0))
@@ -66,7 +69,7 @@ class Rule:
 
 
 class Scan(torch.autograd.Function):
-    """Spikes, membranes and synaptic currents of all steps, and who fired; see :func:`scan`."""
+    """Spikes, membranes and synaptic currents of all steps, and who fired or was near it; see :func:`scan`."""
 
     @staticmethod
     def forward(ctx: Any, rule: Rule, signal: Tensor, alpha: Tensor | None, *rest: Tensor) -> Any:
@@ -76,8 +79,8 @@ class Scan(torch.autograd.Function):
         ctx.rule, ctx.of_signal = rule, signal.dtype
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*parameters, *([signal] if rule.recompute else made))
-        ctx.mark_non_differentiable(made.bits, *([made.current] if alpha is None else []))
-        return made.spikes, made.membrane, made.current, made.bits
+        ctx.mark_non_differentiable(made.bits, made.near, *([made.current] if alpha is None else []))
+        return made.spikes, made.membrane, made.current, made.bits, made.near
 
     @staticmethod
     @once_differentiable
@@ -108,7 +111,7 @@ class Scan(torch.autograd.Function):
 
 def scan(
     rule: Rule, signal: Tensor, alpha: Tensor | None, beta: Tensor, theta: Tensor, amount: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Step a layer of neurons through time, from states of zero.
 
     Args:
@@ -120,11 +123,11 @@ def scan(
         amount: what a reset by subtraction takes (n,).
 
     Returns:
-        spikes (of the surrogate's dtype), membranes and synaptic currents (time, n), and who fired, as
-        :class:`aspen.fused.arrays.Steps` has it.
+        spikes (of the surrogate's dtype), membranes and synaptic currents (time, n), and who fired and who was near
+        it, as :class:`aspen.fused.arrays.Steps` has it.
     """
     own = rule.recurrence.parameters if rule.recurrence is not None else ()
-    made: tuple[Tensor, Tensor, Tensor, Tensor] = Scan.apply(rule, signal, alpha, beta, theta, amount, *own)
+    made: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = Scan.apply(rule, signal, alpha, beta, theta, amount, *own)
     return made
 
 

@@ -71,6 +71,23 @@ def above_among(typing: Any, values: Any, thresholds: Any, start: Any) -> Any:
 
 
 @_intrinsic
+def near_among(typing: Any, values: Any, thresholds: Any, slope: Any, start: Any) -> Any:
+    """Bit i of the result: whether ``1 - slope * abs(values[start + i] - thresholds[start + i])`` is above zero; all of
+    one type."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        given = zip((values, thresholds), arguments[:2], strict=True)
+        one, other = (load(builder, data_of(context, builder, kind, part), arguments[3]) for kind, part in given)
+        zeros, ones = (ir.Constant(one.type, [number] * LANES) for number in (0.0, 1.0))
+        apart = builder.fsub(one, other)
+        apart = builder.select(builder.fcmp_ordered("<", apart, zeros), builder.fsub(zeros, apart), apart)
+        height = builder.fsub(ones, builder.fmul(in_all_lanes(builder, arguments[2]), apart))
+        return builder.bitcast(builder.fcmp_ordered(">", height, zeros), ir.IntType(LANES))
+
+    return types.int16(values, thresholds, slope, types.intp), generate
+
+
+@_intrinsic
 def lowest(typing: Any, bits: Any) -> Any:
     """The number of the lowest bit that is set; 64 if none is."""
 
@@ -204,17 +221,20 @@ def _give_events(vectors: int) -> Any:
 
 
 @_intrinsic
-def multiply_pair(typing: Any, row: Any, table: Any, places: Any, first: Any, made: Any) -> Any:
-    """For the two ``p`` in ``places[first:]``: write the sum of ``row`` times the ``p``-th row of ``table`` to
-    ``made[p]``; rows are of whole vectors. More than two at a time were slower."""
+def multiply_pair(
+    typing: Any, rows: Any, at: Any, size: Any, table: Any, places: Any, first: Any, made: Any
+) -> Any:  # fmt: skip
+    """For the two ``p`` in ``places[first:]``: write the sum of ``rows[at:]`` times ``table[p * size:]``, of ``size``
+    values each, a multiple of :data:`LANES`, to ``made[p]``. More than two at a time were slower."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        of_row, of_table, of_places, of_made = (
+        of_rows, of_table, of_places, of_made = (
             data_of(context, builder, kind, arguments[place])
-            for kind, place in ((row, 0), (table, 1), (places, 2), (made, 4))
+            for kind, place in ((rows, 0), (table, 3), (places, 4), (made, 6))
         )
-        size = context.make_array(row)(context, builder, arguments[0]).nitems
-        chosen = [builder.add(arguments[3], ir.Constant(_INT64, number)) for number in range(2)]
+        _, at, size, _, _, first, _ = arguments
+        of_row = builder.gep(of_rows, [at])
+        chosen = [builder.add(first, ir.Constant(_INT64, number)) for number in range(2)]
         chosen = [builder.sext(builder.load(builder.gep(of_places, [place])), _INT64) for place in chosen]
         begins = [builder.gep(of_table, [builder.mul(place, size)]) for place in chosen]
         vector = ir.VectorType(of_row.type.pointee, LANES)
@@ -227,7 +247,7 @@ def multiply_pair(typing: Any, row: Any, table: Any, places: Any, first: Any, ma
             builder.store(_sum_of_lanes(builder, builder.load(each)), builder.gep(of_made, [place]))
         return context.get_dummy_value()
 
-    return types.void(row, table, places, types.intp, made), generate
+    return types.void(rows, types.intp, types.intp, table, places, types.intp, made), generate
 
 
 def _sum_of_lanes(builder: Any, value: Any) -> Any:
@@ -239,22 +259,19 @@ def _sum_of_lanes(builder: Any, value: Any) -> Any:
 
 
 @_intrinsic
-def copy_vectors(typing: Any, values: Any, made: Any, to: Any, count: Any, past: Any) -> Any:
-    """Write the first ``count`` of ``values``, a multiple of :data:`LANES`, to ``made[to:]``; ``past``: whether past
-    the cache, to where a line begins."""
+def copy_vectors(typing: Any, values: Any, made: Any, to: Any, count: Any) -> Any:
+    """Write the first ``count`` of ``values``, a multiple of :data:`LANES`, to ``made[to:]``."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         of_values, of_made = (
-            data_of(context, builder, values, arguments[0]),
-            data_of(context, builder, made, arguments[1]),
+            data_of(context, builder, kind, part) for kind, part in zip((values, made), arguments[:2], strict=True)
         )
-        _, _, to, count, past = arguments
-        for keep in _each_way(builder, past, store_past, store):
-            with cgutils.for_range_slice(builder, ir.Constant(_INT64, 0), count, ir.Constant(_INT64, LANES)) as (at, _):
-                keep(builder, load(builder, of_values, at), of_made, builder.add(to, at))
+        _, _, to, count = arguments
+        with cgutils.for_range_slice(builder, ir.Constant(_INT64, 0), count, ir.Constant(_INT64, LANES)) as (at, _):
+            store(builder, load(builder, of_values, at), of_made, builder.add(to, at))
         return context.get_dummy_value()
 
-    return types.void(values, made, types.intp, types.intp, past), generate
+    return types.void(values, made, types.intp, types.intp), generate
 
 
 def _each_way(builder: Any, condition: Any, then: Any, otherwise: Any) -> Iterator[Any]:

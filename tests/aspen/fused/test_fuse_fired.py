@@ -74,7 +74,7 @@ def test_bits_of_spikes_that_are_written_past_the_cache(
     try:
         torch.set_num_threads(threads)
         asked = replace(rule("atan", reset, torch.float32), bits=True)
-        spikes, *_, bits = scan(asked, signal, None, beta, beta, beta)
+        spikes, _, _, bits, _ = scan(asked, signal, None, beta, beta, beta)
         others = scan(replace(asked, bits=False), signal, None, beta, beta, beta)
     finally:
         torch.set_num_threads(before)
@@ -301,7 +301,7 @@ def test_a_model_that_repeats_its_input_multiplies_by_bits(by_bits: list[bool]) 
 
 def test_nobody_writes_bits_for_dense_products(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Tensor] = []
-    monkeypatch.setattr(Fired, "keep", lambda self, spikes, bits: kept.append(bits))
+    monkeypatch.setattr(Fired, "keep", lambda self, spikes, bits, near: kept.append(bits))
     for products, count in (("dense", 0), ("events", 2)):
         model = Between(spike_grad=bell(), width=32)
         model.lif2, model.fc2 = copy.deepcopy(model.lif1), nn.Linear(32, 16)
