@@ -3,3 +3,4 @@
 from aspen.models.ready import ConvNet as ConvNet
 from aspen.models.ready import DenseNet as DenseNet
 from aspen.models.ready import RecurrentNet as RecurrentNet
+from aspen.models.surrogates import Triangle as Triangle

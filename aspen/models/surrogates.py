@@ -20,9 +20,10 @@ class Triangle:
     the piecewise linear one of Esser et al. 2016 (arXiv 1603.08270) with an area of 1, as ATan's is. snnTorch's
     ``atan`` and ``fast_sigmoid`` are nowhere zero, its ``triangular`` is a constant on either side.
 
-    Where the derivative is zero a fused pass does not compute the gradient that arrives at the spikes, if few places
-    are left (:func:`aspen.fuse`). It trains another network than ``atan()`` does: what is far from its threshold
-    learns nothing.
+    It trains another network than ``atan()`` does: a neuron that is always farther from its threshold learns nothing.
+    A width of 1 reaches from the usual threshold of 1 to a membrane at rest, and is safe; a narrower one needs currents
+    of some size from the start, such as BatchNorm makes. Where the derivative is zero, :func:`aspen.fuse` does not
+    compute the gradient that arrives at the spikes, if few places are left: it is 0 there, which changes no weights.
 
     >>> import snntorch
     >>> neuron = snntorch.Leaky(beta=0.9, spike_grad=Triangle(0.5))
@@ -36,7 +37,7 @@ class Triangle:
         InputError: the width is not above 0.
     """
 
-    width: float = 0.5
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "width", as_number("width", self.width, 0, above=True))

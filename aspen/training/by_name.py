@@ -39,7 +39,8 @@ class Architecture:
         hidden: sizes of the hidden layers; of ``conv``, those after the convolutions.
         channels: of the convolutions.
         batch_norm, learn_beta, readout: as for :class:`aspen.models.ready.DenseNet`.
-        surrogate: ``atan``, snnTorch's, or ``triangle``: :class:`aspen.models.surrogates.Triangle`, 0.5 wide.
+        surrogate: ``atan``, snnTorch's, or ``triangle``: :class:`aspen.models.surrogates.Triangle`, 0.5 wide with
+            BatchNorm, 1 without.
     """
 
     model: str = "dense"
@@ -78,7 +79,7 @@ class Architecture:
         from aspen.models.surrogates import Triangle
 
         options: dict[str, Any] = {name: getattr(self, name) for name in ("batch_norm", "learn_beta", "readout")}
-        options["spike_grad"] = Triangle() if self.surrogate == "triangle" else None
+        options["spike_grad"] = Triangle(0.5 if self.batch_norm else 1) if self.surrogate == "triangle" else None
         shape = dataset.input_shape
         if self.model == "conv":
             return ConvNet(_IMAGES.get(dataset.name, shape), self.channels, self.hidden, dataset.classes, **options)

@@ -88,7 +88,7 @@ class Density(click.ParamType):
                    f"neurons spike.  [default: linear {WITH}]")  # fmt: skip
 @click.option("--surrogate", type=OneOf(SURROGATES), default="atan", show_default=True,
               help="Derivative that spikes train with: snnTorch's ATan, or a triangle that is zero where a membrane is "
-                   "more than 0.5 from its threshold.")  # fmt: skip
+                   "more than 0.5 from its threshold, without BatchNorm 1.")  # fmt: skip
 @click.option("--epochs", type=Whole(min=1),
               help="Passes over the training data, in each stage of the recipe.  [default: the recipe's]")  # fmt: skip
 @click.option("--spike-price", type=Number(min=0, max=1e6), help="Instead of the recipe's; a dial keeps its own.")
