@@ -24,7 +24,6 @@ from aspen.fused.vectors import (
     fetch_tile,
     give_tile,
     give_vector,
-    lowest,
     number_of,
     others_among,
     sum_tile,
@@ -67,11 +66,9 @@ def _write_places(bits: Any, start: int, events: Array, found: int) -> int:
     """
     after = found + number_of(bits)
     bits = write_lowest(bits, start, events, found)
-    place = found + SURE
     while bits:
-        events[place] = start + lowest(bits)
-        place += 1
-        bits &= bits - np.uint64(1)
+        found += SURE
+        bits = write_lowest(bits, start, events, found)
     return after
 
 

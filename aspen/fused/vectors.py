@@ -88,16 +88,6 @@ def near_among(typing: Any, values: Any, thresholds: Any, slope: Any, start: Any
 
 
 @_intrinsic
-def lowest(typing: Any, bits: Any) -> Any:
-    """The number of the lowest bit that is set; 64 if none is."""
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.intp(types.uint64), generate
-
-
-@_intrinsic
 def write_lowest(typing: Any, bits: Any, start: Any, events: Any, at: Any) -> Any:
     """Write ``start`` and the places of the :data:`SURE` lowest bits that are set to ``events[at:]``, whether there are
     so many or not: a loop that ends after another number of rounds each time holds the processor up. The bits above."""
