@@ -19,7 +19,7 @@ from aspen.fused.events import list_bits
 from aspen.fused.vectors import LANES, SURE, copy_vectors, multiply_pair
 
 tell_of_compiling(__name__)
-_compiled: Any = partial(compiled, error_model="numpy")
+_compiled: Any = partial(compiled, folder=True, error_model="numpy")
 PAIR = 2
 """Results whose sums are made at a time."""
 
