@@ -21,7 +21,7 @@ from aspen.fused.fired import Fired
 from aspen.fused.linear import linear
 from aspen.fused.neurons import Neuron
 from aspen.fused.scan import scan
-from tests.aspen.fused.fused_models import Chain, assert_alike, bell, busy_input
+from tests.aspen.fused.fused_models import Chain, Loop, assert_alike, bell, busy_input
 from tests.aspen.fused.test_fuse import DOUBLE, KINDS, RESETS, neuron
 from tests.aspen.fused.test_fuse_plain import COLUMNS, STEPS, rule
 from tests.aspen.fused.test_fuse_products import assert_close, sparse
@@ -286,6 +286,15 @@ def test_float64_spikes_of_snntorchs_surrogates_are_cast_before_they_are_multipl
     fused = aspen.fuse(model, products="events")
     fused(busy_input(5, dtype=torch.float64))
     assert by_bits == [False, False]
+
+
+def test_what_steps_as_snntorch_has_it_has_no_bits(by_bits: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Tensor] = []
+    monkeypatch.setattr(Fired, "keep", lambda self, spikes, bits: kept.append(bits))
+    model, inputs = Between(spike_grad=bell()).bfloat16(), busy_input(5, dtype=torch.bfloat16)
+    expected = Loop(copy.deepcopy(model))(inputs)
+    assert torch.equal(aspen.fuse(model, products="events")(inputs), expected)
+    assert by_bits == kept == []
 
 
 def test_a_model_that_repeats_its_input_multiplies_by_bits(by_bits: list[bool]) -> None:
