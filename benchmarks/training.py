@@ -6,7 +6,8 @@ A training step is: forward over all time steps, cross-entropy of the summed out
 is dense, of Leaky neurons with ATan surrogates; the input is random spikes, and the hidden layers spike at 5 to 10 % of
 the steps, as trained ones do ("activity": other shares). "Products" are the matrix products of that step alone, forward
 and backward, dense, of all time steps in one call each (the gradient of the input is not needed and not computed).
-"Fused" multiplies by spikes where these are few, "fused, dense" never. The contenders take turns, so that whatever else
+"Fused" multiplies by spikes where these are few, "fused, dense" never; "fused, Triangle(0.25)" trains with a surrogate
+that is zero away from the threshold, which trains another network. The contenders take turns, so that whatever else
 the machine does hits all of them alike; ratios are those of the first quartiles, as interruptions only ever lengthen a
 step.
 
@@ -48,13 +49,14 @@ from aspen.data import load_dataset
 from aspen.models.layers import hidden_layers
 from aspen.models.ready import DenseNet
 from aspen.models.spikes import count_spikes
+from aspen.models.surrogates import Triangle
 from aspen.storage.writing import write_atomically
 from aspen.training import fit as fit_module
 from aspen.training.recipes import DEFAULT, RECIPES
 
 Step = Callable[[], object]
 LOOP, FUSED, PERTURBED, PRODUCTS = "snnTorch loop", "fused", "fused, perturbed", "products"
-DENSE = "fused, dense"
+DENSE, COMPACT = "fused, dense", "fused, Triangle(0.25)"
 DENSITY = 0.2
 """Share of the inputs that spike at a step."""
 
@@ -120,9 +122,9 @@ def draw_weights(model: nn.Module, setting: Setting) -> None:
         nn.init.normal_(linear.weight, mean, 1.0 / n**0.5, generator=generator)
 
 
-def lively(setting: Setting) -> DenseNet:
-    """The network."""
-    model = DenseNet(setting.sizes, beta=0.9)
+def lively(setting: Setting, spike_grad: Callable[[Tensor], Tensor] | None = None) -> DenseNet:
+    """The network, with ATan if no other surrogate is given."""
+    model = DenseNet(setting.sizes, beta=0.9, spike_grad=spike_grad)
     draw_weights(model, setting)
     return model
 
@@ -162,6 +164,12 @@ def contenders(setting: Setting) -> dict[str, Step]:
         steps[name] = training_step(model, aspen.fuse(model, setting.inputs()), setting)
     steps[DENSE] = training_step(dense, aspen.fuse(dense, setting.inputs(), products="dense"), setting)
     return steps
+
+
+def compact(setting: Setting) -> dict[str, Step]:
+    """The fused model with another surrogate."""
+    model = lively(setting, Triangle(0.25))
+    return {COMPACT: training_step(model, aspen.fuse(model, setting.inputs()), setting)}
 
 
 def neighbours(setting: Setting) -> dict[str, Step]:
@@ -338,7 +346,7 @@ def main() -> None:
     columns = ("loop ms", "fused ms", "products ms", "loop/fused", "fused/prod.", "dense/fused", "activity %")
     columns += ("perturb. %",)
     print(f"\n{'training step':<44}" + "".join(f"{column:>12}" for column in columns))
-    taken = measure(contenders(BASE) | neighbours(BASE), repeats)
+    taken = measure(contenders(BASE) | compact(BASE) | neighbours(BASE), repeats)
     report["base"] = {"setting": asdict(BASE), "activity": activity(BASE), **summary(taken)}
     print_row(str(BASE), report["base"])
     report["growth"] = {}
