@@ -262,13 +262,18 @@ def _unpruned(steps: float, *sizes: tuple[int, ...]) -> tuple[Member, ...]:
 
 _DIGITS, _HAR = Member((128, 64), density=0.5), Member((128, 128), density=0.25)
 _WIDE = Dialled(Member((192, 128), rate=2.0), _DIAL)
-_NARROW = Dialled(Member((96, 96), density=0.15, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.1, "left": 0.5})
+_NARROW = Dialled(Member((128, 128), density=0.1, steps=0.5, rate=2.0), {**_DIAL, "high_price": 0.1, "left": 0.5})
 _RATED = {**_DIAL, "low_price": 0.001, "slope": 0.0}
 _SHORTER = (
     Member((96, 96), _LIGHT, 0.15, steps=0.5),
     Member((64, 64), _LIGHT, 0.25, steps=0.5),
     Member((32, 32), _LIGHT, 0.5, steps=0.5),
     *_unpruned(0.5, (128, 128), (96, 96), (64, 64), (32, 32)),
+)
+_PRUNED_AND_SHORTER = (
+    Member((128, 128), _LIGHT, 0.1, steps=0.5, rate=2.0),
+    Member((128, 128), 0.03, 0.15, steps=0.5, rate=2.0),
+    Member((96, 96), 0.03, 0.15, steps=0.5, rate=2.0),
 )
 _ALL_STEPS = _unpruned(1.0, (96, 96), (64, 64), (192, 128))
 JOULES = {
@@ -297,8 +302,8 @@ JOULES = {
             _members(_HAR, *_unpruned(1.0, (128, 128), (64, 64), (32, 32))), 32, _PRUNED,
         ),
         JoulesProblem(
-            PROBLEMS["har-levels"], 2.56, _WIDE, _members(_HAR, *_SHORTER, *_ALL_STEPS), 20, _PRUNED, goal=94.5,
-            pruned=_NARROW, surrogate=0.5,
+            PROBLEMS["har-levels"], 2.56, _WIDE, _members(_HAR, *_SHORTER, *_PRUNED_AND_SHORTER, *_ALL_STEPS), 20,
+            _PRUNED, goal=94.5, pruned=_NARROW, surrogate=0.5,
         ),
         JoulesProblem(
             PROBLEMS["har-current"], 2.56,
