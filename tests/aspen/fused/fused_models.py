@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -130,6 +130,19 @@ def results(model: nn.Module, inputs: Tensor) -> tuple[list[Tensor], dict[str, T
     if inputs.grad is not None:
         grads["input"] = inputs.grad
     return [value.detach() for value in values], grads
+
+
+def assert_same_on_any_threads(run: Callable[[], Sequence[Tensor]]) -> None:
+    """What is computed has the same bits on one, two and three threads."""
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(run())
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
 
 
 class Loop(nn.Module):

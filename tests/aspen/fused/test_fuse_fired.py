@@ -21,7 +21,7 @@ from aspen.fused.fired import Fired
 from aspen.fused.linear import linear
 from aspen.fused.neurons import Neuron
 from aspen.fused.scan import scan
-from tests.aspen.fused.fused_models import Chain, Loop, assert_alike, bell, busy_input
+from tests.aspen.fused.fused_models import Chain, Loop, assert_alike, assert_same_on_any_threads, bell, busy_input
 from tests.aspen.fused.test_fuse import DOUBLE, KINDS, RESETS, neuron
 from tests.aspen.fused.test_fuse_plain import COLUMNS, STEPS, rule
 from tests.aspen.fused.test_fuse_products import assert_close, sparse
@@ -104,18 +104,14 @@ def test_products_from_bits_are_those_from_spikes(inputs: int, share: float, dty
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     spikes, weight = sparse(2048, 128, share=0.1), torch.randn(200, 128, generator=torch.Generator().manual_seed(1))
     grad = torch.randn(2048, 200, generator=torch.Generator().manual_seed(2))
-    found, before = [], torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            own = weight.clone().requires_grad_()
-            made, how = linear(spikes, own, None, "auto", known(spikes))
-            assert how == "events"
-            found.append((made.detach(), *torch.autograd.grad(made, own, grad)))
-    finally:
-        torch.set_num_threads(before)
-    for other in found[1:]:
-        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+
+    def run() -> list[Tensor]:
+        own = weight.clone().requires_grad_()
+        made, how = linear(spikes, own, None, "auto", known(spikes))
+        assert how == "events"
+        return [made.detach(), *torch.autograd.grad(made, own, grad)]
+
+    assert_same_on_any_threads(run)
 
 
 @pytest.mark.parametrize(("share", "outputs", "how"), [(0.05, 6, "events"), (0.3, 6, "dense"), (0.3, 128, "dense")])

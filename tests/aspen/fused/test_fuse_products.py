@@ -20,7 +20,14 @@ from aspen.fused import linear as module
 from aspen.fused.linear import linear
 from aspen.models.ready import DenseNet
 from aspen.thresholds.learned_dial import learn_dial
-from tests.aspen.fused.fused_models import Chain, assert_alike, bell, busy_input, dense
+from tests.aspen.fused.fused_models import (
+    Chain,
+    assert_alike,
+    assert_same_on_any_threads,
+    bell,
+    busy_input,
+    dense,
+)
 from tests.aspen.fused.test_fuse import DOUBLE, KINDS, RESETS, neuron
 from tests.aspen.fused.test_fuse_repeating import Repeating
 
@@ -151,17 +158,13 @@ def test_what_the_loops_do_not_take_is_dense() -> None:
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     inputs, weight = sparse(2048, 130, share=0.1), torch.randn(200, 130, generator=torch.Generator().manual_seed(1))
     grad = torch.randn(2048, 200, generator=torch.Generator().manual_seed(2))
-    found, before = [], torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            own = weight.clone().requires_grad_()
-            made, _ = linear(inputs, own, None)
-            found.append((made.detach(), *torch.autograd.grad(made, own, grad)))
-    finally:
-        torch.set_num_threads(before)
-    for other in found[1:]:
-        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+
+    def run() -> list[Tensor]:
+        own = weight.clone().requires_grad_()
+        made, _ = linear(inputs, own, None)
+        return [made.detach(), *torch.autograd.grad(made, own, grad)]
+
+    assert_same_on_any_threads(run)
 
 
 @pytest.mark.parametrize("graded", [False, True])

@@ -18,7 +18,7 @@ from aspen.fused.linear import linear
 from aspen.fused.neurons import Neuron
 from aspen.models.ready import DenseNet
 from aspen.models.surrogates import Triangle, derivative
-from tests.aspen.fused.fused_models import Chain, assert_alike, busy_input, results
+from tests.aspen.fused.fused_models import Chain, assert_alike, assert_same_on_any_threads, busy_input, results
 from tests.aspen.fused.test_fuse import DOUBLE, KINDS, RESETS, neuron
 from tests.aspen.fused.test_fuse_fired import Between, packed, unpacked
 from tests.aspen.fused.test_fuse_products import assert_close, sparse
@@ -75,15 +75,12 @@ def test_random_gradients_are_the_dense_ones_where_they_are_asked_for(
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     spikes, near = sparse(2048, 128, share=0.1).requires_grad_(), sparse(2048, 128, share=0.1, seed=1)
     weight, grad = (torch.randn(n, 128, generator=torch.Generator().manual_seed(n)) for n in (128, 2048))
-    found, before = [], torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            made, _ = linear(spikes, weight, None, "auto", known(spikes.detach(), near))
-            found.append(torch.autograd.grad(made, spikes, grad)[0])
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(found[0], other) for other in found[1:])
+
+    def run() -> list[Tensor]:
+        made, _ = linear(spikes, weight, None, "auto", known(spikes.detach(), near))
+        return list(torch.autograd.grad(made, spikes, grad))
+
+    assert_same_on_any_threads(run)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
