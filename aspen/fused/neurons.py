@@ -123,7 +123,7 @@ class Neuron:
         in_bits = fired is not None and self.ran == NUMBA and shape[1:].numel() % LANES == 0
         is_compact = in_bits and surrogate.kind == kernels.TRIANGLE and torch.is_grad_enabled()
         spikes, membrane, synaptic, bits, near = scan(
-            replace(self._rule(surrogate, tuple(shape)), bits=in_bits, near=is_compact),
+            self._rule(surrogate, tuple(shape), in_bits, is_compact),
             signal.reshape(len(signal), -1).contiguous(),
             None if alpha is None else self._flat("alpha", alpha, current),
             self._flat("beta", beta, current),
@@ -137,11 +137,11 @@ class Neuron:
         graded = spikes * self.layer.graded_spikes_factor if self._is_graded() else spikes
         return graded, {state: made[state].view(current.shape).to(returned) for state in self.states}
 
-    def _rule(self, surrogate: Surrogate, shape: tuple[int, ...]) -> Rule:
+    def _rule(self, surrogate: Surrogate, shape: tuple[int, ...], bits: bool, near: bool) -> Rule:
         """How the neurons step, ``shape`` (batch, *features) of them."""
         recurrence = read_recurrence(self.what, self.layer, shape) if self.recurrent else None
         at_once = not getattr(self.layer, "reset_delay", True)
-        return Rule(LOOPS[self.ran], self._reset(), at_once, surrogate, recurrence, self.recompute)
+        return Rule(LOOPS[self.ran], self._reset(), at_once, surrogate, recurrence, self.recompute, bits, near)
 
     def _is_graded(self) -> bool:
         """Whether spikes are multiplied by something else than 1; looked up once, as a look at a GPU makes it wait."""
