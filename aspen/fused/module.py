@@ -49,9 +49,9 @@ def fuse(
         loss(spikes).backward()         # gradients in the model's own parameters
 
     On the CPU a linear layer multiplies by events, by those of its inputs that are not zero, where these are few enough
-    for that to be faster: forwards and for the gradient of its weights. Which layers did is in ``fused.products``. Where
-    neurons have a :class:`aspen.models.Triangle` as surrogate, the gradient of their spikes is computed where it is not
-    zero, if these places are few.
+    for that to be faster: forwards and for the gradient of its weights. Which layers did is in ``fused.products``.
+    Where neurons have a :class:`aspen.models.Triangle` as surrogate, the gradient that arrives at their spikes is
+    computed where the triangle is not zero, if these places are few.
 
     The result shares its parameters, buffers and submodules with ``model``, which remains usable as it is: the same
     ``state_dict``, optimisers, hooks, ``train()`` and ``to()``. Perturbed thresholds and the knob work in it, with the
