@@ -1,8 +1,8 @@
 """Machine code that is kept on disk: numba's cache, made proof against damage and full disks.
 
-numba trusts its files: one that a crash cut short makes every later run fail, a flipped bit runs as machine code, and a
-disk that is full ends a run whose work is done. Here a checksum stands with the code, what is damaged is compiled
-anew, and what cannot be written is done without.
+numba trusts its files: one that a crash cut short makes every later run fail, as do two processes that write at a time,
+a flipped bit runs as machine code, and a disk that is full ends a run whose work is done. Here a checksum stands with
+the code, what is damaged or for other arguments is compiled anew, and what cannot be written is done without.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
+from numba.core.sigutils import normalize_signature
 
 _DAMAGE = (
     pickle.UnpicklingError,
@@ -66,7 +67,11 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return self._load(sig, target_context)
+            made = self._load(sig, target_context)
+            # two processes that keep code of one function at a time may give both codes one name
+            if made is not None and made.signature.args != normalize_signature(sig)[0]:
+                raise ValueError("the code is for other arguments")
+            return made
         except _DAMAGE:
             _say(f"{self.cache_path}: the stored machine code is damaged; compiling it anew")
             self._empty()

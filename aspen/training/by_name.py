@@ -96,8 +96,9 @@ WIDE = (192, 128)
 def architecture_for(how: str, **given: Any) -> Architecture:
     """What the recipe called ``how`` was made with, and in its place what is ``given``, other than ``None``.
 
-    >>> architecture_for("aspen-joules", readout="spikes", batch_norm=None)
-    Architecture(model='dense', hidden=(128, 64), channels=(16, 32), batch_norm=True, learn_beta=True, readout='spikes')
+    >>> chosen = architecture_for("aspen-joules", readout="spikes", batch_norm=None)
+    >>> chosen.hidden, chosen.batch_norm, chosen.readout
+    ((128, 64), True, 'spikes')
 
     Args:
         how: its name.

@@ -15,7 +15,7 @@ WRITTEN, OTHER = "What is written and shown", "Options"
 SECTIONS = {
     GIVEN: "--input --recording --values --sample --data --data-path --part --labels --samples --encoder --seeds "
            "--seed --state-dict --time-axis --argument",
-    NETWORK: "--model --hidden --channels --batch-norm --learn-beta --readout",
+    NETWORK: "--model --hidden --channels --batch-norm --learn-beta --readout --surrogate",
     TRAINING: "--recipe --epochs --learning-rate --spike-price --density --cost --left --dial-price --final --energy "
               "--processes --scheduler --trained",
     KNOB: "--knob --knobs --scales --dial --threshold-scale --early --every --max-loss",

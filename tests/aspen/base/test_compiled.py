@@ -131,6 +131,22 @@ def test_damaged_code_is_compiled_anew(
         assert capsys.readouterr().err == ""
 
 
+def test_code_of_other_arguments_is_compiled_anew(
+    tmp_path: Path, load: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two processes that keep code of one function at a time may give both codes one name."""
+    module: Any = load()
+    assert (module.double(21), module.double(1.5)) == (42, 3.0)
+    one, other = sorted((tmp_path / "__pycache__").glob("doubling.double*.nbc"))
+    other.write_bytes(one.read_bytes())
+    module = load()
+    assert (module.double(21), module.double(1.5)) == (42, 3.0)
+    assert sum(module.double.stats.cache_misses.values()) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    module = load()
+    assert (module.double(1.5), sum(module.double.stats.cache_misses.values())) == (3.0, 0)
+
+
 def test_a_full_disk_costs_the_cache_only(
     load: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

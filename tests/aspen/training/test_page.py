@@ -15,7 +15,7 @@ def test_the_programs_on_the_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    whole, changed = blocks("training.md", "python")
+    whole, changed, surrogate = blocks("training.md", "python")
     space: dict[str, Any] = {"__name__": "page"}
     quick = whole.replace("fit(model, data)", "fit(model, data, epochs=1, progress=False)").replace(
         "digits()", "digits(steps=5)"
@@ -29,3 +29,5 @@ def test_the_programs_on_the_page_run(
     exec(changed, space)
     first, second = space["narrow"].stages
     assert (first.density, second.density, second.dial.left) == (1.0, 0.1, 0.25)
+    exec(surrogate, space)
+    assert (space["neuron"].spike_grad.width, space["model"].lif1.spike_grad.width) == (1.0, 0.5)
