@@ -97,8 +97,8 @@ def architecture_for(how: str, **given: Any) -> Architecture:
     """What the recipe called ``how`` was made with, and in its place what is ``given``, other than ``None``.
 
     >>> chosen = architecture_for("aspen-joules", readout="spikes", batch_norm=None)
-    >>> chosen.hidden, chosen.batch_norm, chosen.readout
-    ((128, 64), True, 'spikes')
+    >>> chosen == Architecture(batch_norm=True, learn_beta=True, readout="spikes")
+    True
 
     Args:
         how: its name.
